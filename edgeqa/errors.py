@@ -1,0 +1,325 @@
+"""Every error that edgeqa raises on purpose: one tree, rooted in `EdgeQAError`.
+
+A raise site passes facts; the class writes the one-line message and the `hint` (what to do next). Each family also
+inherits the builtin that a caller would expect, and carries the exit code of the command line. No I/O happens here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+
+    AnyPath = str | PathLike[str]
+
+EXIT_ANSWERED, EXIT_NO_ANSWER, EXIT_USAGE, EXIT_DEVICE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class EdgeQAError(Exception):
+    """Root of the tree. `str(error)` is one line of facts, `error.hint` the remedy, `exit_code` the process's exit."""
+
+    exit_code = EXIT_DEVICE
+    hint = ""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        if hint:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+# --- questions -------------------------------------------------------------------------------------------------------
+
+
+class QuestionError(EdgeQAError, ValueError):
+    """The question cannot be asked."""
+
+    exit_code = EXIT_USAGE
+
+
+class EmptyQuestion(QuestionError):
+    """Nothing is left of the question without its white space."""
+
+    def __init__(self) -> None:
+        super().__init__("the question is empty", 'ask something, for example: edgeqa ask "Who wrote it?" notes.txt')
+
+
+class QuestionType(QuestionError, TypeError):
+    """Something other than a string was given as question."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(f"a question is a str, not {type(value).__name__}", "pass the question as a string")
+
+
+# --- contexts: the texts that answers are cut from -------------------------------------------------------------------
+
+
+class ContextError(EdgeQAError, ValueError):
+    """A text to answer from cannot be used."""
+
+    exit_code = EXIT_USAGE
+
+
+class ContextNotFound(ContextError, FileNotFoundError):
+    """There is no such file."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"no such file: {path}", "check the path, or give the text itself with --text")
+
+
+class ContextIsDirectory(ContextError, IsADirectoryError):
+    """A directory was given where a file is needed."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"is a directory, not a text file: {path}", f"name the files in it, for example {path}/*.txt")
+
+
+class ContextUnreadable(ContextError, OSError):
+    """The operating system refused to read the file."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(f"cannot read {path}: {reason}", "check the file's permissions and the disk")
+
+
+class ContextBinary(ContextError):
+    """The file holds a NUL byte, which no text does."""
+
+    def __init__(self, path: AnyPath, offset_bytes: int) -> None:
+        super().__init__(
+            f"not a text file: {path} has a NUL byte at offset {offset_bytes}",
+            "convert it to plain text first (pdftotext for a PDF, pandoc for a document)",
+        )
+
+
+class ContextEncoding(ContextError):
+    """The file is not UTF-8."""
+
+    def __init__(self, path: AnyPath, offset_bytes: int, byte: int) -> None:
+        super().__init__(
+            f"not UTF-8: {path} has the byte 0x{byte:02x} at offset {offset_bytes}",
+            f"convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}",
+        )
+
+
+class ContextEmpty(ContextError):
+    """There is no text but white space."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no text in {name}", "give a file with text in it, --text, or text on standard input")
+
+
+class ContextMissing(ContextError):
+    """No text was given at all."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no text to answer from", 'name a file, give --text "...", or pipe text in: edgeqa ask "..." < notes.txt'
+        )
+
+
+class ContextType(ContextError, TypeError):
+    """Something other than strings and paths was given as context."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(
+            f"a context is a str, a Path, or several of them, not {type(value).__name__}",
+            "pass text as str and files as pathlib.Path",
+        )
+
+
+class EvaluationFileError(ContextError):
+    """A file to evaluate on is not in SQuAD format."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(
+            f"not a SQuAD file: {path}: {reason}",
+            'expected JSON: {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}',
+        )
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+class OptionError(EdgeQAError, ValueError):
+    """An option has a value that it cannot have."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} cannot be {value!r}", f"{name} is {expected}")
+
+
+class Closed(EdgeQAError, ValueError):
+    """The runtime was asked after `close()`."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self) -> None:
+        super().__init__("this EdgeQA is closed", "open another with edgeqa.open()")
+
+
+# --- bundles ---------------------------------------------------------------------------------------------------------
+
+_REINSTALL = "put the bundle back as it was made; for the bundled model: pip install --force-reinstall edgeqa"
+
+
+class BundleError(EdgeQAError, ValueError):
+    """A model's directory is not what its manifest says, or cannot be used on this device."""
+
+
+class BundleNotFound(BundleError, FileNotFoundError):
+    """There is no bundle at this place."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"no bundle at {path}: it has no manifest.json", "give a directory that holds a manifest.json")
+
+
+class BundleManifestInvalid(BundleError):
+    """The manifest cannot be understood."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(f"{path}: {reason}", _REINSTALL)
+
+
+class BundleFormatUnsupported(BundleError):
+    """The manifest is of a format that this version does not know."""
+
+    def __init__(self, path: AnyPath, found: object, known: int) -> None:
+        super().__init__(
+            f"{path}: format {found!r}, this edgeqa reads format {known}", "update edgeqa, or use an older bundle"
+        )
+
+
+class BundlePathUnsafe(BundleError):
+    """The manifest names a file outside the bundle."""
+
+    def __init__(self, path: AnyPath, name: str) -> None:
+        super().__init__(
+            f"{path}: file name {name!r} leads out of the bundle", "do not use this bundle: get it again from its maker"
+        )
+
+
+class BundleFileMissing(BundleError, FileNotFoundError):
+    """A file that the manifest names is not there."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"bundle file missing: {path}", _REINSTALL)
+
+
+class BundleFileUnexpected(BundleError):
+    """The directory holds something that the manifest does not name."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"not in the bundle's manifest: {path}", "move this file out of the bundle")
+
+
+class BundleFileDamaged(BundleError):
+    """A file's size or digest is not the manifest's."""
+
+    def __init__(self, path: AnyPath, what: str, expected: object, found: object) -> None:
+        super().__init__(f"bundle file damaged: {path}: {what} is {found}, not {expected}", _REINSTALL)
+
+
+class BundleGraphInvalid(BundleError):
+    """A graph cannot be loaded, or has not the inputs and outputs of its kind."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(f"{path}: {reason}", _REINSTALL)
+
+
+class BundleSelfTestFailed(BundleError):
+    """The bundle's golden cases come out wrong on this device."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"the self-test of {name} failed on this device: {reason}",
+            "answers would be wrong: use a float32 bundle here, and report `edgeqa capabilities --json`",
+        )
+
+
+# --- the device ------------------------------------------------------------------------------------------------------
+
+
+class CapabilityError(EdgeQAError, RuntimeError):
+    """The device cannot do what was asked of it."""
+
+
+class NotEnoughMemory(CapabilityError, MemoryError):
+    """Less memory is free than the smallest plan needs."""
+
+    def __init__(self, needed_bytes: int, available_bytes: int) -> None:
+        super().__init__(
+            f"not enough memory: {needed_bytes} bytes needed, {available_bytes} available, "
+            f"{needed_bytes - available_bytes} bytes missing",
+            "free some memory, raise the limit of the container, or allow more with --budget",
+        )
+
+
+class DeviceUnknown(CapabilityError, LookupError):
+    """No recorded device has this name."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown device: {name}", f"known devices: {', '.join(sorted(known))}")
+
+
+class PlanRefused(NotEnoughMemory):
+    """The smallest plan does not fit, or not with these overrides. `missing_bytes` more would do."""
+
+    def __init__(self, what: str, needed_bytes: int, available_bytes: int, overrides: Mapping[str, object]) -> None:
+        self.needed_bytes, self.available_bytes = needed_bytes, available_bytes
+        self.missing_bytes = needed_bytes - available_bytes
+        wanted = ", ".join(f"{name}={value}" for name, value in overrides.items())
+        limit = "the limit of the container" if what == "memory" else "the limit on address space (ulimit -v)"
+        CapabilityError.__init__(
+            self,
+            f"not enough {what}{f' with {wanted}' if wanted else ''}: {needed_bytes} bytes needed, "
+            f"{available_bytes} available, {self.missing_bytes} bytes missing",
+            f"{f'ask for less than {wanted}, ' if wanted else ''}free some memory, or raise {limit}",
+        )
+
+
+# --- the cache: only wrong use raises; every fault of the cache itself is a counted miss ------------------------------
+
+
+class CacheError(EdgeQAError):
+    """The cache was used wrongly, or what it waited for failed."""
+
+    exit_code = EXIT_USAGE
+
+
+class CacheKeyInvalid(CacheError, TypeError):
+    """An argument has no canonical form, so that no key can be made of it."""
+
+    def __init__(self, value: object, reason: str = "") -> None:
+        super().__init__(
+            f"no key can be made of {type(value).__name__}" + (f": {reason}" if reason else ""),
+            "use str, bytes, numbers, bool, None, and lists, tuples, dicts and dataclasses of these",
+        )
+
+
+class CacheValueInvalid(CacheError, TypeError):
+    """A value of this type cannot be kept."""
+
+    def __init__(self, value: object, reason: str = "") -> None:
+        super().__init__(
+            f"the cache cannot keep {type(value).__name__}" + (f": {reason}" if reason else ""),
+            "store str, bytes, numbers, bool, None, and lists, dicts and dataclasses of these",
+        )
+
+
+class ComputationFailed(CacheError, RuntimeError):
+    """Another process computed the value that this one waited for, and its function raised."""
+
+    exit_code = EXIT_DEVICE
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(
+            f"the process that computed it failed: {type_name}: {message}", "call again to compute it in this process"
+        )

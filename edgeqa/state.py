@@ -1,0 +1,67 @@
+"""What edgeqa remembers between runs: small JSON facts under one directory, the *home*.
+
+In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. A fact is never
+needed for a right answer, only to save time, so that nothing here raises for a read-only, full or damaged home.
+It does not hold answers (that is `cache`) nor contexts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HOME_VARIABLE = "EDGEQA_HOME"
+KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
+
+
+def home() -> Path:
+    """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory."""
+    if chosen := os.environ.get(HOME_VARIABLE):
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("edgeqa", appauthor=False))
+
+
+def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
+    """Returns what was remembered under `key` of `name`, or None."""
+    return _load(_file(name)).get(key)
+
+
+def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Remembers `value`; returns whether that worked. The file is replaced in one step, never half written."""
+    file = _file(name)
+    facts = _load(file)
+    facts.pop(key, None)
+    facts[key] = value
+    kept = dict(list(facts.items())[-KEPT_ENTRIES:])
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+    except OSError:
+        return False
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(kept, stream)
+        Path(partial).replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(partial).unlink()
+        return False
+    return True
+
+
+def _file(name: str) -> Path:
+    return home() / f"{name}.json"
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
