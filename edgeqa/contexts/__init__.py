@@ -1,0 +1,1 @@
+"""Contexts: texts in, passages out."""

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa import errors
+from edgeqa.contexts.documents import BLOCK_BYTES, SPOOL_BYTES, documents, from_file, from_stream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(path: Path) -> str:
+    return "".join(from_file(path).blocks())
+
+
+def test_a_file_is_read_as_nfc_with_its_line_ends_and_without_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes("\ufeffcafe\u0301\r\nend".encode())
+    assert read(file) == "café\r\nend"
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_character_on_the_border_of_two_blocks_comes_whole(tmp_path: Path, shift: int) -> None:
+    text = "x" * (BLOCK_BYTES - shift) + "\U0001f469é" + "y" * BLOCK_BYTES
+    file = tmp_path / "a.txt"
+    file.write_text(text, encoding="utf-8")
+    assert read(file) == text
+
+
+def test_a_document_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("again", encoding="utf-8")
+    document = from_file(file)
+    assert ["".join(document.blocks()) for _ in range(2)] == ["again", "again"]
+
+
+@pytest.mark.parametrize("size", [10, SPOOL_BYTES + 10])
+def test_a_stream_is_read_as_often_as_needed_in_memory_or_not(size: int) -> None:
+    with from_stream(io.BytesIO(b"z" * size), "standard input") as document:
+        assert document.size_bytes == size
+        assert ["".join(document.blocks()) for _ in range(2)] == ["z" * size] * 2
+
+
+def test_texts_and_paths_may_be_mixed(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("file", encoding="utf-8")
+    found = documents(["one", file, "two"])
+    assert [d.name for d in found] == ["text 1", str(file), "text 3"]
+    assert ["".join(d.blocks()) for d in found] == ["one", "file", "two"]
+
+
+def test_what_is_no_text_is_refused_with_its_place(tmp_path: Path) -> None:
+    binary, latin = tmp_path / "a.bin", tmp_path / "latin.txt"
+    binary.write_bytes(b"x" * (BLOCK_BYTES + 5) + b"\0")
+    latin.write_bytes(b"x" * BLOCK_BYTES + b"caf\xe9 noir")
+    with pytest.raises(errors.ContextBinary, match=f"NUL byte at offset {BLOCK_BYTES + 5}"):
+        read(binary)
+    with pytest.raises(errors.ContextEncoding, match=f"byte 0xe9 at offset {BLOCK_BYTES + 3}") as raised:
+        read(latin)
+    assert "iconv" in raised.value.hint
+
+
+def test_a_text_that_ends_in_the_middle_of_a_character_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cut.txt"
+    file.write_bytes(b"x" * (BLOCK_BYTES - 1) + b"\xe2\x82")
+    with pytest.raises(errors.ContextEncoding, match=f"byte 0xe2 at offset {BLOCK_BYTES - 1}"):
+        read(file)
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        documents(tmp_path / "missing.txt")
+    with pytest.raises(errors.ContextUnreadable, match="File name too long"):
+        documents(tmp_path / ("x" * 300))
+    with pytest.raises(IsADirectoryError, match="is a directory"):
+        documents(tmp_path)
+
+
+def test_other_values_are_refused() -> None:
+    for value in (b"bytes", 7, ["text", 7], None):
+        with pytest.raises(TypeError, match="a context is a str, a Path"):
+            documents(value)  # type: ignore[arg-type]

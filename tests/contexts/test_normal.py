@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import unicodedata
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeqa.contexts.normal import nfc, nfc_blocks
+
+# What composes: letters and marks, Hangul in jamo, Indic vowel signs, an emoji with joiners, Windows line ends.
+COMPOSING = "aeo\u0301\u0308\u0327\u1112\u1161\u11ab\uac00\u09c7\u09be\u0b47\u0b3e\U0001f469\u200d\U0001f467 \r\n"
+TEXTS = st.text(st.sampled_from(COMPOSING) | st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@given(TEXTS, st.lists(st.integers(0, 60), max_size=6))
+def test_blocks_are_the_whole_text_normalised_wherever_it_is_cut(text: str, places: list[int]) -> None:
+    cuts = [0, *sorted(places), len(text)]
+    pieces = [text[a:b] for a, b in pairwise(cuts)]
+    assert "".join(nfc_blocks(pieces)) == unicodedata.normalize("NFC", text)
+
+
+def test_what_is_no_character_becomes_a_replacement_of_the_same_length() -> None:
+    assert nfc("caf\udce9 ok") == "caf\ufffd ok"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeqa.contexts import skim
+
+FILLER = "Nothing of interest happens in this line of the log.\n"
+
+
+def test_the_section_with_the_rare_words_is_chosen() -> None:
+    text = FILLER * 400 + "The impeller clearance is 0.4 mm.\n" + FILLER * 400
+    sections = list(skim.sections(0, [text], 800))
+    ((document, start),) = skim.choose(sections, "What is the clearance of the impeller?", 1)
+    (chosen,) = [s for s in sections if (s.document, s.start) == (document, start)]
+    assert "impeller" in chosen.text
+
+
+def test_words_are_found_in_other_forms_and_cases() -> None:
+    assert skim.stems("Which pumps were installed?") == ("pump", "install")
+    sections = [skim.Section(0, 0, "no"), skim.Section(0, 2, "PUMPING and installation")]
+    assert skim.choose(sections, "Which pumps were installed?", 1) == {(0, 2)}
+
+
+def test_a_question_of_stop_words_still_looks_for_something() -> None:
+    assert skim.stems("who was it?") == ("who", "was", "it")
+
+
+def test_where_nothing_matches_the_first_sections_are_read() -> None:
+    sections = [skim.Section(0, i, "abc") for i in range(5)]
+    assert skim.choose(sections, "zebra", 2) == {(0, 0), (0, 1)}
+
+
+@given(st.text("ab \n", max_size=300), st.integers(4, 40), st.integers(1, 50))
+def test_sections_are_the_whole_text_in_order(text: str, length: int, block: int) -> None:
+    blocks = [text[i : i + block] for i in range(0, len(text), block)]
+    sections = list(skim.sections(3, blocks, length))
+    assert "".join(s.text for s in sections) == text
+    assert all(text[s.start : s.start + len(s.text)] == s.text and s.document == 3 for s in sections)
+    assert all(len(s.text) <= 2 * length for s in sections)
+
+
+@given(st.text("ab \n", min_size=1, max_size=900), st.integers(20, 90))
+def test_a_chosen_section_comes_with_its_neighbours_ends(text: str, length: int) -> None:
+    sections = list(skim.sections(0, [text], length))
+    chosen = {(0, s.start) for s in sections[::2]}
+    found = list(skim.with_margins(sections, chosen))
+    assert len(found) == len(chosen)
+    for section, original in zip(found, sections[::2], strict=True):
+        assert text[section.start : section.start + len(section.text)] == section.text
+        assert section.start <= original.start
+        assert section.start + len(section.text) >= original.start + len(original.text)
+
+
+def test_margins_do_not_cross_documents() -> None:
+    sections = [skim.Section(0, 0, "a" * 50), skim.Section(1, 0, "b" * 50), skim.Section(2, 0, "c" * 50)]
+    (section,) = skim.with_margins(sections, {(1, 0)})
+    assert section == sections[1]
