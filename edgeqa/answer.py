@@ -1,0 +1,120 @@
+"""What comes back from a question: frozen values, and their form in JSON.
+
+Pure. An answer is a slice of its context: `context[start:end] == text`, always; the context is a slice of its source,
+from `context_start` on. Offsets count code points of NFC text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A span that may be the answer."""
+
+    text: str
+    start: int
+    end: int
+    context: str
+    """The passage that it is cut from."""
+    context_start: int
+    """Where the passage begins in its source."""
+    source: str
+    """Name of the text: a file's path, or what stands for a text without one."""
+    score: float
+    """Start + end logit of the span minus the context's no-answer logit."""
+    probability: float
+    """Calibrated probability that this is the right answer, in [0, 1]."""
+
+    @property
+    def source_start(self) -> int:
+        """Where the answer begins in its source."""
+        return self.context_start + self.start
+
+    @property
+    def source_end(self) -> int:
+        """Where the answer ends in its source."""
+        return self.context_start + self.end
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the candidate as JSON values."""
+        return {
+            "answer": self.text,
+            "probability": round(self.probability, 4),
+            "score": round(self.score, 4),
+            "start": self.start,
+            "end": self.end,
+            "source": self.source,
+            "source_start": self.source_start,
+            "source_end": self.source_end,
+            "context": self.context,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question, or that the text has none (`text` is None).
+
+    The fields from `text` to `source` are the best candidate's, or None where there is no answer; `score` and
+    `probability` are the best candidate's in both cases.
+    """
+
+    question: str
+    text: str | None
+    start: int | None
+    end: int | None
+    context: str | None
+    context_start: int | None
+    source: str | None
+    score: float
+    probability: float
+    model: str
+    """Name and version of the bundle."""
+    candidates: tuple[Candidate, ...]
+    """The best spans, best first, as many as were asked for; no two overlap in the same source."""
+    question_cut: bool = False
+    """Whether the question was longer than the reader takes, and only its beginning was asked."""
+    contexts: int = 0
+    """How many contexts were read."""
+    skimmed: bool = False
+    """Whether the text was too long to read whole, so that only the contexts closest to the question were read."""
+    cached: bool = False
+    timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Time spent by step, and `total`."""
+
+    @property
+    def source_start(self) -> int | None:
+        """Where the answer begins in its source."""
+        return None if self.text is None else self.candidates[0].source_start
+
+    @property
+    def source_end(self) -> int | None:
+        """Where the answer ends in its source."""
+        return None if self.text is None else self.candidates[0].source_end
+
+    def to_json(self, *, candidates: bool = False) -> dict[str, Any]:
+        """Returns the answer as JSON values; with `candidates`, those too."""
+        found = {
+            "question": self.question,
+            "answer": self.text,
+            "probability": round(self.probability, 4),
+            "score": round(self.score, 4),
+            "start": self.start,
+            "end": self.end,
+            "source": self.source,
+            "source_start": self.source_start,
+            "source_end": self.source_end,
+            "context": self.context,
+            "question_cut": self.question_cut,
+            "contexts": self.contexts,
+            "skimmed": self.skimmed,
+            "cached": self.cached,
+            "model": self.model,
+            "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
+        }
+        return found | {"candidates": [c.to_json() for c in self.candidates]} if candidates else found

@@ -1,0 +1,114 @@
+"""A bundle on disk: a directory in, a `Bundle` out whose every byte is what its manifest says.
+
+Size and SHA-256 of each file are checked once per file state: (size, mtime, inode) of a file that was right is
+remembered, so that a start does not hash 24 MB again. Nothing is loaded into onnxruntime here (`session` does that).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeqa import state
+from edgeqa.capabilities.footprint import ModelNeeds
+from edgeqa.errors import (
+    BundleFileDamaged,
+    BundleFileMissing,
+    BundleFileUnexpected,
+    BundleManifestInvalid,
+    BundleNotFound,
+)
+from edgeqa.models import manifest as manifests
+
+if TYPE_CHECKING:
+    from edgeqa.models.manifest import FileFact, Manifest
+
+DEFAULT_BUNDLE = Path(__file__).parent / "edgeqa-mini"
+_REMEMBERED = "verified-bundles"
+
+FileState = list[int]  # size in bytes, mtime in ns, inode: as JSON gives it back
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    """SHA-256 of the manifest, in hex; as the manifest holds every file's digest, it stands for all of them."""
+
+    @classmethod
+    def load(cls, path: Path = DEFAULT_BUNDLE) -> Bundle:
+        """Returns the bundle in the directory `path`, verified.
+
+        Raises:
+            BundleError: naming the file that is missing, damaged, unsafe or too many.
+        """
+        where = path / manifests.NAME
+        try:
+            raw = where.read_bytes()
+            text = raw.decode("utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BundleNotFound(path) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleManifestInvalid(where, str(error)) from error
+        bundle = cls(path.resolve(), manifests.parse(text, str(where)), hashlib.sha256(raw).hexdigest())
+        _verify(bundle)
+        return bundle
+
+    def needs(self) -> ModelNeeds:
+        """Returns what a plan has to know of the bundle."""
+        m = self.manifest
+        return ModelNeeds(
+            file_bytes=sum(f.size_bytes for f in m.files if f.name.endswith(".onnx")),
+            tokenizer_bytes=m.file("tokenizer.json").size_bytes,
+            width=m.width,
+            max_context_tokens=m.max_context_tokens,
+            precision=m.precision,
+            kind=m.kind,
+        )
+
+    def file(self, name: str) -> Path:
+        """Returns the path of the bundle's file `name`."""
+        return self.path / name
+
+
+def _verify(bundle: Bundle) -> None:
+    expected = {f.name for f in bundle.manifest.files} | {manifests.NAME}
+    for present in sorted(bundle.path.iterdir()):
+        if present.name not in expected:
+            raise BundleFileUnexpected(present)
+    states = {f.name: _state(bundle.file(f.name)) for f in bundle.manifest.files}
+    # The digest is in the key: a changed manifest asks for new checks though the files stayed.
+    key = f"{bundle.path}:{bundle.digest}"
+    if state.recall(_REMEMBERED, key) == states:
+        return
+    for fact in bundle.manifest.files:
+        _check(bundle.file(fact.name), fact)
+    state.remember(_REMEMBERED, key, states)
+
+
+def _state(file: Path) -> FileState:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise BundleFileMissing(file) from error
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def _check(file: Path, fact: FileFact) -> None:
+    size_bytes = file.stat().st_size
+    if size_bytes != fact.size_bytes:
+        raise BundleFileDamaged(file, "size in bytes", fact.size_bytes, size_bytes)
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BundleFileDamaged(file, "reading", "possible", error.strerror) from error
+    if digest.hexdigest() != fact.sha256:
+        raise BundleFileDamaged(file, "SHA-256", fact.sha256, digest.hexdigest())

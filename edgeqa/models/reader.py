@@ -1,0 +1,100 @@
+"""The split reader: encode a question, encode a context, read the one against the other.
+
+In: token ids without special tokens. Out: start and end logits of the context's tokens and of "no answer". The lower
+layers see question and context apart, so that a context's encoding can be kept (int8, one scale a token) and used for
+any question. (Cao et al., "DeFormer", ACL 2020.) It knows neither texts nor characters.
+
+Graphs are fed one context a run. Their int8 products take one scale for a whole input, so that in a batch an answer
+would depend on its neighbours (0.4 of a logit, measured), and on two cores a batch is no faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeqa.models.session import Session, SessionOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgeqa.models.bundle import Bundle
+
+    Floats = NDArray[np.float32]
+    Ids = NDArray[np.int64]
+
+INT8_MAX = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A context after the lower layers."""
+
+    hidden: NDArray[np.int8]
+    """int8 [tokens + 1, width]; the last row is the separator's"""
+    scale: Floats
+    """float32 [tokens + 1, 1]"""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the arrays take."""
+        return self.hidden.nbytes + self.scale.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """What the reader says of one question and one context."""
+
+    start: Floats
+    """float32 [tokens]"""
+    end: Floats
+    """float32 [tokens]"""
+    no_answer: float
+    """start + end logit of "no answer in this context" """
+
+
+class SplitReader:
+    """The bundle's two graphs in their sessions. Safe from many threads."""
+
+    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+        self._manifest = bundle.manifest
+        self._encode = Session(bundle.file("encode.onnx"), options)
+        self._read = Session(bundle.file("read.onnx"), options)
+
+    def encode_question(self, ids: Ids) -> Floats:
+        """Returns the question's hidden states, float32 [1, tokens + 2, width]."""
+        m = self._manifest
+        return self._hidden(np.concatenate(([m.cls_id], ids, [m.sep_id])), token_type=0, position=0)
+
+    def encode_context(self, ids: Ids) -> Encoding:
+        """Returns the context's encoding; `ids` are at most the manifest's `max_context_tokens - 1`."""
+        m = self._manifest
+        hidden = self._hidden(np.concatenate((ids, [m.sep_id])), token_type=1, position=m.context_position)[0]
+        scale = np.abs(hidden).max(axis=1, keepdims=True) / np.float32(INT8_MAX)
+        return Encoding(np.rint(hidden / scale).astype(np.int8), scale)
+
+    def read(self, question: Floats, context: Encoding) -> Logits:
+        """Returns the logits of `context` for `question`."""
+        logits = self._read.run(
+            {
+                "question_hidden": question,
+                "context_hidden": context.hidden[None],
+                "context_scale": context.scale[None],
+                "context_mask": np.ones((1, len(context.hidden)), np.int64),
+            }
+        )[0]
+        of_context = logits[question.shape[1] : -1]
+        return Logits(of_context[:, 0], of_context[:, 1], float(logits[0].sum()))
+
+    def _hidden(self, ids: Ids, *, token_type: int, position: int) -> Floats:
+        ids = ids[None]
+        return self._encode.run(
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.full_like(ids, token_type),
+                "position_ids": np.arange(position, position + ids.shape[1], dtype=np.int64)[None],
+            }
+        )

@@ -1,0 +1,75 @@
+"""One onnxruntime session per graph, set up as the plan says: a graph's file in, its outputs for named arrays out.
+
+Arrays are fed by the names that the graph declares. onnxruntime is imported when the first session is opened, never
+before: a cache hit, `--help` and the capability report do without its 40 MB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.errors import BundleGraphInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What of the plan concerns a session."""
+
+    threads: int = 1
+    spinning: bool = False
+    memory_arena: bool = False
+    x64_quant_precision: bool = False
+    """Exact int8 products on x86 without VNNI, whose fast kernels overflow 16 bits."""
+
+
+class Session:
+    """A loaded graph. `run` may be called from many threads."""
+
+    def __init__(self, file: Path, options: SessionOptions) -> None:
+        import onnxruntime
+
+        setup = onnxruntime.SessionOptions()
+        setup.intra_op_num_threads = options.threads
+        setup.inter_op_num_threads = 1
+        setup.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        setup.enable_cpu_mem_arena = options.memory_arena
+        setup.log_severity_level = 4  # what goes wrong is raised; warnings on stderr would mix with ours
+        setup.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.spinning)))
+        setup.add_session_config_entry("session.force_spinning_stop", "1")  # an idle process leaves the cores alone
+        setup.add_session_config_entry("session.x64quantprecision", str(int(options.x64_quant_precision)))
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), setup, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error
+        self.file = file
+        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self._output = self._session.get_outputs()[0].name
+
+    def run(self, arrays: Mapping[str, Array]) -> Array:
+        """Returns the graph's first output; of `arrays`, those that the graph declares are fed.
+
+        Raises:
+            BundleGraphInvalid: if the graph declares an input that `arrays` lacks, or onnxruntime refuses the run.
+        """
+        try:
+            feed = {name: arrays[name] for name in self.inputs}
+        except KeyError as error:
+            raise BundleGraphInvalid(self.file, f"declares an input {error} that this kind does not have") from error
+        try:
+            output: Array = self._session.run([self._output], feed)[0]
+        except Exception as error:
+            raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
+        return output
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

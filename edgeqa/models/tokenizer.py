@@ -1,0 +1,67 @@
+"""Text to token ids with the place and the word of each: the bundle's `tokenizer.json`, loaded once, never changed.
+
+Offsets count code points of the text that was given (callers give NFC text). Nothing is truncated or padded by the
+library, and special tokens written out in a text ("[SEP]") are read as the plain characters they are.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeqa.errors import BundleGraphInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Ids = NDArray[np.int64]
+    Offsets = NDArray[np.int32]
+
+# A single text gains nothing from the library's thread pool, which also warns after a fork.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's tokens, without special ones."""
+
+    ids: Ids
+    """int64 [tokens]"""
+    offsets: Offsets
+    """int32 [tokens, 2]: first character and the one after the last"""
+    words: Offsets
+    """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, first: int, after: int, shift: int) -> Tokens:
+        """Returns tokens `first` to `after` of a text that begins at character `shift` of this one."""
+        words = self.words[first:after]
+        return Tokens(self.ids[first:after], self.offsets[first:after] - shift, words - words[0])
+
+
+class Tokenizer:
+    """Safe from many threads: the library's object is not changed after loading."""
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer as Library
+
+        try:
+            self._library = Library.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for a file that it cannot read
+            raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
+        self._library.no_truncation()
+        self._library.no_padding()
+        self._library.encode_special_tokens = True
+
+    def tokenize(self, text: str) -> Tokens:
+        """Returns the tokens of `text`, however long."""
+        encoding = self._library.encode(text, add_special_tokens=False)
+        offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+        return Tokens(np.array(encoding.ids, dtype=np.int64), offsets, np.array(encoding.word_ids, dtype=np.int32))

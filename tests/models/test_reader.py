@@ -1,0 +1,77 @@
+"""The split reader on the real bundled graphs, against the logits of the reference network (golden.json)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgeqa import errors
+from edgeqa.models.reader import SplitReader
+from edgeqa.models.selftest import LARGEST_ERROR
+from edgeqa.models.session import Session, SessionOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.models.bundle import Bundle
+
+
+@pytest.fixture(scope="module")
+def reader(bundle: Bundle) -> SplitReader:
+    return SplitReader(bundle, SessionOptions())
+
+
+@pytest.fixture(scope="module")
+def cases(bundle: Bundle) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(bundle.file("golden.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_logits_are_those_of_the_reference(reader: SplitReader, cases: list[dict[str, Any]]) -> None:
+    for case in cases:
+        question = reader.encode_question(np.array(case["question_ids"][1:-1]))
+        found = reader.read(question, reader.encode_context(np.array(case["context_ids"][:-1])))
+        of_context = slice(len(case["question_ids"]), -1)
+        np.testing.assert_allclose(found.start, case["start_logits"][of_context], atol=LARGEST_ERROR["int8"])
+        np.testing.assert_allclose(found.end, case["end_logits"][of_context], atol=LARGEST_ERROR["int8"])
+        no_answer = case["start_logits"][0] + case["end_logits"][0]
+        assert found.no_answer == pytest.approx(no_answer, abs=LARGEST_ERROR["int8"])
+
+
+def test_an_encoding_is_int8_with_one_scale_a_token(reader: SplitReader, cases: list[dict[str, Any]]) -> None:
+    ids = np.array(cases[0]["context_ids"][:-1])
+    encoding = reader.encode_context(ids)
+    assert encoding.hidden.shape == (len(ids) + 1, 384)
+    assert (encoding.hidden.dtype.name, encoding.scale.dtype.name) == ("int8", "float32")
+    assert np.abs(encoding.hidden).max(axis=1).min() == 127  # each row uses the whole range
+    assert encoding.size_bytes == (len(ids) + 1) * (384 + 4)
+
+
+def test_threads_and_exact_products_change_no_logit_by_more_than_rounding(
+    bundle: Bundle, reader: SplitReader, cases: list[dict[str, Any]]
+) -> None:
+    other = SplitReader(bundle, SessionOptions(threads=2, memory_arena=True, x64_quant_precision=True))
+    case = cases[1]
+    question, context = np.array(case["question_ids"][1:-1]), np.array(case["context_ids"][:-1])
+    logits = [r.read(r.encode_question(question), r.encode_context(context)) for r in (reader, other)]
+    np.testing.assert_allclose(logits[0].start, logits[1].start, atol=0.5)
+
+
+def test_a_graph_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "read.onnx"
+    file.write_bytes(b"not a graph")
+    with pytest.raises(errors.BundleGraphInvalid, match=r"read\.onnx: onnxruntime cannot load it"):
+        Session(file, SessionOptions())
+
+
+def test_inputs_are_fed_by_the_names_that_the_graph_declares(bundle: Bundle) -> None:
+    session = Session(bundle.file("encode.onnx"), SessionOptions())
+    ids = np.array([[101, 102]])
+    arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    with pytest.raises(errors.BundleGraphInvalid, match="declares an input 'position_ids'"):
+        session.run(arrays)
+    extra = {**arrays, "position_ids": np.array([[0, 1]]), "not_declared": ids}
+    assert session.run(extra).shape == (1, 2, 384)
