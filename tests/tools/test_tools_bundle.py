@@ -1,0 +1,159 @@
+"""tools/make_bundle.py makes whole bundles, and from the trained weights the bundled one again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+pytest.importorskip("onnx", reason="tools/ needs the extra edgeqa[tools]")
+pytest.importorskip("safetensors", reason="tools/ needs the extra edgeqa[tools]")
+
+import make_bundle
+import onnx
+from safetensors.numpy import save_file
+from small_reader import SIZES, WIDTH, small_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFERENCE_WEIGHTS = os.environ.get("EDGEQA_REFERENCE_WEIGHTS", "")
+GOLDEN_TOLERANCE = 2e-4  # the shipped logits were rounded to 4 decimals after another float32 arithmetic
+CALIBRATION = {"temperature": 2.5, "no_answer": {"probability": 0.25}}
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
+def read_golden(bundle: Path) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
+    return cases
+
+
+def without(manifest: dict[str, Any], *files: str) -> dict[str, Any]:
+    """Returns the manifest without the digests of these files."""
+    return {**manifest, "files": {n: d for n, d in manifest["files"].items() if n not in files}}
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of a small reader that knows the bundled tokenizer's words."""
+    vocabulary = len(read_object(make_bundle.BUNDLED / "tokenizer.json")["model"]["vocab"])
+    halves = {name: value.astype(np.float16) for name, value in small_weights(vocabulary=vocabulary).items()}
+    path = tmp_path_factory.mktemp("weights") / "small-fp16.safetensors"
+    save_file(halves, path, metadata={"layers": str(SIZES.layers), "split": str(SIZES.split)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 bundle of the small reader, made by the script as a user runs it."""
+    folder = tmp_path_factory.mktemp("made")
+    like = folder / "like"
+    shutil.copytree(make_bundle.BUNDLED, like)
+    manifest = {**read_object(like / "manifest.json"), "name": "another", "calibration": CALIBRATION}
+    (like / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    out = folder / "out"
+    command = [sys.executable, make_bundle.__file__, str(small_file), str(out), "--like", str(like)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bytes  manifest.json" in done.stdout
+    return out
+
+
+def test_the_manifest_describes_the_files_and_only_them(made: Path) -> None:
+    manifest = read_object(made / "manifest.json")
+    assert {path.name for path in made.iterdir()} == {*manifest["files"], "manifest.json"}
+    for name, described in manifest["files"].items():
+        data = (made / name).read_bytes()
+        assert described == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_the_manifest_has_the_weights_sizes_and_the_tokenizers_facts(made: Path) -> None:
+    manifest = read_object(made / "manifest.json")
+    sizes = {name: manifest[name] for name in ("precision", "layers", "split", "width")}
+    assert sizes == {"precision": "int8", "layers": SIZES.layers, "split": SIZES.split, "width": WIDTH}
+    assert manifest["special_tokens"] == {"cls": 101, "sep": 102, "pad": 0}
+    assert manifest["lowercase"] is True
+
+
+def test_name_and_calibration_are_carried_over(made: Path) -> None:
+    manifest = read_object(made / "manifest.json")
+    assert manifest["name"] == "another"
+    assert manifest["calibration"] == CALIBRATION
+
+
+def test_the_golden_cases_are_the_same_questions_with_other_logits(made: Path) -> None:
+    for case, bundled in zip(read_golden(made), read_golden(make_bundle.BUNDLED), strict=True):
+        for name in ("question", "context", "question_ids", "context_ids"):
+            assert case[name] == bundled[name]
+        assert len(case["start_logits"]) == len(case["end_logits"]) == len(bundled["start_logits"])
+        assert case["start_logits"] != bundled["start_logits"]
+
+
+def test_float32_and_another_tokenizer(small_file: Path, tmp_path: Path) -> None:
+    tokenizer = read_object(make_bundle.BUNDLED / "tokenizer.json")
+    tokenizer["normalizer"]["lowercase"] = False
+    tokenizer["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    tokenizer_path = tmp_path / "cased.json"
+    tokenizer_path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    out = tmp_path / "out"
+    make_bundle.write_bundle(
+        small_file, out, precision="float32", like=make_bundle.BUNDLED, tokenizer_path=tokenizer_path
+    )
+    manifest = read_object(out / "manifest.json")
+    assert (manifest["precision"], manifest["lowercase"]) == ("float32", False)
+    assert (out / "tokenizer.json").read_bytes() == tokenizer_path.read_bytes()
+    assert len(read_golden(out)[0]["context_ids"]) > 40
+    model = onnx.load(out / "read.onnx")
+    assert "MatMulInteger" not in {node.op_type for node in model.graph.node}
+
+
+def _full_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "mine.txt").touch()
+
+
+@pytest.mark.parametrize("occupy", [_full_directory, Path.touch])
+def test_nothing_is_written_over(
+    occupy: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    occupy(tmp_path / "out")
+    with pytest.raises(SystemExit) as stopped:
+        make_bundle.parse_args(["weights.safetensors", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert "is not an empty directory" in capsys.readouterr().err
+
+
+@pytest.mark.reference
+@pytest.mark.skipif(not REFERENCE_WEIGHTS, reason="EDGEQA_REFERENCE_WEIGHTS does not name the weights file")
+def test_the_bundled_model_is_made_again_from_its_weights(tmp_path: Path) -> None:
+    bundled, out = make_bundle.BUNDLED, tmp_path / "out"
+    tokenizer_path = bundled / "tokenizer.json"
+    make_bundle.write_bundle(
+        Path(REFERENCE_WEIGHTS), out, precision="int8", like=bundled, tokenizer_path=tokenizer_path
+    )
+    assert {path.name for path in out.iterdir()} == {*make_bundle.FILES, "manifest.json"}
+    for name in make_bundle.FILES:
+        if name != "golden.json":
+            assert (out / name).read_bytes() == (bundled / name).read_bytes(), name
+
+    for case, shipped in zip(read_golden(out), read_golden(bundled), strict=True):
+        for name in ("start_logits", "end_logits"):
+            assert_allclose(case.pop(name), shipped.pop(name), rtol=0, atol=GOLDEN_TOLERANCE)
+        assert case == shipped
+
+    # The last decimal of a golden logit may differ, and so may that file's digest; nothing else.
+    manifest, shipped = read_object(out / "manifest.json"), read_object(bundled / "manifest.json")
+    assert without(manifest, "golden.json") == without(shipped, "golden.json")

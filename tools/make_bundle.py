@@ -1,0 +1,109 @@
+"""Makes a bundle (format 1) from the reader's weights: graphs, golden cases, manifest.
+
+    python tools/make_bundle.py reader-fp16.safetensors OUT [--precision float32]
+
+What weights do not hold (tokenizer, model card, licence, name, calibration) is taken over from another bundle, the
+bundled one unless told otherwise. It neither trains nor measures, and writes to no directory that has anything in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from golden import golden_cases
+from graphs import encode_graph, read_graph
+from quantize import save_int8
+from reference import CONTEXT_POSITION, POSITIONS
+from tokenizers import Tokenizer
+from weights import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from weights import Sizes, Weights
+
+BUNDLED = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini"
+MANIFEST = "manifest.json"
+FILES = ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json", "MODEL_CARD.md", "LICENSE")
+MAX_QUESTION_TOKENS = CONTEXT_POSITION  # the positions before the context's
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Returns the parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, help="safetensors file of the trained weights")
+    parser.add_argument("out", type=Path, help="directory to make; it may exist if it is empty")
+    parser.add_argument("--precision", choices=("int8", "float32"), default="int8")
+    parser.add_argument("--like", type=Path, default=BUNDLED, metavar="BUNDLE", help="bundle to take the rest from")
+    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="another tokenizer.json than that bundle's")
+    options = parser.parse_args(arguments)
+    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+        parser.error(f"{options.out} is not an empty directory")
+    return options
+
+
+def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, tokenizer_path: Path) -> None:
+    """Writes the bundle's files into `out`, the manifest last: a directory without one is not a bundle."""
+    weights, sizes = load_weights(weights_path)
+    out.mkdir(parents=True, exist_ok=True)
+    save_graphs(weights, sizes, out, precision=precision)
+    for name in ("MODEL_CARD.md", "LICENSE"):
+        shutil.copyfile(like / name, out / name)
+    shutil.copyfile(tokenizer_path, out / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    cases = golden_cases(weights, sizes, tokenizer)
+    (out / "golden.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1), encoding="utf-8")
+    manifest = {
+        # First what weights do not tell, `calibration` among it; what follows replaces the values, not the order.
+        **json.loads((like / MANIFEST).read_text(encoding="utf-8")),
+        "precision": precision,
+        "layers": sizes.layers,
+        "split": sizes.split,
+        "width": weights["ln.weight"].size,
+        "context_position": CONTEXT_POSITION,
+        "max_question_tokens": MAX_QUESTION_TOKENS,
+        "max_context_tokens": POSITIONS - CONTEXT_POSITION,
+        "lowercase": json.loads(tokenizer.to_str())["normalizer"]["lowercase"],
+        "special_tokens": {name: tokenizer.token_to_id(f"[{name.upper()}]") for name in ("cls", "sep", "pad")},
+        "files": {name: _described(out / name) for name in FILES},
+    }
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def save_graphs(weights: Weights, sizes: Sizes, out: Path, *, precision: str) -> None:
+    """Writes `encode.onnx` and `read.onnx`."""
+    int8 = precision == "int8"
+    save = save_int8 if int8 else onnx.save
+    save(encode_graph(weights, sizes, int8_words=int8), out / "encode.onnx")
+    save(read_graph(weights, sizes), out / "read.onnx")
+
+
+def _described(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def main() -> None:
+    """Makes the bundle that the command line asks for, and says what it is made of."""
+    options = parse_args()
+    # quantize_dynamic advises a rearrangement of the graph on each call; ours is laid as it has to be.
+    logging.getLogger().setLevel(logging.ERROR)
+    tokenizer_path = options.tokenizer or options.like / "tokenizer.json"
+    write_bundle(
+        options.weights, options.out, precision=options.precision, like=options.like, tokenizer_path=tokenizer_path
+    )
+    for name in (*FILES, MANIFEST):
+        print(f"{(options.out / name).stat().st_size:>10,} bytes  {name}")
+
+
+if __name__ == "__main__":
+    main()
