@@ -276,12 +276,15 @@ class PlanRefused(NotEnoughMemory):
         self.needed_bytes, self.available_bytes = needed_bytes, available_bytes
         self.missing_bytes = needed_bytes - available_bytes
         wanted = ", ".join(f"{name}={value}" for name, value in overrides.items())
-        limit = "the limit of the container" if what == "memory" else "the limit on address space (ulimit -v)"
+        if what == "memory":
+            remedy = "free some memory, raise the limit of the container, or allow more with --budget"
+        else:
+            remedy = "raise the limit on address space (ulimit -v)"
         CapabilityError.__init__(
             self,
             f"not enough {what}{f' with {wanted}' if wanted else ''}: {needed_bytes} bytes needed, "
             f"{available_bytes} available, {self.missing_bytes} bytes missing",
-            f"{f'ask for less than {wanted}, ' if wanted else ''}free some memory, or raise {limit}",
+            remedy,
         )
 
 

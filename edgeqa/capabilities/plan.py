@@ -1,0 +1,242 @@
+"""`make_plan`: what edgeqa does with a device. Capabilities, a bundle's needs and overrides in, a `Plan` out. Pure.
+
+Every choice has a reason that a person can read. Where memory is short, the batch shrinks first, then the caches, then
+the windows; what does not fit even so is refused with the number of bytes that are missing. An override is never
+shrunk: it fits, or the refusal names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
+
+from edgeqa.capabilities.fitting import Room, fit
+from edgeqa.capabilities.footprint import Sizes, memory_bytes
+from edgeqa.capabilities.sizes import GIB, MIB, show_bytes
+from edgeqa.errors import OptionError
+
+if TYPE_CHECKING:
+    from edgeqa.capabilities.footprint import ModelNeeds
+    from edgeqa.capabilities.readings import Capabilities, Reading
+
+T = TypeVar("T")
+Persist = Literal["disk", "memory", "off"]
+
+MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
+BATCH_CONTEXTS = 16
+WINDOW_TOKENS = 320
+MIN_WINDOW_TOKENS = 32
+ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
+ARENA_FROM_BYTES = 2 * GIB
+ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
+ENCODING_STORE_PERCENT = 8
+# mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
+_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """One decision."""
+
+    value: T
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the user wants instead of the plan's own choice; None leaves it to the plan."""
+
+    threads: int | None = None
+    batch_contexts: int | None = None
+    window_tokens: int | None = None
+    budget_bytes: int | None = None
+    answer_cache_bytes: int | None = None
+    encoding_store_bytes: int | None = None
+    persist: Persist | None = None
+
+    def __post_init__(self) -> None:
+        least = {"window_tokens": MIN_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
+        for name, value in self.given().items():
+            if name == "persist":
+                if value not in get_args(Persist):
+                    raise OptionError(name, value, f"one of {', '.join(get_args(Persist))}")
+            elif not isinstance(value, int) or isinstance(value, bool) or value < least.get(name, 1):
+                raise OptionError(name, value, f"a whole number from {least.get(name, 1)} on")
+
+    def given(self) -> dict[str, object]:
+        """Returns the overrides that are there, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What edgeqa will do on a device."""
+
+    threads: Choice[int]
+    batch_contexts: Choice[int]
+    """Contexts prepared and held at a time; the graphs are fed one a run, so that none depends on its neighbours."""
+    window_tokens: Choice[int]
+    precision: Choice[str]
+    """"int8", "int8-u8u8" (int8 with exact products on x86 without VNNI) or "float32"."""
+    answer_cache_bytes: Choice[int]
+    encoding_store_bytes: Choice[int]
+    persist: Choice[Persist]
+    spinning: Choice[bool]
+    memory_arena: Choice[bool]
+    needed_bytes: int
+    available_bytes: Choice[int]
+    margin_bytes: int
+
+
+def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | None = None) -> Plan:
+    """Returns the plan for `device`.
+
+    Raises:
+        NotEnoughMemory: if the smallest plan does not fit; `PlanRefused`, which has the figures.
+        OptionError: for an override that no device could follow.
+    """
+    wanted = overrides or Overrides()
+    _check(device, needs, wanted)
+    available = _available(device, wanted)
+    total_bytes = wanted.budget_bytes or device.memory_total_bytes.value or available.value
+    persist, cache = _answer_cache(device, wanted, total_bytes)
+    store = Choice(
+        _share(total_bytes, ENCODING_STORE_PERCENT), f"{ENCODING_STORE_PERCENT} % of {show_bytes(total_bytes)}"
+    )
+    arena = _arena(device, available.value)
+    full = {
+        "batch_contexts": _or(wanted.batch_contexts, Choice(BATCH_CONTEXTS, "default")),
+        "window_tokens": _or(wanted.window_tokens, _window(needs)),
+        "answer_cache_bytes": cache,
+        "encoding_store_bytes": _or(wanted.encoding_store_bytes, store),
+    }
+    room = Room(available.value, device.address_space_bytes.value)
+    threads = _threads(device, wanted)
+    sizes, threads_that_fit = fit(
+        needs,
+        Sizes(memory_arena=arena.value, **{name: choice.value for name, choice in full.items()}),
+        threads.value,
+        room,
+        wanted.given(),
+    )
+    shrunk = f"shrunk to fit {show_bytes(available.value)}"
+    if device.address_space_bytes.value is not None:
+        shrunk += f" of memory and {show_bytes(device.address_space_bytes.value)} of address space"
+
+    def fitted(name: str) -> Choice[int]:
+        value: int = getattr(sizes, name)
+        return full[name] if value == full[name].value else Choice(value, shrunk)
+
+    return Plan(
+        threads=threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk),
+        batch_contexts=fitted("batch_contexts"),
+        window_tokens=fitted("window_tokens"),
+        precision=_precision(device, needs),
+        answer_cache_bytes=fitted("answer_cache_bytes"),
+        encoding_store_bytes=fitted("encoding_store_bytes"),
+        persist=persist,
+        # Measured on 2 cores, both graphs' threads on each: 40 ms a context without, 72 to 165 ms with.
+        spinning=Choice(value=False, reason="two graphs share the cores; busy waiting takes them away"),
+        memory_arena=arena if sizes.memory_arena == arena.value else Choice(value=False, reason=shrunk),
+        needed_bytes=memory_bytes(needs, sizes),
+        available_bytes=available,
+        margin_bytes=room.margin_bytes,
+    )
+
+
+def _check(device: Capabilities, needs: ModelNeeds, wanted: Overrides) -> None:
+    most = {"window_tokens": (needs.max_context_tokens, "for this model")}
+    if device.pointer_bits.value == 32:
+        most["answer_cache_bytes"] = (MOST_CACHE_BYTES, "on 32 bits, where address space is short")
+    for name, (limit, why) in most.items():
+        value: int | None = getattr(wanted, name)
+        if value is not None and value > limit:
+            raise OptionError(name, value, f"at most {limit} {why}")
+
+
+def _or(override: int | None, choice: Choice[int]) -> Choice[int]:
+    return choice if override is None else Choice(override, "you asked for it")
+
+
+def _window(needs: ModelNeeds) -> Choice[int]:
+    if needs.max_context_tokens < WINDOW_TOKENS:
+        return Choice(needs.max_context_tokens, "the model's limit")
+    return Choice(WINDOW_TOKENS, "default")
+
+
+def _share(total_bytes: int, percent: int) -> int:
+    return min(max(total_bytes * percent // 100, LEAST_CACHE_BYTES), MOST_CACHE_BYTES)
+
+
+def _available(device: Capabilities, wanted: Overrides) -> Choice[int]:
+    found, total = device.memory_available_bytes, device.memory_total_bytes
+    if wanted.budget_bytes is not None:
+        return Choice(wanted.budget_bytes, "your budget")
+    if found.value is not None:
+        return Choice(found.value, found.reason)
+    if total.value is not None:
+        return Choice(total.value // 2, "half of the total, because what is available is unknown")
+    return Choice(ASSUMED_MEMORY_BYTES, "assumed, because the memory is unknown")
+
+
+def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
+    if wanted.threads is not None:
+        return Choice(wanted.threads, "you asked for it")
+    found: Reading[int] = device.cores
+    if found.value is None:
+        return Choice(1, f"the number of cores is {found.reason}")
+    if found.value > MOST_THREADS:
+        return Choice(MOST_THREADS, f"{found.value} cores; more than {MOST_THREADS} threads gain nothing")
+    return Choice(found.value, found.reason)
+
+
+def _precision(device: Capabilities, needs: ModelNeeds) -> Choice[str]:
+    if needs.precision != "int8":
+        return Choice(needs.precision, "the bundle's")
+    if not device.is_x86:
+        return Choice("int8", "exact on this architecture")
+    flags = device.cpu_flags.value
+    if flags is None:
+        return Choice("int8-u8u8", "flags unknown: without VNNI, plain int8 products would overflow")
+    if vnni := [flag for flag in flags if flag.endswith("vnni")]:
+        return Choice("int8", f"exact with {vnni[0]}")
+    return Choice("int8-u8u8", "x86 without VNNI: plain int8 products would overflow")
+
+
+def _arena(device: Capabilities, available_bytes: int) -> Choice[bool]:
+    if available_bytes < ARENA_FROM_BYTES:
+        return Choice(value=False, reason=f"under {show_bytes(ARENA_FROM_BYTES)}: memory goes back after each run")
+    if device.address_space_bytes.value is not None:
+        return Choice(value=False, reason="address space is limited, and an arena doubles what it takes")
+    return Choice(value=True, reason=f"{show_bytes(ARENA_FROM_BYTES)} or more available")
+
+
+def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> tuple[Choice[Persist], Choice[int]]:
+    share = Choice(_share(total_bytes, ANSWER_CACHE_PERCENT), f"{ANSWER_CACHE_PERCENT} % of {show_bytes(total_bytes)}")
+    size = _or(wanted.answer_cache_bytes, share)
+    if wanted.persist is not None:
+        persist = Choice(wanted.persist, "you asked for it")
+    elif not size.value:
+        persist = Choice("off", "no bytes for answers")
+    else:
+        persist = _place(device, size.value)
+    if persist.value == "off":
+        size = Choice(0, "answers are not kept") if wanted.answer_cache_bytes is None else size
+    return persist, size
+
+
+def _place(device: Capabilities, size_bytes: int) -> Choice[Persist]:
+    disk, kind, ram = device.home_free_bytes, device.home_file_system, device.ram_disk_free_bytes
+    if disk.value is None:
+        why = disk.reason
+    elif disk.value < 2 * size_bytes:
+        why = f"only {show_bytes(disk.value)} free on disk"
+    elif (kind.value or "").startswith(_REMOTE):
+        why = f"{kind.value} is no local disk"
+    else:
+        return Choice("disk", f"{show_bytes(disk.value)} free in {disk.reason}")
+    if ram.value is None:
+        return Choice("off", f"{why}; {ram.reason}")
+    if ram.value < size_bytes:
+        return Choice("off", f"{why}; only {show_bytes(ram.value)} free in {ram.reason}")
+    return Choice("memory", f"{why}; kept in {ram.reason}")

@@ -1,0 +1,118 @@
+"""`probe`: reads the device. A `Source` in, `Capabilities` out, each field a value or None with the reason.
+
+It never raises, and never imports onnxruntime into this process: its library is tens of MB, and may be built for a
+newer CPU. What the readings lead to is decided in `plan`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from edgeqa.capabilities.cores import cores
+from edgeqa.capabilities.memory import address_space, memory
+from edgeqa.capabilities.processor import board, cpu_flags
+from edgeqa.capabilities.providers import providers as ask_providers
+from edgeqa.capabilities.providers import remembered_providers
+from edgeqa.capabilities.readings import Capabilities, Reading
+from edgeqa.capabilities.source import DeviceSource
+from edgeqa.capabilities.storage import file_system, home_free, ram_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from edgeqa.capabilities.source import Source
+
+T = TypeVar("T")
+
+ACCELERATOR_NODES = (
+    "/dev/dri/renderD*",
+    "/dev/nvidia[0-9]*",
+    "/dev/nvhost-gpu",
+    "/dev/kfd",
+    "/dev/accel/*",
+    "/dev/apex_*",
+    "/dev/hailo*",
+    "/dev/mali*",
+    "/dev/kgsl-3d0",
+)
+_PLAUSIBLE_C = (1.0, 150.0)  # broken sensors say 0, or thousands
+
+
+def probe(
+    source: Source | None = None, *, directory: str | PathLike[str] | None = None, providers: bool = True
+) -> Capabilities:
+    """Returns what the device has.
+
+    Args:
+        source: the device to look at; this one by default.
+        directory: where edgeqa keeps its state, if not at home.
+        providers: ask onnxruntime what it offers; without it, nothing is started or remembered.
+    """
+    device = DeviceSource() if source is None else source
+    system = _guarded(lambda: Reading(device.system(), "operating system"))
+    machine = _guarded(lambda: Reading(device.machine() or None, "operating system"))
+    flags = _guarded(lambda: cpu_flags(device, system.value))
+    home = _guarded(lambda: Reading(str(Path(directory).resolve()) if directory else device.home(), "edgeqa's state"))
+    total, available = _memory(device)
+
+    def offered() -> Reading[tuple[str, ...]]:
+        if not providers:
+            return Reading(None, "not asked")
+        if source is None:
+            return remembered_providers(device, f"{machine.value} {flags.value}")
+        return ask_providers(device)
+
+    return Capabilities(
+        board=_guarded(lambda: board(device, system.value)),
+        os=system,
+        machine=machine,
+        pointer_bits=_guarded(lambda: Reading(device.pointer_bits(), "this Python")),
+        page_size_bytes=_guarded(lambda: Reading(device.page_size_bytes(), "operating system")),
+        memory_total_bytes=total,
+        memory_available_bytes=available,
+        address_space_bytes=_guarded(lambda: address_space(device)),
+        cores=_guarded(lambda: cores(device)),
+        cpu_flags=flags,
+        providers=_guarded(offered),
+        accelerators=_guarded(lambda: _accelerators(device)),
+        home=home,
+        home_free_bytes=_guarded(lambda: home_free(device, home.value or "/")),
+        home_file_system=_guarded(lambda: file_system(device, home.value or "/")),
+        ram_disk_free_bytes=_guarded(lambda: ram_disk(device)),
+        temperature_c=_guarded(lambda: _temperature(device)),
+    )
+
+
+def _guarded(read: Callable[[], Reading[T]]) -> Reading[T]:
+    """Returns the reading; of one that fails, whatever the way, the failure is the reason."""
+    try:
+        return read()
+    except Exception as error:
+        return Reading(None, f"unknown: {error}")
+
+
+def _memory(source: Source) -> tuple[Reading[int], Reading[int]]:
+    try:
+        return memory(source)
+    except Exception as error:
+        unknown = Reading[int](None, f"unknown: {error}")
+        return unknown, unknown
+
+
+def _accelerators(source: Source) -> Reading[tuple[str, ...]]:
+    found = tuple(node for pattern in ACCELERATOR_NODES for node in source.glob(pattern))
+    return Reading(found, "present, not used: edgeqa runs on the CPU" if found else "no device node of any")
+
+
+def _temperature(source: Source) -> Reading[float]:
+    readable = []
+    for path in source.glob("/sys/class/thermal/thermal_zone*/temp"):
+        try:
+            celsius = int(source.read(path)) / 1000
+        except (OSError, ValueError):
+            continue
+        if _PLAUSIBLE_C[0] <= celsius <= _PLAUSIBLE_C[1]:
+            readable.append((celsius, path))
+    return Reading(*max(readable)) if readable else Reading(None, "no readable sensor")

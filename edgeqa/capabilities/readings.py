@@ -1,0 +1,65 @@
+"""What the probe found: `Capabilities`, a record of `Reading`s, each a value or None with the reason.
+
+Values only. `probe` fills them, `plan` and `report` read them; None always has a reason that a person can read, and a
+known value says where it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """One fact about the device."""
+
+    value: T | None
+    """None where it is unknown, or where there is no such thing."""
+    reason: str
+    """Where a value comes from, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a device has, as far as edgeqa is concerned."""
+
+    board: Reading[str]
+    os: Reading[str]
+    machine: Reading[str]
+    pointer_bits: Reading[int]
+    page_size_bytes: Reading[int]
+    memory_total_bytes: Reading[int]
+    """The least of the host's memory and the limits of the control groups around this process."""
+    memory_available_bytes: Reading[int]
+    address_space_bytes: Reading[int]
+    """What RLIMIT_AS leaves to this process; None if there is no such limit."""
+    cores: Reading[int]
+    """Fast physical cores that this process may use."""
+    cpu_flags: Reading[tuple[str, ...]]
+    providers: Reading[tuple[str, ...]]
+    """Execution providers that onnxruntime offers."""
+    accelerators: Reading[tuple[str, ...]]
+    """Device nodes; edgeqa runs on the CPU and uses none of them."""
+    home: Reading[str]
+    """Directory of edgeqa's state."""
+    home_free_bytes: Reading[int]
+    """Disk space that edgeqa can write to there; None if it cannot write."""
+    home_file_system: Reading[str]
+    ram_disk_free_bytes: Reading[int]
+    """Space on the RAM file system that shared memory lives on."""
+    temperature_c: Reading[float]
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether the processor is, or for all we know may be, an x86."""
+        machine = self.machine.value
+        return machine is None or machine.lower() in {"x86_64", "amd64", "i386", "i486", "i586", "i686"}
+
+    @property
+    def int8_flags(self) -> str:
+        """The CPU as int8 kernels see it, in a fixed order: part of the key that a self-test is remembered under."""
+        flags = "unknown" if self.cpu_flags.value is None else " ".join(self.cpu_flags.value)
+        return f"{self.machine.value or 'unknown'}: {flags}"

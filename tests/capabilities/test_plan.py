@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
+
+from edgeqa.capabilities.devices import device_names, recorded_device
+from edgeqa.capabilities.plan import Overrides, make_plan
+from edgeqa.capabilities.probe import probe
+from edgeqa.capabilities.readings import Reading
+from edgeqa.capabilities.recorded import RecordedSource
+from edgeqa.errors import DeviceUnknown, OptionError, PlanRefused
+
+ROOMY = probe(machine())
+
+# name: threads, precision, window, batch, answer cache MiB, encoding store MiB, persist, arena
+BOARDS = {
+    "android-phone": (4, "int8", 320, 16, 221, 256, "disk", True),
+    "jetson-nano": (4, "int8", 320, 16, 158, 256, "disk", True),
+    "laptop": (4, "int8", 320, 16, 256, 256, "disk", True),
+    "pi-4": (4, "int8", 320, 16, 151, 256, "disk", True),
+    "pi-5": (4, "int8", 320, 16, 256, 256, "disk", True),
+    "pi-zero-2w": (4, "int8", 320, 16, 17, 34, "disk", False),
+}
+
+
+def test_every_recorded_board_is_pinned() -> None:
+    assert device_names() == sorted(BOARDS)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_plan_of_a_recorded_board(name: str) -> None:
+    plan = make_plan(probe(recorded_device(name)), MINI)
+    found = (
+        plan.threads.value,
+        plan.precision.value,
+        plan.window_tokens.value,
+        plan.batch_contexts.value,
+        plan.answer_cache_bytes.value // MIB,
+        plan.encoding_store_bytes.value // MIB,
+        plan.persist.value,
+        plan.memory_arena.value,
+    )
+    assert found == BOARDS[name]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_recorded_board_is_read_in_full(name: str) -> None:
+    found = probe(recorded_device(name))
+    unknown = {"address_space_bytes"}  # none of them limits it
+    if name == "android-phone":
+        unknown |= {"temperature_c", "ram_disk_free_bytes"}
+    for field in found.__dataclass_fields__:
+        assert (getattr(found, field).value is None) == (field in unknown), field
+
+
+def test_the_boards_differ_where_they_should() -> None:
+    pi_5, phone, laptop = (probe(recorded_device(name)) for name in ("pi-5", "android-phone", "laptop"))
+    assert pi_5.page_size_bytes.value == 16384
+    assert pi_5.cpu_flags.value == ("asimddp",)
+    assert "fast cores among 8" in phone.cores.reason
+    assert laptop.cpu_flags.value == ("avx2", "avx_vnni")
+    assert laptop.home_file_system.value == "btrfs"
+
+
+def test_an_unknown_board_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(DeviceUnknown) as caught:
+        recorded_device("../pi-4")
+    assert "pi-zero-2w" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arch", "cpuinfo", "bundle", "expected"),
+    [
+        ("x86_64", "flags : avx2 avx512f avx512_vnni\n", "int8", "int8"),
+        ("AMD64", "flags : avx2 avx_vnni\n", "int8", "int8"),
+        ("x86_64", "flags : avx2 avx512f\n", "int8", "int8-u8u8"),
+        ("i686", "flags : sse2\n", "int8", "int8-u8u8"),
+        ("x86_64", None, "int8", "int8-u8u8"),
+        ("aarch64", "Features : asimd\n", "int8", "int8"),
+        ("aarch64", None, "int8", "int8"),
+        ({"failed": "?"}, "Features : asimd\n", "int8", "int8-u8u8"),
+        ("x86_64", "flags : avx2\n", "float32", "float32"),
+    ],
+)
+def test_precision_is_exact_on_every_processor(arch: object, cpuinfo: str | None, bundle: str, expected: str) -> None:
+    device = probe(machine({"/proc/cpuinfo": cpuinfo}, machine=arch))
+    assert make_plan(device, replace(MINI, precision=bundle)).precision.value == expected
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 4), (12, 4), (None, 1)])
+def test_threads_follow_the_cores_up_to_four(cores: int | None, threads: int) -> None:
+    device = replace(ROOMY, cores=Reading(cores, "unreadable"))
+    assert make_plan(device, MINI).threads.value == threads
+
+
+def disks(*, free_bytes: int, writable: bool, ram_bytes: int) -> dict[str, Any]:
+    ram = {"/dev/shm": {"free_bytes": ram_bytes, "writable": True}}  # noqa: S108 - the machine's, not ours
+    return {"disk": {"/": {"free_bytes": free_bytes, "writable": writable}, **ram}}
+
+
+DISK_FULL = disks(free_bytes=MIB, writable=True, ram_bytes=GIB)
+READ_ONLY = disks(free_bytes=GIB, writable=False, ram_bytes=GIB)
+NOWHERE = disks(free_bytes=MIB, writable=True, ram_bytes=MIB)
+
+
+@pytest.mark.parametrize(
+    ("calls", "persist", "why"),
+    [
+        ({}, "disk", "50 GiB free"),
+        (DISK_FULL, "memory", "only 1 MiB free on disk"),
+        (READ_ONLY, "memory", "read-only"),
+        (NOWHERE, "off", "only 1 MiB free in /dev/shm"),
+    ],
+)
+def test_answers_are_kept_where_there_is_room(calls: dict[str, Any], persist: str, why: str) -> None:
+    plan = make_plan(probe(machine(**calls)), MINI)
+    assert plan.persist.value == persist
+    assert why in plan.persist.reason
+    assert (plan.answer_cache_bytes.value == 0) == (persist == "off")
+
+
+@pytest.mark.parametrize("file_system", ["nfs", "nfs4", "cifs", "9p", "fuse.sshfs"])
+def test_answers_are_not_kept_on_a_remote_disk(file_system: str) -> None:
+    mounted = ROOT_MOUNT.replace("ext4", file_system)
+    plan = make_plan(probe(machine({"/proc/self/mountinfo": mounted})), MINI)
+    assert plan.persist.value == "off"
+    assert file_system in plan.persist.reason
+
+
+def test_a_cache_of_no_bytes_is_off() -> None:
+    plan = make_plan(ROOMY, MINI, Overrides(answer_cache_bytes=0))
+    assert (plan.persist.value, plan.answer_cache_bytes.value) == ("off", 0)
+
+
+def test_overrides_are_followed_and_said() -> None:
+    wanted = Overrides(
+        threads=7,
+        batch_contexts=3,
+        window_tokens=200,
+        budget_bytes=GIB,
+        answer_cache_bytes=5 * MIB,
+        encoding_store_bytes=MIB,
+        persist="memory",
+    )
+    plan = make_plan(ROOMY, MINI, wanted)
+    for name in ("threads", "batch_contexts", "window_tokens", "answer_cache_bytes", "encoding_store_bytes", "persist"):
+        assert getattr(plan, name).value == getattr(wanted, name)
+        assert getattr(plan, name).reason == "you asked for it"
+    assert (plan.available_bytes.value, plan.available_bytes.reason) == (GIB, "your budget")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threads": 0},
+        {"threads": -1},
+        {"threads": True},
+        {"threads": 1.5},
+        {"batch_contexts": 0},
+        {"window_tokens": 31},
+        {"budget_bytes": 0},
+        {"answer_cache_bytes": -1},
+        {"encoding_store_bytes": -1},
+        {"persist": "tape"},
+    ],
+)
+def test_senseless_overrides_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        Overrides(**wrong)
+
+
+def test_a_window_beyond_the_model_is_refused() -> None:
+    with pytest.raises(OptionError) as caught:
+        make_plan(ROOMY, MINI, Overrides(window_tokens=449))
+    assert "at most 448" in caught.value.hint
+
+
+def test_32_bits_have_a_ceiling_for_the_cache() -> None:
+    narrow = probe(machine(machine="armv7l", pointer_bits=32))
+    assert make_plan(narrow, MINI, Overrides(answer_cache_bytes=256 * MIB)).answer_cache_bytes.value == 256 * MIB
+    with pytest.raises(OptionError, match="answer_cache_bytes"):
+        make_plan(narrow, MINI, Overrides(answer_cache_bytes=256 * MIB + 1))
+    assert make_plan(ROOMY, MINI, Overrides(answer_cache_bytes=300 * MIB)).answer_cache_bytes.value == 300 * MIB
+
+
+def test_a_model_of_short_contexts_gets_short_windows() -> None:
+    plan = make_plan(ROOMY, replace(MINI, max_context_tokens=100))
+    assert (plan.window_tokens.value, plan.window_tokens.reason) == (100, "the model's limit")
+
+
+def test_unknown_memory_is_taken_for_the_smallest_board() -> None:
+    plan = make_plan(probe(RecordedSource({})), MINI)
+    assert plan.available_bytes.value == 512 * MIB
+    assert "assumed" in plan.available_bytes.reason
+    assert plan.threads.value == 1
+
+
+def test_of_a_known_total_half_is_taken_for_available() -> None:
+    device = replace(ROOMY, memory_available_bytes=Reading(None, "unreadable"))
+    assert make_plan(device, MINI).available_bytes.value == 4 * GIB
+
+
+def test_memory_is_given_up_in_order() -> None:
+    """From roomy to tight: the arena goes, then the batch, the encodings, the answers, the windows."""
+    seen: list[tuple[bool, ...]] = []
+    for available_mib in range(2600, 140, -1):
+        try:
+            plan = make_plan(with_memory(available_mib * MIB, total_bytes=8 * GIB), MINI)
+        except PlanRefused:
+            break
+        state = (
+            plan.memory_arena.value,
+            plan.batch_contexts.value == 16,
+            plan.encoding_store_bytes.value == 256 * MIB,
+            plan.answer_cache_bytes.value == 256 * MIB,
+            plan.window_tokens.value == 320,
+        )
+        if not seen or seen[-1] != state:
+            seen.append(state)
+    assert seen == [
+        (True, True, True, True, True),
+        (False, True, True, True, True),
+        (False, False, True, True, True),
+        (False, False, False, True, True),
+        (False, False, False, False, True),
+        (False, False, False, False, False),
+    ]
+
+
+def test_what_was_shrunk_says_so() -> None:
+    plan = make_plan(with_memory(256 * MIB, total_bytes=8 * GIB), MINI)
+    assert plan.answer_cache_bytes.reason == "shrunk to fit 256 MiB"
+    assert plan.window_tokens.reason == "default"
+
+
+def test_a_limited_address_space_takes_threads_first() -> None:
+    limited = replace(ROOMY, address_space_bytes=Reading(400 * MIB, "RLIMIT_AS"))
+    plan = make_plan(limited, MINI)
+    assert plan.threads.value == 1
+    assert plan.threads.reason == "shrunk to fit 6 GiB of memory and 400 MiB of address space"
+    assert not plan.memory_arena.value
+    assert plan.window_tokens.value == 320
+
+
+def test_too_little_address_space_is_refused_as_such() -> None:
+    limited = replace(ROOMY, address_space_bytes=Reading(200 * MIB, "RLIMIT_AS"))
+    with pytest.raises(PlanRefused, match="not enough address space: ") as caught:
+        make_plan(limited, MINI)
+    assert "ulimit -v" in caught.value.hint
+    enough = replace(ROOMY, address_space_bytes=Reading(caught.value.needed_bytes, "RLIMIT_AS"))
+    assert make_plan(enough, MINI).window_tokens.value == 128
+
+
+def test_a_refusal_names_the_override() -> None:
+    with pytest.raises(PlanRefused) as caught:
+        make_plan(ROOMY, MINI, Overrides(budget_bytes=100 * MIB, window_tokens=448))
+    refused = caught.value
+    assert "window_tokens=448, budget_bytes=104857600" in str(refused)
+    assert f"{refused.missing_bytes} bytes missing" in str(refused)
+    assert refused.exit_code == 3
+    assert isinstance(refused, MemoryError)
+
+
+def test_threads_that_were_asked_for_are_not_taken_away() -> None:
+    limited = replace(ROOMY, address_space_bytes=Reading(400 * MIB, "RLIMIT_AS"))
+    with pytest.raises(PlanRefused, match="not enough address space with threads=4"):
+        make_plan(limited, MINI, Overrides(threads=4))
