@@ -11,13 +11,18 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.sentences import paragraph_ends, sentence_ends
+import numpy as np
+
+from edgeqa.contexts.sentences import line_ends, paragraph_ends, sentence_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from edgeqa.models.tokenizer import Tokens
 
+    Indexes = NDArray[np.int32]
     Tokenize = Callable[[str], Tokens]
 
 OVERLAP_TOKENS = 30  # the longest answer
@@ -34,6 +39,12 @@ class Passage:
     """Place of its first character in the document."""
     tokens: Tokens
     """Its tokens, with offsets into `text`."""
+
+    @property
+    def paragraphs(self) -> Indexes:
+        """Number of each token's paragraph, int32 [tokens], rising from 0."""
+        ends = np.fromiter(paragraph_ends(self.text), np.int32)
+        return np.searchsorted(ends, self.tokens.offsets[:, 0], side="right").astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +123,22 @@ class _Borders:
     def __init__(self, text: str, tokens: Tokens) -> None:
         begins = tokens.offsets[:, 0].tolist()
         self._words = tokens.words
-        self._paragraphs = [bisect_left(begins, place) for place in paragraph_ends(text)]
-        self._sentences = [bisect_left(begins, place) for place in sentence_ends(text)]
+        kinds = (paragraph_ends(text), sentence_ends(text), line_ends(text))
+        self._kinds = [[bisect_left(begins, place) for place in kind] for kind in kinds]
 
     def end(self, low: int, high: int) -> int:
-        """Returns where to end, in (low, high]: after the last paragraph in it, else the last sentence, else word."""
-        for kind in (self._paragraphs, self._sentences):
+        """Returns where to end, in (low, high]: after the last paragraph there, else sentence, else line, else word."""
+        for kind in self._kinds:
             if (border := _last(kind, low, high)) is not None:
                 return border
         return self._word(low, high)
 
     def begin(self, low: int, high: int) -> int:
-        """Returns where to begin, in [low, high]: at the last sentence in it if one is near, else at a word."""
-        border = _last(self._sentences, max(low - 1, high - 2 * OVERLAP_TOKENS), high)
-        return border if border is not None else self._word(low - 1, high)
+        """Returns where to begin, in [low, high]: at the last sentence or line that is near, else at a word."""
+        for kind in self._kinds[1:]:
+            if (border := _last(kind, max(low - 1, high - 2 * OVERLAP_TOKENS), high)) is not None:
+                return border
+        return self._word(low - 1, high)
 
     def _word(self, low: int, high: int) -> int:
         """Returns the last beginning of a word in (low, high], or `high` where a word is longer than that."""

@@ -1,4 +1,4 @@
-"""Where paragraphs and sentences end: text in, places out.
+"""Where paragraphs, sentences and lines end: text in, places out.
 
 Pure, and by punctuation alone. A wrong guess ("Dr. | Smith") costs nothing but a less pretty border: contexts overlap.
 """
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*|\r\n[^\S\n]*\r\n\s*")
-_SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*\s+|[。！？]['\"”’»)\]]*|\n\s*")
+# Not after a single letter or digit: initials ("R. N.") and the numbers of a list are no ends.
+_SENTENCE_END = re.compile(r"(?:(?<!\b\w)\.|[!?…])['\"”’»)\]]*\s+|[。！？]['\"”’»)\]]*")
+_LINE_END = re.compile(r"\n\s*")
 
 
 def paragraph_ends(text: str) -> Iterator[int]:
@@ -21,13 +23,18 @@ def paragraph_ends(text: str) -> Iterator[int]:
 
 
 def sentence_ends(text: str) -> Iterator[int]:
-    """Yields the places where a sentence or a line begins after another."""
+    """Yields the places where a sentence begins after another in the same paragraph."""
     return (m.end() for m in _SENTENCE_END.finditer(text))
+
+
+def line_ends(text: str) -> Iterator[int]:
+    """Yields the places where a line begins after another. A text may break its lines anywhere in a sentence."""
+    return (m.end() for m in _LINE_END.finditer(text))
 
 
 def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
     """Returns begin and end of the sentence, or sentences, that `text[start:end]` stands in, without white space."""
-    ends = [0, *sentence_ends(text), len(text)]
+    ends = [0, *paragraph_ends(text), *sentence_ends(text), len(text)]
     begin = max(place for place in ends if place <= start)
     stop = min(place for place in ends if place >= end)
     return begin, begin + len(text[begin:stop].rstrip())

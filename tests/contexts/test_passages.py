@@ -98,3 +98,8 @@ def test_an_endless_word_or_white_space_does_not_pile_up(tokenizer: Tokenizer) -
     (*_, last) = split(nothing + "the end", tokenizer)
     assert last.text.endswith("the end")
     assert last.start + len(last.text) == len(nothing) + 7
+
+
+def test_tokens_know_their_paragraph(tokenizer: Tokenizer) -> None:
+    (passage,) = split("Head\nline\n\nBody. \n \n\r\n\r\nEnd", tokenizer)
+    assert passage.paragraphs.tolist() == [0, 0, 1, 1, 2]
