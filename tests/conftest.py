@@ -1,0 +1,53 @@
+"""Fixtures for all tests: no test touches the user's home, the network or the working directory."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from edgeqa import runtime, state
+from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+from edgeqa.models.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A slow machine is no fault of the code under test; examples are the same in each run.
+settings.register_profile("edgeqa", deadline=None, derandomize=True)
+settings.load_profile("edgeqa")
+
+
+def pytest_report_header() -> str:
+    names = ("numpy", "onnxruntime", "tokenizers", "lmdb", "click")
+    return "versions: " + ", ".join(f"{name} {version(name)}" for name in names)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, for it and for the processes that it starts."""
+    path = tmp_path / "home"
+    monkeypatch.setenv(state.HOME_VARIABLE, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return Tokenizer(DEFAULT_BUNDLE / "tokenizer.json")
+
+
+@pytest.fixture(scope="session")
+def qa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
+    """One runtime on the real bundled model, shared by the tests that only ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(state.HOME_VARIABLE, str(tmp_path_factory.mktemp("home")))
+        with runtime.open() as opened:
+            yield opened
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    return Bundle.load()
