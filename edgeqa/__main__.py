@@ -1,0 +1,46 @@
+"""Where the program begins, also as `python -m edgeqa`: what has to be settled before anything else is imported.
+
+An interrupt ends it with exit code 130 and one line, whatever it is doing; importing the command line is part of that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+EXIT_INTERRUPTED = 130  # as in `errors`, which is not imported yet
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    # Matrix products are onnxruntime's; numpy's own library would reserve memory for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    interrupted = False
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        from edgeqa.cli import run
+
+        code = run()
+    except BaseException:
+        # An interrupt in the middle of an import may come out as another error.
+        if not interrupted:
+            raise
+    if interrupted:
+        sys.stderr.write("edgeqa: interrupted\n")
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

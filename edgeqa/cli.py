@@ -1,0 +1,98 @@
+"""The command line: `edgeqa COMMAND`. Finds the command's module, runs it, and turns errors into one line and an exit.
+
+The answer goes to stdout, all else to stderr. A command's module is imported when it is used, so that `--help` and
+`--version` wait for nothing; onnxruntime is imported by no command before it has to read a text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError
+
+# Command to module of `edgeqa.commands`; the module has a click command of the same name.
+COMMANDS = {"ask": "ask", "capabilities": "capabilities", "eval": "evaluate"}
+
+DEBUG_VARIABLE = "EDGEQA_DEBUG"
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edgeqa.commands.{COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
+    if asked:
+        from importlib.metadata import version
+
+        click.echo(f"edgeqa {version('edgeqa')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog="Start with:  edgeqa ask --help",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """Short answers cut from your text, on this device, without a network.
+
+    \b
+    edgeqa ask "Who designed the machine?" notes.txt
+    edgeqa ask "How deep may the pump be submerged?" manuals/*.txt
+    edgeqa capabilities
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run() -> int:
+    """Runs the command line; returns the exit code."""
+    try:
+        code = commands.main(prog_name="edgeqa", standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:
+        return _report(error)
+    return code if isinstance(code, int) else EXIT_ANSWERED
+
+
+def _report(error: Exception) -> int:
+    """Says on stderr what went wrong; returns the exit code."""
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    if isinstance(error, EdgeQAError):
+        click.echo(f"edgeqa: {error}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        return EXIT_INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # `edgeqa ... | head`: who reads has had enough
+        # Python would complain about it once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_ANSWERED
+    if isinstance(error, MemoryError):
+        click.echo("edgeqa: out of memory\n  hint: give less text at a time, or a smaller --budget", err=True)
+        return EXIT_DEVICE
+    click.echo(f"edgeqa: internal error: {type(error).__name__}: {error}", err=True)
+    click.echo(f"  hint: this is a bug; {DEBUG_VARIABLE}=1 shows where, please report it", err=True)
+    return EXIT_DEVICE

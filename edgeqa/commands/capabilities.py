@@ -1,0 +1,84 @@
+"""`edgeqa capabilities`: what this device, or a recorded one, has, what edgeqa will do with it, and why."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
+from edgeqa.errors import PlanRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.capabilities.report import SelfTestLine
+    from edgeqa.models.bundle import Bundle
+
+
+@click.command("capabilities", context_settings={"max_content_width": 100})
+@click.option("--device", "device_name", metavar="NAME", help="Show a recorded board, not this device.")
+@json_option
+@bundle_option
+@threads_option
+@budget_option
+def command(
+    *, device_name: str | None, as_json: bool, bundle: Path | None, threads: int | None, budget_bytes: int | None
+) -> None:
+    """Show what this device has, what edgeqa will do with it, and why.
+
+    \b
+    edgeqa capabilities
+    edgeqa capabilities --budget 256M
+    edgeqa capabilities --device pi-zero-2w
+    edgeqa capabilities --json
+
+    Boards: android-phone, jetson-nano, laptop, pi-4, pi-5, pi-zero-2w.
+
+    Exit codes: 0 the plan fits, 2 wrong usage, 3 it does not fit, or the model is broken.
+    """
+    from edgeqa.capabilities.devices import recorded_device
+    from edgeqa.capabilities.plan import Overrides, make_plan
+    from edgeqa.capabilities.probe import probe
+    from edgeqa.capabilities.report import describe, to_json
+    from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+
+    wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
+    device = probe(None if device_name is None else recorded_device(device_name))
+    model = Bundle.load(bundle or DEFAULT_BUNDLE)
+    plan: Plan | PlanRefused
+    try:
+        plan = make_plan(device, model.needs(), wanted)
+    except PlanRefused as refused:
+        plan = refused
+    self_test = _self_test(model, device, plan, live=device_name is None)
+    if as_json:
+        click.echo(json.dumps(to_json(device, plan, self_test), ensure_ascii=False))
+    else:
+        click.echo(describe(device, plan, self_test))
+    if isinstance(plan, PlanRefused):
+        raise plan
+
+
+def _self_test(model: Bundle, device: Capabilities, plan: Plan | PlanRefused, *, live: bool) -> SelfTestLine:
+    from edgeqa.capabilities.report import SelfTestLine
+
+    if not live:
+        return SelfTestLine("another device", passed=None)
+    if isinstance(plan, PlanRefused):
+        return SelfTestLine("no plan to run it under", passed=None)
+    if device.providers.value is None:
+        # What killed the subprocess that asked for them would kill this process too.
+        return SelfTestLine("onnxruntime cannot be imported", passed=None)
+    from edgeqa.errors import BundleSelfTestFailed
+    from edgeqa.runtime import EdgeQA
+
+    with EdgeQA(model, device, plan) as qa:
+        try:
+            verdict = qa.self_test()
+        except BundleSelfTestFailed as failed:
+            return SelfTestLine(str(failed), passed=False)
+    return SelfTestLine(verdict.detail, passed=verdict.passed)

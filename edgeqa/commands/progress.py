@@ -1,0 +1,49 @@
+"""A progress bar on stderr for work that takes longer than a second; shorter work shows nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SHOWN_AFTER_S = 1.0
+
+
+class ProgressBar:
+    """Called with (doing, done, total) as the work goes on; to be used as a context manager."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._doing = ""
+        self._done = 0
+        self._bar: Any = None  # click does not name the type of its bar
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        """Moves the bar to `done` of `total`; a new `doing` begins a new bar."""
+        if doing != self._doing:
+            if time.monotonic() - self._began < SHOWN_AFTER_S or done >= total:
+                return
+            self._finish()
+            self._bar = click.progressbar(length=total, label=f"edgeqa: {doing}", file=sys.stderr, show_eta=True)
+            self._bar.__enter__()
+            self._doing, self._done = doing, 0
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

@@ -1,0 +1,1 @@
+"""Scoring the whole runtime on question files."""

@@ -1,0 +1,101 @@
+"""The official SQuAD scores of a prediction, and the best threshold for saying "no answer".
+
+Pure. In go predicted and gold texts, out come exact match and F1 in [0, 1]. The rules are those of evaluate-v1.1.py and
+evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer/) to the letter, odd ones included, so that scores can be
+compared with published ones. They are for English, and for scoring only: `normalize` must not make cache keys.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only: curly quotes and long dashes stay
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionScore:
+    """How well one question was answered."""
+
+    em: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the sweep for the best threshold needs to know of a question."""
+
+    f1: float
+    """F1 of the answer, as if it were given whatever the threshold."""
+    no_answer_score: float
+    """The higher, the more likely there is no answer."""
+    has_answer: bool
+    """Whether the question can be answered."""
+    is_answered: bool
+    """Whether the predicted text is more than the empty string."""
+
+
+def normalize(text: str) -> str:
+    """Returns `text` in lower case, without ASCII punctuation and English articles, white space collapsed."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def score_v1(prediction: str | None, golds: Sequence[str]) -> QuestionScore:
+    """Returns the score by the rules of SQuAD 1.1: the best over all golds, nothing for no prediction."""
+    if prediction is None:
+        return QuestionScore(0.0, 0.0)
+    return QuestionScore(
+        em=max(_exact(prediction, gold) for gold in golds),
+        f1=max(_overlap(normalize(prediction).split(), normalize(gold).split()) for gold in golds),
+    )
+
+
+def score_v2(prediction: str, golds: Sequence[str]) -> QuestionScore:
+    """Returns the score by the rules of SQuAD 2.0, where the empty prediction is right if there is no gold."""
+    golds = [gold for gold in golds if normalize(gold)] or [""]
+    return QuestionScore(
+        em=max(_exact(prediction, gold) for gold in golds), f1=max(_f1_v2(prediction, gold) for gold in golds)
+    )
+
+
+def best_threshold(judged: Sequence[Judged]) -> tuple[float, float]:
+    """Returns the best mean F1 that a threshold can reach, and the threshold: no answer above, an answer up to it.
+
+    The threshold is 0 if giving no answer at all is best. Questions with equal no-answer scores are taken one by one in
+    their order, though no threshold can part them; so do the official rules.
+    """
+    right = best = float(sum(not one.has_answer for one in judged))
+    threshold = 0.0
+    for one in sorted(judged, key=lambda one: one.no_answer_score):
+        if one.has_answer:
+            right += one.f1
+        elif one.is_answered:
+            right -= 1
+        if right > best:
+            best, threshold = right, one.no_answer_score
+    return best / len(judged), threshold
+
+
+def _exact(prediction: str, gold: str) -> float:
+    return float(normalize(prediction) == normalize(gold))
+
+
+def _f1_v2(prediction: str, gold: str) -> float:
+    predicted, wanted = normalize(prediction).split(), normalize(gold).split()
+    return _overlap(predicted, wanted) if predicted and wanted else float(predicted == wanted)
+
+
+def _overlap(predicted: list[str], wanted: list[str]) -> float:
+    """Returns the F1 of two token multisets; 0 if they share nothing, which two empty ones do not either."""
+    shared = (Counter(predicted) & Counter(wanted)).total()
+    if shared == 0:
+        return 0.0
+    precision, recall = shared / len(predicted), shared / len(wanted)
+    return 2 * precision * recall / (precision + recall)

@@ -1,0 +1,117 @@
+"""Asks a file's questions through the whole runtime, and adds the scores up.
+
+In go an open runtime and questions with their gold answers, out comes one `Scores`. The best span is asked for each
+time (`force`), and whether it counts as an answer is decided here: once as the runtime decides it, once at the best
+threshold. Reading the file and showing the result are done elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgeqa.evaluation.metrics import Judged, QuestionScore, best_threshold, score_v1, score_v2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgeqa.answer import Answer
+    from edgeqa.contexts.routing import Progress
+    from edgeqa.evaluation.squad_file import SquadQuestion
+
+
+class Asks(Protocol):
+    """What is needed of the runtime."""
+
+    def ask_many(self, pairs: Iterable[tuple[str, str]], *, force: bool, progress: Progress | None) -> Iterable[Answer]:
+        """Answers (question, context) pairs, in their order; with `force`, always by the best span."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswerScores:
+    """What SQuAD 2.0 asks for beyond exact match and F1, in percent; None where the file has no such question."""
+
+    has_answer_f1: float | None
+    """F1 over the questions that have an answer, where the runtime decides whether to give one."""
+    no_answer_accuracy: float | None
+    """Share of the questions without an answer that the runtime gives none to."""
+    best_f1: float
+    """F1 over all questions, had the best threshold been known."""
+    best_threshold: float
+    """That threshold: no answer where minus the score is above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of a question file, in percent."""
+
+    em: float
+    f1: float
+    questions: int
+    no_answer: NoAnswerScores | None = None
+    """For SQuAD 2.0 only."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the scores as one flat JSON object."""
+        found: dict[str, Any] = {"em": round(self.em, 2), "f1": round(self.f1, 2), "questions": self.questions}
+        if self.no_answer is not None:
+            found["has_answer_f1"] = _rounded(self.no_answer.has_answer_f1)
+            found["no_answer_accuracy"] = _rounded(self.no_answer.no_answer_accuracy)
+            found["best_f1"] = round(self.no_answer.best_f1, 2)
+            found["best_threshold"] = round(self.no_answer.best_threshold, 4)
+        return found
+
+
+def evaluate(
+    qa: Asks,
+    questions: Sequence[SquadQuestion],
+    *,
+    is_v2: bool,
+    no_answer_below: float,
+    progress: Progress | None = None,
+) -> Scores:
+    """Returns the scores of the runtime on these questions, which must be at least one.
+
+    Args:
+        qa: the open runtime.
+        questions: what to ask.
+        is_v2: whether to score by the rules of SQuAD 2.0, in which no answer can be right.
+        no_answer_below: the probability below which the runtime gives no answer.
+        progress: called as questions are answered.
+    """
+    asked = ((question.question, question.context) for question in questions)
+    decided: list[QuestionScore] = []
+    judged: list[Judged] = []
+    for question, answer in zip(questions, qa.ask_many(asked, force=True, progress=progress), strict=True):
+        if is_v2:
+            text = answer.text or ""
+            given = "" if answer.probability < no_answer_below else text
+            decided.append(score_v2(given, question.answers))
+            f1 = score_v2(text, question.answers).f1
+            judged.append(Judged(f1, -answer.score, not question.is_impossible, bool(text)))
+        else:
+            decided.append(score_v1(answer.text, question.answers))
+    return Scores(
+        em=100 * fmean(score.em for score in decided),
+        f1=100 * fmean(score.f1 for score in decided),
+        questions=len(decided),
+        no_answer=_no_answer_scores(decided, judged) if is_v2 else None,
+    )
+
+
+def _no_answer_scores(decided: list[QuestionScore], judged: list[Judged]) -> NoAnswerScores:
+    with_answer = [score.f1 for score, one in zip(decided, judged, strict=True) if one.has_answer]
+    without = [score.f1 for score, one in zip(decided, judged, strict=True) if not one.has_answer]
+    best, threshold = best_threshold(judged)
+    return NoAnswerScores(
+        has_answer_f1=100 * fmean(with_answer) if with_answer else None,
+        no_answer_accuracy=100 * fmean(without) if without else None,
+        best_f1=100 * best,
+        best_threshold=threshold,
+    )
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 2)

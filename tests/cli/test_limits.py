@@ -1,0 +1,108 @@
+"""`edgeqa ask` where memory is short: under real limits of the operating system, and with texts larger than memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from program import DEADLINE_S, EDGEQA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1 << 20
+PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
+ASK = (*EDGEQA, "ask", "-q", "To what depth may the pump be submerged?", str(PUMP))
+
+
+def address_space(limit_bytes: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+
+
+def test_512_mb_of_address_space_are_enough() -> None:
+    done = subprocess.run(
+        ASK, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(512 * MIB)
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
+
+
+def test_too_little_address_space_is_refused_before_loading() -> None:
+    done = subprocess.run(
+        ASK, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(192 * MIB)
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "bytes missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def control_group() -> Iterator[Path]:
+    """A control group of version 1 with its own memory limit, below the one of this process."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        (own,) = [line.split(":", 2)[2] for line in lines if "memory" in line.split(":")[1].split(",")]
+        parent = Path("/sys/fs/cgroup/memory") / own.lstrip("/")
+        group = (parent if parent.is_dir() else Path("/sys/fs/cgroup/memory")) / f"edgeqa-test-{os.getpid()}"
+        group.mkdir()
+    except (OSError, ValueError) as error:
+        pytest.skip(f"no memory control group can be made here: {error}")
+    yield group
+    group.rmdir()
+
+
+def in_group(group: Path, limit_bytes: int) -> subprocess.CompletedProcess[str]:
+    (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+    enter = "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
+    return subprocess.run(
+        [sys.executable, "-c", enter, str(group / "cgroup.procs"), *ASK],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def test_a_control_group_of_512_mb_is_enough(control_group: Path) -> None:
+    done = in_group(control_group, 512 * MIB)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
+
+
+def test_a_control_group_that_is_too_small_is_refused_before_loading(control_group: Path) -> None:
+    done = in_group(control_group, 96 * MIB)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "bytes missing" in done.stderr
+
+
+def test_a_text_of_200_mb_is_answered_in_less_than_400_mb(tmp_path: Path) -> None:
+    line = (
+        "The gardens are open from nine in the morning, and dogs are welcome on a lead; café and shop close at five.\n"
+    )
+    half = line * (100 * MIB // len(line.encode()))
+    file = tmp_path / "large.txt"
+    with file.open("w", encoding="utf-8") as stream:
+        stream.write(half)
+        stream.write("The impeller of the pump is made of phosphor bronze.\n")
+        stream.write(half)
+    assert file.stat().st_size > 199 * MIB
+    program = (
+        "import resource, sys, subprocess\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)\n"
+        "sys.stdout.buffer.write(done.stdout)\n"
+    )
+    ask = (*EDGEQA, "ask", "--json", "--contexts", "20", "What is the impeller made of?", str(file))
+    done = subprocess.run(
+        [sys.executable, "-c", program, *ask], capture_output=True, text=True, timeout=600, check=True
+    )
+    peak_bytes, answer = done.stdout.splitlines()
+    found = json.loads(answer)
+    assert found["answer"] == "phosphor bronze"
+    assert found["skimmed"]
+    assert found["source_start"] > 90 * MIB
+    assert int(peak_bytes) < 400 * 1000 * 1000
