@@ -1,0 +1,36 @@
+# make demo: from nothing to an answer.  make test: from nothing to lint, types and the whole suite passed.
+PYTHON ?= python3
+VENV ?= .venv
+
+.PHONY: demo test lint types suite wheel clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
+
+test: lint types suite
+
+lint: $(VENV)/developed
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/developed
+	$(VENV)/bin/mypy
+
+suite: $(VENV)/developed
+	$(VENV)/bin/pytest
+
+wheel: $(VENV)/developed
+	$(VENV)/bin/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --group dev
+	touch $@

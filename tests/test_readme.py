@@ -1,0 +1,81 @@
+"""README.md is run: every command, and every Python snippet, with what it says they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEADLINE_S = 300
+MEASURED = re.compile(r"\d+(?= ms| % likely)")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Returns the commands of the console blocks, each with the output that is shown below it."""
+    found: list[tuple[str, str]] = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
+
+
+@pytest.mark.parametrize(("command", "output"), commands(), ids=[c for c, _ in commands()])
+def test_a_command_prints_what_is_shown(command: str, output: str) -> None:
+    if command.startswith("make "):
+        # These install from the network, and one of them runs this very test: CI calls them; here they must exist.
+        subprocess.run(["/usr/bin/env", "make", "--dry-run", *command.split()[1:]], cwd=ROOT, check=True)
+        return
+    # The program of this environment, under its own name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        env={**os.environ, "PATH": path},
+        check=False,
+    )
+    assert done.stderr in {"", "edgeqa: asking\n"}  # the label of a progress bar, where it is not on a terminal
+    assert done.returncode == (1 if "No answer" in output else 0)
+    if output:
+        assert MEASURED.sub("N", done.stdout) == MEASURED.sub("N", output)
+    else:
+        assert done.stdout
+
+
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_a_snippet_runs(snippet: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", snippet],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = re.search(r"prints:\n\n```text\n(.*?)```", README[README.index(snippet) :], re.DOTALL)
+    assert expected is not None
+    assert done.stdout == expected[1]
+
+
+def test_the_json_fields_are_those_of_an_answer() -> None:
+    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", README, re.MULTILINE))))
+    command = [sys.executable, "-m", "edgeqa", "ask", "--json", "--top", "2", "Who?", "--text", "A man and a dog."]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert set(json.loads(done.stdout)) == documented
