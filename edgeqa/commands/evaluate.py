@@ -67,4 +67,5 @@ def command(
 
 def _table(scores: Scores) -> str:
     found = scores.to_json()
-    return "\n".join(f"{_ROWS[name]:<29}{'-' if value is None else value:>8}" for name, value in found.items())
+    rows = ((called, found[name]) for name, called in _ROWS.items() if name in found)
+    return "\n".join(f"{called:<29}{'-' if value is None else value:>8}" for called, value in rows)
