@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.models.manifest import FileFact
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the bundled model to damage."""
+    return shutil.copytree(bundles.DEFAULT_BUNDLE, tmp_path / "bundle")
 
 
 def change_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
