@@ -249,17 +249,6 @@ class CapabilityError(EdgeQAError, RuntimeError):
     """The device cannot do what was asked of it."""
 
 
-class NotEnoughMemory(CapabilityError, MemoryError):
-    """Less memory is free than the smallest plan needs."""
-
-    def __init__(self, needed_bytes: int, available_bytes: int) -> None:
-        super().__init__(
-            f"not enough memory: {needed_bytes} bytes needed, {available_bytes} available, "
-            f"{needed_bytes - available_bytes} bytes missing",
-            "free some memory, raise the limit of the container, or allow more with --budget",
-        )
-
-
 class DeviceUnknown(CapabilityError, LookupError):
     """No recorded device has this name."""
 
@@ -269,7 +258,7 @@ class DeviceUnknown(CapabilityError, LookupError):
         super().__init__(f"unknown device: {name}", f"known devices: {', '.join(sorted(known))}")
 
 
-class PlanRefused(NotEnoughMemory):
+class NotEnoughMemory(CapabilityError, MemoryError):
     """The smallest plan does not fit, or not with these overrides. `missing_bytes` more would do."""
 
     def __init__(self, what: str, needed_bytes: int, available_bytes: int, overrides: Mapping[str, object]) -> None:
@@ -280,8 +269,7 @@ class PlanRefused(NotEnoughMemory):
             remedy = "free some memory, raise the limit of the container, or allow more with --budget"
         else:
             remedy = "raise the limit on address space (ulimit -v)"
-        CapabilityError.__init__(
-            self,
+        super().__init__(
             f"not enough {what}{f' with {wanted}' if wanted else ''}: {needed_bytes} bytes needed, "
             f"{available_bytes} available, {self.missing_bytes} bytes missing",
             remedy,

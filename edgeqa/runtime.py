@@ -136,7 +136,8 @@ class EdgeQA:
         with watch.step("question"):
             asked, ids, cut = self._question(question, parts.tokenizer)
             hidden = parts.reader.encode_question(ids)
-        limits = Limits(self.bundle.manifest.max_context_tokens - 1, self.plan.window_tokens.value)
+        most_tokens = self.bundle.manifest.max_context_tokens - 1  # [SEP] is of the context
+        limits = Limits(most_tokens, min(most_tokens, self.plan.window_tokens.value))
         router = Router(parts.tokenizer.tokenize, limits, most_contexts)
         routed = router.route(texts, asked, progress or _no_progress)
         ranking = Ranking(top)

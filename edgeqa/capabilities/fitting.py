@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.footprint import ModelNeeds, Sizes, address_bytes, memory_bytes
 from edgeqa.capabilities.sizes import MIB
-from edgeqa.errors import PlanRefused
+from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-LEAST_WINDOW_TOKENS, WINDOW_STEP_TOKENS = 128, 32
+LEAST_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
+WINDOW_STEP_TOKENS = 32
 LEAST_ANSWER_CACHE_BYTES = 8 * MIB
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
 MARGIN_PERCENT, LEAST_MARGIN_BYTES = 10, 16 * MIB
@@ -51,7 +52,7 @@ def fit(
     """Returns sizes and threads that fit in the room; what is named in `overrides` is left as it is.
 
     Raises:
-        PlanRefused: if not even the smallest fit.
+        NotEnoughMemory: if not even the smallest fit.
     """
     smallest = _smallest(wanted, overrides)
     if "threads" not in overrides:
@@ -105,11 +106,11 @@ def _shrunk(needs: ModelNeeds, wanted: Sizes, smallest: Sizes, threads: int, roo
 
 def _refusal(
     needs: ModelNeeds, smallest: Sizes, threads: int, room: Room, overrides: Mapping[str, object]
-) -> PlanRefused:
+) -> NotEnoughMemory:
     needed = memory_bytes(needs, smallest)
     # The least that leaves `needed` beside its margin, which grows with it.
     enough = max(needed + LEAST_MARGIN_BYTES, (needed - 1) * 100 // (100 - MARGIN_PERCENT) + 1)
     if enough > room.available_bytes:
-        return PlanRefused("memory", enough, room.available_bytes, overrides)
+        return NotEnoughMemory("memory", enough, room.available_bytes, overrides)
     address = address_bytes(needs, smallest, threads) + ADDRESS_MARGIN_BYTES
-    return PlanRefused("address space", address, room.address_space_bytes or 0, overrides)
+    return NotEnoughMemory("address space", address, room.address_space_bytes or 0, overrides)

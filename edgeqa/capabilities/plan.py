@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 
-from edgeqa.capabilities.fitting import Room, fit
+from edgeqa.capabilities.fitting import LEAST_WINDOW_TOKENS, Room, fit
 from edgeqa.capabilities.footprint import Sizes, memory_bytes
 from edgeqa.capabilities.sizes import GIB, MIB, show_bytes
 from edgeqa.errors import OptionError
@@ -25,7 +25,6 @@ Persist = Literal["disk", "memory", "off"]
 MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16
 WINDOW_TOKENS = 320
-MIN_WINDOW_TOKENS = 32
 ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
 ARENA_FROM_BYTES = 2 * GIB
 ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
@@ -55,7 +54,7 @@ class Overrides:
     persist: Persist | None = None
 
     def __post_init__(self) -> None:
-        least = {"window_tokens": MIN_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
+        least = {"window_tokens": LEAST_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
         for name, value in self.given().items():
             if name == "persist":
                 if value not in get_args(Persist):
@@ -92,7 +91,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
     """Returns the plan for `device`.
 
     Raises:
-        NotEnoughMemory: if the smallest plan does not fit; `PlanRefused`, which has the figures.
+        NotEnoughMemory: if the smallest plan does not fit; it has the figures.
         OptionError: for an override that no device could follow.
     """
     wanted = overrides or Overrides()

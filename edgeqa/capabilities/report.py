@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.sizes import show_bytes
-from edgeqa.errors import PlanRefused
+from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ class _Row:
     why: str
 
 
-def describe(device: Capabilities, plan: Plan | PlanRefused, self_test: SelfTestLine) -> str:
+def describe(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: SelfTestLine) -> str:
     """Returns the report as a table of names, values and reasons."""
     sections = [("device", _device(device)), ("plan", _plan(plan)), ("model", [_verdict(self_test)])]
     rows = [row for _, section in sections for row in section]
@@ -54,15 +54,15 @@ def describe(device: Capabilities, plan: Plan | PlanRefused, self_test: SelfTest
     return "\n".join(lines)
 
 
-def to_json(device: Capabilities, plan: Plan | PlanRefused, self_test: SelfTestLine) -> dict[str, Any]:
+def to_json(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: SelfTestLine) -> dict[str, Any]:
     """Returns the report as a JSON object: `device`, `plan` (null if refused), `refusal` (null if not), `self_test`.
 
     Each member of `device`, and each choice of `plan`, is an object of `value` and `reason`.
     """
     return {
         "device": _members(device),
-        "plan": None if isinstance(plan, PlanRefused) else _members(plan),
-        "refusal": _refusal(plan) if isinstance(plan, PlanRefused) else None,
+        "plan": None if isinstance(plan, NotEnoughMemory) else _members(plan),
+        "refusal": _refusal(plan) if isinstance(plan, NotEnoughMemory) else None,
         "self_test": {"passed": self_test.passed, "text": self_test.text},
     }
 
@@ -79,7 +79,7 @@ def _members(record: Capabilities | Plan) -> dict[str, Any]:
     return found
 
 
-def _refusal(error: PlanRefused) -> dict[str, Any]:
+def _refusal(error: NotEnoughMemory) -> dict[str, Any]:
     return {
         "text": str(error),
         "hint": error.hint,
@@ -119,8 +119,8 @@ def _device(device: Capabilities) -> Iterable[_Row]:
     return rows
 
 
-def _plan(plan: Plan | PlanRefused) -> Iterable[_Row]:
-    if isinstance(plan, PlanRefused):
+def _plan(plan: Plan | NotEnoughMemory) -> Iterable[_Row]:
+    if isinstance(plan, NotEnoughMemory):
         return [_Row("none", f"{show_bytes(plan.missing_bytes)} missing", str(plan))]
     p = plan
     return [

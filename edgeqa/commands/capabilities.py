@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
-from edgeqa.errors import PlanRefused
+from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,26 +49,26 @@ def command(
     wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
     device = probe(None if device_name is None else recorded_device(device_name))
     model = Bundle.load(bundle or DEFAULT_BUNDLE)
-    plan: Plan | PlanRefused
+    plan: Plan | NotEnoughMemory
     try:
         plan = make_plan(device, model.needs(), wanted)
-    except PlanRefused as refused:
+    except NotEnoughMemory as refused:
         plan = refused
     self_test = _self_test(model, device, plan, live=device_name is None)
     if as_json:
         click.echo(json.dumps(to_json(device, plan, self_test), ensure_ascii=False))
     else:
         click.echo(describe(device, plan, self_test))
-    if isinstance(plan, PlanRefused):
+    if isinstance(plan, NotEnoughMemory):
         raise plan
 
 
-def _self_test(model: Bundle, device: Capabilities, plan: Plan | PlanRefused, *, live: bool) -> SelfTestLine:
+def _self_test(model: Bundle, device: Capabilities, plan: Plan | NotEnoughMemory, *, live: bool) -> SelfTestLine:
     from edgeqa.capabilities.report import SelfTestLine
 
     if not live:
         return SelfTestLine("another device", passed=None)
-    if isinstance(plan, PlanRefused):
+    if isinstance(plan, NotEnoughMemory):
         return SelfTestLine("no plan to run it under", passed=None)
     if device.providers.value is None:
         # What killed the subprocess that asked for them would kill this process too.

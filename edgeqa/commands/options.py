@@ -10,7 +10,7 @@ import click
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     from edgeqa.capabilities.sizes import parse_bytes
 
-    return None if value is None else parse_bytes(value)
+    return None if value is None else parse_bytes(value, "--budget")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

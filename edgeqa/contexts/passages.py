@@ -54,8 +54,7 @@ class Limits:
     whole_tokens: int
     """A document of at most so many tokens is one passage."""
     window_tokens: int
-    """A longer document's passages have at most so many."""
-    """At least 4 * OVERLAP_TOKENS + 8, so that half a window is more than the overlap and a quarter window."""
+    """A longer document's passages have at most so many; from 4 * OVERLAP_TOKENS + 8 on they overlap as promised."""
 
 
 def passages(blocks: Iterable[str], tokenize: Tokenize, limits: Limits) -> Iterator[Passage]:
@@ -106,7 +105,8 @@ def _windows(text: str, place: int, tokens: Tokens, limits: Limits, settled: int
     while first + limits.window_tokens < settled:
         after = borders.end(first + limits.window_tokens // 2, first + limits.window_tokens)
         # Not from the first quarter: `text` may begin there, and what stood before it must not matter.
-        then = borders.begin(first + limits.window_tokens // 4, after - OVERLAP_TOKENS)
+        low = first + max(1, limits.window_tokens // 4)
+        then = borders.begin(low, max(low, after - OVERLAP_TOKENS))
         yield _passage(text, place, tokens, first, after), then
         first = then
 

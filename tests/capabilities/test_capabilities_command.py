@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from edgeqa.capabilities.devices import device_names
 from edgeqa.capabilities.source import DeviceSource, Finished
 from edgeqa.cli import commands
-from edgeqa.errors import BundleSelfTestFailed, DeviceUnknown, OptionError, PlanRefused
+from edgeqa.errors import BundleSelfTestFailed, DeviceUnknown, NotEnoughMemory, OptionError
 from edgeqa.runtime import EdgeQA
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_threads_may_be_given() -> None:
 
 def test_a_budget_that_is_too_small_still_shows_the_device() -> None:
     result = invoke("--device", "pi-4", "--budget", "100M")
-    assert isinstance(result.exception, PlanRefused)
+    assert isinstance(result.exception, NotEnoughMemory)
     assert result.exception.exit_code == 3
     assert "Raspberry Pi 4" in result.stdout
     assert "budget_bytes=104857600" in result.stdout
@@ -99,3 +100,8 @@ def test_a_failed_self_test_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     found = report()
     assert found["self_test"]["passed"] is False
     assert "wrong" in found["self_test"]["text"]
+
+
+def test_help_names_every_recorded_board() -> None:
+    shown = CliRunner().invoke(commands, ["capabilities", "--help"]).output
+    assert f"Boards: {', '.join(device_names())}." in shown

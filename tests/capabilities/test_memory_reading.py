@@ -93,7 +93,13 @@ MACHINES: dict[str, tuple[RecordedSource, int, int, str]] = {
         f"cgroup v2 {V2}",
     ),
     "v2 in a namespace: the path leads upwards": (
-        machine({"/proc/self/cgroup": "0::/../../x\n", **v2_group(V2, mib(512), 12 * MIB)}),
+        machine(
+            {
+                "/proc/self/cgroup": "0::/../../x\n",
+                **v2_group(V2, mib(512), 12 * MIB),
+                **v2_group(f"{V2}/../../x", mib(1), 0),  # not a group of ours, whatever it is
+            }
+        ),
         512 * MIB,
         500 * MIB,
         f"cgroup v2 {V2}",

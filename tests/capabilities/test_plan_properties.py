@@ -12,7 +12,7 @@ from edgeqa.capabilities.footprint import ModelNeeds, Sizes, address_bytes, memo
 from edgeqa.capabilities.plan import Overrides, Plan, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities, Reading
-from edgeqa.errors import PlanRefused
+from edgeqa.errors import NotEnoughMemory
 
 ROOMY = probe(machine())
 memory = st.integers(1, 4 * GIB) | st.integers(100 * MIB, 700 * MIB)
@@ -22,7 +22,7 @@ models = st.builds(
     file_bytes=st.integers(MIB, 600 * MIB),
     tokenizer_bytes=st.integers(10_000, 20 * MIB),
     width=st.sampled_from([128, 384, 768]),
-    max_context_tokens=st.integers(64, 512),
+    max_context_tokens=st.integers(160, 512),
     precision=st.sampled_from(["int8", "float32"]),
     kind=st.sampled_from(["split", "joint"]),
 )
@@ -31,7 +31,7 @@ wishes = st.builds(
     Overrides,
     threads=st.none() | st.integers(1, 16),
     batch_contexts=st.none() | st.integers(1, 1000),
-    window_tokens=st.none() | st.integers(32, 64),
+    window_tokens=st.none() | st.integers(128, 160),
     answer_cache_bytes=st.none() | st.integers(0, 3 * GIB),
     encoding_store_bytes=st.none() | st.integers(0, 3 * GIB),
 )
@@ -59,10 +59,10 @@ def sizes(plan: Plan) -> Sizes:
     )
 
 
-def planned(device: Capabilities, model: ModelNeeds, wanted: Overrides | None = None) -> Plan | PlanRefused:
+def planned(device: Capabilities, model: ModelNeeds, wanted: Overrides | None = None) -> Plan | NotEnoughMemory:
     try:
         return make_plan(device, model, wanted)
-    except PlanRefused as refused:
+    except NotEnoughMemory as refused:
         return refused
 
 
@@ -75,7 +75,7 @@ def test_a_plan_stays_within_memory_and_address_space_and_follows_wishes(
     device: Capabilities, model: ModelNeeds, wanted: Overrides
 ) -> None:
     plan = planned(device, model, wanted)
-    if isinstance(plan, PlanRefused):
+    if isinstance(plan, NotEnoughMemory):
         assert plan.missing_bytes > 0
         return
     assert plan.needed_bytes == memory_bytes(model, sizes(plan))
@@ -92,13 +92,13 @@ def test_a_refusal_states_the_exact_deficit(device: Capabilities, model: ModelNe
     """With the missing bytes there is a plan; with one byte less there is none."""
     device = replace(device, address_space_bytes=Reading(None, "no limit"))
     refused = planned(device, model, wanted)
-    assume(isinstance(refused, PlanRefused))
-    assert isinstance(refused, PlanRefused)
+    assume(isinstance(refused, NotEnoughMemory))
+    assert isinstance(refused, NotEnoughMemory)
     enough = (device.memory_available_bytes.value or 0) + refused.missing_bytes
     assert enough == refused.needed_bytes
     assert isinstance(planned(with_available(device, enough), model, wanted), Plan)
     again = planned(with_available(device, enough - 1), model, wanted)
-    assert isinstance(again, PlanRefused)
+    assert isinstance(again, NotEnoughMemory)
     assert again.missing_bytes == 1
 
 
@@ -106,12 +106,12 @@ def test_a_refusal_states_the_exact_deficit(device: Capabilities, model: ModelNe
 def test_the_exact_deficit_of_address_space(device: Capabilities, model: ModelNeeds, wanted: Overrides) -> None:
     device = with_available(device, 16 * GIB)
     refused = planned(device, model, wanted)
-    assume(isinstance(refused, PlanRefused))
-    assert isinstance(refused, PlanRefused)
+    assume(isinstance(refused, NotEnoughMemory))
+    assert isinstance(refused, NotEnoughMemory)
     enough = refused.needed_bytes
     assert isinstance(planned(replace(device, address_space_bytes=Reading(enough, "enough")), model, wanted), Plan)
     again = planned(replace(device, address_space_bytes=Reading(enough - 1, "less")), model, wanted)
-    assert isinstance(again, PlanRefused)
+    assert isinstance(again, NotEnoughMemory)
     assert again.missing_bytes == 1
 
 

@@ -13,14 +13,14 @@ from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities, Reading
 from edgeqa.capabilities.recorded import RecordedSource
 from edgeqa.capabilities.report import WIDTH, SelfTestLine, describe, to_json
-from edgeqa.errors import PlanRefused
+from edgeqa.errors import NotEnoughMemory
 
 GOLDEN = Path(__file__).parent / "data" / "pi-zero-2w.txt"
 NOT_RUN = SelfTestLine("another device", passed=None)
 
 
-def refusal(device: Capabilities) -> PlanRefused:
-    with pytest.raises(PlanRefused) as caught:
+def refusal(device: Capabilities) -> NotEnoughMemory:
+    with pytest.raises(NotEnoughMemory) as caught:
         make_plan(device, MINI, Overrides(budget_bytes=100 * MIB))
     return caught.value
 

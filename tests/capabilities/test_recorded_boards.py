@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from machines import MIB, MINI
+
+from edgeqa.capabilities.devices import device_names, recorded_device
+from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.probe import probe
+from edgeqa.errors import DeviceUnknown
+
+# name: threads, precision, window, batch, answer cache MiB, encoding store MiB, persist, arena
+BOARDS = {
+    "android-phone": (4, "int8", 320, 16, 221, 256, "disk", True),
+    "jetson-nano": (4, "int8", 320, 16, 158, 256, "disk", True),
+    "laptop": (4, "int8", 320, 16, 256, 256, "disk", True),
+    "pi-4": (4, "int8", 320, 16, 151, 256, "disk", True),
+    "pi-5": (4, "int8", 320, 16, 256, 256, "disk", True),
+    "pi-zero-2w": (4, "int8", 320, 16, 17, 34, "disk", False),
+}
+
+
+def test_every_recorded_board_is_pinned() -> None:
+    assert device_names() == sorted(BOARDS)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_plan_of_a_recorded_board(name: str) -> None:
+    plan = make_plan(probe(recorded_device(name)), MINI)
+    found = (
+        plan.threads.value,
+        plan.precision.value,
+        plan.window_tokens.value,
+        plan.batch_contexts.value,
+        plan.answer_cache_bytes.value // MIB,
+        plan.encoding_store_bytes.value // MIB,
+        plan.persist.value,
+        plan.memory_arena.value,
+    )
+    assert found == BOARDS[name]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_recorded_board_is_read_in_full(name: str) -> None:
+    found = probe(recorded_device(name))
+    unknown = {"address_space_bytes"}  # none of them limits it
+    if name == "android-phone":
+        unknown |= {"temperature_c", "ram_disk_free_bytes"}
+    for field in found.__dataclass_fields__:
+        assert (getattr(found, field).value is None) == (field in unknown), field
+
+
+def test_the_boards_differ_where_they_should() -> None:
+    pi_5, phone, laptop = (probe(recorded_device(name)) for name in ("pi-5", "android-phone", "laptop"))
+    assert pi_5.page_size_bytes.value == 16384
+    assert pi_5.cpu_flags.value == ("asimddp",)
+    assert "fast cores among 8" in phone.cores.reason
+    assert laptop.cpu_flags.value == ("avx2", "avx_vnni")
+    assert laptop.home_file_system.value == "btrfs"
+
+
+def test_an_unknown_board_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(DeviceUnknown) as caught:
+        recorded_device("../pi-4")
+    assert "pi-zero-2w" in caught.value.hint
