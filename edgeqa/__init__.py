@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate
+    from edgeqa.cache import Cache
+    from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
     from edgeqa.errors import BundleError, CapabilityError, ContextError, EdgeQAError, QuestionError
     from edgeqa.runtime import EdgeQA, open
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": "answer",
     "BundleError": "errors",
+    "Cache": "cache",
     "Candidate": "answer",
     "CapabilityError": "errors",
     "ContextError": "errors",
     "EdgeQA": "runtime",
     "EdgeQAError": "errors",
     "QuestionError": "errors",
+    "memoize": "cache.memoizing",
     "open": "runtime",
     "probe": "capabilities.probe",
 }
@@ -36,12 +40,14 @@ _HOMES = {
 __all__ = [
     "Answer",
     "BundleError",
+    "Cache",
     "Candidate",
     "CapabilityError",
     "ContextError",
     "EdgeQA",
     "EdgeQAError",
     "QuestionError",
+    "memoize",
     "open",
     "probe",
 ]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import settings
 
 from edgeqa import runtime, state
+from edgeqa.cache import Cache
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+class Run(Protocol):
+    """Starts `python -c code arguments...` with pipes."""
+
+    def __call__(self, code: str, *arguments: object) -> subprocess.Popen[str]: ...
+
 
 # A slow machine is no fault of the code under test; examples are the same in each run.
 settings.register_profile("edgeqa", deadline=None, derandomize=True)
@@ -41,13 +51,44 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def qa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
-    """One runtime on the real bundled model, shared by the tests that only ask."""
+    """One runtime on the real bundled model, shared by the tests that only ask; it reads each time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(state.HOME_VARIABLE, str(tmp_path_factory.mktemp("home")))
-        with runtime.open() as opened:
+        with runtime.open(persist="off") as opened:
             yield opened
 
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     return Bundle.load()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the test's own cache is."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def cache(directory: Path) -> Iterator[Cache]:
+    with Cache.open(directory, provenance="test 1") as opened:
+        yield opened
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Starts real processes; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -54,12 +54,14 @@ def test_the_public_names_are_these() -> None:
     assert package.__all__ == [
         "Answer",
         "BundleError",
+        "Cache",
         "Candidate",
         "CapabilityError",
         "ContextError",
         "EdgeQA",
         "EdgeQAError",
         "QuestionError",
+        "memoize",
         "open",
         "probe",
     ]

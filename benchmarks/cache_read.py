@@ -1,0 +1,197 @@
+"""What a hit costs: at hand in this process, and written by another process; beside diskcache and Redis on loopback.
+
+    python benchmarks/cache_read.py -n 20000
+
+All hold the same values and are asked for the same keys in turn, in one run: medians and 99th percentiles, and ratios.
+diskcache is compared if it can be imported, Redis if there is a `redis-server`: by its client library, if that can be
+imported, and by a bare socket, which does less than any client can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeqa.cache import Cache, values
+from edgeqa.cache.keys import answer_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.cache import Key
+
+    Read = Callable[[int], object]
+
+
+def question(number: int) -> str:
+    """Returns a question."""
+    return f"Who performs viral transmission among adults in ward {number}?"
+
+
+def key(number: int) -> Key:
+    """Returns the key of a question's answer."""
+    return _KEY_OF(question(number))
+
+
+_KEY_OF = answer_keys(
+    bundle_digest="ab" * 32,
+    precision="int8",
+    options={"top": 1, "force": False},
+    scope_digest="cd" * 32,
+    lowercase=True,
+)
+
+
+def answer(number: int) -> dict[str, object]:
+    """Returns an answer as the cache holds it, about 400 bytes."""
+    return {
+        "text": f"the nurses of ward {number}",
+        "start": number,
+        "end": number + 20,
+        "probability": 0.875,
+        "source": "notes/transmission.txt",
+        "context": "Viral transmission among adults is performed by the nurses of the ward, who wash their hands. " * 3,
+        "candidates": [],
+    }
+
+
+def fill_edgeqa(directory: str, count: str) -> None:
+    """Stores the answers; run in a process of its own."""
+    with Cache.open(directory) as cache:
+        for number in range(int(count)):
+            cache.put(key(number), answer(number))
+
+
+def edgeqa_reader(place: Path, count: int, stack: ExitStack) -> Read:
+    """Returns how to read what another process wrote."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import cache_read as b; b.fill_edgeqa(*sys.argv[2:])"
+    here = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", code, here, str(place / "edgeqa"), str(count)], check=True)
+    cache = stack.enter_context(Cache.open(place / "edgeqa"))
+    keys = [key(number) for number in range(count)]
+    return lambda number: cache.get(keys[number])
+
+
+def diskcache_reader(place: Path, count: int, stack: ExitStack) -> Read | None:
+    """Returns how to read the same from diskcache, if it is there."""
+    try:
+        diskcache = importlib.import_module("diskcache")
+    except ImportError:
+        return None
+    cache = stack.enter_context(closing(diskcache.Cache(str(place / "diskcache"))))
+    with cache.transact():
+        for number in range(count):
+            cache.set(key(number).digest, answer(number))
+    digests = [key(number).digest for number in range(count)]
+    return lambda number: cache.get(digests[number])
+
+
+def redis_readers(place: Path, count: int, stack: ExitStack) -> dict[str, Read]:
+    """Returns how to read the same from Redis on loopback: by its client library, and by a bare socket."""
+    program = shutil.which("redis-server")
+    if program is None:
+        return {}
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(place)]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    stack.callback(server.wait)
+    stack.callback(server.kill)
+    connection = _connect(port)
+    stack.callback(connection.close)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    digests = [key(number).digest for number in range(count)]
+    for number, digest in enumerate(digests):
+        payload = values.encode(answer(number))
+        head = b"*3\r\n$3\r\nSET\r\n$16\r\n" + digest + b"\r\n$%d\r\n" % len(payload)
+        connection.sendall(head + payload + b"\r\n")
+        connection.recv(100)
+    requests = [b"*2\r\n$3\r\nGET\r\n$16\r\n" + digest + b"\r\n" for digest in digests]
+
+    def read(number: int) -> object:
+        connection.sendall(requests[number])
+        reply = connection.recv(65536)
+        size, _, payload = reply.partition(b"\r\n")
+        return values.decode(payload[: int(size[1:])])
+
+    readers: dict[str, Read] = {"Redis, bare socket": read}
+    with contextlib.suppress(ImportError):
+        client = importlib.import_module("redis").Redis(port=port)
+        stack.callback(client.close)
+        readers["Redis, its client"] = lambda number: values.decode(client.get(digests[number]))
+    return readers
+
+
+def _connect(port: int) -> socket.socket:
+    deadline_s = time.monotonic() + 10
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port))
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def measure(readers: dict[str, Read], count: int) -> dict[str, list[int]]:
+    """Returns sorted times in ns; the readers take turns in blocks, and every value is compared afterwards."""
+    times: dict[str, list[int]] = {name: [] for name in readers}
+    for start in range(0, count, 500):
+        for name, read in readers.items():
+            taken = times[name]
+            for number in range(start, min(count, start + 500)):
+                before_ns = time.perf_counter_ns()
+                value = read(number)
+                taken.append(time.perf_counter_ns() - before_ns)
+                if value != answer(number):
+                    sys.exit(f"{name} gave a wrong value: {value!r}")
+    return {name: sorted(taken) for name, taken in times.items()}
+
+
+def at_hand(count: int) -> list[int]:
+    """Returns sorted times in ns of hits in the table in front, by an alias that needs no key."""
+    with Cache.open(persist="memory") as cache:
+        cache.put(key(0), answer(0))
+        cache.bind((question(0), "context"), key(0), "the answer")
+        get, asked, taken = cache.front.get, question(0), []
+        for _ in range(count):
+            before_ns = time.perf_counter_ns()
+            entry = get((asked, "context"))
+            taken.append(time.perf_counter_ns() - before_ns)
+            if entry is None or entry.value != "the answer":
+                sys.exit("the table in front gave a wrong value")
+    return sorted(taken)
+
+
+def main() -> None:
+    """Runs from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", type=int, default=20_000, help="values")
+    count = parser.parse_args().n
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
+        readers: dict[str, Read] = {"edgeqa, first read": edgeqa_reader(Path(place), count, stack)}
+        disk = diskcache_reader(Path(place), count, stack)
+        others = ({"diskcache": disk} if disk else {}) | redis_readers(Path(place), count, stack)
+        if len(others) < 3:
+            print(f"not everything is installed to compare with; there is: {', '.join(others) or 'nothing'}")
+        readers |= others
+        times = measure(readers, count)
+    times["edgeqa, at hand"] = at_hand(count)
+    ours = times["edgeqa, first read"]
+    print(f"{'hit':<20}{'median us':>11}{'p99 us':>9}{'ratio of medians':>18}")
+    for name, taken in times.items():
+        median, p99 = taken[len(taken) // 2] / 1000, taken[int(len(taken) * 0.99)] / 1000
+        print(f"{name:<20}{median:>11.2f}{p99:>9.2f}{median / (ours[len(ours) // 2] / 1000):>17.2f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What a value is remembered under: a `Key`, made of a canonical byte string.
+
+In: a keyspace and fields, or a question and all that its answer depends on, or the arguments of a call. Out: a `Key`.
+Every field is preceded by its length, so that no delimiter inside a field can make two different inputs alike.
+The digest (XXH3-128) is the address in the store; the check (BLAKE2b-128) is the identity, compared on every read,
+because two inputs with one XXH3 digest can be made at will. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+import unicodedata
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_128_digest
+
+from edgeqa.errors import CacheKeyInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+try:
+    from _blake2 import blake2b  # what hashlib gives, without loading OpenSSL for it
+except ImportError:
+    from hashlib import blake2b
+
+KEY_FORMAT = b"edgeqa-key-1"
+ANSWER_KEYSPACE = "answers"
+NESTING_LIMIT = 64
+
+# White space as BERT's normaliser sees it. `str.split` also splits at control characters, which the normaliser deletes.
+_SPACES = re.compile("[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """What a value is remembered under: its address, its identity, and the bytes that both are made of."""
+
+    keyspace: str
+    digest: bytes
+    check: bytes
+    canonical: bytes
+
+    @staticmethod
+    def of(keyspace: str, *fields: bytes) -> Key:
+        """Returns the key of some fields in a keyspace."""
+        return _key(keyspace, join_fields((_utf8(keyspace), *fields)))
+
+
+def _key(keyspace: str, canonical: bytes) -> Key:
+    return Key(keyspace, xxh3_128_digest(canonical), blake2b(canonical, digest_size=16).digest(), canonical)
+
+
+def join_fields(fields: Iterable[bytes]) -> bytes:
+    """Returns the canonical byte string of some fields: the format, then each field's length and bytes."""
+    parts = [KEY_FORMAT]
+    for field in fields:
+        parts.append(len(field).to_bytes(4, "little"))
+        parts.append(field)
+    return b"".join(parts)
+
+
+def split_fields(canonical: bytes) -> list[bytes]:
+    """Returns the fields that `join_fields` joined; what `explain` shows.
+
+    Raises:
+        ValueError: the bytes are not a canonical byte string.
+    """
+    at, fields = len(KEY_FORMAT), []
+    sound = canonical.startswith(KEY_FORMAT)
+    while sound and at < len(canonical):
+        end = at + 4 + int.from_bytes(canonical[at : at + 4], "little")
+        sound = at + 4 <= end <= len(canonical)
+        fields.append(canonical[at + 4 : end])
+        at = end
+    if not sound:
+        message = "not a canonical key"
+        raise ValueError(message)
+    return fields
+
+
+def normalise_question(question: str, *, lowercase: bool) -> str:
+    """Returns the question as it is remembered: NFC, trimmed, white space collapsed, lower case if the model is.
+
+    Letters are lowered one by one, as tokenizers do it: lowering the whole string would make a final sigma of a
+    capital one, and so give two questions with different tokens one key.
+    """
+    text = _SPACES.sub(" ", unicodedata.normalize("NFC", question)).strip(" ")
+    if not lowercase:
+        return text
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", "".join([letter.lower() for letter in text]))
+
+
+def answer_keys(
+    *, bundle_digest: str, precision: str, options: Mapping[str, object], scope_digest: str, lowercase: bool
+) -> Callable[[str], Key]:
+    """Returns the function that gives a question's key, for all questions that share everything else.
+
+    The key holds everything that the answer depends on: the model, how it is run, the decoding options, which contexts
+    the question is asked of; and the normalised question, last.
+    """
+    fields = (_utf8(bundle_digest), _utf8(precision), encode_argument(dict(options)), _utf8(scope_digest))
+    shared = join_fields((ANSWER_KEYSPACE.encode(), *fields))
+
+    def key_of(question: str) -> Key:
+        field = _utf8(normalise_question(question, lowercase=lowercase))
+        return _key(ANSWER_KEYSPACE, shared + len(field).to_bytes(4, "little") + field)
+
+    return key_of
+
+
+def name_key(name: str | bytes) -> Key:
+    """Returns the key of a plain name; its keyspace is the name itself, for patterns such as `bertqa*` to match."""
+    if isinstance(name, bytes):
+        return Key.of("", b"b", name)
+    if isinstance(name, str):
+        return Key.of(name)
+    raise CacheKeyInvalid(name)
+
+
+def memo_key(keyspace: str, function: str, version: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Key:
+    """Returns the key of a call: the function's name and version and its arguments.
+
+    Raises:
+        CacheKeyInvalid: an argument has no canonical form.
+    """
+    arguments = [encode_argument(value) for value in args]
+    named = [part for name in sorted(kwargs) for part in (_utf8(name), encode_argument(kwargs[name]))]
+    count = len(arguments).to_bytes(4, "little")
+    return Key.of(keyspace, _utf8(function), _utf8(version), count, *arguments, *named)
+
+
+def encode_argument(value: object, depth: int = 0) -> bytes:
+    """Returns the canonical bytes of an argument; equal bytes mean the same type and the same value.
+
+    Raises:
+        CacheKeyInvalid: there is no canonical form, for example of an open file, or it is nested too deeply.
+    """
+    kind = type(value)
+    if depth > NESTING_LIMIT:
+        raise CacheKeyInvalid(value, f"nested more than {NESTING_LIMIT} deep")
+    if isinstance(value, (list, tuple)) and kind in (list, tuple):
+        return _join(b"l" if kind is list else b"t", [encode_argument(item, depth + 1) for item in value])
+    if isinstance(value, dict) and kind is dict:
+        items = sorted(
+            (encode_argument(name, depth + 1), encode_argument(item, depth + 1)) for name, item in value.items()
+        )
+        return _join(b"d", [part for item in items for part in item])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = [_utf8(f"{kind.__module__}.{kind.__qualname__}")]
+        for field in dataclasses.fields(value):
+            named += [_utf8(field.name), encode_argument(getattr(value, field.name), depth + 1)]
+        return _join(b"D", named)
+    return _encode_atom(value)
+
+
+def _encode_atom(value: object) -> bytes:
+    kind = type(value)
+    if isinstance(value, str) and kind is str:
+        return b"s" + _utf8(value)
+    if value is None or kind is bool:
+        return b"N" if value is None else b"T" if value else b"F"
+    if isinstance(value, bytes) and kind is bytes:
+        return b"b" + value
+    if isinstance(value, int) and kind is int:
+        return b"i" + hex(value).encode()  # not decimal: Python refuses to print integers of more than 4300 digits
+    if isinstance(value, float) and kind is float:
+        return b"f" + struct.pack("<d", value)
+    raise CacheKeyInvalid(value)
+
+
+def _join(tag: bytes, parts: list[bytes]) -> bytes:
+    return tag + b"".join([len(part).to_bytes(4, "little") + part for part in parts])
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # file names and bad input may hold lone surrogates; they are distinct

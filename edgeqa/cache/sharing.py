@@ -1,0 +1,79 @@
+"""Which backend is whose: one for each directory and process, given to all who open it, closed by the last.
+
+In: a directory, or the wish for one in RAM. Out: a `Backend`. LMDB allows one environment for each file and process, so
+that this table of a process's backends is the one module-level state of the cache. It closes them at exit, and tells
+them of a fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+
+from edgeqa.cache.backend import Backend
+
+_shared: dict[Path, Backend] = {}
+_shared_lock = threading.Lock()
+
+
+def share(directory: Path, map_bytes: int, *, durable: bool, front_entries: int) -> Backend:
+    """Returns this process's backend of a directory."""
+    directory = Path(os.path.realpath(directory))
+    with _shared_lock:
+        backend = _shared.get(directory)
+        if backend is None:
+            backend = _shared[directory] = Backend(directory, map_bytes, durable=durable, front_entries=front_entries)
+        backend.users += 1
+        return backend
+
+
+def share_in_ram(name: str, map_bytes: int, *, front_entries: int) -> Backend:
+    """Returns a backend on a RAM file system, private to this process and its children, or one without a store."""
+    from edgeqa.cache import ramdisk
+
+    parent = ramdisk.make_directory()
+    directory = Path(os.path.realpath(parent / name)) if parent is not None else None
+    backend = Backend(directory, map_bytes, durable=False, front_entries=front_entries)
+    backend.remove_when_left = parent
+    backend.users = 1
+    if directory is not None:
+        with _shared_lock:
+            _shared[directory] = backend
+    return backend
+
+
+def without_store() -> Backend:
+    """Returns a backend that remembers nothing."""
+    backend = Backend(None, 1, durable=False, front_entries=1)
+    backend.remembers = False
+    backend.users = 1
+    return backend
+
+
+def release(backend: Backend) -> None:
+    """Gives a backend back; the last one closes it."""
+    with _shared_lock:
+        backend.users -= 1
+        if backend.users:
+            return
+        for directory in [directory for directory, known in _shared.items() if known is backend]:
+            del _shared[directory]
+    backend.close()
+
+
+def _close_all() -> None:
+    for backend in list(_shared.values()):
+        backend.close()
+
+
+def _forked() -> None:
+    global _shared_lock  # the parent's may be held by a thread that the child does not have
+    _shared_lock = threading.Lock()
+    for backend in _shared.values():
+        backend.forked()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_forked)

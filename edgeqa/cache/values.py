@@ -1,0 +1,133 @@
+"""Values as bytes and back: MessagePack, never pickle.
+
+In: `str`, `bytes`, `int` of any size, `float`, `bool`, `None`, and lists, tuples, dicts and dataclasses of these.
+Out: bytes, and from them an equal value. A tuple comes back as a list and a dataclass as a dict, unless the caller
+names the type. Anything else is refused, subclasses too: an enumeration that came back as a string would be a lie.
+msgspec does the work, but for the first few values that are read: a command that reads one need not import it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.cache.msgpack import BIG_INT, unpack
+from edgeqa.errors import CacheValueInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_READ_WITHOUT_MSGSPEC = 8  # importing it takes as long as some thousand values read without it
+_ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
+_SMALLEST_INT, _LARGEST_INT = -(2**63), 2**64 - 1  # what MessagePack has
+
+
+class ValueShape(ValueError):
+    """Stored bytes do not fit the type that the caller named: the type has changed since."""
+
+
+def encode(value: object) -> bytes:
+    """Returns the value's bytes.
+
+    Raises:
+        CacheValueInvalid: the value or something inside it is of a type that cannot be kept.
+    """
+    try:
+        if type(value) not in _ATOMS:
+            _require_plain(value)
+        try:
+            return _encoder()(value)
+        except OverflowError:
+            return _encoder()(_with_big_ints(value))
+    except RecursionError:
+        raise CacheValueInvalid(value, "nested too deeply") from None
+    except UnicodeEncodeError:
+        raise CacheValueInvalid(value, "a string with a lone surrogate") from None
+
+
+def decode(payload: bytes, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value that `encode` takes
+    """Returns the value of some bytes, as `as_type` if one is named.
+
+    Raises:
+        ValueShape: the bytes are not a value, or not one of that type.
+    """
+    if as_type is None and next(_reads, None) is not None:
+        with contextlib.suppress(ValueError):
+            return unpack(payload)
+    try:
+        return _decoder(as_type)(payload)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise ValueShape(str(error)) from error
+
+
+def is_immutable(value: object) -> bool:
+    """Returns whether one object may be handed to many callers: nothing in it can be changed."""
+    kind = type(value)
+    if kind in _ATOMS or kind is dict or kind is list:
+        return kind in _ATOMS
+    if isinstance(value, tuple):
+        return all(map(is_immutable, value))
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return False
+    params: Any = getattr(value, "__dataclass_params__", None)
+    return params.frozen and all(is_immutable(getattr(value, field.name)) for field in dataclasses.fields(value))
+
+
+_reads: Iterator[int] = iter(range(_READ_WITHOUT_MSGSPEC))
+
+
+@lru_cache(maxsize=64)
+def _decoder(as_type: type | None) -> Callable[[bytes], Any]:
+    import msgspec
+
+    return msgspec.msgpack.Decoder(Any if as_type is None else as_type, ext_hook=_extension).decode
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> Callable[[object], bytes]:
+    import msgspec
+
+    return msgspec.msgpack.Encoder().encode
+
+
+def _extension(code: int, data: memoryview) -> int:
+    if code != BIG_INT:
+        message = f"unknown extension {code}"
+        raise ValueShape(message)
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _require_plain(value: object) -> None:
+    kind = type(value)
+    if kind in _ATOMS:
+        return
+    if kind is list or kind is tuple:
+        for item in value:  # type: ignore[attr-defined]  # a list or tuple by the line above
+            _require_plain(item)
+    elif isinstance(value, dict) and kind is dict:
+        for key, item in value.items():
+            if type(key) not in _ATOMS or (type(key) is int and not _SMALLEST_INT <= key <= _LARGEST_INT):
+                raise CacheValueInvalid(key, "as the key of a dict")
+            _require_plain(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            _require_plain(getattr(value, field.name))
+    else:
+        raise CacheValueInvalid(value)
+
+
+def _with_big_ints(value: object) -> object:
+    import msgspec
+
+    if isinstance(value, int) and not _SMALLEST_INT <= value <= _LARGEST_INT:
+        size_bytes = value.bit_length() // 8 + 1
+        return msgspec.msgpack.Ext(BIG_INT, value.to_bytes(size_bytes, "big", signed=True))
+    if isinstance(value, (list, tuple)):
+        return [_with_big_ints(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_big_ints(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _with_big_ints(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value

@@ -1,0 +1,220 @@
+"""The one thread of a process that writes: it gathers changes and commits them in batches.
+
+In: records to store and addresses to delete, from any thread. Out: commits, and a call back for each change when it is
+committed (or given up). A batch goes out at 32 records or 50 ms after its first, so that flash is spared and no caller
+waits. What is queued can be read at once (`queued`). The queue is bounded; a caller that finds it full waits for room,
+for a limited time, and then drops its record. The thread starts with the first change: a process that hits has none.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edgeqa.cache.environment import StoreFault
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable
+
+    from edgeqa.cache.store import Committed, Store
+
+    Done = Callable[[], None]
+
+BATCH_RECORDS = 32
+BATCH_DELAY_S = 0.050
+IDLE_SYNC_S = 5.0
+QUEUE_LIMIT_RECORDS = 8192
+QUEUE_LIMIT_BYTES = 32 << 20
+FULL_WAIT_S = 2.0
+_EVICTION_ROUNDS = 256
+NOT_QUEUED = b""  # no record is empty
+
+
+class _Change:
+    """A change on its way: a record to store, or None to delete."""
+
+    __slots__ = ("done", "record", "ticket")
+
+    def __init__(self, record: bytes | None, ticket: int, done: list[Done]) -> None:
+        self.record = record
+        self.ticket = ticket
+        self.done = done
+
+
+class Writer:
+    """The write-behind queue of one store, and its thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        take_hit: Callable[[bytes], bool],
+        on_commit: Callable[[int, Committed], None],
+        on_fault: Callable[[StoreFault], None],
+        before_write: Callable[[], None],
+        around_commit: Callable[[], contextlib.AbstractContextManager[None]],
+    ) -> None:
+        self._store = store
+        self._take_hit = take_hit
+        self._on_commit = on_commit
+        self._on_fault = on_fault
+        self._before_write = before_write
+        self._around_commit = around_commit
+        self._waiting: dict[bytes, _Change] = {}  # in the order of their tickets
+        self._writing: dict[bytes, _Change] = {}
+        self._waiting_bytes = self._last_ticket = self._settled_ticket = self._flushing = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = self._unsynced = False
+
+    def queued(self, digest: bytes) -> bytes | None:
+        """Returns the record that waits to be written at an address, None for a deletion, or NOT_QUEUED."""
+        if not self._waiting and not self._writing:  # in this order: a change moves from the one to the other
+            return NOT_QUEUED
+        change = self._waiting.get(digest) or self._writing.get(digest)
+        return NOT_QUEUED if change is None else change.record
+
+    def submit(self, digest: bytes, record: bytes | None, done: Done | None = None) -> bool:
+        """Queues a record, or a deletion; returns whether there was room. `done` is called once it is settled."""
+        with self._changed:
+            room = self._stopping or self._changed.wait_for(self._has_room, FULL_WAIT_S)
+            if room and not self._stopping:
+                self._enqueue(digest, record, done)
+                return True
+        if done is not None:
+            done()
+        return False
+
+    def _enqueue(self, digest: bytes, record: bytes | None, done: Done | None) -> None:
+        former = self._waiting.pop(digest, None)
+        self._last_ticket += 1
+        change = _Change(record, self._last_ticket, former.done if former else [])
+        if done is not None:
+            change.done.append(done)
+        self._waiting[digest] = change
+        self._waiting_bytes += len(record or b"") - len((former and former.record) or b"")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
+            self._thread.start()
+        if len(self._waiting) in (1, BATCH_RECORDS):
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Waits until everything queued so far is committed or given up."""
+        with self._changed:
+            ticket = self._last_ticket
+            self._flushing += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._settled_ticket >= ticket)
+            self._flushing -= 1
+
+    def stop(self) -> None:
+        """Commits what is queued, syncs, and ends the thread. Harmless when repeated."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _has_room(self) -> bool:
+        full = len(self._waiting) >= QUEUE_LIMIT_RECORDS or self._waiting_bytes >= QUEUE_LIMIT_BYTES
+        return self._stopping or not full
+
+    def _run(self) -> None:
+        try:
+            self._before_write()
+            while self._take_batch():
+                if self._writing:
+                    self._write(self._writing)
+                else:
+                    self._sync()
+            self._sync()
+        finally:
+            self._give_up()
+
+    def _take_batch(self) -> bool:
+        """Moves a batch from waiting to writing; an empty one means idle. Returns False at the end."""
+        with self._changed:
+            started = self._changed.wait_for(
+                lambda: self._waiting or self._stopping, IDLE_SYNC_S if self._unsynced else None
+            )
+            if started and not self._stopping:
+                self._changed.wait_for(
+                    lambda: len(self._waiting) >= BATCH_RECORDS or self._flushing or self._stopping, BATCH_DELAY_S
+                )
+            limits, size_bytes, batch = self._store.limits, 0, self._writing
+            for digest, change in self._waiting.items():
+                size_bytes += len(change.record or b"")
+                if batch and (len(batch) >= limits.batch_records or size_bytes > limits.batch_bytes):
+                    break
+                batch[digest] = change
+            for digest in batch:
+                self._waiting_bytes -= len(self._waiting.pop(digest).record or b"")
+            return bool(batch) or not self._stopping
+
+    def _write(self, batch: dict[bytes, _Change]) -> None:
+        try:
+            self._commit({digest: change.record for digest, change in batch.items()})
+        except StoreFault as fault:
+            self._on_fault(fault)
+        except (
+            Exception
+        ) as error:  # a file that LMDB reads need not make sense: nobody waits for a thread that died of it
+            self._on_fault(StoreFault(kind="damaged", reason=f"{type(error).__name__}: {error}"))
+        with self._changed:
+            self._writing = {}
+            oldest = next(iter(self._waiting.values()), None)
+            self._settled_ticket = oldest.ticket - 1 if oldest else self._last_ticket
+            self._changed.notify_all()
+        _call_done(batch)
+
+    def _commit(self, batch: dict[bytes, bytes | None]) -> None:
+        try:
+            with self._around_commit():
+                committed = self._store.commit(batch, self._take_hit)
+        except StoreFault as fault:
+            if fault.kind != "map_full":
+                raise
+            with self._around_commit():  # a reader somewhere has kept pages from being used again
+                self._on_commit(0, self._store.make_room(self._take_hit))
+                committed = self._store.commit(batch, self._take_hit)
+        self._unsynced = True
+        self._on_commit(len(batch), committed)
+        self._evict(committed.over_bytes)
+
+    def _evict(self, over_bytes: int) -> None:
+        for _ in range(_EVICTION_ROUNDS):
+            if not over_bytes:
+                return
+            with self._around_commit():
+                committed = self._store.commit({}, self._take_hit)
+            self._on_commit(0, committed)
+            if not committed.evicted + committed.kept:
+                return
+            over_bytes = committed.over_bytes
+
+    def _sync(self) -> None:
+        if self._unsynced:
+            self._unsynced = False
+            try:
+                self._store.sync()
+            except StoreFault as fault:
+                self._on_fault(fault)
+
+    def _give_up(self) -> None:
+        """Lets nobody wait for a thread that has ended, whatever ended it."""
+        with self._changed:
+            self._stopping = True
+            left = self._writing | self._waiting
+            self._waiting, self._writing = {}, {}
+            self._settled_ticket = self._last_ticket
+            self._changed.notify_all()
+        _call_done(left)
+
+
+def _call_done(changes: dict[bytes, _Change]) -> None:
+    for change in changes.values():
+        for call in change.done:
+            call()

@@ -1,0 +1,97 @@
+"""`memoize`: a decorated function is called once for equal arguments, and looks like itself."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa.cache import Cache, memoizing
+from edgeqa.errors import CacheKeyInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: int
+
+
+def test_equal_arguments_are_one_call(cache: Cache) -> None:
+    calls: list[object] = []
+
+    @cache.memoize("squares")
+    def square(x: float, *, offset: int = 0) -> float:
+        """Returns a square."""
+        calls.append(x)
+        return x * x + offset
+
+    assert [square(3), square(3), square(3.0), square(3, offset=1)] == [9, 9, 9.0, 10]
+    assert calls == [3, 3.0, 3]
+    assert square.__doc__ == "Returns a square."
+    assert square.__name__ == "square"
+    with pytest.raises(CacheKeyInvalid):
+        square(object())  # type: ignore[arg-type]  # what is tested
+
+
+def test_async_functions_stay_async(cache: Cache) -> None:
+    calls: list[int] = []
+
+    @cache.memoize("squares")
+    async def square(x: int) -> int:
+        calls.append(x)
+        return x * x
+
+    async def main() -> list[int]:
+        return [*await asyncio.gather(square(3), square(3)), await square(3)]
+
+    assert inspect.iscoroutinefunction(square)
+    assert asyncio.run(main()) == [9, 9, 9]
+    assert calls == [3]
+
+
+def test_a_dataclass_is_given_back_as_the_named_type(cache: Cache) -> None:
+    @cache.memoize("points", as_type=Point)
+    def point(x: int) -> Point:
+        return Point(x)
+
+    assert [point(1), point(1)] == [Point(1), Point(1)]
+
+
+def test_another_version_or_function_is_another_key(cache: Cache) -> None:
+    def one() -> int:
+        return 1
+
+    def two() -> int:
+        return 2
+
+    assert cache.memoize("k")(one)() == 1
+    assert cache.memoize("k")(two)() == 2
+    one.__code__ = two.__code__
+    assert cache.memoize("k")(one)() == 1
+    assert cache.memoize("k", version="2")(one)() == 2
+
+
+@pytest.fixture
+def users_cache() -> Iterator[None]:
+    memoizing._users_cache.cache_clear()
+    yield
+    memoizing._users_cache().close()
+    memoizing._users_cache.cache_clear()
+
+
+@pytest.mark.usefixtures("users_cache", "home")
+def test_without_a_cache_the_users_is_used() -> None:
+    calls: list[int] = []
+
+    @memoizing.memoize("squares", ttl_s=60)
+    def square(x: int) -> int:
+        calls.append(x)
+        return x * x
+
+    assert [square(4), square(4)] == [16, 16]
+    assert calls == [4]

@@ -1,0 +1,95 @@
+"""`persist="memory"`: a map in RAM, shared with forked children, and nothing left after the end, a crash included."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa.cache import Cache, ramdisk
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+needs_ram = pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no RAM file system to write to")  # noqa: S108
+
+
+@needs_ram
+def test_memory_is_a_map_in_ram_that_is_gone_after() -> None:
+    with Cache.open(persist="memory") as cache:
+        cache.put("a", 1)
+        cache.flush()
+        cache.front.clear()
+        assert cache.get("a") == 1
+        directory = cache.directory
+        assert directory is not None
+        assert directory.is_dir()
+        assert Path("/dev/shm") in directory.parents  # noqa: S108
+        assert cache.stats().state == "open"
+    assert not directory.parent.exists()
+
+
+@needs_ram
+def test_two_memory_caches_are_apart() -> None:
+    with Cache.open(persist="memory") as one, Cache.open(persist="memory") as two:
+        one.put("a", 1)
+        assert two.get("a") is None
+
+
+@needs_ram
+def test_a_forked_child_shares_the_map_and_leaves_it() -> None:
+    with Cache.open(persist="memory") as cache:
+        cache.put("a", 1)
+        cache.flush()
+        child = os.fork()
+        if child == 0:
+            cache.front.clear()
+            ok = cache.get("a") == 1
+            cache.put("b", 2)
+            cache.close()
+            os._exit(0 if ok else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert cache.get("b") == 2
+        assert cache.directory is not None
+        assert cache.directory.exists()
+
+
+@needs_ram
+def test_what_a_killed_process_left_is_removed_at_the_next_start(run: Run) -> None:
+    code = """
+import sys
+from edgeqa.cache import Cache
+cache = Cache.open(persist="memory")
+cache.put("a", 1)
+cache.flush()
+print(cache.directory, flush=True)
+sys.stdin.read()
+"""
+    process = run(code)
+    assert process.stdout is not None
+    left = Path(process.stdout.readline().strip())
+    with Cache.open(persist="memory"):
+        assert left.exists()  # its process lives
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert left.exists()
+    with Cache.open(persist="memory"):
+        assert not left.parent.exists()
+
+
+def test_without_a_ram_file_system_the_table_in_front_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ramdisk, "make_directory", lambda: None)
+    with Cache.open(persist="memory") as cache:
+        cache.put("a", 1)
+        assert cache.get("a") == 1
+        assert cache.stats().state == "this process only"
+
+
+def test_only_places_that_are_in_ram_are_used(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("disk /dev/shm ext4 rw 0 0\n", encoding="ascii")
+    assert ramdisk.make_directory(mounts) is None
+    assert ramdisk.make_directory(tmp_path / "none") is None
