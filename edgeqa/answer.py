@@ -26,6 +26,8 @@ class Candidate:
     """Where the passage begins in its source."""
     source: str
     """Name of the text: a file's path, or what stands for a text without one."""
+    source_number: int
+    """Which of the given texts it is, counted from 0."""
     score: float
     """Start + end logit of the span minus the context's no-answer logit."""
     probability: float

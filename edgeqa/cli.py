@@ -15,7 +15,7 @@ import click
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError
 
 # Command to module of `edgeqa.commands`; the module has a click command of the same name.
-COMMANDS = {"ask": "ask", "capabilities": "capabilities", "eval": "evaluate"}
+COMMANDS = {"ask": "ask", "cache": "cache", "capabilities": "capabilities", "eval": "evaluate"}
 
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
 
 def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Remembers `value`; returns whether that worked. The file is replaced in one step, never half written."""
+    import tempfile  # here: what is only recalled, at every start, does without it
+
     file = _file(name)
     facts = _load(file)
     facts.pop(key, None)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.footprint import ModelNeeds, Sizes, address_bytes, memory_bytes
+from edgeqa.capabilities.overrides import LEAST_WINDOW_TOKENS
 from edgeqa.capabilities.sizes import MIB
 from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-LEAST_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
 WINDOW_STEP_TOKENS = 32
 LEAST_ANSWER_CACHE_BYTES = 8 * MIB
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).

@@ -7,20 +7,20 @@ shrunk: it fits, or the refusal names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edgeqa.capabilities.fitting import LEAST_WINDOW_TOKENS, Room, fit
+from edgeqa.capabilities.choice import Choice
+from edgeqa.capabilities.fitting import Room, fit
 from edgeqa.capabilities.footprint import Sizes, memory_bytes
+from edgeqa.capabilities.overrides import Overrides, Persist
+from edgeqa.capabilities.precision import precision
 from edgeqa.capabilities.sizes import GIB, MIB, show_bytes
 from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.footprint import ModelNeeds
     from edgeqa.capabilities.readings import Capabilities, Reading
-
-T = TypeVar("T")
-Persist = Literal["disk", "memory", "off"]
 
 MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16
@@ -31,40 +31,6 @@ ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MI
 ENCODING_STORE_PERCENT = 8
 # mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Generic[T]):
-    """One decision."""
-
-    value: T
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the user wants instead of the plan's own choice; None leaves it to the plan."""
-
-    threads: int | None = None
-    batch_contexts: int | None = None
-    window_tokens: int | None = None
-    budget_bytes: int | None = None
-    answer_cache_bytes: int | None = None
-    encoding_store_bytes: int | None = None
-    persist: Persist | None = None
-
-    def __post_init__(self) -> None:
-        least = {"window_tokens": LEAST_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
-        for name, value in self.given().items():
-            if name == "persist":
-                if value not in get_args(Persist):
-                    raise OptionError(name, value, f"one of {', '.join(get_args(Persist))}")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < least.get(name, 1):
-                raise OptionError(name, value, f"a whole number from {least.get(name, 1)} on")
-
-    def given(self) -> dict[str, object]:
-        """Returns the overrides that are there, by name."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +96,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         threads=threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk),
         batch_contexts=fitted("batch_contexts"),
         window_tokens=fitted("window_tokens"),
-        precision=_precision(device, needs),
+        precision=precision(needs.precision, device.machine.value, device.cpu_flags.value),
         answer_cache_bytes=fitted("answer_cache_bytes"),
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,
@@ -187,19 +153,6 @@ def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
     if found.value > MOST_THREADS:
         return Choice(MOST_THREADS, f"{found.value} cores; more than {MOST_THREADS} threads gain nothing")
     return Choice(found.value, found.reason)
-
-
-def _precision(device: Capabilities, needs: ModelNeeds) -> Choice[str]:
-    if needs.precision != "int8":
-        return Choice(needs.precision, "the bundle's")
-    if not device.is_x86:
-        return Choice("int8", "exact on this architecture")
-    flags = device.cpu_flags.value
-    if flags is None:
-        return Choice("int8-u8u8", "flags unknown: without VNNI, plain int8 products would overflow")
-    if vnni := [flag for flag in flags if flag.endswith("vnni")]:
-        return Choice("int8", f"exact with {vnni[0]}")
-    return Choice("int8-u8u8", "x86 without VNNI: plain int8 products would overflow")
 
 
 def _arena(device: Capabilities, available_bytes: int) -> Choice[bool]:

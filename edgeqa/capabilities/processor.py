@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.capabilities.precision import precision
 from edgeqa.capabilities.readings import Reading
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ def cpu_flags(source: Source, system: str | None) -> Reading[tuple[str, ...]]:
         return Reading(None, f"{_CPUINFO} lists no flags")
     common = set.intersection(*listed)
     return Reading(tuple(flag for flag in FLAGS if flag in common), _CPUINFO)
+
+
+def precision_here(of_bundle: str, source: Source | None = None) -> str:
+    """Returns the precision path of this device, as the plan will have it, at the cost of one file read."""
+    if source is None:
+        from edgeqa.capabilities.source import DeviceSource
+
+        source = DeviceSource()
+    try:
+        flags = cpu_flags(source, source.system()).value
+    except OSError:
+        flags = None
+    return precision(of_bundle, source.machine() or None, flags).value
 
 
 def board(source: Source, system: str | None) -> Reading[str]:

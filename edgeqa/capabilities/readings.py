@@ -53,12 +53,6 @@ class Capabilities:
     temperature_c: Reading[float]
 
     @property
-    def is_x86(self) -> bool:
-        """Whether the processor is, or for all we know may be, an x86."""
-        machine = self.machine.value
-        return machine is None or machine.lower() in {"x86_64", "amd64", "i386", "i486", "i586", "i686"}
-
-    @property
     def int8_flags(self) -> str:
         """The CPU as int8 kernels see it, in a fixed order: part of the key that a self-test is remembered under."""
         flags = "unknown" if self.cpu_flags.value is None else " ".join(self.cpu_flags.value)

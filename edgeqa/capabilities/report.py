@@ -16,7 +16,8 @@ from edgeqa.errors import NotEnoughMemory
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgeqa.capabilities.plan import Choice, Plan
+    from edgeqa.capabilities.choice import Choice
+    from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
 
 WIDTH = 110

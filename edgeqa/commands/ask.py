@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
-from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, ContextMissing
+from edgeqa.commands.options import asked, budget_option, json_option, threads_option
+from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 if TYPE_CHECKING:
-    from edgeqa.contexts.documents import Document
+    from pathlib import Path
+
+    from edgeqa.capabilities.overrides import Persist
 
 
 @click.command("ask", context_settings={"max_content_width": 100})
-@click.argument("question")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated.")
-@click.option(
-    "--top", type=click.IntRange(1, 100), default=1, show_default=True, help="Show the N best distinct answers."
-)
-@click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')
+@asked
 @click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else.")
 @json_option
-@click.option(
-    "--contexts",
-    "most_contexts",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Read at most about N contexts; of a longer text, those closest to the question.",
-)
-@bundle_option
+@click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
+@click.option("--refresh", is_flag=True, help="Read the text even if the answer is remembered.")
 @threads_option
 @budget_option
 @click.pass_context
@@ -50,6 +37,8 @@ def command(
     quiet: bool,
     as_json: bool,
     most_contexts: int,
+    no_cache: bool,
+    refresh: bool,
     bundle: Path | None,
     threads: int | None,
     budget_bytes: int | None,
@@ -66,12 +55,18 @@ def command(
     """
     from edgeqa import runtime
     from edgeqa.commands.progress import ProgressBar
+    from edgeqa.commands.texts import named_texts
 
     with ExitStack() as opened:
-        given = _documents(files, texts, opened)
-        qa = opened.enter_context(runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes))
+        given = named_texts(files, texts, opened)
+        persist: Persist | None = "off" if no_cache else None
+        qa = opened.enter_context(
+            runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist=persist)
+        )
         progress = opened.enter_context(ProgressBar())
-        answer = qa.ask(question, given, top=top, force=force, most_contexts=most_contexts, progress=progress)
+        answer = qa.ask(
+            question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
+        )
     if as_json:
         click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=False))
     elif quiet:
@@ -84,18 +79,3 @@ def command(
         if answer.question_cut:
             click.echo("edgeqa: the question is too long: only its beginning was asked", err=True)
     ctx.exit(EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED)
-
-
-def _documents(files: tuple[Path, ...], texts: tuple[str, ...], opened: ExitStack) -> list[Document]:
-    from edgeqa.contexts.documents import from_file, from_stream, from_text
-
-    names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
-    given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
-    for file in files or (() if texts else (Path("-"),)):
-        if file != Path("-"):
-            given.append(from_file(file))
-        elif sys.stdin is None or sys.stdin.closed or (not files and sys.stdin.isatty()):
-            raise ContextMissing
-        else:
-            given.append(opened.enter_context(from_stream(sys.stdin.buffer, "standard input")))
-    return given

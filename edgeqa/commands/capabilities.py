@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
-from edgeqa.errors import NotEnoughMemory
+from edgeqa.errors import BundleSelfTestFailed, NotEnoughMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.report import SelfTestLine
-    from edgeqa.models.bundle import Bundle
+    from edgeqa.runtime import EdgeQA
 
 
 @click.command("capabilities", context_settings={"max_content_width": 100})
@@ -41,10 +41,12 @@ def command(
     Exit codes: 0 the plan fits, 2 wrong usage, 3 it does not fit, or the model is broken.
     """
     from edgeqa.capabilities.devices import recorded_device
-    from edgeqa.capabilities.plan import Overrides, make_plan
+    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.plan import make_plan
     from edgeqa.capabilities.probe import probe
     from edgeqa.capabilities.report import describe, to_json
     from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+    from edgeqa.runtime import EdgeQA
 
     wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
     device = probe(None if device_name is None else recorded_device(device_name))
@@ -54,7 +56,8 @@ def command(
         plan = make_plan(device, model.needs(), wanted)
     except NotEnoughMemory as refused:
         plan = refused
-    self_test = _self_test(model, device, plan, live=device_name is None)
+    with EdgeQA(model, wanted) as qa:
+        self_test = _self_test(qa, device, plan, live=device_name is None)
     if as_json:
         click.echo(json.dumps(to_json(device, plan, self_test), ensure_ascii=False))
     else:
@@ -63,7 +66,7 @@ def command(
         raise plan
 
 
-def _self_test(model: Bundle, device: Capabilities, plan: Plan | NotEnoughMemory, *, live: bool) -> SelfTestLine:
+def _self_test(qa: EdgeQA, device: Capabilities, plan: Plan | NotEnoughMemory, *, live: bool) -> SelfTestLine:
     from edgeqa.capabilities.report import SelfTestLine
 
     if not live:
@@ -73,12 +76,8 @@ def _self_test(model: Bundle, device: Capabilities, plan: Plan | NotEnoughMemory
     if device.providers.value is None:
         # What killed the subprocess that asked for them would kill this process too.
         return SelfTestLine("onnxruntime cannot be imported", passed=None)
-    from edgeqa.errors import BundleSelfTestFailed
-    from edgeqa.runtime import EdgeQA
-
-    with EdgeQA(model, device, plan) as qa:
-        try:
-            verdict = qa.self_test()
-        except BundleSelfTestFailed as failed:
-            return SelfTestLine(str(failed), passed=False)
+    try:
+        verdict = qa.self_test()
+    except BundleSelfTestFailed as failed:
+        return SelfTestLine(str(failed), passed=False)
     return SelfTestLine(verdict.detail, passed=verdict.passed)

@@ -59,7 +59,7 @@ def command(
 
     squad = read_squad(file)
     questions = squad.questions if limit is None else sample(squad.questions, limit, seed)
-    with runtime.open(bundle=bundle, threads=threads) as qa, ProgressBar() as progress:
+    with runtime.open(bundle=bundle, threads=threads, persist="off") as qa, ProgressBar() as progress:
         no_answer_below = qa.bundle.manifest.calibration.no_answer_below
         scores = evaluate(qa, questions, is_v2=squad.is_v2, no_answer_below=no_answer_below, progress=progress)
     click.echo(json.dumps(scores.to_json()) if as_json else _table(scores))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -25,3 +29,28 @@ budget_option = click.option(
     metavar="SIZE",
     help="Use at most SIZE memory (256M, 1G), not what is free.",
 )
+
+
+def asked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what an answer depends on: the question, the texts, how the answer is chosen, the model."""
+    options = (
+        click.argument("question"),
+        click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
+        click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated."),
+        click.option(
+            "--top", type=click.IntRange(1, 100), default=1, show_default=True, help="Show the N best distinct answers."
+        ),
+        click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.'),
+        click.option(
+            "--contexts",
+            "most_contexts",
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            help="Read at most about N contexts; of a longer text, those closest to the question.",
+        ),
+        bundle_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from edgeqa.errors import (
 )
 
 BLOCK_BYTES = 1 << 16
-SPOOL_BYTES = 1 << 22  # standard input beyond this goes to a temporary file, to be read again from there
+HELD_BYTES = 1 << 22  # what is larger is read from its file again, and standard input from a temporary one
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
 
@@ -40,6 +39,8 @@ class Document:
     """Size before normalisation, for showing progress."""
     blocks: Callable[[], Iterator[str]]
     """Begins reading: yields the NFC text in blocks."""
+    raw: Callable[[], Iterator[bytes]]
+    """Begins reading: yields the bytes as they are, unchecked."""
 
 
 def documents(given: Given) -> list[Document]:
@@ -69,8 +70,14 @@ def documents(given: Given) -> list[Document]:
 
 def from_text(text: str, name: str = "text") -> Document:
     """Returns `text` as a document."""
-    pieces = range(0, len(text), BLOCK_BYTES)
-    return Document(name, len(text), lambda: nfc_blocks(text[i : i + BLOCK_BYTES] for i in pieces))
+
+    def pieces() -> Iterator[str]:
+        return (text[i : i + BLOCK_BYTES] for i in range(0, len(text), BLOCK_BYTES))
+
+    def raw() -> Iterator[bytes]:
+        return (piece.encode("utf-8", "surrogatepass") for piece in pieces())
+
+    return Document(name, len(text), lambda: nfc_blocks(pieces()), raw)
 
 
 def from_file(path: Path) -> Document:
@@ -84,42 +91,66 @@ def from_file(path: Path) -> Document:
     if stat.S_ISDIR(found.st_mode):
         raise ContextIsDirectory(path)
 
-    def blocks() -> Iterator[str]:
+    def raw() -> Iterator[bytes]:
         try:
             with path.open("rb") as stream:
-                yield from nfc_blocks(_decode(stream, str(path)))
+                yield from _read(stream)
         except OSError as error:
-            if isinstance(error, ContextUnreadable):
-                raise
             raise ContextUnreadable(path, _reason(error)) from error
 
-    return Document(str(path), found.st_size, blocks)
+    if found.st_size <= HELD_BYTES or not stat.S_ISREG(found.st_mode):
+        # Read once: a pipe cannot be read again, and what is hashed must be what is read, whoever writes meanwhile.
+        return _held(_without_nul(raw(), str(path)), str(path))
+    return Document(str(path), found.st_size, lambda: nfc_blocks(_decode(raw(), str(path))), raw)
+
+
+def _held(blocks: Iterator[bytes], name: str) -> Document:
+    held = b"".join(blocks)
+
+    def raw() -> Iterator[bytes]:
+        return (held[i : i + BLOCK_BYTES] for i in range(0, len(held), BLOCK_BYTES))
+
+    return Document(name, len(held), lambda: nfc_blocks(_decode(raw(), name)), raw)
 
 
 @contextlib.contextmanager
 def from_stream(stream: IO[bytes], name: str) -> Iterator[Document]:
     """Gives what `stream` holds as a document, which lives as long as the context manager."""
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+    import tempfile  # here: it takes longer to import than a remembered answer to find
+
+    with tempfile.SpooledTemporaryFile(max_size=HELD_BYTES) as spool:
         try:
-            while block := stream.read(BLOCK_BYTES):
+            for block in _without_nul(_read(stream), name):
                 spool.write(block)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise ContextUnreadable(name, _reason(error)) from error
         size_bytes = spool.tell()
 
-        def blocks() -> Iterator[str]:
+        def raw() -> Iterator[bytes]:
             spool.seek(0)
-            yield from nfc_blocks(_decode(spool, name))
+            yield from _read(spool)
 
-        yield Document(name, size_bytes, blocks)
+        yield Document(name, size_bytes, lambda: nfc_blocks(_decode(raw(), name)), raw)
 
 
-def _decode(stream: IO[bytes], name: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset_bytes = 0
+def _read(stream: IO[bytes]) -> Iterator[bytes]:
     while block := stream.read(BLOCK_BYTES):
+        yield block
+
+
+def _without_nul(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    offset_bytes = 0
+    for block in blocks:
         if (nul := block.find(b"\0")) >= 0:
             raise ContextBinary(name, offset_bytes + nul)
+        yield block
+        offset_bytes += len(block)
+
+
+def _decode(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset_bytes = 0
+    for block in _without_nul(blocks, name):
         yield _text(decoder, block, name, offset_bytes).removeprefix("" if offset_bytes else "\ufeff")
         offset_bytes += len(block)
     yield _text(decoder, b"", name, offset_bytes, final=True)

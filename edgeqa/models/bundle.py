@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa import state
-from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.errors import (
     BundleFileDamaged,
     BundleFileMissing,
@@ -23,6 +22,7 @@ from edgeqa.errors import (
 from edgeqa.models import manifest as manifests
 
 if TYPE_CHECKING:
+    from edgeqa.capabilities.footprint import ModelNeeds
     from edgeqa.models.manifest import FileFact, Manifest
 
 DEFAULT_BUNDLE = Path(__file__).parent / "edgeqa-mini"
@@ -61,6 +61,8 @@ class Bundle:
 
     def needs(self) -> ModelNeeds:
         """Returns what a plan has to know of the bundle."""
+        from edgeqa.capabilities.footprint import ModelNeeds
+
         m = self.manifest
         return ModelNeeds(
             file_bytes=sum(f.size_bytes for f in m.files if f.name.endswith(".onnx")),

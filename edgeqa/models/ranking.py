@@ -75,6 +75,7 @@ class Ranking:
             context=passage.text,
             context_start=passage.start,
             source=found.source,
+            source_number=found.source_number,
             score=found.score,
             probability=probability(found.score, self.contexts, calibration),
         )

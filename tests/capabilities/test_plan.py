@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
 
-from edgeqa.capabilities.plan import Overrides, make_plan
+from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Reading
 from edgeqa.capabilities.recorded import RecordedSource

@@ -8,7 +8,8 @@ import pytest
 from machines import MIB, MINI, machine
 
 from edgeqa.capabilities.devices import recorded_device
-from edgeqa.capabilities.plan import Overrides, Plan, make_plan
+from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.plan import Plan, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities, Reading
 from edgeqa.capabilities.recorded import RecordedSource

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from edgeqa import errors
-from edgeqa.contexts.documents import BLOCK_BYTES, SPOOL_BYTES, documents, from_file, from_stream
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from edgeqa.contexts.documents import BLOCK_BYTES, HELD_BYTES, documents, from_file, from_stream
 
 
 def read(path: Path) -> str:
@@ -30,14 +29,40 @@ def test_a_character_on_the_border_of_two_blocks_comes_whole(tmp_path: Path, shi
     assert read(file) == text
 
 
-def test_a_document_can_be_read_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [5, HELD_BYTES + 5])
+def test_a_document_can_be_read_again_as_text_and_as_bytes(tmp_path: Path, size: int) -> None:
     file = tmp_path / "a.txt"
-    file.write_text("again", encoding="utf-8")
+    file.write_bytes(b"a" * size)
     document = from_file(file)
-    assert ["".join(document.blocks()) for _ in range(2)] == ["again", "again"]
+    assert ["".join(document.blocks()) for _ in range(2)] == ["a" * size] * 2
+    assert b"".join(document.raw()) == b"a" * size
 
 
-@pytest.mark.parametrize("size", [10, SPOOL_BYTES + 10])
+def test_a_small_file_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("before")
+    document = from_file(file)
+    file.write_text("after")
+    assert "".join(document.blocks()) == "before"
+    assert b"".join(document.raw()) == b"before"
+
+
+def test_a_pipe_named_as_a_file_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_bytes, b"through a pipe")
+        document = from_file(pipe)
+        writing.result()
+    assert ["".join(document.blocks()) for _ in range(2)] == ["through a pipe"] * 2
+
+
+def test_an_endless_file_of_no_text_is_refused_at_once() -> None:
+    with pytest.raises(errors.ContextBinary, match="NUL byte at offset 0"):
+        from_file(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("size", [10, HELD_BYTES + 10])
 def test_a_stream_is_read_as_often_as_needed_in_memory_or_not(size: int) -> None:
     with from_stream(io.BytesIO(b"z" * size), "standard input") as document:
         assert document.size_bytes == size

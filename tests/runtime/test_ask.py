@@ -93,7 +93,7 @@ def test_no_answer_is_lost_on_a_border(qa: EdgeQA, before: int) -> None:
 @pytest.mark.parametrize("batch_contexts", [1, 3, 64])
 def test_the_answer_is_the_same_at_any_window_and_batch(window_tokens: int, batch_contexts: int) -> None:
     text = FILLER * 12 + PUMP + "\n\n" + FILLER * 12
-    with runtime.open(window_tokens=window_tokens, batch_contexts=batch_contexts) as qa:
+    with runtime.open(window_tokens=window_tokens, batch_contexts=batch_contexts, persist="off") as qa:
         answer = qa.ask("How deep may the pump be submerged?", text)
     assert answer.text == "12 metres"
     assert answer.source_start == text.index("12 metres")
@@ -103,7 +103,7 @@ def test_no_logit_depends_on_the_batch() -> None:
     text = FILLER * 8 + BABBAGE + "\n\n" + FILLER * 8
     found = []
     for batch_contexts in (1, 2, 16):
-        with runtime.open(batch_contexts=batch_contexts) as qa:
+        with runtime.open(batch_contexts=batch_contexts, persist="off") as qa:
             found.append(qa.ask("Who designed the machine?", text, top=5))
     assert found[0] == found[1] == found[2]
 
