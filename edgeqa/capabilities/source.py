@@ -129,7 +129,10 @@ class DeviceSource:
 
     def home(self) -> str:
         """`state.home()`."""
-        return str(state.home().resolve())
+        if (home := state.home()) == state.NOWHERE:
+            message = f"this user has no home directory, and ${state.HOME_VARIABLE} is not set"
+            raise FileNotFoundError(message)
+        return str(home.resolve())
 
     def affinity(self) -> list[int]:
         """The scheduler's mask on Linux; elsewhere all processors."""
@@ -175,7 +178,9 @@ class DeviceSource:
 
     def ask_providers(self) -> Finished:
         """With the same Python as this one."""
-        return _run([sys.executable, "-c", _ASK_PROVIDERS])
+        from edgeqa.models.session import NO_TELEMETRY
+
+        return _run([sys.executable, "-c", f"import os; os.environ[{NO_TELEMETRY!r}] = '1'; {_ASK_PROVIDERS}"])
 
 
 def _run(command: list[str]) -> Finished:

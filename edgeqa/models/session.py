@@ -1,11 +1,12 @@
 """One onnxruntime session per graph, set up as the plan says: a graph's file in, its outputs for named arrays out.
 
 Arrays are fed by the names that the graph declares. onnxruntime is imported when the first session is opened, never
-before: a cache hit, `--help` and the capability report do without its 40 MB.
+before: a cache hit, `--help` and the capability report do without its 40 MB. Its telemetry is switched off.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+
+
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,13 @@ class Session:
     """A loaded graph. `run` may be called from many threads."""
 
     def __init__(self, file: Path, options: SessionOptions) -> None:
+        # Wheels for Linux (seen in 1.31) otherwise keep a device id and a database of events in the user's cache
+        # directory, and send them to their maker. The variable is read when the library is loaded; the call is for a
+        # program that loaded it before us.
+        os.environ[NO_TELEMETRY] = "1"
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()
         setup = onnxruntime.SessionOptions()
         setup.intra_op_num_threads = options.threads
         setup.inter_op_num_threads = 1
