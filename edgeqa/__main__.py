@@ -5,6 +5,7 @@ An interrupt ends it with exit code 130 and one line, whatever it is doing; impo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,10 +25,13 @@ def main() -> None:
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         nonlocal interrupted
+        # Ctrl-C pressed again must not break into the way out.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupted = True
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # who started it may want it to go on
+        signal.signal(signal.SIGINT, interrupt)
     try:
         from edgeqa.cli import run
 
@@ -37,7 +41,8 @@ def main() -> None:
         if not interrupted:
             raise
     if interrupted:
-        sys.stderr.write("edgeqa: interrupted\n")
+        with contextlib.suppress(AttributeError, OSError):  # standard error may be closed, or full
+            sys.stderr.write("edgeqa: interrupted\n")
         code = EXIT_INTERRUPTED
     sys.exit(code)
 

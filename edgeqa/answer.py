@@ -31,7 +31,11 @@ class Candidate:
     score: float
     """Start + end logit of the span minus the context's no-answer logit."""
     probability: float
-    """Calibrated probability that this is the right answer, in [0, 1]."""
+    """Of the best candidate, the calibrated probability that it is the right answer, in [0, 1].
+
+    Of the others, what it would be if they were the best: for a comparison with other questions. At most one candidate
+    is right, so that these do not add up to 1, and those after the first are right less often than they say.
+    """
 
     @property
     def source_start(self) -> int:
@@ -56,6 +60,16 @@ class Candidate:
             "source_end": self.source_end,
             "context": self.context,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What reading the texts for a question gave: an answer without the decision whether there is one."""
+
+    candidates: tuple[Candidate, ...]
+    contexts: int
+    skimmed: bool
+    question_cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +134,29 @@ class Answer:
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
         }
         return found | {"candidates": [c.to_json() for c in self.candidates]} if candidates else found
+
+
+def decide(
+    question: str, found: Found, *, no_answer_below: float, model: str, cached: bool, timings_ms: Mapping[str, float]
+) -> Answer:
+    """Returns the answer: the best candidate, or none where that is right with less than this probability."""
+    best = found.candidates[0] if found.candidates else None  # none in a text of nothing but an endless word
+    given = best if best and best.probability >= no_answer_below else None
+    return Answer(
+        question=question,
+        text=given.text if given else None,
+        start=given.start if given else None,
+        end=given.end if given else None,
+        context=given.context if given else None,
+        context_start=given.context_start if given else None,
+        source=given.source if given else None,
+        score=best.score if best else 0.0,
+        probability=best.probability if best else 0.0,
+        model=model,
+        candidates=found.candidates,
+        question_cut=found.question_cut,
+        contexts=found.contexts,
+        skimmed=found.skimmed,
+        cached=cached,
+        timings_ms=timings_ms,
+    )

@@ -12,7 +12,8 @@ import sys
 
 import click
 
-from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError
+from edgeqa import streams
+from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError, OutputFailed
 
 # Command to module of `edgeqa.commands`; the module has a click command of the same name.
 COMMANDS = {"ask": "ask", "cache": "cache", "capabilities": "capabilities", "eval": "evaluate"}
@@ -64,11 +65,19 @@ def commands(ctx: click.Context) -> None:
 
 def run() -> int:
     """Runs the command line; returns the exit code."""
+    streams.settle()
+    failure: Exception | None = None
+    code: object = EXIT_ANSWERED
     try:
         code = commands.main(prog_name="edgeqa", standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit:  # how click leaves a broken pipe: with 1, which is "no answer" here
+        failure = BrokenPipeError()
     except Exception as error:
-        return _report(error)
+        failure = error
+    if failure is not None:
+        code = _report(failure)
+    streams.leave(output_failed=isinstance(failure, (OutputFailed, BrokenPipeError)))
     return code if isinstance(code, int) else EXIT_ANSWERED
 
 
@@ -77,22 +86,20 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     if isinstance(error, EdgeQAError):
-        click.echo(f"edgeqa: {error}", err=True)
+        streams.say(f"edgeqa: {error}")
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            streams.say(f"  hint: {error.hint}")
         return error.exit_code
     if isinstance(error, click.ClickException):
-        error.show()
+        streams.unfailing(error.show)
         return error.exit_code
     if isinstance(error, click.Abort):
         return EXIT_INTERRUPTED
     if isinstance(error, BrokenPipeError):  # `edgeqa ... | head`: who reads has had enough
-        # Python would complain about it once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_ANSWERED
     if isinstance(error, MemoryError):
-        click.echo("edgeqa: out of memory\n  hint: give less text at a time, or a smaller --budget", err=True)
+        streams.say("edgeqa: out of memory\n  hint: give less text at a time, or a smaller --budget")
         return EXIT_DEVICE
-    click.echo(f"edgeqa: internal error: {type(error).__name__}: {error}", err=True)
-    click.echo(f"  hint: this is a bug; {DEBUG_VARIABLE}=1 shows where, please report it", err=True)
+    streams.say(f"edgeqa: internal error: {type(error).__name__}: {error}")
+    streams.say(f"  hint: this is a bug; {DEBUG_VARIABLE}=1 shows where, please report it")
     return EXIT_DEVICE

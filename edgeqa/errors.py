@@ -96,6 +96,35 @@ class ContextBinary(ContextError):
         )
 
 
+class ContextUTF16(ContextError):
+    """The file begins with the byte order mark of UTF-16."""
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"not UTF-8: {path} is UTF-16", f"convert it: iconv -f UTF-16 -t UTF-8 {path}")
+
+
+class ContextTooLong(ContextError):
+    """A stream, which can only be read again from a copy, holds more than is copied."""
+
+    def __init__(self, name: AnyPath, most_bytes: int) -> None:
+        super().__init__(
+            f"{name} is longer than {most_bytes} bytes",
+            "write it to a file and name that: a file is read in place, however long",
+        )
+
+
+class ContextUncopied(ContextError, OSError):
+    """There is no room for the copy of a stream."""
+
+    exit_code = EXIT_DEVICE
+
+    def __init__(self, name: AnyPath, directory: AnyPath, reason: str) -> None:
+        super().__init__(
+            f"cannot copy {name} to {directory}: {reason}",
+            f"free some space in {directory}, or set TMPDIR to a directory that has more",
+        )
+
+
 class ContextEncoding(ContextError):
     """The file is not UTF-8."""
 
@@ -111,6 +140,13 @@ class ContextEmpty(ContextError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no text in {name}", "give a file with text in it, --text, or text on standard input")
+
+
+class ContextChanged(ContextError):
+    """A file was written to while it was read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"changed while it was read: {name}", "ask again when nothing writes to it")
 
 
 class ContextMissing(ContextError):
@@ -163,6 +199,13 @@ class Closed(EdgeQAError, ValueError):
         super().__init__("this EdgeQA is closed", "open another with edgeqa.open()")
 
 
+class OutputFailed(EdgeQAError, OSError):
+    """What was to be printed could not be."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"cannot write to standard output: {reason}", "make room where the output goes")
+
+
 # --- bundles ---------------------------------------------------------------------------------------------------------
 
 _REINSTALL = "put the bundle back as it was made; for the bundled model: pip install --force-reinstall edgeqa"
@@ -180,7 +223,7 @@ class BundleNotFound(BundleError, FileNotFoundError):
 
 
 class BundleManifestInvalid(BundleError):
-    """The manifest cannot be understood."""
+    """The manifest, or another JSON file of the bundle, cannot be understood."""
 
     def __init__(self, path: AnyPath, reason: str) -> None:
         super().__init__(f"{path}: {reason}", _REINSTALL)
@@ -240,6 +283,14 @@ class BundleSelfTestFailed(BundleError):
             f"the self-test of {name} failed on this device: {reason}",
             "answers would be wrong: use a float32 bundle here, and report `edgeqa capabilities --json`",
         )
+
+
+class BundleTokensWrong(BundleSelfTestFailed):
+    """The bundle's tokenizer gives other token ids than the model was made with."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.hint = f"its tokenizer.json or golden.json is another model's: {_REINSTALL}"
 
 
 # --- the device ------------------------------------------------------------------------------------------------------

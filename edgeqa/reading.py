@@ -6,10 +6,12 @@ Loads tokenizer and graphs when it is made, after the plan has shown that they f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from edgeqa.answer import Found
+from edgeqa.capabilities.plan import WINDOW_TOKENS
+from edgeqa.contexts.meaning import meaningful
 from edgeqa.contexts.passages import Limits
 from edgeqa.contexts.routing import Router
 from edgeqa.errors import ContextEmpty, EmptyQuestion
@@ -24,22 +26,11 @@ from edgeqa.models.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeqa.answer import Candidate
     from edgeqa.capabilities.plan import Plan
     from edgeqa.contexts.documents import Document
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.bundle import Bundle
     from edgeqa.timing import Stopwatch
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What reading the texts gave."""
-
-    candidates: tuple[Candidate, ...]
-    contexts: int
-    skimmed: bool
-    question_cut: bool
 
 
 class Reading:
@@ -59,7 +50,10 @@ class Reading:
         self.verdict = selftest.assure(bundle, int8_flags, plan.precision.value, self._tokenizer, self._reader)
         self._encodings = Encodings(self._reader.encode_context, plan.encoding_store_bytes.value)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context
-        self._limits = Limits(most_tokens, min(most_tokens, plan.window_tokens.value))
+        window_tokens = min(most_tokens, plan.window_tokens.value)
+        # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
+        usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
+        self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
 
     def read(
         self,
@@ -84,7 +78,9 @@ class Reading:
             most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
             hidden = self._reader.encode_question(ids[:most_tokens])
         router = Router(self._tokenizer.tokenize, self._limits, most_contexts)
-        routed = router.route(texts, question, progress)
+        with watch.step("split"):
+            skims = router.skims(texts)
+        routed = router.route(texts, question, progress, skims=skims)
         ranking = Ranking(top)
         while True:
             with watch.step("split"):
@@ -97,13 +93,14 @@ class Reading:
                 logits = [self._reader.read(hidden, encoding) for encoding in encodings]
             with watch.step("decode"):
                 for r, of_context in zip(batch, logits, strict=True):
-                    spans = best_spans(of_context, r.passage.tokens.words, r.passage.paragraphs, top=top)
+                    tokens, telling = r.passage.tokens, meaningful(r.passage.text, r.passage.tokens.offsets)
+                    spans = best_spans(of_context, tokens.words, r.passage.paragraphs, telling, top=top)
                     ranking.offer(spans, r.passage, r.source, r.source_number)
         if not ranking.contexts:
             raise ContextEmpty(", ".join(t.name for t in texts))
         return Found(
             candidates=ranking.candidates(self._manifest.calibration),
             contexts=ranking.contexts,
-            skimmed=router.skims(texts),
+            skimmed=skims,
             question_cut=len(ids) > most_tokens,
         )

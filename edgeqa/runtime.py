@@ -7,38 +7,40 @@ meet. The device is probed and the model loaded when a question misses the cache
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from edgeqa import state
-from edgeqa.answer import Answer
-from edgeqa.cache import Cache, answer_keys, answers
-from edgeqa.cache.cache import FORMAT_DIRECTORY
-from edgeqa.capabilities.overrides import Overrides, Persist
-from edgeqa.capabilities.processor import precision_here
-from edgeqa.contexts.documents import Given, documents
+from edgeqa.answer import Answer, decide
+from edgeqa.cache import answer_keys, answers
+from edgeqa.capabilities.overrides import Overrides
+from edgeqa.contexts.documents import HELD_BYTES, Given, documents
 from edgeqa.contexts.normal import nfc
-from edgeqa.errors import Closed, ContextMissing, EmptyQuestion, OptionError, QuestionType
+from edgeqa.errors import ContextChanged, ContextMissing, EmptyQuestion, OptionError, QuestionType
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-    from edgeqa.answer import Candidate
+    from edgeqa.answer import Found
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
+    from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.selftest import Verdict
-    from edgeqa.reading import Found, Reading
 
 MOST_CONTEXTS = 1000  # about 1.2 MB of English; a longer text is skimmed first
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, answers are not kept at hand: it would be kept too
+
+
+class _Options(TypedDict):
+    top: int
+    force: bool
+    most_contexts: int
 
 
 def open(
@@ -77,6 +79,8 @@ def open(
         answer_cache_bytes=answer_cache_bytes,
         persist=persist,
     )
+    if not isinstance(bundle, (str, Path, type(None))):
+        raise OptionError(name="bundle", value=bundle, expected="the path of a directory")
     return EdgeQA(Bundle.load(DEFAULT_BUNDLE if bundle is None else Path(bundle)), overrides)
 
 
@@ -84,18 +88,10 @@ class EdgeQA:
     """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`."""
 
     def __init__(self, bundle: Bundle, overrides: Overrides) -> None:
-        self.bundle = bundle
-        self._overrides = overrides
-        self._precision = precision_here(bundle.manifest.precision)
+        self._parts = parts = Parts(bundle, overrides)
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
-        self._identity = f"{bundle.digest}|{self._precision}|{overrides.window_tokens}"
-        self._lock = threading.RLock()
-        self._closed = False
-        self._device: Capabilities | None = None
-        self._plan: Plan | None = None
-        self._reading: Reading | None = None
-        self._cache: Cache | None = None
+        self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
         self._front: Front | None = None
 
     def ask(
@@ -126,38 +122,57 @@ class EdgeQA:
             CapabilityError: if the device lacks what the smallest plan needs.
             BundleError: if the model fails its self-test on this device.
         """
-        front = self._front
-        at_hand = front is not None and type(context) is str and type(question) is str and not refresh
-        if front is not None and at_hand:
+        # What is at hand in this process is found in well under a microsecond; all else is in `_ask`, because a
+        # function with closures is slow to enter.
+        if type(question) is type(context) is str and not refresh and (front := self._front) is not None:
             entry = front.get((self._identity, question, context, top, force, most_contexts))
             # Since then the record may have been looked up for a file, or for the same question in other letters.
-            if entry is not None and type(remembered := entry.value) is Answer and remembered.question == question:
-                return remembered
+            if entry is not None and type(answer := entry.value) is Answer and answer.question == question:
+                return answer
+        options: _Options = {"top": top, "force": force, "most_contexts": most_contexts}
+        return self._ask(question, context, options, refresh=refresh, progress=progress or _no_progress)
+
+    def _ask(self, question: str, context: Given, options: _Options, *, refresh: bool, progress: Progress) -> Answer:
+        """Returns the answer from the cache, or reads it and remembers it."""
         watch = Stopwatch()
-        cache = self._open_cache()
+        cache = self._parts.cache
+        self._front = cache.front
         asked = _asked(question)
         texts = documents(context)
-        found: Found | None = None
+        read_now: list[Found] = []
 
-        def read() -> answers.Record:
-            nonlocal found
+        def read() -> dict[str, Any]:
             with watch.step("load"):
-                reading = self._load()
+                reading = self._parts.reading
             found = reading.read(
-                asked, texts, top=top, most_contexts=most_contexts, progress=progress or _no_progress, watch=watch
+                asked,
+                texts,
+                top=options["top"],
+                most_contexts=options["most_contexts"],
+                progress=progress,
+                watch=watch,
             )
-            return answers.Record(answers.spans(found.candidates), found.contexts, found.skimmed, found.question_cut)
+            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self.key(asked, texts, **options):
+                raise ContextChanged(", ".join(t.name for t in texts))
+            read_now.append(found)
+            return answers.record(found)
 
         with watch.step("key"):
-            key = self.key(asked, texts, top=top, force=force, most_contexts=most_contexts)
-        record = cache.compute(key, read, as_type=answers.Record, refresh=refresh)
-        candidates = found.candidates if found else answers.candidates(record.spans, texts)
-        if candidates is None:  # what is remembered does not fit the text: read it
-            record = cache.compute(key, read, as_type=answers.Record, refresh=True)
-            candidates = found.candidates if found else ()
-        answer = self._answer(asked, candidates, record, force=force, cached=found is None, watch=watch)
+            key = self.key(asked, texts, **options)
+        record = cache.compute(key, read, refresh=refresh)
+        found = None if read_now else answers.found_again(record, texts)
+        if found is None and not read_now:  # what is remembered does not fit the texts
+            cache.put(key, read())
+        answer = decide(
+            asked,
+            found or read_now[0],
+            no_answer_below=0.0 if options["force"] else self.bundle.manifest.calibration.no_answer_below,
+            model=self._parts.model,
+            cached=not read_now,
+            timings_ms=watch.timings_ms(),
+        )
         if isinstance(context, str) and len(context) <= AT_HAND_CHARACTERS:
-            alias = (self._identity, question, context, top, force, most_contexts)
+            alias = (self._identity, question, context, *options.values())
             cache.bind(alias, key, replace(answer, cached=True))
         return answer
 
@@ -176,6 +191,9 @@ class EdgeQA:
         Questions on the same context are asked one after the other, so that it is encoded once.
         """
         asked = list(pairs)
+        for pair in asked:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise OptionError(name="pairs", value=pair, expected="[(question, context), ...]")
         first_use: dict[object, int] = {}
         for number, (_, context) in enumerate(asked):
             first_use.setdefault(_which(context), number)
@@ -201,12 +219,12 @@ class EdgeQA:
             raise ContextMissing
         key_of = answer_keys(
             bundle_digest=self.bundle.digest,
-            precision=self._precision,
+            precision=self._parts.precision,
             options={
                 "top": top,
                 "force": bool(force),
                 "most_contexts": most_contexts,
-                "window_tokens": self._overrides.window_tokens,
+                "window_tokens": self._parts.overrides.window_tokens,
             },
             scope_digest=answers.scope_digest(texts),
             lowercase=self.bundle.manifest.lowercase,
@@ -214,28 +232,18 @@ class EdgeQA:
         return key_of(_asked(question))
 
     @property
-    def device(self) -> Capabilities:
-        """What the device has, probed when this is first asked for."""
-        with self._lock:
-            if self._device is None:
-                from edgeqa.capabilities.probe import probe
-
-                self._device = probe(providers=False)
-            return self._device
+    def bundle(self) -> Bundle:
+        """The model's files and facts."""
+        return self._parts.bundle
 
     @property
     def plan(self) -> Plan:
-        """What fits the device, planned when this is first asked for.
+        """What fits this device, and why; made when it is first needed.
 
         Raises:
             NotEnoughMemory: if not even the smallest plan fits.
         """
-        with self._lock:
-            if self._plan is None:
-                from edgeqa.capabilities.plan import make_plan
-
-                self._plan = make_plan(self.device, self.bundle.needs(), self._overrides)
-            return self._plan
+        return self._parts.plan
 
     def self_test(self) -> Verdict:
         """Returns how the bundle's golden cases come out on this device, tested now or remembered.
@@ -243,16 +251,12 @@ class EdgeQA:
         Raises:
             BundleSelfTestFailed: if they come out wrong.
         """
-        return self._load().verdict
+        return self._parts.reading.verdict
 
     def close(self) -> None:
         """Lets the model and the cache go. May be called again; asking after it is an error."""
-        with self._lock:
-            self._closed = True
-            self._front = self._reading = None
-            if self._cache is not None:
-                self._cache.close()
-                self._cache = None
+        self._front = None
+        self._parts.close()
 
     def __enter__(self) -> EdgeQA:
         return self
@@ -261,67 +265,6 @@ class EdgeQA:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _open_cache(self) -> Cache:
-        with self._lock:
-            if self._closed:
-                raise Closed
-            if self._cache is None:
-                persist, map_bytes = self._overrides.persist, self._overrides.answer_cache_bytes
-                made = (state.home() / "cache" / FORMAT_DIRECTORY).exists()
-                if persist != "off" and not (made and persist != "memory"):
-                    persist, map_bytes = self.plan.persist.value, self.plan.answer_cache_bytes.value
-                manifest = self.bundle.manifest
-                provenance = f"{manifest.name} {manifest.version} {self._precision}"
-                if map_bytes:
-                    self._cache = Cache.open(map_bytes=map_bytes, persist=persist or "disk", provenance=provenance)
-                else:
-                    self._cache = Cache.open(persist=persist or "disk", provenance=provenance)
-                self._front = self._cache.front
-            return self._cache
-
-    def _load(self) -> Reading:
-        with self._lock:
-            if self._closed:
-                raise Closed
-            if self._reading is None:
-                plan = self.plan  # refuses before anything large is imported
-                from edgeqa.reading import Reading
-
-                self._reading = Reading(self.bundle, plan, self.device.int8_flags)
-            return self._reading
-
-    def _answer(
-        self,
-        question: str,
-        candidates: tuple[Candidate, ...],
-        record: answers.Record,
-        *,
-        force: bool,
-        cached: bool,
-        watch: Stopwatch,
-    ) -> Answer:
-        manifest = self.bundle.manifest
-        best = candidates[0] if candidates else None  # none in a text of nothing but an endless word
-        found = best if best and (force or best.probability >= manifest.calibration.no_answer_below) else None
-        return Answer(
-            question=question,
-            text=found.text if found else None,
-            start=found.start if found else None,
-            end=found.end if found else None,
-            context=found.context if found else None,
-            context_start=found.context_start if found else None,
-            source=found.source if found else None,
-            score=best.score if best else 0.0,
-            probability=best.probability if best else 0.0,
-            model=f"{manifest.name} {manifest.version}",
-            candidates=candidates,
-            question_cut=record.question_cut,
-            contexts=record.contexts,
-            skimmed=record.skimmed,
-            cached=cached,
-            timings_ms=watch.timings_ms(),
-        )
 
 
 def _asked(question: str) -> str:

@@ -1,7 +1,11 @@
-"""An answer as a person reads it in a terminal: an `Answer` in, text out. Pure; it prints nothing."""
+"""An answer as a person reads it in a terminal: an `Answer` in, text out. Pure; it prints nothing.
+
+Texts and file names come from anywhere: nothing in them reaches the terminal as a command to it.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +17,13 @@ if TYPE_CHECKING:
 
 SHOWN_CHARACTERS = 240  # of a sentence, on either side of the answer
 INDENT = "  "
+# Controls, half surrogate pairs, and what turns the direction of all that follows.
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Returns `text` on one line: white space as blanks, what would steer a terminal as U+FFFD, all else as it is."""
+    return _STEERING.sub("\ufffd", "".join(" " if character.isspace() else character for character in text))
 
 
 def describe(answer: Answer, *, top: int) -> str:
@@ -28,7 +39,7 @@ def describe(answer: Answer, *, top: int) -> str:
         lines += [
             "",
             f"{INDENT}{f'{number}. ' if top > 1 else ''}{_sentence(candidate)}",
-            f"{INDENT}{_place(candidate)}",
+            f"{INDENT}{_place(candidate, best=number == 1)}",
         ]
     lines += ["", f"{INDENT}{_work(answer)}"]
     return "\n".join(lines)
@@ -45,16 +56,18 @@ def _sentence(candidate: Candidate) -> str:
     return before + click.style(f"[{_one_line(candidate.text)}]", bold=True) + after
 
 
-def _place(candidate: Candidate) -> str:
-    place = f"{candidate.source}, characters {candidate.source_start}-{candidate.source_end}"
-    return f"{place}, {_percent(candidate.probability)} likely"
+def _place(candidate: Candidate, *, best: bool) -> str:
+    place = f"{plain(candidate.source)}, characters {candidate.source_start}-{candidate.source_end}"
+    # Only the best one's probability is calibrated: several likely candidates would be a contradiction.
+    return f"{place}, {f'{_percent(candidate.probability)} likely' if best else f'score {candidate.score:.1f}'}"
 
 
 def _work(answer: Answer) -> str:
     contexts = f"{answer.contexts} context{'' if answer.contexts == 1 else 's'}"
     read = f"{contexts} closest to the question read" if answer.skimmed else f"{contexts} read"
     remembered = "remembered, " if answer.cached else ""
-    return click.style(f"{remembered}{read}, {answer.timings_ms.get('total', 0):.0f} ms, {answer.model}", dim=True)
+    work = f"{remembered}{read}, {answer.timings_ms.get('total', 0):.0f} ms, {plain(answer.model)}"
+    return click.style(work, dim=True)
 
 
 def _percent(probability: float) -> str:
@@ -63,5 +76,5 @@ def _percent(probability: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    folded = " ".join(text.split())
+    folded = " ".join(plain(text).split())
     return (" " if text[:1].isspace() else "") + folded + (" " if folded and text[-1:].isspace() else "")

@@ -1,8 +1,8 @@
 """What edgeqa remembers between runs: small JSON facts under one directory, the *home*.
 
 In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. A fact is never
-needed for a right answer, only to save time, so that nothing here raises for a read-only, full or damaged home.
-It does not hold answers (that is `cache`) nor contexts.
+needed for a right answer, only to save time, so that nothing here raises for a home that is read-only, full, damaged
+or not there at all. It does not hold answers (that is `cache`) nor contexts.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import Any
 
 HOME_VARIABLE = "EDGEQA_HOME"
+NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
 KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
 
 
 def home() -> Path:
-    """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory."""
+    """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory.
+
+    `NOWHERE` for a user who has none: what is remembered there is not remembered.
+    """
     if chosen := os.environ.get(HOME_VARIABLE):
         return Path(chosen)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("edgeqa", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("edgeqa", appauthor=False))
+    except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
+        return NOWHERE
 
 
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
@@ -63,6 +70,6 @@ def _file(name: str) -> Path:
 def _load(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -1,17 +1,16 @@
-"""Answers as they are remembered: an `Answer` to a record without its contexts, and back, cut from the texts again.
+"""Answers as they are remembered: what reading found to a record without its contexts, and back, cut from the texts.
 
-In: what was found, and the texts that it was found in. Out: the same, in the words of the question and the names of
-the texts that are asked with now. A context is not stored: the texts are part of the key, so that whoever asks for the
-answer has them. What no longer fits the texts is no answer.
+In: what was found, and the texts that it was found in. Out: the same, under the names of the texts that are asked with
+now. A context is not stored: the texts are part of the key, so that whoever asks for the answer has them. A record that
+no longer fits the texts, or has another shape, is no answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgeqa.answer import Candidate
+from edgeqa.answer import Candidate, Found
+from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,30 +18,8 @@ if TYPE_CHECKING:
     from edgeqa.contexts.documents import Document
 
 DIGEST_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A candidate without its context."""
-
-    text: str
-    start: int
-    end: int
-    context_start: int
-    context_characters: int
-    source_number: int
-    score: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is stored of an answer."""
-
-    spans: tuple[Span, ...]
-    contexts: int
-    skimmed: bool
-    question_cut: bool
+# A record is a dict of plain values rather than a dataclass, which would take longer to declare than to read.
+_SPAN = ("text", "start", "end", "context_start", "source_number", "score", "probability")
 
 
 def scope_digest(texts: Sequence[Document]) -> str:
@@ -64,38 +41,33 @@ def _digest(blocks: Iterable[bytes]) -> bytes:
     return digest.digest()
 
 
-def spans(candidates: Iterable[Candidate]) -> tuple[Span, ...]:
-    """Returns the candidates as they are stored."""
-    return tuple(
-        Span(c.text, c.start, c.end, c.context_start, len(c.context), c.source_number, c.score, c.probability)
-        for c in candidates
-    )
+def record(found: Found) -> dict[str, Any]:
+    """Returns what is stored."""
+    return {
+        "spans": [[*(getattr(c, name) for name in _SPAN), len(c.context)] for c in found.candidates],
+        "contexts": found.contexts,
+        "skimmed": found.skimmed,
+        "question_cut": found.question_cut,
+    }
 
 
-def candidates(stored: Iterable[Span], texts: Sequence[Document]) -> tuple[Candidate, ...] | None:
-    """Returns the candidates, cut from the texts; None if they do not fit them."""
-    found = []
-    for span in stored:
-        if span.source_number >= len(texts):
+def found_again(stored: Any, texts: Sequence[Document]) -> Found | None:  # noqa: ANN401 - whatever lies in the cache
+    """Returns what was found, cut from the texts; None if it does not fit them."""
+    try:
+        candidates = [_candidate(dict(zip(_SPAN, span, strict=False)), span[-1], texts) for span in stored["spans"]]
+        whole = [c for c in candidates if c is not None]
+        if len(whole) < len(candidates):
             return None
-        source = texts[span.source_number]
-        context = _cut(source, span.context_start, span.context_start + span.context_characters)
-        if context[span.start : span.end] != span.text:
-            return None
-        found.append(
-            Candidate(
-                text=span.text,
-                start=span.start,
-                end=span.end,
-                context=context,
-                context_start=span.context_start,
-                source=source.name,
-                source_number=span.source_number,
-                score=span.score,
-                probability=span.probability,
-            )
-        )
-    return tuple(found)
+        return Found(tuple(whole), stored["contexts"], stored["skimmed"], stored["question_cut"])
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
+def _candidate(span: dict[str, Any], characters: int, texts: Sequence[Document]) -> Candidate | None:
+    source = texts[span["source_number"]]
+    context = _cut(source, span["context_start"], span["context_start"] + characters)
+    fits = context[span["start"] : span["end"]] == span["text"]
+    return Candidate(**span, context=context, source=source.name) if fits else None
 
 
 def _cut(text: Document, start: int, end: int) -> str:

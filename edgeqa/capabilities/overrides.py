@@ -9,6 +9,10 @@ from edgeqa.errors import OptionError
 
 Persist = Literal["disk", "memory", "off"]
 LEAST_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
+MOST_BYTES = (1 << 63) - 1  # no device addresses more
+THREADS_LIMIT = 256  # more cores than a device has; and where the system refuses a thread, onnxruntime hangs
+_LEAST = {"window_tokens": LEAST_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
+_MOST = {"threads": THREADS_LIMIT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +28,14 @@ class Overrides:
     persist: Persist | None = None
 
     def __post_init__(self) -> None:
-        least = {"window_tokens": LEAST_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
         for name, value in self.given().items():
             if name == "persist":
                 if value not in get_args(Persist):
                     raise OptionError(name, value, f"one of {', '.join(get_args(Persist))}")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < least.get(name, 1):
-                raise OptionError(name, value, f"a whole number from {least.get(name, 1)} on")
+                continue
+            least, most = _LEAST.get(name, 1), _MOST.get(name, MOST_BYTES)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise OptionError(name, value, f"a whole number from {least} to {most}")
 
     def given(self) -> dict[str, object]:
         """Returns the overrides that are there, by name."""

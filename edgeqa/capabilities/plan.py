@@ -82,7 +82,8 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         Sizes(memory_arena=arena.value, **{name: choice.value for name, choice in full.items()}),
         threads.value,
         room,
-        wanted.given(),
+        # What takes nothing is never the reason that something does not fit.
+        {name: value for name, value in wanted.given().items() if value != 0},
     )
     shrunk = f"shrunk to fit {show_bytes(available.value)}"
     if device.address_space_bytes.value is not None:
@@ -96,7 +97,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         threads=threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk),
         batch_contexts=fitted("batch_contexts"),
         window_tokens=fitted("window_tokens"),
-        precision=precision(needs.precision, device.machine.value, device.cpu_flags.value),
+        precision=Choice(*precision(needs.precision, device.machine.value, device.cpu_flags.value)),
         answer_cache_bytes=fitted("answer_cache_bytes"),
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,

@@ -78,8 +78,8 @@ def probe(
         providers=_guarded(offered),
         accelerators=_guarded(lambda: _accelerators(device)),
         home=home,
-        home_free_bytes=_guarded(lambda: home_free(device, home.value or "/")),
-        home_file_system=_guarded(lambda: file_system(device, home.value or "/")),
+        home_free_bytes=_of_home(home, lambda path: home_free(device, path)),
+        home_file_system=_of_home(home, lambda path: file_system(device, path)),
         ram_disk_free_bytes=_guarded(lambda: ram_disk(device)),
         temperature_c=_guarded(lambda: _temperature(device)),
     )
@@ -91,6 +91,12 @@ def _guarded(read: Callable[[], Reading[T]]) -> Reading[T]:
         return read()
     except Exception as error:
         return Reading(None, f"unknown: {error}")
+
+
+def _of_home(home: Reading[str], read: Callable[[str], Reading[T]]) -> Reading[T]:
+    if (path := home.value) is None:
+        return Reading(None, home.reason)
+    return _guarded(lambda: read(path))
 
 
 def _memory(source: Source) -> tuple[Reading[int], Reading[int]]:

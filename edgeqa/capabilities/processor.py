@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.capabilities.precision import precision
+from edgeqa.capabilities.precision import FLAGS, flags_in
 from edgeqa.capabilities.readings import Reading
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.source import Source
 
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 _CPUINFO = "/proc/cpuinfo"
 # macOS: the line of `sysctl` that holds a flag, and the word in it (its own line if it is "1").
 _DARWIN = {
@@ -31,24 +30,8 @@ def cpu_flags(source: Source, system: str | None) -> Reading[tuple[str, ...]]:
         lines = _pairs(source.sysctl())
         found = {flag for flag, (name, word) in _DARWIN.items() if word in dict(lines).get(name, "").split()}
         return Reading(tuple(flag for flag in FLAGS if flag in found), "sysctl")
-    listed = [set(value.split()) for name, value in _pairs(source.read(_CPUINFO)) if name in {"flags", "Features"}]
-    if not listed:
-        return Reading(None, f"{_CPUINFO} lists no flags")
-    common = set.intersection(*listed)
-    return Reading(tuple(flag for flag in FLAGS if flag in common), _CPUINFO)
-
-
-def precision_here(of_bundle: str, source: Source | None = None) -> str:
-    """Returns the precision path of this device, as the plan will have it, at the cost of one file read."""
-    if source is None:
-        from edgeqa.capabilities.source import DeviceSource
-
-        source = DeviceSource()
-    try:
-        flags = cpu_flags(source, source.system()).value
-    except OSError:
-        flags = None
-    return precision(of_bundle, source.machine() or None, flags).value
+    flags = flags_in(source.read(_CPUINFO))
+    return Reading(flags, _CPUINFO if flags is not None else f"{_CPUINFO} lists no flags")
 
 
 def board(source: Source, system: str | None) -> Reading[str]:

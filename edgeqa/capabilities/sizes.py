@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from edgeqa.capabilities.overrides import MOST_BYTES
 from edgeqa.errors import OptionError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -15,13 +16,14 @@ def parse_bytes(text: str, name: str = "size") -> int:
     """Returns the number of bytes that `text` stands for: 1048576, 256M, 1.5G, 64MiB; M and MiB are both 1024 * 1024.
 
     Raises:
-        OptionError: if it stands for none, or for no byte at all; `name` says in the message what it was given for.
+        OptionError: if it stands for none, for no byte at all, or for more than there can be; `name` says in the
+            message what it was given for.
     """
     matched = _SIZE.fullmatch(text.strip())
-    value_bytes = int(float(matched[1]) * _UNITS[matched[2].lower()]) if matched else 0
-    if value_bytes < 1:
+    value_bytes = float(matched[1]) * _UNITS[matched[2].lower()] if matched else 0.0
+    if not 1 <= value_bytes < MOST_BYTES:
         raise OptionError(name, text, "a number of bytes, as in 256M or 1.5G")
-    return value_bytes
+    return int(value_bytes)
 
 
 def show_bytes(value_bytes: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeqa import streams
 from edgeqa.commands.options import asked, budget_option, json_option, threads_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("ask", context_settings={"max_content_width": 100})
 @asked
-@click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else.")
+@click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    help="Print the bare answer and nothing else, on one line; with --top, each on its own.",
+)
 @json_option
 @click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
 @click.option("--refresh", is_flag=True, help="Read the text even if the answer is remembered.")
@@ -30,7 +36,7 @@ def command(
     ctx: click.Context,
     *,
     question: str,
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     texts: tuple[str, ...],
     top: int,
     force: bool,
@@ -51,6 +57,9 @@ def command(
     edgeqa ask "When was it built?" --text "The bridge was built in 1932."
     man tar | edgeqa ask "Which option lists the contents of an archive?" --json
 
+    What comes through a pipe is copied to a temporary file from 4 MiB on, and refused beyond 1 GiB; a file is read in
+    place, however long.
+
     Exit codes: 0 answered, 1 no answer in the text, 2 wrong usage or text, 3 model or device.
     """
     from edgeqa import runtime
@@ -61,21 +70,29 @@ def command(
         given = named_texts(files, texts, opened)
         persist: Persist | None = "off" if no_cache else None
         qa = opened.enter_context(
-            runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist=persist)
+            runtime.open(
+                bundle=bundle,
+                threads=threads,
+                budget_bytes=budget_bytes,
+                encoding_store_bytes=0,  # there is one question: no context is read twice
+                persist=persist,
+            )
         )
         progress = opened.enter_context(ProgressBar())
         answer = qa.ask(
             question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=False))
+        click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=not streams.takes_all_characters()))
     elif quiet:
-        if answer.text is not None:
-            click.echo(answer.text)
+        from edgeqa.screen import plain
+
+        for candidate in answer.candidates if answer.text is not None else ():
+            click.echo(plain(" ".join(candidate.text.split())))
     else:
         from edgeqa.screen import describe
 
         click.echo(describe(answer, top=top))
         if answer.question_cut:
-            click.echo("edgeqa: the question is too long: only its beginning was asked", err=True)
+            streams.say("edgeqa: the question is too long: only its beginning was asked")
     ctx.exit(EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED)

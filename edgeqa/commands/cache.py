@@ -37,7 +37,7 @@ def command() -> None:
 
 def _key(
     question: str,
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     texts: tuple[str, ...],
     *,
     top: int,
@@ -123,7 +123,7 @@ def _mib(size_bytes: int) -> str:
 @asked
 @json_option
 @click.pass_context
-def explain(ctx: click.Context, /, *, question: str, files: tuple[Path, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
+def explain(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
     """Show what QUESTION is remembered under, whether it hits, and when and by what its answer was stored.
 
     \b
@@ -159,7 +159,7 @@ def _describe_explanation(found: Explanation, fields: list[str]) -> list[str]:
 @asked
 @json_option
 @click.pass_context
-def forget(ctx: click.Context, /, *, question: str, files: tuple[Path, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
+def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
     """Delete the remembered answer to QUESTION, in all processes.
 
     \b

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
-from edgeqa.errors import BundleSelfTestFailed, NotEnoughMemory
+from edgeqa.errors import BundleError, NotEnoughMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,27 +57,31 @@ def command(
     except NotEnoughMemory as refused:
         plan = refused
     with EdgeQA(model, wanted) as qa:
-        self_test = _self_test(qa, device, plan, live=device_name is None)
+        self_test, fault = _self_test(qa, device, plan, live=device_name is None)
     if as_json:
         click.echo(json.dumps(to_json(device, plan, self_test), ensure_ascii=False))
     else:
         click.echo(describe(device, plan, self_test))
     if isinstance(plan, NotEnoughMemory):
         raise plan
+    if fault is not None:
+        raise fault
 
 
-def _self_test(qa: EdgeQA, device: Capabilities, plan: Plan | NotEnoughMemory, *, live: bool) -> SelfTestLine:
+def _self_test(
+    qa: EdgeQA, device: Capabilities, plan: Plan | NotEnoughMemory, *, live: bool
+) -> tuple[SelfTestLine, BundleError | None]:
     from edgeqa.capabilities.report import SelfTestLine
 
     if not live:
-        return SelfTestLine("another device", passed=None)
+        return SelfTestLine("another device", passed=None), None
     if isinstance(plan, NotEnoughMemory):
-        return SelfTestLine("no plan to run it under", passed=None)
+        return SelfTestLine("no plan to run it under", passed=None), None
     if device.providers.value is None:
         # What killed the subprocess that asked for them would kill this process too.
-        return SelfTestLine("onnxruntime cannot be imported", passed=None)
+        return SelfTestLine("onnxruntime cannot be imported", passed=None), None
     try:
         verdict = qa.self_test()
-    except BundleSelfTestFailed as failed:
-        return SelfTestLine(str(failed), passed=False)
-    return SelfTestLine(verdict.detail, passed=verdict.passed)
+    except BundleError as fault:
+        return SelfTestLine(str(fault), passed=False), fault
+    return SelfTestLine(verdict.detail, passed=True), None

@@ -29,7 +29,7 @@ _ROWS = {
 
 
 @click.command("eval", context_settings={"max_content_width": 100})
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask only N of the questions.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="S", help="Which N: the same for the same seed."

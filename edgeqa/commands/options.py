@@ -19,7 +19,11 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 bundle_option = click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR", help="Use the model in DIR, not the bundled one."
+    "--bundle",
+    # Whether it can be read is for the loader to say, in the form that all errors have.
+    type=click.Path(readable=False, path_type=Path),
+    metavar="DIR",
+    help="Use the model in DIR, not the bundled one.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N cores.")
 budget_option = click.option(
@@ -35,7 +39,8 @@ def asked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds what an answer depends on: the question, the texts, how the answer is chosen, the model."""
     options = (
         click.argument("question"),
-        click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
+        # As they were written: "-" is standard input, "./-" a file, and a Path would make them equal.
+        click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]..."),
         click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated."),
         click.option(
             "--top", type=click.IntRange(1, 100), default=1, show_default=True, help="Show the N best distinct answers."
@@ -47,7 +52,7 @@ def asked(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.IntRange(min=1),
             default=1000,
             show_default=True,
-            help="Read at most about N contexts; of a longer text, those closest to the question.",
+            help="Read at most N contexts; of a longer text, those closest to the question.",
         ),
         bundle_option,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,9 +31,11 @@ class ProgressBar:
                 return
             self._finish()
             self._bar = click.progressbar(length=total, label=f"edgeqa: {doing}", file=sys.stderr, show_eta=True)
-            self._bar.__enter__()
             self._doing, self._done = doing, 0
-        self._bar.update(done - self._done)
+            with contextlib.suppress(OSError):  # standard error may be full, which is no reason to stop working
+                self._bar.__enter__()
+        with contextlib.suppress(OSError):
+            self._bar.update(done - self._done)
         self._done = done
 
     def __enter__(self) -> ProgressBar:
@@ -45,5 +48,6 @@ class ProgressBar:
 
     def _finish(self) -> None:
         if self._bar is not None:
-            self._bar.__exit__(None, None, None)
+            with contextlib.suppress(OSError):
+                self._bar.__exit__(None, None, None)
             self._bar = None

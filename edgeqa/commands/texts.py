@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,15 @@ from edgeqa.contexts.documents import from_file, from_stream, from_text
 from edgeqa.errors import ContextMissing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import ExitStack
 
     from edgeqa.contexts.documents import Document
 
+STANDARD_INPUT = "-"
 
-def named_texts(files: tuple[Path, ...], texts: tuple[str, ...], opened: ExitStack) -> list[Document]:
+
+def named_texts(files: Sequence[str | Path], texts: Sequence[str], opened: ExitStack) -> list[Document]:
     """Returns the documents, which may be read as long as `opened` is.
 
     Raises:
@@ -23,9 +27,9 @@ def named_texts(files: tuple[Path, ...], texts: tuple[str, ...], opened: ExitSta
     """
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
-    for file in files or (() if texts else (Path("-"),)):
-        if file != Path("-"):
-            given.append(from_file(file))
+    for file in files or (() if texts else (STANDARD_INPUT,)):
+        if os.fspath(file) != STANDARD_INPUT:
+            given.append(from_file(Path(file)))
         elif sys.stdin is None or sys.stdin.closed or (not files and sys.stdin.isatty()):
             raise ContextMissing
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from edgeqa.contexts.normal import nfc_blocks
+from edgeqa.contexts.spool import Spool
 from edgeqa.errors import (
     ContextBinary,
     ContextEncoding,
@@ -22,10 +23,11 @@ from edgeqa.errors import (
     ContextNotFound,
     ContextType,
     ContextUnreadable,
+    ContextUTF16,
 )
 
 BLOCK_BYTES = 1 << 16
-HELD_BYTES = 1 << 22  # what is larger is read from its file again, and standard input from a temporary one
+HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
 
@@ -36,7 +38,7 @@ class Document:
 
     name: str
     size_bytes: int
-    """Size before normalisation, for showing progress."""
+    """Size in UTF-8, before normalisation."""
     blocks: Callable[[], Iterator[str]]
     """Begins reading: yields the NFC text in blocks."""
     raw: Callable[[], Iterator[bytes]]
@@ -77,7 +79,8 @@ def from_text(text: str, name: str = "text") -> Document:
     def raw() -> Iterator[bytes]:
         return (piece.encode("utf-8", "surrogatepass") for piece in pieces())
 
-    return Document(name, len(text), lambda: nfc_blocks(pieces()), raw)
+    size_bytes = len(text) if text.isascii() else sum(map(len, raw()))
+    return Document(name, size_bytes, lambda: nfc_blocks(pieces()), raw)
 
 
 def from_file(path: Path) -> Document:
@@ -100,37 +103,26 @@ def from_file(path: Path) -> Document:
 
     if found.st_size <= HELD_BYTES or not stat.S_ISREG(found.st_mode):
         # Read once: a pipe cannot be read again, and what is hashed must be what is read, whoever writes meanwhile.
-        return _held(_without_nul(raw(), str(path)), str(path))
+        return _copy(Spool(_checked(raw(), str(path)), str(path), HELD_BYTES), str(path))
     return Document(str(path), found.st_size, lambda: nfc_blocks(_decode(raw(), str(path))), raw)
-
-
-def _held(blocks: Iterator[bytes], name: str) -> Document:
-    held = b"".join(blocks)
-
-    def raw() -> Iterator[bytes]:
-        return (held[i : i + BLOCK_BYTES] for i in range(0, len(held), BLOCK_BYTES))
-
-    return Document(name, len(held), lambda: nfc_blocks(_decode(raw(), name)), raw)
 
 
 @contextlib.contextmanager
 def from_stream(stream: IO[bytes], name: str) -> Iterator[Document]:
     """Gives what `stream` holds as a document, which lives as long as the context manager."""
-    import tempfile  # here: it takes longer to import than a remembered answer to find
 
-    with tempfile.SpooledTemporaryFile(max_size=HELD_BYTES) as spool:
+    def raw() -> Iterator[bytes]:
         try:
-            for block in _without_nul(_read(stream), name):
-                spool.write(block)
+            yield from _read(stream)
         except OSError as error:
             raise ContextUnreadable(name, _reason(error)) from error
-        size_bytes = spool.tell()
 
-        def raw() -> Iterator[bytes]:
-            spool.seek(0)
-            yield from _read(spool)
+    with contextlib.closing(Spool(_checked(raw(), name), name, HELD_BYTES)) as spool:
+        yield _copy(spool, name)
 
-        yield Document(name, size_bytes, lambda: nfc_blocks(_decode(raw(), name)), raw)
+
+def _copy(spool: Spool, name: str) -> Document:
+    return Document(name, spool.size_bytes, lambda: nfc_blocks(_decode(spool.read(), name)), spool.read)
 
 
 def _read(stream: IO[bytes]) -> Iterator[bytes]:
@@ -138,9 +130,12 @@ def _read(stream: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _without_nul(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _checked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Yields the blocks as long as they may be text in UTF-8."""
     offset_bytes = 0
     for block in blocks:
+        if not offset_bytes and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ContextUTF16(name)
         if (nul := block.find(b"\0")) >= 0:
             raise ContextBinary(name, offset_bytes + nul)
         yield block
@@ -150,7 +145,7 @@ def _without_nul(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
 def _decode(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset_bytes = 0
-    for block in _without_nul(blocks, name):
+    for block in _checked(blocks, name):
         yield _text(decoder, block, name, offset_bytes).removeprefix("" if offset_bytes else "\ufeff")
         offset_bytes += len(block)
     yield _text(decoder, b"", name, offset_bytes, final=True)

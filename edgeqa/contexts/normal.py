@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+LONGEST_RUN = 1024  # characters; a letter of a living language has a few marks
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
 
 
@@ -22,24 +23,33 @@ def nfc(text: str) -> str:
 
 
 def nfc_blocks(pieces: Iterable[str]) -> Iterator[str]:
-    """Yields blocks that together are the NFC form of all `pieces` together."""
+    """Yields blocks that together are the NFC form of all `pieces` together.
+
+    A run of more than LONGEST_RUN characters that each compose with what stands before is no text. It is normalised in
+    parts of that length, wherever the pieces end: to sort its marks takes time that grows with the square of it.
+    """
     kept = ""
     for piece in pieces:
         text = kept + piece
-        cut = _last_boundary(text)
-        if cut:
-            yield nfc(text[:cut])
-        kept = text[cut:]
+        parts, place = [], 0
+        while (cut := _next_cut(text, place)) > place:
+            parts.append(nfc(text[place:cut]))
+            place = cut
+        kept = text[place:]
+        if parts:
+            yield "".join(parts)
     if kept:
         yield nfc(kept)
 
 
-def _last_boundary(text: str) -> int:
-    """Returns the last place whose character composes with nothing before it; 0 if there is none but the start."""
-    for place in range(len(text) - 1, 0, -1):
-        if _begins_anew(text[place]):
-            return place
-    return 0
+def _next_cut(text: str, place: int) -> int:
+    """Returns where the part from `place` on ends that can be normalised by itself; `place` if more must be seen."""
+    if not place and text.isascii():
+        return max(0, len(text) - 1)
+    for cut in range(min(place + LONGEST_RUN, len(text) - 1), place, -1):
+        if _begins_anew(text[cut]):
+            return cut
+    return place + LONGEST_RUN if len(text) > place + LONGEST_RUN else place
 
 
 def _begins_anew(character: str) -> bool:

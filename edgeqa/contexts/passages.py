@@ -57,6 +57,11 @@ class Limits:
     """A longer document's passages have at most so many; from 4 * OVERLAP_TOKENS + 8 on they overlap as promised."""
 
 
+def least_stride_tokens(limits: Limits) -> int:
+    """Returns how many tokens at least lie between the beginnings of two passages of a document."""
+    return max(1, limits.window_tokens // 4)
+
+
 def passages(blocks: Iterable[str], tokenize: Tokenize, limits: Limits) -> Iterator[Passage]:
     """Yields the passages of the document whose text comes in `blocks`; none if it has no token."""
     # A token has about four characters. Tokenising more at a time only costs memory, less would tokenise twice.
@@ -105,7 +110,7 @@ def _windows(text: str, place: int, tokens: Tokens, limits: Limits, settled: int
     while first + limits.window_tokens < settled:
         after = borders.end(first + limits.window_tokens // 2, first + limits.window_tokens)
         # Not from the first quarter: `text` may begin there, and what stood before it must not matter.
-        low = first + max(1, limits.window_tokens // 4)
+        low = first + least_stride_tokens(limits)
         then = borders.begin(low, max(low, after - OVERLAP_TOKENS))
         yield _passage(text, place, tokens, first, after), then
         first = then

@@ -1,19 +1,20 @@
 """Documents to the passages that a question is read against.
 
 In: documents, the question, how much may be read. Out: passages with their source, one at a time, so that memory does
-not grow with the text. A text of at most `most` contexts is read whole; of a longer one, the sections that match the
-question best (`skim`). It ranks no answers.
+not grow with the text. Never more than `most` passages come out: texts of at most so many are read whole; of longer
+ones, the sections that match the question best (`skim`), and of these the best passages. It ranks no answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts import skim
-from edgeqa.contexts.passages import Passage, passages
+from edgeqa.contexts.passages import Passage, least_stride_tokens, passages
 
 if TYPE_CHECKING:
     from edgeqa.contexts.documents import Document
@@ -41,48 +42,71 @@ class Router:
     tokenize: Tokenize
     limits: Limits
     most: int
-    """The largest number of contexts to read, roughly: it is compared by size."""
+    """The largest number of contexts to read."""
 
     def skims(self, texts: Sequence[Document]) -> bool:
-        """Tells whether the texts are too long to be read whole."""
-        return sum(t.size_bytes for t in texts) > self.most * self._passage_characters
+        """Tells whether the texts have more than `most` contexts, which is counted where it cannot be seen by size."""
+        size_bytes = sum(t.size_bytes for t in texts)
+        if size_bytes > self.most * self._section_length:
+            return True
+        if size_bytes // least_stride_tokens(self.limits) + len(texts) <= self.most:  # a token has a byte or more
+            return False
+        return sum(1 for _ in islice(self._whole(texts), self.most + 1)) > self.most
 
-    def route(self, texts: Sequence[Document], question: str, progress: Progress) -> Iterator[Routed]:
-        """Yields the passages to read, in the order of the texts."""
-        if self.skims(texts):
+    def route(self, texts: Sequence[Document], question: str, progress: Progress, *, skims: bool) -> Iterator[Routed]:
+        """Yields the passages to read, in the order of the texts: all, or if it `skims` the best `most` of them."""
+        if skims:
             yield from self._closest(texts, question, progress)
             return
-        total_bytes, done_bytes = sum(t.size_bytes for t in texts), 0
+        total_bytes = sum(t.size_bytes for t in texts)
+        done_bytes = 0
+        for routed in self._whole(texts):
+            yield routed
+            # Windows overlap, and normalisation changes sizes: close enough for a bar.
+            done_bytes += len(routed.passage.text.encode())
+            progress("reading", min(total_bytes, done_bytes), total_bytes)
+
+    def _whole(self, texts: Sequence[Document]) -> Iterator[Routed]:
         for number, text in enumerate(texts):
             for passage in passages(text.blocks(), self.tokenize, self.limits):
                 yield Routed(passage, text.name, number)
-                # Bytes and characters differ outside ASCII; a bar may jump at the end of a text.
-                progress("reading", min(total_bytes, done_bytes + passage.start + len(passage.text)), total_bytes)
-            done_bytes += text.size_bytes
 
     def _closest(self, texts: Sequence[Document], question: str, progress: Progress) -> Iterator[Routed]:
-        total_bytes = sum(t.size_bytes for t in texts)
-
-        def sections() -> Iterator[skim.Section]:
-            every = (
-                skim.sections(number, text.blocks(), self._passage_characters) for number, text in enumerate(texts)
-            )
-            return chain.from_iterable(every)
+        """Yields the best passages of the best sections: a section with its margins may be more than one."""
+        total_bytes = 2 * sum(t.size_bytes for t in texts)  # gone through for sections, then for their passages
+        done_bytes = 0
 
         def watched() -> Iterator[skim.Section]:
-            done = 0
-            for section in sections():
-                done += len(section.text)
-                progress("skimming", min(done, total_bytes), total_bytes)
+            nonlocal done_bytes
+            for section in self._sections(texts):
+                done_bytes += len(section.text.encode())
+                progress("skimming", min(done_bytes, total_bytes), total_bytes)
                 yield section
 
-        chosen = skim.choose(watched(), question, self.most)
-        for number, section in enumerate(skim.with_margins(sections(), chosen), 1):
+        choice = skim.choose(watched(), question, self.most)
+        # Numbers are kept, and the passages made once more: a thousand of them cost more memory than time.
+        found = enumerate(self._within(texts, watched(), choice))
+        best = heapq.nlargest(self.most, ((choice.score(routed.passage.text), -number) for number, routed in found))
+        kept = {-number for _, number in best}
+        done = 0
+        for number, routed in enumerate(self._within(texts, self._sections(texts), choice)):
+            if number in kept:
+                yield routed
+                done += 1
+                progress("reading", done, len(kept))
+
+    def _sections(self, texts: Sequence[Document]) -> Iterator[skim.Section]:
+        every = (skim.sections(number, text.blocks(), self._section_length) for number, text in enumerate(texts))
+        return chain.from_iterable(every)
+
+    def _within(
+        self, texts: Sequence[Document], sections: Iterable[skim.Section], choice: skim.Choice
+    ) -> Iterator[Routed]:
+        for section in skim.with_margins(sections, choice.places):
             for passage in passages([section.text], self.tokenize, self.limits):
                 moved = Passage(passage.text, section.start + passage.start, passage.tokens)
                 yield Routed(moved, texts[section.document].name, section.document)
-            progress("reading", number, len(chosen))
 
     @property
-    def _passage_characters(self) -> int:
+    def _section_length(self) -> int:
         return CHARACTERS_PER_TOKEN * self.limits.window_tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -117,10 +118,15 @@ def _items(parent: dict[str, object], key: str, where: str) -> Iterator[tuple[di
 
 def _text(parent: dict[str, object], key: str, where: str) -> str:
     value = _member(parent, key, str, where)
-    if not value.strip():
+    if not any(map(_is_seen, value)):
         message = f"{where}.{key}: there is no text in it"
         raise _WrongPlace(message)
     return value
+
+
+def _is_seen(character: str) -> bool:
+    # Controls, separators, lone marks and U+FFFD are no token to the reader, so that nothing could be asked or read.
+    return unicodedata.category(character)[0] not in "CZM" and character != "\ufffd"
 
 
 def _member(parent: dict[str, object], key: str, kind: type[_T], where: str) -> _T:

@@ -6,12 +6,12 @@ remembered, so that a start does not hash 24 MB again. Nothing is loaded into on
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa import state
+from edgeqa.digests import blake2b
 from edgeqa.errors import (
     BundleFileDamaged,
     BundleFileMissing,
@@ -38,7 +38,7 @@ class Bundle:
     path: Path
     manifest: Manifest
     digest: str
-    """SHA-256 of the manifest, in hex; as the manifest holds every file's digest, it stands for all of them."""
+    """BLAKE2b-256 of the manifest, in hex; as the manifest holds every file's digest, it stands for all of them."""
 
     @classmethod
     def load(cls, path: Path = DEFAULT_BUNDLE) -> Bundle:
@@ -55,7 +55,7 @@ class Bundle:
             raise BundleNotFound(path) from error
         except (OSError, UnicodeDecodeError) as error:
             raise BundleManifestInvalid(where, str(error)) from error
-        bundle = cls(path.resolve(), manifests.parse(text, str(where)), hashlib.sha256(raw).hexdigest())
+        bundle = cls(path.resolve(), manifests.parse(text, str(where)), blake2b(raw, digest_size=32).hexdigest())
         _verify(bundle)
         return bundle
 
@@ -80,7 +80,11 @@ class Bundle:
 
 def _verify(bundle: Bundle) -> None:
     expected = {f.name for f in bundle.manifest.files} | {manifests.NAME}
-    for present in sorted(bundle.path.iterdir()):
+    try:
+        there = sorted(bundle.path.iterdir())
+    except OSError as error:
+        raise BundleFileDamaged(bundle.path, "listing", "possible", error.strerror) from error
+    for present in there:
         if present.name not in expected:
             raise BundleFileUnexpected(present)
     states = {f.name: _state(bundle.file(f.name)) for f in bundle.manifest.files}
@@ -102,6 +106,8 @@ def _state(file: Path) -> FileState:
 
 
 def _check(file: Path, fact: FileFact) -> None:
+    import hashlib  # here: of no use at a start that finds all files as they were
+
     size_bytes = file.stat().st_size
     if size_bytes != fact.size_bytes:
         raise BundleFileDamaged(file, "size in bytes", fact.size_bytes, size_bytes)

@@ -6,16 +6,22 @@ Pure: it reads no file and knows no digest but those that the text states. What 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
 
+from edgeqa.capabilities.overrides import LEAST_WINDOW_TOKENS
 from edgeqa.errors import BundleFormatUnsupported, BundleManifestInvalid, BundlePathUnsafe
+from edgeqa.models.fields import Fields, parsed
 
 FORMAT = 1
 NAME = "manifest.json"
 REQUIRED_FILES = {"split": ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json")}
+PRECISIONS = ("int8", "float32")
+LEAST_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
+# Far beyond any reader for small devices: what lies above is a slip, and would end as a failed allocation.
+MOST_TOKENS, MOST_WIDTH, MOST_LAYERS = 1 << 16, 1 << 16, 1 << 10
+MOST_FILE_BYTES = 1 << 40
+MOST_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +80,29 @@ def parse(text: str, where: str) -> Manifest:
     Raises:
         BundleFormatUnsupported: for another format than 1.
         BundlePathUnsafe: for a file name that is more than a plain name.
-        BundleManifestInvalid: for anything else that is missing or of the wrong type.
+        BundleManifestInvalid: for anything else that is missing, of the wrong type, or out of range.
     """
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise BundleManifestInvalid(where, f"not JSON ({error})") from error
+    raw = parsed(text, where)
     if not isinstance(raw, dict):
         raise BundleManifestInvalid(where, "not a JSON object")
-    if raw.get("format") != FORMAT:
-        raise BundleFormatUnsupported(where, raw.get("format"), FORMAT)
-    fields = _Fields(raw, where)
-    kind = fields.text("kind")
-    if kind not in REQUIRED_FILES:
-        raise BundleManifestInvalid(where, f"kind {kind!r} is none of {', '.join(REQUIRED_FILES)}")
+    found = raw.get("format")
+    if type(found) is not int or found != FORMAT:  # true and 1.0 equal 1, too
+        raise BundleFormatUnsupported(where, found, FORMAT)
+    fields = Fields(raw, where)
+    kind = fields.one_of("kind", REQUIRED_FILES)
+    layers = fields.count("layers", least=1, most=MOST_LAYERS)
     tokens = fields.part("special_tokens")
     manifest = Manifest(
         name=fields.text("name"),
         version=fields.text("version"),
         kind=kind,
-        precision=fields.text("precision"),
-        layers=fields.count("layers"),
-        split=fields.count("split"),
-        width=fields.count("width"),
-        context_position=fields.count("context_position"),
-        max_question_tokens=fields.count("max_question_tokens"),
-        max_context_tokens=fields.count("max_context_tokens"),
+        precision=fields.one_of("precision", PRECISIONS),
+        layers=layers,
+        split=fields.count("split", most=layers),
+        width=fields.count("width", least=1, most=MOST_WIDTH),
+        context_position=fields.count("context_position", most=MOST_TOKENS),
+        max_question_tokens=fields.count("max_question_tokens", least=LEAST_QUESTION_TOKENS, most=MOST_TOKENS),
+        max_context_tokens=fields.count("max_context_tokens", least=LEAST_WINDOW_TOKENS, most=MOST_TOKENS),
         lowercase=fields.flag("lowercase"),
         cls_id=tokens.count("cls"),
         sep_id=tokens.count("sep"),
@@ -114,50 +117,23 @@ def parse(text: str, where: str) -> Manifest:
     return manifest
 
 
-class _Fields:
-    """A JSON object whose members are taken with their type."""
-
-    def __init__(self, raw: dict[str, Any], where: str) -> None:
-        self.raw, self.where = raw, where
-
-    def _take(self, key: str, kinds: tuple[type, ...], called: str) -> Any:  # noqa: ANN401 - checked here
-        value = self.raw.get(key)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise BundleManifestInvalid(self.where, f"{key} is {value!r}, not {called}")
-        return value
-
-    def text(self, key: str) -> str:
-        value: str = self._take(key, (str,), "a string")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value: bool = self._take(key, (bool,), "true or false")
-        return value
-
-    def count(self, key: str) -> int:
-        value: int = self._take(key, (int,), "a whole number")
-        if value < 0:
-            raise BundleManifestInvalid(self.where, f"{key} is {value}, below 0")
-        return value
-
-    def number(self, key: str) -> float:
-        return float(self._take(key, (int, float), "a number"))
-
-    def part(self, key: str) -> _Fields:
-        return _Fields(self._take(key, (dict,), "an object"), f"{self.where}: {key}")
-
-
-def _files(fields: _Fields, where: str) -> tuple[FileFact, ...]:
+def _files(fields: Fields, where: str) -> tuple[FileFact, ...]:
     facts = []
     for name in fields.raw:
         plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
         if not plain or name in {"", ".", "..", NAME}:
             raise BundlePathUnsafe(where, name)
+        if not name.isprintable():  # what no file system, or no screen, takes as a name
+            raise BundleManifestInvalid(where, f"files has the name {name!r}, with characters that cannot be printed")
         file = fields.part(name)
-        facts.append(FileFact(name, file.count("bytes"), file.text("sha256")))
+        facts.append(FileFact(name, file.count("bytes", most=MOST_FILE_BYTES), file.text("sha256")))
     return tuple(facts)
 
 
-def _calibration(fields: _Fields) -> Calibration:
-    names = ("slope", "contexts", "intercept", "no_answer_below")
-    return Calibration(**{name: fields.number(name) for name in names})
+def _calibration(fields: Fields) -> Calibration:
+    return Calibration(
+        slope=fields.number("slope", least=0, most=MOST_WEIGHT),
+        contexts=fields.number("contexts", least=-MOST_WEIGHT, most=MOST_WEIGHT),
+        intercept=fields.number("intercept", least=-MOST_WEIGHT, most=MOST_WEIGHT),
+        no_answer_below=fields.number("no_answer_below", least=0, most=1),
+    )

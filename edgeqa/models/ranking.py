@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeqa.answer import Candidate
@@ -25,12 +25,14 @@ KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three tim
 @dataclass(frozen=True, slots=True, order=True)
 class _Found:
     score: float
-    earliness: tuple[int, int]  # negated, so that of equal scores the earlier is greater
-    source_number: int
-    source: str
-    passage: Passage
-    start: int
-    end: int
+    # Of equal scores the earlier is greater, then the shorter; so all is negated. Of the same place in two windows, the
+    # later window's: the order is whole, so that it does not matter which was offered first.
+    precedence: tuple[int, int, int, int]
+    source_number: int = field(compare=False)
+    source: str = field(compare=False)
+    passage: Passage = field(compare=False)
+    start: int = field(compare=False)
+    end: int = field(compare=False)
 
     def overlaps(self, other: _Found) -> bool:
         if self.source_number != other.source_number:
@@ -53,8 +55,8 @@ class Ranking:
         for span in spans:
             offsets = passage.tokens.offsets
             start, end = widen(passage.text, int(offsets[span.first, 0]), int(offsets[span.last, 1]))
-            earliness = (-source_number, -(passage.start + start))
-            heapq.heappush(self._best, _Found(span.score, earliness, source_number, source, passage, start, end))
+            precedence = (-source_number, -(passage.start + start), -(passage.start + end), passage.start)
+            heapq.heappush(self._best, _Found(span.score, precedence, source_number, source, passage, start, end))
         while len(self._best) > KEPT_PER_ANSWER * self._top:
             heapq.heappop(self._best)
 

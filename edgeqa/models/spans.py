@@ -1,10 +1,10 @@
 """Logits to spans: which tokens of a context are the best answers.
 
 Pure. In: start and end logits of a context's tokens, the no-answer logit, the word of each token. Out: spans of whole
-words, best first, no two of them overlapping. A span's start logit is the best among its first word's pieces, its end
-logit the best among its last word's; the score is their sum minus the same context's no-answer logit, so that scores of
-different contexts can be compared. Start and end are chosen together (end >= start), within `max_tokens` tokens and one
-paragraph.
+words, not of punctuation alone, best first, no two of them overlapping. A span's start logit is the best among its
+first word's pieces, its end logit the best among its last word's; the score is their sum minus the same context's
+no-answer logit, so that scores of different contexts can be compared. Start and end are chosen together (end >= start),
+within `max_tokens` tokens and one paragraph.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgeqa.models.reader import Logits
 
     Indexes = NDArray[np.int32]
+    Mask = NDArray[np.bool_]
 
 MAX_ANSWER_TOKENS = 30
 
@@ -36,7 +37,13 @@ class Span:
 
 
 def best_spans(
-    logits: Logits, words: Indexes, paragraphs: Indexes, *, top: int = 1, max_tokens: int = MAX_ANSWER_TOKENS
+    logits: Logits,
+    words: Indexes,
+    paragraphs: Indexes,
+    meaningful: Mask,
+    *,
+    top: int = 1,
+    max_tokens: int = MAX_ANSWER_TOKENS,
 ) -> list[Span]:
     """Returns at most `top` spans, best first; of equal scores the earlier and shorter one.
 
@@ -44,13 +51,16 @@ def best_spans(
         logits: start and end logits, float32 [tokens], and the no-answer logit.
         words: int32 [tokens], number of each token's word, rising from 0.
         paragraphs: int32 [tokens], number of each token's paragraph, rising from 0.
+        meaningful: bool [tokens], whether a token means something by itself; a span has at least one that does.
         top: how many spans; after the first, each is the best that overlaps none before it.
         max_tokens: longest span, in tokens.
     """
-    return list(_best(logits, words, paragraphs, top, max_tokens))
+    return list(_best(logits, words, paragraphs, meaningful, top, max_tokens))
 
 
-def _best(logits: Logits, words: Indexes, paragraphs: Indexes, top: int, max_tokens: int) -> Iterator[Span]:
+def _best(
+    logits: Logits, words: Indexes, paragraphs: Indexes, meaningful: Mask, top: int, max_tokens: int
+) -> Iterator[Span]:
     if not len(words):
         return
     first = np.flatnonzero(np.diff(words, prepend=-1))  # first token of each word
@@ -64,6 +74,8 @@ def _best(logits: Logits, words: Indexes, paragraphs: Indexes, top: int, max_tok
     until = np.minimum(until, len(first) - 1)
     fits = inside & (last[until] - first[:, None] < max_tokens)
     fits &= paragraphs[first][:, None] == paragraphs[last][until]
+    meant = np.cumsum(meaningful)  # how many up to and with each token
+    fits &= meant[last][until] > (meant - meaningful)[first][:, None]
     scores = np.where(fits, starts[:, None] + ends[until], -np.inf)
     for _ in range(top):
         word, more = np.unravel_index(int(scores.argmax()), scores.shape)

@@ -100,6 +100,7 @@ def test_a_failed_self_test_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     found = report()
     assert found["self_test"]["passed"] is False
     assert "wrong" in found["self_test"]["text"]
+    assert isinstance(invoke().exception, BundleSelfTestFailed)
 
 
 def test_help_names_every_recorded_board() -> None:

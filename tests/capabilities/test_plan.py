@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -102,19 +102,25 @@ def test_overrides_are_followed_and_said() -> None:
     [
         {"threads": 0},
         {"threads": -1},
-        {"threads": True},
-        {"threads": 1.5},
+        {"threads": 257},
+        {"threads": 5000},
         {"batch_contexts": 0},
         {"window_tokens": 31},
         {"budget_bytes": 0},
         {"answer_cache_bytes": -1},
         {"encoding_store_bytes": -1},
         {"persist": "tape"},
+        *({field.name: value} for field in fields(Overrides) for value in (True, False, 200.0, "200", [200], 10**400)),
     ],
 )
 def test_senseless_overrides_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
         Overrides(**wrong)
+
+
+def test_the_limits_of_overrides_are_themselves_allowed() -> None:
+    allowed = Overrides(threads=256, window_tokens=128, budget_bytes=(1 << 63) - 1, answer_cache_bytes=0)
+    assert len(allowed.given()) == 4
 
 
 def test_a_window_beyond_the_model_is_refused() -> None:

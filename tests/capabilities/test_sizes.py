@@ -21,6 +21,7 @@ from edgeqa.errors import OptionError
         (" 256 MiB ", 256 << 20),
         ("1.5G", 3 << 29),
         ("2T", 2 << 40),
+        ("8388607T", 8388607 << 40),
         ("12B", 12),
     ],
 )
@@ -29,7 +30,25 @@ def test_sizes_that_people_write(text: str, value_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "-1", "0", "0.1", "1X", "256 MMB", "1e9", "0x10", "١٢", "nan", "inf", "1,5G"]
+    "text",
+    [
+        "",
+        "M",
+        "-1",
+        "0",
+        "0.1",
+        "1X",
+        "256 MMB",
+        "1e9",
+        "0x10",
+        "١٢",
+        "nan",
+        "inf",
+        "1,5G",
+        "9" * 400 + "T",
+        "1" + "0" * 400,
+        "8388608T",
+    ],
 )
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(OptionError, match="--budget cannot be"):

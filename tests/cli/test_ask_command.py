@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from program import DEADLINE_S, EDGEQA, edgeqa
 
+from edgeqa.commands.ask import command
+
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 BEAGLE = EXAMPLES / "voyage-of-the-beagle.txt"
 PUMP = EXAMPLES / "pump-manual.txt"
@@ -81,6 +83,30 @@ def test_the_text_comes_from_an_argument_or_a_pipe() -> None:
     assert several["source"] == "text 2"
 
 
+def test_a_file_named_like_standard_input_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "-").write_text("The bridge was built by Dorman Long.")
+    done = edgeqa("ask", "-q", "Who built the bridge?", "./-", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "Dorman Long\n")
+
+
+def test_quiet_prints_each_answer_on_one_line_without_controls() -> None:
+    text = "The bridge was built by Dorman\nLong\x1b[31m."
+    done = edgeqa("ask", "-q", "Who built the bridge?", "--text", text)
+    assert done.stdout.startswith("Dorman Long")
+    assert done.stdout.count("\n") == 1
+    assert "\x1b" not in done.stdout
+    several = edgeqa("ask", "-q", "--top", "3", "What may block the pump?", PUMP).stdout.splitlines()
+    assert len(set(several)) == 3
+    assert several[0] == edgeqa("ask", "-q", "What may block the pump?", PUMP).stdout.strip()
+
+
+def test_what_may_not_be_read_is_for_our_own_errors_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may read anything
+    arguments = ["Who?", str(tmp_path), "--bundle", str(tmp_path)]
+    parsed = command.make_context("ask", arguments).params
+    assert (parsed["files"], parsed["bundle"]) == ((str(tmp_path),), tmp_path)
+
+
 def test_a_long_question_is_cut_with_a_note() -> None:
     done = edgeqa("ask", CAPTAIN + " really" * 80, BEAGLE)
     assert "only its beginning was asked" in done.stderr
@@ -97,7 +123,7 @@ def test_a_long_question_is_cut_with_a_note() -> None:
         (("Who?", "--text", " \n"), b"", 2, "no text in text", "give a file"),
         ((" \t ", "--text", "abc"), b"", 2, "the question is empty", "ask something"),
         (("Who?", "--text", "abc", "--bundle", "nowhere"), b"", 3, "no bundle at nowhere", "manifest.json"),
-        (("Who?", "--text", "abc", "--budget", "1M"), b"", 3, "bytes missing", "budget"),
+        (("Who?", "--text", "abc", "--budget", "1M"), b"", 3, "with budget_bytes=1048576: ", "budget"),
         (("Who?", "--text", "abc", "--budget", "much"), b"", 2, "'much'", "256M"),
     ],
 )
@@ -171,6 +197,42 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
     )
     assert b"Traceback" not in done.stderr
     assert b"Broken" not in done.stderr
+
+
+def test_interrupts_on_the_way_out_change_nothing(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+import edgeqa.__main__, edgeqa.cli
+
+class Impatient:
+    def __init__(self, stream): self._stream = stream
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGINT)
+        return self._stream.write(text)
+    def __getattr__(self, name): return getattr(self._stream, name)
+
+sys.stderr = Impatient(sys.stderr)
+edgeqa.cli.run = lambda: os.kill(os.getpid(), signal.SIGINT)
+edgeqa.__main__.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=DEADLINE_S, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"edgeqa: interrupted\n")
+
+
+def test_an_interrupt_is_ignored_where_that_was_asked_for() -> None:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", *EDGEQA, "ask", "-q", "Who built the bridge?", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"The bridge was built by Dorman Long." + b"\n" * (1 << 20))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=DEADLINE_S)
+        assert (process.returncode, output, errors) == (0, b"Dorman Long\n", b"")
 
 
 def test_a_read_only_home_works_and_remembers_nothing(tmp_path: Path) -> None:

@@ -79,24 +79,36 @@ def test_a_control_group_that_is_too_small_is_refused_before_loading(control_gro
     assert "bytes missing" in done.stderr
 
 
-def test_a_text_of_200_mb_is_answered_in_less_than_400_mb(tmp_path: Path) -> None:
-    line = (
-        "The gardens are open from nine in the morning, and dogs are welcome on a lead; café and shop close at five.\n"
-    )
-    half = line * (100 * MIB // len(line.encode()))
+PROSE = "The gardens are open from nine in the morning, and dogs are welcome on a lead; café and shop close at five.\n"
+CHINESE = "花园每天早上九点开放，狗可以用绳子牵着进来；咖啡馆和商店五点关门。\n"  # noqa: RUF001 - another script is meant
+
+
+@pytest.mark.parametrize(
+    ("line", "size_bytes", "arguments", "most"),
+    [
+        (PROSE, 200 * MIB, ("What is the impeller made of?",), 1000),
+        (CHINESE, 30 * MIB, ("What is the impeller made of?",), 1000),
+        (CHINESE, 4 * MIB, ("花园 impeller made of?", "--contexts", "40"), 40),  # a word of it is in every section
+    ],
+    ids=["prose", "Chinese", "Chinese everywhere"],
+)
+def test_a_large_text_is_answered_in_less_than_400_mb(
+    tmp_path: Path, line: str, size_bytes: int, arguments: tuple[str, ...], most: int
+) -> None:
+    half = line * (size_bytes // 2 // len(line.encode()))
     file = tmp_path / "large.txt"
     with file.open("w", encoding="utf-8") as stream:
         stream.write(half)
         stream.write("The impeller of the pump is made of phosphor bronze.\n")
         stream.write(half)
-    assert file.stat().st_size > 199 * MIB
+    assert file.stat().st_size > 0.99 * size_bytes
     program = (
         "import resource, sys, subprocess\n"
         "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)\n"
         "sys.stdout.buffer.write(done.stdout)\n"
     )
-    ask = (*EDGEQA, "ask", "--json", "--contexts", "20", "What is the impeller made of?", str(file))
+    ask = (*EDGEQA, "ask", "--json", *arguments, str(file))
     done = subprocess.run(
         [sys.executable, "-c", program, *ask], capture_output=True, text=True, timeout=600, check=True
     )
@@ -104,5 +116,6 @@ def test_a_text_of_200_mb_is_answered_in_less_than_400_mb(tmp_path: Path) -> Non
     found = json.loads(answer)
     assert found["answer"] == "phosphor bronze"
     assert found["skimmed"]
-    assert found["source_start"] > 90 * MIB
+    assert found["contexts"] <= most
+    assert found["source_start"] == len(half) + len("The impeller of the pump is made of ")
     assert int(peak_bytes) < 400 * 1000 * 1000

@@ -57,6 +57,38 @@ def test_a_pipe_named_as_a_file_is_read_once(tmp_path: Path) -> None:
     assert ["".join(document.blocks()) for _ in range(2)] == ["through a pipe"] * 2
 
 
+def test_a_long_pipe_is_copied_to_disk_for_as_long_as_it_may_be_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = b"through a pipe\n" * (2 * HELD_BYTES // 15)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_bytes, data)
+        document = from_file(pipe)
+        writing.result()
+    assert document.size_bytes == len(data)
+    assert b"".join(document.raw()) == data
+    blocks = document.blocks()
+    del document
+    assert "".join(blocks) == data.decode()
+
+
+def test_sizes_are_of_utf_8_whatever_the_text_is_in(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    for text in ("plain", "Łukasz и 水"):
+        file.write_text(text, encoding="utf-8")
+        assert {d.size_bytes for d in documents([text, file])} == {len(text.encode())}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["The man.", "水泵", "y" * HELD_BYTES])
+def test_utf_16_is_known_by_its_mark(tmp_path: Path, encoding: str, text: str) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(("\ufeff" + text).encode(encoding))
+    with pytest.raises(errors.ContextUTF16, match="is UTF-16") as raised:
+        read(file)
+    assert "iconv -f UTF-16 -t UTF-8" in raised.value.hint
+
+
 def test_an_endless_file_of_no_text_is_refused_at_once() -> None:
     with pytest.raises(errors.ContextBinary, match="NUL byte at offset 0"):
         from_file(Path("/dev/zero"))

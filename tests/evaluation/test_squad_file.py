@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edgeqa.contexts.normal import nfc
 from edgeqa.errors import ContextEncoding, ContextNotFound, EvaluationFileError
+from edgeqa.evaluation import squad_file
 from edgeqa.evaluation.squad_file import SquadQuestion, read_squad, sample
+
+if TYPE_CHECKING:
+    from edgeqa.models.tokenizer import Tokenizer
 
 DATA = Path(__file__).parent.parent / "data"
 QA: dict[str, Any] = {"id": "1", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]}
@@ -80,11 +87,14 @@ def test_which_version_a_file_is(extra: dict[str, Any], qa: dict[str, Any], *, i
         ({"data": [{"paragraphs": [{"context": "x"}]}]}, "data[0].paragraphs[0]: has no 'qas'"),
         (in_file(QA, context=["Ada"]), "data[0].paragraphs[0].context: not a string"),
         (in_file(QA, context=" \n"), "data[0].paragraphs[0].context: there is no text in it"),
+        (in_file(QA, context="\u200b"), "data[0].paragraphs[0].context: there is no text in it"),
+        (in_file(QA, context="\ufffd\u0301\0"), "data[0].paragraphs[0].context: there is no text in it"),
         (in_file(without("id")), "data[0].paragraphs[0].qas[1]: has no 'id'"),
         (in_file(without("question")), "data[0].paragraphs[0].qas[1]: has no 'question'"),
         (in_file(without("answers")), "data[0].paragraphs[0].qas[1]: has no 'answers'"),
         (in_file(QA | {"id": 7}), "data[0].paragraphs[0].qas[1].id: not a string"),
         (in_file(QA | {"question": "\u00a0"}), "data[0].paragraphs[0].qas[1].question: there is no text in it"),
+        (in_file(QA | {"question": "\u200b "}), "data[0].paragraphs[0].qas[1].question: there is no text in it"),
         (in_file(QA | {"answers": "Ada"}), "data[0].paragraphs[0].qas[1].answers: not a list"),
         (in_file(QA | {"answers": ["Ada"]}), "data[0].paragraphs[0].qas[1].answers[0]: not an object"),
         (in_file(QA | {"answers": [{"text": None}]}), "data[0].paragraphs[0].qas[1].answers[0].text: not a string"),
@@ -112,6 +122,15 @@ def test_what_is_not_json(text: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(EvaluationFileError, match="not JSON: "):
         read_squad(path)
+
+
+@given(st.text(st.characters(exclude_categories=["L", "N"]), min_size=1))
+def test_whatever_passes_as_text_is_text_to_the_reader(tokenizer: Tokenizer, text: str) -> None:
+    try:
+        squad_file._text({"question": text}, "question", "")
+    except squad_file._WrongPlace:
+        return
+    assert len(tokenizer.tokenize(nfc(text)))
 
 
 def test_what_cannot_be_read_is_the_same_fault_as_for_any_text(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -40,7 +41,7 @@ def flip_last_byte(file: Path) -> None:
 
 def test_the_bundled_model_is_what_its_manifest_says(bundle: Bundle) -> None:
     assert (bundle.manifest.name, bundle.manifest.kind, bundle.manifest.precision) == ("edgeqa-mini", "split", "int8")
-    assert bundle.digest == hashlib.sha256(bundle.file("manifest.json").read_bytes()).hexdigest()
+    assert bundle.digest == hashlib.blake2b(bundle.file("manifest.json").read_bytes(), digest_size=32).hexdigest()
     assert {"LICENSE", "MODEL_CARD.md"} <= {f.name for f in bundle.manifest.files}  # they travel with it
 
 
@@ -80,7 +81,16 @@ def test_a_directory_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path / "missing")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_a_directory_that_cannot_be_listed_is_named(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(copied), "iterdir", refused)
+    with pytest.raises(errors.BundleFileDamaged, match="bundle: listing is Permission denied"):
+        Bundle.load(copied)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.0])
 def test_another_format_is_refused_with_both_versions(copied: Path, version: object) -> None:
     change_manifest(copied, lambda m: m.update(format=version))
     with pytest.raises(errors.BundleFormatUnsupported, match="this edgeqa reads format 1"):
@@ -100,13 +110,31 @@ def test_a_file_name_that_leads_out_of_the_bundle_is_refused(copied: Path, name:
         (lambda m: m.pop("width"), "width is None, not a whole number"),
         (lambda m: m.update(width="384"), "width is '384', not a whole number"),
         (lambda m: m.update(layers=True), "layers is True, not a whole number"),
-        (lambda m: m.update(split=-1), "split is -1, below 0"),
+        (lambda m: m.update(split=-1), "split is -1, not from 0 to 6"),
+        (lambda m: m.update(split=7), "split is 7, not from 0 to 6"),
         (lambda m: m.update(lowercase=1), "lowercase is 1, not true or false"),
-        (lambda m: m.update(kind="magic"), "kind 'magic' is none of"),
+        (lambda m: m.update(kind="magic"), "kind is 'magic', not one of split"),
         (lambda m: m["files"].pop("read.onnx"), "files has no read.onnx"),
         (lambda m: m["files"].update({"read.onnx": 7}), "read.onnx is 7, not an object"),
         (lambda m: m["special_tokens"].pop("cls"), "special_tokens: cls is None"),
         (lambda m: m.update(calibration={"slope": "x"}), "calibration: slope is 'x', not a number"),
+        (lambda m: m.update(max_context_tokens=0), "max_context_tokens is 0, not from 128 to"),
+        (lambda m: m.update(max_context_tokens=127), "max_context_tokens is 127, not from 128 to"),
+        (lambda m: m.update(max_context_tokens=10**9), "max_context_tokens is 1000000000, not from 128 to"),
+        (lambda m: m.update(max_question_tokens=2), "max_question_tokens is 2, not from 3 to"),
+        (lambda m: m.update(width=0), "width is 0, not from 1 to"),
+        (lambda m: m.update(layers=0), "layers is 0, not from 1 to"),
+        (lambda m: m.update(precision="bogus"), "precision is 'bogus', not one of int8, float32"),
+        (lambda m: m["special_tokens"].update(sep=1 << 63), "special_tokens: sep is 9223372036854775808, not from 0"),
+        (lambda m: m["calibration"].update(no_answer_below=float("nan")), "no_answer_below is nan, not from 0 to 1"),
+        (lambda m: m["calibration"].update(no_answer_below=1.5), "no_answer_below is 1.5, not from 0 to 1"),
+        (lambda m: m["calibration"].update(slope=10**400), r"slope is 10+\.\.\.0+, not from 0 to 1000"),
+        (lambda m: m["calibration"].update(slope=-0.1), "slope is -0.1, not from 0 to 1000"),
+        (lambda m: m["calibration"].update(intercept=float("inf")), "intercept is inf, not from -1000 to 1000"),
+        (lambda m: m["calibration"].update(contexts=float("-inf")), "contexts is -inf, not from -1000 to 1000"),
+        (lambda m: m.update(name="\ud800"), "name is '.ud800', not text that can be encoded"),
+        (lambda m: m["files"].update({"a\0b": {}}), r"files has the name 'a.x00b', with characters that cannot"),
+        (lambda m: m["files"].update({"\ud800": {}}), r"files has the name '.ud800', with characters that cannot"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused_with_the_place(
@@ -117,7 +145,7 @@ def test_a_manifest_that_makes_no_sense_is_refused_with_the_place(
         Bundle.load(copied)
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff\xfe", b"[" * 200_000, b"[" + b"1" * 5000 + b"]"])
 def test_a_manifest_that_is_no_json_object_is_refused(copied: Path, text: bytes) -> None:
     (copied / "manifest.json").write_bytes(text)
     with pytest.raises(errors.BundleManifestInvalid):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +13,11 @@ from edgeqa.models.manifest import Calibration
 from edgeqa.models.ranking import Ranking, probability
 from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokens
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from edgeqa.answer import Candidate
 
 TEXT = "abcdefghijklmnopqrstuvwxyz"
 
@@ -38,25 +44,47 @@ def test_the_same_words_elsewhere_are_another_candidate() -> None:
     assert [c.source for c in ranking.candidates(Calibration())] == ["a", "b"]
 
 
+def test_of_what_two_windows_show_enough_is_kept_for_every_candidate_asked_for() -> None:
+    ranking = Ranking(2)
+    for start, score in ((0, 5.0), (2, 4.5), (4, 4.0)):  # three windows show "ghi"
+        ranking.offer([Span(6 - start, 8 - start, score)], passage(start, 10), "a", 0)
+    ranking.offer([Span(0, 0, -3.0)], passage(20, 4), "a", 0)
+    assert [c.text for c in ranking.candidates(Calibration())] == ["ghi", "u"]
+
+
+def test_of_equal_scores_the_earlier_is_first_and_then_the_shorter() -> None:
+    ranking = Ranking(3)
+    ranking.offer([Span(2, 4, 1.0), Span(7, 7, 1.0)], passage(4, 8), "b", 1)
+    ranking.offer([Span(6, 6, 1.0)], passage(0, 8), "b", 1)
+    ranking.offer([Span(3, 3, 1.0)], passage(0, 8), "a", 0)
+    found = ranking.candidates(Calibration())
+    assert [(c.source, c.text) for c in found] == [("a", "d"), ("b", "g"), ("b", "l")]
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3), st.integers(-4, 4)), min_size=1, max_size=40),
+    st.lists(
+        # Few scores and places, so that many are equal: of the passage, of the span in it, its length, its score.
+        st.tuples(st.integers(0, 6), st.integers(0, 4), st.integers(0, 2), st.integers(-1, 1)),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(1, 4),
     st.randoms(),
 )
-def test_the_order_of_the_contexts_does_not_matter(spans: list[tuple[int, int, int]], random: object) -> None:
-    def rank(order: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-        ranking = Ranking(4)
-        for start, length, score in order:
-            ranking.offer([Span(0, length, score)], passage(start, 5), "a", 0)
-        return [(c.source_start, c.source_end, c.score) for c in ranking.candidates(Calibration())]
+def test_the_order_of_the_contexts_does_not_matter_even_among_equals(
+    spans: list[tuple[int, int, int, int]], top: int, random: Random
+) -> None:
+    def rank(order: list[tuple[int, int, int, int]]) -> tuple[Candidate, ...]:
+        ranking = Ranking(top)
+        for place, first, more, score in order:
+            ranking.offer([Span(first, first + more, float(score))], passage(place, 8), "a", 0)
+        return ranking.candidates(Calibration())
 
-    distinct = list(
-        {(start, length): (start, length, score + start / 64 + length / 512) for start, length, score in spans}.values()
-    )
-    found = rank(distinct)
-    shuffled = list(distinct)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    found = rank(spans)
+    shuffled = list(spans)
+    random.shuffle(shuffled)
     assert rank(shuffled) == found
-    assert found[0][2] == max(score for _, _, score in distinct)
+    assert found[0].score == max(score for *_, score in spans)
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 10**6))

@@ -253,3 +253,21 @@ def test_whatever_the_script_an_answer_is_whole_words_of_the_nfc_text(
         assert not unicodedata.category((normal + " ")[c.source_end]).startswith("M")
         assert (normal + " ")[c.source_end] not in "\u200d\ufe0f"
         assert 0 <= c.probability <= 1
+
+
+def test_values_of_other_types_are_refused_with_a_hint(qa: EdgeQA) -> None:
+    with pytest.raises(errors.OptionError, match=r"top cannot be 1\.5"):
+        qa.ask("Who?", BABBAGE, top=1.5)  # type: ignore[arg-type]
+    with pytest.raises(errors.OptionError, match="most_contexts cannot be True"):
+        qa.ask("Who?", BABBAGE, most_contexts=True)
+    with pytest.raises(errors.OptionError, match="pairs cannot be 'Who\\?'"):
+        qa.ask_many(["Who?"])  # type: ignore[list-item]
+    with pytest.raises(errors.OptionError, match="bundle cannot be 123"):
+        runtime.open(bundle=123)  # type: ignore[arg-type]
+    with pytest.raises(errors.QuestionType):
+        qa.ask(["Who?"], BABBAGE)  # type: ignore[arg-type]
+
+
+def test_many_questions_may_be_none(qa: EdgeQA) -> None:
+    assert qa.ask_many([]) == []
+    assert [a.text for a in qa.ask_many((q, c) for q, c, _ in QUESTIONS[:1])] == ["Charles Babbage"]

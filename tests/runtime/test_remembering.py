@@ -63,7 +63,7 @@ def test_an_answer_outlives_its_process(reads: list[str]) -> None:
         first = qa.ask(QUESTION, TEXT)
     with runtime.open() as qa:
         second = qa.ask(QUESTION, TEXT)
-        assert qa._reading is None  # the model was not woken
+        assert qa._parts._reading is None  # the model was not woken
     assert reads == [QUESTION]
     assert (second.cached, second.text, second.candidates) == (True, first.text, first.candidates)
 
@@ -180,7 +180,7 @@ def test_in_memory_an_answer_lasts_as_long_as_the_runtime(home: Path, reads: lis
 def test_the_cache_is_as_large_as_asked_for_when_it_is_made() -> None:
     with runtime.open(answer_cache_bytes=16 << 20) as qa:
         qa.ask(QUESTION, TEXT)
-        assert qa._open_cache().stats().budget_bytes <= 16 << 20
+        assert qa._parts.cache.stats().budget_bytes <= 16 << 20
 
 
 def test_many_callers_at_once_cause_one_reading(fresh: EdgeQA, reads: list[str]) -> None:
@@ -241,3 +241,37 @@ def test_a_key_names_all_that_an_answer_depends_on(fresh: EdgeQA) -> None:
     assert key != fresh.key(QUESTION, TEXT, top=2)
     with pytest.raises(errors.OptionError):
         fresh.key(QUESTION, TEXT, top=0)
+
+
+def test_a_record_that_does_not_fit_is_read_again_and_put_right(
+    fresh: EdgeQA, tmp_path: Path, reads: list[str]
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(TEXT, encoding="utf-8")
+    for wrong in ({"spans": [["Ada", 0, 3, 0, 0, 9.0, 0.9, 3]], "contexts": 1, "skimmed": False}, "nonsense", {}):
+        fresh._parts.cache.put(fresh.key(QUESTION, file), wrong)
+        assert [(a.text, a.cached) for a in (fresh.ask(QUESTION, file), fresh.ask(QUESTION, file))] == [
+            ("Charles Babbage", False),
+            ("Charles Babbage", True),
+        ]
+    assert len(reads) == 3
+
+
+def test_a_large_file_that_changes_while_it_is_read_is_an_error_and_not_remembered(
+    fresh: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "large.txt"
+    file.write_text("The gardens are open.\n" * 200_000 + TEXT, encoding="utf-8")
+    read = Reading.read
+
+    def meddled(self: Reading, question: str, *arguments: object, **options: object) -> object:
+        found = read(self, question, *arguments, **options)  # type: ignore[arg-type]
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write("More.")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, "read", meddled)
+        with pytest.raises(errors.ContextChanged, match=r"changed while it was read: .*large\.txt"):
+            fresh.ask(QUESTION, file, most_contexts=5)
+    assert not fresh.ask(QUESTION, file, most_contexts=5).cached

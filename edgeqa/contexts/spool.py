@@ -1,0 +1,76 @@
+"""A copy of what can be read only once, so that it can be read again: in memory while it is small, else on disk.
+
+In: blocks of bytes. Out: the same blocks, as often as wanted, also by several readers at a time. The temporary file has
+no name, and goes when nothing can read from it any more. It looks at no content.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import IO, TYPE_CHECKING
+
+from edgeqa.errors import ContextTooLong, ContextUncopied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BLOCK_BYTES = 1 << 16
+MOST_BYTES = 1 << 30  # a temporary directory is often in memory, and `yes` never ends
+
+
+class Spool:
+    """Takes all of the blocks when it is made."""
+
+    def __init__(self, blocks: Iterable[bytes], name: str, held_bytes: int) -> None:
+        """Copies the blocks.
+
+        Args:
+            blocks: what to copy.
+            name: what to call it in an error.
+            held_bytes: how much to hold in memory; of more, as much is written at a time.
+
+        Raises:
+            ContextTooLong: if there are more than MOST_BYTES.
+            ContextUncopied: if there is no room for them.
+        """
+        self.size_bytes = 0
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
+        for block in blocks:
+            self.size_bytes += len(block)
+            if self.size_bytes > MOST_BYTES:
+                raise ContextTooLong(name, MOST_BYTES)
+            self._held += block
+            if len(self._held) > held_bytes:
+                self._write(name)
+        if self._file is not None:
+            self._write(name)
+
+    def read(self) -> Iterator[bytes]:
+        """Begins reading: yields the bytes in blocks."""
+        for place in range(0, self.size_bytes, BLOCK_BYTES):
+            if self._file is None:
+                yield bytes(self._held[place : place + BLOCK_BYTES])
+            else:  # not by the file's own position, which another reader moves
+                yield os.pread(self._file.fileno(), BLOCK_BYTES, place)
+
+    def close(self) -> None:
+        """Gives the disk space back now; nothing can be read any more."""
+        self.size_bytes = 0
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, name: str) -> None:
+        import tempfile  # here: it takes longer to import than a remembered answer to find
+
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the spool
+                weakref.finalize(self, self._file.close)
+            written = 0
+            while written < len(self._held):
+                written += self._file.write(memoryview(self._held)[written:])
+        except OSError as error:
+            raise ContextUncopied(name, tempfile.gettempdir(), error.strerror or str(error)) from error
+        self._held = bytearray()

@@ -1,0 +1,140 @@
+"""What a runtime is made of, each part opened when it is first needed: probe, plan, cache, model.
+
+In: a bundle and what the user wants. Out: the parts. A question that hits the cache opens nothing but the cache; one
+that misses has the device probed, the plan made, and only then, if it fits, the model loaded. Safe from many threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeqa import state
+from edgeqa.cache import Cache
+from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.capabilities.precision import flags_in, precision
+from edgeqa.errors import Closed
+
+if TYPE_CHECKING:
+    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.reading import Reading
+
+
+class Parts:
+    """The parts of one runtime."""
+
+    def __init__(self, bundle: Bundle, overrides: Overrides) -> None:
+        self.bundle = bundle
+        self.overrides = overrides
+        self.precision = _precision_path(bundle.manifest.precision)
+        self._lock = threading.RLock()
+        self._closed = False
+        self._device: Capabilities | None = None
+        self._plan: Plan | None = None
+        self._cache: Cache | None = None
+        self._reading: Reading | None = None
+
+    @property
+    def model(self) -> str:
+        """Name and version of the bundle."""
+        return f"{self.bundle.manifest.name} {self.bundle.manifest.version}"
+
+    @property
+    def device(self) -> Capabilities:
+        """What the device has."""
+        with self._lock:
+            if self._device is None:
+                from edgeqa.capabilities.probe import probe
+
+                self._device = probe(providers=False)
+            return self._device
+
+    @property
+    def plan(self) -> Plan:
+        """What fits the device.
+
+        Raises:
+            NotEnoughMemory: if not even the smallest plan fits.
+        """
+        with self._lock:
+            if self._plan is None:
+                from edgeqa.capabilities.plan import make_plan
+
+                self._plan = make_plan(self.device, self.bundle.needs(), self.overrides)
+            return self._plan
+
+    @property
+    def cache(self) -> Cache:
+        """The answer cache; of a size that is planned when it is made, and kept as it is from then on.
+
+        Raises:
+            Closed: after `close`.
+        """
+        with self._lock:
+            if self._closed:
+                raise Closed
+            if self._cache is None:
+                persist, map_bytes = self._persistence()
+                provenance = f"{self.model} {self.precision}"
+                self._cache = (
+                    Cache.open(persist=persist, provenance=provenance)
+                    if map_bytes is None
+                    else Cache.open(persist=persist, provenance=provenance, map_bytes=map_bytes)
+                )
+            return self._cache
+
+    @property
+    def reading(self) -> Reading:
+        """The model, loaded and tested.
+
+        Raises:
+            Closed: after `close`.
+            NotEnoughMemory: if it does not fit.
+            BundleError: if it cannot be loaded, or fails its self-test.
+        """
+        with self._lock:
+            if self._closed:
+                raise Closed
+            if self._reading is None:
+                plan = self.plan  # refuses before anything large is imported
+                from edgeqa.reading import Reading
+
+                self._reading = Reading(self.bundle, plan, self.device.int8_flags)
+            return self._reading
+
+    def close(self) -> None:
+        """Lets model and cache go. Harmless when repeated."""
+        with self._lock:
+            self._closed = True
+            self._reading = None
+            if self._cache is not None:
+                self._cache.close()
+                self._cache = None
+
+    def _persistence(self) -> tuple[str, int | None]:
+        """Returns where answers are kept and, where a cache has to be made, its size."""
+        wanted = self.overrides.persist
+        if wanted == "off":
+            return wanted, None
+        if wanted != "memory" and (state.home() / "cache" / FORMAT_DIRECTORY).exists():
+            return "disk", None
+        plan = self.plan
+        return (plan.persist.value, plan.answer_cache_bytes.value) if plan.answer_cache_bytes.value else ("off", None)
+
+
+def _precision_path(of_bundle: str) -> str:
+    """Returns what the plan's precision will be, without a probe: it is part of every key."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            flags = flags_in(file.read())
+        return precision(of_bundle, os.uname().machine, flags)[0]
+    except (OSError, AttributeError):  # no Linux, or one that hides its processor
+        from edgeqa.capabilities.probe import probe
+
+        device = probe(providers=False)
+        return precision(of_bundle, device.machine.value, device.cpu_flags.value)[0]

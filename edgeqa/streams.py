@@ -1,0 +1,89 @@
+"""Standard output and standard error in whatever state they were inherited: closed, full, or in a narrow encoding.
+
+`settle` makes them fit to be written to; from then on, what standard output does not take is an `OutputFailed`.
+Standard error is where that would be reported, so that what it does not take itself is lost without a word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeqa.errors import OutputFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import ReadableBuffer
+
+_OUTPUT, _ERROR = 1, 2  # file descriptors
+
+
+class _Output(io.FileIO):
+    """Standard output, whose errors are told from those of other files."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:  # who reads has had enough, which is no failure
+            raise
+        except OSError as error:
+            raise OutputFailed(error.strerror or str(error)) from error
+
+
+def settle() -> None:
+    """Puts the null device where a stream is closed, and lets each print any character, escaped if need be."""
+    sys.stderr = sys.stderr or _null(_ERROR)
+    inherited = sys.stdout or _null(_OUTPUT)
+    if sys.__stdout__ is not None and inherited is sys.__stdout__:  # not what a caller has put in its place
+        watched = io.BufferedWriter(_Output(_OUTPUT, "wb", closefd=False))
+        sys.stdout = io.TextIOWrapper(watched, inherited.encoding, line_buffering=inherited.isatty())
+    else:
+        sys.stdout = inherited
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def takes_all_characters() -> bool:
+    """Tells whether standard output is in Unicode, so that nothing is escaped but lone surrogates."""
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def say(line: str) -> None:
+    """Prints a line on standard error, if that is possible."""
+    unfailing(lambda: click.echo(line, err=True))
+
+
+def unfailing(show: Callable[[], None]) -> None:
+    """Calls what prints on standard error; what cannot be written there is lost."""
+    with contextlib.suppress(OSError):
+        show()
+
+
+def leave(*, output_failed: bool) -> None:
+    """Lets go what a stream does not take: Python would try again at its end, complain, and change the exit code."""
+    if output_failed:
+        _silence(_OUTPUT)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _silence(_ERROR)
+
+
+def _silence(descriptor: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _null(descriptor: int) -> io.TextIOWrapper:
+    # In the place of the closed one, or the next file that is opened would get it, and what a library prints.
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    return io.TextIOWrapper(io.FileIO(descriptor, "wb", closefd=False), "utf-8", write_through=True)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+import pytest
+
+from edgeqa.commands.progress import SHOWN_AFTER_S, ProgressBar
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def work(clock: Clock, step_s: float) -> None:
+    with ProgressBar() as progress:
+        for doing in ("skimming", "reading"):
+            for done in range(1, 5):
+                clock.now_s += step_s
+                progress(doing, done, 4)
+
+
+def test_long_work_shows_what_is_being_done_on_standard_error(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    assert SHOWN_AFTER_S <= 2
+    work(clock, 1.0)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.split("\n") == ["edgeqa: skimming", "edgeqa: reading", ""]
+
+
+def test_short_work_shows_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    work(clock, 0.1)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+
+
+def test_a_full_standard_error_does_not_stop_the_work(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    work(clock, 1.0)
+    assert clock.now_s == 8

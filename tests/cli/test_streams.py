@@ -1,0 +1,73 @@
+"""What the program does where it cannot print: its exit code is the same, and says so where that is the failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import DEADLINE_S
+
+PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
+ANSWERED = f"ask -q 'To what depth may the pump be submerged?' '{PUMP}'"
+needs_a_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+
+
+def shell(arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", f"'{sys.executable}' -m edgeqa {arguments}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding=encoding,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("arguments", [ANSWERED, "--help", "--version", "ask --help"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_like_the_null_device(arguments: str, closed: str) -> None:
+    done = shell(f"{arguments} {closed}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_a_full_device
+@pytest.mark.parametrize("arguments", [ANSWERED, "--help", "--version", "capabilities --json"])
+def test_a_full_standard_output_is_one_line_and_a_hint(arguments: str) -> None:
+    done = shell(f"{arguments} >/dev/full")
+    assert done.returncode == 3
+    error, hint = done.stderr.splitlines()
+    assert error == "edgeqa: cannot write to standard output: No space left on device"
+    assert hint.startswith("  hint: ")
+
+
+@needs_a_full_device
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(ANSWERED, 0), ("ask Who? nope", 2), ("ask", 2), ("ask Who? --text abc --bundle nope", 3), (ANSWERED + " >&2", 3)],
+)
+def test_a_full_standard_error_does_not_change_the_exit_code(arguments: str, code: int) -> None:
+    assert shell(f"2>/dev/full {arguments}").returncode == code
+
+
+@pytest.mark.parametrize("arguments", [ANSWERED, "--help"])
+def test_a_reader_that_has_gone_is_no_missing_answer(arguments: str) -> None:
+    # The reader has gone before anything is printed: it is waited for.
+    done = shell(f"--version >&- && exec 3> >(true) && wait $! ; '{sys.executable}' -m edgeqa {arguments} >&3")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_any_answer_can_be_printed_in_any_encoding(encoding: str) -> None:
+    arguments = "ask 'Who wrote it?' --text 'It was written by Łukasz Noé.'"
+    done = shell(f"{arguments} -q", encoding)
+    expected = "Łukasz Noé".encode(encoding, "backslashreplace").decode(encoding)
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected + "\n", "")
+    assert json.loads(shell(f"{arguments} --json", encoding).stdout)["answer"] == "Łukasz Noé"

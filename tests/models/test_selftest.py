@@ -1,0 +1,230 @@
+"""The self-test against copies of the bundled model with something wrong in each: it has to see every one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edgeqa import errors, runtime, state
+from edgeqa.models import bundle as bundles
+from edgeqa.models import selftest
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.reader import Encoding, Logits, SplitReader
+from edgeqa.models.session import SessionOptions
+from edgeqa.models.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Floats = np.ndarray
+    Change = Callable[[list[dict[str, Any]]], object]
+
+
+@pytest.fixture(scope="module")
+def reader(bundle: Bundle) -> SplitReader:
+    return SplitReader(bundle, SessionOptions())
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return shutil.copytree(bundles.DEFAULT_BUNDLE, tmp_path / "bundle")
+
+
+def rewrite(path: Path, name: str, data: bytes) -> Bundle:
+    """Returns the bundle with another file in it, all of whose digests are right."""
+    (path / name).write_bytes(data)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return Bundle.load(path)
+
+
+def with_golden(path: Path, change: Change) -> Bundle:
+    cases = json.loads((path / "golden.json").read_text(encoding="utf-8"))
+    change(cases)
+    return rewrite(path, "golden.json", json.dumps(cases).encode())
+
+
+def test_the_bundled_model_passes(bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    verdict = selftest.run(bundle, tokenizer, reader)
+    assert 0 < verdict.largest_error <= selftest.LARGEST_ERROR["int8"]
+    assert verdict.detail.startswith("4 of 4 golden cases")
+
+
+def shift(key: str, at: int) -> Change:
+    def change(cases: list[dict[str, Any]]) -> None:
+        case = cases[1]
+        case[key][at] += 2 * selftest.LARGEST_ERROR["int8"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "at"), [("start_logits", 12), ("start_logits", -2), ("end_logits", 12), ("start_logits", 0)]
+)
+def test_shifted_logits_are_seen(copied: Path, tokenizer: Tokenizer, reader: SplitReader, key: str, at: int) -> None:
+    with pytest.raises(errors.BundleSelfTestFailed, match=r"case 2: logits differ by [3-5]\.") as raised:
+        selftest.run(with_golden(copied, shift(key, at)), tokenizer, reader)
+    assert "float32" in raised.value.hint
+
+
+class Altered:
+    """A reader that changes what the real one finds."""
+
+    def __init__(self, reader: SplitReader, change: Callable[[Logits], Logits]) -> None:
+        self.encode_question, self.encode_context = reader.encode_question, reader.encode_context
+        self._reader, self._change = reader, change
+
+    def read(self, question: Floats, context: Encoding) -> Logits:
+        return self._change(self._reader.read(question, context))
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda logits: replace(logits, start=np.full_like(logits.start, NAN)),
+        lambda logits: replace(logits, end=np.full_like(logits.end, NAN)),
+        lambda logits: replace(logits, no_answer=NAN),
+        lambda logits: replace(logits, start=np.where(np.arange(len(logits.start)) == 3, NAN, logits.start)),
+    ],
+)
+def test_what_is_not_a_number_is_no_small_difference(
+    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, change: Callable[[Logits], Logits]
+) -> None:
+    with pytest.raises(errors.BundleSelfTestFailed, match="case 1: logits differ by nan"):
+        selftest.run(bundle, tokenizer, Altered(reader, change))  # type: ignore[arg-type]
+
+
+def test_another_answer_is_seen_whatever_the_logits(
+    copied: Path, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(cases: list[dict[str, Any]]) -> None:
+        for key in ("start_logits", "end_logits"):  # the reference answers with the context's first word
+            cases[1][key][len(cases[1]["question_ids"])] += 30
+
+    monkeypatch.setitem(selftest.LARGEST_ERROR, "int8", 99.0)
+    with pytest.raises(errors.BundleSelfTestFailed, match="case 2: another answer"):
+        selftest.run(with_golden(copied, change), tokenizer, reader)
+
+
+def test_an_answer_where_the_reference_has_none_is_seen(
+    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(selftest.LARGEST_ERROR, "int8", 99.0)
+    sure = Altered(reader, lambda logits: replace(logits, no_answer=logits.no_answer - 40))
+    with pytest.raises(errors.BundleSelfTestFailed, match="case 3: another answer"):
+        selftest.run(bundle, tokenizer, sure)  # type: ignore[arg-type]
+
+
+def test_a_swapped_vocabulary_is_seen_and_not_laid_to_the_device(copied: Path, reader: SplitReader) -> None:
+    raw = json.loads((copied / "tokenizer.json").read_text(encoding="utf-8"))
+    words = raw["model"]["vocab"]
+    words["machine"], words["pump"] = words["pump"], words["machine"]
+    swapped = rewrite(copied, "tokenizer.json", json.dumps(raw).encode())
+    with pytest.raises(errors.BundleTokensWrong, match="case 1: other token ids") as raised:
+        selftest.run(swapped, Tokenizer(swapped.file("tokenizer.json")), reader)
+    assert "float32" not in raised.value.hint
+    assert "tokenizer.json" in raised.value.hint
+
+
+@pytest.mark.parametrize("key", ["question_ids", "context_ids"])
+def test_wrong_ids_are_seen(copied: Path, tokenizer: Tokenizer, reader: SplitReader, key: str) -> None:
+    with pytest.raises(errors.BundleTokensWrong, match="case 4: other token ids"):
+        selftest.run(with_golden(copied, lambda cases: cases[3][key].__setitem__(1, 7)), tokenizer, reader)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "not a list of at least one case"),
+        ("{}", "not a list of at least one case"),
+        ("[{}]", "case 1: question is None, not a string"),
+        ("[1]", "case 1 is 1, not an object"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("\xff", "not JSON"),
+    ],
+)
+def test_what_is_no_list_of_cases_is_refused_with_the_place(
+    copied: Path, tokenizer: Tokenizer, reader: SplitReader, text: str, message: str
+) -> None:
+    broken = rewrite(copied, "golden.json", text.encode("latin-1"))
+    with pytest.raises(errors.BundleManifestInvalid, match=rf"golden\.json: {message}"):
+        selftest.run(broken, tokenizer, reader)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cases: cases[1]["start_logits"].pop(), "start_logits has 42 members, not 43"),
+        (lambda cases: cases[1]["end_logits"].append(0.0), "end_logits has 44 members, not 43"),
+        (lambda cases: cases[1].update(context_ids=[102]), "context_ids has 1 members, not 2 to 448"),
+        (lambda cases: cases[1].update(question_ids=[101] * 65), "question_ids has 65 members, not 3 to 64"),
+        (lambda cases: cases[1]["question_ids"].append(1.5), "question_ids: 10 is 1.5, not a whole number"),
+        (lambda cases: cases[1]["end_logits"].__setitem__(4, NAN), "end_logits: 4 is nan, not from"),
+        (lambda cases: cases[1].update(end_logits={}), "end_logits is {}, not a list"),
+        (lambda cases: cases[1].update(context="\ud800"), "not text that can be encoded"),
+    ],
+)
+def test_a_case_that_is_not_whole_is_refused_with_the_place(
+    copied: Path, tokenizer: Tokenizer, reader: SplitReader, change: Change, message: str
+) -> None:
+    with pytest.raises(errors.BundleManifestInvalid, match=rf"golden\.json: case 2.*{message}"):
+        selftest.run(with_golden(copied, change), tokenizer, reader)
+
+
+def test_a_golden_file_that_cannot_be_read_is_named(copied: Path, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    bundle = Bundle.load(copied)
+    (copied / "golden.json").unlink()
+    with pytest.raises(errors.BundleFileDamaged, match=r"golden\.json: reading is No such file"):
+        selftest.run(bundle, tokenizer, reader)
+
+
+def test_a_width_that_is_not_the_graphs_is_seen(copied: Path, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    manifest = json.loads((copied / "manifest.json").read_text())
+    (copied / "manifest.json").write_text(json.dumps({**manifest, "width": 10}))
+    with pytest.raises(errors.BundleManifestInvalid, match=r"manifest\.json: width is 10, the graphs' 384"):
+        selftest.run(Bundle.load(copied), tokenizer, reader)
+
+
+def test_a_runtime_on_a_wrong_bundle_gives_no_answer(copied: Path) -> None:
+    with_golden(copied, lambda cases: cases.clear())
+    with (
+        runtime.open(bundle=copied, persist="off") as qa,
+        pytest.raises(errors.BundleManifestInvalid, match="at least one case"),
+    ):
+        qa.ask("Who?", "Ada was.")
+
+
+def test_a_verdict_is_remembered_for_its_conditions(
+    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader)
+    assert selftest.remembered(bundle, "x86_64: avx2", "int8") == verdict
+    assert selftest.remembered(bundle, "x86_64: avx2", "int8-u8u8") is None
+    assert selftest.remembered(bundle, "x86_64: avx512f", "int8") is None
+    monkeypatch.setattr(selftest, "run", lambda *_: pytest.fail("tested again"))
+    assert selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader) == verdict
+
+
+def test_a_failure_is_not_remembered(copied: Path, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    wrong = with_golden(copied, shift("start_logits", 12))
+    for _ in range(2):
+        with pytest.raises(errors.BundleSelfTestFailed):
+            selftest.assure(wrong, "", "int8", tokenizer, reader)
+
+
+@pytest.mark.parametrize("known", [{"passed": 1, "zz": 1}, {}, [], 3, {"largest_error": "0", "detail": "fine"}])
+def test_a_remembered_verdict_of_another_shape_is_none(bundle: Bundle, known: object) -> None:
+    state.remember("self-tests", selftest._key(bundle, "", "int8"), known)
+    assert selftest.remembered(bundle, "", "int8") is None

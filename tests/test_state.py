@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import errno
+import json
+import pwd
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa import state
+from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.probe import probe
+from edgeqa.runtime import open as open_runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.models.bundle import Bundle
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user of whom the system knows nothing, as in a container that is run under any number."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in (state.HOME_VARIABLE, "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_remembers_nothing() -> None:
+    assert state.home() == state.NOWHERE
+    assert not state.remember("facts", "key", 1)
+    assert state.recall("facts", "key") is None
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_is_told_so_and_answered(bundle: Bundle) -> None:
+    device = probe(providers=False)
+    assert (device.home.value, device.home_free_bytes.value, device.home_file_system.value) == (None, None, None)
+    for reading in (device.home, device.home_free_bytes, device.home_file_system):
+        assert "no home directory" in reading.reason
+    plan = make_plan(device, bundle.needs())
+    assert plan.persist.value != "disk"
+    assert "no home directory" in plan.persist.reason
+    with open_runtime(persist="disk") as qa:  # even where it is insisted on
+        assert qa.ask("Who built the bridge?", "The bridge was built by Dorman Long.").text == "Dorman Long"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\ufeff{}", "[" * 100_000, "1" * 5000])
+def test_a_damaged_file_is_no_memory_and_is_mended(home: Path, text: str) -> None:
+    home.mkdir()
+    (home / "facts.json").write_text(text, encoding="utf-8")
+    assert state.recall("facts", "key") is None
+    assert state.remember("facts", "key", {"a": 1})
+    assert state.recall("facts", "key") == {"a": 1}
+
+
+def test_a_disk_that_fills_up_while_writing_leaves_what_was_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    state.remember("facts", "key", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dump", full)
+        assert not state.remember("facts", "key", 2)
+    assert state.recall("facts", "key") == 1
+    assert [file.name for file in home.iterdir()] == ["facts.json"]
