@@ -6,6 +6,7 @@ An interrupt ends it with exit code 130 and one line, whatever it is doing; impo
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     # Matrix products are onnxruntime's; numpy's own library would reserve memory for each core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Starting makes many objects and no garbage: looking for it as often as usual takes milliseconds.
+    gc.set_threshold(50_000)
     interrupted = False
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

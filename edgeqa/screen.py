@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeqa.contexts.sentences import sentence_around
-
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate
 
@@ -46,6 +44,8 @@ def describe(answer: Answer, *, top: int) -> str:
 
 
 def _sentence(candidate: Candidate) -> str:
+    from edgeqa.contexts.sentences import sentence_around  # here: a bare answer does without
+
     text, start, end = candidate.context, candidate.start, candidate.end
     begin, stop = sentence_around(text, start, end)
     before, after = _one_line(text[begin:start]), _one_line(text[end:stop])
