@@ -3,8 +3,10 @@
     python benchmarks/cache_read.py -n 20000
 
 All hold the same values and are asked for the same keys in turn, in one run: medians and 99th percentiles, and ratios.
-diskcache is compared if it can be imported, Redis if there is a `redis-server`: by its client library, if that can be
-imported, and by a bare socket, which does less than any client can.
+The keys are ready, but in the line that says otherwise, where one is made of the question first. diskcache is compared
+if it can be imported, Redis if there is a `redis-server`: by its client library, if that can be imported, and by a bare
+socket, which does less than any client can. "LMDB alone" is the floor: a transaction, two gets, and nothing done with
+what they give.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -22,7 +26,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lmdb
+
 from edgeqa.cache import Cache, values
+from edgeqa.cache.cache import FORMAT_DIRECTORY
 from edgeqa.cache.keys import answer_keys
 
 if TYPE_CHECKING:
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
     from edgeqa.cache import Key
 
     Read = Callable[[int], object]
+
+
+ALONE = "LMDB alone"
 
 
 def question(number: int) -> str:
@@ -72,14 +82,34 @@ def fill_edgeqa(directory: str, count: str) -> None:
             cache.put(key(number), answer(number))
 
 
-def edgeqa_reader(place: Path, count: int, stack: ExitStack) -> Read:
-    """Returns how to read what another process wrote."""
+def edgeqa_readers(place: Path, count: int, stack: ExitStack) -> dict[str, Read]:
+    """Returns how to read what another process wrote: with keys that are ready, and with keys made of questions."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import cache_read as b; b.fill_edgeqa(*sys.argv[2:])"
     here = str(Path(__file__).parent)
     subprocess.run([sys.executable, "-c", code, here, str(place / "edgeqa"), str(count)], check=True)
-    cache = stack.enter_context(Cache.open(place / "edgeqa"))
+    # Two backends, so that neither finds at hand what the other has read.
+    shutil.copytree(place / "edgeqa", place / "edgeqa too")
+    cache, other = (stack.enter_context(Cache.open(place / name)) for name in ("edgeqa", "edgeqa too"))
     keys = [key(number) for number in range(count)]
-    return lambda number: cache.get(keys[number])
+    questions = [question(number) for number in range(count)]
+    return {
+        "edgeqa, first read": lambda number: cache.get(keys[number]),
+        "edgeqa, key made too": lambda number: other.get(_KEY_OF(questions[number])),
+    }
+
+
+def lmdb_reader(place: Path, count: int, stack: ExitStack) -> Read:
+    """Returns how to read the records, without looking at them."""
+    shutil.copytree(place / "edgeqa", place / "edgeqa alone")
+    env = stack.enter_context(lmdb.open(str(place / "edgeqa alone" / FORMAT_DIRECTORY), max_readers=512))
+    begin, digests = env.begin, [key(number).digest for number in range(count)]
+
+    def read(number: int) -> object:
+        txn = begin()
+        sequence = txn.get(digests[number])
+        return txn.get(sequence) if sequence else None
+
+    return read
 
 
 def diskcache_reader(place: Path, count: int, stack: ExitStack) -> Read | None:
@@ -152,8 +182,9 @@ def measure(readers: dict[str, Read], count: int) -> dict[str, list[int]]:
                 before_ns = time.perf_counter_ns()
                 value = read(number)
                 taken.append(time.perf_counter_ns() - before_ns)
-                if value != answer(number):
+                if name != ALONE and value != answer(number):
                     sys.exit(f"{name} gave a wrong value: {value!r}")
+                del value  # not in the time of the next
     return {name: sorted(taken) for name, taken in times.items()}
 
 
@@ -178,7 +209,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=20_000, help="values")
     count = parser.parse_args().n
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
-        readers: dict[str, Read] = {"edgeqa, first read": edgeqa_reader(Path(place), count, stack)}
+        readers = edgeqa_readers(Path(place), count, stack)
+        readers[ALONE] = lmdb_reader(Path(place), count, stack)
         disk = diskcache_reader(Path(place), count, stack)
         others = ({"diskcache": disk} if disk else {}) | redis_readers(Path(place), count, stack)
         if len(others) < 3:
@@ -187,10 +219,11 @@ def main() -> None:
         times = measure(readers, count)
     times["edgeqa, at hand"] = at_hand(count)
     ours = times["edgeqa, first read"]
-    print(f"{'hit':<20}{'median us':>11}{'p99 us':>9}{'ratio of medians':>18}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, lmdb {lmdb.__version__}")
+    print(f"{'hit':<22}{'median us':>11}{'p99 us':>9}{'ratio of medians':>18}")
     for name, taken in times.items():
         median, p99 = taken[len(taken) // 2] / 1000, taken[int(len(taken) * 0.99)] / 1000
-        print(f"{name:<20}{median:>11.2f}{p99:>9.2f}{median / (ours[len(ours) // 2] / 1000):>17.2f}x")
+        print(f"{name:<22}{median:>11.2f}{p99:>9.2f}{median / (ours[len(ours) // 2] / 1000):>17.2f}x")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def look(directory: Path) -> int:
         for number in range(50):
             cache.put(f"new{number}", "y" * 300)
         cache.flush()
+        cache.check()  # whatever it finds, it must find it without an error
         return ASIDE if cache.stats().faults else WORKS
 
 

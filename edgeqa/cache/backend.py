@@ -2,7 +2,8 @@
 
 In: records and addresses. Out: records, and never an exception: every fault is counted, and what cannot go on is left
 out, first the writing, then the store. The store is opened at the first use, and again by a forked child, which lets go
-of its parent's handles: LMDB allows no environment across a fork. Who shares which backend is told by `sharing`.
+of its parent's handles: LMDB allows no environment across a fork. What writes is imported at the first change, so that
+a process that hits need not. Who shares which backend is told by `sharing`.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ import contextlib
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.cache.environment import StoreFault
-from edgeqa.cache.eviction import Hits
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import Guard
-from edgeqa.cache.writer import NOT_QUEUED, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgeqa.cache.commits import Committed
+    from edgeqa.cache.eviction import Hits
     from edgeqa.cache.flight import Flights
-    from edgeqa.cache.store import Committed, Store, Usage
+    from edgeqa.cache.store import Store, Usage
+    from edgeqa.cache.writer import Change, Writer
 
+_NOTED_HITS_LIMIT = 1 << 14
 _PASSING_FAULTS = frozenset({"disk_full", "read_only", "map_full", "readers_full"})
 _WRITE_PAUSE_S = 30.0
 _SAVE_EVERY_S = 1.0
@@ -44,7 +48,9 @@ class Backend:
         self.counts: dict[str, int] = {}
         self.hits = self.misses = 0  # like the front's hits: approximate, but for one thread exact
         self._map_bytes, self._durable = map_bytes, durable
-        self._hits = Hits(map_bytes)
+        self._noted_hits: deque[bytes] = deque(maxlen=_NOTED_HITS_LIMIT)
+        self.note_hit: Callable[[bytes], None] = self._noted_hits.append  # of an address; for eviction
+        self._hits: Hits | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -54,6 +60,10 @@ class Backend:
         self._guard: Guard | None = None
         self._store: Store | None = None
         self._writer: Writer | None = None
+        self.queued: dict[bytes, Change] = {}
+        # Starts a read of the store: its `get` of an address gives what its `get` gives the record for. Without a store
+        # that is a dict, in which nothing is found.
+        self.begin: Callable[[], Any] = self._enter_and_begin
         self._entered = False
         self._writes_from_s = self._save_at_s = 0.0
         self._flights: Flights | None = None
@@ -86,21 +96,41 @@ class Backend:
                     self._use(guard, store)
                 for kind in guard.premises.quarantined:
                     self.count(kind)
+            if not self._entered:
+                self.begin = dict if self._store is None else self._store.begin
             self._entered = True
         return None if self._broken else self._store
+
+    def _enter_and_begin(self) -> Any:  # noqa: ANN401 - a transaction, or what stands for none
+        self._enter()
+        return self.begin()
 
     def _use(self, guard: Guard, store: Store) -> None:
         if guard.ledger is not None:
             self.front.watch(guard.ledger)
-        self._writer = Writer(
-            store,
-            take_hit=self._take_hit,
-            on_commit=self._committed,
-            on_fault=self._write_failed,
-            before_write=guard.before_first_write,
-            around_commit=guard.around_commit,
-        )
         self._store = store
+
+    def _writer_of(self, store: Store) -> Writer | None:
+        """Returns the writer, made at the first change; none when the cache is closed meanwhile."""
+        if self._writer is None:
+            from edgeqa.cache.eviction import Hits
+            from edgeqa.cache.writer import Writer
+
+            with self._lock:
+                guard = self._guard
+                if self._writer is None and guard is not None and self._store is store:
+                    self._hits = Hits(self._map_bytes)
+                    self._writer = Writer(
+                        store,
+                        queued=self.queued,
+                        take_hit=self._take_hit,
+                        on_commit=self._committed,
+                        on_fault=self._write_failed,
+                        on_wait=lambda: self.count("map_busy"),
+                        before_write=guard.before_first_write,
+                        around_commit=guard.around_commit,
+                    )
+        return self._writer
 
     @property
     def is_open(self) -> bool:
@@ -109,34 +139,30 @@ class Backend:
 
     def read(self, digest: bytes) -> bytes | None:
         """Returns the record at an address, written or still queued."""
-        store = self._store if self._entered and not self._broken else self._enter()
-        if store is None or self._writer is None:
+        store = self._enter()
+        if store is None:
             return None
-        queued = self._writer.queued(digest)
-        if queued is not NOT_QUEUED:
-            return queued
+        change = self.queued.get(digest)
+        if change is not None:
+            return change.record
         try:
             return store.read(digest)
         except StoreFault as fault:
             self._fail(fault)
             return None
 
-    def hit(self, digest: bytes) -> bool:
-        """Notes a hit in the store, for eviction; returns whether it is a repeated one."""
-        self.hits += 1
-        return self._hits.note(digest)
-
     def write(self, digest: bytes, record: bytes | None, done: Callable[[], None] | None = None) -> None:
         """Queues a record or a deletion; `done` is called when it is settled, stored or not."""
         store = self._enter()
-        fits = store is not None and (record is None or len(record) <= store.limits.record_bytes)
-        if self._writer is not None and fits and time.monotonic() >= self._writes_from_s:
-            if not self._exit_noted:
-                self._close_at_exit()
-            if not self._writer.submit(digest, record, done):
-                self.count("dropped")
-            return
-        if store is not None:
+        writer = self._writer_of(store) if store is not None else None
+        if writer is not None:
+            fits = record is None or len(record) <= writer.commits.limits.record_bytes
+            if fits and time.monotonic() >= self._writes_from_s:
+                if not self._exit_noted:
+                    self._close_at_exit()
+                if not writer.submit(digest, record, done):
+                    self.count("dropped")
+                return
             self.count("dropped" if fits else "too_large")
         if done is not None:
             done()
@@ -150,13 +176,14 @@ class Backend:
         """Deletes everything."""
         store = self._enter()
         self.front.clear()
-        if store is not None and self._writer is not None:
-            self._writer.flush()
+        writer = self._writer_of(store) if store is not None else None
+        if writer is not None:
+            writer.flush()
             try:
                 if self._guard is not None:
                     self._guard.before_first_write()
-                store.clear()
-                store.sync()  # the file will be sealed
+                writer.commits.clear()
+                writer.commits.sync()  # the file will be sealed
             except StoreFault as fault:
                 self._write_failed(fault)
         self.announce()
@@ -217,6 +244,7 @@ class Backend:
         """Commits, syncs, leaves. Harmless when repeated; what comes after finds nothing and stores nothing."""
         with self._lock:
             self._entered = True
+            self.begin = dict
             store, guard, writer = self._store, self._guard, self._writer
         if writer is not None:
             writer.stop()
@@ -243,7 +271,8 @@ class Backend:
         self.front.unwatch()
         self.front.forked()
         self._reset()
-        self._entered = was_closed
+        if was_closed:
+            self._entered, self.begin = True, dict
 
     def _close_at_exit(self) -> None:
         """Has what is queued written at the end of a child of `multiprocessing`, too; it has an `atexit` of its own."""
@@ -253,7 +282,12 @@ class Backend:
             util.Finalize(None, self.close, exitpriority=0)
 
     def _take_hit(self, digest: bytes) -> bool:
-        hot = self._hits.take(digest)
+        hits, noted = self._hits, self._noted_hits
+        if hits is None:
+            return False
+        while noted:
+            hits.note(noted.popleft())
+        hot = hits.take(digest)
         return self.front.take_hit(digest) or hot
 
     def _committed(self, changes: int, committed: Committed) -> None:
@@ -278,3 +312,4 @@ class Backend:
         if fault.kind not in _PASSING_FAULTS and self._guard is not None:
             self._guard.distrust()
             self._broken = True  # left open until the end: other threads may be inside LMDB now
+            self.begin = dict

@@ -51,7 +51,7 @@ def open_environment(directory: Path, map_bytes: int, *, durable: bool) -> lmdb.
             return _open(directory, map_bytes, durable=durable)
         except (lmdb.InvalidParameterError, lmdb.LockError) as error:
             fault = as_fault(error)
-        except (lmdb.Error, OSError, MemoryError) as error:
+        except Exception as error:  # of any type, as in `faults`
             raise as_fault(error) from error
     raise fault
 
@@ -60,7 +60,6 @@ def _open(directory: Path, map_bytes: int, *, durable: bool) -> lmdb.Environment
     env = lmdb.Environment(
         str(directory),
         map_size=map_bytes,
-        max_dbs=2,
         max_readers=_MAX_READERS,
         sync=durable,
         metasync=durable,
@@ -88,10 +87,12 @@ def _allocate_lock_file(directory: Path) -> None:
 
 @contextlib.contextmanager
 def faults() -> Iterator[None]:
-    """Turns every error of LMDB and of the disk into a `StoreFault`."""
+    """Turns every error into a `StoreFault`: a damaged file can surprise the binding, and us, with one of any type."""
     try:
         yield
-    except (lmdb.Error, OSError, SystemError) as error:  # SystemError: the binding, surprised by a damaged file
+    except StoreFault:
+        raise
+    except Exception as error:
         raise as_fault(error) from error
 
 
@@ -111,4 +112,4 @@ def as_fault(error: Exception) -> StoreFault:
         return StoreFault("read_only", error)
     if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)):
         return StoreFault("damaged", error)
-    return StoreFault("engine", error)
+    return StoreFault("engine", f"{type(error).__name__}: {error}")

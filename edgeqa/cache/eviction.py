@@ -7,7 +7,7 @@ pages that one commit can touch, times three, are kept free.
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 _RESERVED = 5  # a fifth of the map
 _RESERVE_FLOOR_PAGES = 96
@@ -16,8 +16,7 @@ _TYPICAL_RECORD_BYTES = 512
 _HOT_LIMIT = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits of one store."""
 
     high_bytes: int
@@ -31,8 +30,8 @@ class Limits:
 def limits(map_bytes: int, page_bytes: int) -> Limits:
     """Returns the limits for a map of this size.
 
-    One commit touches a page of the index for each record that it stores and each that it evicts, twice as many; and
-    about eight more, of the log, of the inner nodes and of the list of free pages.
+    One commit touches a page of addresses for each record that it stores and each that it evicts, twice as many; and
+    about eight more, of the records, of the inner nodes and of the list of free pages.
     """
     pages = map_bytes // page_bytes
     reserve_pages = max(pages // _RESERVED, min(pages // 3, _RESERVE_FLOOR_PAGES))
@@ -51,7 +50,7 @@ class Hits:
     """Which addresses were hit since they were last considered for eviction: one byte for each, a hash apart.
 
     Two addresses may share a byte; then one is kept a round longer than it has earned, which is harmless. So the memory
-    is fixed, and a hit costs one store into it and nothing on the disk.
+    is fixed, and nothing is written to the disk.
     """
 
     def __init__(self, map_bytes: int) -> None:
@@ -60,12 +59,9 @@ class Hits:
         self._mask = slots - 1
         self._slots = bytearray(slots)
 
-    def note(self, digest: bytes) -> bool:
-        """Notes a hit; returns whether one was noted before."""
-        slot = hash(digest) & self._mask
-        again = self._slots[slot] == 1
-        self._slots[slot] = 1
-        return again
+    def note(self, digest: bytes) -> None:
+        """Notes a hit."""
+        self._slots[hash(digest) & self._mask] = 1
 
     def take(self, digest: bytes) -> bool:
         """Returns whether the address was hit since this was last asked."""

@@ -46,7 +46,7 @@ class Front:
     def __init__(self, capacity: int) -> None:
         self.hits = 0  # approximate when many threads hit at once: an exact count would cost a lock on every hit
         self._capacity = max(1, capacity)
-        self._table: dict[Hashable, Entry] = {}
+        self.table: dict[Hashable, Entry] = {}  # for a first look: what is in it need not be good any more
         self._digests: dict[bytes, Entry] = {}
         self._lock = threading.Lock()
         self._words: memoryview | list[int] = [0] * (EPOCH_WORD + 1)
@@ -74,7 +74,7 @@ class Front:
         if self._words[EPOCH_WORD] != self._epoch:
             self.clear()
             return None
-        entry = self._table.get(identity)
+        entry = self.table.get(identity)
         if entry is None or not entry.live:
             return None
         if entry.good_until_s is not None and _monotonic() >= entry.good_until_s:
@@ -84,15 +84,15 @@ class Front:
     def add(self, identity: Hashable, entry: Entry) -> None:
         """Puts an entry under an identity; every other entry of the same address, under whatever alias, is over."""
         with self._lock:
-            if identity in self._table:
+            if identity in self.table:
                 self._drop(identity)
-            elif len(self._table) >= self._capacity:
+            elif len(self.table) >= self._capacity:
                 self._shrink()
             former = self._digests.get(entry.digest)
             if former is not None and former is not entry:
                 former.live = False
             self._digests[entry.digest] = entry
-            self._table[identity] = entry
+            self.table[identity] = entry
             entry.identities += 1
 
     def take_hit(self, digest: bytes) -> bool:
@@ -114,9 +114,9 @@ class Front:
         """Drops everything."""
         with self._lock:
             self._epoch = self._words[EPOCH_WORD]
-            for entry in self._table.values():
+            for entry in self.table.values():
                 entry.live = False
-            self._table.clear()
+            self.table.clear()
             self._digests.clear()
 
     def forked(self) -> None:
@@ -124,27 +124,27 @@ class Front:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.table)
 
     def _shrink(self) -> None:
         """Drops about an eighth, the oldest first; those that were hit since the last time go to the end instead."""
         goal = max(1, self._capacity // 8)
-        for identity in list(islice(self._table, 2 * goal)):
-            entry = self._table[identity]
-            if entry.hit and goal < len(self._table):
+        for identity in list(islice(self.table, 2 * goal)):
+            entry = self.table[identity]
+            if entry.hit and goal < len(self.table):
                 entry.hit = False
-                self._table[identity] = self._table.pop(identity)  # to the end: the next time looks at others first
+                self.table[identity] = self.table.pop(identity)  # to the end: the next time looks at others first
             else:
                 self._drop(identity)
                 goal -= 1
                 if not goal:
                     return
         while goal > 0:
-            self._drop(next(iter(self._table)))
+            self._drop(next(iter(self.table)))
             goal -= 1
 
     def _drop(self, identity: Hashable) -> None:
-        entry = self._table.pop(identity)
+        entry = self.table.pop(identity)
         entry.identities -= 1
         if not entry.identities and self._digests.get(entry.digest) is entry:
             del self._digests[entry.digest]

@@ -7,11 +7,10 @@ names the size and the time of the data file: a data file that fits its seal was
 
 from __future__ import annotations
 
-import dataclasses
 import mmap
 import struct
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import os
@@ -22,9 +21,8 @@ _META_PROBE = struct.Struct("=16xII16xI")  # page header; magic, version; addres
 META_PROBE_BYTES = _META_PROBE.size
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Header:
-    """For what machine a cache was made, and how large."""
+class Header(NamedTuple):
+    """For what machine a cache was made, and how large. A tuple, for it is made by each process that hits."""
 
     map_bytes: int
     page_bytes: int = mmap.PAGESIZE
@@ -51,7 +49,7 @@ class Header:
 
     def fits_this_machine(self) -> bool:
         """Returns whether a process like this one may map the data file."""
-        return dataclasses.replace(self, map_bytes=0) == Header(map_bytes=0) and self.map_bytes > 0
+        return self == Header(self.map_bytes) and self.map_bytes > 0
 
 
 def seal_of(data_file: os.stat_result) -> bytes:

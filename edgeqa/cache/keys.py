@@ -2,23 +2,22 @@
 
 In: a keyspace and fields, or a question and all that its answer depends on, or the arguments of a call. Out: a `Key`.
 Every field is preceded by its length, so that no delimiter inside a field can make two different inputs alike.
-The digest (XXH3-128) is the address in the store; the check (BLAKE2b-128) is the identity, compared on every read,
-because two inputs with one XXH3 digest can be made at will. Pure: no I/O, no clock.
+The digest (127 bits of XXH3-128) is the address in the store, and its first bit is 0: what begins with 1 is the
+store's. The check (BLAKE2b-128) is the identity, compared on every read, because two inputs with one XXH3 digest can
+be made at will. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import re
-import struct
-import unicodedata
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128_intdigest
 
 from edgeqa.errors import CacheKeyInvalid
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Mapping
 
 try:
@@ -31,17 +30,31 @@ ANSWER_KEYSPACE = "answers"
 NESTING_LIMIT = 64
 
 # White space as BERT's normaliser sees it. `str.split` also splits at control characters, which the normaliser deletes.
-_SPACES = re.compile("[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_SPACES = "[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Key:
-    """What a value is remembered under: its address, its identity, and the bytes that both are made of."""
+    """What a value is remembered under: its address, its identity, and the bytes that both are made of.
 
-    keyspace: str
-    digest: bytes
-    check: bytes
-    canonical: bytes
+    Not a dataclass: making one takes three times as long, and every question is made a key of.
+    """
+
+    __slots__ = ("canonical", "check", "digest", "keyspace")
+
+    def __init__(self, keyspace: str, digest: bytes, check: bytes, canonical: bytes) -> None:
+        self.keyspace: Final = keyspace
+        self.digest: Final = digest
+        self.check: Final = check
+        self.canonical: Final = canonical
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and (self.check, self.canonical) == (other.check, other.canonical)
+
+    def __hash__(self) -> int:
+        return hash(self.check)
+
+    def __repr__(self) -> str:
+        return f"Key({self.keyspace!r}, {self.check.hex()})"
 
     @staticmethod
     def of(keyspace: str, *fields: bytes) -> Key:
@@ -50,7 +63,8 @@ class Key:
 
 
 def _key(keyspace: str, canonical: bytes) -> Key:
-    return Key(keyspace, xxh3_128_digest(canonical), blake2b(canonical, digest_size=16).digest(), canonical)
+    digest = (xxh3_128_intdigest(canonical) >> 1).to_bytes(16, "big")
+    return Key(keyspace, digest, blake2b(canonical, digest_size=16).digest(), canonical)
 
 
 def join_fields(fields: Iterable[bytes]) -> bytes:
@@ -87,12 +101,22 @@ def normalise_question(question: str, *, lowercase: bool) -> str:
     Letters are lowered one by one, as tokenizers do it: lowering the whole string would make a final sigma of a
     capital one, and so give two questions with different tokens one key.
     """
-    text = _SPACES.sub(" ", unicodedata.normalize("NFC", question)).strip(" ")
+    if question.isascii() and question.isprintable():  # most are, and need none of the tables; the only space is " "
+        text = " ".join(question.split())
+        return text.lower() if lowercase else text
+    import unicodedata
+
+    text = _spaces().sub(" ", unicodedata.normalize("NFC", question)).strip(" ")
     if not lowercase:
         return text
-    if text.isascii():
-        return text.lower()
     return unicodedata.normalize("NFC", "".join([letter.lower() for letter in text]))
+
+
+@lru_cache(maxsize=1)
+def _spaces() -> re.Pattern[str]:
+    import re
+
+    return re.compile(_SPACES)
 
 
 def answer_keys(
@@ -150,9 +174,11 @@ def encode_argument(value: object, depth: int = 0) -> bytes:
             (encode_argument(name, depth + 1), encode_argument(item, depth + 1)) for name, item in value.items()
         )
         return _join(b"d", [part for item in items for part in item])
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if hasattr(kind, "__dataclass_fields__"):
+        import dataclasses
+
         named = [_utf8(f"{kind.__module__}.{kind.__qualname__}")]
-        for field in dataclasses.fields(value):
+        for field in dataclasses.fields(value):  # type: ignore[arg-type]  # a dataclass by the line above
             named += [_utf8(field.name), encode_argument(getattr(value, field.name), depth + 1)]
         return _join(b"D", named)
     return _encode_atom(value)
@@ -169,6 +195,8 @@ def _encode_atom(value: object) -> bytes:
     if isinstance(value, int) and kind is int:
         return b"i" + hex(value).encode()  # not decimal: Python refuses to print integers of more than 4300 digits
     if isinstance(value, float) and kind is float:
+        import struct
+
         return b"f" + struct.pack("<d", value)
     raise CacheKeyInvalid(value)
 

@@ -40,6 +40,7 @@ FAULTS = (
     "unavailable",
     "engine",
     "off_after_deaths",
+    "map_busy",
 )
 SLOTS = ("magic", *GUARD_SLOTS, *TOTALS, *FAULTS)  # the order is the file's format: new names go to the end
 _OFFSETS = {name: 8 * index for index, name in enumerate(SLOTS)}

@@ -9,7 +9,6 @@ msgspec does the work, but for the first few values that are read: a command tha
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from edgeqa.errors import CacheValueInvalid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_DECODERS_LIMIT = 64
 _READ_WITHOUT_MSGSPEC = 8  # importing it takes as long as some thousand values read without it
 _ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**64 - 1  # what MessagePack has
@@ -57,7 +57,7 @@ def decode(payload: bytes, as_type: type | None = None) -> Any:  # noqa: ANN401 
         with contextlib.suppress(ValueError):
             return unpack(payload)
     try:
-        return _decoder(as_type)(payload)
+        return (decoders.get(as_type) or _decoder(as_type))(payload)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise ValueShape(str(error)) from error
 
@@ -69,20 +69,27 @@ def is_immutable(value: object) -> bool:
         return kind in _ATOMS
     if isinstance(value, tuple):
         return all(map(is_immutable, value))
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+    names = _field_names(value)
+    if names is None:
         return False
     params: Any = getattr(value, "__dataclass_params__", None)
-    return params.frozen and all(is_immutable(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return params.frozen and all(is_immutable(getattr(value, name)) for name in names)
 
 
 _reads: Iterator[int] = iter(range(_READ_WITHOUT_MSGSPEC))
+decoders: dict[type | None, Callable[[bytes], Any]] = {}  # those that `decode` has made; they raise what they like
 
 
-@lru_cache(maxsize=64)
 def _decoder(as_type: type | None) -> Callable[[bytes], Any]:
     import msgspec
 
-    return msgspec.msgpack.Decoder(Any if as_type is None else as_type, ext_hook=_extension).decode
+    if len(decoders) >= _DECODERS_LIMIT:
+        decoders.clear()
+    decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(
+        Any if as_type is None else as_type, ext_hook=_extension
+    ).decode
+    decoders[as_type] = decode
+    return decode
 
 
 @lru_cache(maxsize=1)
@@ -111,11 +118,12 @@ def _require_plain(value: object) -> None:
             if type(key) not in _ATOMS or (type(key) is int and not _SMALLEST_INT <= key <= _LARGEST_INT):
                 raise CacheValueInvalid(key, "as the key of a dict")
             _require_plain(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            _require_plain(getattr(value, field.name))
     else:
-        raise CacheValueInvalid(value)
+        names = _field_names(value)
+        if names is None:
+            raise CacheValueInvalid(value)
+        for name in names:
+            _require_plain(getattr(value, name))
 
 
 def _with_big_ints(value: object) -> object:
@@ -128,6 +136,16 @@ def _with_big_ints(value: object) -> object:
         return [_with_big_ints(item) for item in value]
     if isinstance(value, dict):
         return {key: _with_big_ints(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _with_big_ints(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    names = _field_names(value)
+    if names is not None:
+        return {name: _with_big_ints(getattr(value, name)) for name in names}
     return value
+
+
+def _field_names(value: Any) -> list[str] | None:  # noqa: ANN401 - any value
+    """Returns the names of a dataclass's fields, or None if the value is no instance of one."""
+    if not hasattr(type(value), "__dataclass_fields__"):
+        return None
+    import dataclasses  # takes long to import; whoever gets here has done so before
+
+    return [field.name for field in dataclasses.fields(value)]

@@ -3,21 +3,26 @@
 In: records to store and addresses to delete, from any thread. Out: commits, and a call back for each change when it is
 committed (or given up). A batch goes out at 32 records or 50 ms after its first, so that flash is spared and no caller
 waits. What is queued can be read at once (`queued`). The queue is bounded; a caller that finds it full waits for room,
-for a limited time, and then drops its record. The thread starts with the first change: a process that hits has none.
+for a limited time, and then drops its record. While readers keep the pages that a full map needs, a batch is tried
+again for a while; when that was in vain, the next ones are not, until one gets through. The thread starts with the
+first change: a process that hits has none.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from edgeqa.cache.commits import Commits
 from edgeqa.cache.environment import StoreFault
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable
 
-    from edgeqa.cache.store import Committed, Store
+    from edgeqa.cache.commits import Committed
+    from edgeqa.cache.store import Store
 
     Done = Callable[[], None]
 
@@ -28,10 +33,10 @@ QUEUE_LIMIT_RECORDS = 8192
 QUEUE_LIMIT_BYTES = 32 << 20
 FULL_WAIT_S = 2.0
 _EVICTION_ROUNDS = 256
-NOT_QUEUED = b""  # no record is empty
+_ROOM_PAUSES_S = (0.0, 0.005, 0.010, 0.020, 0.040, 0.080, 0.160, 0.320)
 
 
-class _Change:
+class Change:
     """A change on its way: a record to store, or None to delete."""
 
     __slots__ = ("done", "record", "ticket")
@@ -49,31 +54,27 @@ class Writer:
         self,
         store: Store,
         *,
+        queued: dict[bytes, Change],
         take_hit: Callable[[bytes], bool],
         on_commit: Callable[[int, Committed], None],
         on_fault: Callable[[StoreFault], None],
+        on_wait: Callable[[], None],
         before_write: Callable[[], None],
         around_commit: Callable[[], contextlib.AbstractContextManager[None]],
     ) -> None:
-        self._store = store
-        self._take_hit = take_hit
+        self.commits = Commits(store, take_hit)
+        self._queued = queued  # all that is not settled yet; read by others
         self._on_commit = on_commit
         self._on_fault = on_fault
+        self._on_wait = on_wait
         self._before_write = before_write
         self._around_commit = around_commit
-        self._waiting: dict[bytes, _Change] = {}  # in the order of their tickets
-        self._writing: dict[bytes, _Change] = {}
+        self._waiting: dict[bytes, Change] = {}  # in the order of their tickets
+        self._writing: dict[bytes, Change] = {}
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._flushing = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._stopping = self._unsynced = False
-
-    def queued(self, digest: bytes) -> bytes | None:
-        """Returns the record that waits to be written at an address, None for a deletion, or NOT_QUEUED."""
-        if not self._waiting and not self._writing:  # in this order: a change moves from the one to the other
-            return NOT_QUEUED
-        change = self._waiting.get(digest) or self._writing.get(digest)
-        return NOT_QUEUED if change is None else change.record
+        self._stopping = self._unsynced = self._in_vain = False
 
     def submit(self, digest: bytes, record: bytes | None, done: Done | None = None) -> bool:
         """Queues a record, or a deletion; returns whether there was room. `done` is called once it is settled."""
@@ -89,10 +90,10 @@ class Writer:
     def _enqueue(self, digest: bytes, record: bytes | None, done: Done | None) -> None:
         former = self._waiting.pop(digest, None)
         self._last_ticket += 1
-        change = _Change(record, self._last_ticket, former.done if former else [])
+        change = Change(record, self._last_ticket, former.done if former else [])
         if done is not None:
             change.done.append(done)
-        self._waiting[digest] = change
+        self._waiting[digest] = self._queued[digest] = change
         self._waiting_bytes += len(record or b"") - len((former and former.record) or b"")
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
@@ -144,7 +145,7 @@ class Writer:
                 self._changed.wait_for(
                     lambda: len(self._waiting) >= BATCH_RECORDS or self._flushing or self._stopping, BATCH_DELAY_S
                 )
-            limits, size_bytes, batch = self._store.limits, 0, self._writing
+            limits, size_bytes, batch = self.commits.limits, 0, self._writing
             for digest, change in self._waiting.items():
                 size_bytes += len(change.record or b"")
                 if batch and (len(batch) >= limits.batch_records or size_bytes > limits.batch_bytes):
@@ -154,17 +155,14 @@ class Writer:
                 self._waiting_bytes -= len(self._waiting.pop(digest).record or b"")
             return bool(batch) or not self._stopping
 
-    def _write(self, batch: dict[bytes, _Change]) -> None:
+    def _write(self, batch: dict[bytes, Change]) -> None:
         try:
             self._commit({digest: change.record for digest, change in batch.items()})
         except StoreFault as fault:
             self._on_fault(fault)
-        except (
-            Exception
-        ) as error:  # a file that LMDB reads need not make sense: nobody waits for a thread that died of it
-            self._on_fault(StoreFault(kind="damaged", reason=f"{type(error).__name__}: {error}"))
         with self._changed:
             self._writing = {}
+            self._unqueue(batch)
             oldest = next(iter(self._waiting.values()), None)
             self._settled_ticket = oldest.ticket - 1 if oldest else self._last_ticket
             self._changed.notify_all()
@@ -173,23 +171,42 @@ class Writer:
     def _commit(self, batch: dict[bytes, bytes | None]) -> None:
         try:
             with self._around_commit():
-                committed = self._store.commit(batch, self._take_hit)
+                committed = self.commits.commit(batch)
         except StoreFault as fault:
             if fault.kind != "map_full":
                 raise
-            with self._around_commit():  # a reader somewhere has kept pages from being used again
-                self._on_commit(0, self._store.make_room(self._take_hit))
-                committed = self._store.commit(batch, self._take_hit)
+            committed = self._commit_with_room(batch)
         self._unsynced = True
         self._on_commit(len(batch), committed)
         self._evict(committed.over_bytes)
+
+    def _commit_with_room(self, batch: dict[bytes, bytes | None]) -> Committed:
+        """Commits when a reader somewhere has kept pages from being used again; it may be about to end."""
+        fault = None
+        for pause_s in _ROOM_PAUSES_S[:1] if self._in_vain else _ROOM_PAUSES_S:
+            time.sleep(pause_s)
+            try:
+                with self._around_commit():
+                    self._on_commit(0, self.commits.make_room())
+                    committed = self.commits.commit(batch)
+            except StoreFault as error:
+                if error.kind != "map_full":
+                    raise
+                fault = error
+            else:
+                self._in_vain = False
+                if pause_s:
+                    self._on_wait()
+                return committed
+        self._in_vain = True
+        raise fault or StoreFault(kind="map_full")
 
     def _evict(self, over_bytes: int) -> None:
         for _ in range(_EVICTION_ROUNDS):
             if not over_bytes:
                 return
             with self._around_commit():
-                committed = self._store.commit({}, self._take_hit)
+                committed = self.commits.commit({})
             self._on_commit(0, committed)
             if not committed.evicted + committed.kept:
                 return
@@ -199,9 +216,14 @@ class Writer:
         if self._unsynced:
             self._unsynced = False
             try:
-                self._store.sync()
+                self.commits.sync()
             except StoreFault as fault:
                 self._on_fault(fault)
+
+    def _unqueue(self, settled: dict[bytes, Change]) -> None:
+        for digest, change in settled.items():
+            if self._queued.get(digest) is change:  # else another one for the same address has come since
+                del self._queued[digest]
 
     def _give_up(self) -> None:
         """Lets nobody wait for a thread that has ended, whatever ended it."""
@@ -209,12 +231,13 @@ class Writer:
             self._stopping = True
             left = self._writing | self._waiting
             self._waiting, self._writing = {}, {}
+            self._unqueue(left)
             self._settled_ticket = self._last_ticket
             self._changed.notify_all()
         _call_done(left)
 
 
-def _call_done(changes: dict[bytes, _Change]) -> None:
+def _call_done(changes: dict[bytes, Change]) -> None:
     for change in changes.values():
         for call in change.done:
             call()

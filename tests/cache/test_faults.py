@@ -12,9 +12,10 @@ import pytest
 from test_records import colliding_keys
 
 from edgeqa.cache import Cache, records
-from edgeqa.cache.environment import StoreFault, open_environment
+from edgeqa.cache.environment import StoreFault, faults, open_environment
 from edgeqa.cache.header import Header
 from edgeqa.cache.keys import name_key
+from edgeqa.cache.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +52,10 @@ def overwrite(cache: Cache, digest: bytes, record: bytes) -> None:
     """Puts other bytes at an address, behind the cache's back."""
     store = cache._backend._store
     assert store is not None
-    with store._env.begin(write=True) as txn:
-        sequence = txn.get(digest, db=store._index)
+    with store.env.begin(write=True) as txn:
+        sequence = txn.get(digest)
         assert sequence is not None
-        txn.put(sequence, record, db=store._log)
+        txn.put(sequence, record)
     cache.front.clear()
 
 
@@ -194,7 +195,7 @@ def test_a_reader_that_does_not_end_fills_the_map_and_its_end_frees_it(directory
         cache.flush()
         store = cache._backend._store
         assert store is not None
-        with store._env.begin():
+        with store.env.begin():
             for number in range(10_000):
                 cache.put(f"n{number}", "x" * 300)
             cache.flush()
@@ -209,6 +210,65 @@ def test_a_reader_that_does_not_end_fills_the_map_and_its_end_frees_it(directory
         cache.front.clear()
         assert cache.get("last") == 2
         assert (cache.check(), cache.stats().faults["map_full"]) == ([], before)
+
+
+def test_a_batch_waits_for_a_reader_that_is_about_to_end(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[lmdb.Transaction[bytes]] = []
+
+    def pause(time_s: float) -> None:  # in the place of time: the second pause ends the reader
+        if len(pauses) == 1:
+            readers.pop().abort()
+        pauses.append(time_s)
+
+    pauses: list[float] = []
+    with Cache.open(directory, map_bytes=MIB) as cache:
+        cache.put("a", 1)
+        cache.flush()
+        store = cache._backend._store
+        assert store is not None
+        monkeypatch.setattr("edgeqa.cache.writer.time.sleep", pause)
+        readers.append(store.env.begin())
+        for number in range(10_000):
+            cache.put(f"n{number}", "x" * 300)
+            if not readers:
+                break
+        cache.flush()
+        assert cache.stats().faults == {"map_busy": 1}
+        assert cache.check() == []
+
+
+def test_errors_of_any_type_inside_the_store_are_faults() -> None:
+    for error in (SystemError("x"), OverflowError("x"), lmdb.BadValsizeError("x"), ValueError("x")):
+        with pytest.raises(StoreFault, match=type(error).__name__), faults():
+            raise error
+
+
+def test_closing_waits_for_the_readers_and_then_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, MIB, durable=False)
+    readers = [store.env.begin()]
+    pauses: list[float] = []
+
+    def pause(time_s: float) -> None:
+        readers.clear()
+        pauses.append(time_s)
+
+    monkeypatch.setattr("edgeqa.cache.store.time.sleep", pause)
+    store.close()
+    assert len(pauses) == 1
+    store.close()
+    with pytest.raises(StoreFault, match="closed"):
+        store.read(b"a" * 16)
+    Store(tmp_path, MIB, durable=False).close()
+
+
+def test_closing_does_not_wait_for_ever_for_what_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeqa.cache.store._CLOSING_LIMIT_S", -1.0)
+    store = Store(tmp_path, MIB, durable=False)
+    kept = store.env
+    store.close()
+    with pytest.raises(lmdb.Error, match="closed"):
+        kept.begin()
+    Store(tmp_path, MIB, durable=False).close()
 
 
 IN_A_CHILD = """
@@ -313,9 +373,10 @@ def test_a_store_that_breaks_while_open_is_left_alone_and_verified_at_the_next_s
         store = cache._backend._store
         assert store is not None
 
-        def broken(digest: bytes) -> None:
-            raise StoreFault(kind="damaged", reason=digest)
+        def broken(*asked: object) -> None:
+            raise StoreFault(kind="damaged", reason=asked)
 
+        monkeypatch.setattr(cache._backend, "begin", broken)
         monkeypatch.setattr(store, "read", broken)
         assert cache.get("n2") is None
         cache.put("a", 1)

@@ -48,8 +48,9 @@ def test_a_hit_is_told_to_eviction_once() -> None:
 
 def test_hits_are_remembered_until_they_are_asked_about() -> None:
     hits = Hits(1 << 20)
-    assert not hits.note(b"a" * 16)
-    assert hits.note(b"a" * 16)
+    assert not hits.take(b"a" * 16)
+    hits.note(b"a" * 16)
+    hits.note(b"a" * 16)
     assert hits.take(b"a" * 16)
     assert not hits.take(b"a" * 16)
 

@@ -133,8 +133,8 @@ def die_while_committing(run: Run, directory: Path) -> None:
     code = """
 import os, signal, sys
 from edgeqa.cache import Cache
-from edgeqa.cache.store import Store
-Store._evict = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from edgeqa.cache.commits import Commits
+Commits._evict = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 cache = Cache.open(sys.argv[1])
 cache.put("a", 1)
 cache.flush()

@@ -19,7 +19,8 @@ if len(sys.argv) > 2:
     cache.put("a", 1)
 else:
     assert cache.get("a") == 1
-    heavy = {"onnxruntime", "tokenizers", "numpy", "asyncio", "concurrent.futures", "logging", "msgspec"}
+    heavy = {"onnxruntime", "tokenizers", "numpy", "asyncio", "concurrent.futures", "logging", "msgspec", "dataclasses"}
+    heavy |= {"edgeqa.cache." + name for name in ("writer", "commits", "eviction", "flight", "stats", "leases")}
     assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
     assert threading.active_count() == 1
 cache.close()

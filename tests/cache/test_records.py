@@ -22,25 +22,25 @@ COLLIDING_SEED = 0x2F30BEE9F98A0162
 COLLIDING = (bytes(8) + b"\xff" * 8 + b"edgeqa collision", b"\xff" * 8 + bytes(8) + b"edgeqa collision")
 
 
+def _address(message: bytes) -> bytes:
+    return (xxhash.xxh3_128_intdigest(message, seed=COLLIDING_SEED) >> 1).to_bytes(16, "big")
+
+
 def colliding_keys() -> tuple[Key, Key]:
-    first, second = (
-        Key("c", xxhash.xxh3_128_digest(m, seed=COLLIDING_SEED), blake2b(m, digest_size=16).digest(), m)
-        for m in COLLIDING
-    )
+    first, second = (Key("c", _address(m), blake2b(m, digest_size=16).digest(), m) for m in COLLIDING)
     return first, second
 
 
 def test_a_record_is_these_bytes() -> None:
     assert STORED.hex() == (
-        "29113fd8902a3bb7"
-        "65717201" "08000000" "0068e5cf8b010000" "8813000000000000"
-        "4010c3e6c48a672c093cedaaab7a3e5f" "eb8145c1382335b0e20e321b88ab60d2"
+        "8717dabaa5a561d3" "cc2b4481e85dda9a" "eb8145c1382335b0e20e321b88ab60d2"
+        "65717201" "50000000" "0068e5cf8b010000" "8813000000000000" "200861f362453396049e76d555bd1f2f"
         "6564676571612031" "7061796c6f6164"
     )  # fmt: skip
     assert records.decode(STORED, KEY) == Record(1_700_000_000_000, 5000, b"edgeqa 1", b"payload")
 
 
-@given(st.binary(max_size=50), st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=255))
+@given(st.binary(max_size=50), st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=183))
 def test_records_come_back(payload: bytes, now_ms: int, ttl_ms: int, provenance: bytes) -> None:
     stored = records.encode(KEY, payload, now_ms=now_ms, ttl_ms=ttl_ms, provenance=provenance)
     assert records.decode(stored, KEY) == Record(now_ms, ttl_ms, provenance, payload)
@@ -67,9 +67,21 @@ def test_other_bytes_are_no_record(data: bytes) -> None:
 
 
 def test_another_format_is_told() -> None:
-    body = STORED[8:].replace(records.MAGIC, b"eqr\x02")
-    other = xxhash.xxh3_64_digest(body) + body
+    payload_at = STORED[records.PAYLOAD_AT]
+    head = STORED[8:payload_at].replace(records.MAGIC, b"eqr\x02")
+    other = xxhash.xxh3_64_digest(head) + head + STORED[payload_at:]
     assert records.decode(other, KEY) is Fault.FORMAT
+    assert not records.is_sound(other)
+
+
+@given(st.binary(max_size=600))
+def test_a_record_for_ever_is_whole_at_one_look_and_one_that_expires_is_not(payload: bytes) -> None:
+    for ttl_ms in (0, 1):
+        stored = records.encode(KEY, payload, now_ms=5, ttl_ms=ttl_ms, provenance=b"x")
+        at_hand = stored[stored[records.PAYLOAD_AT] :]
+        look = xxhash.xxh3_64_digest(at_hand, records.seed(expires=False)) + KEY.check
+        assert at_hand == payload
+        assert (look == stored[records.WHOLE]) == (not ttl_ms)
 
 
 def test_the_published_collision_is_a_collision_and_is_told() -> None:
