@@ -245,6 +245,11 @@ class EdgeQA:
         """
         return self._parts.plan
 
+    @property
+    def cache_off_reason(self) -> str:
+        """Why nothing is remembered: the cache has killed those who opened it. Empty if it has not."""
+        return self._parts.cache.off_reason
+
     def self_test(self) -> Verdict:
         """Returns how the bundle's golden cases come out on this device, tested now or remembered.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.cache import keys, sharing, values
 from edgeqa.cache.entries import Entries
 from edgeqa.cache.front import ABSENT
+from edgeqa.cache.keys import Key
 from edgeqa.errors import CacheValueInvalid, OptionError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from edgeqa.cache.backend import Backend
     from edgeqa.cache.front import Front
-    from edgeqa.cache.keys import Key
     from edgeqa.cache.memoizing import AnyFunction
     from edgeqa.cache.stats import Explanation, Stats
 
@@ -98,6 +98,12 @@ class Cache:
         """Where the files are."""
         return self._backend.directory
 
+    @property
+    def off_reason(self) -> str:
+        """Why the cache is off after it has killed those who opened it; empty if it has not."""
+        kind = "off_after_deaths"
+        return self._backend.note.removeprefix(f"{kind}: ") if kind in self._backend.counts else ""
+
     def get(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key; if it is missing, what the key's handler makes (`on_miss`), or the default.
 
@@ -105,7 +111,7 @@ class Cache:
             CacheKeyInvalid: no key can be made of this.
             Exception: what the handler raised.
         """
-        made = _as_key(key)
+        made = key if type(key) is Key else _as_key(key)
         value = self._entries.get(made, as_type)
         if value is not ABSENT:
             return value
@@ -273,7 +279,7 @@ class Cache:
 
 
 def _as_key(key: AnyKey) -> Key:
-    return key if isinstance(key, keys.Key) else keys.name_key(key)
+    return key if isinstance(key, Key) else keys.name_key(key)
 
 
 def _require_ttl(ttl_s: float | None) -> None:

@@ -82,6 +82,8 @@ def command(
         answer = qa.ask(
             question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
         )
+        if reason := qa.cache_off_reason:
+            streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
     if as_json:
         click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=not streams.takes_all_characters()))
     elif quiet:

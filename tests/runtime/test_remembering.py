@@ -275,3 +275,24 @@ def test_a_large_file_that_changes_while_it_is_read_is_an_error_and_not_remember
         with pytest.raises(errors.ContextChanged, match=r"changed while it was read: .*large\.txt"):
             fresh.ask(QUESTION, file, most_contexts=5)
     assert not fresh.ask(QUESTION, file, most_contexts=5).cached
+
+
+def test_a_cache_that_has_killed_twice_is_off_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(TEXT, encoding="utf-8")
+    command = [sys.executable, "-m", "edgeqa", "ask", "-q", QUESTION, str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    dying = (
+        "import os, signal, edgeqa\n"
+        "import edgeqa.cache.guard as guard\n"
+        "guard.Store = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "edgeqa.open()._parts.cache.get('x')\n"
+    )
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", dying], check=False, capture_output=True).returncode == -9
+    third = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert third.stdout == "Charles Babbage\n"
+    assert "nothing is remembered: 2 starts in a row died inside the cache" in third.stderr
+    assert "edgeqa cache verify" in third.stderr
+    subprocess.run([sys.executable, "-m", "edgeqa", "cache", "verify"], check=True, capture_output=True)
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stderr == ""
