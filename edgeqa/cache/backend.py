@@ -259,6 +259,20 @@ class Backend:
 
             shutil.rmtree(self.remove_when_left, ignore_errors=True)
 
+    def before_fork(self) -> None:
+        """Has the store empty of threads; those that come wait outside."""
+        if self._store is not None:
+            if self.begin is not dict:  # given up for dead, it stays so
+                self.begin = _not_now  # and not kept: it refers to the environment
+            self._store.before_fork()
+
+    def after_fork(self) -> None:
+        """Goes on in the parent."""
+        if self._store is not None:
+            self._store.after_fork()
+            if self.begin is _not_now:
+                self.begin = self._store.begin
+
     def forked(self) -> None:
         """Lets go of what belongs to the parent; the first use enters anew."""
         if self._guard is not None:
@@ -313,3 +327,8 @@ class Backend:
             self._guard.distrust()
             self._broken = True  # left open until the end: other threads may be inside LMDB now
             self.begin = dict
+
+
+def _not_now() -> None:
+    """Stands for `begin` while the process forks: whoever meets it goes the careful way, which waits."""
+    raise StoreFault(kind="unavailable", reason="the process forks")

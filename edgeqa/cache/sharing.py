@@ -68,6 +68,16 @@ def _close_all() -> None:
         backend.close()
 
 
+def _before_fork() -> None:
+    for backend in _shared.values():
+        backend.before_fork()
+
+
+def _after_fork() -> None:
+    for backend in _shared.values():
+        backend.after_fork()
+
+
 def _forked() -> None:
     global _shared_lock  # the parent's may be held by a thread that the child does not have
     _shared_lock = threading.Lock()
@@ -76,4 +86,4 @@ def _forked() -> None:
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)

@@ -11,6 +11,7 @@ What is written is in `commits`. This knows nothing of keys, values, times or of
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FIRST_SEQUENCE_NUMBER = 1 << 63
 LAST_SEQUENCE_NUMBER = FIRST_SEQUENCE_NUMBER + (1 << 62)  # nobody gets so far by counting
 _CLOSING_LIMIT_S = 1.0
+_FORKING_LIMIT_S = 1.0
 
 
 class Usage(NamedTuple):
@@ -44,9 +46,12 @@ class Store:
     def __init__(self, directory: Path, map_bytes: int, *, durable: bool) -> None:
         self._env: lmdb.Environment | None = open_environment(directory, map_bytes, durable=durable)
         self._lock = threading.Lock()
+        self._passable = threading.Event()
+        self._passable.set()
         self.map_bytes = map_bytes
         with faults():
             self.page_bytes: int = self._env.stat()["psize"]
+        self._references = sys.getrefcount(self._env)  # while nobody is inside
 
     @property
     def env(self) -> lmdb.Environment:
@@ -55,6 +60,7 @@ class Store:
         Raises:
             StoreFault: it is closed.
         """
+        self._passable.wait()
         env = self._env
         if env is None:
             raise StoreFault(kind="unavailable", reason="closed")
@@ -133,6 +139,17 @@ class Store:
             del left
             gc.collect()  # an error that was raised in there may be part of a cycle
             time.sleep(0.001)
+
+    def before_fork(self) -> None:
+        """Lets nobody in, and waits until all are out: a child cannot close what another thread of its parent is in."""
+        self._passable.clear()
+        give_up_at_s = time.monotonic() + _FORKING_LIMIT_S
+        while sys.getrefcount(self._env) > self._references and time.monotonic() < give_up_at_s:
+            time.sleep(0.0005)
+
+    def after_fork(self) -> None:
+        """Lets readers and writers of the parent in again."""
+        self._passable.set()
 
     def forked(self) -> None:
         """Lets go of the parent's environment in a forked child; the binding sees whose it is, and touches nothing."""

@@ -437,3 +437,42 @@ class Model(RuleBasedStateMachine):
 
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+FORKS_UNDER_READERS = """
+import os, sys, threading
+from edgeqa.cache import Cache
+with Cache.open(sys.argv[1], front_entries=8) as cache:
+    for n in range(500):
+        cache.put(f"n{n}", [n] * 5)
+    cache.flush()
+    wrong, stop = [], threading.Event()
+    def read(n):
+        while not stop.is_set():
+            n = (n * 7 + 13) % 500
+            if cache.get(f"n{n}") != [n] * 5:
+                wrong.append(n)
+            cache.put(f"p{n}", n)
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for turn in range(20):
+        child = os.fork()
+        if not child:
+            ok = all(cache.get(f"n{n}") == [n] * 5 for n in range(50))
+            cache.put(f"child{turn}", turn)
+            cache.close()
+            os._exit(0 if ok else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    stop.set()
+    for thread in threads:
+        thread.join()
+    print(wrong, [cache.get(f"child{turn}") for turn in range(20)] == list(range(20)), cache.check())
+"""
+
+
+def test_a_process_may_fork_while_its_threads_read_and_write(directory: Path, run: Run) -> None:
+    process = run("import warnings; warnings.simplefilter('ignore')\n" + FORKS_UNDER_READERS, directory)
+    output, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+    assert output == "[] True []\n"
