@@ -49,17 +49,7 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the candidate as JSON values."""
-        return {
-            "answer": self.text,
-            "probability": round(self.probability, 4),
-            "score": round(self.score, 4),
-            "start": self.start,
-            "end": self.end,
-            "source": self.source,
-            "source_start": self.source_start,
-            "source_end": self.source_end,
-            "context": self.context,
-        }
+        return _common(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +107,7 @@ class Answer:
         """Returns the answer as JSON values; with `candidates`, those too."""
         found = {
             "question": self.question,
-            "answer": self.text,
-            "probability": round(self.probability, 4),
-            "score": round(self.score, 4),
-            "start": self.start,
-            "end": self.end,
-            "source": self.source,
-            "source_start": self.source_start,
-            "source_end": self.source_end,
-            "context": self.context,
+            **_common(self),
             "question_cut": self.question_cut,
             "contexts": self.contexts,
             "skimmed": self.skimmed,
@@ -134,6 +116,21 @@ class Answer:
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
         }
         return found | {"candidates": [c.to_json() for c in self.candidates]} if candidates else found
+
+
+def _common(one: Candidate | Answer) -> dict[str, Any]:
+    """Returns the JSON fields that a candidate and an answer share."""
+    return {
+        "answer": one.text,
+        "probability": round(one.probability, 4),
+        "score": round(one.score, 4),
+        "start": one.start,
+        "end": one.end,
+        "source": one.source,
+        "source_start": one.source_start,
+        "source_end": one.source_end,
+        "context": one.context,
+    }
 
 
 def decide(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from edgeqa.answer import Answer, decide
 from edgeqa.cache import answer_keys, answers
 from edgeqa.capabilities.overrides import Overrides
+from edgeqa.contexts import MOST_CONTEXTS
 from edgeqa.contexts.documents import HELD_BYTES, Given, documents
 from edgeqa.contexts.normal import nfc
 from edgeqa.errors import ContextChanged, ContextMissing, EmptyQuestion, OptionError, QuestionType
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.contexts.documents import Document
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.selftest import Verdict
 
-MOST_CONTEXTS = 1000  # about 1.2 MB of English; a longer text is skimmed first
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, answers are not kept at hand: it would be kept too
 
 
@@ -152,13 +153,13 @@ class EdgeQA:
                 progress=progress,
                 watch=watch,
             )
-            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self.key(asked, texts, **options):
+            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self._key(asked, texts, options):
                 raise ContextChanged(", ".join(t.name for t in texts))
             read_now.append(found)
             return answers.record(found)
 
         with watch.step("key"):
-            key = self.key(asked, texts, **options)
+            key = self._key(asked, texts, options)
         record = cache.compute(key, read, refresh=refresh)
         found = None if read_now else answers.found_again(record, texts)
         if found is None and not read_now:  # what is remembered does not fit the texts
@@ -211,25 +212,27 @@ class EdgeQA:
         self, question: str, context: Given, *, top: int = 1, force: bool = False, most_contexts: int = MOST_CONTEXTS
     ) -> Key:
         """Returns what the answer to a question is remembered under; arguments and errors as for `ask`."""
-        for name, value in (("top", top), ("most_contexts", most_contexts)):
+        options: _Options = {"top": top, "force": force, "most_contexts": most_contexts}
+        return self._key(_asked(question), documents(context), options)
+
+    def _key(self, asked: str, texts: list[Document], options: _Options) -> Key:
+        for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"])):
             if type(value) is not int or value < 1:
                 raise OptionError(name, value, "a whole number from 1 on")
-        texts = documents(context)
         if not texts:
             raise ContextMissing
         key_of = answer_keys(
             bundle_digest=self.bundle.digest,
             precision=self._parts.precision,
             options={
-                "top": top,
-                "force": bool(force),
-                "most_contexts": most_contexts,
+                **options,
+                "force": bool(options["force"]),
                 "window_tokens": self._parts.overrides.window_tokens,
             },
             scope_digest=answers.scope_digest(texts),
             lowercase=self.bundle.manifest.lowercase,
         )
-        return key_of(_asked(question))
+        return key_of(asked)
 
     @property
     def bundle(self) -> Bundle:

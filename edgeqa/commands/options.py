@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeqa.contexts import MOST_CONTEXTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,7 +52,7 @@ def asked(function: Callable[..., Any]) -> Callable[..., Any]:
             "--contexts",
             "most_contexts",
             type=click.IntRange(min=1),
-            default=1000,
+            default=MOST_CONTEXTS,
             show_default=True,
             help="Read at most N contexts; of a longer text, those closest to the question.",
         ),

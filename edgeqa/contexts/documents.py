@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from edgeqa.contexts.normal import nfc_blocks
-from edgeqa.contexts.spool import Spool
+from edgeqa.contexts.spool import BLOCK_BYTES, Spool
 from edgeqa.errors import (
     ContextBinary,
     ContextEncoding,
@@ -26,7 +26,6 @@ from edgeqa.errors import (
     ContextUTF16,
 )
 
-BLOCK_BYTES = 1 << 16
 HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgeqa import errors
-from edgeqa.contexts.documents import BLOCK_BYTES, HELD_BYTES, documents, from_file, from_stream
+from edgeqa.contexts.documents import HELD_BYTES, documents, from_file, from_stream
+from edgeqa.contexts.spool import BLOCK_BYTES
 
 
 def read(path: Path) -> str:
