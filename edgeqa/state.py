@@ -23,14 +23,15 @@ def home() -> Path:
 
     `NOWHERE` for a user who has none: what is remembered there is not remembered.
     """
-    if chosen := os.environ.get(HOME_VARIABLE):
-        return Path(chosen)
-    import platformdirs
+    return _directory("user_cache_dir")
 
-    try:
-        return Path(platformdirs.user_cache_dir("edgeqa", appauthor=False))
-    except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
-        return NOWHERE
+
+def data_home() -> Path:
+    """Returns the directory of what the user made and would miss: `$EDGEQA_HOME`, or the user's data directory.
+
+    Unlike `home`, which anybody may empty at any time. `NOWHERE` for a user who has none.
+    """
+    return _directory("user_data_dir")
 
 
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
@@ -61,6 +62,17 @@ def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSO
             Path(partial).unlink()
         return False
     return True
+
+
+def _directory(kind: str) -> Path:
+    if chosen := os.environ.get(HOME_VARIABLE):
+        return Path(chosen)
+    import platformdirs
+
+    try:
+        return Path(getattr(platformdirs, kind)("edgeqa", appauthor=False))
+    except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
+        return NOWHERE
 
 
 def _file(name: str) -> Path:

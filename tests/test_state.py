@@ -25,14 +25,21 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(uid: int) -> None:
         raise KeyError(uid)
 
-    for name in (state.HOME_VARIABLE, "HOME", "XDG_CACHE_HOME"):
+    for name in (state.HOME_VARIABLE, "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 
+def test_what_would_be_missed_does_not_lie_among_what_may_be_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(state.HOME_VARIABLE, raising=False)
+    assert state.data_home() != state.home()
+    monkeypatch.setenv(state.HOME_VARIABLE, "/somewhere")
+    assert state.data_home() == state.home()
+
+
 @pytest.mark.usefixtures("homeless")
 def test_a_user_without_a_home_remembers_nothing() -> None:
-    assert state.home() == state.NOWHERE
+    assert state.home() == state.data_home() == state.NOWHERE
     assert not state.remember("facts", "key", 1)
     assert state.recall("facts", "key") is None
 
