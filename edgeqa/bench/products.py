@@ -1,0 +1,121 @@
+"""The limit: how long the network's matrix products alone take on this device, through onnxruntime.
+
+In: sizes of the network and lengths of question and context. Out: a session of nothing but these products, at the same
+shapes, with weights of their own for every layer. Products with weights are int8 by int8 or float32, as the bundle has
+them; those of attention are float32, as there. No quantisation, bias, normalisation or activation: what a network does
+besides its products, it does on top of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeqa.bench import onnx_bytes
+from edgeqa.bench.onnx_bytes import Node, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgeqa.bench.workloads import Workload
+    from edgeqa.models.manifest import Manifest
+
+INNER = 4  # BERT's feed-forward layer is so many times as wide
+HEAD_WIDTH = 32  # of small BERTs; other heads make the same number of multiplications
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product, [batch, rows, depth] by [batch, depth, columns]; by a weight if `weighted`."""
+
+    rows: int
+    depth: int
+    columns: int
+    batch: int = 1
+    weighted: bool = True
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.batch * self.rows * self.depth * self.columns
+
+
+def layer(tokens: int, width: int) -> list[Product]:
+    """Returns the products of one BERT layer."""
+    heads = max(1, width // HEAD_WIDTH)
+    return [
+        Product(tokens, width, 3 * width),
+        Product(tokens, HEAD_WIDTH, tokens, heads, weighted=False),
+        Product(tokens, tokens, HEAD_WIDTH, heads, weighted=False),
+        Product(tokens, width, width),
+        Product(tokens, width, INNER * width),
+        Product(tokens, INNER * width, width),
+    ]
+
+
+def of_question(manifest: Manifest, workload: Workload) -> list[list[Product]]:
+    """Returns the products of each run that a question needs, its contexts' encodings being there.
+
+    A split network encodes the question ([CLS] and [SEP] are of it), then reads it with each context (and its [SEP]).
+    """
+    question, context = workload.question_tokens + 2, workload.context_tokens + 1
+    upper = layer(question + context, manifest.width) * (manifest.layers - manifest.split)
+    lower = layer(question, manifest.width) * manifest.split
+    return [*([lower] if lower else []), *([upper] * workload.contexts)]
+
+
+class Products:
+    """Some products in a session. `run` does them once, into memory that is there already."""
+
+    def __init__(self, products: Sequence[Product], *, int8: bool, threads: int, spinning: bool) -> None:
+        import onnxruntime
+
+        setup = onnxruntime.SessionOptions()
+        setup.intra_op_num_threads = threads
+        setup.inter_op_num_threads = 1
+        setup.log_severity_level = 4
+        setup.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+        setup.add_session_config_entry("session.force_spinning_stop", "1")
+        graph, inputs, outputs = _graph(products, int8=int8)
+        self._session = onnxruntime.InferenceSession(graph, setup, providers=["CPUExecutionProvider"])
+        self._binding = self._session.io_binding()
+        self._memory = {shape: np.empty(shape, np.int32) for shape in {value.shape for value in outputs}}
+        self._inputs = inputs  # the binding only has their addresses
+        for name, array in inputs.items():
+            self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        for value in outputs:  # both types of output have four bytes
+            address = self._memory[value.shape].ctypes.data
+            self._binding.bind_output(value.name, "cpu", 0, np.dtype(value.dtype).type, value.shape, address)
+
+    def run(self) -> None:
+        """Does all products once."""
+        self._session.run_with_iobinding(self._binding)
+
+
+def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str, NDArray[Any]], list[Value]]:
+    """Returns the model, its inputs, and its outputs. Products of one shape share an input, but no weight."""
+    random = np.random.default_rng(0)
+    nodes: list[Node] = []
+    constants: dict[str, NDArray[Any]] = {}
+    inputs: dict[str, NDArray[Any]] = {}
+    outputs: list[Value] = []
+    for number, p in enumerate(products):
+        quantised = int8 and p.weighted
+        left, right = f"left_{p.batch}_{p.rows}_{p.depth}_{quantised}", f"right_{number}"
+        lefts = random.integers(0, 255, (p.batch, p.rows, p.depth), np.uint8)
+        shape = (p.depth, p.columns) if p.weighted else (p.batch, p.depth, p.columns)
+        rights = random.integers(-127, 127, shape, np.int8)
+        inputs.setdefault(left, lefts if quantised else lefts / np.float32(256))
+        (constants if p.weighted else inputs)[right] = rights if quantised else rights / np.float32(128)
+        output = Value(f"product_{number}", "int32" if quantised else "float32", (p.batch, p.rows, p.columns))
+        nodes.append(Node("MatMulInteger" if quantised else "MatMul", (left, right), output.name))
+        outputs.append(output)
+    return onnx_bytes.model(nodes, constants, _values(inputs), outputs), inputs, outputs
+
+
+def _values(arrays: dict[str, NDArray[Any]]) -> list[Value]:
+    return [Value(name, array.dtype.name, array.shape) for name, array in arrays.items()]
