@@ -7,7 +7,7 @@ by a damaged file, so that the file is judged first, by rules that hold across p
   drops both locks when their holder dies, however it dies. So "nobody is inside" is a fact, and not a guess from pids.
 - Whoever enters when nobody is inside has the data file judged (`premises`). Its seal is broken before a process's
   first write, and made again by the last to leave, after a sync, if all left properly: the ledger counts who is inside,
-  and a kill, a power cut or a change from outside leave a count above zero or a file that does not fit its seal.
+  and a kill, a power cut, damage, a change from outside leave a count above zero or a seal that does not fit the file.
 - While somebody is inside, the file is in use and cannot be verified; LMDB's own locks survive a killed peer, and the
   verification stays owed until somebody finds the directory empty.
 - A start that dies while opening, or a writer that dies inside a commit, leaves a note in the ledger. After two such
@@ -62,7 +62,7 @@ class Guard:
                 self.ledger = ledger = Ledger(self._directory / LEDGER_FILE)
                 self._count_deaths(ledger, alone=alone)
                 if alone:
-                    self.premises.judge(unclean=ledger.get("inside") > 0)
+                    self.premises.judge(ledger)
                     ledger.set("inside", 0)
                 store = self._open(ledger, map_bytes, durable=durable, alone=alone)
                 fcntl.flock(self._users_fd, fcntl.LOCK_SH)

@@ -2,7 +2,8 @@
 
 The header is written once, when a cache is made, and says for what machine and with what map size; it can be read
 without LMDB, which may be killed by a file of another kind. The seal is written by the last process that leaves and
-names the size and the time of the data file: a data file that fits its seal was closed cleanly and not touched since.
+names the size, the time and the XXH3-64 of the data file: one that fits its seal was closed cleanly, not written since,
+and holds what it held. The hash is for damage, not for forgery: who may write the file may write the seal too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
 STORE_FORMAT = 1
+_SEAL = "edgeqa seal 2"
 _LMDB_MAGIC, _LMDB_VERSION = 0xBEEFC0DE, 1
 _META_PROBE = struct.Struct("=16xII16xI")  # page header; magic, version; address, map size; page size
 META_PROBE_BYTES = _META_PROBE.size
@@ -52,9 +54,32 @@ class Header(NamedTuple):
         return self == Header(self.map_bytes) and self.map_bytes > 0
 
 
-def seal_of(data_file: os.stat_result) -> bytes:
-    """Returns the seal of a data file."""
-    return f"edgeqa seal 1\nsize_bytes {data_file.st_size}\nmtime_ns {data_file.st_mtime_ns}\n".encode("ascii")
+class Seal(NamedTuple):
+    """What a data file was when it was closed."""
+
+    size_bytes: int
+    mtime_ns: int
+    content: str  # XXH3-64 of the whole file, in hexadecimal digits
+
+    def encode(self) -> bytes:
+        """Returns the seal file's bytes."""
+        return f"{_SEAL}\nsize_bytes {self.size_bytes}\nmtime_ns {self.mtime_ns}\nxxh3_64 {self.content}\n".encode(
+            "ascii"
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Seal | None:
+        """Returns the seal, or None if these bytes are not one."""
+        try:
+            found = [line.rpartition(" ")[2] for line in data.decode("ascii").splitlines()]
+            seal = cls(int(found[1]), int(found[2]), found[3])
+        except (ValueError, IndexError):
+            return None
+        return seal if seal.encode() == data else None
+
+    def fits_outside(self, data_file: os.stat_result) -> bool:
+        """Returns whether the file has the size and the time of the seal; what it holds is not looked at."""
+        return (self.size_bytes, self.mtime_ns) == (data_file.st_size, data_file.st_mtime_ns)
 
 
 def is_lmdb_file(start: bytes, page_bytes: int) -> bool:

@@ -42,7 +42,7 @@ FAULTS = (
     "off_after_deaths",
     "map_busy",
 )
-SLOTS = ("magic", *GUARD_SLOTS, *TOTALS, *FAULTS)  # the order is the file's format: new names go to the end
+SLOTS = ("magic", *GUARD_SLOTS, *TOTALS, *FAULTS, "hashed")  # the order is the file's format: new names go to the end
 _OFFSETS = {name: 8 * index for index, name in enumerate(SLOTS)}
 
 

@@ -1,8 +1,10 @@
 """The files around LMDB's own in a cache directory, and the judgement on LMDB's: sound, suspect, or to be put aside.
 
 In: a directory that this process alone is in (see `guard`). Out: whether the data file may be given to LMDB. A file
-that fits its seal was closed properly and not touched since. Any other is walked page by page without LMDB, and put
-into quarantine if anything is wrong; where there is no verifier (lmdb before 3.0), it goes there unseen.
+that fits its seal was closed properly and holds what it held then: a small one is read and hashed at each start, which
+takes 0.1 ms a MiB; a large one at the first start of a day, and after each boot. Any other file is walked page by page
+without LMDB, and put into quarantine if anything is wrong; where there is no verifier (lmdb before 3.0), it goes there
+unseen.
 """
 
 from __future__ import annotations
@@ -10,15 +12,21 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xxhash import xxh3_64, xxh3_64_intdigest
+
 from edgeqa.cache.environment import DATA_FILE, LOCK_FILE
-from edgeqa.cache.header import META_PROBE_BYTES, Header, is_lmdb_file, seal_of
+from edgeqa.cache.header import META_PROBE_BYTES, Header, Seal, is_lmdb_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from edgeqa.cache.ledger import Ledger
 
 HEADER_FILE, SEAL_FILE = "header", "seal"
+HASHED_EACH_TIME_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 18
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Premises:
@@ -30,11 +38,10 @@ class Premises:
         self.quarantined: list[str] = []  # why, each time
         self.suspect = False
 
-    def judge(self, *, unclean: bool) -> None:
+    def judge(self, ledger: Ledger) -> None:
         """Lets the data file stay only if it is known to be sound and for this machine.
 
-        Args:
-            unclean: whether somebody is known to have died inside, so that the seal does not count.
+        Where the ledger says that somebody has died inside, the seal does not count.
         """
         try:
             status = self.data_file.stat()
@@ -46,10 +53,27 @@ class Premises:
         foreign = header is None or not header.fits_this_machine() or not is_lmdb_file(start, header.page_bytes)
         if foreign and start:  # an empty file is what a death at the very start leaves; LMDB makes it anew
             self.quarantine("foreign")
-        elif unclean or _read(self.directory / SEAL_FILE) != seal_of(status):
+        elif ledger.get("inside") > 0 or not self._fits_its_seal(status, ledger):
             self.suspect = True
+            self.break_seal()  # it is sealed anew when it has turned out to be sound
             if find_damage(self.data_file):
                 self.quarantine("damaged")
+
+    def _read_seal(self) -> Seal | None:
+        return Seal.decode(_read(self.directory / SEAL_FILE))
+
+    def _fits_its_seal(self, status: os.stat_result, ledger: Ledger) -> bool:
+        seal = self._read_seal()
+        if seal is None or not seal.fits_outside(status):
+            return False
+        if status.st_size <= HASHED_EACH_TIME_BYTES:
+            return seal.content == _hash(self.data_file)
+        today = xxh3_64_intdigest(b"%b %d %b" % (_read(_BOOT_ID), time.time() // 86400, seal.encode()))
+        if ledger.get("hashed") == today:
+            return True
+        fits = seal.content == _hash(self.data_file)
+        ledger.set("hashed", today if fits else 0)
+        return fits
 
     def verify(self) -> list[str]:
         """Returns what is wrong with the data file, and puts it aside if anything is."""
@@ -91,8 +115,11 @@ class Premises:
         _replace(self.directory / HEADER_FILE, header.encode())
 
     def seal(self) -> None:
-        """Seals the data file as it is now; it must be synced and closed."""
-        _replace(self.directory / SEAL_FILE, seal_of(self.data_file.stat()))
+        """Seals the data file as it is now, unless nobody has broken the seal; it must be synced and closed."""
+        status, seal = self.data_file.stat(), self._read_seal()
+        if seal is None or not seal.fits_outside(status):
+            seal = Seal(status.st_size, status.st_mtime_ns, _hash(self.data_file))
+            _replace(self.directory / SEAL_FILE, seal.encode())
 
     def break_seal(self) -> None:
         """Removes the seal, and waits until it is gone from the disk: only then may the data file change there."""
@@ -117,6 +144,16 @@ def find_damage(data_file: Path) -> list[str]:
         return [str(problem) for problem in verify.verify(str(data_file), subdir=False)]  # type: ignore[no-untyped-call]
     except Exception as error:  # whatever stops the verifier: the file is not sound
         return [f"{type(error).__name__}: {error}"]
+
+
+def _hash(path: Path) -> str:
+    """Returns the hash of a file, which is read and not mapped: a page that the disk cannot give is then an error."""
+    hashed, block = xxh3_64(), bytearray(_BLOCK_BYTES)
+    view = memoryview(block)
+    with path.open("rb", buffering=0) as stream:
+        while size := stream.readinto(block):
+            hashed.update(view[:size])
+    return hashed.hexdigest()
 
 
 def _read(path: Path) -> bytes:

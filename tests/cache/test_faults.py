@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import lmdb
 import pytest
 from test_records import colliding_keys
+from xxhash import xxh3_64_hexdigest
 
-from edgeqa.cache import Cache, records
+from edgeqa.cache import Cache, premises, records
 from edgeqa.cache.environment import StoreFault, faults, open_environment
-from edgeqa.cache.header import Header
+from edgeqa.cache.header import Header, Seal
 from edgeqa.cache.keys import name_key
 from edgeqa.cache.store import Store
 
@@ -137,6 +140,63 @@ def test_a_mutated_file_works_or_is_put_aside(directory: Path, files: Path, seed
     assert (found == 0) == bool(faults)
 
 
+def damage_at_rest(file: Path, *places: int) -> None:
+    """Flips bits of a file, and leaves its size and time as they were."""
+    status, data = file.stat(), bytearray(file.read_bytes())
+    for at in places:
+        data[at] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_damage_at_rest_is_found_before_lmdb_is_given_the_file(directory: Path, files: Path) -> None:
+    file = files / "data.mdb"
+    damage_at_rest(file, *range(2 * 4096 + 10, file.stat().st_size, 4096))  # the kind of each page
+    assert found_after(directory) == (0, {"damaged": 1})
+
+
+def test_harmless_damage_at_rest_is_verified_once_and_sealed_anew(
+    directory: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage_at_rest(files / "data.mdb", (files / "data.mdb").read_bytes().rindex(bytes(64)))  # where nothing is stored
+    with Cache.open(directory) as cache:
+        assert cache.get("n7") == [7] * 20
+    assert (files / "seal").exists()
+    monkeypatch.setattr(premises, "find_damage", lambda file: pytest.fail(f"{file} is sealed"))
+    with Cache.open(directory) as cache:
+        assert cache.get("n7") == [7] * 20
+
+
+def test_a_large_file_is_hashed_at_the_first_start_of_a_day_and_of_a_boot(
+    directory: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    real = premises._hash
+
+    def noting(path: Path) -> str:
+        hashed.append(path)
+        return real(path)
+
+    def starts() -> int:
+        """Returns how many of two starts have hashed the file."""
+        hashed.clear()
+        for _ in range(2):
+            with Cache.open(directory) as cache:
+                assert cache.get("n7") == [7] * 20
+        return len(hashed)
+
+    monkeypatch.setattr(premises, "_hash", noting)
+    assert starts() == 2
+    monkeypatch.setattr(premises, "HASHED_EACH_TIME_BYTES", 4096)
+    assert starts() == 1
+    assert starts() == 0
+    now_s = time.time()
+    monkeypatch.setattr("time.time", lambda: now_s + 86400)
+    assert starts() == 1
+    monkeypatch.setattr(premises, "_BOOT_ID", files / "header")
+    assert starts() == 1
+
+
 def test_only_one_quarantine_is_kept(directory: Path, files: Path) -> None:
     for _ in range(3):
         (files / "data.mdb").write_bytes(b"x" * 5000)
@@ -185,8 +245,15 @@ def test_the_golden_bytes_of_header_and_seal(files: Path) -> None:
         b"edgeqa cache 1\nword_bits 64\nbyte_order little\npage_bytes 4096\nmap_bytes 1048576\n"
     )
     assert Header.decode((files / "header").read_bytes()) == Header(MIB)
-    expected = f"edgeqa seal 1\nsize_bytes {status.st_size}\nmtime_ns {status.st_mtime_ns}\n"
+    content = xxh3_64_hexdigest((files / "data.mdb").read_bytes())
+    expected = f"edgeqa seal 2\nsize_bytes {status.st_size}\nmtime_ns {status.st_mtime_ns}\nxxh3_64 {content}\n"
     assert (files / "seal").read_text(encoding="ascii") == expected
+    assert Seal.decode(expected.encode()) == Seal(status.st_size, status.st_mtime_ns, content)
+
+
+@pytest.mark.parametrize("seal", [b"", b"edgeqa seal 1\nsize_bytes 1\nmtime_ns 2\n", b"\xff", b"a 1\nb 2\nc 3\nd 4\n"])
+def test_what_is_no_seal_is_none(seal: bytes) -> None:
+    assert Seal.decode(seal) is None
 
 
 def test_a_reader_that_does_not_end_fills_the_map_and_its_end_frees_it(directory: Path) -> None:
