@@ -93,16 +93,16 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         value: int = getattr(sizes, name)
         return full[name] if value == full[name].value else Choice(value, shrunk)
 
+    used = threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk)
     return Plan(
-        threads=threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk),
+        threads=used,
         batch_contexts=fitted("batch_contexts"),
         window_tokens=fitted("window_tokens"),
         precision=Choice(*precision(needs.precision, device.machine.value, device.cpu_flags.value)),
         answer_cache_bytes=fitted("answer_cache_bytes"),
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,
-        # Measured on 2 cores, both graphs' threads on each: 40 ms a context without, 72 to 165 ms with.
-        spinning=Choice(value=False, reason="two graphs share the cores; busy waiting takes them away"),
+        spinning=_spinning(used.value),
         memory_arena=arena if sizes.memory_arena == arena.value else Choice(value=False, reason=shrunk),
         needed_bytes=memory_bytes(needs, sizes),
         available_bytes=available,
@@ -154,6 +154,14 @@ def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
     if found.value > MOST_THREADS:
         return Choice(MOST_THREADS, f"{found.value} cores; more than {MOST_THREADS} threads gain nothing")
     return Choice(found.value, found.reason)
+
+
+def _spinning(threads: int) -> Choice[bool]:
+    # Only for moments: left to wait as long as onnxruntime would, the threads of two graphs took 72 to 165 ms for a
+    # context that takes 40 ms without, on 2 cores.
+    if threads == 1:
+        return Choice(value=False, reason="one thread has none to wait for")
+    return Choice(value=True, reason="for microseconds, between operators; asleep between runs")
 
 
 def _arena(device: Capabilities, available_bytes: int) -> Choice[bool]:

@@ -38,7 +38,9 @@ def test_precision_is_exact_on_every_processor(arch: object, cpuinfo: str | None
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 4), (12, 4), (None, 1)])
 def test_threads_follow_the_cores_up_to_four(cores: int | None, threads: int) -> None:
     device = replace(ROOMY, cores=Reading(cores, "unreadable"))
-    assert make_plan(device, MINI).threads.value == threads
+    plan = make_plan(device, MINI)
+    assert plan.threads.value == threads
+    assert plan.spinning.value == (threads > 1)  # one thread has none to wait for
 
 
 def disks(*, free_bytes: int, writable: bool, ram_bytes: int) -> dict[str, Any]:
@@ -207,6 +209,7 @@ def test_a_limited_address_space_takes_threads_first() -> None:
     assert plan.threads.value == 1
     assert plan.threads.reason == "shrunk to fit 6 GiB of memory and 400 MiB of address space"
     assert not plan.memory_arena.value
+    assert not plan.spinning.value
     assert plan.window_tokens.value == 320
 
 
