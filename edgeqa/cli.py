@@ -86,9 +86,11 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     if isinstance(error, EdgeQAError):
-        streams.say(f"edgeqa: {error}")
+        from edgeqa.screen import plain  # here: few commands end in an error
+
+        streams.say(f"edgeqa: {plain(str(error))}")
         if error.hint:
-            streams.say(f"  hint: {error.hint}")
+            streams.say(f"  hint: {plain(error.hint)}")
         return error.exit_code
     if isinstance(error, click.ClickException):
         streams.unfailing(error.show)

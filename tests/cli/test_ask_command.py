@@ -255,3 +255,9 @@ def test_an_unforeseen_error_is_one_line_too(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert b"edgeqa: internal error: ZeroDivisionError: division by zero" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_name_in_an_error_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    done = edgeqa("ask", "Who?", tmp_path / "a\n\x1b[31mred.txt")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"edgeqa: no such file: {tmp_path}/a \ufffd[31mred.txt\n")
