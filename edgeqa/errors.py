@@ -168,6 +168,10 @@ class ContextType(ContextError, TypeError):
         )
 
 
+class FormatError(ContextError):
+    """A file cannot be read in its format; the errors are in `edgeqa/formats/errors.py`."""
+
+
 class EvaluationFileError(ContextError):
     """A file to evaluate on is not in SQuAD format."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -89,21 +89,21 @@ def from_file(path: Path) -> Document:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ContextNotFound(path) from error
     except (OSError, ValueError) as error:
-        raise ContextUnreadable(path, _reason(error)) from error
+        raise ContextUnreadable(path, reason(error)) from error
     if stat.S_ISDIR(found.st_mode):
         raise ContextIsDirectory(path)
 
     def raw() -> Iterator[bytes]:
         try:
             with path.open("rb") as stream:
-                yield from _read(stream)
+                yield from blocks_of(stream)
         except OSError as error:
-            raise ContextUnreadable(path, _reason(error)) from error
+            raise ContextUnreadable(path, reason(error)) from error
 
     if found.st_size <= HELD_BYTES or not stat.S_ISREG(found.st_mode):
         # Read once: a pipe cannot be read again, and what is hashed must be what is read, whoever writes meanwhile.
-        return _copy(Spool(_checked(raw(), str(path)), str(path), HELD_BYTES), str(path))
-    return Document(str(path), found.st_size, lambda: nfc_blocks(_decode(raw(), str(path))), raw)
+        return _copy(Spool(checked(raw(), str(path)), str(path), HELD_BYTES), str(path))
+    return Document(str(path), found.st_size, lambda: nfc_blocks(decode(raw(), str(path))), raw)
 
 
 @contextlib.contextmanager
@@ -112,25 +112,26 @@ def from_stream(stream: IO[bytes], name: str) -> Iterator[Document]:
 
     def raw() -> Iterator[bytes]:
         try:
-            yield from _read(stream)
+            yield from blocks_of(stream)
         except OSError as error:
-            raise ContextUnreadable(name, _reason(error)) from error
+            raise ContextUnreadable(name, reason(error)) from error
 
-    with contextlib.closing(Spool(_checked(raw(), name), name, HELD_BYTES)) as spool:
+    with contextlib.closing(Spool(checked(raw(), name), name, HELD_BYTES)) as spool:
         yield _copy(spool, name)
 
 
 def _copy(spool: Spool, name: str) -> Document:
-    return Document(name, spool.size_bytes, lambda: nfc_blocks(_decode(spool.read(), name)), spool.read)
+    return Document(name, spool.size_bytes, lambda: nfc_blocks(decode(spool.read(), name)), spool.read)
 
 
-def _read(stream: IO[bytes]) -> Iterator[bytes]:
+def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yields what is left of the stream."""
     while block := stream.read(BLOCK_BYTES):
         yield block
 
 
-def _checked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Yields the blocks as long as they may be text in UTF-8."""
+def checked(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yields the blocks as long as they may be text in UTF-8; else raises ContextUTF16 or ContextBinary."""
     offset_bytes = 0
     for block in blocks:
         if not offset_bytes and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -141,10 +142,15 @@ def _checked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
         offset_bytes += len(block)
 
 
-def _decode(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+def decode(blocks: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yields text in UTF-8, without its byte order mark.
+
+    Raises:
+        ContextError: naming `name` and the offset of what is not UTF-8 text.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset_bytes = 0
-    for block in _checked(blocks, name):
+    for block in checked(blocks, name):
         yield _text(decoder, block, name, offset_bytes).removeprefix("" if offset_bytes else "\ufeff")
         offset_bytes += len(block)
     yield _text(decoder, b"", name, offset_bytes, final=True)
@@ -160,5 +166,6 @@ def _text(
         raise ContextEncoding(name, offset_bytes - waiting + error.start, error.object[error.start]) from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Returns why the operating system refused, in its words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -6,6 +6,7 @@ no name, and goes when nothing can read from it any more. It looks at no content
 
 from __future__ import annotations
 
+import io
 import os
 import weakref
 from typing import IO, TYPE_CHECKING
@@ -14,6 +15,8 @@ from edgeqa.errors import ContextTooLong, ContextUncopied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Buffer
 
 BLOCK_BYTES = 1 << 16
 MOST_BYTES = 1 << 30  # a temporary directory is often in memory, and `yes` never ends
@@ -50,10 +53,17 @@ class Spool:
     def read(self) -> Iterator[bytes]:
         """Begins reading: yields the bytes in blocks."""
         for place in range(0, self.size_bytes, BLOCK_BYTES):
-            if self._file is None:
-                yield bytes(self._held[place : place + BLOCK_BYTES])
-            else:  # not by the file's own position, which another reader moves
-                yield os.pread(self._file.fileno(), BLOCK_BYTES, place)
+            yield self.read_at(place, BLOCK_BYTES)
+
+    def open(self) -> IO[bytes]:
+        """Begins reading: returns a file of its own, in which one can seek."""
+        return io.BufferedReader(_Copy(self)) if self._file is not None else io.BytesIO(self._held)
+
+    def read_at(self, place: int, size_bytes: int) -> bytes:
+        """Returns up to `size_bytes` from `place` on."""
+        if self._file is None:
+            return bytes(self._held[place : place + size_bytes])
+        return os.pread(self._file.fileno(), size_bytes, place)  # not by the position, which another reader moves
 
     def close(self) -> None:
         """Gives the disk space back now; nothing can be read any more."""
@@ -74,3 +84,32 @@ class Spool:
         except OSError as error:
             raise ContextUncopied(name, tempfile.gettempdir(), error.strerror or str(error)) from error
         self._held = bytearray()
+
+
+class _Copy(io.RawIOBase):
+    """A spool as a file: holds the spool, and a position of its own."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._spool.size_bytes}[whence]
+        self._place = max(0, origin + offset)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        data = self._spool.read_at(self._place, len(view))
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)

@@ -1,0 +1,200 @@
+"""What is named on a command line to sources: files, folders of files, and `-` for standard input.
+
+In: paths and options. Out: sources in a settled order, made as they are asked for, so that a folder of a million files
+takes little memory. Files are looked at, not read. What is left out of a folder is reported, never silently dropped;
+hidden files alone are left out without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
+from edgeqa.contexts.spool import Spool
+from edgeqa.errors import ContextMissing, ContextNotFound, ContextType, ContextUnreadable
+from edgeqa.formats import kinds
+from edgeqa.formats.errors import FormatUnknown
+from edgeqa.formats.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edgeqa.formats.kinds import Kind
+    from edgeqa.formats.records import FormatOptions
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in a folder that is not read."""
+
+    name: str
+    reason: str
+
+
+def walk(
+    paths: Iterable[str | os.PathLike[str]],
+    options: FormatOptions,
+    on_skipped: Callable[[Skipped], None] = lambda _: None,
+) -> Iterator[Source]:
+    """Yields the sources that `paths` name, in their order, those in folders sorted by name.
+
+    Args:
+        paths: files, folders, or "-" for standard input.
+        options: how to read them all.
+        on_skipped: called with what is left out of a folder: unknown formats, broken and looping links, what cannot
+            be opened.
+
+    Raises:
+        ContextError: for a path that is not there or cannot be opened, or a named file in no known format.
+        OptionError: for a format that does not exist.
+    """
+    return _Walk(options, on_skipped).sources([_path(path) for path in paths])
+
+
+def _path(path: str | os.PathLike[str]) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ContextType(path)
+    path = os.fspath(path)
+    if path == STANDARD_INPUT:
+        return path
+    # As pathlib writes it, so that `./manuals/` and `manuals` give the same names; ".." is left, links make it matter.
+    parts = [part for part in path.split(os.sep) if part not in ("", ".")]
+    return (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts) or "."
+
+
+class _Walk:
+    """One walk, which remembers which folders it has been in."""
+
+    def __init__(self, options: FormatOptions, on_skipped: Callable[[Skipped], None]) -> None:
+        self._options = options
+        self._kind = None if options.format is None else kinds.named(options.format)
+        self._on_skipped = on_skipped
+        self._roots: list[str] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def sources(self, paths: list[str]) -> Iterator[Source]:
+        self._roots = [os.path.realpath(path) for path in paths if path != STANDARD_INPUT]
+        for path in paths:
+            if path == STANDARD_INPUT:
+                yield self._standard_input()
+                continue
+            try:
+                found = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ContextNotFound(path) from error
+            except (OSError, ValueError) as error:
+                raise ContextUnreadable(path, reason(error)) from error
+            if stat.S_ISDIR(found.st_mode):
+                yield from self._folder(path, found)
+            else:
+                yield self._named(path, found)
+
+    def _standard_input(self) -> Source:
+        if sys.stdin is None or sys.stdin.closed:
+            raise ContextMissing
+        return self._copied("standard input", sys.stdin.buffer, self._kind or kinds.TEXT)
+
+    def _named(self, path: str, found: os.stat_result) -> Source:
+        kind = self._kind or kinds.by_name(path)
+        if not stat.S_ISREG(found.st_mode):  # a pipe can be read only once
+            try:
+                with open(path, "rb") as stream:
+                    return self._copied(path, stream, kind or kinds.TEXT)
+            except OSError as error:
+                raise ContextUnreadable(path, reason(error)) from error
+        if kind in (None, kinds.JSON):
+            try:
+                head = _head(path)
+            except OSError as error:
+                raise ContextUnreadable(path, reason(error)) from error
+            kind = self._kind or _kind(path, head)
+            if kind is None:
+                raise FormatUnknown(path, kinds.KINDS)
+        return self._source(path, found, kind)
+
+    def _folder(self, path: str, found: os.stat_result) -> Iterator[Source]:
+        """Yields what is in the folder and below it, depth first, without recursion."""
+        self._seen.add((found.st_dev, found.st_ino))
+        waiting = self._entries(path)
+        while waiting:
+            path = waiting.pop()
+            try:
+                found = os.lstat(path)
+                if is_link := stat.S_ISLNK(found.st_mode):
+                    found = os.stat(path)
+            except OSError as error:
+                self._skip(path, f"broken link: {reason(error)}" if os.path.islink(path) else reason(error))
+                continue
+            if stat.S_ISDIR(found.st_mode):
+                if is_link and self._is_below_a_root(path):
+                    self._skip(path, "a link into what is read anyway")
+                elif (found.st_dev, found.st_ino) in self._seen:
+                    self._skip(path, "the same folder as one that was read")
+                else:
+                    self._seen.add((found.st_dev, found.st_ino))
+                    waiting += self._entries(path)
+            elif not stat.S_ISREG(found.st_mode):
+                self._skip(path, "not a regular file")
+            elif (source := self._below(path, found)) is not None:
+                yield source
+
+    def _entries(self, folder: str) -> list[str]:
+        """Returns the paths in a folder, last first."""
+        try:
+            names = os.listdir(folder)
+        except OSError as error:
+            self._skip(folder, reason(error))
+            return []
+        names = [name for name in names if not name.startswith(".")]
+        names.sort(reverse=True)
+        return [os.path.join(folder, name) for name in names] if folder != "." else names
+
+    def _is_below_a_root(self, link: str) -> bool:
+        target = os.path.realpath(link)
+        return any(target == root or target.startswith(root.rstrip(os.sep) + os.sep) for root in self._roots)
+
+    def _below(self, path: str, found: os.stat_result) -> Source | None:
+        kind = self._kind or kinds.by_name(path)
+        try:
+            if kind is kinds.JSON and self._kind is None:
+                kind = _kind(path, _head(path))
+            # Without an ending it may be a README or a program; what has an unknown ending is not ours to guess.
+            elif kind is None and not os.path.splitext(path)[1]:
+                kind = kinds.by_content(_head(path))
+        except OSError as error:
+            self._skip(path, reason(error))
+            return None
+        if kind is None:
+            self._skip(path, "unknown format")
+            return None
+        return self._source(path, found, kind)
+
+    def _source(self, path: str, found: os.stat_result, kind: Kind) -> Source:
+        return Source(path, found.st_size, kind, self._options, lambda: open(path, "rb"))
+
+    def _copied(self, name: str, stream: IO[bytes], kind: Kind) -> Source:
+        blocks = blocks_of(stream)
+        # What cannot be text is refused at once: /dev/zero never ends.
+        spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
+        return Source(name, spool.size_bytes, kind, self._options, spool.open)
+
+    def _skip(self, path: str, why: str) -> None:
+        self._on_skipped(Skipped(path, why))
+
+
+def _kind(path: str, head: bytes) -> Kind | None:
+    kind = kinds.by_name(path)
+    if kind is kinds.JSON and kinds.is_json_lines(head):
+        return kinds.JSON_LINES
+    return kind or kinds.by_content(head)
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as stream:
+        return stream.read(kinds.HEAD_BYTES)

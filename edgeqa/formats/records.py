@@ -1,0 +1,71 @@
+"""What comes out of files: records, each one document; and what a user may say about how to read.
+
+Values only, no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgeqa.contexts.normal import nfc, nfc_blocks
+from edgeqa.contexts.spool import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document."""
+
+    name: str
+    """The source's name, or `NAME#12` or `NAME#Title/3` for one of many in a file."""
+    title: str
+    """What routing may weigh besides the text: title, heading, article. One line of NFC text, "" if there is none."""
+    blocks: Iterable[str]
+    """The NFC text in blocks of about 64 KB; to be consumed once, in order, before the next record is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """How to read what is named."""
+
+    text_field: str | None = None
+    """The field of JSON Lines, JSON and CSV that holds the text; None: a field with one of the usual names."""
+    title_field: str | None = None
+    """The field that holds the title; None: a field with one of the usual names, if there is one."""
+    format: str | None = None
+    """Name of the format of everything named; None: by each file's name and content, standard input being text."""
+
+
+MOST_TITLE_CHARACTERS = 300
+
+
+def record(name: str, title: str, text: str) -> Record:
+    """Returns a record of text that is in memory."""
+    pieces = (text[place : place + BLOCK_BYTES] for place in range(0, len(text), BLOCK_BYTES))
+    return Record(name, one_line(title), nfc_blocks(pieces))
+
+
+def one_line(title: str) -> str:
+    """Returns a title as records have it."""
+    return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
+
+
+def pieces_of(blocks: Iterable[str]) -> Iterator[str]:
+    """Yields the NFC text of pieces in blocks of about 64 KB, however short the pieces are."""
+    return nfc_blocks(_gathered(blocks))
+
+
+def _gathered(pieces: Iterable[str]) -> Iterator[str]:
+    held: list[str] = []
+    characters = 0
+    for piece in pieces:
+        held.append(piece)
+        characters += len(piece)
+        if characters >= BLOCK_BYTES:
+            yield "".join(held)
+            held, characters = [], 0
+    if held:
+        yield "".join(held)

@@ -1,0 +1,104 @@
+"""A file that records come from: its name, its digest, and its records, read anew each time.
+
+In: a file or a copy of a stream, and its format. Out: records, one at a time, so that a file of any size takes little
+memory. A file is read twice, for its digest and for its records; if it changed between or meanwhile, that is an error.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import xxhash
+
+from edgeqa.contexts.documents import blocks_of, reason
+from edgeqa.errors import ContextChanged, ContextError, ContextNotFound, ContextUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgeqa.formats.kinds import Kind
+    from edgeqa.formats.records import FormatOptions, Record
+
+
+class Source:
+    """One file, or standard input. Opens nothing before it is asked for its digest or its records."""
+
+    def __init__(
+        self, name: str, size_bytes: int, kind: Kind, options: FormatOptions, open_content: Callable[[], IO[bytes]]
+    ) -> None:
+        self.name = name
+        """As a user would write it: the path given, joined with what is below it."""
+        self.size_bytes = size_bytes
+        self.format = kind.name
+        self._kind = kind
+        self._open_content = open_content
+        self._options = options
+        self._content_digest: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r}, {self.format})"
+
+    def digest(self) -> bytes:
+        """Returns 16 bytes that change with the content, its format, and the options that matter for it.
+
+        Raises:
+            ContextError: if it cannot be read.
+        """
+        if self._content_digest is None:
+            with self._opened() as stream:
+                self._content_digest = self._digest(stream)
+        kind, options = self._kind, self._options
+        fields = (options.text_field, options.title_field) if kind.has_fields else ()
+        return xxhash.xxh3_128_digest(self._content_digest + repr((kind.name, kind.version, *fields)).encode())
+
+    def records(self) -> Iterator[Record]:
+        """Yields the documents in the file, in its order.
+
+        Raises:
+            FormatError: naming the place, if it is not in its format.
+            ContextError: if it cannot be read, or is not the text that its format needs.
+            ContextChanged: at the end, if it is not what `digest` saw.
+        """
+        self.digest()
+        with self._opened() as stream:
+            if self._kind.seeks:
+                yield from self._kind.reader()(stream, self.name, self._options)
+                stream.seek(0)
+                found = self._digest(stream)
+            else:
+                hashed = xxhash.xxh3_128()
+                blocks = self._hashing(stream, hashed)
+                yield from self._kind.reader()(blocks, self.name, self._options)
+                for _ in blocks:  # what the reader had no need of
+                    pass
+                found = hashed.digest()
+            if found != self._content_digest:
+                raise ContextChanged(self.name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        try:
+            with self._open_content() as stream:
+                yield stream
+        except FileNotFoundError as error:
+            raise ContextNotFound(self.name) from error
+        except OSError as error:
+            if isinstance(error, ContextError):
+                raise
+            raise ContextUnreadable(self.name, reason(error)) from error
+
+    def _digest(self, stream: IO[bytes]) -> bytes:
+        hashed = xxhash.xxh3_128()
+        for _ in self._hashing(stream, hashed):
+            pass
+        return hashed.digest()
+
+    def _hashing(self, stream: IO[bytes], hashed: xxhash.xxh3_128) -> Iterator[bytes]:
+        """Yields what is left of the stream; wherever it is consumed, an error is ours."""
+        try:
+            for block in blocks_of(stream):
+                hashed.update(block)
+                yield block
+        except OSError as error:
+            raise ContextUnreadable(self.name, reason(error)) from error

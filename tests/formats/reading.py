@@ -1,0 +1,35 @@
+"""Helpers: a file's records as values that compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgeqa.formats import FormatOptions, walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Read:
+    """A record, read to its end."""
+
+    name: str
+    title: str
+    text: str
+
+
+def read(path: Path | str, **options: str) -> list[Read]:
+    """Returns the records of all sources under the path."""
+    return [
+        Read(record.name, record.title, "".join(record.blocks))
+        for source in walk([path], FormatOptions(**options))
+        for record in source.records()
+    ]
+
+
+def text(path: Path | str, **options: str) -> str:
+    """Returns the text of the one record."""
+    (found,) = read(path, **options)
+    return found.text

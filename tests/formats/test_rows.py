@@ -1,0 +1,246 @@
+"""JSON Lines, CSV and JSON: a record a line, a row, an element or a paragraph."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import Read, read
+
+from edgeqa import errors
+from edgeqa.contexts.normal import nfc
+from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables
+from edgeqa.formats.errors import RecordTooLong
+from edgeqa.formats.fields import MOST_RECORD_BYTES
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)
+
+
+def blocks(data: bytes, sizes: list[int]) -> list[bytes]:
+    """Returns `data` cut into blocks of these sizes, then one of the rest."""
+    found = []
+    for size in sizes:
+        found.append(data[:size])
+        data = data[size:]
+    return [block for block in [*found, data] if block]
+
+
+# --- JSON Lines ------------------------------------------------------------------------------------------------------
+
+
+def test_json_lines_are_records_named_after_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(
+        b'\xef\xbb\xbf{"id": 1, "Title": "On  e\\n", "text": "cafe\\u0301"}\r\n\r\n'
+        b'{"text": "two", "id": 2}\n{"text": null}\n{"text": " "}\n{"text": "six", "Title": null}'
+    )
+    assert read(file) == [
+        Read(f"{file}#1", "On e", "café"),
+        Read(f"{file}#3", "", "two"),
+        Read(f"{file}#6", "", "six"),
+    ]
+
+
+def test_the_fields_can_be_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "not this", "abstract": "this", "of": "that"}')
+    assert read(file, text_field="abstract", title_field="of") == [Read(f"{file}#1", "that", "this")]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ('{"a": 1, "b": 2}', {}, "line 1: which field holds the text is not clear; its fields are 'a', 'b'"),
+        ('{"text": ""}', {"text_field": "txt"}, "line 1: there is no field 'txt'; its fields are 'text'"),
+        ('{"text": ""}', {"title_field": "t"}, "line 1: there is no field 't'; its fields are 'text'"),
+        ('{"text": "x"}\n{"body": "x"}', {}, "line 2: there is no field 'text'; its fields are 'body'"),
+        ('{"text": "x"}\n{"text": ["x"]}', {}, "line 2: the field 'text' is not a string"),
+        ('{"text": "x"}\n\n{"text": "x"', {}, "line 3: not JSON"),
+        ('["text"]', {}, "line 1: not a JSON object"),
+        ("[" * 100_000, {}, "line 1: not JSON"),
+        ('{"text": "\\ud800"}', {}, "line 1: not JSON"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, data: str, options: dict[str, str], message: str) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(data)
+    with pytest.raises(errors.FormatError) as raised:
+        read(file, **options)
+    assert str(raised.value).startswith(f"{file}, {message}")
+    assert raised.value.hint
+
+
+def test_a_line_longer_than_is_held_is_an_error(tmp_path: Path) -> None:
+    for ending in ("jsonl", "csv"):
+        file = tmp_path / f"a.{ending}"
+        with file.open("w") as stream:
+            stream.write("text\n" if ending == "csv" else '{"text": "x"}\n')
+            stream.write("x" * (MOST_RECORD_BYTES + 100_000))
+        with pytest.raises(RecordTooLong, match=r"line 2: the record is longer"):
+            read(file)
+
+
+@given(st.lists(st.dictionaries(TEXTS, TEXTS, max_size=3), max_size=6), st.lists(st.integers(1, 40), max_size=20))
+def test_json_lines_come_through_however_they_are_cut(objects: list[dict[str, str]], sizes: list[int]) -> None:
+    lines = [{**found, "text": str(found)} for found in objects]
+    data = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
+    found = ["".join(r.blocks) for r in jsonlines.read(iter(blocks(data, sizes)), "name", FormatOptions("text"))]
+    assert found == [nfc(line["text"]) for line in lines]
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_rows_are_records_named_after_their_line(tmp_path: Path, delimiter: str) -> None:
+    file = tmp_path / "a.csv"
+    rows = [["id", "Body", "title"], ["1", 'one, "quoted"; |\n\nlines', "On\ne"], [], ["2", "", "none"], ["3", "three"]]
+    with file.open("w", encoding="utf-8-sig", newline="") as stream:
+        csv.writer(stream, delimiter=delimiter).writerows(rows)
+    assert read(file) == [
+        Read(f"{file}#2", "On e", 'one, "quoted"; |\n\nlines'),
+        Read(f"{file}#8", "", "three"),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_any_way(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(f'text,n{end}"a{end}b",1{end}c,2{end}'.encode())
+    assert [r.text for r in read(file)] == ["a\nb", "c"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("a,b\n1,2", "line 1: which field holds the text is not clear; its fields are 'a', 'b'"),
+        ("", "line 1: which field holds the text is not clear; its fields are none"),
+        ('text,n\n"a"b,1', "line 2: not CSV: "),
+        ('text,n\na,1\n"never ended\n,1\nb,2', "line 3: not CSV: unexpected end of data"),
+        ("text,n\n\na,1,c", "line 3: 3 fields, where the first line names 2"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(tmp_path: Path, data: str, message: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(data)
+    with pytest.raises(errors.FormatError) as raised:
+        read(file)
+    assert str(raised.value).startswith(f"{file}, {message}")
+
+
+def test_a_quote_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('text,n\na,1\n"' + "line\n" * (MOST_RECORD_BYTES // 4))
+    with pytest.raises(RecordTooLong, match=r"a\.csv, line 3: the record is longer"):
+        read(file)
+
+
+def test_a_long_field_is_read_and_the_limit_of_the_process_stays(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text\n" + "word " * 100_000)
+    before = csv.field_size_limit()
+    assert len(read(file)[0].text) == 500_000
+    assert csv.field_size_limit() == before
+
+
+@given(st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=6), st.lists(st.integers(1, 40), max_size=20))
+def test_rows_come_through_however_they_are_cut(rows: list[list[str]], sizes: list[int]) -> None:
+    stream = io.StringIO()
+    csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *rows])
+    data = blocks(stream.getvalue().encode(), sizes)
+    found = ["".join(r.blocks) for r in tables.read(iter(data), "name", FormatOptions())]
+    assert found == [nfc(row[1]) for row in rows if row[1].strip()]
+
+
+# --- JSON: SQuAD and arrays ------------------------------------------------------------------------------------------
+
+
+def squad(*articles: tuple[str, list[str]]) -> dict[str, object]:
+    data = [{"title": t, "paragraphs": [{"context": c, "qas": [{"id": "]"}]} for c in cs]} for t, cs in articles]
+    return {"version": '1.1 {["', "meta": {"data": [1]}, "data": data, "after": []}
+
+
+def test_squad_paragraphs_are_records_named_after_their_article(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(squad(("Super_Bowl", ["one", " ", 'th"ree \\']), ("", ["x"]), ("Super_Bowl", ["y"]))))
+    assert read(file) == [
+        Read(f"{file}#Super_Bowl/1", "Super Bowl", "one"),
+        Read(f"{file}#Super_Bowl/3", "Super Bowl", 'th"ree \\'),
+        Read(f"{file}#2/1", "", "x"),
+        Read(f"{file}#Super_Bowl (2)/1", "Super Bowl", "y"),
+    ]
+
+
+def test_the_file_of_the_tests_is_read_as_json_reads_it() -> None:
+    file = Path(__file__).parents[1] / "data" / "squad-v1.1.json"
+    expected = [p["context"] for a in json.loads(file.read_text())["data"] for p in a["paragraphs"]]
+    assert [r.text for r in read(file)] == [nfc(context) for context in expected]
+
+
+def test_an_array_of_objects_is_read_too(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([{"content": "one", "x": [{}]}, {"content": "two", "title": "T"}], indent=1))
+    assert read(file) == [Read(f"{file}#1", "", "one"), Read(f"{file}#2", "", "two")]
+
+
+def test_json_lines_under_the_name_of_json_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert [r.text for r in read(tmp_path)] == [r.text for r in read(file)] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("", "the whole: neither SQuAD nor an array of objects"),
+        ("}", "the whole: neither SQuAD nor an array of objects"),
+        ("text", "the whole: neither SQuAD nor an array of objects"),
+        ('{"a":\n [{"data": []}]}', "the whole: neither SQuAD nor an array of objects"),
+        ('[{"text": "x"}, 7]', "element 2: not a JSON object"),
+        ('[{"text": "x"} {"text": "x"}]', "element 2: not a JSON object, or a comma is missing"),
+        ('[{"text": "x"}, {"text": "x", }]', "element 2: not JSON"),
+        ('[{"text": "x"}, {"text": "x"', "it ends in the middle, after element 2"),
+        ('[["text"]]', "element 1: not a JSON object"),
+        ('{"data": [{"title": "x"}]}', "article 1: not SQuAD: Object missing required field `paragraphs`"),
+        ('{"data": [{"paragraphs": [{}]}]}', "article 1: not SQuAD: Object missing required field `context`"),
+        ('{"data": [{"paragraphs": ' + "[" * 100_000, "it ends in the middle, after element 1"),
+        ('[{"a":' + "[" * 100_000 + "]" * 100_000 + "}]", "element 1: not JSON"),
+    ],
+)
+def test_json_that_cannot_be_read_is_an_error_with_its_place(tmp_path: Path, data: str, message: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(data)
+    with pytest.raises(errors.FormatError) as raised:
+        read(file)
+    assert message in str(raised.value)
+    assert str(file) in str(raised.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    elements=st.lists(st.tuples(TEXTS, st.dictionaries(TEXTS, JSON, max_size=3)), max_size=4),
+    is_squad=st.booleans(),
+    sizes=st.lists(st.integers(1, 40), max_size=20),
+    indent=st.sampled_from([None, 1]),
+)
+def test_json_comes_through_however_it_is_cut(
+    elements: list[tuple[str, dict[str, object]]], *, is_squad: bool, sizes: list[int], indent: int | None
+) -> None:
+    if is_squad:
+        value: object = squad(*((text, [text]) for text, _ in elements))
+    else:
+        value = [{**more, "text": text} for text, more in elements]
+    data = json.dumps(value, ensure_ascii=False, indent=indent).encode()
+    found = jsonfile.read(iter(blocks(data, sizes)), "name", FormatOptions(None if is_squad else "text"))
+    assert ["".join(r.blocks) for r in found] == [nfc(text) for text, _ in elements if text.strip()]

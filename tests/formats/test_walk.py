@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from reading import read
+
+from edgeqa import errors
+from edgeqa.formats import FormatOptions, Skipped, walk
+from edgeqa.formats.errors import FormatUnknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def names(*paths: Path | str, skipped: list[Skipped] | None = None, **options: str) -> list[str]:
+    on_skipped = (lambda _: None) if skipped is None else skipped.append
+    return [source.name for source in walk(paths, FormatOptions(**options), on_skipped)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, named `folder` from where the test runs."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_a_folder_is_walked_in_order_without_hidden_files(folder: Path) -> None:
+    for name in ("b.txt", "a/z.md", "a/.git/x.txt", ".hidden.txt", "c/deep/er/1.jsonl", "a/b.txt", "README"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    expected = ["README", "a/b.txt", "a/z.md", "b.txt", "c/deep/er/1.jsonl"]
+    assert names(folder) == [str(folder / name) for name in expected]
+    assert names("folder") == names("./folder//") == names("folder/.") == [f"folder/{name}" for name in expected]
+
+
+def test_what_is_left_out_of_a_folder_is_reported(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"\x89PNG\r\n\0\0")
+    (folder / "b.txt").write_text("text")
+    (folder / "binary").write_bytes(b"a\0b")
+    (folder / "style.css").write_text("p {}")
+    (folder / "gone.txt").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.txt")
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == ["folder/b.txt"]
+    assert {s.name: s.reason for s in skipped} == {
+        "folder/a.png": "unknown format",
+        "folder/binary": "unknown format",
+        "folder/style.css": "unknown format",
+        "folder/gone.txt": "broken link: No such file or directory",
+        "folder/pipe.txt": "not a regular file",
+    }
+
+
+def test_links_that_loop_end_and_links_to_elsewhere_are_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.txt").write_text("x")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.txt").write_text("x")
+    (folder / "sub" / "up").symlink_to("..")
+    (folder / "self").symlink_to("self")
+    (folder / "again").symlink_to("sub")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.txt").write_text("x")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    (folder / "out").symlink_to(tmp_path / "elsewhere")
+    (folder / "out2").symlink_to(tmp_path / "elsewhere")
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == ["folder/a.txt", "folder/out/c.txt", "folder/sub/b.txt"]
+    assert sorted(s.name for s in skipped) == [
+        "folder/again",
+        "folder/out/back",
+        "folder/out2",
+        "folder/self",
+        "folder/sub/up",
+    ]
+
+
+def test_a_link_to_a_folder_above_does_not_read_it_twice(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.txt").write_text("x")
+    (tmp_path / "b.txt").write_text("x")
+    (folder / "above").symlink_to(tmp_path)
+    assert names("folder") == ["folder/a.txt", "folder/above/b.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_reported(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0)
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == []
+    assert skipped == [Skipped("folder/closed", "Permission denied")]
+
+
+def test_names_come_through_whole(folder: Path) -> None:
+    odd = ["a\nb.txt", "esc\x1b[31m.txt", "ü{8YG}:10_#1.txt", os.fsdecode(b"\xff.txt")]
+    for name in odd:
+        (folder / name).write_text(name, errors="surrogateescape")
+    assert sorted(names("folder")) == sorted(f"folder/{name}" for name in odd)
+
+
+def test_a_file_that_is_named_is_read_whatever_its_ending(folder: Path) -> None:
+    (folder / "style.css").write_text("p {}")
+    assert [(r.name, r.text) for r in read("folder/style.css")] == [("folder/style.css", "p {}")]
+    (folder / ".hidden.txt").write_text("named, so read")
+    assert names("folder/.hidden.txt") == ["folder/.hidden.txt"]
+
+
+def test_a_named_file_of_no_known_format_is_an_error(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"\x89PNG\r\n\0\0")
+    with pytest.raises(FormatUnknown, match=r"in none of the formats that edgeqa reads: folder/a\.png") as raised:
+        names("folder/a.png")
+    assert "markdown" in raised.value.hint
+    assert raised.value.exit_code == errors.EXIT_USAGE
+
+
+def test_a_path_that_is_not_there_is_an_error(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        names(folder / "missing")
+    with pytest.raises(errors.ContextUnreadable, match="File name too long"):
+        names("x" * 300)
+    with pytest.raises(TypeError, match="a context is a str, a Path"):
+        names(7)  # type: ignore[arg-type]
+
+
+def test_an_unknown_format_is_an_error(folder: Path) -> None:
+    with pytest.raises(errors.OptionError, match="format cannot be 'word'"):
+        names(folder, format="word")
+
+
+def test_a_format_that_is_named_is_used_for_everything(folder: Path) -> None:
+    (folder / "a.html").write_text("# one")
+    (folder / "b.unknown").write_text("# two")
+    assert [(r.title, r.text.strip()) for r in read("folder", format="markdown")] == [("one", "one"), ("two", "two")]
+
+
+def test_standard_input_is_text_or_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_lines = ({"format": "jsonl"}, ("standard input#1", "x"))
+    for options, expected in (({}, ("standard input", '{"text": "x"}')), as_lines):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "x"}')))
+        assert [(r.name, r.text) for r in read("-", **options)] == [expected]
+
+
+def test_a_pipe_can_be_named_and_read_twice(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_bytes, b"through a pipe")
+        (source,) = walk([pipe], FormatOptions())
+        writing.result()
+    assert len(source.digest()) == 16
+    assert ["".join(r.blocks) for _ in range(2) for r in source.records()] == ["through a pipe"] * 2
+
+
+def test_an_endless_file_of_no_text_is_refused_at_once() -> None:
+    with pytest.raises(errors.ContextBinary, match="NUL byte at offset 0"):
+        names("/dev/zero")
