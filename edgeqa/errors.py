@@ -182,6 +182,12 @@ class EvaluationFileError(ContextError):
         )
 
 
+class CollectionError(EdgeQAError):
+    """A collection cannot be used; what can be wrong with one is in `edgeqa.collection.errors`."""
+
+    exit_code = EXIT_DEVICE
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,30 @@
+"""What can be wrong with a route index: each error names the index and the remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeqa.errors import CollectionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RouteDamaged(CollectionError):
+    """The route index cannot be read."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"the route index is damaged: {directory}: {reason}",
+            f"delete {directory}, then run `edgeqa add` on any text: the index is made again from what is stored",
+        )
+
+
+class RouteUnwritable(CollectionError, OSError):
+    """The route index cannot be written to: the disk is full, or read-only."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot write to the route index {directory}: {reason}",
+            f"make room in {directory} and run this again: what was added before is kept",
+        )

@@ -1,0 +1,233 @@
+"""The route index: which contexts share most with a question (BM25, on tantivy), of any number of contexts.
+
+`IndexWriter`: contexts in by their ids, permanent at `commit`; `Index`: a question in, the best ids out, from files
+that are mapped into memory. It holds no text and knows nothing of documents; ids mean what the collection says.
+
+Why tantivy: `benchmarks/route.py` has it beside SQLite's FTS5 and an inverted index in numpy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import tantivy
+
+from edgeqa.routing import spelling
+from edgeqa.routing.errors import RouteDamaged, RouteUnwritable
+from edgeqa.routing.terms import stem, terms, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
+TITLE_WEIGHT = 0.3  # of a word in the title, against one in the text
+_OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
+MOST_MENDED = 3  # misspelt words of a question; looking for what one may be takes a millisecond
+_TOKENIZER = "whitespace"  # what is indexed comes as terms already
+_META = "meta.json"
+_PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
+_OF_THE_SYSTEM = re.compile(r"(?i)io ?error|os error|lock")
+_SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A context that shares something with the question."""
+
+    context_id: int
+    score: float
+    """BM25: larger is better; comparable between the contexts of one question only."""
+
+
+class IndexWriter:
+    """The one that changes an index; for one thread. To be held by the collection's only writer."""
+
+    def __init__(self, directory: Path) -> None:
+        """Opens the index in `directory`, and makes it if there is none.
+
+        Raises:
+            RouteDamaged: if what is there cannot be read.
+            RouteUnwritable: if the disk is full, or read-only.
+        """
+        self._directory = directory
+        with self._fallible():
+            directory.mkdir(parents=True, exist_ok=True)
+            self._index = tantivy.Index(_schema(), str(directory), reuse=True)
+            self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
+            _sweep(directory)
+        self._open = True
+
+    def add(self, context_id: int, text: str, title: str) -> None:
+        """Adds a context: its text, and what it is called, "" if it is not."""
+        document = tantivy.Document()
+        document.add_unsigned("id", context_id)
+        document.add_text("text", " ".join(terms(text)))
+        document.add_text("title", " ".join(terms(title)))
+        with self._fallible():
+            self._writer.add_document(document)
+
+    def delete(self, first_id: int, after_id: int) -> None:
+        """Deletes the contexts with ids from `first_id` on and below `after_id`."""
+        if first_id >= after_id:
+            return
+        ids = tantivy.Query.range_query(
+            self._index.schema,
+            "id",
+            tantivy.FieldType.Unsigned,
+            lower_bound=first_id,
+            upper_bound=after_id,
+            include_upper=False,
+        )
+        with self._fallible():
+            self._writer.delete_documents_by_query(ids)
+
+    def commit(self) -> None:
+        """Makes what was added and deleted permanent, and seen by those who open the index from now on.
+
+        Raises:
+            RouteUnwritable: if the disk is full.
+        """
+        with self._fallible():
+            self._writer.commit()
+
+    def close(self) -> None:
+        """Lets the index go; what was not committed is lost. Waits for merges. Harmless when repeated."""
+        if not self._open:
+            return
+        self._open = False
+        with self._fallible():
+            self._writer.rollback()
+            self._writer.wait_merging_threads()  # takes the writer, and with it the lock
+            # The library makes it for its owner alone; who may read the directory may read this.
+            meta = self._directory / _META
+            meta.chmod(self._directory.stat().st_mode & 0o666)
+
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _fallible(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RouteUnwritable(self._directory, error.strerror or str(error)) from error
+        except ValueError as error:  # all that the library raises
+            kind = RouteUnwritable if _OF_THE_SYSTEM.search(str(error)) else RouteDamaged
+            raise kind(self._directory, str(error)) from error
+
+
+class Index:
+    """What an index held when it was opened. Safe from many threads."""
+
+    def __init__(self, directory: Path) -> None:
+        """Opens the index in `directory`, which need not be writable.
+
+        Raises:
+            RouteDamaged: if there is none, or it cannot be read.
+        """
+        self._schema = _schema()
+        try:
+            self._searcher = _searcher(directory)
+        except ValueError as error:
+            self._searcher = _searcher_of_links(directory, error)
+
+    def search(self, question: str, most: int) -> list[Hit]:
+        """Returns the `most` best contexts, best first; of equal scores the one added first. None without a match."""
+        looked_for = dict.fromkeys(self._known(words(question)))
+        if not looked_for:
+            return []
+        found = self._searcher.search(self._query(looked_for), limit=most, count=False).hits
+        ids = self._searcher.fast_field_values("id", [address for _, address in found])
+        hits = [Hit(cast("int", context_id), score) for context_id, (score, _) in zip(ids, found, strict=True)]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.context_id))
+
+    def _query(self, looked_for: Iterable[str]) -> tantivy.Query:
+        parts = []
+        for term in looked_for:
+            in_title = tantivy.Query.term_query(self._schema, "title", term, "freq")
+            parts.append((tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", term, "freq")))
+            parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(in_title, TITLE_WEIGHT)))
+        return tantivy.Query.boolean_query(parts)
+
+    def _known(self, asked: Iterable[str]) -> Iterator[str]:
+        """Yields the terms to look for: instead of one that no context has, the commonest of those one slip away."""
+        mended = 0
+        for word in asked:
+            term = stem(word)
+            if mended < MOST_MENDED and not self._contexts_with(term):
+                mended += 1
+                likely = max((self._contexts_with(t), t) for t in {term, *map(stem, spelling.near(word))})
+                term = likely[1] if likely[0] else term
+            yield term
+
+    def _contexts_with(self, term: str) -> int:
+        in_text: int = self._searcher.doc_freq("text", term)
+        return in_text or self._searcher.doc_freq("title", term)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("id", fast=True)
+    builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="freq")
+    builder.add_text_field("title", tokenizer_name=_TOKENIZER, index_option="freq")
+    return builder.build()
+
+
+def _searcher(directory: Path) -> tantivy.Searcher:
+    """Returns what searches the index; all its files are mapped from then on."""
+    index = tantivy.Index.open(str(directory))
+    index.config_reader("manual")
+    index.reload()
+    return index.searcher()
+
+
+def _searcher_of_links(directory: Path, first: ValueError) -> tantivy.Searcher:
+    """Returns what searches an index in a directory that cannot be written to, where the library wants to lock a file.
+
+    It is shown another directory, of links to the files. They are not needed any more once the files are mapped.
+    """
+    for _ in range(_OPEN_ATTEMPTS):
+        with tempfile.TemporaryDirectory(prefix="edgeqa-route-") as links:
+            try:
+                meta = (directory / _META).read_bytes()
+                for name in _files(meta):
+                    Path(links, name).symlink_to((directory / name).resolve(strict=True))
+                Path(links, _META).write_bytes(meta)
+                Path(links, ".managed.json").write_text("[]", encoding="utf-8")
+                return _searcher(Path(links))
+            except FileNotFoundError:  # gone since its name was read: somebody else writes there
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise RouteDamaged(directory, str(first)) from error
+    raise RouteDamaged(directory, str(first)) from first
+
+
+def _sweep(directory: Path) -> None:
+    """Deletes what a killed writer left: the library would not, and a later commit finds its file names taken."""
+    kept = _files((directory / _META).read_bytes())
+    for found in directory.iterdir():
+        if _SEGMENT_FILE.fullmatch(found.name) and found.name not in kept:
+            found.unlink(missing_ok=True)
+
+
+def _files(meta: bytes) -> set[str]:
+    """Returns the names of the files that the last commit made up the index of."""
+    names: set[str] = set()
+    for segment in json.loads(meta)["segments"]:
+        stem_of_names = segment["segment_id"].replace("-", "")
+        names |= {f"{stem_of_names}.{part}" for part in _PARTS}
+        if segment["deletes"]:
+            names.add(f"{stem_of_names}.{segment['deletes']['opstamp']}.del")
+    return names

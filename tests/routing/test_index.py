@@ -1,0 +1,231 @@
+"""The route index on its own, on real files, with real processes really killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeqa.routing.errors import RouteDamaged, RouteUnwritable
+from edgeqa.routing.index import Hit, Index, IndexWriter
+from edgeqa.routing.terms import terms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Run
+
+TEXTS = {
+    1: ("The pump may be submerged to a depth of 1,250 centimetres.", "Pump manual"),
+    2: ("The machine was designed by Charles Babbage.", "Analytical Engine"),
+    3: ("Gardens are open from nine to five.", "Visiting"),
+    4: ("Pumps, pumps and more pumps: a history of the submersible pump.", ""),
+    7: ("Nothing here has to do with water.", "Pump"),
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    directory = tmp_path / "route"
+    with IndexWriter(directory) as writer:
+        for context_id, (text, title) in TEXTS.items():
+            writer.add(context_id, text, title)
+        writer.commit()
+    return directory
+
+
+def ids(hits: list[Hit]) -> list[int]:
+    return [hit.context_id for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("Who designed the machine?", 2),
+        ("When are the gardens open?", 3),
+        ("What is 1250 cm deep?", 1),
+        ("a history of pumping", 4),
+        ("the analytical engines", 2),  # in the title alone
+        ("Who desinged it?", 2),
+        ("gardns", 3),
+    ],
+)
+def test_the_best_context_comes_first(made: Path, question: str, first: int) -> None:
+    assert ids(Index(made).search(question, 3))[0] == first
+
+
+def test_hits_are_as_many_as_wanted_best_first(made: Path) -> None:
+    hits = Index(made).search("pump", 10)
+    assert set(ids(hits)) == {1, 4, 7}
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert Index(made).search("pump", 2) == hits[:2]
+
+
+@pytest.mark.parametrize("question", ["", "what is it", "?!", "xylophonist"])
+def test_what_nothing_matches_has_no_hit(made: Path, question: str) -> None:
+    assert Index(made).search(question, 10) == []
+
+
+def test_a_large_id_comes_back_whole(tmp_path: Path) -> None:
+    with IndexWriter(tmp_path) as writer:
+        writer.add(2**63 - 2, "pump", "")
+        writer.commit()
+    assert ids(Index(tmp_path).search("pump", 1)) == [2**63 - 2]
+
+
+def test_an_open_index_stays_as_it_was(made: Path) -> None:
+    before = Index(made)
+    with IndexWriter(made) as writer:
+        for context_id in range(100, 140):
+            writer.add(context_id, "pump", "")
+            writer.commit()  # a segment each, so that they are merged
+        writer.delete(0, 5)
+        writer.commit()
+    assert set(ids(before.search("pump", 100))) == {1, 4, 7}
+    assert set(ids(Index(made).search("pump", 100))) == {7, *range(100, 140)}
+
+
+def test_what_is_not_committed_is_lost(made: Path) -> None:
+    with IndexWriter(made) as writer:
+        writer.add(8, "pump", "")
+        writer.delete(0, 100)
+    assert set(ids(Index(made).search("pump", 10))) == {1, 4, 7}
+
+
+Change = tuple[str, int, str]
+WORDS = ("pump", "garden", "machine", "12", "babbage")
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.integers(0, 20), st.sampled_from(WORDS)),
+            st.tuples(st.just("delete"), st.integers(0, 20), st.just("")),
+            st.tuples(st.just("commit"), st.just(0), st.just("")),
+            st.tuples(st.just("reopen"), st.just(0), st.just("")),
+        ),
+        max_size=20,
+    )
+)
+def test_it_holds_what_was_added_and_not_deleted(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
+) -> None:
+    directory = tmp_path_factory.mktemp("route")
+    pending: dict[int, str] = {}
+    committed: dict[int, str] = {}
+    writer = IndexWriter(directory)
+    for change, context_id, word in changes:
+        if change == "add" and context_id not in pending:
+            writer.add(context_id, word, "")
+            pending[context_id] = word
+        elif change == "delete":
+            writer.delete(context_id, context_id + 5)
+            pending = {i: w for i, w in pending.items() if not context_id <= i < context_id + 5}
+        elif change == "commit":
+            writer.commit()
+            committed = dict(pending)
+        elif change == "reopen":
+            writer.close()
+            writer, pending = IndexWriter(directory), dict(committed)
+    writer.close()
+    index = Index(directory)
+    for word in WORDS:
+        assert sorted(ids(index.search(word, 100))) == sorted(i for i, w in committed.items() if w == word)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from edgeqa.routing.index import IndexWriter
+writer = IndexWriter(Path(sys.argv[1]))
+writer.delete(0, 3)
+for number in range(1000, 3000):
+    writer.add(number, f"pump number{number}", "")
+    if number % 500 == 0:
+        writer.commit()
+print("ready", flush=True)
+while True:
+    writer.delete(number, number + 1)
+    writer.add(number, "pump again", "")
+    writer.commit()
+    number -= 1
+"""
+
+
+def test_a_killed_writer_stands_in_nobodys_way(made: Path, run: Run) -> None:
+    for _ in range(3):
+        process = run(KILLED, made)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        process.wait()
+        assert ids(Index(made).search("Who designed gardens?", 5)) == [3]
+        with IndexWriter(made) as writer:
+            writer.delete(0, 10_000)
+            writer.commit()
+            for context_id, (text, title) in TEXTS.items():
+                writer.add(context_id, text, title)
+            writer.commit()
+        assert set(ids(Index(made).search("pump", 100))) == {1, 4, 7}
+
+
+def test_what_a_killed_writer_left_is_swept(made: Path) -> None:
+    kept = {file.name for file in made.iterdir()}
+    names = ["0" * 32 + ".idx", "0" * 32 + ".17.del", next(n for n in kept if n.endswith(".idx"))[:32] + ".17.del"]
+    for name in names:
+        (made / name).write_bytes(b"left")
+    (made / "notes.txt").write_text("the user's", encoding="utf-8")
+    IndexWriter(made).close()
+    assert {file.name for file in made.iterdir()} == kept | {"notes.txt"}
+
+
+READ_AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from edgeqa.routing.index import Index
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print([hit.context_id for hit in Index(Path(sys.argv[1])).search("gardens", 5)])
+"""
+
+
+def test_an_index_is_read_where_nothing_can_be_written(made: Path, run: Run) -> None:
+    """On a read-only medium, or by another user."""
+    for parent in list(made.parents)[:3]:
+        parent.chmod(0o755)
+    made.chmod(0o555)
+    done = run(READ_AS_ANOTHER, made).communicate(timeout=60)
+    made.chmod(0o755)
+    assert done == ("[3]\n", "")
+
+
+def test_a_missing_and_a_damaged_index_are_named_with_the_remedy(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(RouteDamaged, match=r"the route index is damaged: .*nowhere") as caught:
+        Index(tmp_path / "nowhere")
+    assert "edgeqa add" in caught.value.hint
+    for file in made.glob("*.idx"):
+        file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(RouteDamaged):
+        Index(made)
+    (made / "meta.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RouteDamaged):
+        Index(made)
+    with pytest.raises(RouteDamaged):
+        IndexWriter(made)
+
+
+def test_a_second_writer_is_refused(made: Path) -> None:
+    with IndexWriter(made), pytest.raises(RouteUnwritable):
+        IndexWriter(made)
+
+
+def test_every_term_of_a_context_finds_it(made: Path) -> None:
+    index = Index(made)
+    for context_id, (text, title) in TEXTS.items():
+        for term in terms(f"{text} {title}"):
+            assert context_id in ids(index.search(term, 10))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeqa.routing.spelling import near
+from edgeqa.routing.terms import LONGEST_TERM, terms
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1,250 metres", "1250 metres"),
+        ("12m", "12 m"),
+        ("pumps", "pump"),
+        ("Newton's laws", "NEWTON law"),
+        ("café", "CAFE"),
+        ("Straße", "strasse"),
+        ("O’Brien", "O'Brien"),
+        ("self-test", "self test"),
+        ("12\u202f000", "12000"),
+    ],
+)
+def test_one_thing_written_in_two_ways_has_the_same_terms(one: str, other: str) -> None:
+    assert terms(one) == terms(other) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What is the pump?", ["pump"]),
+        ("1,25 and 3.14 and 1,2500", ["1", "25", "3.14", "1", "2500"]),
+        ("東京に行く", ["東", "京", "に", "行", "く"]),
+        ("who is it", []),
+        ("snake_case", ["snake", "case"]),
+    ],
+)
+def test_terms(text: str, expected: list[str]) -> None:
+    assert terms(text) == expected
+
+
+@given(st.text())
+def test_a_term_of_any_text_is_a_word_and_a_text_of_terms_keeps_its_count(text: str) -> None:
+    found = terms(text)
+    assert all(term and not any(c.isspace() for c in term) and len(term) <= 2 * LONGEST_TERM for term in found)
+    assert " ".join(found).split() == found
+
+
+@given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"])))
+def test_case_does_not_matter(text: str) -> None:
+    assert terms(text.casefold()) == terms(text)
+
+
+def test_words_one_slip_away() -> None:
+    assert {"pump", "pumps", "plump", "ump", "pupm", "dump"} - {"pump"} <= near("pump")
+    assert all("pump" in near(word) for word in ("pumpe", "bump", "upmp", "pumpp"))
+    assert not any(map(near, ("no", "x" * 30, "où_est", "1234", "")))
