@@ -16,7 +16,14 @@ from edgeqa import streams
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError, OutputFailed
 
 # Command to module of `edgeqa.commands`; the module has a click command of the same name.
-COMMANDS = {"ask": "ask", "bench": "bench", "cache": "cache", "capabilities": "capabilities", "eval": "evaluate"}
+COMMANDS = {
+    "ask": "ask",
+    "bench": "bench",
+    "cache": "cache",
+    "capabilities": "capabilities",
+    "eval": "evaluate",
+    "models": "models",
+}
 
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
 

@@ -303,6 +303,21 @@ class BundleTokensWrong(BundleSelfTestFailed):
         self.hint = f"its tokenizer.json or golden.json is another model's: {_REINSTALL}"
 
 
+class ModelNotFound(BundleNotFound):
+    """No model of this name was added, and it is no directory either."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        BundleError.__init__(
+            self,
+            f"no model called {name}, and no directory of a model either",
+            f"there are: {', '.join(known)}; add one: edgeqa models add DIR",
+        )
+
+
+class ExportError(BundleError):
+    """An exported model cannot become a bundle. What can be wrong is in `edgeqa.importing.errors`."""
+
+
 # --- the device ------------------------------------------------------------------------------------------------------
 
 

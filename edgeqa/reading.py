@@ -18,8 +18,7 @@ from edgeqa.errors import ContextEmpty, EmptyQuestion
 from edgeqa.models import selftest
 from edgeqa.models.encodings import Encodings
 from edgeqa.models.ranking import Ranking
-from edgeqa.models.reader import SplitReader
-from edgeqa.models.session import SessionOptions
+from edgeqa.models.readers import open_reader, session_options
 from edgeqa.models.spans import best_spans
 from edgeqa.models.tokenizer import Tokenizer
 
@@ -40,13 +39,7 @@ class Reading:
         self._manifest = bundle.manifest
         self._batch_contexts = plan.batch_contexts.value
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
-        options = SessionOptions(
-            threads=plan.threads.value,
-            spinning=plan.spinning.value,
-            memory_arena=plan.memory_arena.value,
-            x64_quant_precision=plan.precision.value == "int8-u8u8",
-        )
-        self._reader = SplitReader(bundle, options)
+        self._reader = open_reader(bundle, session_options(plan))
         self.verdict = selftest.assure(bundle, int8_flags, plan.precision.value, self._tokenizer, self._reader)
         self._encodings = Encodings(self._reader.encode_context, plan.encoding_store_bytes.value)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context

@@ -18,7 +18,7 @@ from edgeqa.contexts import MOST_CONTEXTS
 from edgeqa.contexts.documents import HELD_BYTES, Given, documents
 from edgeqa.contexts.normal import nfc
 from edgeqa.errors import ContextChanged, ContextMissing, EmptyQuestion, OptionError, QuestionType
-from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+from edgeqa.models.bundle import Bundle, chosen
 from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
@@ -58,7 +58,8 @@ def open(
     """Returns a runtime for this device; close it, or use it as a context manager.
 
     Args:
-        bundle: directory of the model; the bundled one by default.
+        bundle: a model's name, or its directory; by default the model in use (`edgeqa models use`), which is the
+            bundled one where none was chosen.
         threads: cores to use, instead of the plan's choice.
         batch_contexts: contexts held in memory at a time.
         window_tokens: length of the contexts that a long text is split into.
@@ -81,8 +82,8 @@ def open(
         persist=persist,
     )
     if not isinstance(bundle, (str, Path, type(None))):
-        raise OptionError(name="bundle", value=bundle, expected="the path of a directory")
-    return EdgeQA(Bundle.load(DEFAULT_BUNDLE if bundle is None else Path(bundle)), overrides)
+        raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
+    return EdgeQA(Bundle.load(chosen(bundle)), overrides)
 
 
 class EdgeQA:

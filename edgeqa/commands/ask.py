@@ -13,8 +13,6 @@ from edgeqa.commands.options import asked, budget_option, json_option, threads_o
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgeqa.capabilities.overrides import Persist
 
 
@@ -45,7 +43,7 @@ def command(
     most_contexts: int,
     no_cache: bool,
     refresh: bool,
-    bundle: Path | None,
+    bundle: str | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:

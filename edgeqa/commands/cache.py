@@ -43,7 +43,7 @@ def _key(
     top: int,
     force: bool,
     most_contexts: int,
-    bundle: Path | None,
+    bundle: str | None,
 ) -> Key:
     """Returns the key of an answer; nothing is read but the texts, to see which they are."""
     from edgeqa import runtime

@@ -11,8 +11,6 @@ from edgeqa.commands.options import budget_option, bundle_option, json_option, t
 from edgeqa.errors import BundleError, NotEnoughMemory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.report import SelfTestLine
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 @threads_option
 @budget_option
 def command(
-    *, device_name: str | None, as_json: bool, bundle: Path | None, threads: int | None, budget_bytes: int | None
+    *, device_name: str | None, as_json: bool, bundle: str | None, threads: int | None, budget_bytes: int | None
 ) -> None:
     """Show what this device has, what edgeqa will do with it, and why.
 
@@ -45,12 +43,12 @@ def command(
     from edgeqa.capabilities.plan import make_plan
     from edgeqa.capabilities.probe import probe
     from edgeqa.capabilities.report import describe, to_json
-    from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+    from edgeqa.models.bundle import Bundle, chosen
     from edgeqa.runtime import EdgeQA
 
     wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
     device = probe(None if device_name is None else recorded_device(device_name))
-    model = Bundle.load(bundle or DEFAULT_BUNDLE)
+    model = Bundle.load(chosen(bundle))
     plan: Plan | NotEnoughMemory
     try:
         plan = make_plan(device, model.needs(), wanted)

@@ -38,7 +38,7 @@ _ROWS = {
 @bundle_option
 @threads_option
 def command(
-    *, file: Path, limit: int | None, seed: int, as_json: bool, bundle: Path | None, threads: int | None
+    *, file: Path, limit: int | None, seed: int, as_json: bool, bundle: str | None, threads: int | None
 ) -> None:
     """Score the answers to the questions of FILE, by the official rules.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,10 +21,8 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 bundle_option = click.option(
     "--bundle",
-    # Whether it can be read is for the loader to say, in the form that all errors have.
-    type=click.Path(readable=False, path_type=Path),
-    metavar="DIR",
-    help="Use the model in DIR, not the bundled one.",
+    metavar="MODEL",
+    help="Use this model: its name (edgeqa models list), or its directory.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N cores.")
 budget_option = click.option(

@@ -6,6 +6,7 @@ remembered, so that a start does not hash 24 MB again. Nothing is loaded into on
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from edgeqa.errors import (
     BundleFileUnexpected,
     BundleManifestInvalid,
     BundleNotFound,
+    ModelNotFound,
 )
 from edgeqa.models import manifest as manifests
 
@@ -25,10 +27,51 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.footprint import ModelNeeds
     from edgeqa.models.manifest import FileFact, Manifest
 
-DEFAULT_BUNDLE = Path(__file__).parent / "edgeqa-mini"
+BUNDLED = "edgeqa-mini"
+DEFAULT_BUNDLE = Path(__file__).parent / BUNDLED
+IN_USE = ".in-use"  # in the directory of added models: the name of the one to use where none is named
 _REMEMBERED = "verified-bundles"
 
 FileState = list[int]  # size in bytes, mtime in ns, inode: as JSON gives it back
+
+
+def models_home() -> Path:
+    """Returns the directory of the models that the user added, a bundle each; it may not be there."""
+    return state.data_home() / "models"
+
+
+def chosen(given: str | Path | None) -> Path:
+    """Returns the directory of the bundle that is meant.
+
+    Args:
+        given: a model's name or a directory; a Path is always a directory. None means the model in use.
+
+    Raises:
+        ModelNotFound: for a name that no model has.
+    """
+    if given is None:
+        try:
+            given = (models_home() / IN_USE).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):  # mostly because none was chosen
+            return DEFAULT_BUNDLE
+    elif isinstance(given, Path) or "/" in given or given in {"", ".", ".."} or os.sep in given:
+        return Path(given)
+    if given == BUNDLED:
+        return DEFAULT_BUNDLE
+    added = models_home() / given
+    if (added / manifests.NAME).exists():
+        return added
+    if Path(given).is_dir():
+        return Path(given)
+    raise ModelNotFound(given, [BUNDLED, *added_models()])
+
+
+def added_models() -> list[str]:
+    """Returns the names of the models that the user added, sorted."""
+    try:
+        return sorted(path.parent.name for path in models_home().glob(f"[!.]*/{manifests.NAME}"))
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +84,12 @@ class Bundle:
     """BLAKE2b-256 of the manifest, in hex; as the manifest holds every file's digest, it stands for all of them."""
 
     @classmethod
-    def load(cls, path: Path = DEFAULT_BUNDLE) -> Bundle:
+    def load(cls, path: Path = DEFAULT_BUNDLE, *, anew: bool = False) -> Bundle:
         """Returns the bundle in the directory `path`, verified.
+
+        Args:
+            path: the directory.
+            anew: read every byte, even of files that were right and have not changed since.
 
         Raises:
             BundleError: naming the file that is missing, damaged, unsafe or too many.
@@ -56,7 +103,7 @@ class Bundle:
         except (OSError, UnicodeDecodeError) as error:
             raise BundleManifestInvalid(where, str(error)) from error
         bundle = cls(path.resolve(), manifests.parse(text, str(where)), blake2b(raw, digest_size=32).hexdigest())
-        _verify(bundle)
+        _verify(bundle, anew=anew)
         return bundle
 
     def needs(self) -> ModelNeeds:
@@ -64,8 +111,9 @@ class Bundle:
         from edgeqa.capabilities.footprint import ModelNeeds
 
         m = self.manifest
+        graphs = m.joint.graph_files if m.joint else ("encode.onnx", "encode.bin", "read.onnx", "read.bin")
         return ModelNeeds(
-            file_bytes=sum(f.size_bytes for f in m.files if f.name.endswith(".onnx")),
+            file_bytes=sum(f.size_bytes for f in m.files if f.name in graphs),
             tokenizer_bytes=m.file("tokenizer.json").size_bytes,
             width=m.width,
             max_context_tokens=m.max_context_tokens,
@@ -78,7 +126,7 @@ class Bundle:
         return self.path / name
 
 
-def _verify(bundle: Bundle) -> None:
+def _verify(bundle: Bundle, *, anew: bool) -> None:
     expected = {f.name for f in bundle.manifest.files} | {manifests.NAME}
     try:
         there = sorted(bundle.path.iterdir())
@@ -90,7 +138,7 @@ def _verify(bundle: Bundle) -> None:
     states = {f.name: _state(bundle.file(f.name)) for f in bundle.manifest.files}
     # The digest is in the key: a changed manifest asks for new checks though the files stayed.
     key = f"{bundle.path}:{bundle.digest}"
-    if state.recall(_REMEMBERED, key) == states:
+    if not anew and state.recall(_REMEMBERED, key) == states:
         return
     for fact in bundle.manifest.files:
         _check(bundle.file(fact.name), fact)

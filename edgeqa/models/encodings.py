@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from edgeqa.models.reader import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.models.reader import Encoding, Ids
+    from edgeqa.models.reader import Ids
+    from edgeqa.models.readers import ContextEncoding
 
 
-class Encodings:
+E = TypeVar("E", bound="ContextEncoding")
+
+
+class Encodings(Generic[E]):
     """A bounded store in front of an encoder."""
 
-    def __init__(self, encode: Callable[[Ids], Encoding], budget_bytes: int) -> None:
+    def __init__(self, encode: Callable[[Ids], E], budget_bytes: int) -> None:
         self._encode = encode
         self._budget_bytes = budget_bytes
-        self._held: OrderedDict[bytes, Encoding] = OrderedDict()
+        self._held: OrderedDict[bytes, E] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
 
-    def of(self, ids: Ids) -> Encoding:
+    def of(self, ids: Ids) -> E:
         """Returns the encoding of the context with these token ids."""
         key = ids.tobytes()
         with self._lock:
@@ -36,8 +42,12 @@ class Encodings:
         with self._lock:
             if key not in self._held:
                 self._held[key] = encoding
-                self._held_bytes += encoding.size_bytes + len(key)
+                self._held_bytes += _size_bytes(encoding) + len(key)
             while self._held_bytes > self._budget_bytes and self._held:
                 gone_key, gone = self._held.popitem(last=False)
-                self._held_bytes -= gone.size_bytes + len(gone_key)
+                self._held_bytes -= _size_bytes(gone) + len(gone_key)
         return encoding
+
+
+def _size_bytes(encoding: ContextEncoding) -> int:
+    return encoding.size_bytes if isinstance(encoding, Encoding) else encoding.nbytes

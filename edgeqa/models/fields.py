@@ -82,6 +82,11 @@ class Fields:
         items = self._items(key)
         return tuple(items.number(number, least=least, most=most) for number in items.raw)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Returns a list of strings."""
+        items = self._items(key)
+        return tuple(items.text(number) for number in items.raw)
+
     def part(self, key: str) -> Fields:
         """Returns the members of the object under `key`."""
         return Fields(self._take(key, (dict,), "an object"), f"{self.where}: {key}")

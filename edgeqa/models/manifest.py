@@ -15,12 +15,17 @@ from edgeqa.models.fields import Fields, parsed
 
 FORMAT = 1
 NAME = "manifest.json"
-REQUIRED_FILES = {"split": ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json")}
-PRECISIONS = ("int8", "float32")
+JOINT_GRAPH = "model.onnx"
+REQUIRED_FILES = {
+    "split": ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json"),
+    "joint": (JOINT_GRAPH, "tokenizer.json", "golden.json"),
+}
+PRECISIONS = ("int8", "float32", "float16")
 LEAST_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
 # Far beyond any reader for small devices: what lies above is a slip, and would end as a failed allocation.
 MOST_TOKENS, MOST_WIDTH, MOST_LAYERS = 1 << 16, 1 << 16, 1 << 10
 MOST_FILE_BYTES = 1 << 40
+MOST_TYPE, MOST_SPECIAL_TOKENS = 1, 16
 MOST_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
 
 
@@ -49,6 +54,40 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """How a question and a context become one sequence: before, question, between, context, after."""
+
+    before: tuple[int, ...]
+    """Ids of special tokens; the first is the one whose logits mean "no answer"."""
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    question_type: int = 0
+    """Token type of all up to the context."""
+    context_type: int = 1
+    """Token type of the context and what comes after it."""
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens are neither of the question nor of the context."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What only a joint bundle has to say."""
+
+    outputs: tuple[str, ...]
+    """Names of the graph's start and end logits, or of the one output that holds both."""
+    first_position: int
+    """Position of the first token, for a graph that is given positions."""
+    max_tokens: int
+    """Of question, context and special tokens together."""
+    heads: int
+    graph_files: tuple[str, ...]
+    """The graph and the files that its weights are in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A bundle's manifest, checked."""
 
@@ -66,6 +105,9 @@ class Manifest:
     cls_id: int
     sep_id: int
     pad_id: int
+    pair: Pair
+    joint: Joint | None
+    """None for a split bundle."""
     files: tuple[FileFact, ...]
     calibration: Calibration
 
@@ -92,22 +134,26 @@ def parse(text: str, where: str) -> Manifest:
     kind = fields.one_of("kind", REQUIRED_FILES)
     layers = fields.count("layers", least=1, most=MOST_LAYERS)
     tokens = fields.part("special_tokens")
+    cls_id, sep_id, pad_id = (tokens.count(name) for name in ("cls", "sep", "pad"))
+    files = _files(fields.part("files"), where)
     manifest = Manifest(
         name=fields.text("name"),
         version=fields.text("version"),
         kind=kind,
         precision=fields.one_of("precision", PRECISIONS),
         layers=layers,
-        split=fields.count("split", most=layers),
+        split=fields.count("split", most=layers) if kind == "split" else 0,
         width=fields.count("width", least=1, most=MOST_WIDTH),
-        context_position=fields.count("context_position", most=MOST_TOKENS),
+        context_position=fields.count("context_position", most=MOST_TOKENS) if kind == "split" else 0,
         max_question_tokens=fields.count("max_question_tokens", least=LEAST_QUESTION_TOKENS, most=MOST_TOKENS),
         max_context_tokens=fields.count("max_context_tokens", least=LEAST_WINDOW_TOKENS, most=MOST_TOKENS),
         lowercase=fields.flag("lowercase"),
-        cls_id=tokens.count("cls"),
-        sep_id=tokens.count("sep"),
-        pad_id=tokens.count("pad"),
-        files=_files(fields.part("files"), where),
+        cls_id=cls_id,
+        sep_id=sep_id,
+        pad_id=pad_id,
+        pair=Pair((cls_id,), (sep_id,), (sep_id,)) if kind == "split" else _pair(fields.part("pair")),
+        joint=None if kind == "split" else _joint(fields.part("joint"), {f.name for f in files}),
+        files=files,
         calibration=_calibration(fields.part("calibration")) if "calibration" in raw else Calibration(),
     )
     named = {f.name for f in manifest.files}
@@ -128,6 +174,34 @@ def _files(fields: Fields, where: str) -> tuple[FileFact, ...]:
         file = fields.part(name)
         facts.append(FileFact(name, file.count("bytes", most=MOST_FILE_BYTES), file.text("sha256")))
     return tuple(facts)
+
+
+def _pair(fields: Fields) -> Pair:
+    pair = Pair(
+        before=fields.counts("before"),
+        between=fields.counts("between"),
+        after=fields.counts("after"),
+        question_type=fields.count("question_type", most=MOST_TYPE),
+        context_type=fields.count("context_type", most=MOST_TYPE),
+    )
+    if not pair.before or not pair.after or pair.special_tokens > MOST_SPECIAL_TOKENS:
+        raise BundleManifestInvalid(fields.where, f"not from 2 to {MOST_SPECIAL_TOKENS} tokens around the texts")
+    return pair
+
+
+def _joint(fields: Fields, files: set[str]) -> Joint:
+    joint = Joint(
+        outputs=fields.texts("outputs"),
+        first_position=fields.count("first_position", most=MOST_TOKENS),
+        max_tokens=fields.count("max_tokens", least=LEAST_WINDOW_TOKENS, most=MOST_TOKENS),
+        heads=fields.count("heads", least=1, most=MOST_WIDTH),
+        graph_files=fields.texts("graph_files"),
+    )
+    if not 1 <= len(joint.outputs) <= 2:
+        raise BundleManifestInvalid(fields.where, f"outputs has {len(joint.outputs)} members, not 1 to 2")
+    if JOINT_GRAPH not in joint.graph_files or not files.issuperset(joint.graph_files):
+        raise BundleManifestInvalid(fields.where, f"graph_files is not {JOINT_GRAPH} and other files of the bundle")
+    return joint
 
 
 def _calibration(fields: Fields) -> Calibration:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.errors import BundleGraphInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -78,10 +78,16 @@ class Session:
             raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error
         self.file = file
         self.inputs = tuple(i.name for i in self._session.get_inputs())
-        self._output = self._session.get_outputs()[0].name
+        self.input_types = {i.name: str(i.type) for i in self._session.get_inputs()}
+        """onnxruntime's names of element types, such as "tensor(int64)"."""
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
 
     def run(self, arrays: Mapping[str, Array]) -> Array:
-        """Returns the graph's first output; of `arrays`, those that the graph declares are fed.
+        """Returns the graph's first output; arguments and errors as for `run_for`."""
+        return self.run_for(self.outputs[:1], arrays)[0]
+
+    def run_for(self, outputs: Sequence[str], arrays: Mapping[str, Array]) -> list[Array]:
+        """Returns these outputs of the graph; of `arrays`, those that the graph declares are fed.
 
         Raises:
             BundleGraphInvalid: if the graph declares an input that `arrays` lacks, or onnxruntime refuses the run.
@@ -91,10 +97,10 @@ class Session:
         except KeyError as error:
             raise BundleGraphInvalid(self.file, f"declares an input {error} that this kind does not have") from error
         try:
-            output: Array = self._session.run([self._output], feed)[0]
+            found: list[Array] = self._session.run(list(outputs), feed)
         except Exception as error:
             raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
-        return output
+        return found
 
 
 @cache

@@ -6,6 +6,7 @@ library, and special tokens written out in a text ("[SEP]") are read as the plai
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeqa.errors import BundleGraphInvalid
+from edgeqa.models.words import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer as Library
 
     Ids = NDArray[np.int64]
     Offsets = NDArray[np.int32]
@@ -59,9 +62,19 @@ class Tokenizer:
         self._library.no_truncation()
         self._library.no_padding()
         self._library.encode_special_tokens = True
+        self._words_are_its = _cuts_words(self._library)
 
     def tokenize(self, text: str) -> Tokens:
         """Returns the tokens of `text`, however long."""
         encoding = self._library.encode(text, add_special_tokens=False)
         offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-        return Tokens(np.array(encoding.ids, dtype=np.int64), offsets, np.array(encoding.word_ids, dtype=np.int32))
+        ids = np.array(encoding.ids, dtype=np.int64)
+        if self._words_are_its:
+            return Tokens(ids, offsets, np.array(encoding.word_ids, dtype=np.int32))
+        return Tokens(ids, *settled(text, offsets))
+
+
+def _cuts_words(library: Library) -> bool:
+    """Tells whether the library cuts words as BERT does: at white space and around each punctuation mark."""
+    cutter = json.loads(library.to_str()).get("pre_tokenizer") or {}
+    return bool(cutter.get("type") == "BertPreTokenizer")

@@ -104,7 +104,7 @@ def test_what_may_not_be_read_is_for_our_own_errors_to_say(tmp_path: Path, monke
     monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may read anything
     arguments = ["Who?", str(tmp_path), "--bundle", str(tmp_path)]
     parsed = command.make_context("ask", arguments).params
-    assert (parsed["files"], parsed["bundle"]) == ((str(tmp_path),), tmp_path)
+    assert (parsed["files"], parsed["bundle"]) == ((str(tmp_path),), str(tmp_path))
 
 
 def test_a_long_question_is_cut_with_a_note() -> None:
@@ -122,7 +122,7 @@ def test_a_long_question_is_cut_with_a_note() -> None:
         (("Who?",), b"", 2, "no text in standard input", "give a file"),
         (("Who?", "--text", " \n"), b"", 2, "no text in text", "give a file"),
         ((" \t ", "--text", "abc"), b"", 2, "the question is empty", "ask something"),
-        (("Who?", "--text", "abc", "--bundle", "nowhere"), b"", 3, "no bundle at nowhere", "manifest.json"),
+        (("Who?", "--text", "abc", "--bundle", "nowhere"), b"", 3, "no model called nowhere", "edgeqa models add"),
         (("Who?", "--text", "abc", "--budget", "1M"), b"", 3, "with budget_bytes=1048576: ", "budget"),
         (("Who?", "--text", "abc", "--budget", "much"), b"", 2, "'much'", "256M"),
     ],

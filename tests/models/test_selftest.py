@@ -102,7 +102,7 @@ def test_what_is_not_a_number_is_no_small_difference(
     bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, change: Callable[[Logits], Logits]
 ) -> None:
     with pytest.raises(errors.BundleSelfTestFailed, match="case 1: logits differ by nan"):
-        selftest.run(bundle, tokenizer, Altered(reader, change))  # type: ignore[arg-type]
+        selftest.run(bundle, tokenizer, Altered(reader, change))
 
 
 def test_another_answer_is_seen_whatever_the_logits(
@@ -123,7 +123,7 @@ def test_an_answer_where_the_reference_has_none_is_seen(
     monkeypatch.setitem(selftest.LARGEST_ERROR, "int8", 99.0)
     sure = Altered(reader, lambda logits: replace(logits, no_answer=logits.no_answer - 40))
     with pytest.raises(errors.BundleSelfTestFailed, match="case 3: another answer"):
-        selftest.run(bundle, tokenizer, sure)  # type: ignore[arg-type]
+        selftest.run(bundle, tokenizer, sure)
 
 
 def test_a_swapped_vocabulary_is_seen_and_not_laid_to_the_device(copied: Path, reader: SplitReader) -> None:

@@ -1,0 +1,238 @@
+"""What a graph says of itself, before onnxruntime gets it: a path in, `GraphFacts` out, or what is wrong with it.
+
+Reads structure and shapes, never weights. Files of weights beside the graph are checked here, because not every version
+of onnxruntime refuses those that lie elsewhere: a graph may name any file of the disk, and its bytes would be read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from edgeqa.importing.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
+from edgeqa.importing.protobuf import Malformed, Message
+from edgeqa.models import golden, manifest
+
+# Field numbers of onnx.proto.
+MODEL_GRAPH, MODEL_OPSETS, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 8, 20, 25
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE = 1, 5, 15
+NODE_INPUT, NODE_KIND, NODE_ATTRIBUTE, FUNCTION_NODE = 1, 4, 5, 7
+ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
+TENSOR_DIMENSIONS, TENSOR_TYPE, TENSOR_NAME, TENSOR_EXTERNAL = 1, 2, 8, 13
+OPSET_DOMAIN, OPSET_VERSION = 1, 2
+STANDARD_DOMAINS = {"", "ai.onnx"}
+ENTRY_KEY, ENTRY_VALUE = 1, 2
+TRAINING_GRAPHS, SPARSE_TENSORS = (1, 2), (1, 2)
+FLOAT32, FLOAT16, BFLOAT16 = 1, 10, 16
+
+DEEPEST = 16  # graphs within nodes within graphs
+LFS_NOTE = b"version https://git-lfs.github.com/"
+INT8_OPERATORS = {
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "MatMulNBits",
+    "QAttention",
+    "QGemm",
+    "QLinearMatMul",
+}
+RESERVED = {manifest.NAME, golden.NAME, *manifest.REQUIRED_FILES["joint"]}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFacts:
+    """A graph, as far as it can be known without running it."""
+
+    path: Path
+    opset: int
+    """Of the standard operators; 0 if it does not say."""
+    precision: str
+    """"float32", "float16", "bfloat16" or "int8"."""
+    vocabulary: int | None
+    """Rows of the table that `input_ids` are looked up in; None if that is not seen."""
+    weights: tuple[Path, ...]
+    """Files beside the graph that hold its weights; each is there and long enough."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The graph and the files of its weights."""
+        return (self.path, *self.weights)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.stat().st_size for file in self.files)
+
+
+@dataclass(slots=True)
+class _Seen:
+    opset: int = 0
+    kinds: set[str] = field(default_factory=set)
+    elements: Counter[int] = field(default_factory=Counter)
+    rows: dict[str, int] = field(default_factory=dict)
+    lookups: list[str] = field(default_factory=list)
+    external: dict[str, int] = field(default_factory=dict)
+    """Location to the bytes that are needed there."""
+    is_graph: bool = False
+
+
+def graph_facts(path: Path) -> GraphFacts:
+    """Returns what the graph in the file `path` says of itself.
+
+    Raises:
+        ExportError: if it is damaged, cannot be read, or its weights lie where they must not.
+    """
+    seen = _Seen()
+    try:
+        with path.open("rb") as file:
+            if file.read(len(LFS_NOTE)) == LFS_NOTE:
+                raise ExportFileLater(path)
+            if not file.seek(0, 2):
+                raise ExportDamaged(path, "it is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
+                _model(Message(buffer), seen)
+    except Malformed as error:
+        raise ExportDamaged(path, str(error)) from error
+    except OSError as error:
+        if isinstance(error, (ExportDamaged, ExportFileLater)):
+            raise
+        raise ExportUnreadable(path, error.strerror or str(error)) from error
+    if not seen.is_graph:
+        raise ExportDamaged(path, "it holds no graph")
+    weights = tuple(_beside(path, location, needed) for location, needed in sorted(seen.external.items()))
+    tables = [seen.rows[name] for name in seen.lookups if name in seen.rows]
+    return GraphFacts(path, seen.opset, _precision(seen), tables[0] if tables else None, weights)
+
+
+def _precision(seen: _Seen) -> str:
+    if seen.kinds & INT8_OPERATORS:
+        return "int8"
+    names = {FLOAT32: "float32", FLOAT16: "float16", BFLOAT16: "bfloat16"}
+    return names[max(names, key=lambda element: seen.elements[element])]
+
+
+def _model(model: Message, seen: _Seen) -> None:
+    for part in model:
+        if part.number == MODEL_GRAPH:
+            _graph(model.within(part), seen, 0)
+        elif part.number == MODEL_OPSETS:
+            _opset(model.within(part), seen)
+        elif part.number == MODEL_FUNCTIONS:
+            _nodes(model.within(part), FUNCTION_NODE, seen, 0)
+        elif part.number == MODEL_TRAINING:
+            training = model.within(part)
+            for graph in (one for one in training if one.number in TRAINING_GRAPHS):
+                _graph(training.within(graph), seen, 0)
+
+
+def _opset(opset: Message, seen: _Seen) -> None:
+    domain, version = "", 0
+    for part in opset:
+        if part.number == OPSET_DOMAIN:
+            domain = opset.text(part)
+        elif part.number == OPSET_VERSION:
+            version = part.value
+    if domain in STANDARD_DOMAINS:
+        seen.opset = version
+
+
+def _graph(graph: Message, seen: _Seen, depth: int) -> None:
+    for part in graph:
+        if part.number == GRAPH_INITIALIZER:
+            _tensor(graph.within(part), seen)
+        elif part.number == GRAPH_SPARSE:
+            _sparse(graph.within(part), seen)
+    _nodes(graph, GRAPH_NODE, seen, depth)
+
+
+def _nodes(holder: Message, number: int, seen: _Seen, depth: int) -> None:
+    for part in holder:
+        if part.number == number:
+            seen.is_graph = True
+            _node(holder.within(part), seen, depth)
+
+
+def _node(node: Message, seen: _Seen, depth: int) -> None:
+    kind, inputs = "", []
+    for part in node:
+        if part.number == NODE_KIND:
+            kind = node.text(part)
+        elif part.number == NODE_INPUT:
+            inputs.append(node.text(part))
+        elif part.number == NODE_ATTRIBUTE:
+            _attribute(node.within(part), seen, depth)
+    seen.kinds.add(kind)
+    if kind == "Gather" and inputs[1:] == ["input_ids"]:
+        seen.lookups.append(inputs[0])
+
+
+def _attribute(attribute: Message, seen: _Seen, depth: int) -> None:
+    for part in attribute:
+        if part.number in ATTRIBUTE_TENSORS:
+            _tensor(attribute.within(part), seen)
+        elif part.number in ATTRIBUTE_SPARSE:
+            _sparse(attribute.within(part), seen)
+        elif part.number in ATTRIBUTE_GRAPHS:
+            if depth == DEEPEST:
+                raise Malformed(part.begin, f"graphs within graphs, more than {DEEPEST} deep,")
+            _graph(attribute.within(part), seen, depth + 1)
+
+
+def _sparse(sparse: Message, seen: _Seen) -> None:
+    for part in sparse:
+        if part.number in SPARSE_TENSORS:
+            _tensor(sparse.within(part), seen)
+
+
+def _tensor(tensor: Message, seen: _Seen) -> None:
+    name, element = "", 0
+    dimensions: list[int] = []
+    entries: dict[str, str] = {}
+    for part in tensor:
+        if part.number == TENSOR_DIMENSIONS:
+            dimensions += tensor.numbers(part)
+        elif part.number == TENSOR_TYPE:
+            element = part.value
+        elif part.number == TENSOR_NAME:
+            name = tensor.text(part)
+        elif part.number == TENSOR_EXTERNAL:
+            entry = tensor.within(part)
+            texts = {one.number: entry.text(one) for one in entry}
+            entries[texts.get(ENTRY_KEY, "")] = texts.get(ENTRY_VALUE, "")
+    seen.elements[element] += prod(dimensions)
+    if len(dimensions) == 2:
+        seen.rows[name] = dimensions[0]
+    if entries:
+        location = entries.get("location", "")
+        try:
+            needed = int(entries.get("offset", "0")) + int(entries.get("length", "0"))
+        except ValueError as error:
+            raise Malformed(0, f"weights at the place {entries}") from error
+        seen.external[location] = max(needed, seen.external.get(location, 0))
+
+
+def _beside(graph: Path, location: str, needed_bytes: int) -> Path:
+    """Returns the file of weights that the graph calls `location`."""
+    plain = PurePosixPath(location).name == location == PureWindowsPath(location).name
+    if not plain or location in {"", ".", ".."} or not location.isprintable():
+        raise ExportPathUnsafe(graph, location, "which is not the name of a file beside it")
+    if location in RESERVED:
+        raise ExportPathUnsafe(graph, location, "a name that a file of the bundle has")
+    file = graph.parent / location
+    try:
+        found = file.lstat()
+    except OSError as error:
+        raise ExportDamaged(graph, f"its weights, the file {location}, are not beside it") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise ExportPathUnsafe(graph, location, "a symbolic link")
+    if not stat.S_ISREG(found.st_mode):
+        raise ExportPathUnsafe(graph, location, "which is no plain file")
+    if found.st_size < needed_bytes:
+        raise ExportDamaged(file, f"it has {found.st_size} bytes, and the graph needs {needed_bytes} of it")
+    return file

@@ -1,0 +1,120 @@
+"""Makes the int8 form of a float32 graph, and says when its answers moved too far. Needs the package `onnx`.
+
+Matrix products become int8 with one scale a column, as onnxruntime's own quantiser makes them; the table of words, in
+many models half of all weights, becomes int8 with one scale a row. Everything else stays float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeqa.importing.errors import ExportQuantizedAlready, ExportQuantizerMissing
+from edgeqa.models.manifest import JOINT_GRAPH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.importing.asking import Moved
+    from edgeqa.importing.graph import GraphFacts
+
+MOST_MOVED_PERCENT = 10.0  # of the built-in questions' answers, by F1: two or three of 24 become other ones
+MOST_MOVED_LOGITS = 2.0  # as in the self-test, which would refuse the bundle on each start
+LEAST_ROWS = 1024  # a smaller table is not worth two more operators
+LARGEST_FILE_BYTES = (1 << 31) - (1 << 24)  # what Protocol Buffers take in one piece, and some room
+WEIGHTS = "model.onnx.data"
+
+
+def check(graph: GraphFacts) -> None:
+    """Raises ExportError if nothing can be made int8 here, or nothing of this graph."""
+    if find_spec("onnx") is None:
+        raise ExportQuantizerMissing
+    if graph.precision != "float32":
+        raise ExportQuantizedAlready(graph.path, graph.precision)
+
+
+def too_far(moved: Moved) -> str:
+    """Returns how much too far answers moved, or an empty text if not."""
+    if moved.answers_percent > MOST_MOVED_PERCENT:
+        return (
+            f"answers to the built-in questions move by {moved.answers_percent:.1f} % F1 ({moved.questions} of them "
+            f"are others), more than {MOST_MOVED_PERCENT:g} %"
+        )
+    if not moved.logits <= MOST_MOVED_LOGITS:  # also where it is not a number
+        return f"logits of the built-in questions move by {moved.logits:.2f}, more than {MOST_MOVED_LOGITS:g}"
+    return ""
+
+
+def quantize(graph: GraphFacts, directory: Path) -> tuple[str, ...]:
+    """Writes the int8 form of `graph` into `directory`; returns the names of the files, the graph's first."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(graph.path)
+    _quantize_words(model)
+    large = model.ByteSize() > LARGEST_FILE_BYTES
+    with _unlogged():
+        quantize_dynamic(
+            model,
+            directory / JOINT_GRAPH,
+            op_types_to_quantize=["MatMul", "Attention"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=large,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    return tuple(sorted((file.name for file in directory.iterdir()), key=lambda name: name != JOINT_GRAPH))
+
+
+def _quantize_words(model: Any) -> None:  # noqa: ANN401 - onnx publishes no types
+    """Makes large float32 tables that ids are looked up in int8, with one scale a row."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {i.name: i for i in model.graph.initializer if i.data_type == TensorProto.FLOAT and len(i.dims) == 2}
+    users: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    for name, table in tables.items():
+        lookups = users.get(name, [])
+        if table.dims[0] < LEAST_ROWS or not lookups or not all(_looks_up(node, name) for node in lookups):
+            continue
+        rows = numpy_helper.to_array(table)
+        scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
+        model.graph.initializer.remove(table)
+        int8 = numpy_helper.from_array(np.rint(rows / scale).astype(np.int8), f"{name}_int8")
+        model.graph.initializer.extend([int8, numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale")])
+        for node in lookups:
+            ids, out = node.input[1], node.output[0]
+            made = [
+                helper.make_node("Gather", [f"{name}_int8", ids], [f"{out}_int8"]),
+                helper.make_node("Cast", [f"{out}_int8"], [f"{out}_float"], to=TensorProto.FLOAT),
+                helper.make_node("Gather", [f"{name}_scale", ids], [f"{out}_scale"]),
+                helper.make_node("Mul", [f"{out}_float", f"{out}_scale"], [out]),
+            ]
+            at = list(model.graph.node).index(node)
+            model.graph.node.remove(node)
+            for number, one in enumerate(made):
+                model.graph.node.insert(at + number, one)
+
+
+def _looks_up(node: Any, name: str) -> bool:  # noqa: ANN401 - onnx publishes no types
+    """Tells whether the node takes whole rows of the table."""
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+    return node.op_type == "Gather" and node.input[0] == name and node.input[1] != name and axis == 0
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Silences the quantiser's advice to lay the graph out otherwise first."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
