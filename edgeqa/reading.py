@@ -6,12 +6,12 @@ Loads tokenizer and graphs when it is made, after the plan has shown that they f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from edgeqa.answer import Found
 from edgeqa.capabilities.plan import WINDOW_TOKENS
-from edgeqa.contexts.meaning import meaningful
 from edgeqa.contexts.passages import Limits
 from edgeqa.contexts.routing import Router
 from edgeqa.errors import ContextEmpty, EmptyQuestion
@@ -26,10 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.contexts.context import Context
     from edgeqa.contexts.documents import Document
+    from edgeqa.contexts.passages import Tokenize
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.manifest import Calibration
+    from edgeqa.models.reader import Encoding, Floats
+    from edgeqa.models.spans import Span
     from edgeqa.timing import Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question after the lower layers."""
+
+    hidden: Floats
+    is_cut: bool
+    """Whether it was longer than the reader takes, and only its beginning is asked."""
 
 
 class Reading:
@@ -48,6 +62,52 @@ class Reading:
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
 
+    @property
+    def tokenize(self) -> Tokenize:
+        """Makes the tokens of a text, however long."""
+        return self._tokenizer.tokenize
+
+    @property
+    def limits(self) -> Limits:
+        """How long contexts are."""
+        return self._limits
+
+    @property
+    def calibration(self) -> Calibration:
+        """How a score becomes a probability."""
+        return self._manifest.calibration
+
+    def question(self, question: str) -> Question:
+        """Returns the question as its contexts are read for it.
+
+        Raises:
+            EmptyQuestion: if it has no token.
+        """
+        ids = self._tokenizer.tokenize(question).ids
+        if not len(ids):
+            raise EmptyQuestion
+        most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
+        return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=len(ids) > most_tokens)
+
+    def spans(
+        self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
+    ) -> list[Span]:
+        """Returns the best spans of one context, step by step on the watch.
+
+        Args:
+            question: as `question` gives it.
+            context: what is read.
+            encoding: of the context, where it is stored; None to make it from the token ids.
+            top: how many spans, of which no two overlap.
+            watch: where the time goes.
+        """
+        with watch.step("encode"):
+            encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
+        with watch.step("read"):
+            logits = self._reader.read(question.hidden, encoded)
+        with watch.step("decode"):
+            return best_spans(logits, context.tokens.words, context.paragraphs, context.meaningful, top=top)
+
     def read(
         self,
         question: str,
@@ -58,19 +118,15 @@ class Reading:
         progress: Progress,
         watch: Stopwatch,
     ) -> Found:
-        """Returns the best spans of the texts for the question, step by step on the watch.
+        """Returns the best spans of the texts for the question.
 
         Raises:
             EmptyQuestion: if the question has no token.
             ContextError: for a text that cannot be read, or if none has a token.
         """
         with watch.step("question"):
-            ids = self._tokenizer.tokenize(question).ids
-            if not len(ids):
-                raise EmptyQuestion
-            most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
-            hidden = self._reader.encode_question(ids[:most_tokens])
-        router = Router(self._tokenizer.tokenize, self._limits, most_contexts)
+            asked = self.question(question)
+        router = Router(self.tokenize, self._limits, most_contexts)
         with watch.step("split"):
             skims = router.skims(texts)
         routed = router.route(texts, question, progress, skims=skims)
@@ -80,20 +136,14 @@ class Reading:
                 batch = list(islice(routed, self._batch_contexts))
             if not batch:
                 break
-            with watch.step("encode"):
-                encodings = [self._encodings.of(r.passage.tokens.ids) for r in batch]
-            with watch.step("read"):
-                logits = [self._reader.read(hidden, encoding) for encoding in encodings]
-            with watch.step("decode"):
-                for r, of_context in zip(batch, logits, strict=True):
-                    tokens, telling = r.passage.tokens, meaningful(r.passage.text, r.passage.tokens.offsets)
-                    spans = best_spans(of_context, tokens.words, r.passage.paragraphs, telling, top=top)
-                    ranking.offer(spans, r.passage, r.source, r.source_number)
+            for r in batch:
+                spans = self.spans(asked, r.passage, None, top=top, watch=watch)
+                ranking.offer(spans, r.passage, r.source, r.source_number)
         if not ranking.contexts:
             raise ContextEmpty(", ".join(t.name for t in texts))
         return Found(
-            candidates=ranking.candidates(self._manifest.calibration),
+            candidates=ranking.candidates(self.calibration),
             contexts=ranking.contexts,
             skimmed=skims,
-            question_cut=len(ids) > most_tokens,
+            question_cut=asked.is_cut,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa.contexts.meaning import meaningful
 from edgeqa.contexts.sentences import line_ends, paragraph_ends, sentence_ends
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Passage:
         """Number of each token's paragraph, int32 [tokens], rising from 0."""
         ends = np.fromiter(paragraph_ends(self.text), np.int32)
         return np.searchsorted(ends, self.tokens.offsets[:, 0], side="right").astype(np.int32)
+
+    @property
+    def meaningful(self) -> NDArray[np.bool_]:
+        """Whether each token is more than punctuation, bool [tokens]."""
+        return meaningful(self.text, self.tokens.offsets)
 
 
 @dataclass(frozen=True, slots=True)

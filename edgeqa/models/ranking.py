@@ -15,7 +15,7 @@ from edgeqa.answer import Candidate
 from edgeqa.contexts.graphemes import widen
 
 if TYPE_CHECKING:
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.context import Context
     from edgeqa.models.manifest import Calibration
     from edgeqa.models.spans import Span
 
@@ -30,7 +30,7 @@ class _Found:
     precedence: tuple[int, int, int, int]
     source_number: int = field(compare=False)
     source: str = field(compare=False)
-    passage: Passage = field(compare=False)
+    passage: Context = field(compare=False)
     start: int = field(compare=False)
     end: int = field(compare=False)
 
@@ -49,7 +49,7 @@ class Ranking:
         self._best: list[_Found] = []  # a heap, the worst first
         self.contexts = 0
 
-    def offer(self, spans: list[Span], passage: Passage, source: str, source_number: int) -> None:
+    def offer(self, spans: list[Span], passage: Context, source: str, source_number: int) -> None:
         """Takes the best spans of a context, which count as one context's."""
         self.contexts += 1
         for span in spans:
