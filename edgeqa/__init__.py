@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
+    from edgeqa.compat.answering import pipeline
     from edgeqa.errors import BundleError, CapabilityError, ContextError, EdgeQAError, QuestionError
     from edgeqa.runtime import EdgeQA, open
 
@@ -34,6 +35,7 @@ _HOMES = {
     "QuestionError": "errors",
     "memoize": "cache.memoizing",
     "open": "runtime",
+    "pipeline": "compat.answering",
     "probe": "capabilities.probe",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "QuestionError",
     "memoize",
     "open",
+    "pipeline",
     "probe",
 ]
 

@@ -318,6 +318,15 @@ class ExportError(BundleError):
     """An exported model cannot become a bundle. What can be wrong is in `edgeqa.importing.errors`."""
 
 
+# --- the drop-in for old pipelines (its leaves are in edgeqa/compat/errors.py) ----------------------------------------
+
+
+class PipelineError(EdgeQAError, ValueError):
+    """A pipeline was asked for, or called, in a way that it cannot be."""
+
+    exit_code = EXIT_USAGE
+
+
 # --- the device ------------------------------------------------------------------------------------------------------
 
 

@@ -77,6 +77,11 @@ class SplitReader:
 
     def read(self, question: Floats, context: Encoding) -> Logits:
         """Returns the logits of `context` for `question`."""
+        of_cls, of_context = self.logits(question, context)
+        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))
+
+    def logits(self, question: Floats, context: Encoding) -> tuple[Floats, Floats]:
+        """Returns start and end logits of [CLS], float32 [2], and of the context's tokens, float32 [tokens, 2]."""
         logits = self._read.run(
             {
                 "question_hidden": question,
@@ -85,8 +90,7 @@ class SplitReader:
                 "context_mask": np.ones((1, len(context.hidden)), np.int64),
             }
         )[0]
-        of_context = logits[question.shape[1] : -1]
-        return Logits(of_context[:, 0], of_context[:, 1], float(logits[0].sum()))
+        return logits[0], logits[question.shape[1] : -1]
 
     def _hidden(self, ids: Ids, *, token_type: int, position: int) -> Floats:
         ids = ids[None]
