@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 from calls import CALLS, Pipeline
-from families import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
 from lookups import lookup_pipeline
+from networks import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
 from texts import QUESTIONS_UNICODE, SETTINGS, SHORT, UNICODE, paragraphs, squad
 
 if TYPE_CHECKING:
