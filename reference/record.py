@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import transformers
 from calls import CALLS, Pipeline
 from lookups import lookup_pipeline
-from networks import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
+from torch_networks import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
 from texts import QUESTIONS_UNICODE, SETTINGS, SHORT, UNICODE, paragraphs, squad
 
 if TYPE_CHECKING:
