@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import transformers
 from calls import CALLS, Pipeline
 from lookups import lookup_pipeline
-from torch_networks import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
 from texts import QUESTIONS_UNICODE, SETTINGS, SHORT, UNICODE, paragraphs, squad
+from torch_networks import BUNDLED_TOKENIZER, roberta_bpe, xlm_unigram
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -63,6 +63,7 @@ def test_the_public_names_are_these() -> None:
         "QuestionError",
         "memoize",
         "open",
+        "pipeline",
         "probe",
     ]
     assert all(getattr(package, name) is not None for name in package.__all__)
