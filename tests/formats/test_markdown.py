@@ -130,10 +130,33 @@ def test_any_text_is_read_alike_however_it_is_cut(source: str, sizes: list[int])
     assert plain(source, tuple(sizes)) == plain(source)
 
 
-UNITS = r"[ ] ]( ![ * *a\s _a_ ` `\s``\s < <a\s <!-- & &# &#1 ~~ \ >\s a| ( [a](b data:".split()
+UNITS = [
+    "[",
+    "]",
+    "](",
+    "![",
+    "*",
+    "*a ",
+    "_a_",
+    "`",
+    "` `` ",
+    "<",
+    "<a ",
+    "<!--",
+    "&",
+    "&#",
+    "&#1",
+    "~~",
+    "\\",
+    "> ",
+    "a|",
+    "(",
+    "[a](b",
+    "data:",
+]
 
 
-@pytest.mark.parametrize("unit", [unit.replace(r"\s", " ") for unit in UNITS])
+@pytest.mark.parametrize("unit", UNITS)
 def test_marks_that_never_end_take_no_time(unit: str) -> None:
     # A quadratic reader would take minutes for this.
     assert plain(unit * (1_000_000 // len(unit))) is not None
