@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions, Record
 
 HEAD_BYTES = 4096  # of a file's beginning are looked at
+_IS_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,12 @@ class Kind:
 
 TEXT = Kind("text", "plain", (".txt", ".text", ".log", ".rst", ".adoc", ".asciidoc", ".org"))
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"))
+HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml"))
 JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), has_fields=True)
 
-KINDS = {kind.name: kind for kind in (TEXT, MARKDOWN, JSON_LINES, CSV, JSON)}
+KINDS = {kind.name: kind for kind in (TEXT, MARKDOWN, HTML, JSON_LINES, CSV, JSON)}
 _BY_SUFFIX = {suffix: kind for kind in KINDS.values() for suffix in kind.suffixes}
 
 
@@ -77,7 +82,7 @@ def by_content(head: bytes) -> Kind | None:
     """
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
-    return TEXT
+    return HTML if _IS_PAGE.match(head) else TEXT
 
 
 def is_json_lines(head: bytes) -> bool:

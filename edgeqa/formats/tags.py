@@ -1,0 +1,169 @@
+"""HTML to tokens: text, and the names of tags, as they come.
+
+In: pieces of a page, cut anywhere. Out: text as str, and `Tag`s. One pass in linear time that holds only what has not
+ended yet, so that neither a page's size nor what is nested in it takes memory. It builds no tree and never fails: what
+is no tag is text, as in browsers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeqa.formats.entities import unescape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Text and a whole tag after it, taken at once. What it does not match is taken step by step, to the same end: a tag
+# ends at the first ">" that is not in quotes, and quotes count only as the value of an attribute.
+_TEXT_AND_TAG = re.compile(
+    r"""([^<]*)<(/?)([a-zA-Z][^\s/>]{0,63})(?=[\s/>])[^>=]*(?:=\s{0,99}(?:"[^"]*"|'[^']*'|(?![\s"']))[^>=]*)*>"""
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,63})")
+_SEVERAL = re.compile("<+(?=<)")
+_TAG_END = re.compile(r"""[>]|=\s{0,99}["']""")
+_ASSIGNED = re.compile(r"=\s{0,99}\Z")
+_REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
+_LONGEST_OPENING = 80  # characters after "<" that settle what it is
+# Elements that hold no tags but their own end. What they hold is shown to nobody, but for the title.
+_RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+_RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
+
+
+class Tag(NamedTuple):
+    """A tag without its attributes, its name in lower case."""
+
+    name: str
+    is_end: bool
+
+
+class Tokenizer:
+    """Takes one page apart."""
+
+    def __init__(self, *, is_xml: bool = False) -> None:
+        """Begins a page.
+
+        Args:
+            is_xml: whether a tag may end itself (`<title/>`), and `<![CDATA[` is text.
+        """
+        self._is_xml = is_xml
+        self._held = ""
+        self._place = 0
+        self._is_last = False
+        self._state: Callable[[], Iterator[str | Tag]] = self._text
+        self._tag = Tag("", is_end=False)
+        self._quote = ""
+        self._raw = ""
+
+    def feed(self, piece: str, *, is_last: bool = False) -> Iterator[str | Tag]:
+        """Yields the text between tags, with its references resolved, and the tags, as far as they are settled."""
+        self._is_last = is_last
+        self._held, self._place = self._held[self._place :] + piece, 0
+        while True:
+            state, place = self._state, self._place
+            yield from state()
+            if self._state == state and self._place == place:
+                return
+
+    def _text(self) -> Iterator[str | Tag]:
+        held, place = self._held, self._place
+        while (found := _TEXT_AND_TAG.match(held, place)) is not None:
+            text, slash, name = found.groups()
+            self._place = place = found.end()
+            if text:
+                yield unescape(text) if "&" in text else text
+            yield from self._whole(Tag(name.lower(), slash == "/"))
+            if self._raw:
+                return
+        opening = held.find("<", place)
+        if opening < 0:
+            opening = self._settled(place, len(held))
+        if opening > place:
+            self._place = opening
+            yield unescape(held[place:opening])
+        elif place < len(held) and held[place] == "<" and (self._is_last or len(held) - place > _LONGEST_OPENING):
+            yield from self._opening()
+
+    def _opening(self) -> Iterator[str | Tag]:
+        held, place = self._held, self._place
+        if (tag := _TAG.match(held, place)) is not None:
+            self._tag = Tag(tag[2].lower(), is_end=bool(tag[1]))
+            self._place, self._state = tag.end(), self._in_tag
+        elif held.startswith("<!--", place):
+            self._place, self._state = place + 2, self._comment  # "<!-->" is a whole comment
+        elif self._is_xml and held.startswith("<![CDATA[", place):
+            self._place, self._state = place + 9, self._cdata
+        elif held.startswith(("<!", "<?", "</"), place):
+            self._place, self._state = place + 2, self._declaration
+        else:
+            several = _SEVERAL.match(held, place)
+            self._place = several.end() if several else place + 1
+            yield held[place : self._place]
+
+    def _in_tag(self) -> Iterator[str | Tag]:
+        held, place = self._held, self._place
+        if self._quote:
+            end = held.find(self._quote, place)
+            self._place = end + 1 if end >= 0 else len(held)
+            self._quote = "" if end >= 0 else self._quote
+        elif (found := _TAG_END.search(held, place)) is None:
+            # What stands before the end may end the tag itself; an assignment may go on with a quote.
+            assigned = _ASSIGNED.search(held, place)
+            self._place = assigned.start() if assigned and not self._is_last else max(place, len(held) - 1)
+        elif found.group() != ">":
+            self._place, self._quote = found.end(), found.group()[-1]
+        else:
+            self._place, self._state = found.end(), self._text
+            yield from self._whole(self._tag)
+
+    def _whole(self, tag: Tag) -> Iterator[Tag]:
+        """Yields a tag that ended before `_place`."""
+        yield tag
+        if tag.is_end:
+            return
+        if self._is_xml and self._held[self._place - 2] == "/":
+            yield Tag(tag.name, is_end=True)
+        elif tag.name in _RAW_END:
+            self._raw, self._state = tag.name, self._in_raw
+
+    def _in_raw(self) -> Iterator[str | Tag]:
+        held, place = self._held, self._place
+        found = _RAW_END[self._raw].search(held, place)
+        if found is not None:
+            end, self._state = found.start(), self._text
+        else:
+            end = len(held) if self._is_last else max(place, len(held) - len(self._raw) - 2)
+        if self._raw == "title":
+            end = end if found else self._settled(place, end)
+            yield unescape(held[place:end])
+        self._place = end
+        if found is not None:
+            self._raw = ""
+
+    def _settled(self, place: int, end: int) -> int:
+        """Returns how far the text from `place` to `end` ends with no reference that may go on."""
+        reference = None if self._is_last else _REFERENCE.search(self._held, max(place, end - 42), end)
+        return reference.start() if reference else end
+
+    def _comment(self) -> Iterator[str | Tag]:
+        return self._past("-->")
+
+    def _declaration(self) -> Iterator[str | Tag]:
+        return self._past(">")
+
+    def _cdata(self) -> Iterator[str | Tag]:
+        before = self._place
+        yield from self._past("]]>")
+        end = self._place - (3 if self._state == self._text else 0)
+        if end > before:
+            yield self._held[before:end]
+
+    def _past(self, end: str) -> Iterator[str | Tag]:
+        """Goes on behind `end`, or to where it may begin."""
+        found = self._held.find(end, self._place)
+        if found >= 0:
+            self._place, self._state = found + len(end), self._text
+        else:
+            self._place = max(self._place, len(self._held) - len(end) + 1)
+        return iter(())
