@@ -1,0 +1,448 @@
+"""The catalogue of a collection: which documents it holds, of which files, in which contexts and shards. SQLite.
+
+In and out: rows as values. What it says counts: a shard that it does not name is rubbish, an index that lacks what it
+names is caught up. A *source* is a file in one of its states; a source is `WHOLE` when all its documents are there. One
+that is new is `GROWING`: its documents can be asked as they come. One that will replace another is `PENDING`: its
+documents are not seen before all are there. A document may take more than one commit; before its last it is not seen.
+
+One connection writes, in transactions that its owner begins and ends; any number read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.collection.errors import (
+    CatalogueDamaged,
+    CollectionFormatUnsupported,
+    CollectionNotFound,
+    CollectionUnwritable,
+)
+from edgeqa.collection.snapshot import CATALOGUE, ShardRange, Snapshot
+from edgeqa.digests import blake2b
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+FORMAT = 1
+PENDING, GROWING, WHOLE = 0, 1, 2
+_DIGEST_BYTES = 16
+_BUSY_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL,       -- absolute, as bytes: what the file is known by
+    name TEXT NOT NULL,       -- as the user wrote it: what its documents' names begin with
+    digest BLOB NOT NULL,     -- of its content and of how it was read, or empty, to have it read again
+    window_tokens INTEGER NOT NULL,
+    encoder TEXT NOT NULL,
+    state INTEGER NOT NULL
+);
+CREATE INDEX sources_by_path ON sources (path);
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source INTEGER NOT NULL,
+    suffix TEXT NOT NULL,     -- what its name has beyond the source's
+    title TEXT NOT NULL,
+    tag TEXT NOT NULL,        -- of the shard that it was added in
+    first INTEGER NOT NULL,   -- its contexts have the ids from here on
+    contexts INTEGER NOT NULL,
+    whole INTEGER NOT NULL
+);
+CREATE INDEX documents_by_source ON documents (source, suffix);
+CREATE INDEX documents_by_first ON documents (first);
+CREATE TABLE shards (
+    tag TEXT PRIMARY KEY,
+    encoder TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    contexts INTEGER NOT NULL,
+    live INTEGER NOT NULL,       -- how many of them belong to a document that is still there
+    encodings INTEGER NOT NULL,  -- bytes
+    size_bytes INTEGER NOT NULL,
+    seen TEXT NOT NULL        -- what the system said of its files when they were last known to be sound
+);
+CREATE TABLE unindexed (first INTEGER NOT NULL, after INTEGER NOT NULL, wanted INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A file in one of its states."""
+
+    id: int
+    path: bytes
+    name: str
+    digest: bytes
+    window_tokens: int
+    encoder: str
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document."""
+
+    id: int
+    source: int
+    name: str
+    title: str
+    tag: str
+    first: int
+    contexts: int
+    whole: bool
+
+    @property
+    def after(self) -> int:
+        """The id after its last context's."""
+        return self.first + self.contexts
+
+    def digest(self) -> int:
+        """Returns a number that stands for the document and its place; a collection's digest is their sum."""
+        fields = "\0".join((self.tag, str(self.first), str(self.contexts), self.title, self.name))
+        return int.from_bytes(blake2b(fields.encode(), digest_size=_DIGEST_BYTES).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """A shard."""
+
+    tag: str
+    encoder: str
+    first: int
+    last: int
+    contexts: int
+    live: int
+    encodings_bytes: int
+    size_bytes: int
+    seen: str
+
+
+_SOURCE = "id, path, name, digest, window_tokens, encoder, state"
+_DOCUMENT = (
+    "SELECT d.id, d.source, s.name || d.suffix, d.title, d.tag, d.first, d.contexts, d.whole "
+    "FROM documents d JOIN sources s ON s.id = d.source "
+)
+_SHARD = "SELECT tag, encoder, first, last, contexts, live, encodings, size_bytes, seen FROM shards "
+
+
+class Catalogue:
+    """An open catalogue. For one thread."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self._file, self._connection = file, connection
+
+    @classmethod
+    def read(cls, directory: Path) -> Catalogue:
+        """Opens the catalogue of the collection in `directory` for reading.
+
+        Raises:
+            CollectionNotFound: if there is none.
+            CollectionError: if it cannot be read.
+        """
+        if not (directory / CATALOGUE).exists():
+            raise CollectionNotFound(directory)
+        return cls._open(directory, make=False)
+
+    @classmethod
+    def write(cls, directory: Path) -> Catalogue:
+        """Opens the catalogue for its writer; makes it if there is none."""
+        return cls._open(directory, make=True)
+
+    @classmethod
+    def _open(cls, directory: Path, *, make: bool) -> Catalogue:
+        file = directory / CATALOGUE
+        try:
+            connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            catalogue = cls(file, connection)
+            if make:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                if not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                    with catalogue.transaction():
+                        for statement in _SCHEMA.split(";"):
+                            connection.execute(statement)
+                        catalogue.set("format", FORMAT)
+                        catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
+            found = catalogue.get("format", None)
+        except sqlite3.DatabaseError as error:
+            raise CatalogueDamaged(file, str(error)) from error
+        if found != FORMAT:
+            raise CollectionFormatUnsupported(file, found, FORMAT)
+        return catalogue
+
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def get(self, name: str, default: Any) -> Any:  # noqa: ANN401 - whatever SQLite keeps
+        """Returns the fact called `name`."""
+        found = self._one("SELECT value FROM facts WHERE name = ?", name)
+        return default if found is None else found[0]
+
+    def set(self, name: str, value: object) -> None:
+        """Keeps a fact."""
+        self._run("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begins a transaction, if none is under way."""
+        if not self._connection.in_transaction:
+            self._run("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Makes all since `begin` permanent."""
+        if self._connection.in_transaction:
+            self._run("COMMIT")
+
+    def roll_back(self) -> None:
+        """Takes back all since `begin`."""
+        if self._connection.in_transaction:
+            self._run("ROLLBACK")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commits what the block does, or takes it back if it raises."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.roll_back()
+            raise
+        self.commit()
+
+    # --- sources -----------------------------------------------------------------------------------------------------
+
+    def sources_at(self, path: bytes) -> list[SourceRow]:
+        """Returns the states that there are of the file at `path`: at most one `PENDING`, and one that is not."""
+        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE path = ?", path)]
+
+    def sources_below(self, path: bytes) -> Iterator[SourceRow]:
+        """Yields the file at `path` and all in the folder `path`."""
+        folder = path.rstrip(b"/")
+        query = f"SELECT {_SOURCE} FROM sources WHERE path = ? OR (path > ? AND path < ?) ORDER BY path"
+        yield from (SourceRow(*row) for row in self._all(query, path, folder + b"/", folder + b"0"))  # 0 is after /
+
+    def sources_named(self, name: str) -> list[SourceRow]:
+        """Returns the files that the user called so."""
+        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE name = ?", name)]
+
+    def sources(self) -> Iterator[SourceRow]:
+        """Yields all, in the order in which they were added."""
+        yield from (SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources ORDER BY id"))
+
+    def source(self, source_id: int) -> SourceRow:
+        """Returns the source with this id."""
+        found = self._one(f"SELECT {_SOURCE} FROM sources WHERE id = ?", source_id)
+        if found is None:
+            raise CatalogueDamaged(self._file, f"no source {source_id}")
+        return SourceRow(*found)
+
+    def add_source(
+        self, path: bytes, name: str, digest: bytes, window_tokens: int, encoder: str, state: int
+    ) -> SourceRow:
+        """Notes a file that is being added."""
+        fields = (path, name, digest, window_tokens, encoder, state)
+        columns = _SOURCE.removeprefix("id, ")
+        done = self._run(f"INSERT INTO sources ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *fields)
+        return SourceRow(done.lastrowid or 0, *fields)
+
+    def set_state(self, source_id: int, state: int) -> None:
+        """Changes a source's state; what that means for its documents is for `show` and `hide`."""
+        self._run("UPDATE sources SET state = ? WHERE id = ?", state, source_id)
+
+    def forget_digest(self, source_id: int) -> None:
+        """Has the source read again when it is next added."""
+        self._run("UPDATE sources SET digest = x'' WHERE id = ?", source_id)
+
+    def delete_source(self, source_id: int) -> None:
+        """Deletes a source with its documents, which are hidden already."""
+        self._bury(self.documents_of(source_id))
+        self._run("DELETE FROM documents WHERE source = ?", source_id)
+        self._run("DELETE FROM sources WHERE id = ?", source_id)
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def documents_of(self, source_id: int) -> Iterator[DocumentRow]:
+        """Yields a source's documents, in their order; the last may not be whole."""
+        yield from self._documents("WHERE d.source = ? ORDER BY d.id", source_id)
+
+    def unfinished_document(self, source_id: int) -> DocumentRow | None:
+        """Returns the document that the last commit left unfinished."""
+        found = list(self._documents("WHERE d.source = ? ORDER BY d.id DESC LIMIT 1", source_id))
+        return found[0] if found and not found[0].whole else None
+
+    def documents(self) -> Iterator[DocumentRow]:
+        """Yields the documents that can be asked, in the order in which they were added."""
+        yield from self._documents("WHERE d.whole AND s.state > ? ORDER BY d.id", PENDING)
+
+    def documents_between(self, first: int, last: int) -> Iterator[DocumentRow]:
+        """Yields the documents, seen or not, that have contexts with ids from `first` to `last`."""
+        low = "coalesce((SELECT max(first) FROM documents WHERE first <= ?), 0)"
+        query = f"WHERE d.first >= {low} AND d.first <= ? AND d.first + d.contexts > ? ORDER BY d.first"
+        yield from self._documents(query, first, last, first)
+
+    def documents_named(self, name: str) -> list[DocumentRow]:
+        """Returns the documents of this name that can be asked; files of several folders may be called alike."""
+        cuts = [len(name), *(at for at, character in enumerate(name) if character == "#")]
+        query = "WHERE s.name = ? AND d.suffix = ? AND d.whole AND s.state > ? ORDER BY d.id"
+        return [row for cut in cuts for row in self._documents(query, name[:cut], name[cut:], PENDING)]
+
+    def add_document(self, source: SourceRow, suffix: str, title: str, tag: str, first: int) -> DocumentRow:
+        """Notes a document that is being added: it has no context yet."""
+        columns = "source, suffix, title, tag, first, contexts, whole"
+        done = self._run(
+            f"INSERT INTO documents ({columns}) VALUES (?, ?, ?, ?, ?, 0, 0)", source.id, suffix, title, tag, first
+        )
+        return DocumentRow(done.lastrowid or 0, source.id, source.name + suffix, title, tag, first, 0, whole=False)
+
+    def grow(self, document_id: int, contexts: int, *, whole: bool) -> None:
+        """Notes how many contexts a document has by now, and whether these are all."""
+        self._run("UPDATE documents SET contexts = ?, whole = ? WHERE id = ?", contexts, whole, document_id)
+
+    def delete_document(self, document: DocumentRow) -> None:
+        """Deletes a document, which is hidden already."""
+        self._bury([document])
+        self._run("DELETE FROM documents WHERE id = ?", document.id)
+
+    def _bury(self, documents: Iterable[DocumentRow]) -> None:
+        """Counts contexts that belong to no document any more."""
+        for first, after in _ranges(documents):
+            overlap = "min(last + 1, ?2) - max(first, ?1)"
+            self._run(f"UPDATE shards SET live = live - ({overlap}) WHERE first < ?2 AND last >= ?1", first, after)
+
+    def show(self, documents: Iterable[DocumentRow]) -> None:
+        """Has documents seen: they count, and are to be indexed."""
+        self._count(documents, 1)
+
+    def hide(self, documents: Iterable[DocumentRow]) -> None:
+        """Takes documents from sight."""
+        self._count(documents, -1)
+
+    def _count(self, documents: Iterable[DocumentRow], by: int) -> None:
+        digest = int(self.get("digest", "0"), 16)
+        counts = {name: self.get(name, 0) for name in ("documents", "contexts")}
+
+        def counted() -> Iterator[DocumentRow]:
+            nonlocal digest
+            for document in documents:
+                digest += by * document.digest()
+                counts["documents"] += by
+                counts["contexts"] += by * document.contexts
+                yield document
+
+        for first, after in _ranges(counted()):
+            self._run("INSERT INTO unindexed VALUES (?, ?, ?)", first, after, by > 0)
+        self.set("digest", f"{digest % (1 << 8 * _DIGEST_BYTES):032x}")
+        for name, value in counts.items():
+            self.set(name, value)
+
+    # --- what the index lacks ----------------------------------------------------------------------------------------
+
+    def unindexed(self) -> list[tuple[int, int, bool]]:
+        """Returns ranges of context ids, each with whether the index is to have them."""
+        rows = self._all("SELECT first, after, wanted FROM unindexed ORDER BY rowid")
+        return [(first, after, bool(wanted)) for first, after, wanted in rows]
+
+    def unindex_all(self) -> None:
+        """Has all that is seen indexed anew."""
+        self._run("DELETE FROM unindexed")
+        query = (
+            "INSERT INTO unindexed SELECT d.first, d.first + d.contexts, 1 FROM documents d "
+            "JOIN sources s ON s.id = d.source WHERE d.whole AND s.state > ? AND d.contexts > 0"
+        )
+        self._run(query, PENDING)
+
+    def indexed(self) -> None:
+        """Notes that the index lacks nothing."""
+        self._run("DELETE FROM unindexed")
+
+    # --- shards ------------------------------------------------------------------------------------------------------
+
+    def shards(self) -> list[ShardRow]:
+        """Returns all shards, by rising context id."""
+        return [ShardRow(*row) for row in self._all(_SHARD + "ORDER BY first")]
+
+    def add_shard(self, row: ShardRow) -> None:
+        """Notes a shard that is in its place."""
+        self._run("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *astuple(row))
+
+    def see_shard(self, tag: str, seen: str) -> None:
+        """Notes what the system says of a shard's files, which are sound."""
+        self._run("UPDATE shards SET seen = ? WHERE tag = ?", seen, tag)
+
+    def delete_shard(self, tag: str) -> None:
+        """Forgets a shard."""
+        self._run("DELETE FROM shards WHERE tag = ?", tag)
+
+    # --- all of it ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Returns what there is now, for readers."""
+        digest = self.get("digest", "0")
+        encoder = self.get("encoder", "")
+        if self._one("SELECT 1 FROM unindexed"):  # what is found meanwhile is not to be found later
+            digest += f"-{self.get('commits', 0)}"
+        return Snapshot(
+            digest=f"{encoder}-{digest}",
+            encoder=encoder,
+            bundle=self.get("bundle", ""),
+            contexts=self.get("contexts", 0),
+            documents=self.get("documents", 0),
+            shards=tuple(ShardRange(s.tag, s.first, s.last) for s in self.shards()),
+        )
+
+    def close(self) -> None:
+        """Lets the file go; what was not committed is taken back."""
+        self._connection.close()
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _documents(self, where: str, *values: object) -> Iterator[DocumentRow]:
+        for row in self._all(_DOCUMENT + where, *values):
+            document_id, source, name, title, tag, first, contexts, whole = row
+            yield DocumentRow(document_id, source, name, title, tag, first, contexts, whole=bool(whole))
+
+    def _one(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row, or None
+        return self._run(query, *values).fetchone()
+
+    def _all(self, query: str, *values: object) -> Iterator[Any]:
+        cursor = self._run(query, *values)
+        try:
+            yield from cursor
+        except sqlite3.DatabaseError as error:
+            raise CatalogueDamaged(self._file, str(error)) from error
+
+    def _run(self, query: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(query, values)
+        except sqlite3.OperationalError as error:
+            raise CollectionUnwritable(self._file.parent, str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise CatalogueDamaged(self._file, str(error)) from error
+
+
+def _ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of context ids of documents, neighbours as one."""
+    begin = end = 0
+    for document in documents:
+        if document.first != end:
+            if begin < end:
+                yield begin, end
+            begin = document.first
+        end = document.after
+    if begin < end:
+        yield begin, end

@@ -1,0 +1,205 @@
+"""`Collection`: contexts by their id, as they lie on disk. What a question is read against.
+
+In: a collection's directory. Out: contexts with text, tokens and encoding, none of it tokenised or encoded again. It is
+what the collection held when it was opened, whatever is added, merged or removed meanwhile; `Snapshot.load` tells
+whether that is still so. It searches nothing (`edgeqa.routing` does) and writes nothing. Safe from many threads.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgeqa.collection.damage import mark
+from edgeqa.collection.errors import CollectionOtherBundle, ContextGone, ShardDamaged
+from edgeqa.collection.layout import NO_ENCODING
+from edgeqa.collection.shard import Shard
+from edgeqa.collection.snapshot import SHARDS, Snapshot
+from edgeqa.digests import blake2b
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.layout import Layout, Record, Row
+    from edgeqa.models.reader import Encoding
+    from edgeqa.models.tokenizer import Tokens
+
+DIGEST_BYTES = 16
+_OPEN_ATTEMPTS = 20  # each merge of a busy writer may take the shards away that were just read of
+
+
+class StoredContext:
+    """A context, checked when it was given out, and unpacked as far as it is asked for."""
+
+    def __init__(self, row: Row, record: Record, encoding: Encoding | None) -> None:
+        self._row, self._record = row, record
+        self.encoding = encoding
+        """What the lower layers make of it; None to make it from the token ids. The arrays are mapped, not copied."""
+
+    @property
+    def context_id(self) -> int:
+        """Its number in the collection."""
+        return self._row.context_id
+
+    @cached_property
+    def text(self) -> str:
+        """Its NFC text."""
+        return self._record.text
+
+    @property
+    def start(self) -> int:
+        """Place of its first character in the document."""
+        return self._record.head.start
+
+    @cached_property
+    def document(self) -> str:
+        """The document's name."""
+        return self._record.name
+
+    @property
+    def title(self) -> str:
+        """The document's title; "" if it has none."""
+        return self._record.title
+
+    @property
+    def address(self) -> str:
+        """DOCUMENT:{TAG}:N, with the tag of the shard that the document was added in, and N counted from 1."""
+        return f"{self.document}:{{{self._record.tag}}}:{self._row.number}"
+
+    @property
+    def digest(self) -> str:
+        """Of all that an answer on this context depends on besides bundle and question: text and tokens."""
+        return blake2b(self._record.content, digest_size=DIGEST_BYTES).hexdigest()
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Token ids, int64 [tokens]."""
+        return self._record.ids()
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Its tokens, with offsets into `text`."""
+        from edgeqa.models.tokenizer import Tokens
+
+        return Tokens(self._record.ids(), self._record.offsets(), self.layout.words)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Words, paragraphs and meaning of its tokens."""
+        return self._record.layout()
+
+    @property
+    def paragraphs(self) -> NDArray[np.int32]:
+        """Number of each token's paragraph, int32 [tokens], rising from 0."""
+        return self.layout.paragraphs
+
+    @property
+    def meaningful(self) -> NDArray[np.bool_]:
+        """Whether each token is more than punctuation, bool [tokens]."""
+        return self.layout.meaningful
+
+
+class Collection:
+    """An open collection."""
+
+    def __init__(self, directory: Path, encoder: Encoder | None = None) -> None:
+        """Opens the collection.
+
+        Args:
+            directory: where it lives.
+            encoder: what it must have been made with; None to take any.
+
+        Raises:
+            CollectionNotFound: if there is none.
+            CollectionOtherBundle: if it was made with something else than `encoder`.
+        """
+        self.directory = directory
+        self.damaged: dict[str, ShardDamaged] = {}
+        """By tag, the shards found damaged when they were opened: none of their contexts is given out."""
+        self._shards: dict[str, Shard] = {}
+        self.snapshot = self._open()
+        made_with = self.snapshot.encoder
+        if encoder is not None and made_with and made_with != encoder.digest:
+            raise CollectionOtherBundle(directory, self.snapshot.bundle)
+        self._firsts = [shard.first for shard in self.snapshot.shards]
+
+    @property
+    def digest(self) -> str:
+        """Changes with every change of what the collection holds."""
+        return self.snapshot.digest
+
+    @property
+    def contexts(self) -> int:
+        """How many contexts it holds."""
+        return self.snapshot.contexts
+
+    def context(self, context_id: int) -> StoredContext:
+        """Returns the context with this id.
+
+        Raises:
+            ContextGone: if the collection did not hold it when it was opened.
+            ShardDamaged: if what is on disk is not what was written.
+        """
+        try:
+            shard, row = self._find(context_id)
+            return _stored(shard, row)
+        except ShardDamaged as error:
+            mark(self.directory, error)
+            raise
+
+    def contexts_from(self, first: int, after: int = NO_ENCODING) -> Iterator[StoredContext]:
+        """Yields the contexts with ids from `first` on and below `after`, those of removed documents too.
+
+        Raises:
+            ShardDamaged: at one that is damaged.
+        """
+        for known in self.snapshot.shards:
+            if first <= known.last and known.first < after:
+                shard = self._shard(known.tag)
+                for row in shard.rows(first, after):
+                    yield _stored(shard, row)
+
+    def _open(self) -> Snapshot:
+        """Opens the shards of what there is now; a writer may merge some away while their names are read."""
+        for _ in range(_OPEN_ATTEMPTS):
+            snapshot = Snapshot.load(self.directory)
+            self._shards, self.damaged = {}, {}
+            for known in snapshot.shards:
+                place = self.directory / SHARDS / known.tag
+                try:
+                    self._shards[known.tag] = Shard(place)
+                except ShardDamaged as error:
+                    self.damaged[known.tag] = error
+                except OSError as error:
+                    self.damaged[known.tag] = ShardDamaged(known.tag, place, error.strerror or str(error))
+            if not self.damaged or snapshot == Snapshot.load(self.directory):
+                break
+        for damage in self.damaged.values():
+            mark(self.directory, damage)
+        return snapshot
+
+    def _find(self, context_id: int) -> tuple[Shard, Row]:
+        at = bisect_right(self._firsts, context_id) - 1
+        if at < 0 or context_id > self.snapshot.shards[at].last:
+            raise ContextGone(context_id)
+        shard = self._shard(self.snapshot.shards[at].tag)
+        row = shard.find(context_id)
+        if row is None:
+            raise ContextGone(context_id)
+        return shard, row
+
+    def _shard(self, tag: str) -> Shard:
+        if tag in self.damaged:
+            raise self.damaged[tag]
+        return self._shards[tag]
+
+
+def _stored(shard: Shard, row: Row) -> StoredContext:
+    has_encoding = shard.raw_encoding(row) is not None
+    return StoredContext(row, shard.record(row), shard.encoding(row) if has_encoding else None)

@@ -1,0 +1,105 @@
+"""What can be wrong with a collection: each error names the collection, shard or document, and the remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeqa.errors import EXIT_USAGE, CollectionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class CollectionNameInvalid(CollectionError):
+    """This cannot be a collection's name."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"not a name for a collection: {name!r}", "use letters, digits, '.', '_' and '-', at most 64 of them"
+        )
+
+
+class CollectionNotFound(CollectionError, LookupError):
+    """Nothing was ever added to a collection of this name."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path) -> None:
+        name = directory.name
+        where = "" if name == "default" else f" --collection {name}"
+        super().__init__(f"no collection called {name}", f"make it: edgeqa add{where} PATH...")
+
+
+class CollectionFormatUnsupported(CollectionError):
+    """The collection is of a format that this version does not know."""
+
+    def __init__(self, path: Path, found: object, known: int) -> None:
+        super().__init__(
+            f"{path}: format {found!r}, this edgeqa reads format {known}",
+            "use the edgeqa that made it, or delete the directory and add the texts again",
+        )
+
+
+class CollectionOtherBundle(CollectionError):
+    """The collection was made with another bundle: its token ids or encodings would be read as something else."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path, made_with: str) -> None:
+        name = directory.name
+        where = "" if name == "default" else f" --collection {name}"
+        super().__init__(
+            f"the collection {name} was made with another bundle ({made_with})",
+            f"make it anew for this one: edgeqa add --re-encode{where}; or use the bundle that it was made with",
+        )
+
+
+class CollectionBusy(CollectionError):
+    """Another process is adding to the collection, or removing from it."""
+
+    def __init__(self, directory: Path, process: str) -> None:
+        super().__init__(
+            f"the collection {directory.name} is being changed by another process{f' ({process})' if process else ''}",
+            "wait until it has finished, and run this again",
+        )
+
+
+class CollectionUnwritable(CollectionError, OSError):
+    """The disk is full, or the directory cannot be written to."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot write to the collection {directory.name}: {reason}",
+            f"make room in {directory} and run this again: what was added so far is kept; --encodings takes less",
+        )
+
+
+class CatalogueDamaged(CollectionError):
+    """The list of documents cannot be read."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(
+            f"the catalogue is damaged: {file}: {reason}", f"delete {file.parent}, and add the texts again"
+        )
+
+
+class ShardDamaged(CollectionError):
+    """A part of a shard is not what was written. What is in it is left out until it is mended."""
+
+    def __init__(self, tag: str, file: Path, what: str) -> None:
+        self.tag, self.file, self.what = tag, file, what
+        super().__init__(
+            f"shard {tag} is damaged: {file.name}: {what}",
+            "`edgeqa add` on the texts that it holds mends it; `edgeqa verify` names them",
+        )
+
+
+class ContextGone(CollectionError, LookupError):
+    """The collection does not hold this context, or not any more."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, what: object) -> None:
+        super().__init__(f"not in the collection: {what}", "`edgeqa list` shows what is there")

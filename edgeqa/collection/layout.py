@@ -1,0 +1,225 @@
+"""Shard format 1, byte for byte: rows of a table, records and encodings, packed and unpacked. Pure.
+
+    table.bin      one ROW of 64 bytes a context, by rising context id: where its record and its encoding lie
+    records.bin    one record a context: HEAD, then arrays of its tokens, then text, name and title in UTF-8
+    encodings.bin  for the contexts that have one: int8 [tokens + 1, width], then float32 [tokens + 1], at ALIGNMENT
+
+All numbers are little-endian. Every row ends in the XXH3-64 of what stands before it in the row, and holds those of its
+record and its encoding: against damage, not against forgery. A token takes 5 bytes in a record where its id is below
+65,536 and its place is near that of the token before (NARROW), else up to 17. Importing it imports no numpy.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+import xxhash
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeqa.models.reader import Encoding
+    from edgeqa.models.tokenizer import Tokens
+
+FORMAT = 1
+TABLE, RECORDS, ENCODINGS = "table.bin", "records.bin", "encodings.bin"
+ALIGNMENT = 64
+NO_ENCODING = (1 << 64) - 1
+
+_ROW_BODY = Struct("<QIIQIIQQQ")
+_ROW = Struct("<QIIQIIQQQQ")
+ROW_BYTES = _ROW.size
+CONTEXT_ID = Struct("<Q")  # what a row begins with
+_HEAD = Struct("<Q8sIIII")
+_WIDE_IDS, _WIDE_PLACES = 1, 2  # bits of `form`
+# Bits of a mark, one byte a token in the narrow form: how far the word's and the paragraph's number rise from the token
+# before, and whether the token means something by itself.
+_WORD_MOST, _PARAGRAPH_SHIFT, _PARAGRAPH_MOST, _MEANINGFUL = 31, 5, 3, 128
+
+
+class Row(NamedTuple):
+    """A context in the table."""
+
+    context_id: int
+    document: int
+    """Number of its document in the catalogue."""
+    number: int
+    """Which of its document's contexts it is, counted from 1."""
+    record_offset: int
+    record_bytes: int
+    tokens: int
+    encoding_offset: int
+    """NO_ENCODING for a context that is read from its token ids."""
+    record_digest: int
+    encoding_digest: int
+
+    def pack(self) -> bytes:
+        """Returns the row's ROW_BYTES bytes."""
+        body = _ROW_BODY.pack(*self)
+        return body + CONTEXT_ID.pack(xxhash.xxh3_64_intdigest(body))
+
+
+def row_at(table: memoryview, position: int) -> Row | None:
+    """Returns the row at this position of a table, or None if it is damaged."""
+    offset = position * ROW_BYTES
+    *fields, digest = _ROW.unpack_from(table, offset)
+    sound = xxhash.xxh3_64_intdigest(table[offset : offset + _ROW_BODY.size]) == digest
+    return Row(*fields) if sound else None
+
+
+class Layout(NamedTuple):
+    """What decoding needs of a context's tokens besides the logits."""
+
+    words: NDArray[np.int32]
+    """int32 [tokens]: number of the word, rising from 0"""
+    paragraphs: NDArray[np.int32]
+    """int32 [tokens]: number of the paragraph, rising from 0"""
+    meaningful: NDArray[np.bool_]
+    """bool [tokens]: whether it is more than punctuation"""
+
+
+class Head(NamedTuple):
+    """What a record begins with."""
+
+    start: int
+    """Place of the context in its document, in characters."""
+    tag: bytes
+    text_bytes: int
+    name_bytes: int
+    title_bytes: int
+    form: int
+
+
+def pack_record(*, start: int, tag: str, name: str, title: str, text: str, tokens: Tokens, layout: Layout) -> bytes:
+    """Returns a context's record."""
+    import numpy as np
+
+    ids = tokens.ids
+    form = 0 if not len(ids) or int(ids.max()) < 1 << 16 else _WIDE_IDS
+    begins, ends = tokens.offsets[:, 0], tokens.offsets[:, 1]
+    gaps, lengths = begins - np.concatenate(([0], ends[:-1])), ends - begins
+    words, paragraphs = (np.diff(numbers, prepend=0) for numbers in (layout.words, layout.paragraphs))
+    narrow = (
+        _within(gaps, -128, 127)
+        and _within(lengths, 0, 255)
+        and _within(words, 0, _WORD_MOST)
+        and _within(paragraphs, 0, _PARAGRAPH_MOST)
+    )
+    if narrow:
+        marks = words | (paragraphs << _PARAGRAPH_SHIFT) | np.where(layout.meaningful, _MEANINGFUL, 0)
+        places = [gaps.astype("<i1"), lengths.astype("<u1"), marks.astype("<u1")]
+    else:
+        form |= _WIDE_PLACES
+        wide = (begins, lengths, layout.words, layout.paragraphs)
+        places = [*(numbers.astype("<i4") for numbers in wide), layout.meaningful.astype("<u1")]
+    texts = [part.encode() for part in (text, name, title)]
+    head = _HEAD.pack(start, tag.encode(), *map(len, texts), form)
+    arrays = [ids.astype("<u4" if form & _WIDE_IDS else "<u2"), *places]
+    return b"".join([head, *(array.tobytes() for array in arrays), *texts])
+
+
+def _within(numbers: NDArray[np.int32], least: int, most: int) -> bool:
+    return not len(numbers) or (int(numbers.min()) >= least and int(numbers.max()) <= most)
+
+
+class Record:
+    """A record, unpacked as far as it is asked for."""
+
+    def __init__(self, raw: bytes, tokens: int) -> None:
+        self._raw = raw
+        self._tokens = tokens
+        self.head = Head(*_HEAD.unpack_from(raw))
+        form = self.head.form
+        self._ids_end = _HEAD.size + tokens * (4 if form & _WIDE_IDS else 2)
+        self._text_begin = self._ids_end + tokens * (17 if form & _WIDE_PLACES else 3)
+        self._text_end = self._text_begin + self.head.text_bytes
+
+    @property
+    def text(self) -> str:
+        """The context's NFC text."""
+        return self._raw[self._text_begin : self._text_end].decode()
+
+    @property
+    def name(self) -> str:
+        """The document's name."""
+        return self._raw[self._text_end : self._text_end + self.head.name_bytes].decode()
+
+    @property
+    def title(self) -> str:
+        """The document's title."""
+        return self._raw[self._text_end + self.head.name_bytes :].decode()
+
+    @property
+    def tag(self) -> str:
+        """Tag of the shard that the document was added in."""
+        return self.head.tag.rstrip(b"\0").decode()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that stand for tokens and text, without name and place: the same for the same context elsewhere."""
+        return self._raw[_HEAD.size : self._text_end]
+
+    def ids(self) -> NDArray[np.int64]:
+        """Returns the token ids, int64 [tokens]."""
+        import numpy as np
+
+        kind = "<u4" if self.head.form & _WIDE_IDS else "<u2"
+        return np.frombuffer(self._raw, kind, self._tokens, _HEAD.size).astype(np.int64)
+
+    def offsets(self) -> NDArray[np.int32]:
+        """Returns the tokens' places in the text, int32 [tokens, 2]."""
+        import numpy as np
+
+        offsets = np.empty((self._tokens, 2), np.int32)
+        if self.head.form & _WIDE_PLACES:
+            offsets[:, 0], lengths = self._wide(0), self._wide(1)
+        else:
+            lengths = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + self._tokens).astype(np.int32)
+            gaps = np.frombuffer(self._raw, "<i1", self._tokens, self._ids_end)
+            np.cumsum(gaps + lengths, out=offsets[:, 1])
+            np.subtract(offsets[:, 1], lengths, out=offsets[:, 0])
+            return offsets
+        np.add(offsets[:, 0], lengths, out=offsets[:, 1])
+        return offsets
+
+    def layout(self) -> Layout:
+        """Returns what decoding needs."""
+        import numpy as np
+
+        if self.head.form & _WIDE_PLACES:
+            meaningful = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 16 * self._tokens)
+            return Layout(self._wide(2), self._wide(3), meaningful.astype(np.bool_))
+        marks = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 2 * self._tokens)
+        words = np.cumsum(marks & _WORD_MOST, dtype=np.int32)
+        paragraphs = np.cumsum((marks >> _PARAGRAPH_SHIFT) & _PARAGRAPH_MOST, dtype=np.int32)
+        return Layout(words, paragraphs, marks >= _MEANINGFUL)
+
+    def _wide(self, which: int) -> NDArray[np.int32]:
+        import numpy as np
+
+        found = np.frombuffer(self._raw, "<i4", self._tokens, self._ids_end + 4 * self._tokens * which)
+        return found.astype(np.int32)
+
+
+def pack_encoding(encoding: Encoding) -> bytes:
+    """Returns an encoding's bytes."""
+    return encoding.hidden.astype("<i1", copy=False).tobytes() + encoding.scale.astype("<f4", copy=False).tobytes()
+
+
+def encoding_bytes(tokens: int, width: int) -> int:
+    """Returns how long the encoding of so many tokens is; the separator is one more."""
+    return (tokens + 1) * (width + 4)
+
+
+def encoding_in(buffer: memoryview, offset: int, tokens: int, width: int) -> Encoding:
+    """Returns the encoding at `offset`, which lies in `buffer` and is not copied."""
+    import numpy as np
+
+    from edgeqa.models.reader import Encoding
+
+    rows = tokens + 1
+    hidden = np.frombuffer(buffer, "<i1", rows * width, offset).reshape(rows, width)
+    raw_scale = buffer[offset + rows * width : offset + rows * (width + 4)]
+    return Encoding(hidden, np.frombuffer(raw_scale, "<f4").reshape(rows, 1))

@@ -1,0 +1,139 @@
+"""Writing a shard: contexts in, by rising id; a directory out that is there whole or not at all.
+
+It is written under another name, all files synced, the manifest last, and then renamed. What a killed writer leaves
+is known by that name, and swept by the next. `abandon` leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import IO, TYPE_CHECKING
+
+import xxhash
+
+from edgeqa.collection.layout import ALIGNMENT, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
+from edgeqa.collection.shard import FILES, MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTIAL = "partial-"  # how the name begins of what is being written
+
+
+class _File:
+    """A file that is written from its beginning to its end, hashed as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream: IO[bytes] = path.open("xb", buffering=1 << 18)
+        self._digest = xxhash.xxh3_128()
+        self.size_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._stream.write(data)
+        self._digest.update(data)
+        self.size_bytes += len(data)
+
+    def align(self) -> None:
+        if rest := self.size_bytes % ALIGNMENT:
+            self.write(bytes(ALIGNMENT - rest))
+
+    def finish(self) -> str:
+        """Returns the digest of what is now on disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written is deleted anyway
+            self._stream.close()
+
+
+class ShardWriter:
+    """A shard in the making. What it raises is OSError alone."""
+
+    def __init__(self, shards: Path, tag: str, encoder: str, width: int) -> None:
+        self.tag = tag
+        self.contexts = 0
+        self._shards, self._encoder, self._width = shards, encoder, width
+        self._first = self._last = 0
+        self._partial = shards / f"{PARTIAL}{tag}"
+        self._partial.mkdir(parents=True)
+        self._files = {name: _File(self._partial / name) for name in FILES}
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was written so far."""
+        return sum(file.size_bytes for file in self._files.values())
+
+    @property
+    def encodings_bytes(self) -> int:
+        """How much of it was encodings."""
+        return self._files[ENCODINGS].size_bytes
+
+    def add(
+        self, context_id: int, document: int, number: int, record: bytes, tokens: int, encoding: bytes | memoryview
+    ) -> None:
+        """Adds a context.
+
+        Args:
+            context_id: higher than all before.
+            document: number of its document in the catalogue.
+            number: which of the document's contexts it is, counted from 1.
+            record: as `layout.pack_record` makes it.
+            tokens: how many tokens it has.
+            encoding: as `layout.pack_encoding` makes it; empty to store none.
+        """
+        encoding_offset, encoding_digest = NO_ENCODING, 0
+        if len(encoding):
+            file = self._files[ENCODINGS]
+            file.align()
+            encoding_offset, encoding_digest = file.size_bytes, xxhash.xxh3_64_intdigest(encoding)
+            file.write(encoding)
+        records = self._files[RECORDS]
+        record_digest = xxhash.xxh3_64_intdigest(record)
+        place = (records.size_bytes, len(record), tokens, encoding_offset)
+        records.write(record)
+        self._files[TABLE].write(Row(context_id, document, number, *place, record_digest, encoding_digest).pack())
+        self._first = self._first if self.contexts else context_id
+        self._last = context_id
+        self.contexts += 1
+
+    def finish(self) -> Manifest:
+        """Puts the shard in its place; returns its manifest."""
+        digests = {name: file.finish() for name, file in self._files.items()}
+        manifest = Manifest(
+            tag=self.tag,
+            encoder=self._encoder,
+            width=self._width,
+            contexts=self.contexts,
+            first=self._first,
+            last=self._last,
+            sizes_bytes={name: file.size_bytes for name, file in self._files.items()},
+            digests=digests,
+        )
+        with (self._partial / MANIFEST).open("x", encoding="utf-8") as stream:
+            stream.write(manifest.to_json())
+            stream.flush()
+            os.fsync(stream.fileno())
+        sync_directory(self._partial)
+        self._partial.rename(self._shards / self.tag)
+        sync_directory(self._shards)
+        return manifest
+
+    def abandon(self) -> None:
+        """Leaves nothing of it."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Waits until the names in a directory are on disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

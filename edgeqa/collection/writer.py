@@ -1,0 +1,355 @@
+"""`Writer`: the one that changes a collection. Sources, documents and contexts in, in order; shards and rows out.
+
+What it is given becomes permanent at `commit`, whole documents at a time; whatever ends the process before that leaves
+the collection as it was at the last. A document may take several commits, and is seen from the last of them on. Opening
+one sweeps what a killed writer left, and finds what is damaged. It reads no files and runs no model (`adding` does).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgeqa.collection import merging
+from edgeqa.collection.catalogue import GROWING, PENDING, WHOLE, Catalogue, ShardRow
+from edgeqa.collection.damage import mark, marked, unmark
+from edgeqa.collection.errors import CollectionOtherBundle, CollectionUnwritable, ShardDamaged
+from edgeqa.collection.indexing import ROUTE, catch_up
+from edgeqa.collection.layout import Layout, pack_encoding, pack_record
+from edgeqa.collection.lock import Lock
+from edgeqa.collection.mending import examine, seen, suspects
+from edgeqa.collection.shardwriter import ShardWriter, sync_directory
+from edgeqa.collection.snapshot import SHARDS, withdraw
+from edgeqa.collection.tags import tag as tag_of
+from edgeqa.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from edgeqa.collection.catalogue import DocumentRow, SourceRow
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.indexing import IndexWriter
+    from edgeqa.collection.mending import Damage
+    from edgeqa.contexts.passages import Passage
+    from edgeqa.models.reader import Encoding
+
+_OUT_OF_ORDER = "sources, documents and contexts are to be begun and ended in this order"
+
+
+class Writer:
+    """An open collection, locked against other writers. For one thread."""
+
+    def __init__(self, directory: Path, encoder: Encoder | None, open_index: Callable[[Path], IndexWriter]) -> None:
+        """Opens the collection in `directory`, and makes it if there is none.
+
+        Args:
+            directory: where the collection lives.
+            encoder: what contexts are made with that will be added; None to add none.
+            open_index: opens the route index in a directory, which may not be there yet.
+
+        Raises:
+            CollectionBusy: if somebody else is writing.
+            CollectionOtherBundle: if it was made with something else than `encoder`.
+            CollectionUnwritable: if the disk is full, or read-only.
+        """
+        self.directory, self._encoder = directory, encoder
+        self.damages: list[Damage] = []
+        """What was found damaged; the sources of it are read again when they are next added."""
+        self._source: SourceRow | None = None
+        self._document: DocumentRow | None = None
+        self._unfinished: DocumentRow | None = None
+        self._contexts = 0  # of the document, so far
+        self._shard: ShardWriter | None = None
+        with _fallible(directory), contextlib.ExitStack() as opened:
+            (directory / SHARDS).mkdir(parents=True, exist_ok=True)
+            opened.callback(Lock(directory).release)
+            self.catalogue = opened.enter_context(Catalogue.write(directory))
+            self._bind()
+            self._sweep()
+            self._find_damage()
+            if not (directory / ROUTE).exists():
+                with self.catalogue.transaction():
+                    self.catalogue.unindex_all()
+            self._index = open_index(directory / ROUTE)
+            opened.callback(self._index.close)
+            self._next_context: int = self.catalogue.get("next_context", 0)
+            self._publish(anew=True)
+            self._opened = opened.pop_all()
+
+    def _bind(self) -> None:
+        """Notes what the collection is made with, if it is empty, or refuses."""
+        if self._encoder is None:
+            return
+        made_with = self.catalogue.get("encoder", "")
+        if made_with and made_with != self._encoder.digest and self.catalogue.shards():
+            raise CollectionOtherBundle(self.directory, self.catalogue.get("bundle", "?"))
+        with self.catalogue.transaction():
+            self.catalogue.set("encoder", self._encoder.digest)
+            self.catalogue.set("bundle", self._encoder.bundle)
+
+    def _sweep(self) -> None:
+        known = {s.tag for s in self.catalogue.shards()}
+        for found in (self.directory / SHARDS).iterdir():
+            if found.name not in known:
+                shutil.rmtree(found, ignore_errors=True)
+
+    def _find_damage(self) -> None:
+        """Has the sources of what is damaged read again, and forgets alarms that were none."""
+        for known in suspects(self.directory, self.catalogue.shards()):
+            damage = examine(self.directory, self.catalogue, known)
+            with self.catalogue.transaction():
+                if damage is None:
+                    self.catalogue.see_shard(known.tag, seen(self.directory / SHARDS / known.tag))
+                else:
+                    self._disown(damage)
+            if damage is None:
+                unmark(self.directory, known.tag)
+
+    def _disown(self, damage: Damage) -> None:
+        self.damages.append(damage)
+        for problem in damage.problems:
+            mark(self.directory, problem)
+        for source_id in {document.source for document in damage.documents}:
+            if self.catalogue.source(source_id).state == PENDING:
+                self.catalogue.delete_source(source_id)
+            else:
+                self.catalogue.forget_digest(source_id)
+
+    # --- sources -----------------------------------------------------------------------------------------------------
+
+    def begin_source(self, path: bytes, name: str, digest: bytes, window_tokens: int) -> None:
+        """Begins a file, or goes on with it where a commit left it, if that is the same file."""
+        self.catalogue.begin()
+        state = GROWING
+        for row in self.catalogue.sources_at(path):
+            if row.state == WHOLE:
+                state = PENDING
+            elif (row.digest, row.window_tokens, row.encoder) == (digest, window_tokens, self._made_with.digest):
+                self._source, self._unfinished = row, self.catalogue.unfinished_document(row.id)
+                return
+            elif row.state == PENDING:
+                self.catalogue.delete_source(row.id)
+            else:
+                state = PENDING
+        self._source = self.catalogue.add_source(path, name, digest, window_tokens, self._made_with.digest, state)
+
+    def end_source(self) -> None:
+        """Ends the file: what was there of it before is replaced."""
+        source = self._current_source()
+        self.catalogue.begin()
+        for old in self.catalogue.sources_at(source.path):
+            if old.id != source.id:
+                self._remove(old)
+        if source.state == PENDING:
+            self.catalogue.show(self.catalogue.documents_of(source.id))
+        self.catalogue.set_state(source.id, WHOLE)
+        self._source = None
+
+    def fail_source(self) -> None:
+        """Leaves nothing of the file that was begun; what was there of it before stays."""
+        self.catalogue.begin()
+        self._remove(self._current_source())
+        self._source = self._document = None
+
+    def remove_source(self, source: SourceRow) -> None:
+        """Removes a file with its documents."""
+        self.catalogue.begin()
+        self._remove(source)
+
+    def _remove(self, source: SourceRow) -> None:
+        if source.state != PENDING:
+            self.catalogue.hide(d for d in self.catalogue.documents_of(source.id) if d.whole)
+        self.catalogue.delete_source(source.id)
+
+    def remove_document(self, document: DocumentRow) -> None:
+        """Removes one document of a file; adding the file again brings it back."""
+        self.catalogue.begin()
+        self.catalogue.hide([document])
+        self.catalogue.delete_document(document)
+        self.catalogue.forget_digest(document.source)
+
+    @property
+    def _made_with(self) -> Encoder:
+        if self._encoder is None:
+            raise RuntimeError(_OUT_OF_ORDER)
+        return self._encoder
+
+    def _current_source(self) -> SourceRow:
+        if self._source is None:
+            raise RuntimeError(_OUT_OF_ORDER)
+        return self._source
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def begin_document(self, suffix: str, title: str, *, resumed: bool = False) -> None:
+        """Begins a document, called like its source with `suffix` behind.
+
+        Args:
+            suffix: what its name has beyond the source's.
+            title: what routing may weigh besides the text.
+            resumed: go on with the one that the last commit left unfinished; its first contexts are not given again.
+        """
+        source = self._current_source()
+        self.catalogue.begin()
+        if (unfinished := self._unfinished) is not None:
+            self._unfinished = None
+            if resumed:
+                self._document, self._contexts = unfinished, unfinished.contexts
+                return
+            self.catalogue.delete_document(unfinished)
+        self._document = self.catalogue.add_document(source, suffix, title, self._tag(), self._next_context)
+        self._contexts = 0
+
+    def add(self, passage: Passage, layout: Layout, encoding: Encoding | None) -> None:
+        """Adds the document's next context; without an encoding, it will be read from its token ids."""
+        document = self._document
+        if document is None:
+            raise RuntimeError(_OUT_OF_ORDER)
+        record = pack_record(
+            start=passage.start,
+            tag=document.tag,
+            name=document.name,
+            title=document.title,
+            text=passage.text,
+            tokens=passage.tokens,
+            layout=layout,
+        )
+        raw = b"" if encoding is None else pack_encoding(encoding)
+        with _fallible(self.directory):
+            if self._shard is None:
+                made_with = self._made_with
+                self._shard = ShardWriter(self.directory / SHARDS, self._tag(), made_with.digest, made_with.width)
+            self._contexts += 1
+            self._shard.add(self._next_context, document.id, self._contexts, record, len(passage.tokens), raw)
+        self._next_context += 1
+
+    def end_document(self) -> None:
+        """Ends the document, which is seen from the next commit on, unless its source replaces another."""
+        document = self._document
+        if document is None:
+            raise RuntimeError(_OUT_OF_ORDER)
+        self.catalogue.begin()
+        self.catalogue.grow(document.id, self._contexts, whole=True)
+        if self._current_source().state == GROWING:
+            self.catalogue.show([replace(document, contexts=self._contexts, whole=True)])
+        self._document = None
+
+    # --- commits -----------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of what was added since the last commit."""
+        return self._shard.size_bytes if self._shard is not None else 0
+
+    @property
+    def encodings_bytes(self) -> int:
+        """Size of the encodings that the collection holds, up to the last commit."""
+        return sum(s.encodings_bytes for s in self.catalogue.shards())
+
+    def commit(self) -> None:
+        """Makes all that was given permanent, and few shards of many."""
+        with _fallible(self.directory):
+            self.catalogue.begin()
+            if self._document is not None:
+                self.catalogue.grow(self._document.id, self._contexts, whole=False)
+            if self._shard is not None:
+                shard, self._shard = self._shard, None
+                self._add_shard(shard)
+            self.catalogue.set("next_context", self._next_context)
+            self._publish(anew=False)
+        while chosen := merging.choose(self.catalogue.shards(), marked(self.directory)):
+            if not self._merge(chosen):
+                break
+        for damage in self.damages:
+            # What is damaged may be gone by now, while other documents are still in the same shard.
+            if rest := [s for s in self.catalogue.shards() if s.tag == damage.tag and s.live < s.contexts]:
+                self._merge(rest)
+
+    def _merge(self, chosen: list[ShardRow]) -> bool:
+        """Makes one shard of the chosen ones; returns whether there is any use in going on."""
+        self.catalogue.begin()
+        try:
+            made = merging.merge(self.directory, self.catalogue, chosen, self._tag())
+        except ShardDamaged as damage:
+            self.catalogue.roll_back()
+            mark(self.directory, damage)  # so that it is not chosen again
+            return True
+        except OSError:  # no room to copy it: it stays as it is
+            self.catalogue.roll_back()
+            return False
+        with _fallible(self.directory):
+            for known in chosen:
+                self.catalogue.delete_shard(known.tag)
+            if made is not None:
+                self._add_shard(made)
+            self._publish(anew=False)
+        for known in chosen:
+            shutil.rmtree(self.directory / SHARDS / known.tag, ignore_errors=True)
+            unmark(self.directory, known.tag)
+        return True
+
+    def _add_shard(self, shard: ShardWriter) -> None:
+        encodings_bytes = shard.encodings_bytes
+        try:
+            manifest = shard.finish()
+        except BaseException:
+            shard.abandon()
+            raise
+        self.catalogue.set("shards_made", self.catalogue.get("shards_made", 0) + 1)
+        self.catalogue.add_shard(
+            ShardRow(
+                tag=manifest.tag,
+                encoder=manifest.encoder,
+                first=manifest.first,
+                last=manifest.last,
+                contexts=manifest.contexts,
+                live=manifest.contexts,
+                encodings_bytes=encodings_bytes,
+                size_bytes=sum(manifest.sizes_bytes.values()),
+                seen=seen(self.directory / SHARDS / manifest.tag),
+            )
+        )
+
+    def _publish(self, *, anew: bool) -> None:
+        """Commits the catalogue, then the index, and lets readers see both."""
+        withdraw(self.directory)
+        sync_directory(self.directory)
+        self.catalogue.begin()
+        self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
+        self.catalogue.commit()
+        catch_up(self.directory, self.catalogue, self._index, anew=anew)
+        self.catalogue.snapshot().store(self.directory)
+
+    def _tag(self) -> str:
+        """Returns the tag of the shard that is being written, or will be next."""
+        return tag_of(self.catalogue.get("shards_made", 0), self.catalogue.get("salt", 0))
+
+    def close(self) -> None:
+        """Lets others write; what was not committed is dropped."""
+        if self._shard is not None:
+            self._shard.abandon()
+            self._shard = None
+        self._opened.close()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def _fallible(directory: Path) -> Iterator[None]:
+    """Turns what the system says while the collection in `directory` is written into what the user is told."""
+    try:
+        yield
+    except CollectionError:
+        raise
+    except OSError as error:
+        raise CollectionUnwritable(directory, error.strerror or str(error)) from error

@@ -1,0 +1,96 @@
+"""Collections for tests, filled through the writer, with the real tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.layout import Layout
+from edgeqa.collection.writer import Writer
+from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.passages import Limits, passages
+from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
+from edgeqa.models.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from edgeqa.contexts.passages import Passage
+    from edgeqa.models.reader import Encoding
+
+LIMITS = Limits(whole_tokens=40, window_tokens=128)
+WINDOW = LIMITS.window_tokens
+TOKENIZER = Tokenizer(DEFAULT_BUNDLE / "tokenizer.json")
+ENCODER = Encoder.of(Bundle.load())
+
+
+class ListedIndex:
+    """A route index that is a dictionary in memory, as its commits leave it."""
+
+    def __init__(self, _directory: Path) -> None:
+        _directory.mkdir(exist_ok=True)
+        self.committed: dict[int, tuple[str, str]] = {}
+        self._held: dict[int, tuple[str, str]] = {}
+
+    def add(self, context_id: int, text: str, title: str) -> None:
+        assert context_id not in self._held
+        self._held[context_id] = (text, title)
+
+    def delete(self, first_id: int, after_id: int) -> None:
+        for context_id in [c for c in self._held if first_id <= c < after_id]:
+            del self._held[context_id]
+
+    def commit(self) -> None:
+        self.committed = dict(self._held)
+
+    def close(self) -> None:
+        self._held = dict(self.committed)
+
+
+def open_writer(directory: Path, index: Callable[[Path], ListedIndex] = ListedIndex) -> Writer:
+    return Writer(directory, ENCODER, index)
+
+
+def layout(passage: Passage) -> Layout:
+    return Layout(passage.tokens.words, passage.paragraphs, meaningful(passage.text, passage.tokens.offsets))
+
+
+def passages_of(text: str) -> list[Passage]:
+    return list(passages([text], TOKENIZER.tokenize, LIMITS))
+
+
+def put(
+    writer: Writer,
+    name: str,
+    texts: Iterable[tuple[str, str]],
+    encode: Callable[[Passage], Encoding | None] = lambda _: None,
+    *,
+    digest: bytes = b"1",
+) -> None:
+    """Puts a source of (suffix, text) documents."""
+    writer.begin_source(f"/{name}".encode(), name, digest, WINDOW)
+    for suffix, text in texts:
+        put_document(writer, suffix, text, encode)
+    writer.end_source()
+
+
+def put_document(
+    writer: Writer, suffix: str, text: str, encode: Callable[[Passage], Encoding | None] = lambda _: None
+) -> None:
+    writer.begin_document(suffix, f"title of {suffix}" if suffix else "")
+    for passage in passages_of(text):
+        writer.add(passage, layout(passage), encode(passage))
+    writer.end_document()
+
+
+def fill(directory: Path, sources: Mapping[str, str]) -> None:
+    """Makes a collection of whole texts."""
+    with open_writer(directory) as writer:
+        for name, text in sources.items():
+            put(writer, name, [("", text)])
+        writer.commit()
+
+
+def long_text(words: int, word: str = "pump") -> str:
+    return " ".join(f"The {word} {n} runs at {n * 7} metres. " + ("\n\n" if n % 9 == 0 else "") for n in range(words))
