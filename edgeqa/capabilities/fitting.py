@@ -1,6 +1,6 @@
 """Makes sizes fit: wanted sizes, threads and the room in; the largest that fit out, or a refusal. Pure.
 
-The order in which things shrink is the promise here: arena, batch, caches, windows. Threads cost much address space;
+The order in which things shrink is the promise here: batch, caches, windows. Threads cost much address space;
 they are settled first, and only where that is limited. Their memory, a tenth of a MiB each (64 threads take 115 MiB in
 all, 1000 take 217), is not counted: a plan has few, and `overrides` bounds what may be asked for.
 """
@@ -74,11 +74,10 @@ def _smallest(wanted: Sizes, fixed: Collection[str]) -> Sizes:
     }
     # Never above what is wanted: a model may be made for shorter contexts, a cache may be off.
     return Sizes(
-        memory_arena=False,
         **{
             name: getattr(wanted, name) if name in fixed else min(value, getattr(wanted, name))
             for name, value in least.items()
-        },
+        }
     )
 
 
@@ -88,8 +87,6 @@ def _shrunk(needs: ModelNeeds, wanted: Sizes, smallest: Sizes, threads: int, roo
     def missing() -> int:
         return room.missing_bytes(needs, sizes, threads)
 
-    if missing() > 0:
-        sizes = replace(sizes, memory_arena=False)
     while missing() > 0 and sizes.batch_contexts > smallest.batch_contexts:
         sizes = replace(sizes, batch_contexts=max(smallest.batch_contexts, sizes.batch_contexts // 2))
     # Encodings go before answers: an answer is worth all of a reading, an encoding half of one.

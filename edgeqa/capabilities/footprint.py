@@ -4,9 +4,8 @@ The constants are fitted to measurements, and lie above every one of them: peak 
 both graphs of edgeqa-mini (int8, 22.4 MiB; float32, 86.1 MiB) and its tokenizer, and reads contexts of 64 to 448 tokens
 (x86-64 with VNNI, Linux 6.18, Python 3.11, onnxruntime 1.31, one thread, three runs each):
 
-    arena off, int8:     64 tokens 101 MiB, 128: 106, 192: 112, 256: 117, 320: 124, 384: 136, 448: 141
-    arena on, int8:      64 tokens 107 MiB, 128: 110, 192: 121, 256: 125, 320: 137, 384: 145, 448: 164
-    arena off, float32:  64 tokens 174 MiB, 320: 184; 2 and 4 threads take no more than 1
+    int8:     64 tokens 101 MiB, 128: 111, 192: 112, 256: 117, 320: 124, 384: 136, 448: 142
+    float32:  64 tokens 174 MiB, 320: 184; 2 and 4 threads take no more than 1
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ _GRAPH_NUMERATOR, _GRAPH_DENOMINATOR = 13, 10
 _TOKENIZER_FACTOR = 16  # 11 MiB for a tokenizer.json of 0.68 MiB
 # A layer's activations: bytes for a token and a unit of width; attention scores grow with the square.
 _ACTIVATION_BYTES, _ATTENTION_DIVISOR = 132, 3
-_ARENA_BYTES = 4 * MIB  # and half of the activations again, because the arena keeps what it once had
 # A context in memory besides its encoding: its text, token ids, and where its words are.
 _PASSAGE_BYTES_A_TOKEN = 200
 
 # Address space of one thread beyond what is resident (92 MiB measured): code that is never touched.
 _UNTOUCHED_BYTES = 96 * MIB
-# A further thread, in the pool of each graph: 8 MiB of stack, 64 MiB of malloc arena; an arena takes twice as much for
-# the moment in which it is aligned. Measured: 174 MiB for the second thread, 462 MiB for three. Where a thread cannot
-# be made, onnxruntime does not fail but hangs, so this must not be too little.
+# A further thread, in the pool of each graph: 8 MiB of stack, and 64 MiB of the C library's, which takes twice as much
+# for the moment in which it aligns them. Measured: 174 MiB for the second thread, 462 MiB for three. Where a thread
+# cannot be made, onnxruntime does not fail but hangs, so this must not be too little.
 _THREAD_BYTES = 72 * MIB
 _ALIGNMENT_BYTES = 64 * MIB
 
@@ -61,7 +59,6 @@ class ModelNeeds:
 class Sizes:
     """What of a plan takes memory."""
 
-    memory_arena: bool
     batch_contexts: int
     window_tokens: int
     answer_cache_bytes: int
@@ -72,11 +69,10 @@ def memory_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     """Returns the memory that the whole process takes at its peak."""
     tokens = sizes.window_tokens
     activations = needs.width * tokens * (_ACTIVATION_BYTES + tokens // _ATTENTION_DIVISOR)
-    arena = _ARENA_BYTES + activations // 2 if sizes.memory_arena else 0
     contexts = sizes.batch_contexts * tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     graphs = needs.file_bytes * _GRAPH_NUMERATOR // _GRAPH_DENOMINATOR
     model = _RUNTIME_BYTES + _TEXT_BYTES + graphs + needs.tokenizer_bytes * _TOKENIZER_FACTOR
-    return model + activations + arena + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
+    return model + activations + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 
 
 def address_bytes(needs: ModelNeeds, sizes: Sizes, threads: int) -> int:

@@ -15,7 +15,7 @@ from edgeqa.capabilities.fitting import Room, fit
 from edgeqa.capabilities.footprint import Sizes, memory_bytes
 from edgeqa.capabilities.overrides import Overrides, Persist
 from edgeqa.capabilities.precision import precision
-from edgeqa.capabilities.sizes import GIB, MIB, show_bytes
+from edgeqa.capabilities.sizes import MIB, show_bytes
 from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more 
 BATCH_CONTEXTS = 16
 WINDOW_TOKENS = 320
 ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
-ARENA_FROM_BYTES = 2 * GIB
 ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
 # mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
@@ -47,7 +46,6 @@ class Plan:
     encoding_store_bytes: Choice[int]
     persist: Choice[Persist]
     spinning: Choice[bool]
-    memory_arena: Choice[bool]
     needed_bytes: int
     available_bytes: Choice[int]
     margin_bytes: int
@@ -68,7 +66,6 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
     store = Choice(
         _share(total_bytes, ENCODING_STORE_PERCENT), f"{ENCODING_STORE_PERCENT} % of {show_bytes(total_bytes)}"
     )
-    arena = _arena(device, available.value)
     full = {
         "batch_contexts": _or(wanted.batch_contexts, Choice(BATCH_CONTEXTS, "default")),
         "window_tokens": _or(wanted.window_tokens, _window(needs)),
@@ -79,7 +76,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
     threads = _threads(device, wanted)
     sizes, threads_that_fit = fit(
         needs,
-        Sizes(memory_arena=arena.value, **{name: choice.value for name, choice in full.items()}),
+        Sizes(**{name: choice.value for name, choice in full.items()}),
         threads.value,
         room,
         # What takes nothing is never the reason that something does not fit.
@@ -103,7 +100,6 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,
         spinning=_spinning(used.value),
-        memory_arena=arena if sizes.memory_arena == arena.value else Choice(value=False, reason=shrunk),
         needed_bytes=memory_bytes(needs, sizes),
         available_bytes=available,
         margin_bytes=room.margin_bytes,
@@ -162,14 +158,6 @@ def _spinning(threads: int) -> Choice[bool]:
     if threads == 1:
         return Choice(value=False, reason="one thread has none to wait for")
     return Choice(value=True, reason="for microseconds, between operators; asleep between runs")
-
-
-def _arena(device: Capabilities, available_bytes: int) -> Choice[bool]:
-    if available_bytes < ARENA_FROM_BYTES:
-        return Choice(value=False, reason=f"under {show_bytes(ARENA_FROM_BYTES)}: memory goes back after each run")
-    if device.address_space_bytes.value is not None:
-        return Choice(value=False, reason="address space is limited, and an arena doubles what it takes")
-    return Choice(value=True, reason=f"{show_bytes(ARENA_FROM_BYTES)} or more available")
 
 
 def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> tuple[Choice[Persist], Choice[int]]:

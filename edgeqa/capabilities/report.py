@@ -134,7 +134,6 @@ def _plan(plan: Plan | NotEnoughMemory) -> Iterable[_Row]:
         _Row("answer cache", show_bytes(p.answer_cache_bytes.value), p.answer_cache_bytes.reason),
         _Row("encoding store", show_bytes(p.encoding_store_bytes.value), p.encoding_store_bytes.reason),
         _Row("persist", p.persist.value, p.persist.reason),
-        _Row("memory arena", _on_off(p.memory_arena), p.memory_arena.reason),
         _Row("spinning", _on_off(p.spinning), p.spinning.reason),
     ]
 

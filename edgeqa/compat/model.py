@@ -37,7 +37,6 @@ class Model:
         options = SessionOptions(
             threads=plan.threads.value,
             spinning=plan.spinning.value,
-            memory_arena=plan.memory_arena.value,
             x64_quant_precision=plan.precision.value == "int8-u8u8",
         )
         self._reader = SplitReader(bundle, options)

@@ -44,7 +44,6 @@ def session_options(plan: Plan) -> SessionOptions:
     return SessionOptions(
         threads=plan.threads.value,
         spinning=plan.spinning.value,
-        memory_arena=plan.memory_arena.value,
         x64_quant_precision=plan.precision.value == "int8-u8u8",
     )
 

@@ -157,15 +157,14 @@ def test_of_a_known_total_half_is_taken_for_available() -> None:
 
 
 def test_memory_is_given_up_in_order() -> None:
-    """From roomy to tight: the arena goes, then the batch, the encodings, the answers, the windows."""
+    """From roomy to tight: the batch goes, then the encodings, the answers, the windows."""
     seen: list[tuple[bool, ...]] = []
-    for available_mib in range(2600, 140, -1):
+    for available_mib in range(1000, 140, -1):
         try:
             plan = make_plan(with_memory(available_mib * MIB, total_bytes=8 * GIB), MINI)
         except NotEnoughMemory:
             break
         state = (
-            plan.memory_arena.value,
             plan.batch_contexts.value == 16,
             plan.encoding_store_bytes.value == 256 * MIB,
             plan.answer_cache_bytes.value == 256 * MIB,
@@ -174,12 +173,11 @@ def test_memory_is_given_up_in_order() -> None:
         if not seen or seen[-1] != state:
             seen.append(state)
     assert seen == [
-        (True, True, True, True, True),
-        (False, True, True, True, True),
-        (False, False, True, True, True),
-        (False, False, False, True, True),
-        (False, False, False, False, True),
-        (False, False, False, False, False),
+        (True, True, True, True),
+        (False, True, True, True),
+        (False, False, True, True),
+        (False, False, False, True),
+        (False, False, False, False),
     ]
 
 
@@ -208,7 +206,6 @@ def test_a_limited_address_space_takes_threads_first() -> None:
     plan = make_plan(limited, MINI)
     assert plan.threads.value == 1
     assert plan.threads.reason == "shrunk to fit 6 GiB of memory and 400 MiB of address space"
-    assert not plan.memory_arena.value
     assert not plan.spinning.value
     assert plan.window_tokens.value == 320
 

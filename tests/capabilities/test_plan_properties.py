@@ -52,7 +52,6 @@ def devices(draw: st.DrawFn) -> Capabilities:
 
 def sizes(plan: Plan) -> Sizes:
     return Sizes(
-        plan.memory_arena.value,
         plan.batch_contexts.value,
         plan.window_tokens.value,
         plan.answer_cache_bytes.value,
@@ -125,8 +124,6 @@ def test_more_memory_never_gives_less(device: Capabilities, model: ModelNeeds, m
     assume(isinstance(small, Plan))
     assert isinstance(small, Plan)
     assert isinstance(large, Plan)
-    # Having an arena is more, too: it is the only thing for which something else may have to be smaller.
-    assume(small.memory_arena.value == large.memory_arena.value)
     for name in ("batch_contexts", "window_tokens", "answer_cache_bytes", "encoding_store_bytes"):
         assert getattr(small, name).value <= getattr(large, name).value, name
 
@@ -141,9 +138,9 @@ def test_a_larger_budget_never_shortens_windows(model: ModelNeeds, budget_bytes:
     assert small.window_tokens.value <= large.window_tokens.value
 
 
-@given(models, st.integers(1, 16), st.booleans())
-def test_every_size_costs_something(model: ModelNeeds, threads: int, arena: bool) -> None:  # noqa: FBT001
-    base = Sizes(arena, 1, 64, 0, 0)
+@given(models, st.integers(1, 16))
+def test_every_size_costs_something(model: ModelNeeds, threads: int) -> None:
+    base = Sizes(1, 64, 0, 0)
     for larger in (
         replace(base, batch_contexts=2),
         replace(base, window_tokens=65),
@@ -153,6 +150,3 @@ def test_every_size_costs_something(model: ModelNeeds, threads: int, arena: bool
         assert memory_bytes(model, larger) > memory_bytes(model, base)
         assert address_bytes(model, larger, threads) > address_bytes(model, base, threads)
     assert address_bytes(model, base, threads + 1) > address_bytes(model, base, threads) > memory_bytes(model, base)
-    assert memory_bytes(model, replace(base, memory_arena=True)) > memory_bytes(
-        model, replace(base, memory_arena=False)
-    )

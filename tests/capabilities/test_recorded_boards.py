@@ -8,14 +8,14 @@ from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import DeviceUnknown
 
-# name: threads, precision, window, batch, answer cache MiB, encoding store MiB, persist, arena
+# name: threads, precision, window, batch, answer cache MiB, encoding store MiB, persist
 BOARDS = {
-    "android-phone": (4, "int8", 320, 16, 221, 256, "disk", True),
-    "jetson-nano": (4, "int8", 320, 16, 158, 256, "disk", True),
-    "laptop": (4, "int8", 320, 16, 256, 256, "disk", True),
-    "pi-4": (4, "int8", 320, 16, 151, 256, "disk", True),
-    "pi-5": (4, "int8", 320, 16, 256, 256, "disk", True),
-    "pi-zero-2w": (4, "int8", 320, 16, 17, 34, "disk", False),
+    "android-phone": (4, "int8", 320, 16, 221, 256, "disk"),
+    "jetson-nano": (4, "int8", 320, 16, 158, 256, "disk"),
+    "laptop": (4, "int8", 320, 16, 256, 256, "disk"),
+    "pi-4": (4, "int8", 320, 16, 151, 256, "disk"),
+    "pi-5": (4, "int8", 320, 16, 256, 256, "disk"),
+    "pi-zero-2w": (4, "int8", 320, 16, 17, 34, "disk"),
 }
 
 
@@ -34,7 +34,6 @@ def test_the_plan_of_a_recorded_board(name: str) -> None:
         plan.answer_cache_bytes.value // MIB,
         plan.encoding_store_bytes.value // MIB,
         plan.persist.value,
-        plan.memory_arena.value,
     )
     assert found == BOARDS[name]
 

@@ -53,23 +53,11 @@ def test_an_encoding_is_int8_with_one_scale_a_token(reader: SplitReader, cases: 
 def test_threads_and_exact_products_change_no_logit_by_more_than_rounding(
     bundle: Bundle, reader: SplitReader, cases: list[dict[str, Any]]
 ) -> None:
-    other = SplitReader(bundle, SessionOptions(threads=2, memory_arena=True, x64_quant_precision=True))
+    other = SplitReader(bundle, SessionOptions(threads=2, x64_quant_precision=True))
     case = cases[1]
     question, context = np.array(case["question_ids"][1:-1]), np.array(case["context_ids"][:-1])
     logits = [r.read(r.encode_question(question), r.encode_context(context)) for r in (reader, other)]
     np.testing.assert_allclose(logits[0].start, logits[1].start, atol=0.5)
-
-
-def test_sessions_that_share_the_arena_give_what_sessions_without_one_give(
-    bundle: Bundle, reader: SplitReader, cases: list[dict[str, Any]]
-) -> None:
-    sharing = [SplitReader(bundle, SessionOptions(memory_arena=True)) for _ in range(2)]
-    for case in cases:
-        question, context = np.array(case["question_ids"][1:-1]), np.array(case["context_ids"][:-1])
-        expected = reader.read(reader.encode_question(question), reader.encode_context(context))
-        for other in sharing:
-            found = other.read(other.encode_question(question), other.encode_context(context))
-            np.testing.assert_array_equal(found.start, expected.start)
 
 
 def test_a_graph_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
