@@ -1,8 +1,10 @@
 # make demo: from nothing to an answer.  make test: from nothing to lint, types and the whole suite passed.
+# make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test lint types suite wheel clean
+.PHONY: demo test lint types suite wheel bench clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -22,8 +24,11 @@ suite: $(VENV)/developed
 wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel
 
+bench: $(BENCH_VENV)/installed
+	$(BENCH_VENV)/bin/python benchmarks/compare.py $(if $(QUICK),--quick)
+
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(BENCH_VENV) build dist
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,4 +38,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/developed: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --group dev
+	touch $@
+
+$(BENCH_VENV)/installed: benchmarks/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BENCH_VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	touch $@
