@@ -53,6 +53,16 @@ class FileExcessive(FormatError):
         super().__init__(f"refused: {name}: {what}", "do not trust this file; its text can be given as plain text")
 
 
+class TextMissing(FormatError):
+    """The file is a document, but holds no text."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no text in {name}: its pages are empty, or pictures of text",
+            "have a program for OCR add the text, for example: ocrmypdf in.pdf out.pdf",
+        )
+
+
 class RecordInvalid(FormatError):
     """A record of a file cannot be understood."""
 

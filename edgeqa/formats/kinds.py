@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions, Record
 
 HEAD_BYTES = 4096  # of a file's beginning are looked at
+_ZIP = b"PK\x03\x04"
 _IS_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
 )
@@ -53,8 +54,11 @@ HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml"))
 JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), has_fields=True)
+PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
+DOCX = Kind("docx", "docx", (".docx", ".docm"), seeks=True)
+EPUB = Kind("epub", "epub", (".epub",), seeks=True)
 
-KINDS = {kind.name: kind for kind in (TEXT, MARKDOWN, HTML, JSON_LINES, CSV, JSON)}
+KINDS = {kind.name: kind for kind in (TEXT, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB)}
 _BY_SUFFIX = {suffix: kind for kind in KINDS.values() for suffix in kind.suffixes}
 
 
@@ -80,6 +84,10 @@ def by_content(head: bytes) -> Kind | None:
 
     Text in another encoding than UTF-8 passes as text, so that reading it says what is wrong with it.
     """
+    if head.startswith(b"%PDF-"):
+        return PDF
+    if head.startswith(_ZIP):
+        return EPUB if b"mimetypeapplication/epub+zip" in head else DOCX if b"[Content_Types].xml" in head else None
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     return HTML if _IS_PAGE.match(head) else TEXT

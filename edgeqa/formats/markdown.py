@@ -9,19 +9,17 @@ in linear time and little memory; it renders nothing and follows CommonMark only
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import decode
 from edgeqa.formats.inline import inline
-from edgeqa.formats.records import FormatOptions, Record, one_line, pieces_of
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST_LINE_CHARACTERS = 1 << 14  # longer lines are taken in parts
 MOST_PARAGRAPH_LINES = 200
-_LOOKED_AT = 1 << 16  # characters in which a title is looked for
 
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _HIDDEN = re.compile(r" {0,3}(<!--|<script(?=[\s>])|<style(?=[\s>]))", re.IGNORECASE)
@@ -45,11 +43,8 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     """Yields the file as one record."""
     text = _Text()
     pieces = text.pieces(_lines(_without_data(decode(blocks, name))))
-    seen, characters = [], 0
-    while not text.title and characters < _LOOKED_AT and (piece := next(pieces, None)) is not None:
-        seen.append(piece)
-        characters += len(piece)
-    yield Record(name, one_line(text.title), pieces_of(chain(seen, pieces)))
+    pieces, _ = begun(pieces, lambda: bool(text.title))
+    yield Record(name, one_line(text.title), pieces_of(pieces))
 
 
 def _without_data(blocks: Iterable[str]) -> Iterator[str]:

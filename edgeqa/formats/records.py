@@ -6,13 +6,14 @@ Values only, no I/O.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts.normal import nfc, nfc_blocks
 from edgeqa.contexts.spool import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class FormatOptions:
 
 
 MOST_TITLE_CHARACTERS = 300
+MOST_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
 
 
 def record(name: str, title: str, text: str) -> Record:
@@ -51,6 +53,15 @@ def record(name: str, title: str, text: str) -> Record:
 def one_line(title: str) -> str:
     """Returns a title as records have it."""
     return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
+
+
+def begun(pieces: Iterator[str], is_enough: Callable[[], bool]) -> tuple[Iterator[str], int]:
+    """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all pieces, and how much was read."""
+    seen, characters = [], 0
+    while not is_enough() and characters < MOST_AHEAD_CHARACTERS and (piece := next(pieces, None)) is not None:
+        seen.append(piece)
+        characters += len(piece)
+    return chain(seen, pieces), characters
 
 
 def pieces_of(blocks: Iterable[str]) -> Iterator[str]:

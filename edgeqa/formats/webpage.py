@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import checked, decode
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, one_line, pieces_of
+from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line, pieces_of
 from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LOOKED_AT = 1 << 16  # characters in which a title is looked for
 
 _MAIN = frozenset(("main", "article"))  # never part of what is skipped: an end tag was forgotten
 _ELEMENTS = {
@@ -49,15 +48,16 @@ _LEGACY = re.compile(
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the page as one record."""
     page = Page()
-    pieces = page.pieces(_decode(blocks, name))
-    seen, characters = [], 0
-    while not page.title and characters < _LOOKED_AT and (piece := next(pieces, None)) is not None:
-        seen.append(piece)
-        characters += len(piece)
-    yield Record(name, page.title or page.heading, pieces_of(chain(seen, pieces)))
+    pieces, _ = begun(page.pieces(decode_page(blocks, name)), lambda: bool(page.title))
+    yield Record(name, page.title or page.heading, pieces_of(pieces))
 
 
-def _decode(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    """Yields the page's source, in the encoding that it declares, else UTF-8.
+
+    Raises:
+        ContextError: naming `name` and the offset of what is not text.
+    """
     first = next(blocks, b"")
     whole = chain([first], blocks)
     declared = _DECLARED.search(first[:_DECLARED_WITHIN_BYTES])

@@ -1,0 +1,98 @@
+"""Makes the files that office programs and publishers make: PDF, DOCX, EPUB."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+_RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+RELATIONS = f'<Relationships><Relationship Id="1" Type="{_RELATION}" Target="word/document.xml"/></Relationships>'
+
+
+def archive(parts: Mapping[str, str | bytes]) -> bytes:
+    """Returns a zip archive of the parts."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, part in parts.items():
+            # By the rules of EPUB this one is stored as it is.
+            made.writestr(name, part, zipfile.ZIP_STORED if name == "mimetype" else None)
+    return out.getvalue()
+
+
+def docx(body: str, **parts: str) -> bytes:
+    """Returns a Word document with this body; `core`, `footnotes` are other parts."""
+    found = {
+        "[Content_Types].xml": "<Types/>",
+        "_rels/.rels": RELATIONS,
+        "word/document.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>",
+    }
+    if "core" in parts:
+        found["docProps/core.xml"] = parts["core"]
+    if "footnotes" in parts:
+        found["word/footnotes.xml"] = f"<w:footnotes {W}>{parts['footnotes']}</w:footnotes>"
+    return archive(found)
+
+
+def paragraph(text: str, style: str = "") -> str:
+    """Returns a paragraph of a Word document."""
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def epub(chapters: Mapping[str, str], *, title: str = "The Book", encryption: str = "") -> bytes:
+    """Returns a book of chapters, each under the name of its file, in the order given."""
+    items = "".join(
+        f'<item id="i{n}" href="{name.replace(" ", "%20")}" media-type="application/xhtml+xml"/>'
+        for n, name in enumerate(chapters)
+    )
+    order = "".join(f'<itemref idref="i{n}"/>' for n in range(len(chapters)))
+    package = (
+        f'<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
+        f"<dc:title>{title}</dc:title></metadata><manifest>{items}"
+        f'<item id="css" href="a.css" media-type="text/css"/></manifest><spine>{order}</spine></package>'
+    )
+    container = '<container><rootfiles><rootfile full-path="OEBPS/a.opf"/></rootfiles></container>'
+    parts = {"mimetype": "application/epub+zip", "META-INF/container.xml": container, "OEBPS/a.opf": package}
+    if encryption:
+        data = f'<encryption><CipherData><CipherReference URI="{encryption}"/></CipherData></encryption>'
+        parts["META-INF/encryption.xml"] = data
+    pages = {f"OEBPS/{name}": f'<?xml version="1.0"?><html>{page}</html>' for name, page in chapters.items()}
+    return archive({**parts, **pages})
+
+
+def pdf(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: bool = False) -> bytes:
+    """Returns a PDF of pages of lines."""
+    parts = [b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    tree = 2 + 2 * len(pages)
+    kids = []
+    for lines in pages:
+        shown = "".join(f"({line}) Tj T*\n" for line in lines)
+        content = zlib.compress(f"BT /F1 11 Tf 72 760 Td 14 TL\n{shown}ET".encode("cp1252"))
+        parts.append(b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
+        parts.append(
+            b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 1 0 R >> >> >>" % (tree, len(parts))
+        )
+        kids.append(b"%d 0 R" % len(parts))
+    parts.append(b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(pages), b" ".join(kids)))
+    parts.append(b"<< /Type /Catalog /Pages %d 0 R >>" % tree)
+    parts.append(b"<< /Title (%s) >>" % title.encode("latin1"))
+    trailer = b"/Root %d 0 R /Info %d 0 R" % (tree + 1, tree + 2)
+    if encrypted:
+        parts.append(b"<< /Filter /Standard /V 1 /R 2 /O <%s> /U <%s> /P -44 >>" % (b"41" * 32, b"42" * 32))
+        trailer += b" /Encrypt %d 0 R /ID [<41><41>]" % (tree + 3)
+    out = bytearray(b"%PDF-1.4\n")
+    places = []
+    for number, part in enumerate(parts, 1):
+        places.append(b"%010d 00000 n \n" % len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, part)
+    table = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(parts) + 1, b"".join(places))
+    out += b"trailer\n<< /Size %d %s >>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, trailer, table)
+    return bytes(out)

@@ -1,0 +1,278 @@
+"""PDF, DOCX and EPUB."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from office import RELATIONS, W, archive, docx, epub, paragraph, pdf
+from reading import Read, read, text
+
+from edgeqa import errors
+from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats import archive as archives
+from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, FileExcessive, TextMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Document = Callable[[str, bytes], Path]
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Document:
+    def write(name: str, data: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+# --- DOCX ------------------------------------------------------------------------------------------------------------
+
+
+def item(content: str) -> str:
+    return f'<w:p><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr><w:r><w:t>{content}</w:t></w:r></w:p>'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (paragraph("One") + paragraph("two &amp; three"), "One\n\ntwo & three"),
+        ("<w:p><w:r><w:t>wo</w:t></w:r><w:r><w:t xml:space='preserve'>rd </w:t><w:t>x</w:t></w:r></w:p>", "word x"),
+        ("<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/></w:r></w:p>", "a b\nc-"),
+        (paragraph("x") + item("one") + item("two") + paragraph("y"), "x\n\n- one\n- two\n\ny"),
+        (
+            f"<w:tbl><w:tr><w:tc>{paragraph('A')}</w:tc><w:tc>{paragraph('B')}</w:tc></w:tr>"
+            f"<w:tr><w:tc>{paragraph('1')}</w:tc><w:tc>{paragraph('2')}</w:tc></w:tr></w:tbl>{paragraph('y')}",
+            "A | B\n1 | 2\n\ny",
+        ),
+        (
+            "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:ins><w:r><w:t>new</w:t></w:r></w:ins></w:p>",
+            "new",
+        ),
+        (f"<w:moveFrom>{paragraph('from')}</w:moveFrom><w:moveTo>{paragraph('to')}</w:moveTo>", "to"),
+        (
+            "<w:p><AlternateContent><Choice><w:t>a</w:t></Choice><Fallback><w:t>a</w:t></Fallback></AlternateContent></w:p>",
+            "a",
+        ),
+        ("<w:p><w:r><w:instrText>PAGE</w:instrText></w:r></w:p>", ""),
+    ],
+)
+def test_the_text_of_a_word_document(document: Document, body: str, expected: str) -> None:
+    assert text(document("a.docx", docx(body))) == expected
+
+
+def test_a_word_document_is_titled_after_its_first_heading_or_its_properties(document: Document) -> None:
+    core = '<p xmlns:dc="x"><dc:title>Of the  properties</dc:title><dc:creator>no</dc:creator></p>'
+    headed = paragraph("x") + paragraph("The heading", "Heading1") + paragraph("Second", "Heading1")
+    path = document("a.docx", docx(headed, core=core))
+    assert read(path) == [Read(str(path), "The heading", "x\n\nThe heading\n\nSecond")]
+    assert read(document("a.docx", docx(paragraph("x"), core=core)))[0].title == "Of the properties"
+    assert read(document("a.docx", docx(paragraph("x"))))[0].title == ""
+
+
+def test_notes_come_after_the_text(document: Document) -> None:
+    assert text(document("a.docx", docx(paragraph("x"), footnotes=paragraph("note")))) == "x\n\nnote"
+
+
+def test_a_word_document_is_known_by_its_content(document: Document) -> None:
+    assert text(document("a.unknown", docx(paragraph("x")))) == "x"
+
+
+# --- EPUB ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_chapters_of_a_book_are_records_in_their_order(document: Document) -> None:
+    chapters = {
+        "z z.xhtml": "<title/><script src='x'/><h1>One &amp; only</h1><p>text",
+        "cover.xhtml": "<body><img/></body>",
+        "a.xhtml": "<title>The book</title><p>more",
+    }
+    path = document("a.epub", epub(chapters))
+    assert read(path) == [
+        Read(f"{path}#1", "The Book: One & only", "One & only\n\ntext"),
+        Read(f"{path}#3", "The Book", "more"),
+    ]
+    assert [r.text for r in read(document("book", epub({"a": "x"})))] == ["x"]
+
+
+def test_a_copy_protected_book_is_an_error(document: Document) -> None:
+    with pytest.raises(FileEncrypted, match=r"encrypted: .*a\.epub: it is copy-protected"):
+        read(document("a.epub", epub({"a b.xhtml": "x"}, encryption="OEBPS/a%20b.xhtml")))
+    assert read(document("a.epub", epub({"a.xhtml": "x"}, encryption="OEBPS/font.ttf")))
+
+
+# --- PDF -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_of_a_pdf_are_records(document: Document) -> None:
+    path = document(
+        "a.pdf", pdf([["The pump is rated IP68.", "It is blue."], [], ["Caf\xe9"]], title="Microsoft Word - Pump")
+    )
+    assert read(path) == [
+        Read(f"{path}#1", "Pump", "The pump is rated IP68.\nIt is blue."),
+        Read(f"{path}#3", "Pump", "Café"),
+    ]
+    assert [r.text for r in read(document("unknown", pdf([["text"]])))] == ["text"]
+
+
+def test_a_word_cut_at_the_end_of_a_line_is_put_together(document: Document) -> None:
+    assert text(document("a.pdf", pdf([["a sub-", "mersible pump"]]))) == "a submersible pump"
+
+
+def test_a_pdf_without_text_or_password_is_an_error(document: Document) -> None:
+    with pytest.raises(TextMissing, match=r"no text in .*a\.pdf") as raised:
+        read(document("a.pdf", pdf([[], []])))
+    assert "ocrmypdf" in raised.value.hint
+    with pytest.raises(FileEncrypted, match=r"encrypted: .*a\.pdf: it needs a password"):
+        read(document("a.pdf", pdf([["x"]], encrypted=True)))
+
+
+def test_without_the_extra_a_pdf_is_an_error_that_says_how_to_get_it(
+    document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    with pytest.raises(ExtraMissing, match="PDF files need pypdfium2, which is not installed") as raised:
+        read(document("a.pdf", pdf([["x"]])))
+    assert raised.value.hint == "pip install 'edgeqa[docs]'"
+
+
+# --- whatever can be wrong -------------------------------------------------------------------------------------------
+
+GOOD = {
+    "a.docx": docx(paragraph("x") * 50),
+    "a.epub": epub({"a.xhtml": "<p>x" * 50}),
+    "a.pdf": pdf([["x"] * 50]),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04", b"%PDF-1.4", b"\0" * 100])
+def test_another_files_content_is_an_error(document: Document, name: str, data: bytes) -> None:
+    with pytest.raises(errors.FormatError, match=name):
+        read(document(name, data))
+
+
+def outcome(path: Path) -> list[str] | None:
+    """Returns the texts, or None if the file is refused with an error that names it."""
+    try:
+        return [record.text for record in read(path)]
+    except errors.ContextError as error:
+        return None if path.name in str(error) else [str(error)]
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.epub"])
+def test_every_cut_and_every_flipped_byte_is_an_error_or_the_text(document: Document, name: str) -> None:
+    good = GOOD[name]
+    flipped = [good[:at] + bytes([good[at] ^ 0x40]) + good[at + 1 :] for at in range(0, len(good), 7)]
+    found = [outcome(document(name, data)) for data in (*flipped, *(good[:at] for at in range(0, len(good), 7)))]
+    # Where the change is in what nobody reads, the text is the same; where it is in the media type, there is none.
+    assert all(texts in (None, [], outcome(document(name, good))) for texts in found)
+    assert found.count(None) > len(found) // 4
+
+
+def test_a_file_of_the_office_before_2007_is_an_error(document: Document) -> None:
+    with pytest.raises(FileEncrypted, match="with a password, or in the format that Office had before 2007"):
+        read(document("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)))
+
+
+def test_another_programs_document_is_an_error(document: Document) -> None:
+    sheet = {"_rels/.rels": RELATIONS.replace("word/document", "xl/workbook"), "xl/workbook.xml": "<workbook/>"}
+    with pytest.raises(FileDamaged, match="it is another program's document"):
+        read(document("a.docx", archive(sheet)))
+    with pytest.raises(FileDamaged, match=r"it has no part 'word/document\.xml'"):
+        read(document("a.docx", archive({"a": "b"})))
+    with pytest.raises(FileDamaged, match=r"it has no part 'META-INF/container\.xml'"):
+        read(document("a.epub", archive({"a": "b"})))
+
+
+def encrypted(name: str) -> bytes:
+    """Returns the file with all its parts marked as encrypted."""
+    data = bytearray(GOOD[name])
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + place] |= 1
+            at = data.find(mark, at + 4)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.epub"])
+def test_a_part_with_a_password_is_an_error(document: Document, name: str) -> None:
+    with pytest.raises(FileEncrypted, match="has a password"):
+        read(document(name, encrypted(name)))
+
+
+def test_an_archive_made_to_fill_memory_is_refused(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_UNPACKED_BYTES", 1 << 20)
+    bomb = archive({"word/document.xml": f"<w:document {W}><w:p>" + "<w:r/>" * 400_000 + "</w:p></w:document>"})
+    assert len(bomb) < 10_000
+    with pytest.raises(FileExcessive, match="it unpacks to more than 1048576 bytes"):
+        read(document("a.docx", bomb))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<w:p>" * 2000, "nested more than 1000 deep"),
+        (f"<w:p a='{'x' * (1 << 24)}'/>", "longer than 8388608 bytes"),
+        ("<w:p>&undefined;</w:p>", "not XML: undefined entity"),
+        ("<w:p>", "not XML: mismatched tag"),
+    ],
+)
+def test_xml_that_no_program_writes_is_refused(document: Document, body: str, message: str) -> None:
+    with pytest.raises(errors.FormatError, match=message):
+        read(document("a.docx", docx(body)))
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        "<!ENTITY a 'x'><!ENTITY b '&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;'>",
+        "<!ENTITY c SYSTEM 'file:///etc/passwd'>",
+        "<!ENTITY % p SYSTEM 'file:///etc/passwd'> %p;",
+    ],
+)
+def test_entities_are_refused(document: Document, entities: str) -> None:
+    xml = f"<!DOCTYPE d [{entities}]><w:document {W}><w:p><w:t>&c;</w:t></w:p></w:document>"
+    with pytest.raises(FileExcessive, match="it defines entities"):
+        read(document("a.docx", archive({"word/document.xml": xml})))
+
+
+def test_a_list_of_parts_that_fills_memory_is_refused(document: Document) -> None:
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, 1 << 25, 0, 0)
+    with pytest.raises(FileExcessive, match="its list of parts is too long"):
+        read(document("a.docx", b"PK\x03\x04" + bytes(100) + end))
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_document_that_changes_while_it_is_read_is_an_error(document: Document, name: str) -> None:
+    path = document(name, GOOD[name])
+    (source,) = walk([path], FormatOptions())
+    records = source.records()
+    "".join(next(records).blocks)
+    with path.open("ab") as stream:
+        stream.write(b" ")
+    with pytest.raises(errors.ContextChanged):
+        list(records)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_document_comes_through_a_pipe_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    padding = b"" if name == "a.pdf" else os.urandom(5 << 20)
+    data = GOOD[name]
+    if padding:  # so that the copy is on disk
+        out = io.BytesIO(data)
+        with zipfile.ZipFile(out, "a") as made:
+            made.writestr("padding", padding)
+        data = out.getvalue()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert "x" in read("-", format=name[2:])[0].text
