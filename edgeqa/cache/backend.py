@@ -48,8 +48,9 @@ class Backend:
         self.counts: dict[str, int] = {}
         self.hits = self.misses = 0  # like the front's hits: approximate, but for one thread exact
         self._map_bytes, self._durable = map_bytes, durable
+        self.queued: dict[bytes, Change] = {}
+        self.noted: list[bytes] = []  # addresses of hits; `settle_hits` takes them from time to time
         self._noted_hits: deque[bytes] = deque(maxlen=_NOTED_HITS_LIMIT)
-        self.note_hit: Callable[[bytes], None] = self._noted_hits.append  # of an address; for eviction
         self._hits: Hits | None = None
         self._reset()
 
@@ -60,7 +61,7 @@ class Backend:
         self._guard: Guard | None = None
         self._store: Store | None = None
         self._writer: Writer | None = None
-        self.queued: dict[bytes, Change] = {}
+        self.queued.clear()
         # Starts a read of the store: its `get` of an address gives what its `get` gives the record for. Without a store
         # that is a dict, in which nothing is found.
         self.begin: Callable[[], Any] = self._enter_and_begin
@@ -214,6 +215,14 @@ class Backend:
         with self._counts_lock:
             self.counts[name] = self.counts.get(name, 0) + increment
 
+    def settle_hits(self) -> None:
+        """Counts the hits of the store that were noted, and has them considered at the next eviction."""
+        with self._counts_lock:
+            noted = self.noted[:]
+            del self.noted[: len(noted)]
+            self.hits += len(noted)
+            self._noted_hits.extend(noted)
+
     def totals(self) -> dict[str, int]:
         """Returns the counts of all processes so far, this one's included."""
         self._enter()
@@ -225,6 +234,7 @@ class Backend:
 
     def save_counts(self) -> None:
         """Moves this process's counts to the ledger."""
+        self.settle_hits()
         for name, owner, attribute in (
             ("hits_front", self.front, "hits"),
             ("hits_store", self, "hits"),
@@ -299,6 +309,8 @@ class Backend:
         hits, noted = self._hits, self._noted_hits
         if hits is None:
             return False
+        if self.noted:
+            self.settle_hits()
         while noted:
             hits.note(noted.popleft())
         hot = hits.take(digest)
