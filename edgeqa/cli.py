@@ -17,12 +17,17 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAEr
 
 # Command to module of `edgeqa.commands`; the module has a click command of the same name.
 COMMANDS = {
+    "add": "add",
     "ask": "ask",
     "bench": "bench",
     "cache": "cache",
     "capabilities": "capabilities",
     "eval": "evaluate",
+    "list": "list",
     "models": "models",
+    "remove": "remove",
+    "sync": "sync",
+    "verify": "verify",
 }
 
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
@@ -64,6 +69,7 @@ def commands(ctx: click.Context) -> None:
     \b
     edgeqa ask "Who designed the machine?" notes.txt
     edgeqa ask "How deep may the pump be submerged?" manuals/*.txt
+    edgeqa add manuals/
     edgeqa capabilities
     """
     if ctx.invoked_subcommand is None:

@@ -158,6 +158,13 @@ class ContextMissing(ContextError):
         )
 
 
+class NothingToAdd(ContextError):
+    """No file or folder was named."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing to add", "name files or folders, or - for standard input: edgeqa add manuals/")
+
+
 class ContextType(ContextError, TypeError):
     """Something other than strings and paths was given as context."""
 

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class Parts:
     """The parts of one runtime."""
 
-    def __init__(self, bundle: Bundle, overrides: Overrides) -> None:
+    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str = "default") -> None:
         self.bundle = bundle
         self.overrides = overrides
+        self.collection = collection
         self.precision = _precision_path(bundle.manifest.precision)
         self._lock = threading.RLock()
         self._closed = False

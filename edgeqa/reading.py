@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Found
 from edgeqa.capabilities.plan import WINDOW_TOKENS
@@ -23,7 +23,7 @@ from edgeqa.models.spans import best_spans
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.contexts.context import Context
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
-    from edgeqa.models.reader import Encoding, Floats
+    from edgeqa.models.reader import Encoding, Floats, Ids
     from edgeqa.models.spans import Span
     from edgeqa.timing import Stopwatch
 
@@ -71,6 +71,11 @@ class Reading:
     def limits(self) -> Limits:
         """How long contexts are."""
         return self._limits
+
+    @property
+    def encode_context(self) -> Callable[[Ids], Any]:
+        """Makes what the reader keeps of a context, from its token ids; it is not kept here."""
+        return self._reader.encode_context
 
     @property
     def calibration(self) -> Calibration:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.collection.managing import Paths
+    from edgeqa.collection.report import Added
     from edgeqa.contexts.documents import Document
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.selftest import Verdict
@@ -54,6 +56,7 @@ def open(
     encoding_store_bytes: int | None = None,
     answer_cache_bytes: int | None = None,
     persist: Persist | None = None,
+    collection: str = "default",
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
@@ -67,6 +70,7 @@ def open(
         encoding_store_bytes: memory for encodings of contexts seen before.
         answer_cache_bytes: size of the answer cache, when it is made.
         persist: whether answers are remembered on "disk", in "memory" until the process ends, or not at all ("off").
+        collection: the texts that `edgeqa add` has added under this name, which `ask` without a context is about.
 
     Raises:
         BundleError: if the bundle is not what its manifest says.
@@ -83,14 +87,14 @@ def open(
     )
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
-    return EdgeQA(Bundle.load(chosen(bundle)), overrides)
+    return EdgeQA(Bundle.load(chosen(bundle)), overrides, collection)
 
 
 class EdgeQA:
     """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`."""
 
-    def __init__(self, bundle: Bundle, overrides: Overrides) -> None:
-        self._parts = parts = Parts(bundle, overrides)
+    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str = "default") -> None:
+        self._parts = parts = Parts(bundle, overrides, collection)
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
@@ -234,6 +238,77 @@ class EdgeQA:
             lowercase=self.bundle.manifest.lowercase,
         )
         return key_of(asked)
+
+    def add(
+        self,
+        paths: Paths,
+        *,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        format: str | None = None,
+        encodings_bytes: int | None = None,
+        re_encode: bool = False,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Adds files and folders to the collection; what is there already, and has not changed, is not read again.
+
+        Broken off at any moment, it leaves whole documents; adding the same again goes on from there.
+
+        Args:
+            paths: one path or several; a folder stands for all that is in and below it.
+            text_field: of JSON Lines, JSON and CSV, the field that holds the text; by default one with a usual name.
+            title_field: the field that holds the title.
+            format: how to read everything named; by default told from each file's name and content.
+            encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
+                the same answers, slower. By default 10 % of what is free, at most 8 GiB.
+            re_encode: first make the whole collection anew, for another model or for another `encodings_bytes`.
+            progress: called as it goes on.
+
+        Returns:
+            What was done; files that could not be read are in its `failed`.
+
+        Raises:
+            ContextError: if there was nothing that could be read.
+            CollectionError: if the collection cannot be written to, or was made with another model.
+            CapabilityError: if the device lacks what the smallest plan needs.
+        """
+        from edgeqa.collection import managing
+        from edgeqa.formats import FormatOptions
+
+        options = FormatOptions(text_field, title_field, format)
+        return managing.add(
+            self._parts, paths, options, encodings_bytes=encodings_bytes, anew=re_encode, progress=progress
+        )
+
+    def sync(
+        self,
+        paths: Paths,
+        *,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        format: str | None = None,
+        encodings_bytes: int | None = None,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Adds like `add`, and removes what was added from these paths and is not there any more."""
+        from edgeqa.collection import managing
+        from edgeqa.formats import FormatOptions
+
+        options = FormatOptions(text_field, title_field, format)
+        return managing.add(
+            self._parts, paths, options, drop_gone=True, encodings_bytes=encodings_bytes, progress=progress
+        )
+
+    def remove(self, names: Paths) -> list[str]:
+        """Removes files, folders or documents from the collection; returns the names of the documents that are gone.
+
+        Raises:
+            ContextGone: if the collection holds nothing of a name; then nothing is removed.
+            CollectionError: if there is no collection, or it cannot be written to.
+        """
+        from edgeqa.collection import directory, managing
+
+        return [gone.name for gone in managing.remove(directory(self._parts.collection), names)]
 
     @property
     def bundle(self) -> Bundle:

@@ -3,7 +3,8 @@
 In and out: rows as values. What it says counts: a shard that it does not name is rubbish, an index that lacks what it
 names is caught up. A *source* is a file in one of its states; a source is `WHOLE` when all its documents are there. One
 that is new is `GROWING`: its documents can be asked as they come. One that will replace another is `PENDING`: its
-documents are not seen before all are there. A document may take more than one commit; before its last it is not seen.
+documents are not seen before all are there, or, if it is `READY`, before those of all other sources are. A document may
+take more than one commit; before its last it is not seen.
 
 One connection writes, in transactions that its owner begins and ends; any number read.
 """
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORMAT = 1
-PENDING, GROWING, WHOLE = 0, 1, 2
+READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
+MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
 _DIGEST_BYTES = 16
 _BUSY_S = 30.0
+_ROWS = 256
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -254,9 +257,10 @@ class Catalogue:
         done = self._run(f"INSERT INTO sources ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *fields)
         return SourceRow(done.lastrowid or 0, *fields)
 
-    def set_state(self, source_id: int, state: int) -> None:
+    def set_state(self, source_id: int, state: int, *, digest: bytes | None = None) -> None:
         """Changes a source's state; what that means for its documents is for `show` and `hide`."""
-        self._run("UPDATE sources SET state = ? WHERE id = ?", state, source_id)
+        query = "UPDATE sources SET state = ?, digest = coalesce(?, digest) WHERE id = ?"
+        self._run(query, state, digest, source_id)
 
     def forget_digest(self, source_id: int) -> None:
         """Has the source read again when it is next added."""
@@ -279,6 +283,11 @@ class Catalogue:
         found = list(self._documents("WHERE d.source = ? ORDER BY d.id DESC LIMIT 1", source_id))
         return found[0] if found and not found[0].whole else None
 
+    def whole_documents(self, source_id: int) -> int:
+        """Returns how many documents of a source are whole."""
+        found: int = self._one("SELECT count(*) FROM documents WHERE source = ? AND whole", source_id)[0]
+        return found
+
     def documents(self) -> Iterator[DocumentRow]:
         """Yields the documents that can be asked, in the order in which they were added."""
         yield from self._documents("WHERE d.whole AND s.state > ? ORDER BY d.id", PENDING)
@@ -288,6 +297,12 @@ class Catalogue:
         low = "coalesce((SELECT max(first) FROM documents WHERE first <= ?), 0)"
         query = f"WHERE d.first >= {low} AND d.first <= ? AND d.first + d.contexts > ? ORDER BY d.first"
         yield from self._documents(query, first, last, first)
+
+    def first_unseen(self) -> int:
+        """Returns the lowest context id of a document that will be seen only later; one that is never given if none."""
+        query = "SELECT min(d.first) FROM documents d JOIN sources s ON s.id = d.source WHERE s.state <= ?"
+        found: int | None = self._one(query, PENDING)[0]
+        return 1 << 62 if found is None else found
 
     def documents_named(self, name: str) -> list[DocumentRow]:
         """Returns the documents of this name that can be asked; files of several folders may be called alike."""
@@ -422,7 +437,8 @@ class Catalogue:
     def _all(self, query: str, *values: object) -> Iterator[Any]:
         cursor = self._run(query, *values)
         try:
-            yield from cursor
+            while rows := cursor.fetchmany(_ROWS):
+                yield from rows
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(self._file, str(error)) from error
 

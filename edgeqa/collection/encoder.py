@@ -30,8 +30,8 @@ class Encoder:
     def of(cls, bundle: Bundle) -> Encoder:
         """Returns what contexts added with `bundle` depend on."""
         m = bundle.manifest
-        split = m.kind == "split"
+        split = m.joint is None
         files = {f.name: f.sha256 for f in m.files if f.name == "tokenizer.json" or (split and f.name[:6] == "encode")}
-        facts = [m.kind, m.max_context_tokens, m.context_position, m.sep_id, files]
+        facts = [m.kind, m.max_context_tokens, files, *((m.context_position, m.sep_id) if split else ())]
         digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
         return cls(digest, f"{m.name} {m.version}", m.width if split else 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection.damage import marked
 from edgeqa.collection.errors import ShardDamaged
@@ -31,6 +31,14 @@ class Damage:
     problems: tuple[ShardDamaged, ...]
     documents: tuple[DocumentRow, ...]
     """Those that cannot be read whole; none if what is damaged belongs to no document any more."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "shard": self.tag,
+            "problems": [str(problem) for problem in self.problems],
+            "documents": [document.name for document in self.documents],
+        }
 
 
 def seen(shard: Path) -> str:

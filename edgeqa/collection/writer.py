@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeqa.collection import merging
-from edgeqa.collection.catalogue import GROWING, PENDING, WHOLE, Catalogue, ShardRow
+from edgeqa.collection.catalogue import GROWING, MARK, PENDING, READY, WHOLE, Catalogue, ShardRow
 from edgeqa.collection.damage import mark, marked, unmark
 from edgeqa.collection.errors import CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.indexing import ROUTE, catch_up
@@ -43,20 +43,28 @@ _OUT_OF_ORDER = "sources, documents and contexts are to be begun and ended in th
 class Writer:
     """An open collection, locked against other writers. For one thread."""
 
-    def __init__(self, directory: Path, encoder: Encoder | None, open_index: Callable[[Path], IndexWriter]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        encoder: Encoder | None,
+        open_index: Callable[[Path], IndexWriter],
+        *,
+        anew: bool = False,
+    ) -> None:
         """Opens the collection in `directory`, and makes it if there is none.
 
         Args:
             directory: where the collection lives.
             encoder: what contexts are made with that will be added; None to add none.
             open_index: opens the route index in a directory, which may not be there yet.
+            anew: whether all is to be made anew with `encoder`, with whatever it was made before.
 
         Raises:
             CollectionBusy: if somebody else is writing.
             CollectionOtherBundle: if it was made with something else than `encoder`.
             CollectionUnwritable: if the disk is full, or read-only.
         """
-        self.directory, self._encoder = directory, encoder
+        self.directory, self._encoder, self._anew = directory, encoder, anew
         self.damages: list[Damage] = []
         """What was found damaged; the sources of it are read again when they are next added."""
         self._source: SourceRow | None = None
@@ -85,6 +93,8 @@ class Writer:
         if self._encoder is None:
             return
         made_with = self.catalogue.get("encoder", "")
+        if self._anew and self.catalogue.shards():
+            return
         if made_with and made_with != self._encoder.digest and self.catalogue.shards():
             raise CollectionOtherBundle(self.directory, self.catalogue.get("bundle", "?"))
         with self.catalogue.transaction():
@@ -131,29 +141,66 @@ class Writer:
             elif (row.digest, row.window_tokens, row.encoder) == (digest, window_tokens, self._made_with.digest):
                 self._source, self._unfinished = row, self.catalogue.unfinished_document(row.id)
                 return
-            elif row.state == PENDING:
+            elif row.state <= PENDING:
                 self.catalogue.delete_source(row.id)
             else:
                 state = PENDING
         self._source = self.catalogue.add_source(path, name, digest, window_tokens, self._made_with.digest, state)
 
-    def end_source(self) -> None:
-        """Ends the file: what was there of it before is replaced."""
+    def end_source(self) -> bool:
+        """Ends the file: what was there of it before is replaced. Returns whether there was something."""
         source = self._current_source()
         self.catalogue.begin()
-        for old in self.catalogue.sources_at(source.path):
-            if old.id != source.id:
-                self._remove(old)
+        if self._unfinished is not None:
+            self.catalogue.delete_document(self._unfinished)
+            self._unfinished = None
+        others = [old for old in self.catalogue.sources_at(source.path) if old.id != source.id]
+        for old in others:
+            self._remove(old)
         if source.state == PENDING:
             self.catalogue.show(self.catalogue.documents_of(source.id))
         self.catalogue.set_state(source.id, WHOLE)
         self._source = None
+        return bool(others)
+
+    def set_source_by(self) -> None:
+        """Ends the file, which takes the place of what was there when `take_places` is called."""
+        self.catalogue.begin()
+        self.catalogue.set_state(self._current_source().id, READY)
+        self._source = None
+
+    def take_places(self) -> list[SourceRow]:
+        """Has all files that were set by take their places, in one commit; returns those that nothing was set by for.
+
+        These are gone, unless they were made with the same encoder.
+        """
+        self.catalogue.begin()
+        for ready in [row for row in self.catalogue.sources() if row.state == READY]:
+            for old in self.catalogue.sources_at(ready.path):
+                if old.id != ready.id:
+                    self._remove(old)
+            self.catalogue.set_state(ready.id, WHOLE, digest=ready.digest.removeprefix(MARK))
+            self.catalogue.show(self.catalogue.documents_of(ready.id))
+        others = [row for row in self.catalogue.sources() if row.encoder != self._made_with.digest]
+        for other in others:
+            self._remove(other)
+        self.catalogue.set("encoder", self._made_with.digest)
+        self.catalogue.set("bundle", self._made_with.bundle)
+        self.commit()
+        return others
 
     def fail_source(self) -> None:
         """Leaves nothing of the file that was begun; what was there of it before stays."""
         self.catalogue.begin()
         self._remove(self._current_source())
         self._source = self._document = None
+
+    def keep_source(self, path: bytes) -> None:
+        """Keeps what is there of a file, and drops what was begun to replace it."""
+        for row in self.catalogue.sources_at(path):
+            if row.state == PENDING:
+                self.catalogue.begin()
+                self.catalogue.delete_source(row.id)
 
     def remove_source(self, source: SourceRow) -> None:
         """Removes a file with its documents."""
@@ -245,10 +292,10 @@ class Writer:
         """Size of what was added since the last commit."""
         return self._shard.size_bytes if self._shard is not None else 0
 
-    @property
     def encodings_bytes(self) -> int:
-        """Size of the encodings that the collection holds, up to the last commit."""
-        return sum(s.encodings_bytes for s in self.catalogue.shards())
+        """Returns the size of the encodings that the collection holds and will hold; what is to be replaced is not."""
+        since = self.catalogue.first_unseen() if self._anew else 0
+        return sum(s.encodings_bytes for s in self.catalogue.shards() if s.first >= since)
 
     def commit(self) -> None:
         """Makes all that was given permanent, and few shards of many."""

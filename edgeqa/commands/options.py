@@ -25,6 +25,9 @@ bundle_option = click.option(
     help="Use this model: its name (edgeqa models list), or its directory.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N cores.")
+collection_option = click.option(
+    "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
+)
 budget_option = click.option(
     "--budget",
     "budget_bytes",

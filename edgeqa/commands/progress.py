@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 SHOWN_AFTER_S = 1.0
@@ -18,7 +19,13 @@ SHOWN_AFTER_S = 1.0
 class ProgressBar:
     """Called with (doing, done, total) as the work goes on; to be used as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, show_rate: Callable[[float], str] | None = None) -> None:
+        """Shows nothing yet.
+
+        Args:
+            show_rate: returns how so much a second is written; None to show no rate.
+        """
+        self._show_rate = show_rate
         self._began = time.monotonic()
         self._doing = ""
         self._done = 0
@@ -30,12 +37,19 @@ class ProgressBar:
             if time.monotonic() - self._began < SHOWN_AFTER_S or done >= total:
                 return
             self._finish()
-            self._bar = click.progressbar(length=total, label=f"edgeqa: {doing}", file=sys.stderr, show_eta=True)
+            self._bar = click.progressbar(
+                length=total,
+                label=f"edgeqa: {doing}",
+                file=sys.stderr,
+                show_eta=True,
+                item_show_func=lambda rate: rate,
+            )
             self._doing, self._done = doing, 0
             with contextlib.suppress(OSError):  # standard error may be full, which is no reason to stop working
                 self._bar.__enter__()
         with contextlib.suppress(OSError):
-            self._bar.update(done - self._done)
+            rate = done / max(time.monotonic() - self._began, 1e-3)
+            self._bar.update(done - self._done, self._show_rate(rate) if self._show_rate is not None else None)
         self._done = done
 
     def __enter__(self) -> ProgressBar:

@@ -1,0 +1,83 @@
+"""What goes through the pipeline of `adding`, in the order in which it is written: values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from edgeqa.collection.catalogue import SourceRow
+    from edgeqa.collection.layout import Layout
+    from edgeqa.contexts.passages import Passage
+    from edgeqa.errors import EdgeQAError
+    from edgeqa.models.reader import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBegins:
+    """A file that is new, or changed."""
+
+    path: bytes
+    name: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBegins:
+    """A document of it."""
+
+    suffix: str
+    title: str
+    resumed: bool
+
+
+@dataclass(slots=True)
+class ContextMade:
+    """A context of that."""
+
+    passage: Passage
+    layout: Layout
+    encoding: Encoding | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEnds:
+    """The document is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnds:
+    """The file is whole."""
+
+    waits: bool = False
+    """Whether it is to take the place of what was there only together with all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """The file cannot be read to its end."""
+
+    name: str
+    error: EdgeQAError
+    begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUnchanged:
+    """The file is there already, as it is."""
+
+    path: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGone:
+    """The file is not there any more."""
+
+    source: SourceRow
+
+
+Event: TypeAlias = (
+    "SourceBegins | DocumentBegins | ContextMade | DocumentEnds | SourceEnds | SourceFailed | SourceUnchanged | "
+    "SourceGone"
+)

@@ -1,0 +1,177 @@
+"""Changing a collection, as the runtime and the command line do it: add, sync, remove, re-encode, verify.
+
+In: the collection's directory, paths or names, and the parts of a runtime. Out: what was done. The model is loaded only
+where contexts are made.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from edgeqa.collection import directory
+from edgeqa.collection.adding import Adding
+from edgeqa.collection.budget import encodings_budget
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.damage import mark, unmark
+from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.mending import examine, seen
+from edgeqa.collection.preparing import Preparing, identity, total_bytes
+from edgeqa.collection.re_encoding import ReEncoding
+from edgeqa.collection.snapshot import SHARDS
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import NothingToAdd, OptionError
+from edgeqa.routing.index import IndexWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from edgeqa.collection.catalogue import DocumentRow, SourceRow
+    from edgeqa.collection.mending import Damage
+    from edgeqa.collection.report import Added
+    from edgeqa.contexts.passages import Limits
+    from edgeqa.contexts.routing import Progress
+    from edgeqa.formats import FormatOptions
+    from edgeqa.parts import Parts
+
+    Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def add(
+    parts: Parts,
+    paths: Paths,
+    options: FormatOptions,
+    *,
+    drop_gone: bool = False,
+    encodings_bytes: int | None = None,
+    anew: bool = False,
+    progress: Progress | None = None,
+) -> Added:
+    """Adds what `paths` name to the collection of `parts`; returns what was done.
+
+    Args:
+        parts: with the model, and the name of the collection.
+        paths: files, folders, or "-".
+        options: how to read them.
+        drop_gone: whether files that are gone from the paths go from the collection too.
+        encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
+            before, or a share of the disk.
+        anew: first re-encode what is there, with whatever model it was made.
+        progress: called as it goes on.
+
+    Raises:
+        CollectionError: if the collection cannot be opened or written to, or was made with another model.
+        ContextError: if nothing could be read at all.
+    """
+    if encodings_bytes is not None and (type(encodings_bytes) is not int or encodings_bytes < 0):
+        raise OptionError(name="encodings_bytes", value=encodings_bytes, expected="a number of bytes; 0 stores none")
+    named = _several(paths)
+    if not named and not anew:
+        raise NothingToAdd
+    place = directory(parts.collection)
+    reading = parts.reading
+    encoder = Encoder.of(parts.bundle)
+    with Writer(place, encoder, IndexWriter, anew=anew) as writer, Catalogue.read(place) as catalogue:
+        most = encodings_budget(writer, encodings_bytes)
+
+        def adding() -> Adding:
+            left = most - writer.encodings_bytes()
+            return Adding(
+                writer, encoder, reading.tokenize, reading.limits, reading.encode_context, encodings_left_bytes=left
+            )
+
+        made = _make_anew(writer, catalogue, encoder, reading.limits, adding(), progress) if anew else None
+        if made is not None and not named:
+            return made
+        run = adding()
+        if made is not None:
+            run.report.files_changed = made.files_changed
+        stage = Preparing(catalogue, encoder, run.tokenize, reading.limits, options, run.report.skip)
+        in_all = total_bytes(named, options) if progress is not None else 0
+
+        def watched(done_bytes: int, _: int) -> None:
+            if progress is not None:
+                progress("adding", min(done_bytes, in_all), in_all)
+
+        report = run.run(stage.events(named, drop_gone=drop_gone), watched)
+    if report.failed and not report.files_done:
+        raise report.failed[0][1]
+    return report
+
+
+def _make_anew(
+    writer: Writer, catalogue: Catalogue, encoder: Encoder, limits: Limits, run: Adding, progress: Progress | None
+) -> Added:
+    held = Collection(writer.directory)
+    anew = ReEncoding(catalogue, held, encoder, run.tokenize, limits)
+
+    def watched(_: int, contexts: int) -> None:
+        if progress is not None:
+            progress("re-encoding", min(contexts, held.contexts), held.contexts)
+
+    report = run.run(anew.events(), watched)
+    lost = {source.name for source in writer.take_places()}
+    report.failed = [(name, error) for name, error in report.failed if name in lost]
+    return report
+
+
+def remove(place: Path, names: Paths) -> list[DocumentRow]:
+    """Removes files, folders and documents from a collection; returns the documents that are gone.
+
+    Args:
+        place: where the collection lives.
+        names: as `edgeqa list` shows them, or paths of files and folders, which need not be there any more.
+
+    Raises:
+        ContextGone: if it holds nothing of a name; then nothing is removed.
+        CollectionError: if it cannot be opened or written to.
+    """
+    Catalogue.read(place).close()  # refuses what is no collection, instead of making one
+    with Writer(place, None, IndexWriter) as writer:
+        found = [_named(writer.catalogue, name) for name in _several(names)]
+        gone: dict[int, DocumentRow] = {}
+        sources = {source.id: source for some, _ in found for source in some}
+        for source in sources.values():
+            gone |= {d.id: d for d in writer.catalogue.documents_of(source.id) if d.whole}
+            writer.remove_source(source)
+        for document in (document for _, some in found for document in some):
+            if document.id not in gone:
+                gone[document.id] = document
+                writer.remove_document(document)
+        writer.commit()
+    return list(gone.values())
+
+
+def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
+    """Returns the files, or else the documents, that a name stands for."""
+    sources = catalogue.sources_named(name) or list(catalogue.sources_below(identity(name)))
+    documents = [] if sources else catalogue.documents_named(name)
+    if not sources and not documents:
+        raise ContextGone(name)
+    return sources, documents
+
+
+def _several(paths: Paths) -> list[str]:
+    return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]
+
+
+def verify(place: Path) -> list[Damage]:
+    """Reads every byte of a collection; returns what is damaged, which `add` then mends.
+
+    Raises:
+        CollectionError: if it cannot be opened.
+    """
+    with Catalogue.read(place) as catalogue:
+        found = []
+        for known in catalogue.shards():
+            damage = examine(place, catalogue, known)
+            if damage is not None:
+                found.append(damage)
+                for problem in damage.problems:
+                    mark(place, problem)
+            elif known.seen == seen(place / SHARDS / known.tag):
+                unmark(place, known.tag)
+        return found

@@ -1,0 +1,154 @@
+"""Paths to events: the first stage of adding. Finds the files, skips what is there already, reads, splits, tokenises.
+
+In: paths, and the catalogue as it was when adding began. Out: events in blocks. A file that cannot be read is an event
+too, and the next one is gone on with. It writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from edgeqa.collection.catalogue import PENDING, WHOLE
+from edgeqa.collection.events import (
+    ContextMade,
+    DocumentBegins,
+    DocumentEnds,
+    SourceBegins,
+    SourceEnds,
+    SourceFailed,
+    SourceGone,
+    SourceUnchanged,
+)
+from edgeqa.collection.layout import Layout
+from edgeqa.contexts.passages import passages
+from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError
+from edgeqa.formats import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from edgeqa.collection.catalogue import Catalogue, DocumentRow, SourceRow
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.events import Event
+    from edgeqa.contexts.passages import Limits, Tokenize
+    from edgeqa.formats import FormatOptions, Record, Skipped, Source
+
+STANDARD_INPUT = "-"
+
+
+def identity(path: str) -> bytes:
+    """Returns what a file is known by, from wherever it is named."""
+    return os.fsencode(os.path.abspath(path))
+
+
+def _printed(name: str) -> str:
+    """Returns a file's name as text; what of it is no UTF-8 is escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def total_bytes(paths: Iterable[str], options: FormatOptions) -> int:
+    """Returns how much there is to read, as far as can be told before; what can be read only once is not touched."""
+    return sum(source.size_bytes for path in paths if _is_still(path) for source in _quietly(path, options))
+
+
+def _is_still(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return path != STANDARD_INPUT and (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
+
+
+def _quietly(path: str, options: FormatOptions) -> Iterator[Source]:
+    try:
+        yield from walk([path], options)
+    except EdgeQAError:  # said when it is read
+        return
+
+
+class Preparing:
+    """One run over paths."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        encoder: Encoder,
+        tokenize: Tokenize,
+        limits: Limits,
+        options: FormatOptions,
+        on_skipped: Callable[[Skipped], None],
+    ) -> None:
+        self._catalogue, self._encoder, self._limits = catalogue, encoder, limits
+        self._tokenize, self._options, self._on_skipped = tokenize, options, on_skipped
+        self._next_context: int | None = catalogue.get("next_context", 0)
+        """The id that the next context will get; None once there was one."""
+
+    def events(self, paths: Sequence[str], *, drop_gone: bool) -> Iterator[Event]:
+        """Yields what is to be done.
+
+        Args:
+            paths: files, folders, or "-".
+            drop_gone: whether files that are gone from the paths go from the collection too.
+        """
+        for path in paths:
+            try:
+                for source in walk([path], self._options, self._on_skipped):
+                    known_by = b"standard input" if path == STANDARD_INPUT else identity(source.name)
+                    yield from self._source(source, known_by)
+            except EdgeQAError as error:
+                gone = isinstance(error, ContextNotFound) and drop_gone
+                if not (gone and any(True for _ in self._catalogue.sources_below(identity(path)))):
+                    yield SourceFailed(path, error, begun=False)
+            if drop_gone and path != STANDARD_INPUT:
+                yield from self._gone(identity(path))
+
+    def _gone(self, folder: bytes) -> Iterator[Event]:
+        for source in self._catalogue.sources_below(folder):
+            if not os.path.exists(source.path):
+                yield SourceGone(source)
+
+    def _source(self, source: Source, path: bytes) -> Iterator[Event]:
+        begun = False
+        try:
+            digest = source.digest()
+            known = self._catalogue.sources_at(path)
+            whole = (digest, WHOLE, self._encoder.digest)
+            if any((row.digest, row.state, row.encoder) == whole for row in known):
+                yield SourceUnchanged(path, source.size_bytes)
+                return
+            documents_done, unfinished = self._left(known, digest)
+            yield SourceBegins(path, _printed(source.name), digest)
+            begun = True
+            for number, record in enumerate(source.records()):
+                if number < documents_done:
+                    for _ in record.blocks:
+                        pass
+                else:
+                    yield from self._document(source, record, unfinished if number == documents_done else None)
+            yield SourceEnds()
+        except ContextError as error:
+            yield SourceFailed(source.name, error, begun=begun)
+
+    def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
+        """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
+        wanted = (digest, self._limits.window_tokens, self._encoder.digest)
+        for row in known:
+            if PENDING <= row.state < WHOLE and (row.digest, row.window_tokens, row.encoder) == wanted:
+                unfinished = self._catalogue.unfinished_document(row.id)
+                # A document's contexts have ids without a gap: it can only be gone on with if it was the last.
+                if unfinished is not None and unfinished.after != self._next_context:
+                    unfinished = None
+                return self._catalogue.whole_documents(row.id), unfinished
+        return 0, None
+
+    def _document(self, source: Source, record: Record, unfinished: DocumentRow | None) -> Iterator[Event]:
+        suffix = record.name.removeprefix(source.name)
+        yield DocumentBegins(suffix, record.title, resumed=unfinished is not None)
+        done = unfinished.contexts if unfinished is not None else 0
+        for number, passage in enumerate(passages(record.blocks, self._tokenize, self._limits)):
+            if number >= done:
+                self._next_context = None
+                yield ContextMade(passage, Layout(passage.tokens.words, passage.paragraphs, passage.meaningful))
+        yield DocumentEnds()

@@ -1,0 +1,80 @@
+"""Making a collection anew from the text that it holds: for another bundle, or with encodings where there were none.
+
+Each file's documents are put together from their contexts, cut up and encoded again beside the old ones, which are
+asked until all are done. Then, in one commit, the new ones take their place: the two are never mixed. Broken off, it
+goes on with the next file when it is run again.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from edgeqa.collection.catalogue import MARK, PENDING, READY, WHOLE
+from edgeqa.collection.errors import ShardDamaged
+from edgeqa.collection.events import (
+    ContextMade,
+    DocumentBegins,
+    DocumentEnds,
+    SourceBegins,
+    SourceEnds,
+    SourceFailed,
+)
+from edgeqa.collection.layout import Layout
+from edgeqa.contexts.passages import passages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.collection.catalogue import Catalogue, DocumentRow, SourceRow
+    from edgeqa.collection.collection import Collection
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.events import Event
+    from edgeqa.contexts.passages import Limits, Tokenize
+
+
+class ReEncoding:
+    """One run over what a collection holds."""
+
+    def __init__(
+        self, catalogue: Catalogue, held: Collection, encoder: Encoder, tokenize: Tokenize, limits: Limits
+    ) -> None:
+        self._catalogue, self._held = catalogue, held
+        self._encoder, self._tokenize, self._limits = encoder, tokenize, limits
+
+    def events(self) -> Iterator[Event]:
+        """Yields what is to be done."""
+        for source in self._catalogue.sources():
+            if source.state > PENDING:
+                yield from self._source(source)
+
+    def _source(self, source: SourceRow) -> Iterator[Event]:
+        # Of a file that was not added to its end, the rest is to be read when it is next added.
+        digest = MARK + (source.digest if source.state == WHOLE else b"")
+        documents_done = 0
+        made_with = (digest, self._limits.window_tokens, self._encoder.digest)
+        for begun in self._catalogue.sources_at(source.path):
+            if (begun.digest, begun.window_tokens, begun.encoder) == made_with:
+                if begun.state == READY:
+                    return
+                documents_done = self._catalogue.whole_documents(begun.id)
+        yield SourceBegins(source.path, source.name, digest)
+        try:
+            whole = (document for document in self._catalogue.documents_of(source.id) if document.whole)
+            for document in islice(whole, documents_done, None):
+                yield DocumentBegins(document.name.removeprefix(source.name), document.title, resumed=False)
+                for passage in passages(self._text(document), self._tokenize, self._limits):
+                    layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
+                    yield ContextMade(passage, layout)
+                yield DocumentEnds()
+            yield SourceEnds(waits=True)
+        except ShardDamaged as error:
+            yield SourceFailed(source.name, error, begun=True)
+
+    def _text(self, document: DocumentRow) -> Iterator[str]:
+        """Yields a document's text, put together from its contexts, which overlap."""
+        place = 0
+        for context in self._held.contexts_from(document.first, document.after):
+            yield " " * (context.start - place)  # white space that was in no context
+            yield context.text[max(0, place - context.start) :]
+            place = max(place, context.start + len(context.text))

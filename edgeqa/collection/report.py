@@ -1,0 +1,64 @@
+"""What adding did, as values and in JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeqa.collection.mending import Damage
+    from edgeqa.errors import EdgeQAError
+    from edgeqa.formats import Skipped
+
+MOST_SKIPPED = 100  # named; a folder may hold any number of pictures
+
+
+@dataclass(slots=True)
+class Added:
+    """What one `add` or `sync` did. Files are counted, not listed: there may be a million."""
+
+    collection: str
+    """Name of the collection."""
+    files_added: int = 0
+    files_changed: int = 0
+    files_unchanged: int = 0
+    files_removed: int = 0
+    documents: int = 0
+    """How many documents were added."""
+    contexts: int = 0
+    """How many contexts were added."""
+    encoded: int = 0
+    """How many of them with an encoding."""
+    failed: list[tuple[str, EdgeQAError]] = field(default_factory=list)
+    """Files that could not be read, each with what is wrong."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """What was left out of folders, the first of it; `skipped_count` counts all."""
+    skipped_count: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+    """Shards that are still damaged: the files of their documents were not among those that were added."""
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    """Time by step; the steps overlap."""
+
+    def skip(self, skipped: Skipped) -> None:
+        """Notes something that was left out."""
+        self.skipped_count += 1
+        if len(self.skipped) < MOST_SKIPPED:
+            self.skipped.append(skipped)
+
+    @property
+    def files_done(self) -> int:
+        """How many files the collection now holds as they are, or has dropped."""
+        return self.files_added + self.files_changed + self.files_unchanged + self.files_removed
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        files = ("files_added", "files_changed", "files_unchanged", "files_removed")
+        return {
+            "collection": self.collection,
+            **{name: getattr(self, name) for name in (*files, "documents", "contexts", "encoded")},
+            "failed": [{"name": name, "error": str(error), "hint": error.hint} for name, error in self.failed],
+            "skipped": [{"name": s.name, "reason": s.reason} for s in self.skipped],
+            "skipped_count": self.skipped_count,
+            "damaged": [d.to_json() for d in self.damaged],
+            "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
+        }

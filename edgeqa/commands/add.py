@@ -1,0 +1,74 @@
+"""`edgeqa add`: files and folders in, a collection that can be asked out. What was done on stdout."""
+
+from __future__ import annotations
+
+import click
+
+from edgeqa.commands.adding_options import adding, tell
+
+
+@click.command("add", context_settings={"max_content_width": 100})
+@click.argument("paths", nargs=-1, type=click.Path(readable=False), metavar="PATH...")
+@adding
+@click.option(
+    "--re-encode",
+    is_flag=True,
+    help="First make all that is there anew, from its stored text: for another model, or another --encodings.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    paths: tuple[str, ...],
+    collection: str | None,
+    text_field: str | None,
+    title_field: str | None,
+    format_name: str | None,
+    encodings_bytes: int | None,
+    as_json: bool,
+    bundle: str | None,
+    threads: int | None,
+    budget_bytes: int | None,
+    re_encode: bool,
+) -> None:
+    """Add files, folders and what is in them to a collection, to ask all of it without naming it.
+
+    \b
+    edgeqa add manuals/
+    edgeqa ask "How deep may the pump be submerged?"
+    edgeqa add faq.jsonl --text-field answer --collection support
+    curl -s https://example.org/page.html | edgeqa add - --format html
+
+    Text, Markdown, HTML, JSON Lines, JSON (SQuAD too) and CSV; DOCX and EPUB; PDF with the extra edgeqa[docs].
+
+    Adding again reads only what has changed. Broken off at any moment, what is whole by then is kept, and adding the
+    same again goes on from there. A file that cannot be read is reported, and the others are added.
+
+    Exit codes: 0 all added, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
+    """
+    from edgeqa import runtime
+    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.collection import DEFAULT
+    from edgeqa.commands.progress import ProgressBar
+
+    with (
+        runtime.open(
+            bundle=bundle,
+            threads=threads,
+            budget_bytes=budget_bytes,
+            encoding_store_bytes=0,
+            persist="off",
+            collection=DEFAULT if collection is None else collection,
+        ) as qa,
+        ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
+    ):
+        report = qa.add(
+            paths,
+            text_field=text_field,
+            title_field=title_field,
+            format=format_name,
+            encodings_bytes=encodings_bytes,
+            re_encode=re_encode,
+            progress=progress,
+        )
+    ctx.exit(tell(report, as_json=as_json))

@@ -1,0 +1,92 @@
+"""What `edgeqa add` and `edgeqa sync` share: their options, and how they tell what was done."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeqa import streams
+from edgeqa.commands.options import budget_option, bundle_option, collection_option, json_option, threads_option
+from edgeqa.errors import EXIT_ANSWERED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.collection.report import Added
+
+SHOWN = 20  # of what went wrong, in a terminal; --json has more
+
+
+def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    from edgeqa.capabilities.sizes import parse_bytes
+
+    if value is None or value.strip().lower() in {"0", "none"}:
+        return value if value is None else 0
+    return parse_bytes(value, "--encodings")
+
+
+def adding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds how files are read and where their texts go."""
+    options = (
+        collection_option,
+        click.option("--text-field", metavar="FIELD", help="The field of JSON Lines, JSON, CSV that holds the text."),
+        click.option("--title-field", metavar="FIELD", help="The field that holds the title."),
+        click.option("--format", "format_name", metavar="NAME", help="Read everything named in this format."),
+        click.option(
+            "--encodings",
+            "encodings_bytes",
+            callback=_encodings,
+            metavar="SIZE",
+            help="Let encodings take at most SIZE of the disk (2G, 0), now and later. They make reading a context "
+            "twice as fast; without, answers are the same. By default 10 % of what is free, at most 8G.",
+        ),
+        json_option,
+        bundle_option,
+        threads_option,
+        budget_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def tell(report: Added, *, as_json: bool) -> int:
+    """Prints what was done; returns the exit code."""
+    from edgeqa.screen import plain
+
+    for name, error in report.failed[:SHOWN]:
+        message = str(error) if name in str(error) else f"{name}: {error}"
+        streams.say(f"edgeqa: {plain(message)}\n  hint: {plain(error.hint)}")
+    for skipped in report.skipped[:SHOWN]:
+        streams.say(f"edgeqa: left out: {plain(skipped.name)}: {skipped.reason}")
+    for damage in report.damaged:
+        names = ", ".join(document.name for document in damage.documents[:3])
+        streams.say(f"edgeqa: shard {damage.tag} is still damaged; add again what it holds: {plain(names)}, ...")
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=not streams.takes_all_characters()))
+    else:
+        click.echo("\n".join(_lines(report)))
+    return report.failed[0][1].exit_code if report.failed else EXIT_ANSWERED
+
+
+def _lines(report: Added) -> list[str]:
+    counts = (
+        (report.files_added, "added"),
+        (report.files_changed, "changed"),
+        (report.files_unchanged, "unchanged"),
+        (report.files_removed, "removed"),
+        (len(report.failed), "failed"),
+        (report.skipped_count, "left out"),
+    )
+    done = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing there"
+    seconds = report.timings_ms.get("total", 0) / 1000
+    lines = [f"{report.collection}: {done}"]
+    if report.contexts:
+        rate = report.contexts / max(seconds, 1e-3)
+        lines.append(
+            f"  {report.documents} document{'' if report.documents == 1 else 's'}, {report.contexts} contexts, "
+            f"{report.encoded} of them encoded, {seconds:.1f} s, {rate:.0f} contexts/s"
+        )
+    return lines

@@ -1,0 +1,62 @@
+"""`edgeqa sync`: a collection made to hold what is on disk now. What was done on stdout."""
+
+from __future__ import annotations
+
+import click
+
+from edgeqa.commands.adding_options import adding, tell
+
+
+@click.command("sync", context_settings={"max_content_width": 100})
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
+@adding
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    paths: tuple[str, ...],
+    collection: str | None,
+    text_field: str | None,
+    title_field: str | None,
+    format_name: str | None,
+    encodings_bytes: int | None,
+    as_json: bool,
+    bundle: str | None,
+    threads: int | None,
+    budget_bytes: int | None,
+) -> None:
+    """Add what is new or changed in PATHs, and remove what was added from them and is not there any more.
+
+    \b
+    edgeqa sync manuals/
+    edgeqa sync notes/ --collection notes --json
+
+    What was added from elsewhere stays. A PATH that is gone itself takes all with it that was added from it.
+
+    Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
+    """
+    from edgeqa import runtime
+    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.collection import DEFAULT
+    from edgeqa.commands.progress import ProgressBar
+
+    with (
+        runtime.open(
+            bundle=bundle,
+            threads=threads,
+            budget_bytes=budget_bytes,
+            encoding_store_bytes=0,
+            persist="off",
+            collection=DEFAULT if collection is None else collection,
+        ) as qa,
+        ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
+    ):
+        report = qa.sync(
+            paths,
+            text_field=text_field,
+            title_field=title_field,
+            format=format_name,
+            encodings_bytes=encodings_bytes,
+            progress=progress,
+        )
+    ctx.exit(tell(report, as_json=as_json))

@@ -1,0 +1,366 @@
+"""Files to a collection, through the runtime, on the real model: what is read, skipped, replaced, dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edgeqa import collection, runtime
+from edgeqa.collection import adding, managing, storing
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.errors import (
+    CollectionBusy,
+    CollectionNotFound,
+    CollectionOtherBundle,
+    CollectionUnwritable,
+    ContextGone,
+)
+from edgeqa.collection.indexing import NoIndex
+from edgeqa.collection.snapshot import SHARDS, Snapshot
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import ContextNotFound, NothingToAdd, OptionError
+from edgeqa.routing.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.collection.report import Added
+    from edgeqa.collection.storing import Storing
+    from edgeqa.runtime import EdgeQA
+
+PUMP = "The pump may be submerged to 60 metres. It was made in Leeds in 1931."
+VALVE = "The valve opens at 4 bar. Its seat is of bronze."
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeQA]:
+    """One runtime for all tests here: the model is loaded once; the collection is in each test's own home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEQA_HOME", str(tmp_path_factory.mktemp("home")))
+        with runtime.open(persist="off") as opened:
+            yield opened
+
+
+@pytest.fixture
+def manuals(tmp_path: Path) -> Path:
+    folder = tmp_path / "manuals"
+    folder.mkdir()
+    (folder / "pump.txt").write_text(PUMP)
+    (folder / "valve.txt").write_text(VALVE)
+    return folder
+
+
+def documents() -> dict[str, str]:
+    """Returns the texts of what can be asked, by the last part of the name; the index has the same contexts."""
+    place = collection.directory()
+    with Catalogue.read(place) as catalogue:
+        rows = list(catalogue.documents())
+    opened = Collection(place)
+    found: dict[str, str] = {}
+    index = Index(place / "route")
+    for row in rows:
+        text = ""
+        for context_id in range(row.first, row.after):
+            context = opened.context(context_id)
+            text = text[: context.start] + context.text
+            assert context_id in {hit.context_id for hit in index.search(context.text, 50)}
+        found[os.path.basename(row.name)] = text  # noqa: PTH119
+    return found
+
+
+def counts(report: Added) -> tuple[int, int, int, int, int]:
+    files = (report.files_added, report.files_changed, report.files_unchanged, report.files_removed)
+    return (*files, len(report.failed))
+
+
+def test_a_folder_is_read_once_and_what_changed_again(writing: EdgeQA, manuals: Path) -> None:
+    first = writing.add(manuals)
+    assert counts(first) == (2, 0, 0, 0, 0)
+    assert (first.documents, first.contexts, first.encoded) == (2, 2, 2)
+    assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
+    before = Snapshot.load(collection.directory())
+    assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
+    assert Snapshot.load(collection.directory()) == before
+    (manuals / "pump.txt").write_text("The pump is new.")
+    again = writing.add(str(manuals))
+    assert counts(again) == (0, 1, 1, 0, 0)
+    assert (again.documents, again.contexts) == (1, 1)
+    assert documents() == {"pump.txt": "The pump is new.", "valve.txt": VALVE}
+
+
+def test_a_file_is_the_same_from_wherever_it_is_named(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing.add(manuals)
+    monkeypatch.chdir(manuals)
+    assert counts(writing.add([".", "pump.txt"])) == (0, 0, 3, 0, 0)
+    other = manuals.parent / "other"
+    other.mkdir()
+    (other / "pump.txt").write_text("Another pump.")
+    monkeypatch.chdir(other)
+    assert counts(writing.add("pump.txt")) == (1, 0, 0, 0, 0)
+    assert sorted(documents().values()) == ["Another pump.", VALVE] or len(documents()) == 2
+    with Catalogue.read(collection.directory()) as catalogue:
+        assert len(list(catalogue.documents())) == 3
+
+
+def test_sync_drops_what_is_gone_and_nothing_else(writing: EdgeQA, manuals: Path) -> None:
+    outside = manuals.parent / "outside.txt"
+    outside.write_text("Outside.")
+    writing.add([manuals, outside])
+    (manuals / "pump.txt").unlink()
+    outside.unlink()
+    assert counts(writing.add(manuals)) == (0, 0, 1, 0, 0)
+    assert "pump.txt" in documents()
+    assert counts(writing.sync(manuals)) == (0, 0, 1, 1, 0)
+    assert documents() == {"valve.txt": VALVE, "outside.txt": "Outside."}
+    shutil.rmtree(manuals)
+    assert counts(writing.sync(manuals)) == (0, 0, 0, 1, 0)
+    assert documents() == {"outside.txt": "Outside."}
+    with pytest.raises(ContextNotFound):
+        writing.sync(manuals)
+
+
+def test_records_of_one_file_are_documents(writing: EdgeQA, tmp_path: Path) -> None:
+    file = tmp_path / "faq.jsonl"
+    file.write_text("".join(json.dumps({"question": f"Q{n}", "answer": f"Answer {n}."}) + "\n" for n in range(30)))
+    report = writing.add(file, text_field="answer")
+    assert counts(report) == (1, 0, 0, 0, 0)
+    assert report.documents == report.contexts == 30
+    names = list(documents())
+    assert len(set(names)) == 30
+    assert writing.remove(f"{tmp_path}/{names[3]}") == [f"{tmp_path}/{names[3]}"]
+    assert len(documents()) == 29
+    assert counts(writing.add(file, text_field="answer")) == (0, 1, 0, 0, 0)  # brings it back
+    assert len(documents()) == 30
+
+
+def test_removing_files_and_folders(writing: EdgeQA, manuals: Path) -> None:
+    writing.add(manuals)
+    with pytest.raises(ContextGone, match=r"nothing\.txt"):
+        writing.remove([manuals / "pump.txt", "nothing.txt"])
+    assert len(documents()) == 2
+    assert writing.remove(manuals / "pump.txt") == [str(manuals / "pump.txt")]
+    assert list(documents()) == ["valve.txt"]
+    assert writing.remove(manuals) == [str(manuals / "valve.txt")]
+    assert documents() == {}
+    assert counts(writing.add(manuals)) == (2, 0, 0, 0, 0)
+
+
+def test_what_cannot_be_read_is_reported_and_the_rest_added(writing: EdgeQA, manuals: Path) -> None:
+    (manuals / "bad.jsonl").write_text('{"text": "Good."}\n{"text": "Cut')
+    (manuals / "binary.txt").write_bytes(b"text\0binary")
+    (manuals / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    report = writing.add([manuals, manuals.parent / "missing.txt"])
+    assert counts(report) == (2, 0, 0, 0, 3)
+    failed = {os.path.basename(name): str(error) for name, error in report.failed}  # noqa: PTH119
+    assert set(failed) == {"bad.jsonl", "binary.txt", "missing.txt"}
+    assert all(name in message for name, message in failed.items())
+    assert [os.path.basename(s.name) for s in report.skipped] == ["photo.jpg"]  # noqa: PTH119
+    assert set(documents()) == {"pump.txt", "valve.txt"}
+    with pytest.raises(ContextNotFound):
+        writing.add(manuals.parent / "missing.txt")
+    with pytest.raises(NothingToAdd):
+        writing.add([])
+    with pytest.raises(OptionError):
+        writing.add(manuals, encodings_bytes=-1)
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_added(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (manuals / "pump.txt").write_text(PUMP * 4000)
+    tokenize = writing._parts.reading._tokenizer.tokenize
+
+    def meddling(text: str) -> object:
+        (manuals / "pump.txt").write_text("Short now.")
+        return tokenize(text)
+
+    monkeypatch.setattr(writing._parts.reading._tokenizer, "tokenize", meddling)
+    report = writing.add(manuals, encodings_bytes=0)
+    assert counts(report) == (1, 0, 0, 0, 1)
+    assert "changed while it was read" in str(report.failed[0][1])
+    assert set(documents()) == {"valve.txt"}
+
+
+def test_a_name_with_a_newline_and_one_that_is_no_text(writing: EdgeQA, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)  # noqa: PTH102
+    for name in (b"two\nlines.txt", b"latin-\xe9.txt"):
+        with open(os.path.join(folder, name), "w") as file:  # noqa: PTH118, PTH123
+            file.write(PUMP)
+    assert counts(writing.add(tmp_path / "odd")) == (2, 0, 0, 0, 0)
+    assert set(documents()) == {"two\nlines.txt", "latin-\\xe9.txt"}
+    assert counts(writing.sync(tmp_path / "odd")) == (0, 0, 2, 0, 0)
+
+
+def test_contexts_beyond_the_budget_are_kept_as_token_ids_and_encode_to_the_same_bits(
+    writing: EdgeQA, manuals: Path
+) -> None:
+    writing.add(manuals, encodings_bytes=9000)
+    opened = Collection(collection.directory())
+    stored = [opened.context(n) for n in range(2)]
+    assert [s.encoding is not None for s in stored] == [True, False]
+    fresh = writing._parts.reading.encode_context(stored[0].ids)
+    assert stored[0].encoding is not None
+    assert np.array_equal(stored[0].encoding.hidden, fresh.hidden)
+    assert np.array_equal(stored[0].encoding.scale, fresh.scale)
+    # What was asked for once holds from then on, and --re-encode applies another.
+    (manuals / "third.txt").write_text(PUMP)
+    assert writing.add(manuals).encoded == 0
+    report = writing.add([], re_encode=True, encodings_bytes=1 << 20)
+    assert (report.files_changed, report.encoded) == (3, 3)
+    assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE, "third.txt": PUMP}
+    assert counts(writing.add(manuals)) == (0, 0, 3, 0, 0)
+
+
+def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, manuals: Path) -> None:
+    long = " ".join(f"The valve {n} opens at {n * 7} bar." for n in range(300))
+    (manuals / "long.txt").write_text(f"\n  {long}\n")
+    other = Encoder("0" * 32, "other 2", 384)
+    place = collection.directory()
+    real, swapped = Encoder.of, lambda _: other
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoder, "of", staticmethod(swapped))
+        writing.add(manuals, encodings_bytes=0)
+    before = documents()
+    with pytest.raises(CollectionOtherBundle, match="other 2"):
+        writing.add(manuals)
+    report = writing.add(manuals, re_encode=True)
+    assert counts(report) == (0, 3, 3, 0, 0)
+    assert documents() == before
+    assert Snapshot.load(place).encoder == real(writing.bundle).digest
+    with Catalogue.read(place) as catalogue:
+        assert {s.encoder for s in catalogue.shards()} == {real(writing.bundle).digest}
+    opened = Collection(place, real(writing.bundle))
+    assert [c.start for c in opened.contexts_from(0)].count(0) >= 2
+
+
+class Interrupted(BaseException):
+    """Ctrl-C."""
+
+
+def test_an_interrupted_re_encoding_changes_nothing_and_goes_on(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        (manuals / f"{number}.txt").write_text(f"Number {number}.")
+    writing.add(manuals, encodings_bytes=0)
+    before, digest = documents(), Snapshot.load(collection.directory()).digest
+    encoded: list[int] = []
+    monkeypatch.setattr(adding, "BLOCK_EVENTS", 4)
+    encode = writing._parts.reading._reader.encode_context
+
+    def breaking(ids: object) -> object:
+        encoded.append(1)
+        if len(encoded) == 5:
+            raise Interrupted
+        return encode(ids)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(writing._parts.reading._reader, "encode_context", breaking)
+    with pytest.raises(Interrupted):
+        writing.add([], re_encode=True, encodings_bytes=1 << 20)
+    assert documents() == before
+    assert Snapshot.load(collection.directory()).digest == digest
+    assert writing.add([], re_encode=True).files_changed < 8
+    assert documents() == before
+    opened = Collection(collection.directory())
+    assert all(c.encoding is not None for c in opened.contexts_from(0) if c.document in before)
+
+
+def test_an_interrupted_file_goes_on_where_it_was(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("\n".join(f"The valve {n} opens at {n * 7} bar, says its maker." for n in range(3000)))
+    monkeypatch.setattr(storing, "COMMIT_BYTES", 1)
+    taken: list[int] = []
+    store = storing.Storing.take
+
+    def breaking(self: Storing, block: list[object]) -> None:
+        if len(taken) == 4:
+            raise Interrupted
+        taken.append(len(block))
+        store(self, block)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.Storing, "take", breaking)
+        with pytest.raises(Interrupted):
+            writing.add(file, encodings_bytes=0)
+    assert documents() == {}
+    report = writing.add(file)
+    assert counts(report) == (1, 0, 0, 0, 0)
+    whole = Collection(collection.directory()).contexts
+    assert whole - 64 - 1 <= report.contexts < whole
+    assert documents() == {"long.txt": file.read_text()}
+
+
+def test_a_full_disk_is_said_and_loses_nothing(writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing.add(manuals / "pump.txt")
+    before = threading.active_count()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CollectionUnwritable, match="No space left"):
+            writing.add(manuals)
+    assert threading.active_count() == before
+    assert documents() == {"pump.txt": PUMP}
+    assert counts(writing.add(manuals)) == (1, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("file", ["table.bin", "records.bin", "encodings.bin", "manifest.json"])
+def test_a_flipped_byte_is_mended_by_adding_again(writing: EdgeQA, manuals: Path, file: str) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    (shard,) = (place / SHARDS).iterdir()
+    raw = bytearray((shard / file).read_bytes())
+    raw[len(raw) // 4] ^= 4
+    (shard / file).write_bytes(raw)
+    (damage,) = managing.verify(place)
+    assert damage.tag == shard.name
+    assert damage.documents
+    report = writing.add(manuals)
+    assert (report.files_changed, report.damaged) == (len(damage.documents), [])
+    assert managing.verify(place) == []
+    assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
+
+
+def test_damage_that_is_not_mended_is_reported(writing: EdgeQA, manuals: Path) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    (shard,) = (place / SHARDS).iterdir()
+    (shard / "manifest.json").write_text("{}")
+    report = writing.add(manuals / "pump.txt")
+    assert [d.tag for d in report.damaged] == [shard.name]
+    assert [d.name for d in report.damaged[0].documents] == [str(manuals / "pump.txt"), str(manuals / "valve.txt")]
+
+
+def test_an_index_that_is_missing_is_made_again(writing: EdgeQA, manuals: Path) -> None:
+    writing.add(manuals)
+    shutil.rmtree(collection.directory() / "route")
+    writing.add(manuals)
+    assert len(documents()) == 2
+
+
+def test_removing_from_nothing_makes_nothing(writing: EdgeQA) -> None:
+    with pytest.raises(CollectionNotFound):
+        writing.remove("a.txt")
+    assert not collection.directory().exists()
+
+
+def test_two_at_a_time_are_refused(writing: EdgeQA, manuals: Path) -> None:
+    writing.add(manuals)
+    with Writer(collection.directory(), None, lambda _: NoIndex()), pytest.raises(CollectionBusy, match="process"):
+        writing.add(manuals)
