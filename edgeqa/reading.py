@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Found
-from edgeqa.capabilities.plan import WINDOW_TOKENS
+from edgeqa.capabilities.footprint import WINDOW_TOKENS
 from edgeqa.contexts.passages import Limits
 from edgeqa.contexts.routing import Router
 from edgeqa.errors import ContextEmpty, EmptyQuestion

@@ -6,6 +6,13 @@ both graphs of edgeqa-mini (int8, 22.4 MiB; float32, 86.1 MiB) and its tokenizer
 
     int8:     64 tokens 101 MiB, 128: 111, 192: 112, 256: 117, 320: 124, 384: 136, 448: 142
     float32:  64 tokens 174 MiB, 320: 184; 2 and 4 threads take no more than 1
+
+A joint bundle's peak is that of its loading or that of its reading. Measured in MiB with graphs of plain operators, the
+tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxruntime 1.32, 1 and 2 threads):
+
+    12 layers of 768: float32, file of 415: load 577-582, in some runs up to 715; read 601-674, in one run 791
+                      int8, 106: load 257, read 363; float16, 208: load 650-666, read 625-643
+    6 layers of 384:  float32, 86: load 202, read 266; int8, 22: load 106-114, read 183-190
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from dataclasses import dataclass
 
 from edgeqa.capabilities.sizes import MIB
 
+WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself: 57 MiB were measured without edgeqa.
 _RUNTIME_BYTES = 64 * MIB
 # A long text being split, and what its pieces leave between them: 24 MiB more for 1 MB of text than for a line of it.
@@ -25,6 +33,13 @@ _TOKENIZER_FACTOR = 16  # 11 MiB for a tokenizer.json of 0.68 MiB
 _ACTIVATION_BYTES, _ATTENTION_DIVISOR = 132, 3
 # A context in memory besides its encoding: its text, token ids, and where its words are.
 _PASSAGE_BYTES_A_TOKEN = 200
+
+# Of a joint bundle, per cent of the files: while it is loaded (the file, the weights, and, of float16, those in float32
+# that the processor computes with), and after that.
+_LOAD_PERCENT = {"float32": 175, "int8": 190, "float16": 310}
+_READ_PERCENT = {"float32": 130, "int8": 140, "float16": 230}
+# What it takes to read: bytes for a token and a unit of width; attention scores of a head, twice, in float32.
+_JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
 
 # Address space of one thread beyond what is resident (92 MiB measured): code that is never touched.
 _UNTOUCHED_BYTES = 96 * MIB
@@ -45,9 +60,13 @@ class ModelNeeds:
     width: int
     max_context_tokens: int
     precision: str
-    """"int8" or "float32"."""
+    """"int8", "float32" or "float16"."""
     kind: str
     """"split" (two graphs) or "joint" (one)."""
+    heads: int = 0
+    """Of a joint bundle."""
+    question_tokens: int = 0
+    """Of a joint bundle: what is read together with a context, special tokens too."""
 
     @property
     def encoding_bytes_a_token(self) -> int:
@@ -67,12 +86,27 @@ class Sizes:
 
 def memory_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     """Returns the memory that the whole process takes at its peak."""
+    if needs.kind == "joint":
+        return _joint_bytes(needs, sizes)
     tokens = sizes.window_tokens
     activations = needs.width * tokens * (_ACTIVATION_BYTES + tokens // _ATTENTION_DIVISOR)
     contexts = sizes.batch_contexts * tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     graphs = needs.file_bytes * _GRAPH_NUMERATOR // _GRAPH_DENOMINATOR
     model = _RUNTIME_BYTES + _TEXT_BYTES + graphs + needs.tokenizer_bytes * _TOKENIZER_FACTOR
     return model + activations + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
+
+
+def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
+    # Texts that fit are read whole where windows are as long as usual, however long those are.
+    whole = sizes.window_tokens >= min(needs.max_context_tokens, WINDOW_TOKENS)
+    context_tokens = needs.max_context_tokens if whole else sizes.window_tokens
+    tokens = context_tokens + needs.question_tokens
+    activations = tokens * (needs.width * _JOINT_ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
+    contexts = sizes.batch_contexts * context_tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
+    load = needs.file_bytes * _LOAD_PERCENT[needs.precision] // 100
+    read = needs.file_bytes * _READ_PERCENT[needs.precision] // 100 + activations + _TEXT_BYTES
+    model = _RUNTIME_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR + max(load, read)
+    return model + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 
 
 def address_bytes(needs: ModelNeeds, sizes: Sizes, threads: int) -> int:

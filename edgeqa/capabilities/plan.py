@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.choice import Choice
 from edgeqa.capabilities.fitting import Room, fit
-from edgeqa.capabilities.footprint import Sizes, memory_bytes
+from edgeqa.capabilities.footprint import WINDOW_TOKENS, Sizes, memory_bytes
 from edgeqa.capabilities.overrides import Overrides, Persist
 from edgeqa.capabilities.precision import precision
 from edgeqa.capabilities.sizes import MIB, show_bytes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16
-WINDOW_TOKENS = 320
 ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
 ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
@@ -63,9 +62,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
     available = _available(device, wanted)
     total_bytes = wanted.budget_bytes or device.memory_total_bytes.value or available.value
     persist, cache = _answer_cache(device, wanted, total_bytes)
-    store = Choice(
-        _share(total_bytes, ENCODING_STORE_PERCENT), f"{ENCODING_STORE_PERCENT} % of {show_bytes(total_bytes)}"
-    )
+    store = _encoding_store(needs, total_bytes)
     full = {
         "batch_contexts": _or(wanted.batch_contexts, Choice(BATCH_CONTEXTS, "default")),
         "window_tokens": _or(wanted.window_tokens, _window(needs)),
@@ -114,6 +111,14 @@ def _check(device: Capabilities, needs: ModelNeeds, wanted: Overrides) -> None:
         value: int | None = getattr(wanted, name)
         if value is not None and value > limit:
             raise OptionError(name, value, f"at most {limit} {why}")
+
+
+def _encoding_store(needs: ModelNeeds, total_bytes: int) -> Choice[int]:
+    if needs.kind == "joint":
+        return Choice(0, "a joint model makes nothing of a context that could be kept")
+    return Choice(
+        _share(total_bytes, ENCODING_STORE_PERCENT), f"{ENCODING_STORE_PERCENT} % of {show_bytes(total_bytes)}"
+    )
 
 
 def _or(override: int | None, choice: Choice[int]) -> Choice[int]:

@@ -6,21 +6,19 @@ the model's name in one step at the end (`shelf`): a model is there whole or not
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.importing import asking, shelf
-from edgeqa.importing.errors import ExportQuantizedBadly, ExportUnreadable, ExportUnwritable
+from edgeqa.importing import asking, quantizing, shelf
+from edgeqa.importing.errors import ExportQuantizedBadly
 from edgeqa.importing.export import read_export
 from edgeqa.importing.template import tokenizer_facts
 from edgeqa.importing.trial import try_graph
-from edgeqa.models import golden, manifest, selftest
+from edgeqa.importing.writing import QUESTION_TOKENS, context_tokens, copy_graph, write_bundle
+from edgeqa.models import manifest, selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.joint import JointReader
 from edgeqa.models.readers import session_options
@@ -28,20 +26,13 @@ from edgeqa.models.session import Session
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.plan import Plan
     from edgeqa.importing.asking import Moved, Progress
     from edgeqa.importing.export import Export
     from edgeqa.importing.graph import GraphFacts
     from edgeqa.importing.template import TokenizerFacts
-    from edgeqa.models.manifest import Joint
     from edgeqa.models.selftest import Verdict
-    from edgeqa.models.session import SessionOptions
-
-QUESTION_TOKENS = 62  # as many as the bundled model takes; the rest is for the context
-TOKENIZER = "tokenizer.json"
-BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,52 +74,44 @@ def add(
     watch = progress or _unwatched
     export = read_export(given, graph)
     called = shelf.new_name(name, export.directory)
-    if int8:
-        from edgeqa.importing import quantizing
-
-        quantizing.check(export.graph)
     tokens = tokenizer_facts(export.tokenizer)
     device = probe(providers=False)
 
-    def planned(needs: ModelNeeds) -> tuple[SessionOptions, str]:
-        plan = make_plan(device, needs, overrides)
-        return session_options(plan), plan.precision.value
+    def planned(needs: ModelNeeds) -> Plan:
+        return make_plan(device, needs, overrides)
 
-    options, path = planned(_needs(export.graph, export, tokens))
+    plan = planned(_needs(export.graph, export, tokens))
+    if int8:
+        quantizing.check(export.graph, plan.available_bytes.value)
     tokenizer = Tokenizer(export.tokenizer)
     watch("loading", 0, 1)
-    reader = try_graph(export.reference, export, tokens, planned(_needs(export.reference, export, tokens))[0])
-    said = asking.ask(reader, tokenizer, watch)
+    reference = export.reference
+    reader = try_graph(reference, export, tokens, session_options(planned(_needs(reference, export, tokens))))
+    said = now = asking.ask(reader, tokenizer, watch)
     cases = asking.golden_cases(said, reader, tokenizer)
-    if export.graph is not export.reference:
-        del reader  # before the other one is loaded
-        reader = try_graph(export.graph, export, tokens, options)
+    joint, precision = reader.joint, export.graph.precision
     with shelf.new_model(called) as partial:
-        joint = reader.joint
         if int8:
+            del reader  # what comes next takes memory enough
             watch("making int8", 0, 1)
-            joint = replace(joint, graph_files=quantizing.quantize(export.graph, partial))
+            joint, precision = replace(joint, graph_files=quantizing.quantize(export.graph, partial)), "int8"
+            write_bundle(partial, called, export, tokens, joint, precision, cases, watch)
+            plan = planned(Bundle.load(partial).needs())
+            reader = JointReader(Session(partial / manifest.JOINT_GRAPH, session_options(plan)), tokens.pair, joint)
         else:
-            for file, copy in zip(export.graph.files, joint.graph_files, strict=True):
-                _copy(file, partial / copy, watch)
-        _copy(export.tokenizer, partial / TOKENIZER, watch)
-        _write(partial / golden.NAME, json.dumps(cases, ensure_ascii=False, indent=1))
-        precision = "int8" if int8 else export.graph.precision
-        facts = _manifest(called, export, tokens, joint, precision, partial)
-        _write(partial / manifest.NAME, json.dumps(facts, indent=1) + "\n")
-        made = Bundle.load(partial)
+            if export.graph is not reference:
+                del reader
+                reader = try_graph(export.graph, export, tokens, session_options(plan))
+                joint = reader.joint
+            copy_graph(export.graph, partial, joint, watch)
+            write_bundle(partial, called, export, tokens, joint, precision, cases, watch)
         moved = None
-        if int8:
-            del reader
-            options, path = planned(made.needs())
-            reader = JointReader(Session(made.file(manifest.JOINT_GRAPH), options), tokens.pair, joint)
-        now = said
-        if int8 or export.graph is not export.reference:
+        if int8 or export.graph is not reference:
             now = asking.ask(reader, tokenizer, watch)
             moved = asking.moved(said, now)
-        if int8 and moved is not None and (reason := quantizing.too_far(moved)):
-            raise ExportQuantizedBadly(reason)
-        verdict = selftest.assure(made, device.int8_flags, path, tokenizer, reader)
+            if int8 and (reason := quantizing.too_far(moved)):
+                raise ExportQuantizedBadly(reason)
+        verdict = selftest.assure(Bundle.load(partial), device.int8_flags, plan.precision.value, tokenizer, reader)
     return Added(Bundle.load(shelf.directory(called)), verdict, now.right_percent, moved)
 
 
@@ -138,72 +121,12 @@ def _needs(graph: GraphFacts, export: Export, tokens: TokenizerFacts) -> ModelNe
         file_bytes=graph.size_bytes,
         tokenizer_bytes=export.tokenizer.stat().st_size,
         width=export.config.width,
-        max_context_tokens=_context_tokens(export, tokens),
+        max_context_tokens=context_tokens(export, tokens),
         precision=graph.precision,
         kind="joint",
+        heads=export.config.heads,
+        question_tokens=QUESTION_TOKENS + tokens.pair.special_tokens,
     )
-
-
-def _context_tokens(export: Export, tokens: TokenizerFacts) -> int:
-    """Returns how many tokens a context may have, one of them special, as in every manifest."""
-    return export.config.max_tokens - QUESTION_TOKENS - tokens.pair.special_tokens + 1
-
-
-def _manifest(
-    called: str, export: Export, tokens: TokenizerFacts, joint: Joint, precision: str, directory: Path
-) -> dict[str, Any]:
-    names = (*joint.graph_files, TOKENIZER, golden.NAME)
-    return {
-        "format": manifest.FORMAT,
-        "name": called,
-        "version": "1",
-        "kind": "joint",
-        "precision": precision,
-        "model_type": export.config.model_type,
-        "architecture": export.config.architecture,
-        "made_by": f"edgeqa {version('edgeqa')}",
-        "layers": export.config.layers,
-        "width": export.config.width,
-        "max_question_tokens": QUESTION_TOKENS + 2,
-        "max_context_tokens": _context_tokens(export, tokens),
-        "lowercase": tokens.lowercase,
-        "special_tokens": {"cls": tokens.pair.before[0], "sep": tokens.pair.after[0], "pad": export.config.pad_id},
-        "pair": asdict(tokens.pair),
-        "joint": asdict(joint),
-        "files": {name: _described(directory / name) for name in names},
-    }
-
-
-def _described(file: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            digest.update(block)
-    return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _copy(source: Path, to: Path, watch: Progress) -> None:
-    try:
-        stream = source.open("rb")
-    except OSError as error:
-        raise ExportUnreadable(source, error.strerror or str(error)) from error
-    with stream:
-        total, done = source.stat().st_size, 0
-        try:
-            with to.open("wb") as copy:
-                while block := stream.read(BLOCK_BYTES):
-                    copy.write(block)
-                    done += len(block)
-                    watch(f"copying {source.name}", done, total)
-        except OSError as error:
-            raise ExportUnwritable(to, error.strerror or str(error)) from error
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ExportUnwritable(file, error.strerror or str(error)) from error
 
 
 def _unwatched(doing: str, done: int, total: int) -> None:

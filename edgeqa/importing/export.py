@@ -18,13 +18,14 @@ from edgeqa.importing.errors import (
     ExportGraphMissing,
     ExportNotDirectory,
     ExportNotFound,
+    ExportOperatorMissing,
     ExportTokenizerMissing,
     ExportTokenizerSlow,
     ExportTooShort,
     ExportUnreadable,
 )
 from edgeqa.importing.graph import LFS_NOTE, graph_facts
-from edgeqa.models.manifest import MOST_LAYERS, MOST_TOKENS, MOST_WIDTH
+from edgeqa.models.manifest import MOST_LAYERS, MOST_TOKENS, MOST_WIDTH, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,6 +104,8 @@ def read_export(given: str, graph: str | None = None) -> Export:
     if not directory.is_dir():
         raise ExportNotDirectory(given)
     facts = graph_facts(_graph(directory, graph))
+    if facts.precision not in PRECISIONS:
+        raise ExportOperatorMissing(facts.path, facts.precision, "it has no products of this kind")
     tokenizer = _tokenizer(directory)
     return Export(directory, facts, _reference(directory, facts), tokenizer, _config(directory))
 

@@ -119,6 +119,8 @@ class Bundle:
             max_context_tokens=m.max_context_tokens,
             precision=m.precision,
             kind=m.kind,
+            heads=m.joint.heads if m.joint else 0,
+            question_tokens=m.joint.max_tokens - (m.max_context_tokens - 1) if m.joint else 0,
         )
 
     def file(self, name: str) -> Path:

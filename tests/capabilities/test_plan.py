@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
@@ -12,6 +12,9 @@ from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Reading
 from edgeqa.capabilities.recorded import RecordedSource
 from edgeqa.errors import NotEnoughMemory, OptionError
+
+if TYPE_CHECKING:
+    from edgeqa.capabilities.footprint import ModelNeeds
 
 ROOMY = probe(machine())
 
@@ -233,3 +236,39 @@ def test_threads_that_were_asked_for_are_not_taken_away() -> None:
     limited = replace(ROOMY, address_space_bytes=Reading(400 * MIB, "RLIMIT_AS"))
     with pytest.raises(NotEnoughMemory, match="not enough address space with threads=4"):
         make_plan(limited, MINI, Overrides(threads=4))
+
+
+def joint(file_bytes: int, width: int, heads: int, precision: str) -> ModelNeeds:
+    """Returns a joint bundle's needs, as those of a BERT of 512 tokens are."""
+    return replace(
+        MINI, kind="joint", file_bytes=file_bytes, width=width, heads=heads, precision=precision, question_tokens=65
+    )
+
+
+BASE = joint(435_602_306, 768, 12, "float32")
+BASE_INT8 = joint(111_062_792, 768, 12, "int8")
+BASE_FLOAT16 = joint(217_815_899, 768, 12, "float16")
+LARGE = joint(1_336_000_000, 1024, 16, "float32")
+
+
+@pytest.mark.parametrize(
+    ("needs", "measured_mib"), [(BASE, 701), (BASE_INT8, 363), (BASE_FLOAT16, 666)], ids=["float32", "int8", "float16"]
+)
+def test_a_joint_bundle_is_planned_as_it_was_measured(needs: ModelNeeds, measured_mib: int) -> None:
+    """Peaks of a process that loads a BERT of 12 layers and reads 512 tokens; see footprint.py."""
+    plan = make_plan(ROOMY, needs, Overrides(answer_cache_bytes=0))
+    assert measured_mib * MIB < plan.needed_bytes < 1.25 * measured_mib * MIB
+    assert plan.encoding_store_bytes.value == 0
+
+
+def test_a_large_model_is_refused_on_a_board_of_1_gb_with_the_missing_bytes() -> None:
+    board = with_memory(900 * MIB, total_bytes=GIB)
+    with pytest.raises(NotEnoughMemory, match=r"\d+ bytes missing") as caught:
+        make_plan(board, LARGE)
+    assert caught.value.missing_bytes > GIB
+    assert make_plan(board, BASE_INT8).window_tokens.value == 320
+
+
+def test_short_windows_make_a_joint_bundle_smaller() -> None:
+    needed = [make_plan(ROOMY, BASE_INT8, Overrides(window_tokens=w)).needed_bytes for w in (128, 320)]
+    assert needed[0] < needed[1] - 50 * MIB

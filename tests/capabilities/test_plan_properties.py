@@ -24,8 +24,10 @@ models = st.builds(
     tokenizer_bytes=st.integers(10_000, 20 * MIB),
     width=st.sampled_from([128, 384, 768]),
     max_context_tokens=st.integers(160, 512),
-    precision=st.sampled_from(["int8", "float32"]),
+    precision=st.sampled_from(["int8", "float32", "float16"]),
     kind=st.sampled_from(["split", "joint"]),
+    heads=st.sampled_from([2, 12]),
+    question_tokens=st.integers(60, 70),
 )
 
 wishes = st.builds(
