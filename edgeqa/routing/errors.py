@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.errors import CollectionError
+from edgeqa.errors import EXIT_USAGE, CollectionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,4 +27,16 @@ class RouteUnwritable(CollectionError, OSError):
         super().__init__(
             f"cannot write to the route index {directory}: {reason}",
             f"make room in {directory} and run this again: what was added before is kept",
+        )
+
+
+class AnswerNameInvalid(CollectionError, ValueError):
+    """This is not the name of an answer."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"not the name of an answer: {name!r}",
+            'it is bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address"',
         )
