@@ -36,6 +36,8 @@ class Candidate:
     Of the others, what it would be if they were the best: for a comparison with other questions. At most one candidate
     is right, so that these do not add up to 1, and those after the first are right less often than they say.
     """
+    address: str | None = None
+    """In a collection, the context's: DOCUMENT:{TAG}:N."""
 
     @property
     def source_start(self) -> int:
@@ -103,6 +105,11 @@ class Answer:
         """Where the answer ends in its source."""
         return None if self.text is None else self.candidates[0].source_end
 
+    @property
+    def address(self) -> str | None:
+        """In a collection, the address of the context, DOCUMENT:{TAG}:N."""
+        return None if self.text is None else self.candidates[0].address
+
     def to_json(self, *, candidates: bool = False) -> dict[str, Any]:
         """Returns the answer as JSON values; with `candidates`, those too."""
         found = {
@@ -129,6 +136,7 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
         "source": one.source,
         "source_start": one.source_start,
         "source_end": one.source_end,
+        "address": one.address,
         "context": one.context,
     }
 

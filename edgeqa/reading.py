@@ -17,7 +17,7 @@ from edgeqa.contexts.routing import Router
 from edgeqa.errors import ContextEmpty, EmptyQuestion
 from edgeqa.models import selftest
 from edgeqa.models.encodings import Encodings
-from edgeqa.models.ranking import Ranking
+from edgeqa.models.ranking import Ranking, places
 from edgeqa.models.readers import open_reader, session_options
 from edgeqa.models.spans import best_spans
 from edgeqa.models.tokenizer import Tokenizer
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
-    from edgeqa.models.reader import Encoding, Floats, Ids
-    from edgeqa.models.spans import Span
+    from edgeqa.models.ranking import Place
+    from edgeqa.models.reader import Encoding, Ids
     from edgeqa.timing import Stopwatch
 
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 class Question:
     """A question after the lower layers."""
 
-    hidden: Floats
+    encoded: Any
+    """As the bundle's kind of reader wants it."""
     is_cut: bool
     """Whether it was longer than the reader takes, and only its beginning is asked."""
 
@@ -96,8 +97,8 @@ class Reading:
 
     def spans(
         self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
-    ) -> list[Span]:
-        """Returns the best spans of one context, step by step on the watch.
+    ) -> list[Place]:
+        """Returns where the best spans of one context are, step by step on the watch.
 
         Args:
             question: as `question` gives it.
@@ -109,9 +110,10 @@ class Reading:
         with watch.step("encode"):
             encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
         with watch.step("read"):
-            logits = self._reader.read(question.hidden, encoded)
+            logits = self._reader.read(question.encoded, encoded)
         with watch.step("decode"):
-            return best_spans(logits, context.tokens.words, context.paragraphs, context.meaningful, top=top)
+            tokens = context.tokens
+            return places(best_spans(logits, tokens.words, context.paragraphs, context.meaningful, top=top), context)
 
     def read(
         self,

@@ -75,14 +75,19 @@ def fit(found: list[Sample]) -> Calibration:
     has_answer = np.array([s.has_answer for s in found])
     weights = _weights(found)
     x = np.array([(s.score, np.log(s.contexts), 1.0) for s in found])
-    slope, contexts, intercept = _logistic(x, f1, weights)
+    slope, contexts, intercept = logistic(x, f1, weights).tolist()
     probabilities = 1 / (1 + np.exp(-(x @ np.array([slope, contexts, intercept]))))
+    below = threshold(probabilities, f1, has_answer, weights)
+    return Calibration(round(slope, 4), round(contexts, 4), round(intercept, 4), below)
+
+
+def threshold(probabilities: Floats, f1: Floats, has_answer: NDArray[np.bool_], weights: Floats) -> float:
+    """Returns where F1 of the answers given and share of right refusals add up to the most."""
     thresholds = np.unique(probabilities.round(3))
     gains = [
         float(np.sum(weights * np.where(has_answer, f1 * (probabilities >= t), probabilities < t))) for t in thresholds
     ]
-    best = float(thresholds[int(np.argmax(gains))])
-    return Calibration(round(slope, 4), round(contexts, 4), round(intercept, 4), round(best, 3))
+    return round(float(thresholds[int(np.argmax(gains))]), 3)
 
 
 def _weights(found: list[Sample]) -> Floats:
@@ -91,14 +96,15 @@ def _weights(found: list[Sample]) -> Floats:
     return np.array([1 / kinds.count(kind) for kind in kinds]) / 4
 
 
-def _logistic(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float]:
+def logistic(x: Floats, y: Floats, weights: Floats | None = None) -> Floats:
     """Returns the coefficients of a logistic regression on targets in [0, 1], by Newton's method."""
+    weighted = np.full(len(y), 1 / len(y)) if weights is None else weights
     b = np.zeros(x.shape[1])
     for _ in range(NEWTON_STEPS):
         p = 1 / (1 + np.exp(-(x @ b)))
-        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(len(b))
-        b += np.linalg.solve(curvature, x.T @ (weights * (y - p)))
-    return float(b[0]), float(b[1]), float(b[2])
+        curvature = (x * (weighted * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(len(b))
+        b += np.linalg.solve(curvature, x.T @ (weighted * (y - p)))
+    return b
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from edgeqa.models.tokenizer import Tokens
 
 
-class Context(Protocol):
-    """What is read: a passage of a text that was given, or a context of a collection."""
+class Text(Protocol):
+    """What an answer is cut from."""
 
     @property
     def text(self) -> str:
@@ -22,6 +22,10 @@ class Context(Protocol):
     @property
     def start(self) -> int:
         """Place of its first character in its document."""
+
+
+class Context(Text, Protocol):
+    """What is read."""
 
     @property
     def tokens(self) -> Tokens:

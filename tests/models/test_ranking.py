@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgeqa.contexts.passages import Passage
 from edgeqa.models.manifest import Calibration
-from edgeqa.models.ranking import Ranking, probability
+from edgeqa.models.ranking import Ranking, places, probability
 from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokens
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 TEXT = "abcdefghijklmnopqrstuvwxyz"
 
 
+def offer(ranking: Ranking, spans: list[Span], context: Passage, source: str, number: int) -> None:
+    ranking.offer(places(spans, context), context, source, number)
+
+
 def passage(start: int, length: int) -> Passage:
     """A passage of TEXT with one token a letter."""
     places = np.arange(length, dtype=np.int32)
@@ -31,8 +35,8 @@ def passage(start: int, length: int) -> Passage:
 
 def test_the_same_place_seen_from_two_windows_is_one_candidate() -> None:
     ranking = Ranking(3)
-    ranking.offer([Span(4, 6, 5.0)], passage(0, 10), "a", 0)
-    ranking.offer([Span(0, 2, 4.0), Span(8, 9, 1.0)], passage(4, 10), "a", 0)
+    offer(ranking, [Span(4, 6, 5.0)], passage(0, 10), "a", 0)
+    offer(ranking, [Span(0, 2, 4.0), Span(8, 9, 1.0)], passage(4, 10), "a", 0)
     found = ranking.candidates(Calibration())
     assert [(c.text, c.source_start, c.source_end) for c in found] == [("efg", 4, 7), ("mn", 12, 14)]
 
@@ -40,23 +44,23 @@ def test_the_same_place_seen_from_two_windows_is_one_candidate() -> None:
 def test_the_same_words_elsewhere_are_another_candidate() -> None:
     ranking = Ranking(3)
     for number, name in enumerate(("a", "b")):
-        ranking.offer([Span(0, 1, 5.0)], passage(0, 4), name, number)
+        offer(ranking, [Span(0, 1, 5.0)], passage(0, 4), name, number)
     assert [c.source for c in ranking.candidates(Calibration())] == ["a", "b"]
 
 
 def test_of_what_two_windows_show_enough_is_kept_for_every_candidate_asked_for() -> None:
     ranking = Ranking(2)
     for start, score in ((0, 5.0), (2, 4.5), (4, 4.0)):  # three windows show "ghi"
-        ranking.offer([Span(6 - start, 8 - start, score)], passage(start, 10), "a", 0)
-    ranking.offer([Span(0, 0, -3.0)], passage(20, 4), "a", 0)
+        offer(ranking, [Span(6 - start, 8 - start, score)], passage(start, 10), "a", 0)
+    offer(ranking, [Span(0, 0, -3.0)], passage(20, 4), "a", 0)
     assert [c.text for c in ranking.candidates(Calibration())] == ["ghi", "u"]
 
 
 def test_of_equal_scores_the_earlier_is_first_and_then_the_shorter() -> None:
     ranking = Ranking(3)
-    ranking.offer([Span(2, 4, 1.0), Span(7, 7, 1.0)], passage(4, 8), "b", 1)
-    ranking.offer([Span(6, 6, 1.0)], passage(0, 8), "b", 1)
-    ranking.offer([Span(3, 3, 1.0)], passage(0, 8), "a", 0)
+    offer(ranking, [Span(2, 4, 1.0), Span(7, 7, 1.0)], passage(4, 8), "b", 1)
+    offer(ranking, [Span(6, 6, 1.0)], passage(0, 8), "b", 1)
+    offer(ranking, [Span(3, 3, 1.0)], passage(0, 8), "a", 0)
     found = ranking.candidates(Calibration())
     assert [(c.source, c.text) for c in found] == [("a", "d"), ("b", "g"), ("b", "l")]
 
@@ -77,7 +81,7 @@ def test_the_order_of_the_contexts_does_not_matter_even_among_equals(
     def rank(order: list[tuple[int, int, int, int]]) -> tuple[Candidate, ...]:
         ranking = Ranking(top)
         for place, first, more, score in order:
-            ranking.offer([Span(first, first + more, float(score))], passage(place, 8), "a", 0)
+            offer(ranking, [Span(first, first + more, float(score))], passage(place, 8), "a", 0)
         return ranking.candidates(Calibration())
 
     found = rank(spans)
