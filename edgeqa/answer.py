@@ -62,6 +62,8 @@ class Found:
     contexts: int
     skimmed: bool
     question_cut: bool
+    damaged: tuple[str, ...] = ()
+    """What of a collection could not be read: a line for each shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Answer:
     """How many contexts were read."""
     skimmed: bool = False
     """Whether the text was too long to read whole, so that only the contexts closest to the question were read."""
+    damaged: tuple[str, ...] = ()
+    """What of a collection could not be read, a line for each damaged shard: the answer may be in it."""
     cached: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     """Time spent by step, and `total`."""
@@ -118,6 +122,7 @@ class Answer:
             "question_cut": self.question_cut,
             "contexts": self.contexts,
             "skimmed": self.skimmed,
+            "damaged": list(self.damaged),
             "cached": self.cached,
             "model": self.model,
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
@@ -162,6 +167,7 @@ def decide(
         question_cut=found.question_cut,
         contexts=found.contexts,
         skimmed=found.skimmed,
+        damaged=found.damaged,
         cached=cached,
         timings_ms=timings_ms,
     )

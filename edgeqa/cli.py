@@ -23,6 +23,7 @@ COMMANDS = {
     "cache": "cache",
     "capabilities": "capabilities",
     "eval": "evaluate",
+    "get": "get",
     "list": "list",
     "models": "models",
     "remove": "remove",

@@ -154,7 +154,8 @@ class ContextMissing(ContextError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no text to answer from", 'name a file, give --text "...", or pipe text in: edgeqa ask "..." < notes.txt'
+            "no text to answer from",
+            'add texts once (edgeqa add PATH...), or name a file, give --text "...", or pipe text in',
         )
 
 
@@ -193,6 +194,18 @@ class CollectionError(EdgeQAError):
     """A collection cannot be used; what can be wrong with one is in `edgeqa.collection.errors`."""
 
     exit_code = EXIT_DEVICE
+
+
+class CollectionAndTexts(CollectionError):
+    """Both a collection and texts were named to answer from."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"both the collection {name} and texts are named",
+            "leave out --collection, or the files and --text",
+        )
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

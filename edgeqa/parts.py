@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.readings import Capabilities
     from edgeqa.models.bundle import Bundle
     from edgeqa.reading import Reading
+    from edgeqa.routing.scope import Scope
 
 
 class Parts:
@@ -39,6 +40,7 @@ class Parts:
         self._plan: Plan | None = None
         self._cache: Cache | None = None
         self._reading: Reading | None = None
+        self._scope: Scope | None = None
 
     @property
     def model(self) -> str:
@@ -108,11 +110,27 @@ class Parts:
                 self._reading = Reading(self.bundle, plan, self.device.int8_flags)
             return self._reading
 
+    @property
+    def scope(self) -> Scope:
+        """The collection that is asked where no text is given; nothing of it is opened before it is asked.
+
+        Raises:
+            CollectionNameInvalid: if a collection cannot have this name.
+        """
+        with self._lock:
+            if self._scope is None:
+                from edgeqa.collection import directory
+                from edgeqa.collection.encoder import Encoder
+                from edgeqa.routing.scope import Scope
+
+                self._scope = Scope(directory(self.collection), Encoder.of(self.bundle))
+            return self._scope
+
     def close(self) -> None:
         """Lets model and cache go. Harmless when repeated."""
         with self._lock:
             self._closed = True
-            self._reading = None
+            self._reading = self._scope = None
             if self._cache is not None:
                 self._cache.close()
                 self._cache = None

@@ -16,8 +16,8 @@ from edgeqa.cache import answer_keys, answers
 from edgeqa.capabilities.overrides import Overrides
 from edgeqa.contexts import MOST_CONTEXTS
 from edgeqa.contexts.documents import HELD_BYTES, Given, documents
-from edgeqa.contexts.normal import nfc
-from edgeqa.errors import ContextChanged, ContextMissing, EmptyQuestion, OptionError, QuestionType
+from edgeqa.contexts.normal import one_line
+from edgeqa.errors import ContextChanged, ContextMissing, OptionError
 from edgeqa.models.bundle import Bundle, chosen
 from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
@@ -103,11 +103,11 @@ class EdgeQA:
     def ask(
         self,
         question: str,
-        context: Given,
+        context: Given | None = None,
         *,
         top: int = 1,
         force: bool = False,
-        most_contexts: int = MOST_CONTEXTS,
+        most_contexts: int | None = None,
         refresh: bool = False,
         progress: Progress | None = None,
     ) -> Answer:
@@ -115,10 +115,11 @@ class EdgeQA:
 
         Args:
             question: in the model's language; what is beyond its limit of tokens is cut, and the answer says so.
-            context: a text (str), a file (Path), or several of them; of any length.
+            context: a text (str), a file (Path), or several of them, of any length; None for the collection.
             top: how many distinct spans to give as `candidates`.
             force: give the best span even where "no answer" is likelier.
-            most_contexts: how many contexts to read; of a longer text those that share most with the question.
+            most_contexts: how many contexts to read: of a text at most so many (1,000 by default), those that share
+                most with the question; of a collection the closest, by default as many as can change the answer.
             refresh: read anew even if the answer is remembered.
             progress: called as reading goes on.
 
@@ -127,7 +128,12 @@ class EdgeQA:
             ContextError: for a text that cannot be read, or is empty.
             CapabilityError: if the device lacks what the smallest plan needs.
             BundleError: if the model fails its self-test on this device.
+            CollectionError: if there is no collection, or it cannot be read.
         """
+        if context is None:
+            return self._ask_collection(question, top, force, most_contexts, refresh=refresh, progress=progress)
+        if most_contexts is None:
+            most_contexts = MOST_CONTEXTS
         # What is at hand in this process is found in well under a microsecond; all else is in `_ask`, because a
         # function with closures is slow to enter.
         if type(question) is type(context) is str and not refresh and (front := self._front) is not None:
@@ -143,7 +149,7 @@ class EdgeQA:
         watch = Stopwatch()
         cache = self._parts.cache
         self._front = cache.front
-        asked = _asked(question)
+        asked = one_line(question)
         texts = documents(context)
         read_now: list[Found] = []
 
@@ -182,13 +188,44 @@ class EdgeQA:
             cache.bind(alias, key, replace(answer, cached=True))
         return answer
 
+    def _ask_collection(
+        self,
+        question: str,
+        top: int,
+        force: bool,  # noqa: FBT001 - as `ask` was given it
+        most_contexts: int | None,
+        *,
+        refresh: bool,
+        progress: Progress | None,
+    ) -> Answer:
+        from edgeqa.routing.asking import Options, ask
+
+        options = Options(top, bool(force), most_contexts)
+        return ask(self._parts, one_line(question), options, refresh=refresh, progress=progress or _no_progress)
+
+    def get(self, name: str, *, force: bool = False) -> Answer:
+        """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
+
+        Args:
+            name: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; what comes before the question is the context's `address`.
+            force: give the best span even where "no answer" is likelier.
+
+        Raises:
+            AnswerNameInvalid: if the name is not of this form.
+            ContextGone: if the collection has no such context.
+            QuestionError, CapabilityError, BundleError, CollectionError: as for `ask`.
+        """
+        from edgeqa.routing.asking import get
+
+        return get(self._parts, name, force=force)
+
     def ask_many(
         self,
-        pairs: Iterable[tuple[str, Given]],
+        pairs: Iterable[tuple[str, Given | None]],
         *,
         top: int = 1,
         force: bool = False,
-        most_contexts: int = MOST_CONTEXTS,
+        most_contexts: int | None = None,
         refresh: bool = False,
         progress: Progress | None = None,
     ) -> list[Answer]:
@@ -214,11 +251,22 @@ class EdgeQA:
         return [found[number] for number in range(len(asked))]
 
     def key(
-        self, question: str, context: Given, *, top: int = 1, force: bool = False, most_contexts: int = MOST_CONTEXTS
+        self,
+        question: str,
+        context: Given | None = None,
+        *,
+        top: int = 1,
+        force: bool = False,
+        most_contexts: int | None = None,
     ) -> Key:
         """Returns what the answer to a question is remembered under; arguments and errors as for `ask`."""
-        options: _Options = {"top": top, "force": force, "most_contexts": most_contexts}
-        return self._key(_asked(question), documents(context), options)
+        if context is None:
+            from edgeqa.routing.asking import Options, answer_key
+
+            return answer_key(self._parts, one_line(question), Options(top, bool(force), most_contexts))
+        most = MOST_CONTEXTS if most_contexts is None else most_contexts
+        options: _Options = {"top": top, "force": force, "most_contexts": most}
+        return self._key(one_line(question), documents(context), options)
 
     def _key(self, asked: str, texts: list[Document], options: _Options) -> Key:
         for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"])):
@@ -351,23 +399,9 @@ class EdgeQA:
         self.close()
 
 
-def _asked(question: str) -> str:
-    """Returns the question as it is asked.
-
-    Raises:
-        QuestionError: if nothing is left of it.
-    """
-    if not isinstance(question, str):
-        raise QuestionType(question)
-    asked = " ".join(nfc(question).split())
-    if not asked:
-        raise EmptyQuestion
-    return asked
-
-
 def _no_progress(doing: str, done: int, total: int) -> None:
     """Stands for a progress callback where nobody watches."""
 
 
-def _which(context: Given) -> object:
+def _which(context: Given | None) -> object:
     return context if isinstance(context, (str, Path)) else id(context)

@@ -3,7 +3,8 @@
     python tools/calibrate_collection.py SQUAD_FILE [--bundle DIR] [--questions 800] [--seed 1]
 
 In: questions with their answers. Out: on standard output, what each part brings, fitted on half of the articles and
-shown on the other half, both ways; then the numbers fitted on all of them, for `edgeqa/routing/fusion.py`. Every question is asked of all contexts of the file, and of those of the other articles, where it has no answer.
+shown on the other half, both ways; then the numbers fitted on all of them, for `edgeqa/routing/fusion.py`. Every
+question is asked of all contexts of the file, and of those of the other articles, where it has no answer.
 """
 
 from __future__ import annotations

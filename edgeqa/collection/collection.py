@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.layout import Layout, Record, Row
+    from edgeqa.collection.layout import Layout, Row
     from edgeqa.models.reader import Encoding
     from edgeqa.models.tokenizer import Tokens
 
@@ -37,10 +37,14 @@ _OPEN_ATTEMPTS = 20  # each merge of a busy writer may take the shards away that
 class StoredContext:
     """A context, checked when it was given out, and unpacked as far as it is asked for."""
 
-    def __init__(self, row: Row, record: Record, encoding: Encoding | None) -> None:
-        self._row, self._record = row, record
-        self.encoding = encoding
+    def __init__(self, shard: Shard, row: Row) -> None:
+        self._shard, self._row, self._record = shard, row, shard.record(row)
+        self._has_encoding = shard.raw_encoding(row) is not None
+
+    @cached_property
+    def encoding(self) -> Encoding | None:
         """What the lower layers make of it; None to make it from the token ids. The arrays are mapped, not copied."""
+        return self._shard.encoding(self._row) if self._has_encoding else None
 
     @property
     def context_id(self) -> int:
@@ -148,7 +152,7 @@ class Collection:
         """
         try:
             shard, row = self._find(context_id)
-            return _stored(shard, row)
+            return StoredContext(shard, row)
         except ShardDamaged as error:
             mark(self.directory, error)
             raise
@@ -163,7 +167,7 @@ class Collection:
             if first <= known.last and known.first < after:
                 shard = self._shard(known.tag)
                 for row in shard.rows(first, after):
-                    yield _stored(shard, row)
+                    yield StoredContext(shard, row)
 
     def _open(self) -> Snapshot:
         """Opens the shards of what there is now; a writer may merge some away while their names are read."""
@@ -198,8 +202,3 @@ class Collection:
         if tag in self.damaged:
             raise self.damaged[tag]
         return self._shards[tag]
-
-
-def _stored(shard: Shard, row: Row) -> StoredContext:
-    has_encoding = shard.raw_encoding(row) is not None
-    return StoredContext(row, shard.record(row), shard.encoding(row) if has_encoding else None)

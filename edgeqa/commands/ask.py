@@ -13,6 +13,7 @@ from edgeqa.commands.options import asked, budget_option, json_option, threads_o
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 if TYPE_CHECKING:
+    from edgeqa.answer import Answer
     from edgeqa.capabilities.overrides import Persist
 
 
@@ -40,20 +41,25 @@ def command(
     force: bool,
     quiet: bool,
     as_json: bool,
-    most_contexts: int,
+    most_contexts: int | None,
+    collection: str | None,
     no_cache: bool,
     refresh: bool,
     bundle: str | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
-    """Answer QUESTION from FILEs, from --text, or from standard input ("-", or no FILE at all).
+    """Answer QUESTION from the collection that `edgeqa add` fills, or from FILEs, --text, or a pipe.
 
     \b
+    edgeqa ask "How deep may the pump be submerged?"
     edgeqa ask "Who designed the machine?" examples/analytical-engine.txt
     edgeqa ask "What is the limit?" manuals/*.txt --top 3
     edgeqa ask "When was it built?" --text "The bridge was built in 1932."
     man tar | edgeqa ask "Which option lists the contents of an archive?" --json
+
+    Without a FILE, what comes through a pipe is read; where nothing does, the collection is asked, and the answer says
+    which of its documents it is from. Standard input is also called "-".
 
     What comes through a pipe is copied to a temporary file from 4 MiB on, and refused beyond 1 GiB; a file is read in
     place, however long.
@@ -65,7 +71,7 @@ def command(
     from edgeqa.commands.texts import named_texts
 
     with ExitStack() as opened:
-        given = named_texts(files, texts, opened)
+        given = named_texts(files, texts, collection, opened)
         persist: Persist | None = "off" if no_cache else None
         qa = opened.enter_context(
             runtime.open(
@@ -74,14 +80,22 @@ def command(
                 budget_bytes=budget_bytes,
                 encoding_store_bytes=0,  # there is one question: no context is read twice
                 persist=persist,
+                collection=collection or "default",
             )
         )
         progress = opened.enter_context(ProgressBar())
         answer = qa.ask(
             question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
         )
+        for damage in answer.damaged:
+            streams.say(f"edgeqa: {damage}: it is left out\n  hint: `edgeqa verify` names the texts to add again")
         if reason := qa.cache_off_reason:
             streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
+    ctx.exit(show(answer, top=top, quiet=quiet, as_json=as_json))
+
+
+def show(answer: Answer, *, top: int, quiet: bool, as_json: bool) -> int:
+    """Prints an answer; returns the exit code."""
     if as_json:
         click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=not streams.takes_all_characters()))
     elif quiet:
@@ -95,4 +109,4 @@ def command(
         click.echo(describe(answer, top=top))
         if answer.question_cut:
             streams.say("edgeqa: the question is too long: only its beginning was asked")
-    ctx.exit(EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED)
+    return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED

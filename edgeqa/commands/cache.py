@@ -42,15 +42,17 @@ def _key(
     *,
     top: int,
     force: bool,
-    most_contexts: int,
+    most_contexts: int | None,
+    collection: str | None,
     bundle: str | None,
 ) -> Key:
     """Returns the key of an answer; nothing is read but the texts, to see which they are."""
     from edgeqa import runtime
     from edgeqa.commands.texts import named_texts
 
-    with ExitStack() as opened, runtime.open(bundle=bundle, persist="off") as qa:
-        given = named_texts(files, texts, opened)
+    with ExitStack() as opened:
+        given = named_texts(files, texts, collection, opened)
+        qa = opened.enter_context(runtime.open(bundle=bundle, persist="off", collection=collection or "default"))
         return qa.key(question, given, top=top, force=force, most_contexts=most_contexts)
 
 

@@ -52,10 +52,11 @@ def asked(function: Callable[..., Any]) -> Callable[..., Any]:
             "--contexts",
             "most_contexts",
             type=click.IntRange(min=1),
-            default=MOST_CONTEXTS,
-            show_default=True,
-            help="Read at most N contexts; of a longer text, those closest to the question.",
+            metavar="N",
+            help=f"Read at most N contexts of a text ({MOST_CONTEXTS} by default), those closest to the question; of a "
+            "collection exactly the N closest, not as many as can still change the answer.",
         ),
+        collection_option,
         bundle_option,
     )
     for option in reversed(options):

@@ -1,37 +1,57 @@
-"""The texts that a command line names: files, --text, standard input."""
+"""What a command line asks: the texts that it names (files, --text, standard input), or the collection."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from edgeqa.contexts.documents import from_file, from_stream, from_text
-from edgeqa.errors import ContextMissing
+from edgeqa.errors import CollectionAndTexts, ContextMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
+    from io import BufferedReader
 
     from edgeqa.contexts.documents import Document
 
 STANDARD_INPUT = "-"
 
 
-def named_texts(files: Sequence[str | Path], texts: Sequence[str], opened: ExitStack) -> list[Document]:
-    """Returns the documents, which may be read as long as `opened` is.
+def named_texts(
+    files: Sequence[str | Path], texts: Sequence[str], collection: str | None, opened: ExitStack
+) -> list[Document] | None:
+    """Returns the documents, which may be read as long as `opened` is; None where the collection is asked.
+
+    That is where a collection is named, and where nothing is: no file, no text, and nothing on standard input.
 
     Raises:
         ContextError: for a file that cannot be read, or if there is no text at all.
+        CollectionAndTexts: if both are named.
     """
+    if collection is not None and (files or texts):
+        raise CollectionAndTexts(collection)
+    if collection is not None or not (files or texts or _has_something()):
+        return None
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):
         if os.fspath(file) != STANDARD_INPUT:
             given.append(from_file(Path(file)))
-        elif sys.stdin is None or sys.stdin.closed or (not files and sys.stdin.isatty()):
+        elif sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
         else:
             given.append(opened.enter_context(from_stream(sys.stdin.buffer, "standard input")))
     return given
+
+
+def _has_something() -> bool:
+    """Tells whether there is text on standard input; of a pipe, it waits for its first byte or its end."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return False
+    try:
+        return bool(cast("BufferedReader", sys.stdin.buffer).peek(1))
+    except (OSError, ValueError):  # a directory, or closed by who started us: reading it says what is wrong
+        return True

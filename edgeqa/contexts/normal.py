@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from edgeqa.errors import EmptyQuestion, QuestionType
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -57,3 +59,17 @@ def _begins_anew(character: str) -> bool:
     if character.isascii():
         return True
     return not ("\u1100" <= character <= "\u11ff") and unicodedata.category(character)[0] != "M"
+
+
+def one_line(question: str) -> str:
+    """Returns the question as it is asked: NFC, its white space collapsed.
+
+    Raises:
+        QuestionError: if nothing is left of it, or it is no string.
+    """
+    if not isinstance(question, str):
+        raise QuestionType(question)
+    asked = " ".join(nfc(question).split())
+    if not asked:
+        raise EmptyQuestion
+    return asked

@@ -40,3 +40,14 @@ class AnswerNameInvalid(CollectionError, ValueError):
             f"not the name of an answer: {name!r}",
             'it is bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address"',
         )
+
+
+class CollectionEmpty(CollectionError):
+    """There is nothing in the collection to ask."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path) -> None:
+        name = directory.name
+        where = "" if name == "default" else f" --collection {name}"
+        super().__init__(f"the collection {name} is empty", f"fill it: edgeqa add{where} PATH...")

@@ -1,0 +1,81 @@
+"""Answers of a collection as they are remembered: the whole answer, and each context's part in it. Pure.
+
+In: what was found. Out: plain values without the contexts' texts, and back, cut from the collection. A record that no
+longer fits what it is cut from, or has another shape, is no answer. So is one that was made of less than the collection
+holds: of a damaged shard, or while somebody wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.answer import Candidate, Found
+from edgeqa.collection.errors import ContextGone, ShardDamaged
+from edgeqa.models.ranking import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgeqa.collection.collection import Collection
+
+
+def record(found: Found, context_ids: Mapping[str | None, int], *, whole: bool) -> dict[str, Any]:
+    """Returns what is stored of an answer.
+
+    Args:
+        found: the answer.
+        context_ids: id of the context with each address.
+        whole: whether it was made of all that the collection holds.
+    """
+    spans = [[context_ids[c.address], c.text, c.start, c.end, c.score, c.probability] for c in found.candidates]
+    return {
+        "spans": spans,
+        "contexts": found.contexts,
+        "skimmed": found.skimmed,
+        "question_cut": found.question_cut,
+        "whole": whole,
+    }
+
+
+def found_again(stored: Any, collection: Collection) -> Found | None:  # noqa: ANN401 - whatever lies in the cache
+    """Returns what was found, cut from the collection; None if it does not fit it."""
+    try:
+        if not stored["whole"]:
+            return None
+        candidates = []
+        for number, (context_id, text, start, end, score, probability) in enumerate(stored["spans"]):
+            context = collection.context(context_id)
+            if context.text[start:end] != text:
+                return None
+            candidates.append(
+                Candidate(
+                    text=text,
+                    start=start,
+                    end=end,
+                    context=context.text,
+                    context_start=context.start,
+                    source=context.document,
+                    source_number=number,
+                    score=score,
+                    probability=probability,
+                    address=context.address,
+                )
+            )
+        return Found(tuple(candidates), stored["contexts"], stored["skimmed"], stored["question_cut"])
+    except (KeyError, TypeError, ValueError, ContextGone, ShardDamaged):
+        return None
+
+
+def part(places: list[Place], *, question_cut: bool) -> dict[str, Any]:
+    """Returns what is stored of one context's answers."""
+    return {"places": [list(place) for place in places], "question_cut": question_cut}
+
+
+def part_again(stored: Any, text: str) -> tuple[list[Place], bool] | None:  # noqa: ANN401 - whatever lies in the cache
+    """Returns where one context's answers are, and whether the question was cut; None if that does not fit its text."""
+    try:
+        places = [Place(start, end, score) for start, end, score in stored["places"]]
+        fits = all(0 <= p.start < p.end <= len(text) for p in places)
+        return (places, bool(stored["question_cut"])) if fits else None
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,94 @@
+"""The collection that questions are asked of, as it is now: opened when it is needed, and again when it has changed.
+
+In: a collection's directory. Out: its digest, for which one file is looked at; its contexts; its route index, of the
+same moment. Safe from many threads. Importing it imports neither tantivy nor numpy.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
+from edgeqa.collection.indexing import ROUTE
+from edgeqa.collection.snapshot import FILE, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.routing.index import Index
+
+_OPEN_ATTEMPTS = 20  # of a collection that somebody writes to all the time
+
+
+class Scope:
+    """A collection to ask."""
+
+    def __init__(self, directory: Path, encoder: Encoder) -> None:
+        self._directory, self._encoder = directory, encoder
+        self._file = directory / FILE
+        self._lock = threading.RLock()
+        self._seen: tuple[int, int, int] | None = None
+        self._snapshot: Snapshot | None = None
+        self._collection: Collection | None = None
+        self._routed: tuple[Collection, Index] | None = None
+
+    def digest(self) -> str:
+        """Returns the digest of what the collection holds now.
+
+        Raises:
+            CollectionNotFound: if there is none.
+            CollectionOtherBundle: if it was made with another bundle than questions are read with.
+        """
+        return self._now().digest
+
+    def collection(self) -> Collection:
+        """Returns the collection as it is now.
+
+        Raises:
+            CollectionError: as `digest` does.
+        """
+        with self._lock:
+            now = self._now()
+            if self._collection is None or self._collection.snapshot != now:
+                self._collection = Collection(self._directory, self._encoder)
+            return self._collection
+
+    def routed(self) -> tuple[Collection, Index]:
+        """Returns the collection as it is now, and the index of it.
+
+        Raises:
+            RouteDamaged: if the index cannot be read.
+            CollectionBusy: if it has changed each time that it was opened.
+            CollectionError: as `digest` does.
+        """
+        from edgeqa.routing.index import Index
+
+        with self._lock:
+            for _ in range(_OPEN_ATTEMPTS):
+                collection = self.collection()
+                if self._routed is None or self._routed[0] is not collection:
+                    self._routed = collection, Index(self._directory / ROUTE)
+                if Snapshot.load(self._directory).digest == collection.digest:  # or a writer has been here meanwhile
+                    return self._routed
+            raise CollectionBusy(self._directory, "")
+
+    def _now(self) -> Snapshot:
+        with self._lock:
+            seen = self._look()
+            if self._snapshot is None or seen is None or seen != self._seen:
+                snapshot = Snapshot.load(self._directory)
+                if snapshot.encoder and snapshot.encoder != self._encoder.digest:
+                    raise CollectionOtherBundle(self._directory, snapshot.bundle)
+                self._snapshot, self._seen = snapshot, seen
+            return self._snapshot
+
+    def _look(self) -> tuple[int, int, int] | None:
+        """Returns what the system says of the file that each commit replaces; None while a commit is under way."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
