@@ -10,7 +10,7 @@ import click
 
 from edgeqa import streams
 from edgeqa.commands.options import asked, budget_option, json_option, threads_option
-from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
+from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, CollectionError, ContextMissing
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
@@ -84,9 +84,14 @@ def command(
             )
         )
         progress = opened.enter_context(ProgressBar())
-        answer = qa.ask(
-            question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
-        )
+        try:
+            answer = qa.ask(
+                question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
+            )
+        except CollectionError as error:
+            if given is None and collection is None and isinstance(error, LookupError):  # there is none at all
+                raise ContextMissing from error
+            raise
         for damage in answer.damaged:
             streams.say(f"edgeqa: {damage}: it is left out\n  hint: `edgeqa verify` names the texts to add again")
         if reason := qa.cache_off_reason:

@@ -272,7 +272,7 @@ def test_the_command_asks_the_collection_where_nothing_is_piped_in(filled: EdgeQ
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ask", "Who?"], "no collection called default"),
+        (["ask", "Who?"], "no text to answer from"),
         (["ask", "Who?", "--collection", "nowhere"], "no collection called nowhere"),
         (["ask", "Who?", "--collection", "../x"], "not a name for a collection: '../x'"),
         (["ask", "Who?", "--text", "Ada.", "--collection", "x"], "both the collection x and texts are named"),
