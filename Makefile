@@ -1,10 +1,11 @@
 # make demo: from nothing to an answer.  make test: from nothing to lint, types and the whole suite passed.
+# make reference: edgeqa compared with transformers and PyTorch, in an environment of its own.
 # make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test lint types suite wheel bench clean
+.PHONY: demo test lint types suite wheel bench reference clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -20,6 +21,9 @@ types: $(VENV)/developed
 
 suite: $(VENV)/developed
 	$(VENV)/bin/pytest
+
+reference:
+	reference/run
 
 wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel

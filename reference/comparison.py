@@ -25,6 +25,13 @@ class Outcome:
     """Questions that both refuse."""
     different: list[str] = field(default_factory=list)
 
+    def line(self) -> str:
+        """Returns it in words."""
+        return (
+            f"{self.answers} answers, {len(self.different)} different, {self.ties} ties, scores within "
+            f"{self.largest_score_error:.1e}; {self.refused} questions refused by both"
+        )
+
 
 def compared(ours: Callable[..., Any], theirs: Callable[..., Any], asked: Iterable[Asked]) -> Outcome:
     """Returns how the answers of two pipelines differ."""

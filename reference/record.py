@@ -3,7 +3,7 @@
     python reference/record.py tests/compat/data
 
 Writes `answers.json`: texts, calls, and what transformers answered, on the network of `tests/compat/lookup.py`; and
-two small tokenizers beside it. `test_golden.py` shows that what is recorded is still what transformers says.
+two small tokenizers beside it. `test_recorded.py` shows that what is recorded is still what transformers says.
 """
 
 from __future__ import annotations

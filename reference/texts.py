@@ -82,14 +82,15 @@ def paragraphs() -> list[str]:
 
 def squad() -> list[tuple[str, str]]:
     """Returns the questions of the repository's SQuAD files with their contexts."""
-    data = [
-        json.loads((ROOT / "tests" / "data" / f"squad-v{version}.json").read_text(encoding="utf-8"))["data"]
-        for version in ("1.1", "2.0")
-    ]
+    files = (ROOT / "tests" / "data" / f"squad-v{version}.json" for version in ("1.1", "2.0"))
+    return [pair for file in files for pair in squad_questions(file)]
+
+
+def squad_questions(file: Path) -> list[tuple[str, str]]:
+    """Returns the questions of a file in SQuAD format with their contexts."""
     return [
         (qa["question"], paragraph["context"])
-        for articles in data
-        for article in articles
+        for article in json.loads(file.read_text(encoding="utf-8"))["data"]
         for paragraph in article["paragraphs"]
         for qa in paragraph["qas"]
     ]

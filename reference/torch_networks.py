@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 BUNDLED_TOKENIZER = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini" / "tokenizer.json"
 VOCABULARY = 1000
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+torch.set_num_threads(1)
 UNKNOWN = "[UNK]"
-SPREAD = 0.4  # standard deviation of the weights
+SPREAD = 0.25  # standard deviation of the weights
 
 
 @dataclass(frozen=True, slots=True)

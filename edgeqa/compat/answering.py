@@ -13,17 +13,16 @@ from edgeqa.capabilities.overrides import Overrides
 from edgeqa.compat.calls import INPUTS, Form, understood
 from edgeqa.compat.decoding import Decoder
 from edgeqa.compat.errors import TaskUnknown, WindowTooLong
-from edgeqa.compat.model import Model
+from edgeqa.compat.model import open_model
 from edgeqa.compat.ranking import Ranker
 from edgeqa.compat.settings import Settings, updated
 from edgeqa.compat.windows import Windows
 from edgeqa.errors import OptionError
-from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
-from edgeqa.parts import Parts
 
 if TYPE_CHECKING:
     from edgeqa.compat.calls import Example
     from edgeqa.compat.decoding import Answer
+    from edgeqa.compat.model import Model
 
 TASK = "question-answering"
 # What transformers needs to find and load a model, and edgeqa does not.
@@ -46,7 +45,8 @@ def pipeline(
 
     Args:
         task: "question-answering".
-        model: directory of a bundle; the bundled model by default.
+        model: name of an added model, or the directory of an export or of a bundle; by default the model in use, which
+            is the bundled one until `edgeqa models use` names another.
         compatible: keep the oddities of transformers 4.57.1; see `edgeqa.compat`.
         threads: cores to use, instead of the plan's choice.
         budget_bytes: memory that edgeqa may use, instead of what the probe finds free.
@@ -68,8 +68,7 @@ def pipeline(
     kept = {name: value for name, value in settings.items() if name not in NOT_NEEDED}
     defaults = updated(Settings(), kept, lenient=compatible)
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes, persist="off")
-    parts = Parts(Bundle.load(DEFAULT_BUNDLE if model is None else Path(model)), overrides)
-    return QuestionAnsweringPipeline(Model(parts), defaults, compatible=compatible)
+    return QuestionAnsweringPipeline(open_model(model, overrides), defaults, compatible=compatible)
 
 
 class QuestionAnsweringPipeline:

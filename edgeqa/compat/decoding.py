@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MASKED = np.float32(-10000.0)
-CONTEXT = 1  # the context is the second of a window's two sequences
+QUESTION, CONTEXT = 0, 1  # numbers of a window's two sequences
 
 
 class Answer(TypedDict):

@@ -1,65 +1,125 @@
-"""An opened model for the pipeline: a window in, the logits of its tokens out.
+"""A model for the pipeline, opened: a window in, the logits of its tokens out.
 
-It runs on the plan for this device, after the self-test, as `edgeqa.open` does; both kinds of bundle serve. Of a split
-bundle, encodings of windows are kept, so that another question on the same text costs the upper layers only.
+It is a bundle, bundled, added or in a directory, or an export's directory as it is, which is read in place. It runs on
+the plan for this device; a bundle is tested before, as by `edgeqa.open`, an export is tried out, as by `models add`.
+Of a split bundle, encodings of windows are kept, so that another question on the same text costs the upper layers only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from edgeqa.compat.decoding import CONTEXT
-from edgeqa.models import selftest
+from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.probe import probe
+from edgeqa.compat.decoding import CONTEXT, QUESTION
+from edgeqa.models import manifest, selftest
+from edgeqa.models.bundle import Bundle, chosen
 from edgeqa.models.encodings import Encodings
-from edgeqa.models.reader import SplitReader
-from edgeqa.models.session import SessionOptions
+from edgeqa.models.joint import JointReader
+from edgeqa.models.readers import open_reader, session_options
 from edgeqa.models.tokenizer import Tokenizer
+from edgeqa.parts import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edgeqa.capabilities.overrides import Overrides
     from edgeqa.compat.decoding import Floats
     from edgeqa.compat.windows import Window
-    from edgeqa.parts import Parts
+    from edgeqa.models.reader import Encoding, Ids, SplitReader
+
+    Read = Callable[[Ids, Ids], tuple[Floats, Floats]]
 
 
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A bundle's reader, loaded and tested. Safe from many threads."""
+    """What a pipeline has to know of a model. Safe from many threads."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Loads it.
-
-        Raises:
-            NotEnoughMemory: if it does not fit.
-            BundleError: if it cannot be loaded, or fails its self-test.
-        """
-        plan, bundle = parts.plan, parts.bundle
-        options = SessionOptions(
-            threads=plan.threads.value,
-            spinning=plan.spinning.value,
-            x64_quant_precision=plan.precision.value == "int8-u8u8",
-        )
-        self._reader = SplitReader(bundle, options)
-        self.tokenizer_file = bundle.file("tokenizer.json")
-        flags, precision = parts.device.int8_flags, plan.precision.value
-        if selftest.remembered(bundle, flags, precision) is None:
-            selftest.assure(bundle, flags, precision, Tokenizer(self.tokenizer_file), self._reader)
-        self._encodings = Encodings(self._reader.encode_context, plan.encoding_store_bytes.value)
-        m = bundle.manifest
-        self.cls_id = m.cls_id
-        self.most_tokens = m.max_question_tokens + m.max_context_tokens
-        self.most_question_tokens = m.max_question_tokens - 2  # [CLS] and [SEP] are of the question
-        self.most_context_tokens = m.max_context_tokens - 1  # [SEP] is of the context
+    tokenizer_file: Path
+    read: Read
+    """Ids of a question and of a context to start and end logits, float32 [tokens], of the window they make."""
+    cls_id: int
+    most_tokens: int
+    """Of a window; the next two are of its parts, without special tokens."""
+    most_question_tokens: int
+    most_context_tokens: int
 
     def logits(self, window: Window) -> tuple[Floats, Floats]:
         """Returns start and end logits, float32 [tokens]; those of tokens that no answer can have may be 0."""
-        sequences = window.sequence_ids
         ids = np.array(window.ids, dtype=np.int64)
-        question, context = (ids[[s == which for s in sequences]] for which in (0, CONTEXT))
-        both = np.zeros((2, len(ids)), np.float32)
+        question, context = ([s == which for s in window.sequence_ids] for which in (QUESTION, CONTEXT))
+        return self.read(ids[question], ids[context])
+
+
+def open_model(given: str | Path | None, overrides: Overrides) -> Model:
+    """Returns the model that is meant, loaded.
+
+    Args:
+        given: a model's name, or the directory of a bundle or of an export; None means the model in use.
+        overrides: what the user wants instead of the plan's choices.
+
+    Raises:
+        BundleError: if there is no such model, or it cannot be used on this device.
+        NotEnoughMemory: if it does not fit.
+    """
+    path = chosen(given)
+    if not (path / manifest.NAME).exists():
+        return _of_export(path, overrides)
+    parts = Parts(Bundle.load(path), overrides)
+    plan, bundle, m = parts.plan, parts.bundle, parts.bundle.manifest
+    reader, file = open_reader(bundle, session_options(plan)), bundle.file("tokenizer.json")
+    flags, precision = parts.device.int8_flags, plan.precision.value
+    if selftest.remembered(bundle, flags, precision) is None:
+        selftest.assure(bundle, flags, precision, Tokenizer(file), reader)
+    if isinstance(reader, JointReader):
+        return _joint(reader, file)
+    split = cast("SplitReader", reader)  # there are two kinds
+    return Model(
+        tokenizer_file=file,
+        read=_in_two_steps(split, Encodings(split.encode_context, plan.encoding_store_bytes.value)),
+        cls_id=m.cls_id,
+        most_tokens=m.max_question_tokens + m.max_context_tokens,
+        most_question_tokens=m.max_question_tokens - 2,  # [CLS] and [SEP] are of the question
+        most_context_tokens=m.max_context_tokens - 1,  # [SEP] is of the context
+    )
+
+
+def _of_export(directory: Path, overrides: Overrides) -> Model:
+    """Returns the model that an exporter has written to `directory`."""
+    from edgeqa.importing.adding import export_needs
+    from edgeqa.importing.export import read_export
+    from edgeqa.importing.template import tokenizer_facts
+    from edgeqa.importing.trial import try_graph
+
+    export = read_export(str(directory))
+    tokens = tokenizer_facts(export.tokenizer)
+    plan = make_plan(probe(providers=False), export_needs(export.graph, export, tokens), overrides)
+    return _joint(try_graph(export.graph, export, tokens, session_options(plan)), export.tokenizer)
+
+
+def _joint(reader: JointReader, tokenizer_file: Path) -> Model:
+    most = reader.joint.max_tokens
+    return Model(
+        tokenizer_file=tokenizer_file,
+        read=reader.logits,
+        cls_id=reader.pair.before[0],
+        most_tokens=most,
+        most_question_tokens=most,
+        most_context_tokens=most,
+    )
+
+
+def _in_two_steps(reader: SplitReader, encodings: Encodings[Encoding]) -> Read:
+    def read(question: Ids, context: Ids) -> tuple[Floats, Floats]:
+        first = len(question) + 2  # [CLS] and [SEP]
+        both = np.zeros((2, first + len(context) + 1), np.float32)
         if len(context):
-            first = sequences.index(CONTEXT)
-            hidden = self._reader.encode_question(question)
-            of_cls, of_context = self._reader.logits(hidden, self._encodings.of(context))
-            both[:, 0], both[:, first : first + len(context)] = of_cls, of_context.T
+            of_cls, of_context = reader.logits(reader.encode_question(question), encodings.of(context))
+            both[:, 0], both[:, first:-1] = of_cls, of_context.T
         return both[0], both[1]
+
+    return read

@@ -80,13 +80,13 @@ def add(
     def planned(needs: ModelNeeds) -> Plan:
         return make_plan(device, needs, overrides)
 
-    plan = planned(_needs(export.graph, export, tokens))
+    plan = planned(export_needs(export.graph, export, tokens))
     if int8:
         quantizing.check(export.graph, plan.available_bytes.value)
     tokenizer = Tokenizer(export.tokenizer)
     watch("loading", 0, 1)
     reference = export.reference
-    reader = try_graph(reference, export, tokens, session_options(planned(_needs(reference, export, tokens))))
+    reader = try_graph(reference, export, tokens, session_options(planned(export_needs(reference, export, tokens))))
     said = now = asking.ask(reader, tokenizer, watch)
     cases = asking.golden_cases(said, reader, tokenizer)
     joint, precision = reader.joint, export.graph.precision
@@ -115,7 +115,7 @@ def add(
     return Added(Bundle.load(shelf.directory(called)), verdict, now.right_percent, moved)
 
 
-def _needs(graph: GraphFacts, export: Export, tokens: TokenizerFacts) -> ModelNeeds:
+def export_needs(graph: GraphFacts, export: Export, tokens: TokenizerFacts) -> ModelNeeds:
     """Returns what a plan has to know of a graph that is no bundle yet."""
     return ModelNeeds(
         file_bytes=graph.size_bytes,
