@@ -1,13 +1,15 @@
 """Small networks of the BERT family with seeded random weights, each with a tokenizer of its family's kind.
 
-Nothing is downloaded: WordPiece is the bundled model's, byte-level BPE and Unigram are trained on the texts of this
+Nothing is downloaded: WordPiece is the bundled model's, byte-level BPE and Unigram are made of the texts of this
 repository. Weights are larger than a trained network's, so that logits are far apart and a wrong input shows.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 BUNDLED_TOKENIZER = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini" / "tokenizer.json"
 VOCABULARY = 1000
+LONGEST_PIECE = 7
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 torch.set_num_threads(1)
 UNKNOWN = "[UNK]"
@@ -170,14 +173,24 @@ def _unigram(
     normalizer: Any,  # noqa: ANN401 - the library has no types
     vocabulary: int = VOCABULARY,
 ) -> Tokenizer:
+    """Returns a Unigram tokenizer of the texts' frequent pieces; the library's trainer gives others in each run."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    pieces: Counter[str] = Counter()
+    for text in _texts():
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)):
+            ends = ((at, at + size) for at in range(len(word)) for size in range(1, LONGEST_PIECE + 1))
+            pieces.update(word[at:end] for at, end in ends if end <= len(word))
+    # A character that comes up once stays unknown, as some of any text are.
+    known = [(piece, count * len(piece)) for piece, count in pieces.items() if count > 1]
+    known.sort(key=lambda piece: (-piece[1], piece[0]))
+    total = sum(weight for _, weight in known)
+    scores = [(piece, log(weight / total)) for piece, weight in known[: vocabulary - len(special)]]
+    model = models.Unigram([*((token, 0.0) for token in special), *scores], unk_id=special.index(unknown))
+    tokenizer.model = model
+    tokenizer.add_special_tokens(special)
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocabulary, special_tokens=special, unk_token=unknown, show_progress=False
-    )
-    tokenizer.train_from_iterator(_texts(), trainer)
     return tokenizer
 
 

@@ -15,7 +15,7 @@ from lookup_pipelines import lookup_pipeline
 import edgeqa
 from edgeqa import state
 from edgeqa.compat.errors import CallNotUnderstood, PartEmpty, TaskUnknown, WindowTooShort
-from edgeqa.errors import BundleNotFound, OptionError, PipelineError
+from edgeqa.errors import BundleError, OptionError, PipelineError
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_a_directory_is_a_model() -> None:
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TaskUnknown, match="summarization"):
         edgeqa.pipeline("summarization")
-    with pytest.raises(BundleNotFound):
+    with pytest.raises(BundleError, match="no graph in"):
         edgeqa.pipeline(model=tmp_path)
     with pytest.raises(OptionError, match="model cannot be"):
         edgeqa.pipeline(model=object())  # type: ignore[arg-type]
