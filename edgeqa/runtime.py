@@ -185,7 +185,7 @@ class EdgeQA:
         )
         if isinstance(context, str) and len(context) <= AT_HAND_CHARACTERS:
             alias = (self._identity, question, context, *options.values())
-            cache.bind(alias, key, replace(answer, cached=True))
+            cache.bind(alias, key, answer if answer.cached else replace(answer, cached=True))
         return answer
 
     def _ask_collection(

@@ -29,6 +29,9 @@ KEY_FORMAT = b"edgeqa-key-1"
 ANSWER_KEYSPACE = "answers"
 NESTING_LIMIT = 64
 
+# Equal values of these types are the same value; of float they are not (0.0, -0.0), nor of what holds others (1, True).
+_TOLD_APART = frozenset({str, int, bool, type(None)})
+
 # White space as BERT's normaliser sees it. `str.split` also splits at control characters, which the normaliser deletes.
 _SPACES = "[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 
@@ -127,14 +130,31 @@ def answer_keys(
     The key holds everything that the answer depends on: the model, how it is run, the decoding options, which contexts
     the question is asked of; and the normalised question, last.
     """
-    fields = (_utf8(bundle_digest), _utf8(precision), encode_argument(dict(options)), _utf8(scope_digest))
-    shared = join_fields((ANSWER_KEYSPACE.encode(), *fields))
+    scope = _utf8(scope_digest)
+    shared = _join_shared(bundle_digest, precision, options) + len(scope).to_bytes(4, "little") + scope
 
     def key_of(question: str) -> Key:
         field = _utf8(normalise_question(question, lowercase=lowercase))
         return _key(ANSWER_KEYSPACE, shared + len(field).to_bytes(4, "little") + field)
 
     return key_of
+
+
+def _join_shared(bundle_digest: str, precision: str, options: Mapping[str, object]) -> bytes:
+    """Returns the fields that all questions to one model share; for most questions without joining them again."""
+    if _TOLD_APART.issuperset(map(type, options.values())):
+        typed = tuple([(name, type(value), value) for name, value in options.items()])
+        return _join_typed(bundle_digest, precision, typed)
+    return _join_model(bundle_digest, precision, dict(options))
+
+
+@lru_cache(maxsize=64)
+def _join_typed(bundle_digest: str, precision: str, typed: tuple[tuple[str, type, object], ...]) -> bytes:
+    return _join_model(bundle_digest, precision, {name: value for name, _, value in typed})
+
+
+def _join_model(bundle_digest: str, precision: str, options: dict[str, object]) -> bytes:
+    return join_fields((ANSWER_KEYSPACE.encode(), _utf8(bundle_digest), _utf8(precision), encode_argument(options)))
 
 
 def name_key(name: str | bytes) -> Key:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import lmdb
 
 from edgeqa.cache import records
-from edgeqa.cache.environment import StoreFault, faults, open_environment
+from edgeqa.cache.environment import StoreFault, as_fault, faults, open_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +78,16 @@ class Store:
         Raises:
             StoreFault: LMDB refused, or the store is closed.
         """
-        with faults():
-            try:
-                return _read(self.env, digest)
-            except lmdb.ReadersFullError:
+        try:
+            return _read(self.env, digest)
+        except lmdb.ReadersFullError:
+            with faults():
                 self.env.reader_check()
                 return _read(self.env, digest)
+        except StoreFault:
+            raise
+        except Exception as error:  # of any type, as in `faults`, which would take longer than the read
+            raise as_fault(error) from error
 
     def usage(self) -> Usage:
         """Returns how full the store is.

@@ -21,6 +21,8 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of a
 
 def nfc(text: str) -> str:
     """Returns `text` in Unicode's normal form C, with U+FFFD for what is no character."""
+    if text.isascii():  # known at once, and most are
+        return text
     return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", text))
 
 

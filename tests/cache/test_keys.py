@@ -78,6 +78,15 @@ def test_everything_that_an_answer_depends_on_is_in_its_key() -> None:
     assert len(keys) == 8
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), (1, 1.0), (0.0, -0.0), ((1,), (True,)), ("1", b"1"), (None, False)]
+)
+def test_equal_options_of_different_kinds_have_different_keys(one: object, other: object) -> None:
+    first, second = make(options={"top": one}), make(options={"top": other})
+    assert first != second
+    assert (first, second) == (make(options={"top": one}), make(options={"top": other}))
+
+
 def test_the_order_of_options_does_not_matter() -> None:
     assert make(options={"a": 1, "b": 2}) == make(options={"b": 2, "a": 1})
 
