@@ -138,12 +138,21 @@ class Made:
 
     def pointing_at(self, *words: str, shape: Shape | None = None) -> onnx.ModelProto:
         """Returns a graph to which each of these words, the first the most, is the answer."""
+        return networks.lookup(self.table(*words), shape or self.shape(), self.positions)
+
+    def sure_of(self, *words: str) -> onnx.ModelProto:
+        """Returns an encoder whose answers are these words, whatever its random weights say."""
+        sizes = networks.Sizes(self.vocabulary, self.width, self.layers, positions=self.positions)
+        return networks.bert(sizes, networks.random_weights(sizes, spread=0.1), self.shape(), 3 * self.table(*words))
+
+    def table(self, *words: str) -> np.ndarray[Any, Any]:
+        """Returns logits [vocabulary, 2] that make the first of these words the likeliest, then the second..."""
         logits = np.zeros((self.vocabulary, 2), np.float32)
         for rank, word in enumerate(words):
             ids = tokenizer(self.family).encode(word, add_special_tokens=False).ids
             logits[ids[0], 0] += 9 - rank
             logits[ids[-1], 1] += 9 - rank
-        return networks.lookup(logits, shape or self.shape(), self.positions)
+        return logits
 
     def write(self, directory: Path, name: str = "model.onnx") -> Path:
         """Writes the export; returns its directory."""

@@ -15,7 +15,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Weights = Mapping[str, np.ndarray[Any, Any]]
+    Weight = np.ndarray[Any, Any]
+    Weights = Mapping[str, Weight]
 
 OPSET, IR_VERSION = 17, 9
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
@@ -106,8 +107,8 @@ def random_weights(sizes: Sizes, seed: int = 1, spread: float = 0.4) -> dict[str
     return weights | {name: np.ones(w, np.float32) for name in ones}
 
 
-def bert(sizes: Sizes, weights: Weights, shape: Shape | None = None) -> ModelProto:
-    """Returns an encoder with a span head."""
+def bert(sizes: Sizes, weights: Weights, shape: Shape | None = None, table: Weight | None = None) -> ModelProto:
+    """Returns an encoder with a span head; to its logits those of each token's id in `table` are added."""
     shape = shape or Shape()
     g = Graph()
     ids = g.op("Cast", "input_ids", to=TensorProto.INT64) if shape.element != TensorProto.INT64 else "input_ids"
@@ -120,7 +121,11 @@ def bert(sizes: Sizes, weights: Weights, shape: Shape | None = None) -> ModelPro
     masks = _masks(g, sizes)
     for layer in range(sizes.layers):
         x = _layer(g, x, weights, layer, sizes, masks[layer < sizes.apart])
-    logits = _linear(g, x, weights, "span", out=shape.outputs[0] if len(shape.outputs) == 1 else "")
+    logits = _linear(g, x, weights, "span")
+    if table is not None:
+        logits = g.op("Add", logits, g.op("Gather", g.const("table", table), ids))
+    if len(shape.outputs) == 1:
+        g.op("Identity", logits, out=shape.outputs[0])
     if len(shape.outputs) == 2:
         for part, name in zip(g.split(logits, 2, 2), shape.outputs, strict=True):
             g.op("Squeeze", part, g.const("last", [-1], np.int64), out=name)

@@ -17,6 +17,7 @@ from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.reader import Encoding, Logits, SplitReader
 from edgeqa.models.session import SessionOptions
+from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -228,3 +229,20 @@ def test_a_failure_is_not_remembered(copied: Path, tokenizer: Tokenizer, reader:
 def test_a_remembered_verdict_of_another_shape_is_none(bundle: Bundle, known: object) -> None:
     state.remember("self-tests", selftest._key(bundle, "", "int8"), known)
     assert selftest.remembered(bundle, "", "int8") is None
+
+
+def test_a_near_tie_of_the_reference_may_come_out_either_way() -> None:
+    words = np.arange(4, dtype=np.int32)
+    zeros = np.zeros(4, np.float32)
+    expected = Logits(np.array([0, 5.0, 4.5, 0], np.float32), zeros, 0.0)
+    right = [Span(1, 1, 5.0)]
+    assert selftest._same_answer([Span(2, 2, 5.2)], right, expected, words)
+    assert not selftest._same_answer([Span(3, 3, 5.2)], right, expected, words)
+    assert not selftest._same_answer([], right, expected, words)
+
+
+@pytest.mark.parametrize(("score", "same"), [(1.0, True), (1.1, True), (4.9, True), (5.1, False)])
+def test_a_score_at_the_edge_of_a_clear_one_is_no_other_answer(score: float, same: bool) -> None:  # noqa: FBT001
+    expected = Logits(np.zeros(2, np.float32), np.zeros(2, np.float32), 0.0)
+    words = np.arange(2, dtype=np.int32)
+    assert selftest._same_answer([Span(0, 0, score)], [Span(1, 1, 1.0)], expected, words) == same

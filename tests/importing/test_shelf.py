@@ -1,0 +1,222 @@
+"""The user's models on disk: there whole or not at all, chosen by name, removed, swept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from families import Made
+
+from edgeqa import runtime, state
+from edgeqa.errors import BundleNotFound, ModelNotFound, OptionError
+from edgeqa.importing import errors, shelf
+from edgeqa.importing.adding import add
+from edgeqa.models import bundle as bundles
+from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle, added_models, chosen, models_home
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    return Made().write(tmp_path / "export")
+
+
+def test_an_added_model_is_an_ordinary_bundle_among_the_users_data(export: Path) -> None:
+    added = add(str(export), name="mine").bundle
+    assert added.path == (state.data_home() / "models" / "mine").resolve()
+    assert Bundle.load(added.path, anew=True).digest == added.digest
+    assert (added.path.stat().st_mode & 0o777) == 0o755
+
+
+def test_a_name_means_the_model_and_a_path_the_directory(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = add(str(export), name="mine").bundle.path
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()  # as after an export into a directory of the model's name
+    assert chosen("mine").resolve() == mine
+    assert chosen("./mine") == Path("mine")
+    assert chosen(Path("mine")) == Path("mine")
+    assert chosen(str(mine)) == mine
+    assert chosen(BUNDLED) == DEFAULT_BUNDLE
+    with pytest.raises(BundleNotFound):
+        Bundle.load(chosen("./mine"))
+
+
+def test_a_directory_of_the_working_directory_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert chosen("there") == Path("there")
+
+
+@pytest.mark.parametrize("name", ["nothing", "MINE", "mine ", "..."])
+def test_an_unknown_name_is_answered_with_those_that_there_are(export: Path, name: str) -> None:
+    add(str(export), name="mine")
+    with pytest.raises(ModelNotFound, match="no model called") as caught:
+        chosen(name)
+    assert f"{BUNDLED}, mine" in caught.value.hint
+
+
+def test_the_model_in_use_is_used_where_none_is_named(export: Path) -> None:
+    assert (shelf.in_use(), chosen(None)) == (BUNDLED, DEFAULT_BUNDLE)
+    add(str(export), name="mine")
+    shelf.use("mine")
+    assert shelf.in_use() == "mine"
+    with runtime.open(persist="off") as qa:
+        assert qa.bundle.manifest.name == "mine"
+    with runtime.open(bundle=BUNDLED, persist="off") as qa:
+        assert qa.bundle.manifest.name == BUNDLED
+    shelf.use(BUNDLED)
+    assert chosen(None) == DEFAULT_BUNDLE
+
+
+def test_only_a_model_that_is_there_can_be_used() -> None:
+    with pytest.raises(ModelNotFound):
+        shelf.use("nothing")
+    assert shelf.in_use() == BUNDLED
+
+
+def test_a_model_in_use_that_was_deleted_by_hand_is_an_error_and_no_silent_change(export: Path) -> None:
+    path = add(str(export), name="mine").bundle.path
+    shelf.use("mine")
+    (path / "manifest.json").unlink()
+    with pytest.raises(ModelNotFound, match="no model called mine"):
+        runtime.open()
+
+
+def test_removing_the_model_in_use_goes_back_to_the_bundled_one(export: Path) -> None:
+    bundle = add(str(export), name="mine").bundle
+    size_bytes = sum(file.stat().st_size for file in bundle.path.iterdir())
+    shelf.use("mine")
+    assert shelf.remove("mine") == size_bytes
+    assert (added_models(), shelf.in_use()) == ([], BUNDLED)
+    assert list(models_home().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["nothing", "", ".", "..", ".in-use", "a/b"])
+def test_what_is_no_model_is_not_removed(name: str, export: Path) -> None:
+    add(str(export), name="mine")
+    with pytest.raises(ModelNotFound):
+        shelf.remove(name)
+    assert added_models() == ["mine"]
+
+
+def test_the_bundled_model_is_not_removed() -> None:
+    with pytest.raises(errors.ModelBundled):
+        shelf.remove(BUNDLED)
+    assert (DEFAULT_BUNDLE / "manifest.json").exists()
+
+
+def test_a_killed_run_leaves_no_model_and_is_swept_by_the_next(export: Path, run: Run) -> None:
+    code = """
+import sys, time
+from edgeqa.importing import writing
+from edgeqa.importing.adding import add
+copied = writing._copy
+def slow(source, to, watch):
+    copied(source, to, watch)
+    print("copied", flush=True)
+    time.sleep(600)
+writing._copy = slow
+add(sys.argv[1], name="mine")
+"""
+    process = run(code, export)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "copied\n"
+    assert added_models() == []
+    # While it lives, what it makes is left alone.
+    add(str(export), name="other")
+    partial = [path.name for path in models_home().glob(".adding-*")]
+    assert len(partial) == 1
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    add(str(export), name="mine")
+    assert added_models() == ["mine", "other"]
+    assert list(models_home().glob(".adding-*")) == []
+
+
+def test_two_that_add_the_same_name_at_once_leave_one_whole_model(export: Path, run: Run) -> None:
+    code = """
+import sys
+from edgeqa.importing.adding import add
+from edgeqa.importing.errors import ModelExists
+sys.stdin.readline()
+try:
+    add(sys.argv[1], name="mine")
+    print("added")
+except ModelExists:
+    print("exists")
+"""
+    processes = [run(code, export) for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = sorted(process.communicate()[0].strip() for process in processes)
+    assert said == ["added", "exists", "exists"]
+    assert Bundle.load(chosen("mine"), anew=True).manifest.name == "mine"
+    assert [path.name for path in models_home().iterdir()] == ["mine"]
+
+
+def test_a_home_that_cannot_be_written_is_named(export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path / "file" / "home"))
+    with pytest.raises(errors.ExportUnwritable, match=r"cannot write .*file/home/models") as caught:
+        add(str(export))
+    assert "EDGEQA_HOME" in caught.value.hint
+
+
+def test_a_full_disk_leaves_nothing(export: Path) -> None:
+    """A limit on the size of files stands for it: writing fails in the same place."""
+    code = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from edgeqa.importing.adding import add
+from edgeqa.importing.errors import ExportUnwritable
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    add(sys.argv[1], name="mine")
+except ExportUnwritable as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(export)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "cannot write" in done.stdout
+    assert "model.onnx" in done.stdout
+    assert list(models_home().iterdir()) == []
+
+
+@pytest.mark.parametrize("bundle", [3, b"mine", ["mine"]])
+def test_a_bundle_is_a_name_or_a_path(bundle: object) -> None:
+    with pytest.raises(OptionError, match="bundle cannot be"):
+        runtime.open(bundle=bundle)  # type: ignore[arg-type]
+
+
+def test_the_model_in_use_costs_a_start_one_look_at_one_file(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(str(export), name="mine")
+    shelf.use("mine")
+    before = set(sys.modules)
+    opened: list[str] = []
+    monkeypatch.setattr(Path, "read_text", _noted(opened))
+    chosen(None)
+    assert opened == [bundles.IN_USE]
+    assert set(sys.modules) == before
+    assert os.fspath(chosen(None)).endswith("mine")
+
+
+def _noted(opened: list[str]) -> object:
+    read_text = Path.read_text
+
+    def noted(self: Path, encoding: str) -> str:
+        opened.append(self.name)
+        return read_text(self, encoding=encoding)
+
+    return noted
