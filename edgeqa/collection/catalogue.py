@@ -175,6 +175,9 @@ class Catalogue:
                             connection.execute(statement)
                         catalogue.set("format", FORMAT)
                         catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
+            elif not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():  # its maker was killed
+                connection.close()
+                raise CollectionNotFound(directory)
             found = catalogue.get("format", None)
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(file, str(error)) from error
