@@ -7,6 +7,7 @@ than MOST_UNPACKED_BYTES, whatever the archive says about itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import lzma
 import struct
 import zipfile
@@ -101,5 +102,9 @@ class Archive:
             yield
         except (FileDamaged, FileEncrypted, FileExcessive):
             raise
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # what seeking to before the beginning gives
+                raise
+            raise FileDamaged(self._name, self._format_name, "it points to outside of itself") from error
         except _FAULTS as error:
             raise FileDamaged(self._name, self._format_name, str(error) or type(error).__name__) from error
