@@ -92,7 +92,7 @@ class ContextBinary(ContextError):
     def __init__(self, path: AnyPath, offset_bytes: int) -> None:
         super().__init__(
             f"not a text file: {path} has a NUL byte at offset {offset_bytes}",
-            "convert it to plain text first (pdftotext for a PDF, pandoc for a document)",
+            "convert it to plain text, or give a document that is known by its ending: .pdf, .docx, .epub, .html, .md",
         )
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from edgeqa.contexts.documents import from_file, from_stream, from_text
+from edgeqa.contexts.documents import from_path, from_stream, from_text
 from edgeqa.errors import CollectionAndTexts, ContextMissing
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def named_texts(
     given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):
         if os.fspath(file) != STANDARD_INPUT:
-            given.append(from_file(Path(file)))
+            given.append(from_path(Path(file)))
         elif sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
         else:

@@ -26,6 +26,8 @@ from edgeqa.errors import (
     ContextUTF16,
 )
 
+# Files in formats of their own, by their endings; their text is what `edgeqa.formats` makes of them.
+FORMATTED = (".md", ".markdown", ".mdown", ".mkd", ".html", ".htm", ".xhtml", ".pdf", ".docx", ".docm", ".epub")
 HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
@@ -41,7 +43,7 @@ class Document:
     blocks: Callable[[], Iterator[str]]
     """Begins reading: yields the NFC text in blocks."""
     raw: Callable[[], Iterator[bytes]]
-    """Begins reading: yields the bytes as they are, unchecked."""
+    """Begins reading: yields what the text depends on: the bytes as they are, unchecked, or a digest of them."""
 
 
 def documents(given: Given) -> list[Document]:
@@ -55,7 +57,7 @@ def documents(given: Given) -> list[Document]:
     if isinstance(given, str):
         return [from_text(given)]
     if isinstance(given, Path):
-        return [from_file(given)]
+        return [from_path(given)]
     if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
         raise ContextType(given)
     found: list[Document] = []
@@ -82,8 +84,17 @@ def from_text(text: str, name: str = "text") -> Document:
     return Document(name, size_bytes, lambda: nfc_blocks(pieces()), raw)
 
 
+def from_path(path: Path) -> Document:
+    """Returns the file at `path` as a document, in the format that its ending says, else as plain text."""
+    if path.suffix.lower() in FORMATTED:
+        from edgeqa.formats.whole import from_formatted  # here: plain text does without
+
+        return from_formatted(path)
+    return from_file(path)
+
+
 def from_file(path: Path) -> Document:
-    """Returns the UTF-8 file at `path` as a document."""
+    """Returns the UTF-8 file at `path` as a document, as it stands."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:

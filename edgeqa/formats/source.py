@@ -9,9 +9,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-import xxhash
-
 from edgeqa.contexts.documents import blocks_of, reason
+from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextError, ContextNotFound, ContextUnreadable
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.kinds import Kind
     from edgeqa.formats.records import FormatOptions, Record
+
+DIGEST_BYTES = 16
 
 
 class Source:
@@ -50,7 +51,8 @@ class Source:
                 self._content_digest = self._digest(stream)
         kind, options = self._kind, self._options
         fields = (options.text_field, options.title_field) if kind.has_fields else ()
-        return xxhash.xxh3_128_digest(self._content_digest + repr((kind.name, kind.version, *fields)).encode())
+        reading = repr((kind.name, kind.version, *fields)).encode()
+        return blake2b(self._content_digest + reading, digest_size=DIGEST_BYTES).digest()
 
     def records(self) -> Iterator[Record]:
         """Yields the documents in the file, in its order.
@@ -67,7 +69,7 @@ class Source:
                 stream.seek(0)
                 found = self._digest(stream)
             else:
-                hashed = xxhash.xxh3_128()
+                hashed = blake2b(digest_size=DIGEST_BYTES)
                 blocks = self._hashing(stream, hashed)
                 yield from self._kind.reader()(blocks, self.name, self._options)
                 for _ in blocks:  # what the reader had no need of
@@ -89,12 +91,12 @@ class Source:
             raise ContextUnreadable(self.name, reason(error)) from error
 
     def _digest(self, stream: IO[bytes]) -> bytes:
-        hashed = xxhash.xxh3_128()
+        hashed = blake2b(digest_size=DIGEST_BYTES)
         for _ in self._hashing(stream, hashed):
             pass
         return hashed.digest()
 
-    def _hashing(self, stream: IO[bytes], hashed: xxhash.xxh3_128) -> Iterator[bytes]:
+    def _hashing(self, stream: IO[bytes], hashed: blake2b) -> Iterator[bytes]:
         """Yields what is left of the stream; wherever it is consumed, an error is ours."""
         try:
             for block in blocks_of(stream):
