@@ -76,7 +76,6 @@ class Guard:
         """Closes the store; returns whether nobody is inside any more."""
         ledger, last = self.ledger, False
         if ledger is not None:
-            self._release_users()
             with contextlib.suppress(OSError, StoreFault), self._entrance() as last:
                 store.close()
                 if self._trusted:
@@ -220,6 +219,8 @@ class Guard:
                     raise StoreFault(kind="unavailable", reason="another process keeps the entrance locked")
                 time.sleep(pause_s)
                 pause_s = min(0.02, pause_s * 2)
+            # Who leaves counts as inside up to here: else whoever enters meanwhile would take it for dead.
+            self._release_users()
             self._users_fd = os.open(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             yield _try_lock(self._users_fd)
         finally:

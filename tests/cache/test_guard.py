@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from test_faults import needs_verifier
 
 from edgeqa.cache import Cache, guard, premises
 from edgeqa.cache.environment import StoreFault
@@ -69,6 +71,7 @@ def test_a_clean_end_seals_the_file_and_the_next_start_verifies_nothing(
     assert verified == []
 
 
+@needs_verifier
 def test_a_killed_writer_loses_nothing_that_was_flushed_and_the_next_start_verifies(
     directory: Path, run: Run, verified: list[Path]
 ) -> None:
@@ -82,6 +85,7 @@ def test_a_killed_writer_loses_nothing_that_was_flushed_and_the_next_start_verif
     assert len(verified) == 1
 
 
+@needs_verifier
 def test_while_others_are_inside_nothing_is_verified_and_it_stays_owed(
     directory: Path, run: Run, verified: list[Path]
 ) -> None:
@@ -97,6 +101,7 @@ def test_while_others_are_inside_nothing_is_verified_and_it_stays_owed(
     assert len(verified) == 1
 
 
+@needs_verifier
 def test_after_a_killed_reader_the_file_is_verified_too(directory: Path, run: Run, verified: list[Path]) -> None:
     end(started(run(WRITE_AND_WAIT, directory)))
     code = """
@@ -175,6 +180,7 @@ def test_one_death_and_a_clean_start_are_forgotten(directory: Path, run: Run) ->
             assert cache.stats().state == "open"
 
 
+@needs_verifier
 def test_mending_ends_the_time_without(directory: Path, run: Run) -> None:
     with Cache.open(directory) as cache:
         cache.put("kept", 1)
@@ -208,11 +214,30 @@ def test_a_process_that_holds_the_entrance_makes_others_go_without(
     entered.abandon()
 
 
+def test_who_waits_to_leave_is_not_taken_for_dead(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaving, other, waits = guard.Guard(directory), guard.Guard(directory), threading.Event()
+    store = leaving.enter(1 << 20, durable=False)
+    monkeypatch.setattr("time.sleep", lambda _: waits.set())
+    with other._entrance() as alone:
+        thread = threading.Thread(target=leaving.leave, args=(store,))
+        thread.start()
+        assert waits.wait(10)
+        assert not alone
+        with (directory / guard.USERS_FILE).open() as users:
+            assert not guard._try_lock(users.fileno())
+    thread.join()
+    other.abandon()
+    with other._entrance() as alone:
+        assert alone
+    other.abandon()
+
+
 def test_many_processes_open_and_close_at_once(directory: Path, run: Run) -> None:
     code = """
 import sys
-from edgeqa.cache import Cache
+from edgeqa.cache import Cache, premises
 import edgeqa.cache.stats
+premises.find_damage = lambda file: ["taken for dead, though all are well"]  # so that what was put would be gone
 for number in range(20):
     with Cache.open(sys.argv[1], map_bytes=1 << 20) as cache:
         cache.put(f"{sys.argv[2]} {number}", number)
