@@ -61,6 +61,7 @@ def _open(directory: Path, map_bytes: int, *, durable: bool) -> lmdb.Environment
         str(directory),
         map_size=map_bytes,
         max_readers=_MAX_READERS,
+        max_spare_txns=0,  # a spare one keeps a reader's slot, which a forked child would free under its parent
         sync=durable,
         metasync=durable,
         mode=0o600,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HEADER_FILE, SEAL_FILE = "header", "seal"
 HASHED_EACH_TIME_BYTES = 4 << 20
 _BLOCK_BYTES = 1 << 18
+_NO_VERIFIER = "cannot be verified: this lmdb has no verifier"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -78,6 +79,10 @@ class Premises:
     def verify(self) -> list[str]:
         """Returns what is wrong with the data file, and puts it aside if anything is."""
         problems = find_damage(self.data_file) if self.data_file.exists() else []
+        if problems == [_NO_VERIFIER]:
+            seal = self._read_seal()
+            if seal is not None and seal.content == _hash(self.data_file):
+                problems = []
         if problems:
             self.quarantine("damaged")
         return problems
@@ -139,7 +144,7 @@ def find_damage(data_file: Path) -> list[str]:
     try:
         from lmdb import verify
     except ImportError:
-        return ["cannot be verified: this lmdb has no verifier"]
+        return [_NO_VERIFIER]
     try:
         return [str(problem) for problem in verify.verify(str(data_file), subdir=False)]  # type: ignore[no-untyped-call]
     except Exception as error:  # whatever stops the verifier: the file is not sound

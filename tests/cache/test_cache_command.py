@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from test_faults import needs_verifier
 
 from edgeqa import runtime
 from edgeqa.cache import Cache
@@ -102,6 +103,7 @@ def test_clear_while_others_are_inside(users_cache: Cache) -> None:
     assert facts("verify")["checked"] == "records only (other processes are using the cache)"
 
 
+@needs_verifier
 def test_verify_puts_a_damaged_file_aside(users_cache: Cache, home: Path) -> None:
     users_cache.put("a", 1)
     users_cache.close()
