@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
 STORE_FORMAT = 1
+PAGE_BYTES = min(mmap.PAGESIZE, 0x8000)  # of the files that LMDB makes here: the machine's, but never more than this
 _SEAL = "edgeqa seal 2"
 _LMDB_MAGIC, _LMDB_VERSION = 0xBEEFC0DE, 1
 _META_PROBE = struct.Struct("=16xII16xI")  # page header; magic, version; address, map size; page size
@@ -27,7 +28,7 @@ class Header(NamedTuple):
     """For what machine a cache was made, and how large. A tuple, for it is made by each process that hits."""
 
     map_bytes: int
-    page_bytes: int = mmap.PAGESIZE
+    page_bytes: int = PAGE_BYTES
     word_bits: int = sys.maxsize.bit_length() + 1
     byte_order: str = sys.byteorder
     format: int = STORE_FORMAT
