@@ -23,13 +23,15 @@ class Outcome:
     largest_score_error: float = 0.0
     refused: int = 0
     """Questions that both refuse."""
+    answered: int = 0
+    """Questions that only the other refuses: its windows would not advance, but the text needs one alone."""
     different: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """Returns it in words."""
         return (
             f"{self.answers} answers, {len(self.different)} different, {self.ties} ties, scores within "
-            f"{self.largest_score_error:.1e}; {self.refused} questions refused by both"
+            f"{self.largest_score_error:.1e}; refused by both: {self.refused}, by transformers: {self.answered}"
         )
 
 
@@ -42,6 +44,8 @@ def compared(ours: Callable[..., Any], theirs: Callable[..., Any], asked: Iterab
         if isinstance(results[0], BaseException):
             if isinstance(results[1], BaseException):
                 outcome.refused += 1
+            elif "stride" in str(results[0]):
+                outcome.answered += 1
             else:
                 outcome.different.append(f"{one}: {results[0]!r} instead of {results[1]}")
             continue
