@@ -11,10 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from families import Made
+
+from edgeqa.importing.errors import INSTALL_EXPORTER, export_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEADLINE_S = 300
+EXPORT = "roberta-squad2"
 MEASURED = re.compile(r"\d+(?= ms| % likely)")
 
 
@@ -32,8 +36,19 @@ def commands() -> list[tuple[str, str]]:
     return found
 
 
+def beside_an_export(directory: Path) -> Path:
+    """Returns the directory, in which there is now a small export, as the two commands of the README would write it."""
+    Made("roberta").write(directory / EXPORT)
+    return directory
+
+
+def test_the_two_commands_that_make_an_export_are_those_of_the_error() -> None:
+    (block,) = [block for block in blocks("sh") if "optimum" in block]
+    assert block.splitlines() == [INSTALL_EXPORTER, export_command("deepset/roberta-base-squad2", EXPORT)]
+
+
 @pytest.mark.parametrize(("command", "output"), commands(), ids=[c for c, _ in commands()])
-def test_a_command_prints_what_is_shown(command: str, output: str) -> None:
+def test_a_command_prints_what_is_shown(command: str, output: str, tmp_path: Path) -> None:
     if command.startswith("make "):
         # These install from the network, and one of them runs this very test: CI calls them; here they must exist.
         subprocess.run(["/usr/bin/env", "make", "--dry-run", *command.split()[1:]], cwd=ROOT, check=True)
@@ -42,14 +57,15 @@ def test_a_command_prints_what_is_shown(command: str, output: str) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-c", command],
-        cwd=ROOT,
+        cwd=beside_an_export(tmp_path) if f"models add {EXPORT}" in command else ROOT,
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
         env={**os.environ, "PATH": path},
         check=False,
     )
-    assert re.fullmatch(r"(edgeqa: (adding|asking|measuring)\n)*", done.stderr)  # a progress bar's label, off a terminal
+    # Labels of progress bars, which stand alone where there is no terminal.
+    assert re.fullmatch(r"(edgeqa: (adding|asking|measuring|loading|copying).*\n)*", done.stderr)
     assert done.returncode == (1 if "No answer" in output else 0)
     if output:
         assert MEASURED.sub("N", done.stdout) == MEASURED.sub("N", output)

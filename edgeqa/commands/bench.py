@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command("bench", context_settings={"max_content_width": 100})
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
 @bundle_option
 @threads_option
 @budget_option
-def command(*, quick: bool, as_json: bool, bundle: Path | None, threads: int | None, budget_bytes: int | None) -> None:
+def command(*, quick: bool, as_json: bool, bundle: str | None, threads: int | None, budget_bytes: int | None) -> None:
     """Measure how fast this device answers, from the question to the answer.
 
     Questions of 8 and 12 tokens are asked of texts of 32, 160, 320 and five times 160 tokens that were seen before, as

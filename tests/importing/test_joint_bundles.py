@@ -116,6 +116,27 @@ def test_windows_that_memory_allows_are_as_good(pointing: str) -> None:
     assert "Babbage" in answer.text
 
 
+def test_a_collection_holds_token_ids_and_is_asked(pointing: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(LONG)
+    (tmp_path / "b.txt").write_text(FILLER * 5)
+    with runtime.open(bundle=pointing, collection="mine") as qa:
+        qa.add([tmp_path / "a.txt", tmp_path / "b.txt"])
+        answer = qa.ask("Who designed it, Charles Babbage?")
+        again = qa.ask("Who designed it, Charles Babbage?")
+    assert answer.text is not None
+    assert "Babbage" in answer.text
+    assert answer.source == str(tmp_path / "a.txt")
+    assert answer.source_start is not None
+    assert LONG[answer.source_start :].startswith(answer.text)
+    assert (again.cached, again.text) == (True, answer.text)
+    # Another model does not read what this one's tokenizer made.
+    with (
+        runtime.open(collection="mine") as qa,
+        pytest.raises(errors.EdgeQAError, match="--re-encode|other model|another"),
+    ):
+        qa.ask("Who designed it, Charles Babbage?")
+
+
 def test_the_plan_keeps_no_encodings(pointing: str) -> None:
     with runtime.open(bundle=pointing, persist="off") as qa:
         assert qa.plan.encoding_store_bytes.value == 0
