@@ -223,6 +223,10 @@ class Backend:
             self.hits += len(noted)
             self._noted_hits.extend(noted)
 
+    def note_use(self, digest: bytes) -> None:
+        """Has a record that was found, but is not counted as a hit, considered as one at the next eviction."""
+        self._noted_hits.append(digest)
+
     def totals(self) -> dict[str, int]:
         """Returns the counts of all processes so far, this one's included."""
         self._enter()

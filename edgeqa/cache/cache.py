@@ -121,6 +121,18 @@ class Cache:
                 return self._backend.flights.run(made, find, partial(handler, key), settle)
         return default
 
+    def peek(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
+        """Returns the value under a key, or the default; for what is looked up on the way to what a user asked for.
+
+        It is counted as neither a hit nor a miss, so that `stats` tells how often a question was answered, calls no
+        handler, and takes no place at hand. What is wrong with a record is counted.
+
+        Raises:
+            CacheKeyInvalid: no key can be made of this.
+        """
+        value = self._entries.peek(_as_key(key), as_type)
+        return default if value is ABSENT else value
+
     def put(self, key: AnyKey, value: object, *, ttl_s: float | None = None) -> None:
         """Stores a value, soon; this process sees it at once.
 

@@ -76,6 +76,20 @@ class Entries:
 
         return get
 
+    def peek(self, key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
+        """Returns the value under a key, or ABSENT; neither a hit nor a miss, but its record has been of use."""
+        entry = self._front.peek(key.check)
+        if entry is None:
+            found = self.look(key)
+            if not isinstance(found, Record):
+                if found is not None:
+                    self._backend.count(found.value)
+                return ABSENT
+            self._backend.note_use(key.digest)
+            entry = Entry(key.digest, found.payload, None)
+        entry.hit = True
+        return self._value(entry, as_type)
+
     def get_again(self, key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key that was just missing, or ABSENT; counts nothing."""
         entry = self.entry(key)

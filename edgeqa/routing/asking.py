@@ -218,7 +218,9 @@ class _Read:
     def _places(self, context: StoredContext) -> list[Place]:
         with self._watch.step("remember"):
             key = _key(self._parts, self._asked, context.digest, {"context": True, "top": self._top})
-            stored = None if self._refresh else self._parts.cache.get(key)
+            # Asked by its name, a context's answer is what was asked for; else a step on the way, and not counted.
+            look = self._parts.cache.get if self._collection is None else self._parts.cache.peek
+            stored = None if self._refresh else look(key)
             known = records.part_again(stored, context.text) if stored is not None else None
         if known is not None:
             places, cut = known

@@ -238,6 +238,30 @@ def test_stats_count_what_happened(cache: Cache) -> None:
     assert (stats.state, stats.persist, stats.entries, stats.faults) == ("open", "disk", 1, {})
 
 
+def test_peeking_counts_nothing_and_calls_nobody(cache: Cache) -> None:
+    cache.on_miss("*", lambda key: pytest.fail(f"{key} was peeked at"))
+    cache.put("a", [1])
+    assert (cache.peek("a"), cache.peek("missing"), cache.peek("missing", 7)) == ([1], None, 7)
+    assert stored_only(cache).peek("a", as_type=list) == [1]
+    stats = cache.stats()
+    assert (stats.hits, stats.misses, stats.hit_ratio, len(cache.front)) == (0, 0, None, 0)
+
+
+def test_what_was_peeked_at_gets_a_second_chance(directory: Path) -> None:
+    with Cache.open(directory, map_bytes=1 << 20, front_entries=1) as cache:
+        for number in range(20):
+            cache.put(f"used{number}", "x" * 300)
+        cache.flush()
+        cache.front.clear()
+        for number in range(20):
+            assert cache.peek(f"used{number}") == "x" * 300
+        number = 0
+        while cache.stats().evictions < 200:
+            cache.put(f"new{number}", "x" * 300)
+            number += 1
+        assert [cache.peek(f"used{number}") for number in range(20)] == ["x" * 300] * 20
+
+
 def test_totals_outlive_the_process(directory: Path) -> None:
     with Cache.open(directory) as cache:
         cache.put("a", 1)

@@ -12,6 +12,7 @@ import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, errors, runtime, state
+from edgeqa.cache import Cache
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.parts import Parts
@@ -118,6 +119,22 @@ def test_an_answer_is_remembered_and_told_so(filled: EdgeQA, reads: list[str]) -
     assert len(reads) == first.contexts
     assert not filled.ask(QUESTION, refresh=True).cached
     assert len(reads) == 2 * first.contexts
+
+
+def test_each_question_counts_once_however_many_contexts_it_is_asked_of(filled: EdgeQA) -> None:
+    question = "What was built, designed or submerged in the rose garden?"
+    with Cache.open() as cache:
+        assert filled.ask(question, most_contexts=4).contexts == 4
+        assert (cache.stats().misses, cache.stats().hits) == (1, 0)
+        filled.ask(question, most_contexts=4)
+        assert (cache.stats().misses, cache.stats().hits) == (1, 1)
+        assert filled.ask(question, most_contexts=3).contexts == 3  # of answers that are known of each
+        assert cache.stats().misses == 2
+        address = addresses(filled)[0]
+        tag = address.rpartition(":{")[2].partition("}")[0]
+        before = cache.stats().hits
+        assert filled.get(f"bertqa{{{tag}}}_{address}_{question}").cached
+        assert (cache.stats().misses, cache.stats().hits) == (2, before + 1)
 
 
 def test_after_a_document_was_added_only_what_is_new_is_read(filled: EdgeQA, reads: list[str]) -> None:
