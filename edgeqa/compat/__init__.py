@@ -25,5 +25,6 @@ What differs in both:
 - `padding`, `batch_size` and `num_workers` are accepted, without effect: windows are read one at a time, unpadded.
 - There are no warnings of deprecation, for `topk`, `data`, `X` and positional arguments.
 - A split bundle, as the bundled model is, reads questions of 62 tokens and windows of 447 tokens of context at most.
+- A context whose tokens do not fit into memory, about 170 bytes a character of English, is refused.
 - Answers are not remembered: the cache is `edgeqa.open`'s.
 """

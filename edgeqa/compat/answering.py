@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.capabilities.overrides import Overrides
 from edgeqa.compat.calls import INPUTS, Form, understood
 from edgeqa.compat.decoding import Decoder
-from edgeqa.compat.errors import TaskUnknown, WindowTooLong
+from edgeqa.compat.errors import ContextTooLarge, TaskUnknown, WindowTooLong
 from edgeqa.compat.model import open_model
 from edgeqa.compat.ranking import Ranker
 from edgeqa.compat.settings import Settings, updated
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgeqa.compat.model import Model
 
 TASK = "question-answering"
+BYTES_A_TEXT_BYTE = 240  # of tokens in windows of the usual overlap: 167 for English, more where a token is a character
 # What transformers needs to find and load a model, and edgeqa does not.
 NOT_NEEDED = (
     *("config", "tokenizer", "framework", "revision", "use_fast", "token", "device", "device_map"),
@@ -120,8 +121,9 @@ class QuestionAnsweringPipeline:
     def _answer(self, example: Example, settings: Settings) -> Answer | list[Answer]:
         model, (question, context) = self._model, example
         window_tokens, overlap_tokens = settings.lengths(model.most_tokens)
-        if window_tokens > model.most_tokens:
-            raise WindowTooLong(window_tokens, model.most_tokens)
+        needed_bytes = len(context.encode()) * BYTES_A_TEXT_BYTE
+        if needed_bytes > model.text_bytes:
+            raise ContextTooLarge(len(context), needed_bytes, model.text_bytes)
         most_tokens = model.most_question_tokens
         question = self._windows.cut(
             question, most_tokens if self._compatible else min(most_tokens, settings.max_question_len)
@@ -134,6 +136,8 @@ class QuestionAnsweringPipeline:
             doc_stride=overlap_tokens,
             most_context_tokens=model.most_context_tokens,
         )
+        if len(windows[0]) > model.most_tokens:  # a longer limit harms no shorter text
+            raise WindowTooLong(window_tokens, model.most_tokens)
         for window in windows:
             decoder.offer(window, *model.logits(window))
         answers = decoder.rank()

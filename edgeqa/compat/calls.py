@@ -21,6 +21,7 @@ from edgeqa.compat.errors import (
     PartEmpty,
     PartMissing,
     PartType,
+    PartUnreadable,
 )
 
 if TYPE_CHECKING:
@@ -148,6 +149,10 @@ def _example(question: object, context: object) -> Example:
             raise PartEmpty(part, value)
         if not isinstance(value, str):
             raise PartType(part, value)
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise PartUnreadable(part, error.start) from error
     return Example(str(question), str(context))
 
 

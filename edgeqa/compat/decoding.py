@@ -92,7 +92,7 @@ def _best(starts: Floats, ends: Floats, most: int, max_answer_len: int) -> tuple
 
     All pairs are laid out, also those that cannot be: which of many spans of score 0 come last depends on it.
     """
-    pairs = np.tril(np.triu(np.outer(starts, ends)), max_answer_len - 1)
+    pairs = np.tril(np.triu(np.outer(starts, ends)), min(max_answer_len, len(starts)) - 1)
     scores = pairs.ravel()
     if most == 1:
         order = np.array([scores.argmax()])

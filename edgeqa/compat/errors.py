@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.errors import PipelineError
+from edgeqa.errors import EXIT_DEVICE, PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,6 +91,29 @@ class PartEmpty(PipelineError):
 
     def __init__(self, part: str, value: object) -> None:
         super().__init__(f"{part} cannot be {value!r}", f"pass a {part} with text in it")
+
+
+class PartUnreadable(PipelineError):
+    """A question or a context has half of a surrogate pair in it, which stands for no character."""
+
+    def __init__(self, part: str, position: int) -> None:
+        super().__init__(
+            f"a {part} has a lone surrogate at character {position}, as text has that was decoded wrongly",
+            "decode it as UTF-8, with errors='replace' if need be",
+        )
+
+
+class ContextTooLarge(PipelineError, MemoryError):
+    """A context whose tokens do not fit into memory: a pipeline holds them all at a time."""
+
+    exit_code = EXIT_DEVICE
+
+    def __init__(self, characters: int, needed_bytes: int, available_bytes: int) -> None:
+        super().__init__(
+            f"the tokens of a context of {characters} characters take about {needed_bytes} bytes, "
+            f"{available_bytes} are available",
+            "ask with edgeqa.open().ask(...): it reads texts of any length, passage by passage",
+        )
 
 
 class WindowTooShort(PipelineError):

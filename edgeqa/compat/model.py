@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.plan import Plan
     from edgeqa.compat.decoding import Floats
     from edgeqa.compat.windows import Window
     from edgeqa.models.reader import Encoding, Ids, SplitReader
@@ -47,6 +48,8 @@ class Model:
     """Of a window; the next two are of its parts, without special tokens."""
     most_question_tokens: int
     most_context_tokens: int
+    text_bytes: int
+    """Memory that is left for a text's tokens."""
 
     def logits(self, window: Window) -> tuple[Floats, Floats]:
         """Returns start and end logits, float32 [tokens]; those of tokens that no answer can have may be 0."""
@@ -76,7 +79,7 @@ def open_model(given: str | Path | None, overrides: Overrides) -> Model:
     if selftest.remembered(bundle, flags, precision) is None:
         selftest.assure(bundle, flags, precision, Tokenizer(file), reader)
     if isinstance(reader, JointReader):
-        return _joint(reader, file)
+        return _joint(reader, file, plan)
     split = cast("SplitReader", reader)  # there are two kinds
     return Model(
         tokenizer_file=file,
@@ -85,6 +88,7 @@ def open_model(given: str | Path | None, overrides: Overrides) -> Model:
         most_tokens=m.max_question_tokens + m.max_context_tokens,
         most_question_tokens=m.max_question_tokens - 2,  # [CLS] and [SEP] are of the question
         most_context_tokens=m.max_context_tokens - 1,  # [SEP] is of the context
+        text_bytes=plan.available_bytes.value - plan.needed_bytes,
     )
 
 
@@ -98,10 +102,10 @@ def _of_export(directory: Path, overrides: Overrides) -> Model:
     export = read_export(str(directory))
     tokens = tokenizer_facts(export.tokenizer)
     plan = make_plan(probe(providers=False), export_needs(export.graph, export, tokens), overrides)
-    return _joint(try_graph(export.graph, export, tokens, session_options(plan)), export.tokenizer)
+    return _joint(try_graph(export.graph, export, tokens, session_options(plan)), export.tokenizer, plan)
 
 
-def _joint(reader: JointReader, tokenizer_file: Path) -> Model:
+def _joint(reader: JointReader, tokenizer_file: Path, plan: Plan) -> Model:
     most = reader.joint.max_tokens
     return Model(
         tokenizer_file=tokenizer_file,
@@ -110,6 +114,7 @@ def _joint(reader: JointReader, tokenizer_file: Path) -> Model:
         most_tokens=most,
         most_question_tokens=most,
         most_context_tokens=most,
+        text_bytes=plan.available_bytes.value - plan.needed_bytes,
     )
 
 

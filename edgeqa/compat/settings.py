@@ -71,7 +71,7 @@ def updated(settings: Settings, arguments: Mapping[str, Any], *, lenient: bool) 
         elif name not in IGNORED:
             if not lenient:
                 raise OptionError(name, value, f"not known; known are {', '.join((*_COUNTS, *_FLAGS))}")
-            warnings.warn(f"edgeqa.pipeline does not know {name!r}: it is ignored", UserWarning, stacklevel=4)
+            warnings.warn(f"edgeqa.pipeline does not know {name!r}: it is ignored", UserWarning, stacklevel=3)
     return replace(settings, **changes)
 
 

@@ -29,6 +29,7 @@ TOKENIZERS = {
 class LookupModel:
     """Looks logits up instead of computing them."""
 
+    text_bytes = 100_000_000
     most_tokens = most_question_tokens = most_context_tokens = POSITIONS
 
     def __init__(self, tokenizer: str, seed: int) -> None:

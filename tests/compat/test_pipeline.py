@@ -14,7 +14,7 @@ from lookup_pipelines import lookup_pipeline
 
 import edgeqa
 from edgeqa import state
-from edgeqa.compat.errors import CallNotUnderstood, PartEmpty, TaskUnknown, WindowTooShort
+from edgeqa.compat.errors import CallNotUnderstood, ContextTooLarge, PartEmpty, TaskUnknown, WindowTooShort
 from edgeqa.errors import BundleError, OptionError, PipelineError
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
@@ -91,10 +91,26 @@ def test_a_count_is_a_whole_number(name: str, value: object) -> None:
 
 
 def test_a_name_that_does_not_exist_is_told() -> None:
-    with pytest.warns(UserWarning, match="max_anwser_len"):
+    with pytest.warns(UserWarning, match="max_anwser_len") as warned:
         lookup_pipeline("wordpiece", 0)(DEPTH, PUMP, max_anwser_len=3)
+    assert warned[0].filename == __file__
     with pytest.raises(OptionError, match="max_anwser_len"):
         lookup_pipeline("wordpiece", 0, compatible=False)(DEPTH, PUMP, max_anwser_len=3)
+
+
+def test_limits_beyond_all_texts_do_no_harm() -> None:
+    pipeline, of = lookup_pipeline("wordpiece", 0), {"question": DEPTH, "context": "12 metres deep"}
+    assert pipeline(**of, max_answer_len=10**30) == pipeline(**of)
+    assert pipeline(**of, max_seq_len=1000) == pipeline(**of)
+    assert len(pipeline(**of, top_k=10**30)) < 10
+
+
+def test_a_context_that_memory_does_not_hold_is_refused() -> None:
+    pipeline = lookup_pipeline("wordpiece", 0)
+    with pytest.raises(ContextTooLarge, match="a context of 500000 characters") as caught:
+        pipeline(DEPTH, "a" * 500_000)
+    assert "edgeqa.open()" in caught.value.hint
+    assert isinstance(caught.value, MemoryError)
 
 
 def test_a_generator_is_read_as_its_answers_are() -> None:
@@ -231,7 +247,9 @@ def test_errors_name_what_is_wrong_and_what_to_do() -> None:
         pipeline(DEPTH, PUMP, max_seq_len=20, doc_stride=15)
     assert "lower doc_stride" in caught.value.hint
     with pytest.raises(PipelineError, match="reads 512 tokens"):
-        pipeline(DEPTH, PUMP, max_seq_len=513)
+        pipeline(DEPTH, PUMP * 3, max_seq_len=513)
+    with pytest.raises(PipelineError, match="lone surrogate at character 4"):
+        pipeline(DEPTH, "deep\ud800")
 
 
 def test_a_value_in_a_message_is_cut() -> None:
