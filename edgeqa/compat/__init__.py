@@ -26,5 +26,6 @@ What differs in both:
 - There are no warnings of deprecation, for `topk`, `data`, `X` and positional arguments.
 - A split bundle, as the bundled model is, reads questions of 62 tokens and windows of 447 tokens of context at most.
 - A context whose tokens do not fit into memory, about 170 bytes a character of English, is refused.
+- A pipeline is there to be called: it has no `model`, `tokenizer`, `predict` or `save_pretrained`.
 - Answers are not remembered: the cache is `edgeqa.open`'s.
 """
