@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Parts:
     """The parts of one runtime."""
 
-    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str = "default") -> None:
+    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str | Path = "default") -> None:
         self.bundle = bundle
         self.overrides = overrides
         self.collection = collection

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.collection.collection import StoredContext
     from edgeqa.collection.managing import Paths
     from edgeqa.collection.report import Added
     from edgeqa.contexts.documents import Document
@@ -56,7 +57,7 @@ def open(
     encoding_store_bytes: int | None = None,
     answer_cache_bytes: int | None = None,
     persist: Persist | None = None,
-    collection: str = "default",
+    collection: str | Path = "default",
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
@@ -70,7 +71,8 @@ def open(
         encoding_store_bytes: memory for encodings of contexts seen before.
         answer_cache_bytes: size of the answer cache, when it is made.
         persist: whether answers are remembered on "disk", in "memory" until the process ends, or not at all ("off").
-        collection: the texts that `edgeqa add` has added under this name, which `ask` without a context is about.
+        collection: name of the collection that `add` adds to, and that `ask` without a context is about; or the Path of
+            its directory, to keep it anywhere.
 
     Raises:
         BundleError: if the bundle is not what its manifest says.
@@ -93,7 +95,7 @@ def open(
 class EdgeQA:
     """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`."""
 
-    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str = "default") -> None:
+    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str | Path = "default") -> None:
         self._parts = parts = Parts(bundle, overrides, collection)
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
@@ -218,6 +220,17 @@ class EdgeQA:
         from edgeqa.routing.asking import get
 
         return get(self._parts, name, force=force)
+
+    def closest(self, question: str, most: int = 5) -> list[StoredContext]:
+        """Returns the contexts of the collection that share most with the question, best first, without reading them.
+
+        Raises:
+            QuestionError: for an empty question.
+            CollectionError: if there is no collection, or it cannot be read.
+        """
+        from edgeqa.routing.asking import closest
+
+        return closest(self._parts, one_line(question), most)
 
     def ask_many(
         self,

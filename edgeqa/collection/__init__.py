@@ -8,24 +8,23 @@ reads, from any number of processes; `Writer` writes, one at a time; `adding` is
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from edgeqa import state
 from edgeqa.collection.errors import CollectionNameInvalid
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEFAULT = "default"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def directory(name: str = DEFAULT) -> Path:
-    """Returns where the collection called `name` lives, whether it is there or not.
+def directory(name: str | Path = DEFAULT) -> Path:
+    """Returns where the collection called `name` lives, whether it is there or not; a Path is its directory itself.
 
     Raises:
         CollectionNameInvalid: if it cannot be the name of a directory everywhere.
     """
+    if isinstance(name, Path):
+        return name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise CollectionNameInvalid(name)
     return state.data_home() / "collections" / name

@@ -8,6 +8,7 @@ loaded for an answer that is remembered.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,16 @@ def answer_key(parts: Parts, asked: str, options: Options) -> Key:
     """Returns what the answer from the collection as it is now is remembered under."""
     options.check()
     return _key(parts, asked, parts.scope.digest(), asdict(options))
+
+
+def closest(parts: Parts, asked: str, most: int) -> list[StoredContext]:
+    """Returns the contexts closest to the question, best first, as `EdgeQA.closest` does."""
+    collection, index = parts.scope.routed()
+    found = []
+    for hit in index.search(asked, most):
+        with contextlib.suppress(ContextGone):  # removed since the index was opened
+            found.append(collection.context(hit.context_id))
+    return found
 
 
 def get(parts: Parts, name: str, *, force: bool) -> Answer:

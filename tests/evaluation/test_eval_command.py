@@ -72,3 +72,21 @@ def test_a_file_of_another_kind_is_refused_before_the_model_is_loaded(tmp_path: 
 def test_help_shows_examples() -> None:
     shown = run("--help")
     assert "edgeqa eval dev-v2.0.json --limit 500 --seed 1\n" in shown
+
+
+def test_of_all_contexts_at_once(home: Path) -> None:
+    scores = json.loads(run(str(DATA / "squad-v1.1.json"), "--open", "--json"))
+    assert list(scores)[:3] == ["em", "f1", "questions"]
+    assert list(scores)[3:] == ["recall_at_1", "recall_at_5", "recall_at_20", "contexts_read", "ask_ms"]
+    assert scores["questions"] == 30
+    assert 60 < scores["recall_at_1"] <= scores["recall_at_5"] <= scores["recall_at_20"] == 100
+    assert 50 < scores["em"] <= scores["f1"] <= 100
+    assert 1 <= scores["contexts_read"] < 6
+    assert not (home / "collections").exists()
+
+
+def test_of_all_contexts_at_once_where_some_have_no_answer() -> None:
+    lines = run(str(DATA / "squad-v2.0.json"), "--open", "--limit", "6").splitlines()
+    assert lines[0].split() == ["questions", "6"]
+    assert [line.split()[-1] for line in lines if line.startswith("... among the 20")] == ["100.0"]
+    assert any(line.startswith("accuracy, questions without") for line in lines)
