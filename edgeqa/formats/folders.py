@@ -7,12 +7,14 @@ hidden files alone are left out without a word.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from edgeqa import state
 from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
 from edgeqa.contexts.spool import Spool
 from edgeqa.errors import ContextMissing, ContextNotFound, ContextType, ContextUnreadable
@@ -77,6 +79,7 @@ class _Walk:
         self._on_skipped = on_skipped
         self._roots: list[str] = []
         self._seen: set[tuple[int, int]] = set()
+        self._own = set(_own_folders())
 
     def sources(self, paths: list[str]) -> Iterator[Source]:
         self._roots = [os.path.realpath(path) for path in paths if path != STANDARD_INPUT]
@@ -113,7 +116,8 @@ class _Walk:
                 head = _head(path)
             except OSError as error:
                 raise ContextUnreadable(path, reason(error)) from error
-            kind = self._kind or _kind(path, head)
+            # JSON of another kind is read all the same: what is said about it then is of more help.
+            kind = self._kind or (kinds.of_json(head) or kind if kind is kinds.JSON else kinds.by_content(head))
             if kind is None:
                 raise FormatUnknown(path, kinds.KINDS)
         return self._source(path, found, kind)
@@ -132,7 +136,9 @@ class _Walk:
                 self._skip(path, f"broken link: {reason(error)}" if os.path.islink(path) else reason(error))
                 continue
             if stat.S_ISDIR(found.st_mode):
-                if is_link and self._is_below_a_root(path):
+                if (found.st_dev, found.st_ino) in self._own:
+                    self._skip(path, "what edgeqa keeps itself")
+                elif is_link and self._is_below_a_root(path):
                     self._skip(path, "a link into what is read anyway")
                 elif (found.st_dev, found.st_ino) in self._seen:
                     self._skip(path, "the same folder as one that was read")
@@ -163,7 +169,7 @@ class _Walk:
         kind = self._kind or kinds.by_name(path)
         try:
             if kind is kinds.JSON and self._kind is None:
-                kind = _kind(path, _head(path))
+                kind = kinds.of_json(_head(path))
             # Without an ending it may be a README or a program; what has an unknown ending is not ours to guess.
             elif kind is None and not os.path.splitext(path)[1]:
                 kind = kinds.by_content(_head(path))
@@ -188,11 +194,11 @@ class _Walk:
         self._on_skipped(Skipped(path, why))
 
 
-def _kind(path: str, head: bytes) -> Kind | None:
-    kind = kinds.by_name(path)
-    if kind is kinds.JSON and kinds.is_json_lines(head):
-        return kinds.JSON_LINES
-    return kind or kinds.by_content(head)
+def _own_folders() -> Iterator[tuple[int, int]]:
+    for folder in (state.home(), state.data_home()):
+        with contextlib.suppress(OSError):
+            found = os.stat(folder)
+            yield found.st_dev, found.st_ino
 
 
 def _head(path: str) -> bytes:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.records import FormatOptions, Record
 
-HEAD_BYTES = 4096  # of a file's beginning are looked at
+HEAD_BYTES = 1 << 15  # of a file's beginning are looked at
+_ARRAY = re.compile(rb"\[\s*(?:\{|\]|\Z)")
+_SQUAD = re.compile(rb'"data"\s*:\s*\[')
 _ZIP = b"PK\x03\x04"
 _IS_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
@@ -93,11 +95,14 @@ def by_content(head: bytes) -> Kind | None:
     return HTML if _IS_PAGE.match(head) else TEXT
 
 
-def is_json_lines(head: bytes) -> bool:
-    """Tells whether a file named as JSON begins with a line that is an object, but not one that may be SQuAD's."""
-    first = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")[0]
+def of_json(head: bytes) -> Kind | None:
+    """Returns how a file named as JSON is read, by its beginning; None if it is no lines, no SQuAD and no array."""
+    head = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _ARRAY.match(head) or _SQUAD.search(head):
+        return JSON
+    first, _, rest = head.partition(b"\n")
     try:
-        found = json.loads(first)
+        is_line = isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and not isinstance(found.get("data"), list)
+        return None
+    return JSON_LINES if is_line and rest.lstrip().startswith(b"{") else None

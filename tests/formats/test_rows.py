@@ -190,8 +190,17 @@ def test_an_array_of_objects_is_read_too(tmp_path: Path) -> None:
 
 def test_json_lines_under_the_name_of_json_are_known(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    file.write_text('{"text": "one"}\n{"text": "two"}\n')
+    file.write_text('\n{"text": "one"}\n\n{"text": "two"}\n')
     assert [r.text for r in read(tmp_path)] == [r.text for r in read(file)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("data", ['{"name": "package"}', '{\n "a": [{}]\n}', "[1, 2]", "7", "", '"text"', '{"a"'])
+def test_json_of_another_kind_is_left_out_of_a_folder(tmp_path: Path, data: str) -> None:
+    file = tmp_path / "package.json"
+    file.write_text(data)
+    assert read(tmp_path) == []
+    with pytest.raises(errors.FormatError, match=r"package\.json"):
+        read(file)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from reading import read
 from edgeqa import errors
 from edgeqa.formats import FormatOptions, Skipped, walk
 from edgeqa.formats.errors import FormatUnknown
+from edgeqa.state import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,15 @@ def test_a_link_to_a_folder_above_does_not_read_it_twice(folder: Path, tmp_path:
     (tmp_path / "b.txt").write_text("x")
     (folder / "above").symlink_to(tmp_path)
     assert names("folder") == ["folder/a.txt", "folder/above/b.txt"]
+
+
+def test_what_edgeqa_keeps_itself_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(folder / "state"))
+    (folder / "state" / "collections").mkdir(parents=True)
+    (folder / "state" / "collections" / "a.txt").write_text("x")
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == []
+    assert skipped == [Skipped("folder/state", "what edgeqa keeps itself")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
