@@ -264,7 +264,8 @@ class BundleFormatUnsupported(BundleError):
 
     def __init__(self, path: AnyPath, found: object, known: int) -> None:
         super().__init__(
-            f"{path}: format {found!r}, this edgeqa reads format {known}", "update edgeqa, or use an older bundle"
+            f"{path}: format {found!r}, this edgeqa reads format {known}",
+            f"use a bundle of format {known}, or the edgeqa that this one was made for",
         )
 
 

@@ -1,4 +1,4 @@
-"""Makes a bundle (format 1) from the reader's weights: graphs, golden cases, manifest.
+"""Makes a bundle (format 2) from the reader's weights: graphs, golden cases, manifest.
 
     python tools/make_bundle.py reader-fp16.safetensors OUT [--precision float32]
 
@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
+from external_data import save_graph
 from golden import golden_cases
 from graphs import encode_graph, read_graph
-from quantize import save_int8
 from reference import CONTEXT_POSITION, POSITIONS
 from tokenizers import Tokenizer
 from weights import load_weights
@@ -27,11 +25,21 @@ from weights import load_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from weights import Sizes, Weights
 
 BUNDLED = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini"
 MANIFEST = "manifest.json"
-FILES = ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json", "MODEL_CARD.md", "LICENSE")
+GRAPHS = {"encode.onnx": encode_graph, "read.onnx": read_graph}
+FILES = (
+    "encode.onnx",
+    "encode.bin",
+    "read.onnx",
+    "read.bin",
+    "tokenizer.json",
+    "golden.json",
+    "MODEL_CARD.md",
+    "LICENSE",
+)
+FORMAT = 2
 MAX_QUESTION_TOKENS = CONTEXT_POSITION  # the positions before the context's
 
 
@@ -53,7 +61,8 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
     """Writes the bundle's files into `out`, the manifest last: a directory without one is not a bundle."""
     weights, sizes = load_weights(weights_path)
     out.mkdir(parents=True, exist_ok=True)
-    save_graphs(weights, sizes, out, precision=precision)
+    for name, lay in GRAPHS.items():
+        save_graph(lay(weights, sizes, int8=precision == "int8"), out / name)
     for name in ("MODEL_CARD.md", "LICENSE"):
         shutil.copyfile(like / name, out / name)
     shutil.copyfile(tokenizer_path, out / "tokenizer.json")
@@ -65,6 +74,7 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
     manifest = {
         # First what weights do not tell, `calibration` among it; what follows replaces the values, not the order.
         **json.loads((like / MANIFEST).read_text(encoding="utf-8")),
+        "format": FORMAT,
         "precision": precision,
         "layers": sizes.layers,
         "split": sizes.split,
@@ -79,14 +89,6 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def save_graphs(weights: Weights, sizes: Sizes, out: Path, *, precision: str) -> None:
-    """Writes `encode.onnx` and `read.onnx`."""
-    int8 = precision == "int8"
-    save = save_int8 if int8 else onnx.save
-    save(encode_graph(weights, sizes, int8_words=int8), out / "encode.onnx")
-    save(read_graph(weights, sizes), out / "read.onnx")
-
-
 def _described(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -95,8 +97,6 @@ def _described(path: Path) -> dict[str, Any]:
 def main() -> None:
     """Makes the bundle that the command line asks for, and says what it is made of."""
     options = parse_args()
-    # quantize_dynamic advises a rearrangement of the graph on each call; ours is laid as it has to be.
-    logging.getLogger().setLevel(logging.ERROR)
     tokenizer_path = options.tokenizer or options.like / "tokenizer.json"
     write_bundle(
         options.weights, options.out, precision=options.precision, like=options.like, tokenizer_path=tokenizer_path

@@ -1,33 +1,31 @@
-"""Turns a graph's matrix products into int8 ones, and writes it.
+"""Rounds weights to int8: a float32 matrix in, int8 and scales out, so that int8 times scale is nearly the matrix.
 
-In goes a float32 ONNX model, out comes a file: weights int8 with one scale a column, activations scaled as they come
-(dynamic quantization). The span head stays float32: it is two columns, and its rounding would go straight into the
-logits. Word embeddings are not touched here, `graphs.encode_graph` lays them.
+Symmetric, -127 to 127, zero stays zero. It knows no graph, and looks at no data: activations are scaled while a graph
+runs, by the operators themselves (`operators.Int8Graph`).
 """
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnx
-from graphs import SPAN_WEIGHT
-from onnxruntime.quantization import QuantType, quantize_dynamic
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from weights import Floats
+
+    Int8 = NDArray[np.int8]
+
+INT8_MAX = 127
 
 
-def save_int8(model: onnx.ModelProto, target: Path) -> None:
-    """Writes the model to `target` with int8 matrix products."""
-    span_head = [node.name for node in model.graph.node if SPAN_WEIGHT in node.input]
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "float32.onnx"
-        onnx.save(model, source)
-        quantize_dynamic(
-            source,
-            target,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=span_head,
-            # Types are not inferred through onnxruntime's own operators, and all of them work on floats here.
-            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
+def by_column(matrix: Floats) -> tuple[Int8, Floats]:
+    """Returns int8 `[rows, columns]` and one scale a column, float32 `[columns]`."""
+    rounded, scale = by_row(np.ascontiguousarray(matrix.T))
+    return np.ascontiguousarray(rounded.T), scale[:, 0]
+
+
+def by_row(matrix: Floats) -> tuple[Int8, Floats]:
+    """Returns int8 `[rows, columns]` and one scale a row, float32 `[rows, 1]`."""
+    scale = (np.abs(matrix).max(1, keepdims=True) / INT8_MAX).astype(np.float32)
+    return np.rint(matrix / scale).astype(np.int8), scale

@@ -1,7 +1,7 @@
-"""The manifest of a bundle (format 1): JSON text in, a checked `Manifest` value out.
+"""The manifest of a bundle (format 2): JSON text in, a checked `Manifest` value out.
 
 Pure: it reads no file and knows no digest but those that the text states. What the files really hold is checked in
-`bundle`. Anything that is not as format 1 says is a `BundleError` that names the manifest and the fault.
+`bundle`. Anything that is not as format 2 says is a `BundleError` that names the manifest and the fault.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from edgeqa.capabilities.overrides import LEAST_WINDOW_TOKENS
 from edgeqa.errors import BundleFormatUnsupported, BundleManifestInvalid, BundlePathUnsafe
 from edgeqa.models.fields import Fields, parsed
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
 JOINT_GRAPH = "model.onnx"
 REQUIRED_FILES = {
-    "split": ("encode.onnx", "read.onnx", "tokenizer.json", "golden.json"),
+    "split": ("encode.onnx", "encode.bin", "read.onnx", "read.bin", "tokenizer.json", "golden.json"),
     "joint": (JOINT_GRAPH, "tokenizer.json", "golden.json"),
 }
 PRECISIONS = ("int8", "float32", "float16")
@@ -120,7 +120,7 @@ def parse(text: str, where: str) -> Manifest:
     """Returns the manifest in `text`; `where` names it in errors.
 
     Raises:
-        BundleFormatUnsupported: for another format than 1.
+        BundleFormatUnsupported: for another format than 2.
         BundlePathUnsafe: for a file name that is more than a plain name.
         BundleManifestInvalid: for anything else that is missing, of the wrong type, or out of range.
     """
@@ -128,7 +128,7 @@ def parse(text: str, where: str) -> Manifest:
     if not isinstance(raw, dict):
         raise BundleManifestInvalid(where, "not a JSON object")
     found = raw.get("format")
-    if type(found) is not int or found != FORMAT:  # true and 1.0 equal 1, too
+    if type(found) is not int or found != FORMAT:  # 2.0 equals 2, too
         raise BundleFormatUnsupported(where, found, FORMAT)
     fields = Fields(raw, where)
     kind = fields.one_of("kind", REQUIRED_FILES)

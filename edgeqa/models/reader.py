@@ -4,8 +4,8 @@ In: token ids without special tokens. Out: start and end logits of the context's
 layers see question and context apart, so that a context's encoding can be kept (int8, one scale a token) and used for
 any question. (Cao et al., "DeFormer", ACL 2020.) It knows neither texts nor characters.
 
-Graphs are fed one context a run. Their int8 products take one scale for a whole input, so that in a batch an answer
-would depend on its neighbours (0.4 of a logit, measured), and on two cores a batch is no faster.
+Graphs take one sequence a run, without padding or masks. Their int8 products take one scale for a whole input, so that
+in a batch an answer would depend on its neighbours (0.4 of a logit, measured), and on two cores a batch is no faster.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 INT8_MAX = 127
+# Of a context's tokens, the part that may begin or end an answer, and how many at least. The best span is the same as
+# with all of them for 99 of 100 questions of SQuAD 1.1, and F1 is, too: 78.10 and 78.04.
+LIKELY_PERCENT, LEAST_LIKELY_TOKENS = 15, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +63,60 @@ class SplitReader:
 
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
         self._manifest = bundle.manifest
+        self._is_exact = bundle.manifest.precision == "float32"  # who asks for it wants no part of it left out
         self._encode = Session(bundle.file("encode.onnx"), options)
         self._read = Session(bundle.file("read.onnx"), options)
 
     def encode_question(self, ids: Ids) -> Floats:
         """Returns the question's hidden states, float32 [1, tokens + 2, width]."""
         m = self._manifest
-        return self._hidden(np.concatenate(([m.cls_id], ids, [m.sep_id])), token_type=0, position=0)
+        return self._hidden(np.concatenate(([m.cls_id], ids, [m.sep_id])), position=0)
 
     def encode_context(self, ids: Ids) -> Encoding:
         """Returns the context's encoding; `ids` are at most the manifest's `max_context_tokens - 1`."""
         m = self._manifest
-        hidden = self._hidden(np.concatenate((ids, [m.sep_id])), token_type=1, position=m.context_position)[0]
+        hidden = self._hidden(np.concatenate((ids, [m.sep_id])), position=m.context_position)[0]
         scale = np.abs(hidden).max(axis=1, keepdims=True) / np.float32(INT8_MAX)
         return Encoding(np.rint(hidden / scale).astype(np.int8), scale)
 
     def read(self, question: Floats, context: Encoding) -> Logits:
-        """Returns the logits of `context` for `question`."""
-        of_cls, of_context = self.logits(question, context)
-        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))
+        """Returns the logits of `context` for `question`: -inf for tokens that are clearly no end of an answer."""
+        if self._is_exact:
+            return self.read_all(question, context)
+        return _logits(*self._read_some(question, context, likely_tokens(len(context.hidden) - 1)))
+
+    def read_all(self, question: Floats, context: Encoding) -> Logits:
+        """Returns the same with no token left out."""
+        return _logits(*self.logits(question, context))
 
     def logits(self, question: Floats, context: Encoding) -> tuple[Floats, Floats]:
-        """Returns start and end logits of [CLS], float32 [2], and of the context's tokens, float32 [tokens, 2]."""
-        logits = self._read.run(
+        """Returns start and end logits of [CLS], float32 [2], and of all the context's tokens, float32 [tokens, 2]."""
+        return self._read_some(question, context, len(context.hidden) - 1)
+
+    def _read_some(self, question: Floats, context: Encoding, likely: int) -> tuple[Floats, Floats]:
+        logits, rows = self._read.run_for(
+            ("logits", "rows"),
             {
                 "question_hidden": question,
                 "context_hidden": context.hidden[None],
-                "context_scale": context.scale[None],
-                "context_mask": np.ones((1, len(context.hidden)), np.int64),
-            }
-        )[0]
-        return logits[0], logits[question.shape[1] : -1]
-
-    def _hidden(self, ids: Ids, *, token_type: int, position: int) -> Floats:
-        ids = ids[None]
-        return self._encode.run(
-            {
-                "input_ids": ids,
-                "attention_mask": np.ones_like(ids),
-                "token_type_ids": np.full_like(ids, token_type),
-                "position_ids": np.arange(position, position + ids.shape[1], dtype=np.int64)[None],
-            }
+                "context_scale": context.scale[:, 0],
+                "likely_tokens": np.array([likely]),
+            },
         )
+        # The graph's order: the likely ones of the context's tokens, then [CLS].
+        of_context = np.full((len(context.hidden) - 1, 2), -np.inf, np.float32)
+        of_context[rows] = logits[0, :-1]
+        return logits[0, -1], of_context
+
+    def _hidden(self, ids: Ids, *, position: int) -> Floats:
+        positions = np.arange(position, position + len(ids), dtype=np.int64)
+        return self._encode.run({"input_ids": ids[None], "position_ids": positions[None]})
+
+
+def likely_tokens(tokens: int) -> int:
+    """Returns for how many of a context's tokens the last layer is computed."""
+    return min(tokens, max(LEAST_LIKELY_TOKENS, -(-tokens * LIKELY_PERCENT // 100)))
+
+
+def _logits(of_cls: Floats, of_context: Floats) -> Logits:
+    return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))

@@ -35,7 +35,14 @@ class Reader(Protocol):
         ...
 
     def read(self, question: Any, context: Any) -> Logits:  # noqa: ANN401 - the kind's own affair
-        """Returns the logits of `context` for `question`, each as the two methods above gave it."""
+        """Returns the logits of `context` for `question`, each as the two methods above gave it.
+
+        Tokens that are clearly no end of an answer may be left out: theirs are -inf.
+        """
+        ...
+
+    def read_all(self, question: Any, context: Any) -> Logits:  # noqa: ANN401 - the kind's own affair
+        """Returns the same with no token left out."""
         ...
 
 

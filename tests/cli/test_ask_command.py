@@ -30,7 +30,7 @@ def test_the_screen_shows_answer_sentence_place_confidence_and_time() -> None:
     start = BEAGLE.read_text(encoding="utf-8").index("Devonport")
     assert lines[3].startswith(f"  {BEAGLE}, characters {start}-{start + 9}, ")
     assert lines[3].endswith(" % likely")
-    assert " ms, edgeqa-mini 1" in lines[5]
+    assert " ms, edgeqa-mini 2" in lines[5]
 
 
 def test_quiet_prints_the_bare_answer() -> None:
@@ -68,7 +68,7 @@ def test_no_answer_is_a_result_with_its_own_exit_code() -> None:
     assert edgeqa("ask", question, PUMP, "-q").stdout == ""
     forced = edgeqa("ask", question, PUMP, "--force", "-q")
     assert forced.returncode == 0
-    assert forced.stdout.strip() in PUMP.read_text(encoding="utf-8")
+    assert forced.stdout.strip() in " ".join(PUMP.read_text(encoding="utf-8").split())
 
 
 def test_the_text_comes_from_an_argument_or_a_pipe() -> None:

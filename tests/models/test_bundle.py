@@ -46,7 +46,8 @@ def test_the_bundled_model_is_what_its_manifest_says(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["encode.onnx", "read.onnx", "tokenizer.json", "golden.json", "MODEL_CARD.md", "LICENSE"]
+    "name",
+    ["encode.onnx", "encode.bin", "read.onnx", "read.bin", "tokenizer.json", "golden.json", "MODEL_CARD.md", "LICENSE"],
 )
 def test_a_wrong_byte_is_found_in_any_file(copied: Path, name: str) -> None:
     flip_last_byte(copied / name)
@@ -57,7 +58,7 @@ def test_a_wrong_byte_is_found_in_any_file(copied: Path, name: str) -> None:
 
 def test_a_cut_file_is_found_by_its_size(copied: Path) -> None:
     (copied / "read.onnx").write_bytes(b"short")
-    with pytest.raises(errors.BundleFileDamaged, match=r"read\.onnx: size in bytes is 5, not 5439685"):
+    with pytest.raises(errors.BundleFileDamaged, match=r"read\.onnx: size in bytes is 5, not \d+$"):
         Bundle.load(copied)
 
 
@@ -90,10 +91,10 @@ def test_a_directory_that_cannot_be_listed_is_named(copied: Path, monkeypatch: p
         Bundle.load(copied)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.0])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, True, 2.0])
 def test_another_format_is_refused_with_both_versions(copied: Path, version: object) -> None:
     change_manifest(copied, lambda m: m.update(format=version))
-    with pytest.raises(errors.BundleFormatUnsupported, match="this edgeqa reads format 1"):
+    with pytest.raises(errors.BundleFormatUnsupported, match="this edgeqa reads format 2"):
         Bundle.load(copied)
 
 
@@ -115,6 +116,7 @@ def test_a_file_name_that_leads_out_of_the_bundle_is_refused(copied: Path, name:
         (lambda m: m.update(lowercase=1), "lowercase is 1, not true or false"),
         (lambda m: m.update(kind="magic"), "kind is 'magic', not one of split"),
         (lambda m: m["files"].pop("read.onnx"), "files has no read.onnx"),
+        (lambda m: m["files"].pop("read.bin"), "files has no read.bin"),
         (lambda m: m["files"].update({"read.onnx": 7}), "read.onnx is 7, not an object"),
         (lambda m: m["special_tokens"].pop("cls"), "special_tokens: cls is None"),
         (lambda m: m.update(calibration={"slope": "x"}), "calibration: slope is 'x', not a number"),

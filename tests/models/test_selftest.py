@@ -86,6 +86,9 @@ class Altered:
     def read(self, question: Floats, context: Encoding) -> Logits:
         return self._change(self._reader.read(question, context))
 
+    def read_all(self, question: Floats, context: Encoding) -> Logits:
+        return self._change(self._reader.read_all(question, context))
+
 
 NAN = float("nan")
 

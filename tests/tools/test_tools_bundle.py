@@ -23,6 +23,12 @@ import onnx
 from safetensors.numpy import save_file
 from small_reader import SIZES, WIDTH, small_weights
 
+from edgeqa.models import selftest
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.reader import SplitReader
+from edgeqa.models.session import SessionOptions
+from edgeqa.models.tokenizer import Tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -82,8 +88,8 @@ def test_the_manifest_describes_the_files_and_only_them(made: Path) -> None:
 
 def test_the_manifest_has_the_weights_sizes_and_the_tokenizers_facts(made: Path) -> None:
     manifest = read_object(made / "manifest.json")
-    sizes = {name: manifest[name] for name in ("precision", "layers", "split", "width")}
-    assert sizes == {"precision": "int8", "layers": SIZES.layers, "split": SIZES.split, "width": WIDTH}
+    sizes = {name: manifest[name] for name in ("format", "precision", "layers", "split", "width")}
+    assert sizes == {"format": 2, "precision": "int8", "layers": SIZES.layers, "split": SIZES.split, "width": WIDTH}
     assert manifest["special_tokens"] == {"cls": 101, "sep": 102, "pad": 0}
     assert manifest["lowercase"] is True
 
@@ -116,8 +122,22 @@ def test_float32_and_another_tokenizer(small_file: Path, tmp_path: Path) -> None
     assert (manifest["precision"], manifest["lowercase"]) == ("float32", False)
     assert (out / "tokenizer.json").read_bytes() == tokenizer_path.read_bytes()
     assert len(read_golden(out)[0]["context_ids"]) > 40
-    model = onnx.load(out / "read.onnx")
-    assert "MatMulInteger" not in {node.op_type for node in model.graph.node}
+    kinds = {node.op_type for node in onnx.load(out / "read.onnx").graph.node}
+    assert {"Attention", "MatMul"} <= kinds
+    assert not {"QAttention", "DynamicQuantizeMatMul"} & kinds
+
+
+def test_a_float32_bundle_passes_its_self_test_and_leaves_no_token_out(small_file: Path, tmp_path: Path) -> None:
+    tokenizer_path = make_bundle.BUNDLED / "tokenizer.json"
+    make_bundle.write_bundle(
+        small_file, tmp_path, precision="float32", like=make_bundle.BUNDLED, tokenizer_path=tokenizer_path
+    )
+    bundle = Bundle.load(tmp_path)
+    reader = SplitReader(bundle, SessionOptions())
+    assert selftest.run(bundle, Tokenizer(tokenizer_path), reader).largest_error < selftest.ENCODING_ERROR
+    ids = np.arange(1000, 1200)
+    found = reader.read(reader.encode_question(ids[:9]), reader.encode_context(ids))
+    assert np.isfinite(found.start).all()
 
 
 def _full_directory(path: Path) -> None:
