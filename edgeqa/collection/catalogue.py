@@ -21,6 +21,7 @@ from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionFormatUnsupported,
     CollectionNotFound,
+    CollectionUnreadable,
     CollectionUnwritable,
 )
 from edgeqa.collection.snapshot import CATALOGUE, ShardRange, Snapshot
@@ -153,7 +154,15 @@ class Catalogue:
         """
         if not (directory / CATALOGUE).exists():
             raise CollectionNotFound(directory)
-        return cls._open(directory, make=False)
+        try:
+            return cls._open(directory, make=False)
+        except CollectionUnreadable:
+            # SQLite shares its view of the file by two files beside it, which it cannot make where nothing can be
+            # written. Without a writer there is nothing to share.
+            log = directory / f"{CATALOGUE}-wal"
+            if log.is_file() and log.stat().st_size:
+                raise
+            return cls._open(directory, make=False, query="?mode=ro&immutable=1")
 
     @classmethod
     def write(cls, directory: Path) -> Catalogue:
@@ -161,10 +170,16 @@ class Catalogue:
         return cls._open(directory, make=True)
 
     @classmethod
-    def _open(cls, directory: Path, *, make: bool) -> Catalogue:
+    def _open(cls, directory: Path, *, make: bool, query: str = "") -> Catalogue:
         file = directory / CATALOGUE
         try:
-            connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                file.absolute().as_uri() + query,
+                timeout=_BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
+            )
             catalogue = cls(file, connection)
             if make:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -179,6 +194,8 @@ class Catalogue:
                 connection.close()
                 raise CollectionNotFound(directory)
             found = catalogue.get("format", None)
+        except sqlite3.OperationalError as error:  # of the system, not of the file's content
+            raise (CollectionUnwritable if make else CollectionUnreadable)(directory, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(file, str(error)) from error
         if found != FORMAT:
@@ -442,6 +459,8 @@ class Catalogue:
         try:
             while rows := cursor.fetchmany(_ROWS):
                 yield from rows
+        except sqlite3.OperationalError as error:
+            raise CollectionUnreadable(self._file.parent, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(self._file, str(error)) from error
 

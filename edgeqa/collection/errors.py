@@ -66,13 +66,24 @@ class CollectionBusy(CollectionError):
         )
 
 
+class CollectionUnreadable(CollectionError, OSError):
+    """The system refused to read the collection."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot read the collection {directory.name}: {reason}",
+            f"check the permissions of {directory}, and the disk",
+        )
+
+
 class CollectionUnwritable(CollectionError, OSError):
     """The disk is full, or the directory cannot be written to."""
 
     def __init__(self, directory: Path, reason: str) -> None:
         super().__init__(
             f"cannot write to the collection {directory.name}: {reason}",
-            f"make room in {directory} and run this again: what was added so far is kept; --encodings takes less",
+            f"make room in {directory}, or see to its permissions, and run this again: what was added so far is kept; "
+            "--encodings takes less",
         )
 
 

@@ -43,7 +43,7 @@ def identity(path: str) -> bytes:
     return os.fsencode(os.path.abspath(path))
 
 
-def _printed(name: str) -> str:
+def printed(name: str) -> str:
     """Returns a file's name as text; what of it is no UTF-8 is escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
@@ -119,7 +119,7 @@ class Preparing:
                 yield SourceUnchanged(path, source.size_bytes)
                 return
             documents_done, unfinished = self._left(known, digest)
-            yield SourceBegins(path, _printed(source.name), digest)
+            yield SourceBegins(path, printed(source.name), digest)
             begun = True
             for number, record in enumerate(source.records()):
                 if number < documents_done:

@@ -20,6 +20,7 @@ from edgeqa.collection.errors import (
     CollectionBusy,
     CollectionNotFound,
     CollectionOtherBundle,
+    CollectionUnreadable,
     CollectionUnwritable,
     ContextGone,
 )
@@ -201,6 +202,29 @@ def test_a_name_with_a_newline_and_one_that_is_no_text(writing: EdgeQA, tmp_path
     assert counts(writing.add(tmp_path / "odd")) == (2, 0, 0, 0, 0)
     assert set(documents()) == {"two\nlines.txt", "latin-\\xe9.txt"}
     assert counts(writing.sync(tmp_path / "odd")) == (0, 0, 2, 0, 0)
+
+
+def test_what_is_no_text_in_a_name_can_be_removed_by_either_of_its_names(writing: EdgeQA, tmp_path: Path) -> None:
+    for name in (os.fsdecode(b"pump\xff.txt"), r"pump\xff.txt"):
+        file = tmp_path / os.fsdecode(b"pump\xff.txt")
+        file.write_text(PUMP)
+        writing.add(file)
+        assert [row.contexts for row in managing.remove(collection.directory(), tmp_path / name)] == [1]
+
+
+def test_a_catalogue_is_read_where_nothing_can_be_written(writing: EdgeQA, manuals: Path) -> None:
+    writing.add(manuals)
+    place = collection.directory()
+    (place / "catalogue.sqlite-wal").mkdir()  # not even root can make a file there now
+    assert len(documents()) == 2
+    assert managing.verify(place) == []
+    with pytest.raises(CollectionUnwritable, match="unable to open database file"):
+        writing.add(manuals)
+    (place / "catalogue.sqlite").unlink()
+    (place / "catalogue.sqlite").mkdir()
+    with pytest.raises(CollectionUnreadable, match="cannot read the collection default") as raised:
+        Catalogue.read(place)
+    assert "permissions" in raised.value.hint
 
 
 def test_contexts_beyond_the_budget_are_kept_as_token_ids_and_encode_to_the_same_bits(
