@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from edgeqa.contexts.documents import Document
     from edgeqa.contexts.routing import Progress
     from edgeqa.models.selftest import Verdict
+    from edgeqa.routing.asking import Options
+    from edgeqa.routing.scope import Scope
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, answers are not kept at hand: it would be kept too
 
@@ -101,6 +103,7 @@ class EdgeQA:
         # shrank is left out: answers would come and go with the memory that happens to be free.
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
         self._front: Front | None = None
+        self._scope: Scope | None = None
 
     def ask(
         self,
@@ -133,6 +136,10 @@ class EdgeQA:
             CollectionError: if there is no collection, or it cannot be read.
         """
         if context is None:
+            if type(question) is str and not refresh and (scope := self._scope) and (front := self._front) is not None:
+                entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
+                if entry is not None and type(answer := entry.value) is Answer and answer.question == question:
+                    return answer
             return self._ask_collection(question, top, force, most_contexts, refresh=refresh, progress=progress)
         if most_contexts is None:
             most_contexts = MOST_CONTEXTS
@@ -200,10 +207,18 @@ class EdgeQA:
         refresh: bool,
         progress: Progress | None,
     ) -> Answer:
-        from edgeqa.routing.asking import Options, ask
+        from edgeqa.routing.asking import ask
 
-        options = Options(top, bool(force), most_contexts)
-        return ask(self._parts, one_line(question), options, refresh=refresh, progress=progress or _no_progress)
+        asked = one_line(question)
+        self._front, self._scope = self._parts.cache.front, self._parts.scope
+        return ask(
+            self._parts,
+            asked,
+            {"top": top, "force": bool(force), "most_contexts": most_contexts},
+            alias=(self._identity, question, top, force, most_contexts),
+            refresh=refresh,
+            progress=progress or _no_progress,
+        )
 
     def get(self, name: str, *, force: bool = False) -> Answer:
         """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
@@ -217,7 +232,7 @@ class EdgeQA:
             ContextGone: if the collection has no such context.
             QuestionError, CapabilityError, BundleError, CollectionError: as for `ask`.
         """
-        from edgeqa.routing.asking import get
+        from edgeqa.routing.getting import get
 
         return get(self._parts, name, force=force)
 
@@ -228,7 +243,7 @@ class EdgeQA:
             QuestionError: for an empty question.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        from edgeqa.routing.asking import closest
+        from edgeqa.routing.getting import closest
 
         return closest(self._parts, one_line(question), most)
 
@@ -274,9 +289,10 @@ class EdgeQA:
     ) -> Key:
         """Returns what the answer to a question is remembered under; arguments and errors as for `ask`."""
         if context is None:
-            from edgeqa.routing.asking import Options, answer_key
+            from edgeqa.routing.asking import answer_key
 
-            return answer_key(self._parts, one_line(question), Options(top, bool(force), most_contexts))
+            chosen: Options = {"top": top, "force": bool(force), "most_contexts": most_contexts}
+            return answer_key(self._parts, one_line(question), chosen)
         most = MOST_CONTEXTS if most_contexts is None else most_contexts
         options: _Options = {"top": top, "force": force, "most_contexts": most}
         return self._key(one_line(question), documents(context), options)
@@ -400,7 +416,7 @@ class EdgeQA:
 
     def close(self) -> None:
         """Lets the model and the cache go. May be called again; asking after it is an error."""
-        self._front = None
+        self._front = self._scope = None
         self._parts.close()
 
     def __enter__(self) -> EdgeQA:

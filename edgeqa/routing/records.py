@@ -1,4 +1,4 @@
-"""Answers of a collection as they are remembered: the whole answer, and each context's part in it. Pure.
+"""Answers of a collection as they are remembered. Pure.
 
 In: what was found. Out: plain values without the contexts' texts, and back, cut from the collection. A record that no
 longer fits what it is cut from, or has another shape, is no answer. So is one that was made of less than the collection
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Candidate, Found
 from edgeqa.collection.errors import ContextGone, ShardDamaged
-from edgeqa.models.ranking import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,19 +62,4 @@ def found_again(stored: Any, collection: Collection) -> Found | None:  # noqa: A
             )
         return Found(tuple(candidates), stored["contexts"], stored["skimmed"], stored["question_cut"])
     except (KeyError, TypeError, ValueError, ContextGone, ShardDamaged):
-        return None
-
-
-def part(places: list[Place], *, question_cut: bool) -> dict[str, Any]:
-    """Returns what is stored of one context's answers."""
-    return {"places": [list(place) for place in places], "question_cut": question_cut}
-
-
-def part_again(stored: Any, text: str) -> tuple[list[Place], bool] | None:  # noqa: ANN401 - whatever lies in the cache
-    """Returns where one context's answers are, and whether the question was cut; None if that does not fit its text."""
-    try:
-        places = [Place(start, end, score) for start, end, score in stored["places"]]
-        fits = all(0 <= p.start < p.end <= len(text) for p in places)
-        return (places, bool(stored["question_cut"])) if fits else None
-    except (KeyError, TypeError, ValueError):
         return None

@@ -1,13 +1,14 @@
 """The collection that questions are asked of, as it is now: opened when it is needed, and again when it has changed.
 
-In: a collection's directory. Out: its digest, for which one file is looked at; its contexts; its route index, of the
+In: a collection's directory. Out: its digest, for which a file is looked at; its contexts; its route index, of the
 same moment. Safe from many threads. Importing it imports neither tantivy nor numpy.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from edgeqa.collection.encoder import Encoder
     from edgeqa.routing.index import Index
 
+Stamp: TypeAlias = tuple[int, int, int]
+
 _OPEN_ATTEMPTS = 20  # of a collection that somebody writes to all the time
 
 
@@ -28,27 +31,39 @@ class Scope:
 
     def __init__(self, directory: Path, encoder: Encoder) -> None:
         self._directory, self._encoder = directory, encoder
-        self._file = directory / FILE
+        self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._snapshot: Snapshot | None = None
         self._collection: Collection | None = None
         self._routed: tuple[Collection, Index] | None = None
 
-    def digest(self) -> str:
-        """Returns the digest of what the collection holds now.
+    def stamp(self) -> Stamp | None:
+        """Returns what changes with every change of the collection, and is quicker to see than its digest.
+
+        None while a change is under way.
+        """
+        try:
+            found = os.stat(self._file)  # noqa: PTH116 - half of what a Path takes, in the path of every hit
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_dev
+
+    def now(self) -> tuple[str, Stamp | None]:
+        """Returns the digest of what the collection holds now, and the stamp of that moment.
 
         Raises:
             CollectionNotFound: if there is none.
             CollectionOtherBundle: if it was made with another bundle than questions are read with.
         """
-        return self._now().digest
+        with self._lock:
+            return self._now().digest, self._seen
 
     def collection(self) -> Collection:
         """Returns the collection as it is now.
 
         Raises:
-            CollectionError: as `digest` does.
+            CollectionError: as `now` does.
         """
         with self._lock:
             now = self._now()
@@ -62,7 +77,7 @@ class Scope:
         Raises:
             RouteDamaged: if the index cannot be read.
             CollectionBusy: if it has changed each time that it was opened.
-            CollectionError: as `digest` does.
+            CollectionError: as `now` does.
         """
         from edgeqa.routing.index import Index
 
@@ -77,18 +92,10 @@ class Scope:
 
     def _now(self) -> Snapshot:
         with self._lock:
-            seen = self._look()
+            seen = self.stamp()
             if self._snapshot is None or seen is None or seen != self._seen:
                 snapshot = Snapshot.load(self._directory)
                 if snapshot.encoder and snapshot.encoder != self._encoder.digest:
                     raise CollectionOtherBundle(self._directory, snapshot.bundle)
                 self._snapshot, self._seen = snapshot, seen
             return self._snapshot
-
-    def _look(self) -> tuple[int, int, int] | None:
-        """Returns what the system says of the file that each commit replaces; None while a commit is under way."""
-        try:
-            found = self._file.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size

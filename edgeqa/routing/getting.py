@@ -1,0 +1,65 @@
+"""Single contexts of a collection: those closest to a question, and the one that an answer's name tells."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgeqa.answer import decide
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.errors import ContextGone
+from edgeqa.contexts.normal import one_line
+from edgeqa.routing.address import AnswerName, meanings
+from edgeqa.routing.reading import RoutedReading
+from edgeqa.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from edgeqa.answer import Answer
+    from edgeqa.collection.collection import Collection, StoredContext
+    from edgeqa.parts import Parts
+
+
+def closest(parts: Parts, asked: str, most: int) -> list[StoredContext]:
+    """Returns the contexts closest to the question, best first, as `EdgeQA.closest` does."""
+    collection, index = parts.scope.routed()
+    found = []
+    for hit in index.search(asked, most):
+        with contextlib.suppress(ContextGone):  # removed since the index was opened
+            found.append(collection.context(hit.context_id))
+    return found
+
+
+def get(parts: Parts, name: str, *, force: bool) -> Answer:
+    """Returns the answer to a question on one context, as `EdgeQA.get` does.
+
+    Raises:
+        AnswerNameInvalid: if the name is not of the form.
+        ContextGone: if the collection has no such context.
+    """
+    watch = Stopwatch()
+    with watch.step("context"):
+        meant, context = _find(parts.scope.collection(), name)
+    asked = one_line(meant.question)
+    reading = RoutedReading(parts, asked, 1, watch, refresh=False)
+    reading.offer(context, share=1.0)
+    calibration = parts.bundle.manifest.calibration
+    return decide(
+        asked,
+        replace(reading.found(), candidates=reading.ranking.candidates(calibration)),
+        no_answer_below=0.0 if force else calibration.no_answer_below,
+        model=parts.model,
+        cached=not reading.read_anew,
+        timings_ms=watch.timings_ms(),
+    )
+
+
+def _find(collection: Collection, name: str) -> tuple[AnswerName, StoredContext]:
+    """Returns what the name means, and the context that it names."""
+    possible = meanings(name)
+    with Catalogue.read(collection.directory) as catalogue:
+        for meant in possible:
+            for row in catalogue.documents_named(meant.address.document):
+                if row.tag == meant.address.tag and meant.address.number <= row.contexts:
+                    return meant, collection.context(row.first + meant.address.number - 1)
+    raise ContextGone(possible[0].address)
