@@ -9,30 +9,25 @@ a process that hits need not. Who shares which backend is told by `sharing`.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.cache.environment import StoreFault
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import Guard
+from edgeqa.cache.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgeqa.cache.commits import Committed
-    from edgeqa.cache.eviction import Hits
     from edgeqa.cache.flight import Flights
+    from edgeqa.cache.ledger import Ledger
     from edgeqa.cache.store import Store, Usage
-    from edgeqa.cache.writer import Change, Writer
+    from edgeqa.cache.writer import Change
+    from edgeqa.cache.writing import Writing
 
-_NOTED_HITS_LIMIT = 1 << 14
 _PASSING_FAULTS = frozenset({"disk_full", "read_only", "map_full", "readers_full"})
-_WRITE_PAUSE_S = 30.0
-_SAVE_EVERY_S = 1.0
 
 
 class Backend:
@@ -45,30 +40,24 @@ class Backend:
         self.note = ""
         self.remembers = True
         self.front = Front(front_entries)
-        self.counts: dict[str, int] = {}
-        self.hits = self.misses = 0  # like the front's hits: approximate, but for one thread exact
+        self.tally = Tally(self.front)
         self._map_bytes, self._durable = map_bytes, durable
         self.queued: dict[bytes, Change] = {}
-        self.noted: list[bytes] = []  # addresses of hits; `settle_hits` takes them from time to time
-        self._noted_hits: deque[bytes] = deque(maxlen=_NOTED_HITS_LIMIT)
-        self._hits: Hits | None = None
         self._reset()
 
     def _reset(self) -> None:
         """Starts without handles and locks; also in a forked child, where the parent's are of no use."""
         self._lock = threading.Lock()
-        self._counts_lock = threading.Lock()
         self._guard: Guard | None = None
         self._store: Store | None = None
-        self._writer: Writer | None = None
+        self._writing: Writing | None = None
         self.queued.clear()
         # Starts a read of the store: its `get` of an address gives what its `get` gives the record for. Without a store
         # that is a dict, in which nothing is found.
         self.begin: Callable[[], Any] = self._enter_and_begin
         self._entered = False
-        self._writes_from_s = self._save_at_s = 0.0
         self._flights: Flights | None = None
-        self._broken = self._exit_noted = False
+        self._broken = False
 
     @property
     def flights(self) -> Flights:
@@ -92,11 +81,11 @@ class Backend:
                     store = guard.enter(self._map_bytes, durable=self._durable)
                 except StoreFault as fault:
                     self.note = str(fault)
-                    self.count(fault.kind)
+                    self.tally.count(fault.kind)
                 else:
                     self._use(guard, store)
                 for kind in guard.premises.quarantined:
-                    self.count(kind)
+                    self.tally.count(kind)
             if not self._entered:
                 self.begin = dict if self._store is None else self._store.begin
             self._entered = True
@@ -111,27 +100,18 @@ class Backend:
             self.front.watch(guard.ledger)
         self._store = store
 
-    def _writer_of(self, store: Store) -> Writer | None:
-        """Returns the writer, made at the first change; none when the cache is closed meanwhile."""
-        if self._writer is None:
-            from edgeqa.cache.eviction import Hits
-            from edgeqa.cache.writer import Writer
+    def _writing_to(self, store: Store | None) -> Writing | None:
+        """Returns the way into the store, made at the first change; none when the cache is closed meanwhile."""
+        if self._writing is None and store is not None:
+            from edgeqa.cache.writing import Writing
 
             with self._lock:
                 guard = self._guard
-                if self._writer is None and guard is not None and self._store is store:
-                    self._hits = Hits(self._map_bytes)
-                    self._writer = Writer(
-                        store,
-                        queued=self.queued,
-                        take_hit=self._take_hit,
-                        on_commit=self._committed,
-                        on_fault=self._write_failed,
-                        on_wait=lambda: self.count("map_busy"),
-                        before_write=guard.before_first_write,
-                        around_commit=guard.around_commit,
+                if self._writing is None and guard is not None and self._store is store:
+                    self._writing = Writing(
+                        store, guard, self.tally, self.queued, on_fault=self._fail, at_exit=self.close
                     )
-        return self._writer
+        return self._writing
 
     @property
     def is_open(self) -> bool:
@@ -154,45 +134,29 @@ class Backend:
 
     def write(self, digest: bytes, record: bytes | None, done: Callable[[], None] | None = None) -> None:
         """Queues a record or a deletion; `done` is called when it is settled, stored or not."""
-        store = self._enter()
-        writer = self._writer_of(store) if store is not None else None
-        if writer is not None:
-            fits = record is None or len(record) <= writer.commits.limits.record_bytes
-            if fits and time.monotonic() >= self._writes_from_s:
-                if not self._exit_noted:
-                    self._close_at_exit()
-                if not writer.submit(digest, record, done):
-                    self.count("dropped")
-                return
-            self.count("dropped" if fits else "too_large")
-        if done is not None:
+        writing = self._writing_to(self._enter())
+        if writing is not None:
+            writing.write(digest, record, done)
+        elif done is not None:
             done()
 
     def flush(self) -> None:
         """Waits until all that was queued is settled."""
-        if self._writer is not None:
-            self._writer.flush()
+        if self._writing is not None:
+            self._writing.flush()
 
     def clear(self) -> None:
         """Deletes everything."""
-        store = self._enter()
+        writing = self._writing_to(self._enter())
         self.front.clear()
-        writer = self._writer_of(store) if store is not None else None
-        if writer is not None:
-            writer.flush()
-            try:
-                if self._guard is not None:
-                    self._guard.before_first_write()
-                writer.commits.clear()
-                writer.commits.sync()  # the file will be sealed
-            except StoreFault as fault:
-                self._write_failed(fault)
+        if writing is not None:
+            writing.clear()
         self.announce()
 
     def announce(self) -> None:
         """Tells every process to drop its table in front."""
-        if self._guard is not None and self._guard.ledger is not None:
-            self._guard.ledger.add({"epoch": 1})
+        if (ledger := self._ledger) is not None:
+            ledger.add({"epoch": 1})
 
     def usage(self) -> Usage | None:
         """Returns how full the store is, or None without one."""
@@ -210,59 +174,26 @@ class Backend:
         except StoreFault as fault:
             return [str(fault)]
 
-    def count(self, name: str, increment: int = 1) -> None:
-        """Counts an event; the counts reach the shared ledger with the next commit or at the end."""
-        with self._counts_lock:
-            self.counts[name] = self.counts.get(name, 0) + increment
-
-    def settle_hits(self) -> None:
-        """Counts the hits of the store that were noted, and has them considered at the next eviction."""
-        with self._counts_lock:
-            noted = self.noted[:]
-            del self.noted[: len(noted)]
-            self.hits += len(noted)
-            self._noted_hits.extend(noted)
-
-    def note_use(self, digest: bytes) -> None:
-        """Has a record that was found, but is not counted as a hit, considered as one at the next eviction."""
-        self._noted_hits.append(digest)
-
     def totals(self) -> dict[str, int]:
         """Returns the counts of all processes so far, this one's included."""
         self._enter()
-        self.save_counts()
-        ledger = self._guard.ledger if self._guard is not None and self._store is not None else None
-        if ledger is None:
-            return dict(self.counts)
-        return ledger.totals()
+        ledger = self._ledger
+        self.tally.save(ledger)
+        return dict(self.tally.counts) if ledger is None else ledger.totals()
 
-    def save_counts(self) -> None:
-        """Moves this process's counts to the ledger."""
-        self.settle_hits()
-        for name, owner, attribute in (
-            ("hits_front", self.front, "hits"),
-            ("hits_store", self, "hits"),
-            ("misses", self, "misses"),
-        ):
-            value = getattr(owner, attribute)
-            if value:
-                setattr(owner, attribute, 0)
-                self.count(name, value)
-        if self._guard is not None and self._guard.ledger is not None:
-            with self._counts_lock:
-                counts, self.counts = self.counts, {}
-            if counts:
-                self._guard.ledger.add(counts)
+    @property
+    def _ledger(self) -> Ledger | None:
+        return self._guard.ledger if self._guard is not None else None
 
     def close(self) -> None:
         """Commits, syncs, leaves. Harmless when repeated; what comes after finds nothing and stores nothing."""
         with self._lock:
             self._entered = True
             self.begin = dict
-            store, guard, writer = self._store, self._guard, self._writer
-        if writer is not None:
-            writer.stop()
-        self.save_counts()
+            store, guard, writing = self._store, self._guard, self._writing
+        if writing is not None:
+            writing.stop()
+        self.tally.save(self._ledger)
         self.front.unwatch()
         if self._flights is not None:
             self._flights.close()
@@ -298,46 +229,13 @@ class Backend:
         was_closed = self._entered and self._store is None
         self.front.unwatch()
         self.front.forked()
+        self.tally.forked()
         self._reset()
         if was_closed:
             self._entered, self.begin = True, dict
 
-    def _close_at_exit(self) -> None:
-        """Has what is queued written at the end of a child of `multiprocessing`, too; it has an `atexit` of its own."""
-        self._exit_noted = True
-        util: Any = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            util.Finalize(None, self.close, exitpriority=0)
-
-    def _take_hit(self, digest: bytes) -> bool:
-        hits, noted = self._hits, self._noted_hits
-        if hits is None:
-            return False
-        if self.noted:
-            self.settle_hits()
-        while noted:
-            hits.note(noted.popleft())
-        hot = hits.take(digest)
-        return self.front.take_hit(digest) or hot
-
-    def _committed(self, changes: int, committed: Committed) -> None:
-        self.count("puts", changes)
-        if committed.evicted or committed.kept:
-            self.count("evictions", committed.evicted)
-            self.count("second_chances", committed.kept)
-        if time.monotonic() >= self._save_at_s:  # seldom: it takes a lock that all processes share
-            self._save_at_s = time.monotonic() + _SAVE_EVERY_S
-            self.save_counts()
-
-    def _write_failed(self, fault: StoreFault) -> None:
-        if fault.kind in ("disk_full", "read_only"):
-            self._writes_from_s = time.monotonic() + _WRITE_PAUSE_S  # trying each time would cost every caller
-            if self._guard is not None:
-                self._guard.distrust()  # what is on the disk need not be what was synced
-        self._fail(fault)
-
     def _fail(self, fault: StoreFault) -> None:
-        self.count(fault.kind)
+        self.tally.count(fault.kind)
         self.note = str(fault)
         if fault.kind not in _PASSING_FAULTS and self._guard is not None:
             self._guard.distrust()

@@ -102,7 +102,7 @@ class Cache:
     def off_reason(self) -> str:
         """Why the cache is off after it has killed those who opened it; empty if it has not."""
         kind = "off_after_deaths"
-        return self._backend.note.removeprefix(f"{kind}: ") if kind in self._backend.counts else ""
+        return self._backend.note.removeprefix(f"{kind}: ") if kind in self._backend.tally.counts else ""
 
     def get(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key; if it is missing, what the key's handler makes (`on_miss`), or the default.

@@ -49,7 +49,7 @@ class Entries:
         backend, queued, noted, carefully = (
             self._backend,
             self._backend.queued,
-            self._backend.noted,
+            self._backend.tally.noted,
             self._get_carefully,
         )
         at_hand, digest_of, for_ever, whole, known = self._front.table, xxh3_64_digest, _FOR_EVER, WHOLE, decoders
@@ -67,7 +67,7 @@ class Entries:
                             value = known[as_type](payload)
                             noted.append(digest)
                             if len(noted) >= _PUT_AT_HAND_EVERY:
-                                backend.settle_hits()
+                                backend.tally.settle_hits()
                                 self._remember(key, Record(0, 0, b"", payload))
                             return value
                 except Exception:  # noqa: S110 - the careful way meets it again, and counts it
@@ -83,9 +83,9 @@ class Entries:
             found = self.look(key)
             if not isinstance(found, Record):
                 if found is not None:
-                    self._backend.count(found.value)
+                    self._backend.tally.count(found.value)
                 return ABSENT
-            self._backend.note_use(key.digest)
+            self._backend.tally.note_use(key.digest)
             entry = Entry(key.digest, found.payload, None)
         entry.hit = True
         return self._value(entry, as_type)
@@ -108,14 +108,14 @@ class Entries:
         if entry is None:
             found = self.look(key)
             if isinstance(found, Record):
-                self._backend.noted.append(key.digest)
-                self._backend.settle_hits()
+                self._backend.tally.noted.append(key.digest)
+                self._backend.tally.settle_hits()
                 entry = self._remember(key, found)
             elif found is not None:
-                self._backend.count(found.value)
+                self._backend.tally.count(found.value)
         value = ABSENT if entry is None else self._value(entry, as_type)
         if value is ABSENT:
-            self._backend.misses += 1
+            self._backend.tally.misses += 1
         return value
 
     def _value(self, entry: Entry, as_type: type | None) -> Any:  # noqa: ANN401 - any value
@@ -124,7 +124,7 @@ class Entries:
         try:
             value = values.decode(entry.payload, as_type)
         except values.ValueShape:
-            self._backend.count("shape")
+            self._backend.tally.count("shape")
             return ABSENT
         if values.is_immutable(value):
             entry.as_type, entry.value = as_type, value

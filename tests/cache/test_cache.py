@@ -257,9 +257,27 @@ def test_what_was_peeked_at_gets_a_second_chance(directory: Path) -> None:
             assert cache.peek(f"used{number}") == "x" * 300
         number = 0
         while cache.stats().evictions < 200:
-            cache.put(f"new{number}", "x" * 300)
-            number += 1
+            for _ in range(100):
+                cache.put(f"new{number}", "x" * 300)
+                number += 1
+            cache.flush()  # so that not more than a round goes by
         assert [cache.peek(f"used{number}") for number in range(20)] == ["x" * 300] * 20
+
+
+def test_a_forked_child_does_not_count_what_its_parent_did(directory: Path) -> None:
+    with Cache.open(directory) as cache:
+        cache.put("a", 1)
+        cache.flush()
+        for _ in range(3):
+            cache.get("a")
+        cache.get("missing")
+        pid = os.fork()
+        if pid == 0:
+            cache.get("missing too")
+            cache.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert (cache.stats().hits, cache.stats().misses) == (3, 2)
 
 
 def test_totals_outlive_the_process(directory: Path) -> None:
@@ -323,7 +341,8 @@ def test_the_oldest_go_first_but_those_that_were_hit_get_a_second_chance(directo
                 filler += 1
             cache.flush()
         kept = [stored_only(cache).get(f"old{number}") is not None for number in range(20)]
-        assert kept == [True, False] * 10
+        assert kept[::2] == [True] * 10
+        assert sum(kept[1::2]) <= 1  # one may share its byte with another that was hit
         assert cache.stats().second_chances >= 10
         assert cache.check() == []
 
