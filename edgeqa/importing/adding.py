@@ -13,7 +13,7 @@ from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.importing import asking, quantizing, shelf
-from edgeqa.importing.errors import ExportQuantizedBadly
+from edgeqa.importing.errors import ExportGraphRefused, ExportQuantizedBadly
 from edgeqa.importing.export import read_export
 from edgeqa.importing.template import tokenizer_facts
 from edgeqa.importing.trial import try_graph
@@ -88,6 +88,8 @@ def add(
     reference = export.reference
     reader = try_graph(reference, export, tokens, session_options(planned(export_needs(reference, export, tokens))))
     said = now = asking.ask(reader, tokenizer, watch)
+    if not said.is_finite:
+        raise ExportGraphRefused(reference.path, "its logits are infinite, or no numbers at all")
     cases = asking.golden_cases(said, reader, tokenizer)
     joint, precision = reader.joint, export.graph.precision
     with shelf.new_model(called) as partial:

@@ -35,6 +35,11 @@ class Said:
     """Start and end logits of all tokens."""
 
     @property
+    def is_finite(self) -> bool:
+        """Whether all logits are numbers."""
+        return all(bool(np.isfinite(start).all() and np.isfinite(end).all()) for start, end in self.logits)
+
+    @property
     def right_percent(self) -> float:
         """F1 over the questions that have an answer, in percent."""
         asked = [(said, b.answer) for said, b in zip(self.answers, QUESTIONS, strict=True) if b.answer]

@@ -152,7 +152,7 @@ def _config(directory: Path) -> Config:
     raw = read_json(file)
     tokenizer_file = directory / "tokenizer_config.json"
     of_tokenizer = read_json(tokenizer_file) if tokenizer_file.is_file() else {}
-    model_type, architectures = raw.get("model_type"), raw.get("architectures")
+    model_type, architectures = str(raw.get("model_type", "")), raw.get("architectures")
     pad_id = _number(raw, file, ("pad_token_id",), most=MOST_TOKENS, otherwise=0)
     first_position = pad_id + 1 if model_type in POSITIONS_AFTER_PADDING else 0
     positions = _number(
@@ -164,7 +164,7 @@ def _config(directory: Path) -> Config:
     if min(limits) < LEAST_JOINT_TOKENS:
         raise ExportTooShort(file, min(limits), LEAST_JOINT_TOKENS)
     return Config(
-        model_type=model_type if isinstance(model_type, str) else "",
+        model_type=model_type,
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
         layers=_number(raw, file, ("num_hidden_layers", "n_layers", "num_layers"), most=MOST_LAYERS),
         width=_number(raw, file, ("hidden_size", "dim", "d_model"), most=MOST_WIDTH),

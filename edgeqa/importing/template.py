@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.importing.errors import ExportFileInvalid, ExportPairUnknown
+from edgeqa.importing.questions import QUESTIONS
 from edgeqa.models.manifest import MOST_SPECIAL_TOKENS, MOST_TYPE, Pair
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def tokenizer_facts(file: Path) -> TokenizerFacts:
         library.no_truncation()
         library.no_padding()
         encoding = library.encode(QUESTION, CONTEXT)
-    except Exception as error:  # the library raises bare Exception for a file that it cannot read
+        for built_in in QUESTIONS:  # what does not come out of these does not come out of a user's
+            library.encode(built_in.question, built_in.context)
+    except BaseException as error:  # the library raises bare Exception, and BaseException where it panics
+        if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
+            raise
         raise ExportFileInvalid(file, f"not a tokenizer ({' '.join(str(error).split())[:200]})") from error
     normalizer = json.loads(library.to_str()).get("normalizer")
     return TokenizerFacts(

@@ -68,7 +68,11 @@ class Session:
         _share_arena()
         try:
             self._session = onnxruntime.InferenceSession(
-                str(file), setup, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER_WHEN_FUSED
+                str(file),
+                setup,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_SLOWER_WHEN_FUSED,
+                enable_fallback=0,  # which would print on standard output, and try the same again
             )
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error

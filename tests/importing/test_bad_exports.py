@@ -131,6 +131,7 @@ def test_a_note_of_git_lfs_is_not_the_file(export: Path, name: str) -> None:
         ({"hidden_size": "16"}, "hidden_size is '16', not a whole number"),
         ({"num_attention_heads": -1}, "num_attention_heads is -1"),
         ({"hidden_size": True}, "hidden_size is True"),
+        ({"model_type": ["bert"], "vocab_size": -1}, "vocab_size is -1"),
         ({"max_position_embeddings": 1e9}, "max_position_embeddings is 1000000000.0"),
     ],
 )
@@ -210,6 +211,14 @@ def test_a_graph_without_a_head_for_answers(
     directory = Made(config={"architectures": [architecture]}).write(tmp_path / "export")
     rewritten(directory, headed(name, width, pooled=pooled))
     refused(directory, errors.ExportHeadWrong, f"no head for answers: .*{message}", hint="--task question-answering")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    made = Made()
+    table = np.full((made.vocabulary, 2), value, np.float32)
+    made.graph = networks.lookup(table, made.shape())
+    refused(made.write(tmp_path / "export"), errors.ExportGraphRefused, "its logits are infinite, or no numbers")
 
 
 def test_an_input_that_no_reader_takes(export: Path) -> None:
@@ -330,6 +339,21 @@ def test_a_tokenizer_that_does_not_lay_out_pairs(export: Path, post_processor: o
     file = export / "tokenizer.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": post_processor}))
     refused(export, errors.ExportPairUnknown, "no special token before the question")
+
+
+def test_a_tokenizer_that_fails_inside_the_library(export: Path) -> None:
+    file = export / "tokenizer.json"
+    raw = json.loads(file.read_text())
+    raw["post_processor"]["special_tokens"] = {}  # on which the library panics when a pair is laid out
+    file.write_text(json.dumps(raw))
+    refused(export, errors.ExportFileInvalid, "not a tokenizer")
+
+
+def test_a_graph_with_text_in_no_encoding_prints_nothing(export: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    raw = (export / "model.onnx").read_bytes()
+    (export / "model.onnx").write_bytes(raw.replace(b"Softmax", b"Soft\xd0\xd0x"))
+    refused(export, ExportError, "onnxruntime cannot load it")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_tokenizer_that_puts_the_no_answer_token_last(export: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_collection_holds_token_ids_and_is_asked(pointing: str, tmp_path: Path
     # Another model does not read what this one's tokenizer made.
     with (
         runtime.open(collection="mine") as qa,
-        pytest.raises(errors.EdgeQAError, match=r"--re-encode|other model|another"),
+        pytest.raises(errors.EdgeQAError, match=pointing),
     ):
         qa.ask("Who designed it, Charles Babbage?")
 
