@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 from edgeqa import state
 from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
 from edgeqa.contexts.spool import Spool
-from edgeqa.errors import ContextMissing, ContextNotFound, ContextType, ContextUnreadable
+from edgeqa.errors import ContextEmpty, ContextMissing, ContextNotFound, ContextType, ContextUnreadable
 from edgeqa.formats import kinds
 from edgeqa.formats.errors import FormatUnknown
 from edgeqa.formats.source import Source
@@ -101,7 +101,10 @@ class _Walk:
     def _standard_input(self) -> Source:
         if sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
-        return self._copied("standard input", sys.stdin.buffer, self._kind or kinds.TEXT)
+        source = self._copied("standard input", sys.stdin.buffer, self._kind or kinds.TEXT)
+        if not source.size_bytes:  # what should have written to it has failed
+            raise ContextEmpty(source.name)
+        return source
 
     def _named(self, path: str, found: os.stat_result) -> Source:
         kind = self._kind or kinds.by_name(path)

@@ -155,6 +155,12 @@ def test_standard_input_is_text_or_what_is_said(monkeypatch: pytest.MonkeyPatch)
         assert [(r.name, r.text) for r in read("-", **options)] == [expected]
 
 
+def test_an_empty_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(errors.ContextEmpty, match="no text in standard input"):
+        names("-")
+
+
 def test_a_pipe_can_be_named_and_read_twice(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
