@@ -255,7 +255,7 @@ class Catalogue:
 
     def sources_named(self, name: str) -> list[SourceRow]:
         """Returns the files that the user called so."""
-        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE name = ?", name)]
+        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE name = ?", printed(name))]
 
     def sources(self) -> Iterator[SourceRow]:
         """Yields all, in the order in which they were added."""
@@ -326,6 +326,7 @@ class Catalogue:
 
     def documents_named(self, name: str) -> list[DocumentRow]:
         """Returns the documents of this name that can be asked; files of several folders may be called alike."""
+        name = printed(name)
         cuts = [len(name), *(at for at, character in enumerate(name) if character == "#")]
         query = "WHERE s.name = ? AND d.suffix = ? AND d.whole AND s.state > ? ORDER BY d.id"
         return [row for cut in cuts for row in self._documents(query, name[:cut], name[cut:], PENDING)]
@@ -471,6 +472,11 @@ class Catalogue:
             raise CollectionUnwritable(self._file.parent, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(self._file, str(error)) from error
+
+
+def printed(name: str) -> str:
+    """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from edgeqa.collection.damage import mark, unmark
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.mending import examine, seen
-from edgeqa.collection.preparing import Preparing, identity, printed, total_bytes
+from edgeqa.collection.preparing import Preparing, identity, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.collection.writer import Writer
@@ -147,9 +147,8 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
 
 def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
     """Returns the files, or else the documents, that a name stands for."""
-    shown = printed(name)
-    sources = catalogue.sources_named(shown) or list(catalogue.sources_below(identity(name)))
-    documents = [] if sources else catalogue.documents_named(shown)
+    sources = catalogue.sources_named(name) or list(catalogue.sources_below(identity(name)))
+    documents = [] if sources else catalogue.documents_named(name)
     if not sources and not documents:
         raise ContextGone(name)
     return sources, documents

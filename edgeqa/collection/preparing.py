@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.catalogue import PENDING, WHOLE
+from edgeqa.collection.catalogue import PENDING, WHOLE, printed
 from edgeqa.collection.events import (
     ContextMade,
     DocumentBegins,
@@ -41,11 +41,6 @@ STANDARD_INPUT = "-"
 def identity(path: str) -> bytes:
     """Returns what a file is known by, from wherever it is named."""
     return os.fsencode(os.path.abspath(path))
-
-
-def printed(name: str) -> str:
-    """Returns a file's name as text; what of it is no UTF-8 is escaped."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def total_bytes(paths: Iterable[str], options: FormatOptions) -> int:

@@ -204,11 +204,13 @@ def test_a_name_with_a_newline_and_one_that_is_no_text(writing: EdgeQA, tmp_path
     assert counts(writing.sync(tmp_path / "odd")) == (0, 0, 2, 0, 0)
 
 
-def test_what_is_no_text_in_a_name_can_be_removed_by_either_of_its_names(writing: EdgeQA, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_no_text_is_found_by_either_of_its_names(writing: EdgeQA, tmp_path: Path) -> None:
     for name in (os.fsdecode(b"pump\xff.txt"), r"pump\xff.txt"):
         file = tmp_path / os.fsdecode(b"pump\xff.txt")
         file.write_text(PUMP)
         writing.add(file)
+        with Catalogue.read(collection.directory()) as catalogue:
+            assert [row.contexts for row in catalogue.documents_named(f"{tmp_path}/{name}")] == [1]
         assert [row.contexts for row in managing.remove(collection.directory(), tmp_path / name)] == [1]
 
 
