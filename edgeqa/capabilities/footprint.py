@@ -1,11 +1,12 @@
 """What a plan costs: a bundle's facts and a plan's sizes in, bytes of memory and of address space out. Pure.
 
 The constants are fitted to measurements, and lie above every one of them: peak resident memory of a process that loads
-both graphs of edgeqa-mini (int8, 22.4 MiB; float32, 86.1 MiB) and its tokenizer, and reads contexts of 64 to 448 tokens
-(x86-64 with VNNI, Linux 6.18, Python 3.11, onnxruntime 1.31, one thread, three runs each):
+both graphs of edgeqa-mini 2 (int8, 22.4 MiB; float32, 86.0 MiB) and its tokenizer, and reads contexts of 64 to 448
+tokens made of any words (x86-64 with VNNI, Linux 6.18, Python 3.11, onnxruntime 1.32, one thread, two runs each):
 
-    int8:     64 tokens 101 MiB, 128: 111, 192: 112, 256: 117, 320: 124, 384: 136, 448: 142
-    float32:  64 tokens 174 MiB, 320: 184; 2 and 4 threads take no more than 1
+    int8:     64 tokens 101 MiB, 128: 104, 192: 108, 256: 111, 320: 119, 384: 121, 448: 135
+    float32:  64 tokens 160 MiB, 128: 165, 192: 170, 256: 172, 320: 181, 384: 182, 448: 197
+    2 and 4 threads take 1 more, exact products for processors without VNNI (int8-u8u8) 2
 
 A joint bundle's peak is that of its loading or that of its reading. Measured in MiB with graphs of plain operators, the
 tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxruntime 1.32, 1 and 2 threads):
@@ -26,11 +27,11 @@ WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing s
 _RUNTIME_BYTES = 64 * MIB
 # A long text being split, and what its pieces leave between them: 24 MiB more for 1 MB of text than for a line of it.
 _TEXT_BYTES = 24 * MIB
-# Graphs: weights, laid out again for the kernels. 1.18 (float32) to 1.30 (int8) bytes for a byte of file.
-_GRAPH_NUMERATOR, _GRAPH_DENOMINATOR = 13, 10
+# Graphs: mapped weights, and products laid out again for the kernels. 0.99 (float32) to 1.15 (int8) of the files.
+_GRAPH_NUMERATOR, _GRAPH_DENOMINATOR = 12, 10
 _TOKENIZER_FACTOR = 16  # 11 MiB for a tokenizer.json of 0.68 MiB
 # A layer's activations: bytes for a token and a unit of width; attention scores grow with the square.
-_ACTIVATION_BYTES, _ATTENTION_DIVISOR = 132, 3
+_ACTIVATION_BYTES, _ATTENTION_DIVISOR = 60, 3
 # A context in memory besides its encoding: its text, token ids, and where its words are.
 _PASSAGE_BYTES_A_TOKEN = 200
 

@@ -186,7 +186,7 @@ def test_memory_is_given_up_in_order() -> None:
 
 def test_the_batch_is_halved_until_it_fits() -> None:
     wanted = Overrides(answer_cache_bytes=0, encoding_store_bytes=0)
-    plans = [make_plan(with_memory(available * MIB // 8), MINI, wanted) for available in range(170 * 8, 185 * 8)]
+    plans = [make_plan(with_memory(available * MIB // 8), MINI, wanted) for available in range(155 * 8, 175 * 8)]
     full = [p.batch_contexts.value for p in plans if p.window_tokens.value == 320]
     assert sorted(set(full)) == [1, 2, 4, 8, 16]
 
