@@ -62,6 +62,10 @@ class IndexWriter:
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
             _sweep(directory)
+            # The library numbers operations, and gives the first after opening the number of the last commit. A merge
+            # that begins before the next commit (a killed process leaves some to do) takes that for done where it is
+            # not: a deletion would be lost. So the first operation is one that nothing is lost with.
+            self._writer.delete_documents_by_query(tantivy.Query.empty_query())
         self._open = True
 
     def add(self, context_id: int, text: str, title: str) -> None:
@@ -103,7 +107,6 @@ class IndexWriter:
             return
         self._open = False
         with self._fallible():
-            self._writer.rollback()
             self._writer.wait_merging_threads()  # takes the writer, and with it the lock
             # The library makes it for its owner alone; who may read the directory may read this.
             meta = self._directory / _META
