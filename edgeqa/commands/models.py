@@ -117,7 +117,7 @@ def list_models(*, as_json: bool) -> None:
 
     def listed(name: str) -> dict[str, Any]:
         try:
-            return _facts(Bundle.load(chosen(name)))
+            return {**_facts(Bundle.load(chosen(name))), "name": name}  # as it is called here, by its directory
         except BundleError as error:
             return {"name": name, "fault": str(error)}
 

@@ -47,6 +47,15 @@ class ExportNotDirectory(ExportError, NotADirectoryError):
         super().__init__(f"not a directory: {path}", "give the directory that the exporter wrote, not a file in it")
 
 
+class ExportIsBundle(ExportError):
+    """The directory is not an export but a bundle already."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, path: AnyPath) -> None:
+        super().__init__(f"is a bundle already: {path}", f"use it as it is: --bundle {path}")
+
+
 class ExportUnreadable(ExportError, OSError):
     """The operating system refused to read or copy a file."""
 

@@ -7,6 +7,7 @@ and `tokenizer_config.json` where there is one. Nothing is loaded into onnxrunti
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from edgeqa.importing.errors import (
     ExportFileLater,
     ExportGraphAmbiguous,
     ExportGraphMissing,
+    ExportIsBundle,
     ExportNotDirectory,
     ExportNotFound,
     ExportOperatorMissing,
@@ -25,6 +27,7 @@ from edgeqa.importing.errors import (
     ExportUnreadable,
 )
 from edgeqa.importing.graph import LFS_NOTE, graph_facts
+from edgeqa.models import manifest
 from edgeqa.models.manifest import MOST_LAYERS, MOST_TOKENS, MOST_WIDTH, PRECISIONS
 
 if TYPE_CHECKING:
@@ -99,10 +102,14 @@ def read_export(given: str, graph: str | None = None) -> Export:
         ExportError: naming what is missing, damaged or unsafe.
     """
     directory = Path(given)
-    if not directory.exists():
-        raise ExportNotFound(given)
-    if not directory.is_dir():
+    try:
+        found = directory.stat()
+    except (OSError, ValueError) as error:
+        raise ExportNotFound(given) from error
+    if not stat.S_ISDIR(found.st_mode):
         raise ExportNotDirectory(given)
+    if (directory / manifest.NAME).is_file():
+        raise ExportIsBundle(given)
     facts = graph_facts(_graph(directory, graph))
     if facts.precision not in PRECISIONS:
         raise ExportOperatorMissing(facts.path, facts.precision, "it has no products of this kind")

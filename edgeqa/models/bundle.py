@@ -6,6 +6,7 @@ remembered, so that a start does not hash 24 MB again. Nothing is loaded into on
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,11 @@ def chosen(given: str | Path | None) -> Path:
         return Path(given)
     if given == BUNDLED:
         return DEFAULT_BUNDLE
-    added = models_home() / given
-    if (added / manifests.NAME).exists():
-        return added
-    if Path(given).is_dir():
-        return Path(given)
+    with contextlib.suppress(OSError):  # a name that is longer than any file's
+        if (models_home() / given / manifests.NAME).exists():
+            return models_home() / given
+        if Path(given).is_dir():
+            return Path(given)
     raise ModelNotFound(given, [BUNDLED, *added_models()])
 
 

@@ -68,6 +68,18 @@ def test_a_file_is_no_directory(export: Path) -> None:
     refused(export / "model.onnx", errors.ExportNotDirectory, "not a directory")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_name_that_no_directory_can_have(name: str) -> None:
+    refused(name, errors.ExportNotFound, "no such directory")
+
+
+def test_a_bundle_is_used_as_it_is(export: Path) -> None:
+    path = add(str(export), name="mine").bundle.path
+    with pytest.raises(errors.ExportIsBundle, match="is a bundle already") as caught:
+        add(str(path), name="other")
+    assert f"--bundle {path}" in caught.value.hint
+
+
 def test_no_graph(export: Path) -> None:
     (export / "model.onnx").unlink()
     refused(export, errors.ExportGraphMissing, "no graph in .*neither model.onnx nor onnx/model.onnx", hint="optimum")

@@ -56,7 +56,7 @@ def test_a_directory_of_the_working_directory_needs_no_slash(tmp_path: Path, mon
     assert chosen("there") == Path("there")
 
 
-@pytest.mark.parametrize("name", ["nothing", "MINE", "mine ", "..."])
+@pytest.mark.parametrize("name", ["nothing", "MINE", "mine ", "...", "x" * 5000, "a\0b"])
 def test_an_unknown_name_is_answered_with_those_that_there_are(export: Path, name: str) -> None:
     add(str(export), name="mine")
     with pytest.raises(ModelNotFound, match="no model called") as caught:
