@@ -187,6 +187,10 @@ def test_int8_graphs_give_the_references_values_but_for_rounding(weights: Weight
     assert_allclose(logits, expected_logits(weights, feeds, rows), rtol=0, atol=ROUNDED)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 25),
+    reason="this onnxruntime changes weights only on a processor that has to have them changed",
+)
 def test_exact_int8_products_reach_every_product(weights: Weights, tmp_path: Path) -> None:
     """Weights are then uint8 with a zero point of 128: kernels that overflow 16 bits are not used for such."""
     model, optimized = read_graph(weights, SIZES, int8=True), tmp_path / "optimized.onnx"
