@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.catalogue import Catalogue
 
 ROUTE = "route"
-_EVERY_ID = 1 << 63
+ROUTE_FILE = "meta.json"  # without it there is no index, whatever else is in the directory
 
 
 class IndexWriter(Protocol):

@@ -16,7 +16,7 @@ from edgeqa.collection import merging
 from edgeqa.collection.catalogue import GROWING, MARK, PENDING, READY, WHOLE, Catalogue, ShardRow
 from edgeqa.collection.damage import mark, marked, unmark
 from edgeqa.collection.errors import CollectionOtherBundle, CollectionUnwritable, ShardDamaged
-from edgeqa.collection.indexing import ROUTE, catch_up
+from edgeqa.collection.indexing import ROUTE, ROUTE_FILE, catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
 from edgeqa.collection.lock import Lock
 from edgeqa.collection.mending import examine, seen, suspects
@@ -24,6 +24,7 @@ from edgeqa.collection.shardwriter import ShardWriter, sync_directory
 from edgeqa.collection.snapshot import SHARDS, withdraw
 from edgeqa.collection.tags import tag as tag_of
 from edgeqa.errors import CollectionError
+from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,14 +80,22 @@ class Writer:
             self._bind()
             self._sweep()
             self._find_damage()
-            if not (directory / ROUTE).exists():
-                with self.catalogue.transaction():
-                    self.catalogue.unindex_all()
-            self._index = open_index(directory / ROUTE)
+            self._index = self._open_index(open_index)
             opened.callback(self._index.close)
             self._next_context: int = self.catalogue.get("next_context", 0)
             self._publish(anew=True)
             self._opened = opened.pop_all()
+
+    def _open_index(self, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
+        """Returns the route index; one that is missing, or cannot be read, is made anew from what is stored."""
+        route = self.directory / ROUTE
+        if (route / ROUTE_FILE).exists():
+            with contextlib.suppress(RouteDamaged):
+                return open_index(route)
+        shutil.rmtree(route, ignore_errors=True)
+        with self.catalogue.transaction():
+            self.catalogue.unindex_all()
+        return open_index(route)
 
     def _bind(self) -> None:
         """Notes what the collection is made with, if it is empty, or refuses."""

@@ -30,6 +30,7 @@ class ListedIndex:
 
     def __init__(self, _directory: Path) -> None:
         _directory.mkdir(exist_ok=True)
+        (_directory / "meta.json").touch()
         self.committed: dict[int, tuple[str, str]] = {}
         self._held: dict[int, tuple[str, str]] = {}
 

@@ -373,9 +373,17 @@ def test_damage_that_is_not_mended_is_reported(writing: EdgeQA, manuals: Path) -
     assert [d.name for d in report.damaged[0].documents] == [str(manuals / "pump.txt"), str(manuals / "valve.txt")]
 
 
-def test_an_index_that_is_missing_is_made_again(writing: EdgeQA, manuals: Path) -> None:
+@pytest.mark.parametrize("damage", ["missing", "meta", "empty"])
+def test_an_index_that_is_missing_or_damaged_is_made_again(writing: EdgeQA, manuals: Path, damage: str) -> None:
     writing.add(manuals)
-    shutil.rmtree(collection.directory() / "route")
+    route = collection.directory() / "route"
+    if damage == "missing":
+        shutil.rmtree(route)
+    elif damage == "meta":
+        (route / "meta.json").write_text("{")
+    else:
+        for file in route.iterdir():
+            file.unlink()
     writing.add(manuals)
     assert len(documents()) == 2
 

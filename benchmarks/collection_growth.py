@@ -1,0 +1,139 @@
+"""How a collection's costs grow with it: route, ask and open times, memory, bytes on disk, at 1,000 contexts and more.
+
+    python benchmarks/collection_growth.py                 # 1,000, 10,000 and 100,000 contexts, about three minutes
+    python benchmarks/collection_growth.py --most 1000000  # and a million
+
+The texts are made: sentences of words as frequent as those of a language, each context with one fact of its own that
+the questions ask for. They are stored without encodings. At each size a new process opens the collection, and asks;
+nothing is remembered. Medians; memory is what the process holds in all, and what of it is not mapped from files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import edgeqa
+from edgeqa import collection, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+WORDS, SENTENCES, QUESTIONS = 30_000, 3, 100
+_SYLLABLES = ("ba", "ke", "lo", "mi", "nu", "ra", "se", "ti", "vo", "za", "dri", "fel", "gan", "hop", "jun", "kral")
+
+
+def word(number: int) -> str:
+    """Returns the word with this number."""
+    syllables = ""
+    while True:
+        number, rest = divmod(number, len(_SYLLABLES))
+        syllables += _SYLLABLES[rest]
+        if not number:
+            return syllables
+
+
+def fact(number: int) -> tuple[str, str]:
+    """Returns the name and the length that only the context with this number tells."""
+    return f"{word(number * 7919 % 1_000_003)} {word(number * 104_729 % 1_000_003)}", str(100 + number % 9000)
+
+
+def texts(first: int, after: int) -> Iterator[str]:
+    """Yields the texts with these numbers."""
+    for number in range(first, after):
+        chance = random.Random(number)  # noqa: S311 - texts, not secrets
+        name, length = fact(number)
+        said = [f"The bridge of {name} is {length} metres long."]
+        for _ in range(SENTENCES):
+            # The n-th most frequent of a language's words is about 1 / n as frequent as the first.
+            words = [word(int(WORDS ** chance.random())) for _ in range(chance.randint(6, 18))]
+            said.append(" ".join(words).capitalize() + ".")
+        yield " ".join(said)
+
+
+def measure(size: int) -> dict[str, float]:
+    """Returns what this process finds of the collection that it is started on."""
+    from edgeqa.collection.encoder import Encoder
+    from edgeqa.routing.scope import Scope
+
+    chance = random.Random(size)  # noqa: S311
+    asked = [f"How long is the bridge of {fact(chance.randrange(size))[0]}?" for _ in range(QUESTIONS)]
+    with edgeqa.open(persist="off") as qa:
+        qa.self_test()
+        began = time.perf_counter()
+        _, index = Scope(collection.directory(), Encoder.of(qa.bundle)).routed()
+        index.search(asked[0], 20)
+        open_ms = 1e3 * (time.perf_counter() - began)
+        qa.ask(asked[0])
+        route_ms = [timed(index.search, question, 20) for question in asked]
+        ask_ms = [timed(qa.ask, question) for question in asked]
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "route_ms": median(route_ms),
+        "ask_ms": median(ask_ms),
+        "open_ms": open_ms,
+        "resident_mib": int(status["VmRSS"].split()[0]) / 1024,
+        "anonymous_mib": int(status["RssAnon"].split()[0]) / 1024,
+    }
+
+
+def timed(work: Callable[..., object], *arguments: object) -> float:
+    """Returns the milliseconds that one call takes."""
+    began = time.perf_counter()
+    work(*arguments)
+    return 1e3 * (time.perf_counter() - began)
+
+
+def grow(scratch: Path, before: int, size: int) -> None:
+    """Adds texts up to `size`."""
+    file = scratch / f"{size}.jsonl"
+    with file.open("w", encoding="utf-8") as stream:
+        for text in texts(before, size):
+            stream.write(json.dumps({"text": text}) + "\n")
+    with edgeqa.open(persist="off") as qa:
+        qa.add(file, encodings_bytes=0)
+    file.unlink()
+
+
+def main() -> None:
+    """Prints a row for each size, and how each figure grew from the size before."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, default=100_000, help="the largest size")
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.measure:
+        print(json.dumps(measure(asked.measure)))
+        return
+    names = ("route_ms", "ask_ms", "open_ms", "resident_mib", "anonymous_mib", "disk_bytes", "add_per_s")
+    print(f"{'contexts':>10}" + "".join(f"{name:>15}" for name in names))
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ[state.HOME_VARIABLE] = f"{scratch}/home"
+        before = 0
+        last: dict[str, float] = {}
+        for size in (size for size in SIZES if size <= asked.most):
+            began = time.perf_counter()
+            grow(Path(scratch), before, size)
+            per_second = (size - before) / (time.perf_counter() - began)
+            command = [sys.executable, __file__, "--measure", str(size)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found = json.loads(done.stdout)
+            on_disk = sum(f.stat().st_size for f in collection.directory().rglob("*") if f.is_file())
+            found |= {"disk_bytes": on_disk / size, "add_per_s": per_second}
+            print(f"{size:>10}" + "".join(f"{found[name]:>15.2f}" for name in names))
+            if last:
+                print(f"{'':>10}" + "".join(f"{f'x {found[name] / last[name]:.2f}':>15}" for name in names))
+            before, last = size, found
+
+
+if __name__ == "__main__":
+    main()
