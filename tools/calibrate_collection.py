@@ -1,6 +1,6 @@
 """Fits how route scores and span scores are put together when a collection is asked: the numbers of `routing/fusion`.
 
-    python tools/calibrate_collection.py SQUAD_FILE [--bundle DIR] [--questions 800] [--seed 1]
+    python tools/calibrate_collection.py SQUAD_FILE [--bundle DIR] [--questions 1200] [--seed 1]
 
 In: questions with their answers. Out: on standard output, what each part brings, fitted on half of the articles and
 shown on the other half, both ways; then the numbers fitted on all of them, for `edgeqa/routing/fusion.py`. Every
@@ -206,7 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--questions", type=int, default=800)
+    parser.add_argument("--questions", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     data = json.loads(arguments.file.read_text(encoding="utf-8"))["data"]
