@@ -61,7 +61,7 @@ def tell(report: Added, *, as_json: bool) -> int:
         streams.say(f"edgeqa: {plain(message)}\n  hint: {plain(error.hint)}")
     for skipped in report.skipped[:SHOWN]:
         streams.say(f"edgeqa: left out: {plain(skipped.name)}: {skipped.reason}")
-    for damage in report.damaged:
+    for damage in (damage for damage in report.damaged if damage.documents):
         names = ", ".join(document.name for document in damage.documents[:3])
         streams.say(f"edgeqa: shard {damage.tag} is still damaged; add again what it holds: {plain(names)}, ...")
     if as_json:

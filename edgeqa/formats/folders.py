@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions
 
 STANDARD_INPUT = "-"
+_HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class _Walk:
         except OSError as error:
             self._skip(folder, reason(error))
             return []
-        names = [name for name in names if not name.startswith(".")]
+        names = [name for name in names if not name.startswith(_HIDDEN)]
         names.sort(reverse=True)
         return [os.path.join(folder, name) for name in names] if folder != "." else names
 

@@ -33,7 +33,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_is_walked_in_order_without_hidden_files(folder: Path) -> None:
-    for name in ("b.txt", "a/z.md", "a/.git/x.txt", ".hidden.txt", "c/deep/er/1.jsonl", "a/b.txt", "README"):
+    hidden = ("a/.git/x.txt", ".hidden.txt", "~$open.docx")
+    for name in (*hidden, "b.txt", "a/z.md", "c/deep/er/1.jsonl", "a/b.txt", "README"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
     expected = ["README", "a/b.txt", "a/z.md", "b.txt", "c/deep/er/1.jsonl"]
