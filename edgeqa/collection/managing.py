@@ -88,7 +88,7 @@ def add(
             return made
         run = adding()
         if made is not None:
-            run.report.files_changed = made.files_changed
+            run.report.files_re_encoded = made.files_re_encoded
         stage = Preparing(catalogue, encoder, run.tokenize, reading.limits, options, run.report.skip)
         in_all = total_bytes(named, options) if progress is not None else 0
 

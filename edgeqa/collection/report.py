@@ -23,6 +23,8 @@ class Added:
     files_changed: int = 0
     files_unchanged: int = 0
     files_removed: int = 0
+    files_re_encoded: int = 0
+    """How many were made anew from the text that the collection holds."""
     documents: int = 0
     """How many documents were added."""
     contexts: int = 0
@@ -52,7 +54,7 @@ class Added:
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
-        files = ("files_added", "files_changed", "files_unchanged", "files_removed")
+        files = ("files_added", "files_changed", "files_unchanged", "files_removed", "files_re_encoded")
         return {
             "collection": self.collection,
             **{name: getattr(self, name) for name in (*files, "documents", "contexts", "encoded")},

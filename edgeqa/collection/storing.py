@@ -81,7 +81,7 @@ class Storing:
     def _source_ends(self, event: SourceEnds) -> None:
         if event.waits:
             self._writer.set_source_by()
-            self._report.files_changed += 1
+            self._report.files_re_encoded += 1
         elif self._writer.end_source():
             self._report.files_changed += 1
         else:

@@ -73,6 +73,7 @@ def tell(report: Added, *, as_json: bool) -> int:
 
 def _lines(report: Added) -> list[str]:
     counts = (
+        (report.files_re_encoded, "re-encoded"),
         (report.files_added, "added"),
         (report.files_changed, "changed"),
         (report.files_unchanged, "unchanged"),

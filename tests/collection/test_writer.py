@@ -440,3 +440,30 @@ def test_a_file_that_was_touched_only_is_no_damage(place: Path) -> None:
         assert writer.damages == []
         (row,) = writer.catalogue.shards()
         assert row.seen == mending.seen(shard)
+
+
+def test_a_reader_in_another_process_is_never_disturbed(place: Path, run: Run) -> None:
+    code = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from filling import open_writer, put
+for number in range(60):
+    with open_writer(Path(sys.argv[1])) as writer:
+        put(writer, f"{number}.txt", [("", f"Number {number}. " * (1 + number % 30))])
+        if number % 5 == 4:
+            writer.remove_source(writer.catalogue.sources_named(f"{number - 3}.txt")[0])
+        writer.commit()
+"""
+    fill(place, {"first.txt": "The first."})
+    other = run(code, place, os.path.dirname(__file__))  # noqa: PTH120
+    looked = 0
+    while other.poll() is None or not looked:
+        opened = Collection(place, ENCODER)
+        contexts = list(opened.contexts_from(0))
+        assert contexts[0].text == "The first."
+        assert len(contexts) >= opened.contexts
+        assert not opened.damaged
+        looked += 1
+    assert other.communicate() == ("", "")
+    assert Collection(place).contexts == len(dict(contexts_held(place))) == 1 + 60 - 12
