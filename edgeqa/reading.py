@@ -14,12 +14,14 @@ from edgeqa.answer import Found
 from edgeqa.capabilities.footprint import WINDOW_TOKENS
 from edgeqa.contexts.passages import Limits
 from edgeqa.contexts.routing import Router
+from edgeqa.contexts.texts import Passages
 from edgeqa.errors import ContextEmpty, EmptyQuestion
 from edgeqa.models import selftest
 from edgeqa.models.encodings import Encodings
+from edgeqa.models.kept import Kept
 from edgeqa.models.ranking import Ranking, places
 from edgeqa.models.readers import open_reader, session_options
-from edgeqa.models.spans import best_spans
+from edgeqa.models.spans import Layout, best_spans, layout
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from edgeqa.models.ranking import Place
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.timing import Stopwatch
+
+KEPT_PART = 12  # of the store of encodings, one part is for passages and one for the layouts of their spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,16 @@ class Reading:
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
         self._reader = open_reader(bundle, session_options(plan))
         self.verdict = selftest.assure(bundle, int8_flags, plan.precision.value, self._tokenizer, self._reader)
-        self._encodings = Encodings(self._reader.encode_context, plan.encoding_store_bytes.value)
+        store_bytes = plan.encoding_store_bytes.value
+        others_bytes = store_bytes // KEPT_PART
+        self._encodings = Encodings(self._reader.encode_context, store_bytes - 2 * others_bytes)
+        self._layouts: Kept[Layout] = Kept(others_bytes)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context
         window_tokens = min(most_tokens, plan.window_tokens.value)
         # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
+        self._passages = Passages(self._tokenizer.tokenize, self._limits, others_bytes)
 
     @property
     def tokenize(self) -> Tokenize:
@@ -112,8 +120,15 @@ class Reading:
         with watch.step("read"):
             logits = self._reader.read(question.encoded, encoded)
         with watch.step("decode"):
-            tokens = context.tokens
-            return places(best_spans(logits, tokens.words, context.paragraphs, context.meaningful, top=top), context)
+            return places(best_spans(logits, self._layout(context), top=top), context)
+
+    def _layout(self, context: Context) -> Layout:
+        """Returns which spans a context has, which its text decides."""
+        found = self._layouts.get(context.text)
+        if found is None:
+            found = layout(context.tokens.words, context.paragraphs, context.meaningful)
+            self._layouts.put(context.text, found, found.size_bytes + 4 * len(context.text))
+        return found
 
     def read(
         self,
@@ -133,7 +148,7 @@ class Reading:
         """
         with watch.step("question"):
             asked = self.question(question)
-        router = Router(self.tokenize, self._limits, most_contexts)
+        router = Router(self._passages, most_contexts)
         with watch.step("split"):
             skims = router.skims(texts)
         routed = router.route(texts, question, progress, skims=skims)

@@ -18,7 +18,7 @@ from edgeqa.contexts.passages import Passage, least_stride_tokens, passages
 
 if TYPE_CHECKING:
     from edgeqa.contexts.documents import Document
-    from edgeqa.contexts.passages import Limits, Tokenize
+    from edgeqa.contexts.texts import Passages
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done ("skimming" or "reading"), how much of it is done, and how much it is in all."""
@@ -39,8 +39,7 @@ class Routed:
 class Router:
     """How texts are cut up, and how much of them is read."""
 
-    tokenize: Tokenize
-    limits: Limits
+    passages: Passages
     most: int
     """The largest number of contexts to read."""
 
@@ -49,7 +48,9 @@ class Router:
         size_bytes = sum(t.size_bytes for t in texts)
         if size_bytes > self.most * self._section_length:
             return True
-        if size_bytes // least_stride_tokens(self.limits) + len(texts) <= self.most:  # a token has a byte or more
+        if (
+            size_bytes // least_stride_tokens(self.passages.limits) + len(texts) <= self.most
+        ):  # a token has a byte or more
             return False
         return sum(1 for _ in islice(self._whole(texts), self.most + 1)) > self.most
 
@@ -68,7 +69,7 @@ class Router:
 
     def _whole(self, texts: Sequence[Document]) -> Iterator[Routed]:
         for number, text in enumerate(texts):
-            for passage in passages(text.blocks(), self.tokenize, self.limits):
+            for passage in self.passages.of(text):
                 yield Routed(passage, text.name, number)
 
     def _closest(self, texts: Sequence[Document], question: str, progress: Progress) -> Iterator[Routed]:
@@ -103,10 +104,10 @@ class Router:
         self, texts: Sequence[Document], sections: Iterable[skim.Section], choice: skim.Choice
     ) -> Iterator[Routed]:
         for section in skim.with_margins(sections, choice.places):
-            for passage in passages([section.text], self.tokenize, self.limits):
+            for passage in passages([section.text], self.passages.tokenize, self.passages.limits):
                 moved = Passage(passage.text, section.start + passage.start, passage.tokens)
                 yield Routed(moved, texts[section.document].name, section.document)
 
     @property
     def _section_length(self) -> int:
-        return CHARACTERS_PER_TOKEN * self.limits.window_tokens
+        return CHARACTERS_PER_TOKEN * self.passages.limits.window_tokens

@@ -12,7 +12,7 @@ from edgeqa.contexts.meaning import meaningful
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.importing.questions import GOLDEN, QUESTIONS
 from edgeqa.models.selftest import laid_out
-from edgeqa.models.spans import best_spans
+from edgeqa.models.spans import best_spans, layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def ask(reader: JointReader, tokenizer: Tokenizer, progress: Progress) -> Said:
         question, context = tokenizer.tokenize(built_in.question), tokenizer.tokenize(built_in.context)
         found = reader.read(question.ids, context.ids)
         telling = meaningful(built_in.context, context.offsets)
-        spans = best_spans(found, context.words, np.zeros_like(context.words), telling)
+        spans = best_spans(found, layout(context.words, np.zeros_like(context.words), telling))
         places = [(context.offsets[s.first, 0], context.offsets[s.last, 1]) for s in spans]
         answers.append("".join(built_in.context[begin:end] for begin, end in places))
         logits.append(reader.logits(question.ids, context.ids))

@@ -19,7 +19,7 @@ from edgeqa.errors import BundleManifestInvalid, BundleSelfTestFailed, BundleTok
 from edgeqa.models import manifest as manifests
 from edgeqa.models.golden import golden_cases
 from edgeqa.models.reader import Logits
-from edgeqa.models.spans import best_spans
+from edgeqa.models.spans import best_spans, layout
 
 if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
@@ -114,7 +114,8 @@ def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, re
         raise BundleSelfTestFailed(m.name, f"{name}: logits differ by {error:.2f}")
     one_paragraph, telling = np.zeros_like(context.words), meaningful(case.context, context.offsets)
     found = reader.read(hidden, encoding)
-    best, right = (best_spans(logits, context.words, one_paragraph, telling) for logits in (found, expected))
+    spans = layout(context.words, one_paragraph, telling)
+    best, right = (best_spans(logits, spans) for logits in (found, expected))
     if not _same_answer(best, right, expected, context.words):
         raise BundleSelfTestFailed(m.name, f"{name}: another answer")
     return error

@@ -1,6 +1,7 @@
 """Logits to spans: which tokens of a context are the best answers.
 
-Pure. In: start and end logits of a context's tokens, the no-answer logit, the word of each token. Out: spans of whole
+Pure. In: start and end logits of a context's tokens, the no-answer logit, and the layout of its spans, which is made
+once from the word of each token. Out: spans of whole
 words, not of punctuation alone, best first, no two of them overlapping. A span's start logit is the best among its
 first word's pieces, its end logit the best among its last word's; the score is their sum minus the same context's
 no-answer logit, so that scores of different contexts can be compared. Start and end are chosen together (end >= start),
@@ -36,38 +37,36 @@ class Span:
     score: float
 
 
-def best_spans(
-    logits: Logits,
-    words: Indexes,
-    paragraphs: Indexes,
-    meaningful: Mask,
-    *,
-    top: int = 1,
-    max_tokens: int = MAX_ANSWER_TOKENS,
-) -> list[Span]:
-    """Returns at most `top` spans, best first; of equal scores the earlier and shorter one.
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Which spans a context has: what does not depend on the question. Made once, used for any logits."""
+
+    first: Indexes
+    """int32 [words]: first token of each word"""
+    last: Indexes
+    """int32 [words]: last token of each word"""
+    barred: Mask
+    """bool [words, longest]: whether the span from word w to word w + k is none. A band, not the whole square."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the arrays take."""
+        return self.first.nbytes + self.last.nbytes + self.barred.nbytes
+
+
+def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens: int = MAX_ANSWER_TOKENS) -> Layout:
+    """Returns which spans a context has.
 
     Args:
-        logits: start and end logits, float32 [tokens], and the no-answer logit.
         words: int32 [tokens], number of each token's word, rising from 0.
         paragraphs: int32 [tokens], number of each token's paragraph, rising from 0.
         meaningful: bool [tokens], whether a token means something by itself; a span has at least one that does.
-        top: how many spans; after the first, each is the best that overlaps none before it.
         max_tokens: longest span, in tokens.
     """
-    return list(_best(logits, words, paragraphs, meaningful, top, max_tokens))
-
-
-def _best(
-    logits: Logits, words: Indexes, paragraphs: Indexes, meaningful: Mask, top: int, max_tokens: int
-) -> Iterator[Span]:
     if not len(words):
-        return
-    first = np.flatnonzero(np.diff(words, prepend=-1))  # first token of each word
+        return Layout(words, words, np.empty((0, 0), np.bool_))
+    first = np.flatnonzero(np.diff(words, prepend=-1))
     last = np.append(first[1:], len(words)) - 1
-    starts = np.maximum.reduceat(logits.start, first)
-    ends = np.maximum.reduceat(logits.end, first)
-    # scores[w, k]: the span from word w to word w + k. A band instead of the whole square: k < max_tokens.
     band = min(max_tokens, len(first))
     until = np.arange(len(first))[:, None] + np.arange(band)
     inside = until < len(first)
@@ -76,12 +75,38 @@ def _best(
     fits &= paragraphs[first][:, None] == paragraphs[last][until]
     meant = np.cumsum(meaningful)  # how many up to and with each token
     fits &= meant[last][until] > (meant - meaningful)[first][:, None]
-    scores = np.where(fits, starts[:, None] + ends[until], -np.inf)
-    for _ in range(top):
-        word, more = np.unravel_index(int(scores.argmax()), scores.shape)
+    return Layout(first.astype(np.int32), last.astype(np.int32), ~fits)
+
+
+def best_spans(logits: Logits, of_context: Layout, *, top: int = 1) -> list[Span]:
+    """Returns at most `top` spans, best first; of equal scores the earlier and shorter one.
+
+    Args:
+        logits: start and end logits, float32 [tokens], and the no-answer logit.
+        of_context: which spans there are.
+        top: how many spans; after the first, each is the best that overlaps none before it.
+    """
+    return list(_best(logits, of_context, top))
+
+
+def _best(logits: Logits, of_context: Layout, top: int) -> Iterator[Span]:
+    first, last, barred = of_context.first, of_context.last, of_context.barred
+    if not len(first):
+        return
+    count, band = barred.shape
+    starts = np.maximum.reduceat(logits.start, first)
+    ends = np.full(count + band, -np.inf, np.float32)
+    ends[:count] = np.maximum.reduceat(logits.end, first)
+    # scores[w, k]: the span from word w to word w + k. Row w of the ends begins at word w, so that nothing is gathered.
+    scores = starts[:, None] + np.ndarray((count, band), np.float32, ends, strides=(ends.itemsize, ends.itemsize))
+    scores[barred] = -np.inf
+    for number in range(top):
+        word, more = divmod(int(scores.argmax()), band)
         score = scores[word, more]
         if score == -np.inf:
             return
-        to = int(word + more)
+        to = word + more
         yield Span(int(first[word]), int(last[to]), float(score) - logits.no_answer)
-        scores[: to + 1][until[: to + 1] >= word] = -np.inf
+        if number + 1 < top:
+            until = np.arange(to + 1)[:, None] + np.arange(band)
+            scores[: to + 1][until >= word] = -np.inf

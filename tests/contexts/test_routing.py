@@ -8,6 +8,7 @@ import pytest
 from edgeqa.contexts.documents import documents
 from edgeqa.contexts.passages import Limits
 from edgeqa.contexts.routing import Routed, Router
+from edgeqa.contexts.texts import Passages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ DIGITS = "".join(random.Random(1).choices("0123456789abcdef    ", k=5000))  # no
 
 
 def route(tokenizer: Tokenizer, given: str | Sequence[str | Path], most: int) -> tuple[bool, list[Routed]]:
-    router = Router(tokenizer.tokenize, LIMITS, most)
+    router = Router(Passages(tokenizer.tokenize, LIMITS), most)
     texts = documents(given)
     skims = router.skims(texts)
     return skims, list(router.route(texts, QUESTION, lambda *_: None, skims=skims))
@@ -85,7 +86,7 @@ def test_blank_sections_are_not_worth_reading(tokenizer: Tokenizer, nothing: str
 
 @pytest.mark.parametrize("text", [ENGLISH * 500, CHINESE * 2000, ENGLISH])
 def test_progress_never_goes_back_and_ends(tokenizer: Tokenizer, text: str) -> None:
-    router = Router(tokenizer.tokenize, LIMITS, 5)
+    router = Router(Passages(tokenizer.tokenize, LIMITS), 5)
     texts = documents(text)
     calls: list[tuple[str, int, int]] = []
     list(router.route(texts, QUESTION, lambda *call: calls.append(call), skims=router.skims(texts)))

@@ -55,8 +55,8 @@ def test_it_holds_the_last_that_fit_and_no_more(order: list[int], fit: int, spar
             expected.append(number)
         held = ([n for n in held if n != number] + [number])[-fit:] if fit else []
         store.of(ids(number))
-        kept_bytes = sum(encoding.size_bytes + len(key) for key, encoding in store._held.items())
-        assert kept_bytes == store._held_bytes == len(held) * ONE_BYTES
+        kept_bytes = sum(encoding.size_bytes + 8 for encoding, _ in store._kept._held.values())
+        assert kept_bytes == store._kept.held_bytes == len(held) * ONE_BYTES
     assert encoder.asked == expected
 
 
@@ -71,4 +71,4 @@ def test_two_that_miss_the_same_context_at_once_keep_it_once() -> None:
 
     store = Encodings(meanwhile, 2 * ONE_BYTES)
     store.of(ids(1))
-    assert store._held_bytes == ONE_BYTES
+    assert store._kept.held_bytes == ONE_BYTES

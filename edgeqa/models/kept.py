@@ -1,0 +1,45 @@
+"""Things that were made before, kept in memory up to a number of bytes: a key in, what was put under it out.
+
+The least recently used goes first. Safe from many threads. It makes nothing: two threads that miss the same key at once
+both make it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+V = TypeVar("V")
+
+
+class Kept(Generic[V]):
+    """A bounded table."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._held: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.held_bytes = 0
+
+    def get(self, key: Hashable) -> V | None:
+        """Returns what is kept under `key`."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                return None
+            self._held.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Hashable, value: V, size_bytes: int) -> None:
+        """Keeps `value`, which takes so many bytes with its key, if there is room."""
+        with self._lock:
+            if key not in self._held:
+                self._held[key] = (value, size_bytes)
+                self.held_bytes += size_bytes
+            while self.held_bytes > self._budget_bytes and self._held:
+                _, (_, gone_bytes) = self._held.popitem(last=False)
+                self.held_bytes -= gone_bytes
