@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection.errors import (
@@ -24,8 +24,8 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
+from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow
 from edgeqa.collection.snapshot import CATALOGUE, ShardRange, Snapshot
-from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORMAT = 1
-READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
-MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
-_DIGEST_BYTES = 16
 _BUSY_S = 30.0
 _ROWS = 256
 
@@ -76,58 +73,6 @@ CREATE TABLE shards (
 );
 CREATE TABLE unindexed (first INTEGER NOT NULL, after INTEGER NOT NULL, wanted INTEGER NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """A file in one of its states."""
-
-    id: int
-    path: bytes
-    name: str
-    digest: bytes
-    window_tokens: int
-    encoder: str
-    state: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
-    """A document."""
-
-    id: int
-    source: int
-    name: str
-    title: str
-    tag: str
-    first: int
-    contexts: int
-    whole: bool
-
-    @property
-    def after(self) -> int:
-        """The id after its last context's."""
-        return self.first + self.contexts
-
-    def digest(self) -> int:
-        """Returns a number that stands for the document and its place; a collection's digest is their sum."""
-        fields = "\0".join((self.tag, str(self.first), str(self.contexts), self.title, self.name))
-        return int.from_bytes(blake2b(fields.encode(), digest_size=_DIGEST_BYTES).digest(), "little")
-
-
-@dataclass(frozen=True, slots=True)
-class ShardRow:
-    """A shard."""
-
-    tag: str
-    encoder: str
-    first: int
-    last: int
-    contexts: int
-    live: int
-    encodings_bytes: int
-    size_bytes: int
-    seen: str
 
 
 _SOURCE = "id, path, name, digest, window_tokens, encoder, state"
@@ -376,7 +321,7 @@ class Catalogue:
 
         for first, after in _ranges(counted()):
             self._run("INSERT INTO unindexed VALUES (?, ?, ?)", first, after, by > 0)
-        self.set("digest", f"{digest % (1 << 8 * _DIGEST_BYTES):032x}")
+        self.set("digest", f"{digest % (1 << 8 * DIGEST_BYTES):032x}")
         for name, value in counts.items():
             self.set(name, value)
 

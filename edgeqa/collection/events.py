@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from edgeqa.collection.catalogue import SourceRow
     from edgeqa.collection.layout import Layout
+    from edgeqa.collection.rows import SourceRow
     from edgeqa.contexts.passages import Passage
     from edgeqa.errors import EdgeQAError
     from edgeqa.models.reader import Encoding

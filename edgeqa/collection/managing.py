@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edgeqa.collection.catalogue import DocumentRow, SourceRow
     from edgeqa.collection.mending import Damage
     from edgeqa.collection.report import Added
+    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Limits
     from edgeqa.contexts.routing import Progress
     from edgeqa.formats import FormatOptions

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edgeqa.collection.catalogue import Catalogue, DocumentRow, ShardRow
+    from edgeqa.collection.catalogue import Catalogue
+    from edgeqa.collection.rows import DocumentRow, ShardRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from edgeqa.collection.catalogue import Catalogue, ShardRow
+    from edgeqa.collection.catalogue import Catalogue
+    from edgeqa.collection.rows import ShardRow
 
 AT_A_TIME = 8
 FULL_BYTES = 1 << 30

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.catalogue import PENDING, WHOLE, printed
+from edgeqa.collection.catalogue import printed
 from edgeqa.collection.events import (
     ContextMade,
     DocumentBegins,
@@ -22,6 +22,7 @@ from edgeqa.collection.events import (
     SourceUnchanged,
 )
 from edgeqa.collection.layout import Layout
+from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.contexts.passages import passages
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError
 from edgeqa.formats import walk
@@ -29,9 +30,10 @@ from edgeqa.formats import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from edgeqa.collection.catalogue import Catalogue, DocumentRow, SourceRow
+    from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Limits, Tokenize
     from edgeqa.formats import FormatOptions, Record, Skipped, Source
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.catalogue import MARK, PENDING, READY, WHOLE
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.events import (
     ContextMade,
@@ -21,15 +20,17 @@ from edgeqa.collection.events import (
     SourceFailed,
 )
 from edgeqa.collection.layout import Layout
+from edgeqa.collection.rows import MARK, PENDING, READY, WHOLE
 from edgeqa.contexts.passages import passages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgeqa.collection.catalogue import Catalogue, DocumentRow, SourceRow
+    from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.collection import Collection
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Limits, Tokenize
 
 

@@ -13,28 +13,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeqa.collection import merging
-from edgeqa.collection.catalogue import GROWING, MARK, PENDING, READY, WHOLE, Catalogue, ShardRow
+from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.damage import mark, marked, unmark
-from edgeqa.collection.errors import CollectionOtherBundle, CollectionUnwritable, ShardDamaged
-from edgeqa.collection.indexing import ROUTE, ROUTE_FILE, catch_up
+from edgeqa.collection.errors import CollectionUnwritable, ShardDamaged
+from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
 from edgeqa.collection.lock import Lock
-from edgeqa.collection.mending import examine, seen, suspects
+from edgeqa.collection.mending import seen
+from edgeqa.collection.opening import bind, find_damage, open_route, sweep
+from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, ShardRow
 from edgeqa.collection.shardwriter import ShardWriter, sync_directory
 from edgeqa.collection.snapshot import SHARDS, withdraw
 from edgeqa.collection.tags import tag as tag_of
 from edgeqa.errors import CollectionError
-from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from edgeqa.collection.catalogue import DocumentRow, SourceRow
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.indexing import IndexWriter
     from edgeqa.collection.mending import Damage
+    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Passage
     from edgeqa.models.reader import Encoding
 
@@ -66,7 +67,7 @@ class Writer:
             CollectionUnwritable: if the disk is full, or read-only.
         """
         self.directory, self._encoder, self._anew = directory, encoder, anew
-        self.damages: list[Damage] = []
+        self.damages: list[Damage]
         """What was found damaged; the sources of it are read again when they are next added."""
         self._source: SourceRow | None = None
         self._document: DocumentRow | None = None
@@ -77,66 +78,15 @@ class Writer:
             (directory / SHARDS).mkdir(parents=True, exist_ok=True)
             opened.callback(Lock(directory).release)
             self.catalogue = opened.enter_context(Catalogue.write(directory))
-            self._bind()
-            self._sweep()
-            self._find_damage()
-            self._index = self._open_index(open_index)
+            if encoder is not None and not (anew and self.catalogue.shards()):
+                bind(directory, self.catalogue, encoder)
+            sweep(directory, self.catalogue)
+            self.damages = find_damage(directory, self.catalogue)
+            self._index = open_route(directory, self.catalogue, open_index)
             opened.callback(self._index.close)
             self._next_context: int = self.catalogue.get("next_context", 0)
             self._publish(anew=True)
             self._opened = opened.pop_all()
-
-    def _open_index(self, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
-        """Returns the route index; one that is missing, or cannot be read, is made anew from what is stored."""
-        route = self.directory / ROUTE
-        if (route / ROUTE_FILE).exists():
-            with contextlib.suppress(RouteDamaged):
-                return open_index(route)
-        shutil.rmtree(route, ignore_errors=True)
-        with self.catalogue.transaction():
-            self.catalogue.unindex_all()
-        return open_index(route)
-
-    def _bind(self) -> None:
-        """Notes what the collection is made with, if it is empty, or refuses."""
-        if self._encoder is None:
-            return
-        made_with = self.catalogue.get("encoder", "")
-        if self._anew and self.catalogue.shards():
-            return
-        if made_with and made_with != self._encoder.digest and self.catalogue.shards():
-            raise CollectionOtherBundle(self.directory, self.catalogue.get("bundle", "?"))
-        with self.catalogue.transaction():
-            self.catalogue.set("encoder", self._encoder.digest)
-            self.catalogue.set("bundle", self._encoder.bundle)
-
-    def _sweep(self) -> None:
-        known = {s.tag for s in self.catalogue.shards()}
-        for found in (self.directory / SHARDS).iterdir():
-            if found.name not in known:
-                shutil.rmtree(found, ignore_errors=True)
-
-    def _find_damage(self) -> None:
-        """Has the sources of what is damaged read again, and forgets alarms that were none."""
-        for known in suspects(self.directory, self.catalogue.shards()):
-            damage = examine(self.directory, self.catalogue, known)
-            with self.catalogue.transaction():
-                if damage is None:
-                    self.catalogue.see_shard(known.tag, seen(self.directory / SHARDS / known.tag))
-                else:
-                    self._disown(damage)
-            if damage is None:
-                unmark(self.directory, known.tag)
-
-    def _disown(self, damage: Damage) -> None:
-        self.damages.append(damage)
-        for problem in damage.problems:
-            mark(self.directory, problem)
-        for source_id in {document.source for document in damage.documents}:
-            if self.catalogue.source(source_id).state == PENDING:
-                self.catalogue.delete_source(source_id)
-            else:
-                self.catalogue.forget_digest(source_id)
 
     # --- sources -----------------------------------------------------------------------------------------------------
 

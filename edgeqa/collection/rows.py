@@ -1,0 +1,63 @@
+"""What a catalogue lists, as values: files in their states, documents, shards. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeqa.digests import blake2b
+
+READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
+MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A file in one of its states."""
+
+    id: int
+    path: bytes
+    name: str
+    digest: bytes
+    window_tokens: int
+    encoder: str
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document."""
+
+    id: int
+    source: int
+    name: str
+    title: str
+    tag: str
+    first: int
+    contexts: int
+    whole: bool
+
+    @property
+    def after(self) -> int:
+        """The id after its last context's."""
+        return self.first + self.contexts
+
+    def digest(self) -> int:
+        """Returns a number that stands for the document and its place; a collection's digest is their sum."""
+        fields = "\0".join((self.tag, str(self.first), str(self.contexts), self.title, self.name))
+        return int.from_bytes(blake2b(fields.encode(), digest_size=DIGEST_BYTES).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """A shard."""
+
+    tag: str
+    encoder: str
+    first: int
+    last: int
+    contexts: int
+    live: int
+    encodings_bytes: int
+    size_bytes: int
+    seen: str
