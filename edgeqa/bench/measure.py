@@ -19,6 +19,7 @@ from edgeqa.bench.figures import Figures, Measured, Setting, Throughput, Times
 from edgeqa.bench.inside import Inside, watched
 from edgeqa.bench.products import Products, of_question
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
+from edgeqa.models.readers import session_options
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -192,8 +193,7 @@ def _sessions(qa: EdgeQA, workload: Workload) -> list[Products]:
     if manifest.kind != "split":
         return []
     runs = [tuple(run) for run in of_question(manifest, workload)]
-    int8, threads, spinning = manifest.precision == "int8", plan.threads.value, plan.spinning.value
-    made = {run: Products(run, int8=int8, threads=threads, spinning=spinning) for run in set(runs)}
+    made = {run: Products(run, int8=manifest.precision == "int8", options=session_options(plan)) for run in set(runs)}
     return [made[run] for run in runs]
 
 

@@ -44,27 +44,9 @@ class Session:
     """A loaded graph. `run` may be called from many threads."""
 
     def __init__(self, file: Path, options: SessionOptions) -> None:
-        # Wheels for Linux (seen in 1.31) otherwise keep a device id and a database of events in the user's cache
-        # directory, and send them to their maker. The variable is read when the library is loaded; the call is for a
-        # program that loaded it before us.
-        os.environ[NO_TELEMETRY] = "1"
+        setup = session_setup(options)
         import onnxruntime
 
-        onnxruntime.disable_telemetry_events()
-        setup = onnxruntime.SessionOptions()
-        setup.intra_op_num_threads = options.threads
-        setup.inter_op_num_threads = 1
-        setup.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        setup.log_severity_level = 4  # what goes wrong is raised; warnings on stderr would mix with ours
-        entries = {
-            "session.intra_op.allow_spinning": int(options.spinning),
-            "session.intra_op.spin_duration_us": SPINNING_US,
-            "session.force_spinning_stop": 1,
-            "session.x64quantprecision": int(options.x64_quant_precision),
-            "session.use_env_allocators": 1,
-        }
-        for name, value in entries.items():
-            setup.add_session_config_entry(name, str(value))
         _share_arena()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -101,6 +83,32 @@ class Session:
         except Exception as error:
             raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
         return found
+
+
+def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
+    """Returns onnxruntime's options for a session, with its telemetry off."""
+    # Wheels for Linux (seen in 1.31) otherwise keep a device id and a database of events in the user's cache
+    # directory, and send them to their maker. The variable is read when the library is loaded; the call is for a
+    # program that loaded it before us.
+    os.environ[NO_TELEMETRY] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    setup = onnxruntime.SessionOptions()
+    setup.intra_op_num_threads = options.threads
+    setup.inter_op_num_threads = 1
+    setup.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    setup.log_severity_level = 4  # what goes wrong is raised; warnings on stderr would mix with ours
+    entries = {
+        "session.intra_op.allow_spinning": int(options.spinning),
+        "session.intra_op.spin_duration_us": SPINNING_US,
+        "session.force_spinning_stop": 1,
+        "session.x64quantprecision": int(options.x64_quant_precision),
+        "session.use_env_allocators": 1,
+    }
+    for name, value in entries.items():
+        setup.add_session_config_entry(name, str(value))
+    return setup
 
 
 @cache

@@ -12,6 +12,8 @@ from edgeqa.bench import onnx_bytes
 from edgeqa.bench.onnx_bytes import Node, Value
 from edgeqa.bench.products import Products, layer, of_question
 from edgeqa.bench.workloads import WORKLOADS, Workload
+from edgeqa.models.reader import likely_tokens
+from edgeqa.models.session import SessionOptions
 
 if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
@@ -29,7 +31,7 @@ def test_a_model_made_of_bytes_computes_its_product() -> None:
 
 @pytest.mark.parametrize("int8", [True, False])
 def test_products_run_into_their_memory(int8: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    products = Products(layer(5, 64), int8=int8, threads=1, spinning=False)
+    products = Products(layer(5, 64), int8=int8, options=SessionOptions())
     for memory in products._memory.values():
         memory.fill(-1)
     products.run()
@@ -44,7 +46,10 @@ def test_the_products_are_those_of_the_layers_that_a_question_needs(bundle: Bund
     weights = 12 * 384 * 384  # of a layer
     # [CLS] question [SEP] in the lower layers, and context [SEP] with it in the upper.
     assert sum(p.operations for p in lower if p.weighted) == 2 * 3 * weights * 10
-    assert all(sum(p.operations for p in run if p.weighted) == 2 * 3 * weights * (10 + 33) for run in upper)
+    # In the last layer all are looked at, but only [CLS] and the likely tokens look.
+    all_tokens, looking = 10 + 33, 1 + likely_tokens(32)
+    rows = 2 * weights * all_tokens + 2 * 384 * 384 * all_tokens + 10 * 384 * 384 * looking
+    assert all(sum(p.operations for p in run if p.weighted) == 2 * rows for run in upper)
     # Every token looks at every token, with all of its width: once for the weights, once for the values.
     assert sum(p.operations for p in lower if not p.weighted) == 2 * 3 * 2 * 10 * 10 * 384
 
