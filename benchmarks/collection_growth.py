@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 WORDS, SENTENCES, QUESTIONS = 30_000, 3, 100
 _SYLLABLES = ("ba", "ke", "lo", "mi", "nu", "ra", "se", "ti", "vo", "za", "dri", "fel", "gan", "hop", "jun", "kral")
+_FACTS = (
+    ("The {} is {} metres long.", "How long is the {}?"),
+    ("The {} weighs {} kilograms.", "How much does the {} weigh?"),
+    ("The {} was built in {}.", "When was the {} built?"),
+    ("The {} cost {} pounds.", "What did the {} cost?"),
+    ("The {} has {} inhabitants.", "How many inhabitants has the {}?"),
+    ("The {} opens at {} bar.", "At what pressure does the {} open?"),
+    ("The {} lies {} miles from the sea.", "How far from the sea does the {} lie?"),
+    ("The {} was sold to {} people.", "To how many people was the {} sold?"),
+)
 
 
 def word(number: int) -> str:
@@ -44,16 +54,18 @@ def word(number: int) -> str:
 
 
 def fact(number: int) -> tuple[str, str]:
-    """Returns the name and the length that only the context with this number tells."""
-    return f"{word(number * 7919 % 1_000_003)} {word(number * 104_729 % 1_000_003)}", str(100 + number % 9000)
+    """Returns what only the context with this number says, and the question for it."""
+    said, asked = _FACTS[number % len(_FACTS)]
+    kind = word(7 + number * 31 % 400)
+    name = f"{word(number * 7919 % 1_000_003)} {word(number * 104_729 % 1_000_003)}"
+    return said.format(f"{kind} of {name}", 100 + number % 9000), asked.format(f"{kind} of {name}")
 
 
 def texts(first: int, after: int) -> Iterator[str]:
     """Yields the texts with these numbers."""
     for number in range(first, after):
         chance = random.Random(number)  # noqa: S311 - texts, not secrets
-        name, length = fact(number)
-        said = [f"The bridge of {name} is {length} metres long."]
+        said = [fact(number)[0]]
         for _ in range(SENTENCES):
             # The n-th most frequent of a language's words is about 1 / n as frequent as the first.
             words = [word(int(WORDS ** chance.random())) for _ in range(chance.randint(6, 18))]
@@ -67,7 +79,7 @@ def measure(size: int) -> dict[str, float]:
     from edgeqa.routing.scope import Scope
 
     chance = random.Random(size)  # noqa: S311
-    asked = [f"How long is the bridge of {fact(chance.randrange(size))[0]}?" for _ in range(QUESTIONS)]
+    asked = [fact(chance.randrange(size))[1] for _ in range(QUESTIONS)]
     with edgeqa.open(persist="off") as qa:
         qa.self_test()
         began = time.perf_counter()

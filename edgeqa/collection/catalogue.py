@@ -24,7 +24,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow
+from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, ranges
 from edgeqa.collection.snapshot import CATALOGUE, ShardRange, Snapshot
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ class Catalogue:
 
     def _bury(self, documents: Iterable[DocumentRow]) -> None:
         """Counts contexts that belong to no document any more."""
-        for first, after in _ranges(documents):
+        for first, after in ranges(documents):
             overlap = "min(last + 1, ?2) - max(first, ?1)"
             self._run(f"UPDATE shards SET live = live - ({overlap}) WHERE first < ?2 AND last >= ?1", first, after)
 
@@ -319,7 +319,7 @@ class Catalogue:
                 counts["contexts"] += by * document.contexts
                 yield document
 
-        for first, after in _ranges(counted()):
+        for first, after in ranges(counted()):
             self._run("INSERT INTO unindexed VALUES (?, ?, ?)", first, after, by > 0)
         self.set("digest", f"{digest % (1 << 8 * DIGEST_BYTES):032x}")
         for name, value in counts.items():
@@ -422,16 +422,3 @@ class Catalogue:
 def printed(name: str) -> str:
     """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:
-    """Yields the ranges of context ids of documents, neighbours as one."""
-    begin = end = 0
-    for document in documents:
-        if document.first != end:
-            if begin < end:
-                yield begin, end
-            begin = document.first
-        end = document.after
-    if begin < end:
-        yield begin, end

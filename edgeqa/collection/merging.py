@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.collection.rows import ranges
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shardwriter import ShardWriter
 from edgeqa.collection.snapshot import SHARDS
@@ -63,18 +64,22 @@ def merge(directory: Path, catalogue: Catalogue, chosen: Sequence[ShardRow], tag
         ShardDamaged: at the first context that is damaged, leaving nothing.
         OSError: if it cannot be written, leaving nothing.
     """
-    live = [(d.first, d.after) for d in catalogue.documents_between(chosen[0].first, chosen[-1].last) if d.contexts]
+    live = list(ranges(catalogue.documents_between(chosen[0].first, chosen[-1].last)))
     if not live:
         return None
-    shards = [Shard(directory / SHARDS / known.tag) for known in chosen]
-    made = ShardWriter(directory / SHARDS, tag, shards[0].manifest.encoder, shards[0].manifest.width)
+    made: ShardWriter | None = None
     try:
-        for shard in shards:
+        for known in chosen:
+            # One at a time: what is mapped counts as memory of the process as long as it is.
+            shard = Shard(directory / SHARDS / known.tag)
+            if made is None:
+                made = ShardWriter(directory / SHARDS, tag, shard.manifest.encoder, shard.manifest.width)
             for first, after in live:
                 for row in shard.rows(first, after):
                     raw, record = shard.raw_encoding(row), shard.raw_record(row)
                     made.add(row.context_id, row.document, row.number, record, row.tokens, b"" if raw is None else raw)
     except BaseException:
-        made.abandon()
+        if made is not None:
+            made.abandon()
         raise
     return made

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgeqa.digests import blake2b
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
 MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
@@ -61,3 +65,16 @@ class ShardRow:
     encodings_bytes: int
     size_bytes: int
     seen: str
+
+
+def ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of context ids of documents, neighbours as one."""
+    begin = end = 0
+    for document in documents:
+        if document.first != end:
+            if begin < end:
+                yield begin, end
+            begin = document.first
+        end = document.after
+    if begin < end:
+        yield begin, end
