@@ -97,7 +97,7 @@ class Reading:
         Raises:
             EmptyQuestion: if it has no token.
         """
-        ids = self._tokenizer.tokenize(question).ids
+        ids = self._tokenizer.ids(question)
         if not len(ids):
             raise EmptyQuestion
         most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question

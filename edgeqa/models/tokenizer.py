@@ -73,6 +73,11 @@ class Tokenizer:
             return Tokens(ids, offsets, np.array(encoding.word_ids, dtype=np.int32))
         return Tokens(ids, *settled(text, offsets))
 
+    def ids(self, text: str) -> Ids:
+        """Returns the token ids of `text` alone: a question needs no places, and finding them takes twice as long."""
+        (encoding,) = self._library.encode_batch_fast([text], add_special_tokens=False)
+        return np.array(encoding.ids, dtype=np.int64)
+
 
 def _cuts_words(library: Library) -> bool:
     """Tells whether the library cuts words as BERT does: at white space and around each punctuation mark."""

@@ -4,6 +4,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeqa import errors
 from edgeqa.models.tokenizer import Tokenizer
@@ -31,6 +33,11 @@ def test_an_empty_text_has_no_tokens(tokenizer: Tokenizer) -> None:
     assert tokenizer.tokenize("").offsets.shape == (0, 2)
 
 
+@given(st.text(max_size=60) | st.text("aé 中.?[SEP]\u0301", max_size=60))
+def test_ids_alone_are_those_with_places(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.ids(text).tolist() == tokenizer.tokenize(text).ids.tolist()
+
+
 def test_many_threads_share_one_tokenizer(tokenizer: Tokenizer) -> None:
     texts = [f"Sentence number {n} of the text." for n in range(16)]
     expected = [tokenizer.tokenize(text).ids.tolist() for text in texts]
@@ -38,6 +45,7 @@ def test_many_threads_share_one_tokenizer(tokenizer: Tokenizer) -> None:
 
     def work(n: int) -> None:
         results = [tokenizer.tokenize(texts[n]).ids.tolist() for _ in range(200)]
+        results += [tokenizer.ids(texts[n]).tolist() for _ in range(200)]
         wrong.extend(n for ids in results if ids != expected[n])
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
