@@ -7,8 +7,7 @@ encoder needs `edgeqa add --re-encode`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.digests import blake2b
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
+class Encoder(NamedTuple):
     """What makes a collection's token ids and encodings."""
 
     digest: str

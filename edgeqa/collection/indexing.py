@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.catalogue import Catalogue
 
-ROUTE = "route"
 ROUTE_FILE = "meta.json"  # without it there is no index, whatever else is in the directory
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from edgeqa.collection.damage import mark, unmark
 from edgeqa.collection.errors import CollectionOtherBundle
-from edgeqa.collection.indexing import ROUTE, ROUTE_FILE
+from edgeqa.collection.indexing import ROUTE_FILE
 from edgeqa.collection.mending import examine, seen, suspects
 from edgeqa.collection.rows import PENDING
-from edgeqa.collection.snapshot import SHARDS
+from edgeqa.collection.snapshot import ROUTE, SHARDS
 from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
@@ -42,8 +41,7 @@ FILES = (TABLE, RECORDS, ENCODINGS)
 _BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What a shard says of itself."""
 
     tag: str

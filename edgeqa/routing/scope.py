@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
-from edgeqa.collection.indexing import ROUTE
-from edgeqa.collection.snapshot import FILE, Snapshot
+from edgeqa.collection.snapshot import FILE, ROUTE, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
