@@ -59,8 +59,7 @@ def new_model(name: str) -> Iterator[Path]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         _sweep(home)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
-        lock = _lock(partial)
+        partial, lock = _own_directory(home)
     except OSError as error:
         raise ExportUnwritable(home, error.strerror or str(error)) from error
     try:
@@ -74,8 +73,7 @@ def new_model(name: str) -> Iterator[Path]:
             raise ExportUnwritable(directory(name), error.strerror or str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # nothing, where it was renamed
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
 
 
 def use(name: str) -> None:
@@ -126,12 +124,25 @@ def remove(name: str) -> int:
         use(BUNDLED)
     try:
         # Out of sight in one step: what is half deleted is no model, and is swept.
-        gone = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))
-        path.rename(gone / name)
-        shutil.rmtree(gone)
+        gone, lock = _own_directory(path.parent)
+        try:
+            path.rename(gone / name)
+            shutil.rmtree(gone)
+        finally:
+            os.close(lock)
     except OSError as error:
         raise ExportUnwritable(path, error.strerror or str(error)) from error
     return size_bytes
+
+
+def _own_directory(home: Path) -> tuple[Path, int]:
+    """Returns a new directory and the lock on it. One that is swept before it is locked is left for another."""
+    while True:
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
+        if (lock := _lock(partial)) is not None:
+            if partial.exists():
+                return partial, lock
+            os.close(lock)
 
 
 def _sweep(home: Path) -> None:
@@ -143,10 +154,13 @@ def _sweep(home: Path) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Returns a locked handle of the directory, freed when the process ends; None if another process has it."""
+    """Returns a locked handle of the directory, freed when the process ends; None if another has it, or it is gone."""
     import fcntl
 
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -165,6 +165,30 @@ except ModelExists:
     assert [path.name for path in models_home().iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("swept", ["before it is locked", "while it is locked", "and locked by the sweeper"])
+def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
+    export: Path, monkeypatch: pytest.MonkeyPatch, swept: str
+) -> None:
+    locked, calls = shelf._lock, []
+
+    def lock(path: Path) -> int | None:
+        calls.append(path)
+        if len(calls) > 1:
+            return locked(path)
+        if swept == "and locked by the sweeper":
+            return None
+        if swept == "before it is locked":
+            path.rmdir()
+            return locked(path)
+        held = locked(path)
+        path.rmdir()
+        return held
+
+    monkeypatch.setattr(shelf, "_lock", lock)
+    assert add(str(export), name="mine").bundle.manifest.name == "mine"
+    assert len(calls) == 2
+
+
 def test_a_home_that_cannot_be_written_is_named(export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path / "file" / "home"))
