@@ -25,6 +25,7 @@ What differs in both:
 - `padding`, `batch_size` and `num_workers` are accepted, without effect: windows are read one at a time, unpadded.
 - There are no warnings of deprecation, for `topk`, `data`, `X` and positional arguments.
 - A split bundle, as the bundled model is, reads questions of 62 tokens and windows of 447 tokens of context at most.
+  It keeps its encodings in int8: in float32, that gives another answer to 5 of 400 questions than one graph does.
 - A context whose tokens do not fit into memory, about 170 bytes a character of English, is refused.
 - A pipeline is there to be called: it has no `model`, `tokenizer`, `predict` or `save_pretrained`.
 - Answers are not remembered: the cache is `edgeqa.open`'s.
