@@ -129,13 +129,13 @@ class Catalogue:
             if make:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                if not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                     with catalogue.transaction():
                         for statement in _SCHEMA.split(";"):
                             connection.execute(statement)
                         catalogue.set("format", FORMAT)
                         catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
-            elif not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():  # its maker was killed
+            elif not connection.execute("SELECT 1 FROM sqlite_master").fetchone():  # its maker was killed
                 connection.close()
                 raise CollectionNotFound(directory)
             found = catalogue.get("format", None)
