@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def main() -> None:
     file = arguments.bundle / "manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
     fitted_on = f"{arguments.questions} questions of {arguments.file.name}, seed {arguments.seed}"
-    manifest["calibration"] = {**asdict(calibration), "fitted_on": fitted_on}
+    manifest["calibration"] = {**calibration._asdict(), "fitted_on": fitted_on}
     file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(manifest["calibration"]))
 

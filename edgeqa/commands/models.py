@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -251,7 +250,7 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "path": str(bundle.path),
     }
     if m.joint is not None:
-        facts |= {"max_tokens": m.joint.max_tokens, "pair": asdict(m.pair), "outputs": list(m.joint.outputs)}
+        facts |= {"max_tokens": m.joint.max_tokens, "pair": m.pair._asdict(), "outputs": list(m.joint.outputs)}
     return facts
 
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:  # as in most starts, which need not wait for what reads it
+        return None
     from edgeqa.capabilities.sizes import parse_bytes
 
-    return None if value is None else parse_bytes(value, "--budget")
+    return parse_bytes(value, "--budget")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

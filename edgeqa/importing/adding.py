@@ -6,7 +6,7 @@ the model's name in one step at the end (`shelf`): a model is there whole or not
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.footprint import ModelNeeds
@@ -96,7 +96,7 @@ def add(
         if int8:
             del reader  # what comes next takes memory enough
             watch("making int8", 0, 1)
-            joint, precision = replace(joint, graph_files=quantizing.quantize(export.graph, partial)), "int8"
+            joint, precision = joint._replace(graph_files=quantizing.quantize(export.graph, partial)), "int8"
             write_bundle(partial, called, export, tokens, joint, precision, cases, watch)
             plan = planned(Bundle.load(partial).needs())
             reader = JointReader(Session(partial / manifest.JOINT_GRAPH, session_options(plan)), tokens.pair, joint)

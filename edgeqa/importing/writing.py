@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +78,8 @@ def _manifest(
         "max_context_tokens": context_tokens(export, tokens),
         "lowercase": tokens.lowercase,
         "special_tokens": {"cls": tokens.pair.before[0], "sep": tokens.pair.after[0], "pad": export.config.pad_id},
-        "pair": asdict(tokens.pair),
-        "joint": asdict(joint),
+        "pair": tokens.pair._asdict(),
+        "joint": joint._asdict(),
         "files": {name: _described(directory / name) for name in names},
     }
 
