@@ -1,8 +1,9 @@
-"""What `edgeqa add` and `edgeqa sync` share: their options, and how they tell what was done."""
+"""What `edgeqa add` and `edgeqa sync` share: their options, what they open, and how they tell what was done."""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +13,11 @@ from edgeqa.commands.options import budget_option, bundle_option, collection_opt
 from edgeqa.errors import EXIT_ANSWERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edgeqa.collection.report import Added
+    from edgeqa.commands.progress import ProgressBar
+    from edgeqa.runtime import EdgeQA
 
 SHOWN = 20  # of what went wrong, in a terminal; --json has more
 
@@ -50,6 +53,30 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+@contextmanager
+def opened_to_add(
+    collection: str | None, bundle: str | None, threads: int | None, budget_bytes: int | None
+) -> Iterator[tuple[EdgeQA, ProgressBar]]:
+    """Gives the runtime that adds to a collection, and the bar that shows how it goes on."""
+    from edgeqa import runtime
+    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.collection import DEFAULT
+    from edgeqa.commands.progress import ProgressBar
+
+    with (
+        runtime.open(
+            bundle=bundle,
+            threads=threads,
+            budget_bytes=budget_bytes,
+            encoding_store_bytes=0,
+            persist="off",
+            collection=DEFAULT if collection is None else collection,
+        ) as qa,
+        ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
+    ):
+        yield qa, progress
 
 
 def tell(report: Added, *, as_json: bool) -> int:

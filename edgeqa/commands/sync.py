@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgeqa.commands.adding_options import adding, tell
+from edgeqa.commands.adding_options import adding, opened_to_add, tell
 
 
 @click.command("sync", context_settings={"max_content_width": 100})
@@ -35,22 +35,7 @@ def command(
 
     Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """
-    from edgeqa import runtime
-    from edgeqa.capabilities.sizes import show_bytes
-    from edgeqa.collection import DEFAULT
-    from edgeqa.commands.progress import ProgressBar
-
-    with (
-        runtime.open(
-            bundle=bundle,
-            threads=threads,
-            budget_bytes=budget_bytes,
-            encoding_store_bytes=0,
-            persist="off",
-            collection=DEFAULT if collection is None else collection,
-        ) as qa,
-        ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
-    ):
+    with opened_to_add(collection, bundle, threads, budget_bytes) as (qa, progress):
         report = qa.sync(
             paths,
             text_field=text_field,
