@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,10 @@ def _assure(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - what is clai
 
 def forked(work: object, *arguments: object) -> int:
     """Returns the id of a process that does the work and ends with 0, or with 1 after a traceback."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # The parent has threads, of onnxruntime, and since Python 3.12 that is warned of. None of them works meanwhile.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         return pid
     code = 1

@@ -125,27 +125,28 @@ class Catalogue:
                 check_same_thread=False,
                 uri=True,
             )
-            catalogue = cls(file, connection)
-            if make:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    with catalogue.transaction():
-                        for statement in _SCHEMA.split(";"):
-                            connection.execute(statement)
-                        catalogue.set("format", FORMAT)
-                        catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
-            elif not connection.execute("SELECT 1 FROM sqlite_master").fetchone():  # its maker was killed
-                connection.close()
-                raise CollectionNotFound(directory)
-            found = catalogue.get("format", None)
+            with contextlib.ExitStack() as unless_opened:
+                unless_opened.callback(connection.close)
+                catalogue = cls(file, connection)
+                if make:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA synchronous = FULL")
+                    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                        with catalogue.transaction():
+                            for statement in _SCHEMA.split(";"):
+                                connection.execute(statement)
+                            catalogue.set("format", FORMAT)
+                            catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
+                elif not connection.execute("SELECT 1 FROM sqlite_master").fetchone():  # its maker was killed
+                    raise CollectionNotFound(directory)
+                if (found := catalogue.get("format", None)) != FORMAT:
+                    raise CollectionFormatUnsupported(file, found, FORMAT)
+                unless_opened.pop_all()
+                return catalogue
         except sqlite3.OperationalError as error:  # of the system, not of the file's content
             raise (CollectionUnwritable if make else CollectionUnreadable)(directory, str(error)) from error
         except sqlite3.DatabaseError as error:
             raise CatalogueDamaged(file, str(error)) from error
-        if found != FORMAT:
-            raise CollectionFormatUnsupported(file, found, FORMAT)
-        return catalogue
 
     # --- facts -------------------------------------------------------------------------------------------------------
 
