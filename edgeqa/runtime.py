@@ -322,6 +322,7 @@ class EdgeQA:
         *,
         text_field: str | None = None,
         title_field: str | None = None,
+        name: str | None = None,
         format: str | None = None,
         encodings_bytes: int | None = None,
         re_encode: bool = False,
@@ -335,6 +336,8 @@ class EdgeQA:
             paths: one path or several; a folder stands for all that is in and below it.
             text_field: of JSON Lines, JSON and CSV, the field that holds the text; by default one with a usual name.
             title_field: the field that holds the title.
+            name: what a text is called that comes through a pipe ("-"); another of that name takes its place. By
+                default it is called after its content, and takes no other's place.
             format: how to read everything named; by default told from each file's name and content.
             encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
                 the same answers, slower. By default 10 % of what is free, at most 8 GiB.
@@ -354,7 +357,13 @@ class EdgeQA:
 
         options = FormatOptions(text_field, title_field, format)
         return managing.add(
-            self._parts, paths, options, encodings_bytes=encodings_bytes, anew=re_encode, progress=progress
+            self._parts,
+            paths,
+            options,
+            name=name,
+            encodings_bytes=encodings_bytes,
+            anew=re_encode,
+            progress=progress,
         )
 
     def sync(
@@ -363,6 +372,7 @@ class EdgeQA:
         *,
         text_field: str | None = None,
         title_field: str | None = None,
+        name: str | None = None,
         format: str | None = None,
         encodings_bytes: int | None = None,
         progress: Progress | None = None,
@@ -373,7 +383,13 @@ class EdgeQA:
 
         options = FormatOptions(text_field, title_field, format)
         return managing.add(
-            self._parts, paths, options, drop_gone=True, encodings_bytes=encodings_bytes, progress=progress
+            self._parts,
+            paths,
+            options,
+            name=name,
+            drop_gone=True,
+            encodings_bytes=encodings_bytes,
+            progress=progress,
         )
 
     def remove(self, names: Paths) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.errors import EXIT_USAGE, CollectionError
+from edgeqa.errors import EXIT_USAGE, CollectionError, EdgeQAError, OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,17 @@ class CollectionNameInvalid(CollectionError):
     def __init__(self, name: object) -> None:
         super().__init__(
             f"not a name for a collection: {name!r}", "use letters, digits, '.', '_' and '-', at most 64 of them"
+        )
+
+
+class NameNotUsed(OptionError):
+    """A name was given, but not for one text that comes through a pipe."""
+
+    def __init__(self, name: str) -> None:
+        EdgeQAError.__init__(
+            self,
+            f"nothing can be called {name!r}: a name is for one text that comes through a pipe",
+            "name nothing but the pipe: edgeqa add - --name NAME; a file is called by its path",
         )
 
 

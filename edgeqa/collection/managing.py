@@ -16,9 +16,10 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark, unmark
 from edgeqa.collection.encoder import Encoder
-from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.errors import ContextGone, NameNotUsed
 from edgeqa.collection.mending import examine, seen
-from edgeqa.collection.preparing import Preparing, identity, total_bytes
+from edgeqa.collection.naming import file_identity
+from edgeqa.collection.preparing import Preparing, is_still, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.collection.writer import Writer
@@ -45,6 +46,7 @@ def add(
     paths: Paths,
     options: FormatOptions,
     *,
+    name: str | None = None,
     drop_gone: bool = False,
     encodings_bytes: int | None = None,
     anew: bool = False,
@@ -56,6 +58,8 @@ def add(
         parts: with the model, and the name of the collection.
         paths: files, folders, or "-".
         options: how to read them.
+        name: what the one text is called that `paths` name, and that comes through a pipe; None to call it after its
+            content.
         drop_gone: whether files that are gone from the paths go from the collection too.
         encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
             before, or a share of the disk.
@@ -69,6 +73,8 @@ def add(
     if encodings_bytes is not None and (type(encodings_bytes) is not int or encodings_bytes < 0):
         raise OptionError(name="encodings_bytes", value=encodings_bytes, expected="a number of bytes; 0 stores none")
     named = _several(paths)
+    if name is not None:
+        _check_name(name, named)
     if not named and not anew:
         raise NothingToAdd
     place = directory(parts.collection)
@@ -89,17 +95,24 @@ def add(
         run = adding()
         if made is not None:
             run.report.files_re_encoded = made.files_re_encoded
-        stage = Preparing(catalogue, encoder, run.tokenize, reading.limits, options, run.report.skip)
+        stage = Preparing(catalogue, encoder, run.tokenize, reading.limits, options, run.report)
         in_all = total_bytes(named, options) if progress is not None else 0
 
         def watched(done_bytes: int, _: int) -> None:
             if progress is not None:
                 progress("adding", min(done_bytes, in_all), in_all)
 
-        report = run.run(stage.events(named, drop_gone=drop_gone), watched)
+        report = run.run(stage.events(named, name=name, drop_gone=drop_gone), watched)
     if report.failed and not report.files_done:
         raise report.failed[0][1]
     return report
+
+
+def _check_name(name: object, named: list[str]) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise OptionError(name="name", value=name, expected="what a text is called")
+    if len(named) != 1 or is_still(named[0]):
+        raise NameNotUsed(name)
 
 
 def _make_anew(
@@ -147,7 +160,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
 
 def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
     """Returns the files, or else the documents, that a name stands for."""
-    sources = catalogue.sources_named(name) or list(catalogue.sources_below(identity(name)))
+    sources = catalogue.sources_named(name) or list(catalogue.sources_below(file_identity(name)))
     documents = [] if sources else catalogue.documents_named(name)
     if not sources and not documents:
         raise ContextGone(name)

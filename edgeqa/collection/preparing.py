@@ -22,40 +22,36 @@ from edgeqa.collection.events import (
     SourceUnchanged,
 )
 from edgeqa.collection.layout import Layout
+from edgeqa.collection.naming import STANDARD_INPUT, file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.contexts.passages import passages
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError
-from edgeqa.formats import walk
+from edgeqa.formats import is_pipe, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Limits, Tokenize
-    from edgeqa.formats import FormatOptions, Record, Skipped, Source
-
-STANDARD_INPUT = "-"
-
-
-def identity(path: str) -> bytes:
-    """Returns what a file is known by, from wherever it is named."""
-    return os.fsencode(os.path.abspath(path))
+    from edgeqa.formats import FormatOptions, Record, Source
 
 
 def total_bytes(paths: Iterable[str], options: FormatOptions) -> int:
     """Returns how much there is to read, as far as can be told before; what can be read only once is not touched."""
-    return sum(source.size_bytes for path in paths if _is_still(path) for source in _quietly(path, options))
+    return sum(source.size_bytes for path in paths if is_still(path) for source in _quietly(path, options))
 
 
-def _is_still(path: str) -> bool:
+def is_still(path: str) -> bool:
+    """Tells whether `path` is a folder, or a file that can be read again."""
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except (OSError, ValueError):
         return False
-    return path != STANDARD_INPUT and (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
+    return path != STANDARD_INPUT and (stat.S_ISDIR(found.st_mode) or not is_pipe(path, found))
 
 
 def _quietly(path: str, options: FormatOptions) -> Iterator[Source]:
@@ -75,48 +71,51 @@ class Preparing:
         tokenize: Tokenize,
         limits: Limits,
         options: FormatOptions,
-        on_skipped: Callable[[Skipped], None],
+        report: Added,
     ) -> None:
         self._catalogue, self._encoder, self._limits = catalogue, encoder, limits
-        self._tokenize, self._options, self._on_skipped = tokenize, options, on_skipped
+        self._tokenize, self._options, self._report = tokenize, options, report
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
 
-    def events(self, paths: Sequence[str], *, drop_gone: bool) -> Iterator[Event]:
+    def events(self, paths: Sequence[str], *, name: str | None, drop_gone: bool) -> Iterator[Event]:
         """Yields what is to be done.
 
         Args:
             paths: files, folders, or "-".
+            name: what a text that comes through a pipe is called; None to call it after its content.
             drop_gone: whether files that are gone from the paths go from the collection too.
         """
         for path in paths:
             try:
-                for source in walk([path], self._options, self._on_skipped):
-                    known_by = b"standard input" if path == STANDARD_INPUT else identity(source.name)
-                    yield from self._source(source, known_by)
+                for source in walk([path], self._options, self._report.skip):
+                    yield from self._source(source, name)
             except EdgeQAError as error:
                 gone = isinstance(error, ContextNotFound) and drop_gone
-                if not (gone and any(True for _ in self._catalogue.sources_below(identity(path)))):
+                if not (gone and any(True for _ in self._catalogue.sources_below(file_identity(path)))):
                     yield SourceFailed(path, error, begun=False)
             if drop_gone and path != STANDARD_INPUT:
-                yield from self._gone(identity(path))
+                yield from self._gone(file_identity(path))
 
     def _gone(self, folder: bytes) -> Iterator[Event]:
         for source in self._catalogue.sources_below(folder):
             if not os.path.exists(source.path):
                 yield SourceGone(source)
 
-    def _source(self, source: Source, path: bytes) -> Iterator[Event]:
+    def _source(self, source: Source, given: str | None) -> Iterator[Event]:
         begun = False
         try:
             digest = source.digest()
+            path, name, former = identity(source, given)
             known = self._catalogue.sources_at(path)
             whole = (digest, WHOLE, self._encoder.digest)
-            if any((row.digest, row.state, row.encoder) == whole for row in known):
-                yield SourceUnchanged(path, source.size_bytes)
-                return
+            for row in (*known, *(self._catalogue.sources_at(former) if former is not None else ())):
+                if (row.digest, row.state, row.encoder) == whole:
+                    yield SourceUnchanged(row.path, source.size_bytes)
+                    self._note(source, row.name)
+                    return
             documents_done, unfinished = self._left(known, digest)
-            yield SourceBegins(path, printed(source.name), digest)
+            yield SourceBegins(path, printed(name), digest)
             begun = True
             for number, record in enumerate(source.records()):
                 if number < documents_done:
@@ -125,8 +124,13 @@ class Preparing:
                 else:
                     yield from self._document(source, record, unfinished if number == documents_done else None)
             yield SourceEnds()
+            self._note(source, printed(name))
         except ContextError as error:
             yield SourceFailed(source.name, error, begun=begun)
+
+    def _note(self, source: Source, name: str) -> None:
+        if source.is_piped:
+            self._report.piped.append(name)
 
     def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
         """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""

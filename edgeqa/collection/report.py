@@ -36,6 +36,8 @@ class Added:
     skipped: list[Skipped] = field(default_factory=list)
     """What was left out of folders, the first of it; `skipped_count` counts all."""
     skipped_count: int = 0
+    piped: list[str] = field(default_factory=list)
+    """What the texts that came through pipes are called in the collection."""
     damaged: list[Damage] = field(default_factory=list)
     """Shards that are still damaged: the files of their documents were not among those that were added."""
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Added:
             "failed": [{"name": name, "error": str(error), "hint": error.hint} for name, error in self.failed],
             "skipped": [{"name": s.name, "reason": s.reason} for s in self.skipped],
             "skipped_count": self.skipped_count,
+            "piped": list(self.piped),
             "damaged": [d.to_json() for d in self.damaged],
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
         }

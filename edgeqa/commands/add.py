@@ -23,6 +23,7 @@ def command(
     collection: str | None,
     text_field: str | None,
     title_field: str | None,
+    name: str | None,
     format_name: str | None,
     encodings_bytes: int | None,
     as_json: bool,
@@ -37,9 +38,12 @@ def command(
     edgeqa add manuals/
     edgeqa ask "How deep may the pump be submerged?"
     edgeqa add faq.jsonl --text-field answer --collection support
-    curl -s https://example.org/page.html | edgeqa add - --format html
+    curl -s https://example.org/page.html | edgeqa add - --format html --name page
 
     Text, Markdown, HTML, JSON Lines, JSON (SQuAD too) and CSV; DOCX and EPUB; PDF with the extra edgeqa[docs].
+
+    What comes through a pipe is called "standard input" and a digest of it, so that it takes no other text's place;
+    --name calls it as you like, and then replaces what was called so before.
 
     Adding again reads only what has changed. Broken off at any moment, what is whole by then is kept, and adding the
     same again goes on from there. A file that cannot be read is reported, and the others are added.
@@ -51,6 +55,7 @@ def command(
             paths,
             text_field=text_field,
             title_field=title_field,
+            name=name,
             format=format_name,
             encodings_bytes=encodings_bytes,
             re_encode=re_encode,

@@ -36,6 +36,12 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
         collection_option,
         click.option("--text-field", metavar="FIELD", help="The field of JSON Lines, JSON, CSV that holds the text."),
         click.option("--title-field", metavar="FIELD", help="The field that holds the title."),
+        click.option(
+            "--name",
+            metavar="NAME",
+            help="Call what comes through a pipe NAME. Another text of that name takes its place; without, each is "
+            "called after its content, and takes no other's place.",
+        ),
         click.option("--format", "format_name", metavar="NAME", help="Read everything named in this format."),
         click.option(
             "--encodings",
@@ -99,6 +105,8 @@ def tell(report: Added, *, as_json: bool) -> int:
 
 
 def _lines(report: Added) -> list[str]:
+    from edgeqa.screen import plain
+
     counts = (
         (report.files_re_encoded, "re-encoded"),
         (report.files_added, "added"),
@@ -117,4 +125,5 @@ def _lines(report: Added) -> list[str]:
             f"  {report.documents} document{'' if report.documents == 1 else 's'}, {report.contexts} contexts, "
             f"{report.encoded} of them encoded, {seconds:.1f} s, {rate:.0f} contexts/s"
         )
+    lines += [f"  from a pipe: {plain(name)}" for name in report.piped]
     return lines

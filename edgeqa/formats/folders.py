@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions
 
 STANDARD_INPUT = "-"
+_HANDLES = (
+    "/dev/stdin",
+    "/dev/fd/",
+    "/proc/",
+)  # what a shell was told to read from: a file, maybe, but not that path's
 _HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
 
 
@@ -38,6 +43,11 @@ class Skipped:
 
     name: str
     reason: str
+
+
+def is_pipe(path: str, found: os.stat_result) -> bool:
+    """Tells whether what is at `path` can be read only once, or is something else each time it is named."""
+    return not stat.S_ISREG(found.st_mode) or os.path.abspath(path).startswith(_HANDLES)
 
 
 def walk(
@@ -109,7 +119,7 @@ class _Walk:
 
     def _named(self, path: str, found: os.stat_result) -> Source:
         kind = self._kind or kinds.by_name(path)
-        if not stat.S_ISREG(found.st_mode):  # a pipe can be read only once
+        if is_pipe(path, found):
             try:
                 with open(path, "rb") as stream:
                     return self._copied(path, stream, kind or kinds.TEXT)
@@ -192,7 +202,7 @@ class _Walk:
         blocks = blocks_of(stream)
         # What cannot be text is refused at once: /dev/zero never ends.
         spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
-        return Source(name, spool.size_bytes, kind, self._options, spool.open)
+        return Source(name, spool.size_bytes, kind, self._options, spool.open, is_piped=True)
 
     def _skip(self, path: str, why: str) -> None:
         self._on_skipped(Skipped(path, why))

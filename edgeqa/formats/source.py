@@ -26,12 +26,21 @@ class Source:
     """One file, or standard input. Opens nothing before it is asked for its digest or its records."""
 
     def __init__(
-        self, name: str, size_bytes: int, kind: Kind, options: FormatOptions, open_content: Callable[[], IO[bytes]]
+        self,
+        name: str,
+        size_bytes: int,
+        kind: Kind,
+        options: FormatOptions,
+        open_content: Callable[[], IO[bytes]],
+        *,
+        is_piped: bool = False,
     ) -> None:
         self.name = name
         """As a user would write it: the path given, joined with what is below it."""
         self.size_bytes = size_bytes
         self.format = kind.name
+        self.is_piped = is_piped
+        """Whether it came through a pipe: its name says from where, but there is nothing there any more."""
         self._kind = kind
         self._open_content = open_content
         self._options = options
@@ -46,13 +55,21 @@ class Source:
         Raises:
             ContextError: if it cannot be read.
         """
-        if self._content_digest is None:
-            with self._opened() as stream:
-                self._content_digest = self._digest(stream)
         kind, options = self._kind, self._options
         fields = (options.text_field, options.title_field) if kind.has_fields else ()
         reading = repr((kind.name, kind.version, *fields)).encode()
-        return blake2b(self._content_digest + reading, digest_size=DIGEST_BYTES).digest()
+        return blake2b(self.content_digest() + reading, digest_size=DIGEST_BYTES).digest()
+
+    def content_digest(self) -> bytes:
+        """Returns 16 bytes that change with the content alone.
+
+        Raises:
+            ContextError: if it cannot be read.
+        """
+        if self._content_digest is None:
+            with self._opened() as stream:
+                self._content_digest = self._digest(stream)
+        return self._content_digest
 
     def records(self) -> Iterator[Record]:
         """Yields the documents in the file, in its order.
@@ -62,7 +79,7 @@ class Source:
             ContextError: if it cannot be read, or is not the text that its format needs.
             ContextChanged: at the end, if it is not what `digest` saw.
         """
-        self.digest()
+        seen = self.content_digest()
         with self._opened() as stream:
             if self._kind.seeks:
                 yield from self._kind.reader()(stream, self.name, self._options)
@@ -75,7 +92,7 @@ class Source:
                 for _ in blocks:  # what the reader had no need of
                     pass
                 found = hashed.digest()
-            if found != self._content_digest:
+            if found != seen:
                 raise ContextChanged(self.name)
 
     @contextmanager

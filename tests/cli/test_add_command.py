@@ -75,13 +75,34 @@ def test_standard_input(tmp_path: Path) -> None:
     page = b"<html><title>Valve</title><p>The valve opens at 4 bar.</p></html>"
     assert edgeqa("add", "-", "--format", "html", stdin=page).returncode == 0
     assert [row["title"] for row in listed().values()] == ["Valve"]
-    assert edgeqa("add", "-", stdin=b"Another text.").stdout.startswith("default: 1 changed\n")
+    done = edgeqa("add", "-", stdin=b"Another text.")
+    (second,) = [name for name, row in listed().items() if not row["title"]]
+    assert done.stdout.splitlines()[::2] == ["default: 1 added", f"  from a pipe: {second}"]
+    assert edgeqa("add", "-", stdin=b"Another text.").stdout.startswith("default: 1 unchanged\n")
     assert edgeqa("add", "/dev/stdin", stdin=b"A pipe.").returncode == 0
+    assert len(listed()) == 3
+    assert json.loads(edgeqa("remove", second, "--json").stdout) == {"documents": 1, "contexts": 1}
     assert len(listed()) == 2
     fields = ("--text-field", "a", "--title-field", "t", "--format", "jsonl")
     (tmp_path / "faq").write_text('{"t": "One", "a": "First."}\n{"t": "Two", "a": "Second."}\n')
     assert edgeqa("add", tmp_path / "faq", *fields).returncode == 0
-    assert {row["title"] for row in listed().values()} == {"", "One", "Two"}
+    assert {row["title"] for row in listed().values()} == {"", "Valve", "One", "Two"}
+
+
+def test_a_text_from_a_pipe_has_the_name_that_it_is_given(tmp_path: Path) -> None:
+    for text, outcome in ((b"The valve opens at 4 bar.", "added"), (b"The valve opens at 5 bar.", "changed")):
+        done = edgeqa("add", "-", "--name", "valve", stdin=text)
+        assert done.stdout.startswith(f"default: 1 {outcome}\n")
+    assert list(listed()) == ["valve"]
+    answer = edgeqa("ask", "At how many bar does the valve open?", "--json")
+    assert (json.loads(answer.stdout)["source"], "5" in json.loads(answer.stdout)["answer"]) == ("valve", True)
+    (tmp_path / "a.txt").touch()
+    done = edgeqa("add", tmp_path / "a.txt", "--name", "valve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "edgeqa: nothing can be called 'valve': a name is for one text that comes through a pipe",
+        "  hint: name nothing but the pipe: edgeqa add - --name NAME; a file is called by its path",
+    ]
 
 
 def test_what_fails_is_named_with_a_remedy_and_the_rest_is_added(manuals: Path) -> None:

@@ -1,0 +1,52 @@
+"""What a text is known by in a collection, and called: a file by its path, what comes through a pipe by its content.
+
+In: a source, and the name that the user gave it, if any. Out: its identity and its name. Two texts from pipes are never
+taken for one another, whatever they came through; the same text is, and whatever somebody named alike. It reads no more
+than a source's digest.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edgeqa.formats import Source
+
+STANDARD_INPUT = "-"
+SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
+
+
+class Identity(NamedTuple):
+    """What a source is in a collection."""
+
+    path: bytes
+    """What it is known by: a file's absolute path, or what stands for one and is none."""
+    name: str
+    """What its documents' names begin with."""
+    former: bytes | None = None
+    """What edgeqa 0.2 knew it by, which was the same for all texts that came through one pipe."""
+
+
+def file_identity(path: str) -> bytes:
+    """Returns what a file is known by, from wherever it is named."""
+    return os.fsencode(os.path.abspath(path))
+
+
+def identity(source: Source, name: str | None) -> Identity:
+    """Returns what a source is known by, and called.
+
+    Args:
+        source: a file, or what came through a pipe.
+        name: what the latter is to be called.
+
+    Raises:
+        ContextError: if it cannot be read.
+    """
+    if not source.is_piped:
+        return Identity(file_identity(source.name), source.name)
+    if name is not None:
+        return Identity(b"named:" + os.fsencode(name), name)
+    content = source.content_digest().hex()
+    former = b"standard input" if source.name == "standard input" else file_identity(source.name)
+    return Identity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)

@@ -1,0 +1,138 @@
+"""What texts from pipes are known by and called: none takes another's place, unless both were given one name."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa import collection, runtime
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.errors import NameNotUsed
+from edgeqa.collection.rows import WHOLE
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import ContextNotFound, OptionError
+from edgeqa.formats import FormatOptions, walk
+from edgeqa.routing.index import IndexWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edgeqa.collection.report import Added
+    from edgeqa.runtime import EdgeQA
+
+    Pipe = Callable[[bytes], None]
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeQA]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEQA_HOME", str(tmp_path_factory.mktemp("home")))
+        with runtime.open(persist="off") as opened:
+            yield opened
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
+    return lambda text: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+
+def names() -> list[str]:
+    with Catalogue.read(collection.directory()) as catalogue:
+        return [row.name for row in catalogue.documents()]
+
+
+def done(report: Added) -> tuple[int, int, int]:
+    return report.files_added, report.files_changed, report.files_unchanged
+
+
+def test_texts_from_pipes_take_no_places_and_the_same_text_is_unchanged(writing: EdgeQA, pipe: Pipe) -> None:
+    called = []
+    for text in (b"The valve opens at 4 bar.", b"The pump is red."):
+        pipe(text)
+        report = writing.add("-")
+        assert done(report) == (1, 0, 0)
+        called += report.piped
+        assert report.to_json()["piped"] == report.piped
+    assert called == names() == ["standard input d184dd0e14cf", "standard input 8454e87c00ef"]
+    pipe(b"The valve opens at 4 bar.")
+    report = writing.add("-")
+    assert (done(report), report.piped) == ((0, 0, 1), called[:1])
+    pipe(b"The valve opens at 4 bar.")
+    assert done(writing.add("-", format="markdown")) == (0, 1, 0)  # the same content, read in another way
+    pipe(b"The pump is red.")
+    assert done(writing.sync("-")) == (0, 0, 1)
+    assert writing.remove(called[0]) == called[:1]
+    assert names() == called[1:]
+
+
+def test_texts_from_named_pipes_take_no_places_either(writing: EdgeQA, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor() as pool:
+        for number, text in enumerate((b"One.", b"Two.", b"One.")):
+            wrote = pool.submit(path.write_bytes, text)
+            assert done(writing.add(path)) == ((1, 0, 0) if number < 2 else (0, 0, 1))
+            wrote.result()
+    assert [name[:-13] for name in names()] == [str(path)] * 2
+    assert done(writing.sync(tmp_path)) == (0, 0, 0)
+    assert len(names()) == 2
+
+
+def test_a_file_that_a_shell_opened_is_no_file_of_that_path(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("A text.")
+    with file.open() as opened:
+        (source,) = walk([f"/dev/fd/{opened.fileno()}"], FormatOptions())
+        assert source.is_piped
+    (source,) = walk([file], FormatOptions())
+    assert not source.is_piped
+
+
+def test_a_given_name_is_one_place(writing: EdgeQA, pipe: Pipe) -> None:
+    pipe(b"The valve opens at 4 bar.")
+    assert done(writing.add("-")) == (1, 0, 0)
+    for text, outcome in ((b"4 bar.", (1, 0, 0)), (b"5 bar.", (0, 1, 0)), (b"5 bar.", (0, 0, 1))):
+        pipe(text)
+        report = writing.add("-", name="valve")
+        assert (done(report), report.piped) == (outcome, ["valve"])
+    assert sorted(names()) == ["standard input d184dd0e14cf", "valve"]
+
+
+def test_a_name_that_nothing_is_called_by_is_refused(writing: EdgeQA, pipe: Pipe, tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("A text.")
+    pipe(b"Another.")
+    several: list[list[str | Path]] = [[file], [tmp_path], [file, "-"], []]
+    for paths in several:
+        with pytest.raises(NameNotUsed, match="nothing can be called 'valve'"):
+            writing.add(paths, name="valve")
+    for name in ("", " ", 4):
+        with pytest.raises(OptionError, match="name cannot be"):
+            writing.add("-", name=name)  # type: ignore[arg-type]
+    with pytest.raises(ContextNotFound):
+        writing.add(tmp_path / "missing", name="valve")
+    assert writing.add("-").files_added == 1
+
+
+def test_what_edgeqa_0_2_added_from_a_pipe_is_known_again(writing: EdgeQA, pipe: Pipe) -> None:
+    pipe(b"The valve opens at 4 bar.")
+    (source,) = walk(["-"], FormatOptions())
+    with Writer(collection.directory(), Encoder.of(writing.bundle), IndexWriter) as writer:
+        writer.begin_source(b"standard input", "standard input", source.digest(), 160)
+        writer.end_source()
+        assert writer.catalogue.sources_at(b"standard input")[0].state == WHOLE
+        writer.commit()
+    pipe(b"The valve opens at 4 bar.")
+    report = writing.add("-")
+    assert (done(report), report.piped) == ((0, 0, 1), ["standard input"])
+    pipe(b"The pump is red.")
+    assert done(writing.add("-")) == (1, 0, 0)
+    with Catalogue.read(collection.directory()) as catalogue:
+        assert len(list(catalogue.sources())) == 2
