@@ -375,9 +375,26 @@ class EdgeQA:
         name: str | None = None,
         format: str | None = None,
         encodings_bytes: int | None = None,
+        drop_all: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Adds like `add`, and removes what was added from these paths and is not there any more."""
+        """Adds like `add`, and removes what was added from these paths and is not there any more.
+
+        Args:
+            paths: as for `add`.
+            text_field: as for `add`.
+            title_field: as for `add`.
+            name: as for `add`.
+            format: as for `add`.
+            encodings_bytes: as for `add`.
+            drop_all: remove it even where all that was added from a path is gone, as from a disk that is not mounted.
+            progress: called as it goes on.
+
+        Raises:
+            CollectionError: if all that was added from a path is gone, unless `drop_all`: then nothing is changed. Else
+                as for `add`.
+            ContextError, CapabilityError: as for `add`.
+        """
         from edgeqa.collection import managing
         from edgeqa.formats import FormatOptions
 
@@ -388,6 +405,7 @@ class EdgeQA:
             options,
             name=name,
             drop_gone=True,
+            drop_all=drop_all,
             encodings_bytes=encodings_bytes,
             progress=progress,
         )

@@ -77,6 +77,19 @@ class CollectionBusy(CollectionError):
         )
 
 
+class AllGone(CollectionError):
+    """Nothing that was added from a path is there any more: it is removed only where that is asked for."""
+
+    def __init__(self, directory: Path, path: str, files: int) -> None:
+        name = directory.name
+        where = "" if name == "default" else f" --collection {name}"
+        super().__init__(
+            f"all that was added from {path} is gone: {files} file{'' if files == 1 else 's'}; nothing is removed",
+            "if it is on a disk or a share, see that this is mounted, and run this again; "
+            f"to remove it: edgeqa sync --drop-all{where} {path}",
+        )
+
+
 class CollectionUnreadable(CollectionError, OSError):
     """The system refused to read the collection."""
 

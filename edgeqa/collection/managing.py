@@ -17,6 +17,7 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark, unmark
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ContextGone, NameNotUsed
+from edgeqa.collection.gone import Gone
 from edgeqa.collection.mending import examine, seen
 from edgeqa.collection.naming import file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
@@ -48,6 +49,7 @@ def add(
     *,
     name: str | None = None,
     drop_gone: bool = False,
+    drop_all: bool = False,
     encodings_bytes: int | None = None,
     anew: bool = False,
     progress: Progress | None = None,
@@ -61,26 +63,28 @@ def add(
         name: what the one text is called that `paths` name, and that comes through a pipe; None to call it after its
             content.
         drop_gone: whether files that are gone from the paths go from the collection too.
+        drop_all: whether they do so even where all that was added from a path is gone.
         encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
             before, or a share of the disk.
         anew: first re-encode what is there, with whatever model it was made.
         progress: called as it goes on.
 
     Raises:
+        AllGone: if files would go, and all that was added from one of the paths is gone; then nothing is changed.
         CollectionError: if the collection cannot be opened or written to, or was made with another model.
         ContextError: if nothing could be read at all.
     """
-    if encodings_bytes is not None and (type(encodings_bytes) is not int or encodings_bytes < 0):
-        raise OptionError(name="encodings_bytes", value=encodings_bytes, expected="a number of bytes; 0 stores none")
     named = _several(paths)
-    if name is not None:
-        _check_name(name, named)
+    _check(named, name, encodings_bytes)
     if not named and not anew:
         raise NothingToAdd
     place = directory(parts.collection)
     reading = parts.reading
     encoder = Encoder.of(parts.bundle)
     with Writer(place, encoder, IndexWriter, anew=anew) as writer, Catalogue.read(place) as catalogue:
+        gone = Gone(place, catalogue, even_all=drop_all) if drop_gone else None
+        if gone is not None:
+            gone.check(named)
         most = encodings_budget(writer, encodings_bytes)
 
         def adding() -> Adding:
@@ -102,13 +106,17 @@ def add(
             if progress is not None:
                 progress("adding", min(done_bytes, in_all), in_all)
 
-        report = run.run(stage.events(named, name=name, drop_gone=drop_gone), watched)
+        report = run.run(stage.events(named, name=name, gone=gone), watched)
     if report.failed and not report.files_done:
         raise report.failed[0][1]
     return report
 
 
-def _check_name(name: object, named: list[str]) -> None:
+def _check(named: list[str], name: object, encodings_bytes: object) -> None:
+    if encodings_bytes is not None and (type(encodings_bytes) is not int or encodings_bytes < 0):
+        raise OptionError(name="encodings_bytes", value=encodings_bytes, expected="a number of bytes; 0 stores none")
+    if name is None:
+        return
     if not isinstance(name, str) or not name.strip():
         raise OptionError(name="name", value=name, expected="what a text is called")
     if len(named) != 1 or is_still(named[0]):

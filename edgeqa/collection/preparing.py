@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from edgeqa.collection.catalogue import printed
+from edgeqa.collection.errors import AllGone
 from edgeqa.collection.events import (
     ContextMade,
     DocumentBegins,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.gone import Gone
     from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.passages import Limits, Tokenize
@@ -78,29 +80,27 @@ class Preparing:
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
 
-    def events(self, paths: Sequence[str], *, name: str | None, drop_gone: bool) -> Iterator[Event]:
+    def events(self, paths: Sequence[str], *, name: str | None, gone: Gone | None) -> Iterator[Event]:
         """Yields what is to be done.
 
         Args:
             paths: files, folders, or "-".
             name: what a text that comes through a pipe is called; None to call it after its content.
-            drop_gone: whether files that are gone from the paths go from the collection too.
+            gone: the files that are gone, which go from the collection too; None to keep them.
         """
         for path in paths:
             try:
                 for source in walk([path], self._options, self._report.skip):
                     yield from self._source(source, name)
             except EdgeQAError as error:
-                gone = isinstance(error, ContextNotFound) and drop_gone
-                if not (gone and any(True for _ in self._catalogue.sources_below(file_identity(path)))):
+                is_gone = isinstance(error, ContextNotFound) and gone is not None
+                if not (is_gone and any(True for _ in self._catalogue.sources_below(file_identity(path)))):
                     yield SourceFailed(path, error, begun=False)
-            if drop_gone and path != STANDARD_INPUT:
-                yield from self._gone(file_identity(path))
-
-    def _gone(self, folder: bytes) -> Iterator[Event]:
-        for source in self._catalogue.sources_below(folder):
-            if not os.path.exists(source.path):
-                yield SourceGone(source)
+            if gone is not None and path != STANDARD_INPUT:
+                try:
+                    yield from map(SourceGone, gone.below(path))
+                except AllGone as error:
+                    yield SourceFailed(path, error, begun=False)
 
     def _source(self, source: Source, given: str | None) -> Iterator[Event]:
         begun = False

@@ -15,6 +15,7 @@ from edgeqa.collection.events import (
     SourceGone,
     SourceUnchanged,
 )
+from edgeqa.collection.rows import PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,4 +100,4 @@ class Storing:
 
     def _gone(self, event: SourceGone) -> None:
         self._writer.remove_source(event.source)
-        self._report.files_removed += 1
+        self._report.files_removed += event.source.state > PENDING  # not what was begun to replace one

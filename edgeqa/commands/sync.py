@@ -10,6 +10,7 @@ from edgeqa.commands.adding_options import adding, opened_to_add, tell
 @click.command("sync", context_settings={"max_content_width": 100})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @adding
+@click.option("--drop-all", is_flag=True, help="Remove what is gone even where all that was added from a PATH is gone.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -25,6 +26,7 @@ def command(
     bundle: str | None,
     threads: int | None,
     budget_bytes: int | None,
+    drop_all: bool,
 ) -> None:
     """Add what is new or changed in PATHs, and remove what was added from them and is not there any more.
 
@@ -32,7 +34,8 @@ def command(
     edgeqa sync manuals/
     edgeqa sync notes/ --collection notes --json
 
-    What was added from elsewhere stays. A PATH that is gone itself takes all with it that was added from it.
+    What was added from elsewhere stays. Where all that was added from a PATH is gone, as from a disk that is not
+    mounted, nothing is changed, and the exit code is 3; --drop-all removes it.
 
     Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """
@@ -42,6 +45,7 @@ def command(
             text_field=text_field,
             title_field=title_field,
             name=name,
+            drop_all=drop_all,
             format=format_name,
             encodings_bytes=encodings_bytes,
             progress=progress,

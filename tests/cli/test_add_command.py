@@ -49,9 +49,20 @@ def test_add_list_sync_remove(manuals: Path) -> None:
     done = edgeqa("sync", "manuals", "--json", cwd=manuals.parent)
     report = json.loads(done.stdout)
     assert (report["files_unchanged"], report["files_removed"], report["failed"]) == (len(names) - 1, 1, [])
+    (manuals / "more").rmdir()
+    manuals.rename(manuals.parent / "elsewhere")
+    done = edgeqa("sync", "manuals", cwd=manuals.parent)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines() == [
+        f"edgeqa: all that was added from manuals is gone: {len(names) - 1} files; nothing is removed",
+        "  hint: if it is on a disk or a share, see that this is mounted, and run this again; to remove it: "
+        "edgeqa sync --drop-all manuals",
+    ]
+    assert len(listed()) == len(names) - 1
     done = edgeqa("remove", "manuals/pump-manual.txt", "--json")
     assert json.loads(done.stdout) == {"documents": 1, "contexts": 1}
     assert "manuals/pump-manual.txt" not in listed()
+    assert edgeqa("sync", "--drop-all", "manuals", cwd=manuals.parent).stdout == "default: 1 removed\n"
     done = edgeqa("remove", "manuals/pump-manual.txt")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [

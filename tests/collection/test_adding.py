@@ -125,7 +125,7 @@ def test_sync_drops_what_is_gone_and_nothing_else(writing: EdgeQA, manuals: Path
     assert counts(writing.sync(manuals)) == (0, 0, 1, 1, 0)
     assert documents() == {"valve.txt": VALVE, "outside.txt": "Outside."}
     shutil.rmtree(manuals)
-    assert counts(writing.sync(manuals)) == (0, 0, 0, 1, 0)
+    assert counts(writing.sync(manuals, drop_all=True)) == (0, 0, 0, 1, 0)
     assert documents() == {"outside.txt": "Outside."}
     with pytest.raises(ContextNotFound):
         writing.sync(manuals)
