@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.cache.front import ABSENT
@@ -19,6 +18,7 @@ from edgeqa.errors import ComputationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from edgeqa.cache.keys import Key
@@ -35,22 +35,13 @@ class _HandedOver(Exception):
     """The leader gave up without an outcome."""
 
 
-class _Flight:
-    __slots__ = ("future", "leader")
-
-    def __init__(self, leader: object) -> None:
-        self.leader = leader
-        self.future: Future[Any] = Future()
-        self.future.set_running_or_notify_cancel()  # so that one waiter's cancellation cannot cancel it for all
-
-
 class Flights:
     """The computations under way in this process, and the leases that this process has among others."""
 
     def __init__(self, directory: Path | None) -> None:
         self._lock = threading.Lock()
         self._table: dict[bytes, _Flight] = {}
-        self._leases = Leases(directory / "leases") if directory is not None else None
+        self.leases = Leases(directory / "leases") if directory is not None else None
 
     def run(self, key: Key, find: Find, compute: Callable[[], Any], settle: Settle) -> Any:  # noqa: ANN401 - any value
         """Returns what `find` finds, or else what `settle` makes of what `compute` returns, computed once.
@@ -61,22 +52,19 @@ class Flights:
         """
         me = threading.get_ident()
         while True:
-            flight, leads = self._join(key, me)
-            if flight is None:
+            flight, outcome = self._join(key, me)
+            if flight is not None:
+                with flight:
+                    for pause_s in flight.pauses():
+                        time.sleep(pause_s)
+                    found = flight.look(find)
+                    return flight.land(settle, compute() if found is ABSENT else ABSENT, found)
+            if outcome is None:
                 return settle(compute(), _nothing)
-            if leads:
-                return self._lead(key, flight, find, compute, settle)
             try:
-                return flight.future.result()
+                return outcome.result()
             except _HandedOver:
                 continue
-
-    def _lead(self, key: Key, flight: _Flight, find: Find, compute: Callable[[], Any], settle: Settle) -> Any:  # noqa: ANN401
-        with _Leading(self, key, flight) as leading:
-            for pause_s in leading.pauses():
-                time.sleep(pause_s)
-            found = leading.look(find)
-            return leading.land(settle, compute() if found is ABSENT else ABSENT, found)
 
     async def run_async(self, key: Key, find: Find, compute: Callable[[], Awaitable[Any]], settle: Settle) -> Any:  # noqa: ANN401
         """Does what `run` does, for a function that is awaited; the event loop goes on meanwhile.
@@ -89,53 +77,63 @@ class Flights:
 
         me = asyncio.current_task()
         while True:
-            flight, leads = self._join(key, me)
-            if flight is None:
-                return settle(await compute(), _nothing)
-            if leads:
-                with _Leading(self, key, flight) as leading:
-                    for pause_s in leading.pauses():
+            flight, outcome = self._join(key, me)
+            if flight is not None:
+                with flight:
+                    for pause_s in flight.pauses():
                         await asyncio.sleep(pause_s)
-                    found = leading.look(find)
-                    return leading.land(settle, await compute() if found is ABSENT else ABSENT, found)
+                    found = flight.look(find)
+                    return flight.land(settle, await compute() if found is ABSENT else ABSENT, found)
+            if outcome is None:
+                return settle(await compute(), _nothing)
             try:
-                return await asyncio.wrap_future(flight.future)
+                return await asyncio.wrap_future(outcome)
             except _HandedOver:
                 continue
 
-    def _join(self, key: Key, me: object) -> tuple[_Flight | None, bool]:
-        """Returns the flight of a key and whether the caller leads it; no flight if it would wait for itself."""
+    def _join(self, key: Key, me: object) -> tuple[_Flight | None, Future[Any] | None]:
+        """Returns the flight that the caller leads, or else what it waits for; neither if it would wait for itself."""
         with self._lock:
             flight = self._table.get(key.check)
             if flight is None:
-                flight = self._table[key.check] = _Flight(me)
-                return flight, True
-        return (None, False) if flight.leader == me else (flight, False)
+                flight = self._table[key.check] = _Flight(self, key, me)
+                return flight, None
+            return None, None if flight.leader == me else flight.outcome_for_others()
 
     def leave(self, key: Key) -> None:
-        """Ends the flight of a key."""
+        """Ends the flight of a key: from now on nobody begins to wait for it."""
         with self._lock:
             self._table.pop(key.check, None)
 
-    @property
-    def leases(self) -> Leases | None:
-        """The leases of the directory, if there is one."""
-        return self._leases
-
     def close(self) -> None:
         """Gives all leases back."""
-        if self._leases is not None:
-            self._leases.close()
+        if self.leases is not None:
+            self.leases.close()
 
 
-class _Leading:
-    """The leader's part of a flight, from the lease to the outcome; the same for threads and tasks."""
+class _Flight:
+    """A computation under way: its leader's part, from the lease to the outcome; the same for threads and tasks.
 
-    def __init__(self, flights: Flights, key: Key, flight: _Flight) -> None:
-        self._flights, self._key, self._flight = flights, key, flight
+    What the others wait for is made when there is another. Mostly there is none, and it takes longer than all the rest.
+    """
+
+    _outcome: Future[Any] | None = None
+    _landed: Any = ABSENT
+    _leased = _kept_until_stored = False
+    _waited_since_ns: int | None = None
+
+    def __init__(self, flights: Flights, key: Key, leader: object) -> None:
+        self._flights, self._key, self.leader = flights, key, leader
         self._leases = flights.leases
-        self._leased = self._kept_until_stored = False
-        self._waited_since_ns: int | None = None
+
+    def outcome_for_others(self) -> Future[Any]:
+        """Returns what those wait for who do not lead. Only for who has seen the flight in the table, and locked it."""
+        if self._outcome is None:
+            from concurrent.futures import Future
+
+            self._outcome = Future()
+            self._outcome.set_running_or_notify_cancel()  # so that one waiter's cancellation cannot cancel it for all
+        return self._outcome
 
     def pauses(self) -> Iterator[float]:
         """Yields how long to pause between attempts to get the lease, until there is it or its time is over."""
@@ -164,24 +162,27 @@ class _Leading:
         if found is ABSENT:
             self._kept_until_stored = self._leased
             found = settle(computed, self._give_back)
-        self._flight.future.set_result(found)
+        self._landed = found
         return found
 
     def _give_back(self) -> None:
         if self._leased and self._leases is not None:
             self._leases.give_back(self._key)
 
-    def __enter__(self) -> _Leading:
-        return self
+    def __enter__(self) -> None:
+        """Leads."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._flights.leave(self._key)
-        if error is not None:
+        if error is None:
+            if self._outcome is not None:
+                self._outcome.set_result(self._landed)
+        else:
             news = isinstance(error, Exception) and not isinstance(error, ComputationFailed)
             if news and self._leases is not None and self._leased:
                 self._leases.note_failure(self._key, type(error).__name__, str(error))
-            if not self._flight.future.done():
-                self._flight.future.set_exception(error if isinstance(error, Exception) else _HandedOver())
+            if self._outcome is not None:
+                self._outcome.set_exception(error if isinstance(error, Exception) else _HandedOver())
         if error is not None or not self._kept_until_stored:
             self._give_back()
 

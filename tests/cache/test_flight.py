@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,22 @@ def test_many_threads_cause_one_call(cache: Cache) -> None:
     assert calls == [1]
 
 
+def test_who_joins_while_the_leader_lands_waits_for_no_one_in_vain(cache: Cache) -> None:
+    callers, keys = 4, 100
+    together = threading.Barrier(callers)
+
+    def ask() -> list[int]:
+        found = []
+        for number in range(keys):
+            together.wait()
+            found.append(cache.compute(f"a{number}", partial(int, number)))
+        return found
+
+    with ThreadPoolExecutor(callers) as pool:
+        asked = [pool.submit(ask) for _ in range(callers)]
+        assert [one.result(timeout=60) for one in asked] == [list(range(keys))] * callers
+
+
 def test_an_error_reaches_all_waiters_and_nothing_is_stored(cache: Cache) -> None:
     calls: list[int] = []
     started, fail = threading.Event(), threading.Event()
@@ -53,8 +70,9 @@ def test_an_error_reaches_all_waiters_and_nothing_is_stored(cache: Cache) -> Non
         first = pool.submit(cache.compute, "a", failing)
         started.wait()
         flights = cache._backend.flights
-        flight = flights._table[name_key("a").check]
-        waiters = [pool.submit(flight.future.result) for _ in range(3)]
+        _, outcome = flights._join(name_key("a"), None)
+        assert outcome is not None
+        waiters = [pool.submit(outcome.result) for _ in range(3)]
         fail.set()
         for result in (first, *waiters):
             with pytest.raises(KeyError):
