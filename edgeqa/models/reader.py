@@ -56,6 +56,8 @@ class Logits:
     """float32 [tokens]"""
     no_answer: float
     """start + end logit of "no answer in this context" """
+    tokens: Ids | None = None
+    """int64 [tokens]: which of the context's tokens these are, in any order; None for all of them."""
 
 
 class SplitReader:
@@ -80,21 +82,27 @@ class SplitReader:
         return Encoding(np.rint(hidden / scale).astype(np.int8), scale)
 
     def read(self, question: Floats, context: Encoding) -> Logits:
-        """Returns the logits of `context` for `question`: -inf for tokens that are clearly no end of an answer."""
+        """Returns the logits of those tokens of `context` that may begin or end an answer to `question`."""
         if self._is_exact:
             return self.read_all(question, context)
-        return _logits(*self._read_some(question, context, likely_tokens(len(context.hidden) - 1)))
+        of_context, of_cls, tokens = self._run(question, context, likely_tokens(len(context.hidden) - 1))
+        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()), tokens)
 
     def read_all(self, question: Floats, context: Encoding) -> Logits:
         """Returns the same with no token left out."""
-        return _logits(*self.logits(question, context))
+        of_cls, of_context = self.logits(question, context)
+        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))
 
     def logits(self, question: Floats, context: Encoding) -> tuple[Floats, Floats]:
         """Returns start and end logits of [CLS], float32 [2], and of all the context's tokens, float32 [tokens, 2]."""
-        return self._read_some(question, context, len(context.hidden) - 1)
+        of_tokens, of_cls, tokens = self._run(question, context, len(context.hidden) - 1)
+        of_context = np.empty_like(of_tokens)
+        of_context[tokens] = of_tokens
+        return of_cls, of_context
 
-    def _read_some(self, question: Floats, context: Encoding, likely: int) -> tuple[Floats, Floats]:
-        logits, rows = self._read.run_for(
+    def _run(self, question: Floats, context: Encoding, likely: int) -> tuple[Floats, Floats, Ids]:
+        """Returns the logits of so many of the context's tokens and of [CLS], and which tokens they are."""
+        logits, tokens = self._read.run_for(
             ("logits", "rows"),
             {
                 "question_hidden": question,
@@ -103,10 +111,7 @@ class SplitReader:
                 "likely_tokens": np.array([likely]),
             },
         )
-        # The graph's order: the likely ones of the context's tokens, then [CLS].
-        of_context = np.full((len(context.hidden) - 1, 2), -np.inf, np.float32)
-        of_context[rows] = logits[0, :-1]
-        return logits[0, -1], of_context
+        return logits[0, :-1], logits[0, -1], tokens
 
     def _hidden(self, ids: Ids, *, position: int) -> Floats:
         positions = np.arange(position, position + len(ids), dtype=np.int64)
@@ -116,7 +121,3 @@ class SplitReader:
 def likely_tokens(tokens: int) -> int:
     """Returns for how many of a context's tokens the last layer is computed."""
     return min(tokens, max(LEAST_LIKELY_TOKENS, -(-tokens * LIKELY_PERCENT // 100)))
-
-
-def _logits(of_cls: Floats, of_context: Floats) -> Logits:
-    return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))

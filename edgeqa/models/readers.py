@@ -37,7 +37,7 @@ class Reader(Protocol):
     def read(self, question: Any, context: Any) -> Logits:  # noqa: ANN401 - the kind's own affair
         """Returns the logits of `context` for `question`, each as the two methods above gave it.
 
-        Tokens that are clearly no end of an answer may be left out: theirs are -inf.
+        Tokens that are clearly no end of an answer may be left out.
         """
         ...
 

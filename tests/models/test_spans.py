@@ -47,18 +47,37 @@ def every_span(
                 continue
             start = max(logits.start[i] for i in range(len(words)) if words[i] == words[first])
             end = max(logits.end[i] for i in range(len(words)) if words[i] == words[last])
+            if start + end == -np.inf:  # no logit of it is known
+                continue
             found.append(Span(first, last, float(start + end) - logits.no_answer))
     return sorted(found, key=lambda s: (-s.score, s.first, s.last))
+
+
+def best_of(spans: list[Span], top: int) -> list[Span]:
+    chosen: list[Span] = []
+    for span in spans:
+        if len(chosen) < top and all(span.last < c.first or span.first > c.last for c in chosen):
+            chosen.append(span)
+    return chosen
 
 
 @given(cases(), st.integers(1, 5))
 def test_equals_a_search_of_every_pair(case: Case, top: int) -> None:
     logits, words, paragraphs, meaningful, max_tokens = case
-    expected: list[Span] = []
-    for span in every_span(logits, words, paragraphs, meaningful, max_tokens):
-        if len(expected) < top and all(span.last < e.first or span.first > e.last for e in expected):
-            expected.append(span)
-    assert best_spans(logits, layout(words, paragraphs, meaningful, max_tokens=max_tokens), top=top) == expected
+    found = best_spans(logits, layout(words, paragraphs, meaningful, max_tokens=max_tokens), top=top)
+    assert found == best_of(every_span(*case), top)
+
+
+@given(cases(), st.integers(1, 5), st.data())
+def test_of_some_tokens_logits_only_spans_between_them_are_found(case: Case, top: int, data: st.DataObject) -> None:
+    logits, words, paragraphs, meaningful, max_tokens = case
+    tokens = np.array(data.draw(st.lists(st.integers(0, len(words) - 1), min_size=1, unique=True)), np.int64)
+    some = Logits(logits.start[tokens], logits.end[tokens], logits.no_answer, tokens)
+    start, end = np.full((2, len(words)), -np.inf, np.float32)
+    start[tokens], end[tokens] = some.start, some.end
+    found = best_spans(some, layout(words, paragraphs, meaningful, max_tokens=max_tokens), top=top)
+    known = Logits(start, end, logits.no_answer)
+    assert found == best_of(every_span(known, words, paragraphs, meaningful, max_tokens), top)
 
 
 @given(cases())
