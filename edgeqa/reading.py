@@ -115,12 +115,13 @@ class Reading:
             top: how many spans, of which no two overlap.
             watch: where the time goes.
         """
-        with watch.step("encode"):
-            encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
-        with watch.step("read"):
-            logits = self._reader.read(question.encoded, encoded)
-        with watch.step("decode"):
-            return places(best_spans(logits, self._layout(context), top=top), context)
+        encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
+        watch.over("encode")
+        logits = self._reader.read(question.encoded, encoded)
+        watch.over("read")
+        found = places(best_spans(logits, self._layout(context), top=top), context)
+        watch.over("decode")
+        return found
 
     def _layout(self, context: Context) -> Layout:
         """Returns which spans a context has, which its text decides."""
@@ -146,26 +147,21 @@ class Reading:
             EmptyQuestion: if the question has no token.
             ContextError: for a text that cannot be read, or if none has a token.
         """
-        with watch.step("question"):
-            asked = self.question(question)
+        asked = self.question(question)
+        watch.over("question")
         router = Router(self._passages, most_contexts)
-        with watch.step("split"):
-            skims = router.skims(texts)
+        skims = router.skims(texts)
         routed = router.route(texts, question, progress, skims=skims)
         ranking = Ranking(top)
-        while True:
-            with watch.step("split"):
-                batch = list(islice(routed, self._batch_contexts))
-            if not batch:
-                break
+        while batch := list(islice(routed, self._batch_contexts)):
+            watch.over("split")
             for r in batch:
                 spans = self.spans(asked, r.passage, None, top=top, watch=watch)
                 ranking.offer(spans, r.passage, r.source, r.source_number)
+                watch.over("rank")
+        watch.over("split")
         if not ranking.contexts:
             raise ContextEmpty(", ".join(t.name for t in texts))
-        return Found(
-            candidates=ranking.candidates(self.calibration),
-            contexts=ranking.contexts,
-            skimmed=skims,
-            question_cut=asked.is_cut,
-        )
+        found = Found(ranking.candidates(self.calibration), ranking.contexts, skims, asked.is_cut)
+        watch.over("rank")
+        return found

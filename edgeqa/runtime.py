@@ -163,8 +163,9 @@ class EdgeQA:
         read_now: list[Found] = []
 
         def read() -> dict[str, Any]:
-            with watch.step("load"):
-                reading = self._parts.reading
+            watch.over("remember")
+            reading = self._parts.reading
+            watch.over("load")
             found = reading.read(
                 asked,
                 texts,
@@ -178,12 +179,13 @@ class EdgeQA:
             read_now.append(found)
             return answers.record(found)
 
-        with watch.step("key"):
-            key = self._key(asked, texts, options)
+        key = self._key(asked, texts, options)
+        watch.over("key")
         record = cache.compute(key, read, refresh=refresh)
         found = None if read_now else answers.found_again(record, texts)
         if found is None and not read_now:  # what is remembered does not fit the texts
             cache.put(key, read())
+        watch.over("remember")
         answer = decide(
             asked,
             found or read_now[0],

@@ -80,8 +80,9 @@ def from_text(text: str, name: str = "text") -> Document:
     def raw() -> Iterator[bytes]:
         return (piece.encode("utf-8", "surrogatepass") for piece in pieces())
 
-    size_bytes = len(text) if text.isascii() else sum(map(len, raw()))
-    return Document(name, size_bytes, lambda: nfc_blocks(pieces()), raw)
+    if text.isascii():  # in NFC already
+        return Document(name, len(text), pieces, raw)
+    return Document(name, sum(map(len, raw())), lambda: nfc_blocks(pieces()), raw)
 
 
 def from_path(path: Path) -> Document:

@@ -42,7 +42,7 @@ def places(spans: Iterable[Span], context: Context) -> list[Place]:
     return found
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, order=True)  # not frozen, which would take twice as long for each span
 class _Found:
     rank: float
     """Score and lift."""

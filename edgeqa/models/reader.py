@@ -66,18 +66,23 @@ class SplitReader:
     def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
         self._manifest = bundle.manifest
         self._is_exact = bundle.manifest.precision == "float32"  # who asks for it wants no part of it left out
+        self._positions = np.arange(self._manifest.context_position + self._manifest.max_context_tokens)[None]
         self._encode = Session(bundle.file("encode.onnx"), options)
         self._read = Session(bundle.file("read.onnx"), options)
 
     def encode_question(self, ids: Ids) -> Floats:
         """Returns the question's hidden states, float32 [1, tokens + 2, width]."""
         m = self._manifest
-        return self._hidden(np.concatenate(([m.cls_id], ids, [m.sep_id])), position=0)
+        framed = np.empty((1, len(ids) + 2), np.int64)
+        framed[0, 0], framed[0, 1:-1], framed[0, -1] = m.cls_id, ids, m.sep_id
+        return self._hidden(framed, first_position=0)
 
     def encode_context(self, ids: Ids) -> Encoding:
         """Returns the context's encoding; `ids` are at most the manifest's `max_context_tokens - 1`."""
         m = self._manifest
-        hidden = self._hidden(np.concatenate((ids, [m.sep_id])), position=m.context_position)[0]
+        closed = np.empty((1, len(ids) + 1), np.int64)
+        closed[0, :-1], closed[0, -1] = ids, m.sep_id
+        hidden = self._hidden(closed, first_position=m.context_position)[0]
         scale = np.abs(hidden).max(axis=1, keepdims=True) / np.float32(INT8_MAX)
         return Encoding(np.rint(hidden / scale).astype(np.int8), scale)
 
@@ -113,9 +118,9 @@ class SplitReader:
         )
         return logits[0, :-1], logits[0, -1], tokens
 
-    def _hidden(self, ids: Ids, *, position: int) -> Floats:
-        positions = np.arange(position, position + len(ids), dtype=np.int64)
-        return self._encode.run({"input_ids": ids[None], "position_ids": positions[None]})
+    def _hidden(self, ids: Ids, *, first_position: int) -> Floats:
+        positions = self._positions[:, first_position : first_position + ids.shape[1]]
+        return self._encode.run({"input_ids": ids, "position_ids": positions})
 
 
 def likely_tokens(tokens: int) -> int:

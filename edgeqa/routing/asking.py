@@ -58,19 +58,21 @@ def ask(
     def read() -> dict[str, Any]:
         from edgeqa.routing.reading import RoutedReading
 
+        watch.over("remember")
         reading = RoutedReading(parts, asked, options["top"], watch, refresh=refresh)
         reading.read(options["most_contexts"], progress)
         read_now.append(reading)
         return reading.record(digest)
 
-    with watch.step("key"):
-        key = _answer_key(parts, asked, digest, options)
+    key = _answer_key(parts, asked, digest, options)
+    watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
     found = None if read_now else records.found_again(record, scope.collection())
     if found is None and not read_now:  # what is remembered does not fit the collection
         record = read()
         if record["whole"]:
             cache.put(key, record)
+    watch.over("remember")
     answer = decide(
         asked,
         found or read_now[0].found(),

@@ -38,8 +38,8 @@ def get(parts: Parts, name: str, *, force: bool) -> Answer:
         ContextGone: if the collection has no such context.
     """
     watch = Stopwatch()
-    with watch.step("context"):
-        meant, context = _find(parts.scope.collection(), name)
+    meant, context = _find(parts.scope.collection(), name)
+    watch.over("context")
     asked = one_line(meant.question)
     reading = RoutedReading(parts, asked, 1, watch, refresh=False)
     reading.offer(context, share=1.0)

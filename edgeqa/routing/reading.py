@@ -42,12 +42,12 @@ class RoutedReading:
 
     def read(self, most: int | None, progress: Progress) -> None:
         """Reads the contexts closest to the question: `most` of them, or as many as can still change the answer."""
-        with self._watch.step("route"):
-            self._collection, index = self._parts.scope.routed()
-            if not self._collection.contexts:
-                raise CollectionEmpty(self._collection.directory)
-            limit = most or fusion.MOST_READ
-            hits = index.search(self._asked, limit + SPARE_HITS)
+        self._collection, index = self._parts.scope.routed()
+        if not self._collection.contexts:
+            raise CollectionEmpty(self._collection.directory)
+        limit = most or fusion.MOST_READ
+        hits = index.search(self._asked, limit + SPARE_HITS)
+        self._watch.over("route")
         self._damaged.update(self._collection.damaged)
         if not hits:
             self._encoded()  # what has no token is no question
@@ -58,8 +58,7 @@ class RoutedReading:
             if most is None and read and fusion.chance_of_better(self.ranking.best, share, read) < fusion.ENOUGH_BELOW:
                 break
             try:
-                with self._watch.step("context"):
-                    context = self._collection.context(hit.context_id)
+                context = self._collection.context(hit.context_id)
             except ShardDamaged as damage:
                 self._damaged[damage.tag] = damage
             except ContextGone:  # removed since the index was opened
@@ -70,12 +69,14 @@ class RoutedReading:
 
     def offer(self, context: StoredContext, *, share: float) -> None:
         """Reads one more context, or remembers what it says."""
+        self._watch.over("context")
         address = context.address
         self._context_ids[address] = context.context_id
         number = self._documents.setdefault(context.document, len(self._documents))
         self.ranking.offer(
             self._places(context), context, context.document, number, lift=fusion.lift(share), address=address
         )
+        self._watch.over("rank")
 
     def found(self) -> Found:
         """Returns what the contexts that were read say."""
@@ -93,12 +94,12 @@ class RoutedReading:
         return records.record(self.found(), self._context_ids, whole=whole)
 
     def _places(self, context: StoredContext) -> list[Place]:
-        with self._watch.step("remember"):
-            key = key_in(self._parts, self._asked, context.digest, {"context": True, "top": self._top})
-            # Asked by its name, a context's answer is what was asked for; else a step on the way, and not counted.
-            look = self._parts.cache.get if self._collection is None else self._parts.cache.peek
-            stored = None if self._refresh else look(key)
-            known = _part_again(stored, context.text) if stored is not None else None
+        key = key_in(self._parts, self._asked, context.digest, {"context": True, "top": self._top})
+        # Asked by its name, a context's answer is what was asked for; else a step on the way, and not counted.
+        look = self._parts.cache.get if self._collection is None else self._parts.cache.peek
+        stored = None if self._refresh else look(key)
+        known = _part_again(stored, context.text) if stored is not None else None
+        self._watch.over("remember")
         if known is not None:
             places, cut = known
             self._question_cut |= cut
@@ -106,16 +107,16 @@ class RoutedReading:
         question = self._encoded()
         places = self._parts.reading.spans(question, context, context.encoding, top=self._top, watch=self._watch)
         self.read_anew += 1
-        with self._watch.step("remember"):
-            self._parts.cache.put(key, _part(places, question_cut=question.is_cut))
+        self._parts.cache.put(key, _part(places, question_cut=question.is_cut))
+        self._watch.over("remember")
         return places
 
     def _encoded(self) -> Question:
         if self._question is None:
-            with self._watch.step("load"):
-                reading = self._parts.reading
-            with self._watch.step("question"):
-                self._question = reading.question(self._asked)
+            reading = self._parts.reading
+            self._watch.over("load")
+            self._question = reading.question(self._asked)
+            self._watch.over("question")
             self._question_cut = self._question.is_cut
         return self._question
 
