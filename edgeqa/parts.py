@@ -47,6 +47,15 @@ class Parts:
         """Name and version of the bundle."""
         return f"{self.bundle.manifest.name} {self.bundle.manifest.version}"
 
+    def check_open(self) -> None:
+        """Does nothing.
+
+        Raises:
+            Closed: after `close`.
+        """
+        if self._closed:
+            raise Closed
+
     @property
     def device(self) -> Capabilities:
         """What the device has."""

@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.model import Model
     from edgeqa.collection.writer import Writer
-    from edgeqa.contexts.passages import Limits, Tokenize
-    from edgeqa.models.reader import Encoding, Ids
-    from edgeqa.models.tokenizer import Tokens
 
-    Encode: TypeAlias = Callable[[Ids], Encoding]
     Watched: TypeAlias = Callable[[int, int], None]
     """Called with how many bytes of the files were gone through, and how many contexts were stored."""
 
@@ -39,35 +36,23 @@ BLOCK_CONTEXTS, BLOCK_EVENTS, BLOCKS = 16, 256, 4
 class Adding:
     """One run of adding. Its writer's collection is changed by nobody else meanwhile."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        encoder: Encoder,
-        tokenize: Tokenize,
-        limits: Limits,
-        encode: Encode,
-        *,
-        encodings_left_bytes: int,
-    ) -> None:
+    def __init__(self, writer: Writer, encoder: Encoder, model: Model, *, encodings_left_bytes: int) -> None:
         """Prepares a run.
 
         Args:
             writer: of the collection.
-            encoder: what `tokenize` and `encode` are of.
-            tokenize: makes the tokens of a text.
-            limits: how long contexts are.
-            encode: makes the encoding of a context from its token ids.
+            encoder: what of the model its collection depends on.
+            model: what the events are made with, too, so that the time is counted.
             encodings_left_bytes: how many bytes of encodings may be added.
         """
         self.report = Added(writer.directory.name)
-        self._writer, self._encoder = writer, encoder
-        self._tokenize_untimed, self._encode = tokenize, encode
+        self._writer, self._encoder, self._model = writer, encoder, model
         self._left_bytes = encodings_left_bytes if encoder.width else 0
         self._prepared: Channel[list[Event]] = Channel(BLOCKS)
         self._encoded: Channel[list[Event]] = Channel(BLOCKS)
         self._failures: list[BaseException] = []
-        self._storing = Storing(writer, limits.window_tokens, self.report)
-        self._read_s = self._tokenize_s = self._encode_s = 0.0
+        self._storing = Storing(writer, self.report)
+        self._read_s = 0.0
 
     def run(self, events: Iterator[Event], watched: Watched | None = None) -> Added:
         """Does what the events say, which are asked for in another thread; returns what was done.
@@ -95,22 +80,16 @@ class Adding:
         left = {shard.tag for shard in self._writer.catalogue.shards()}
         self.report.damaged = [damage for damage in self._writer.damages if damage.tag in left]
         seconds = {
+            "load": self._model.load_s,
             "read": self._read_s,
-            "tokenise": self._tokenize_s,
-            "encode": self._encode_s,
+            "tokenise": self._model.tokenize_s,
+            "encode": self._model.encode_s,
             "store": self._storing.store_s,
             "commit": self._storing.commit_s,
             "total": time.perf_counter() - began,
         }
         self.report.timings_ms = {step: 1e3 * spent for step, spent in seconds.items()}
         return self.report
-
-    def tokenize(self, text: str) -> Tokens:
-        """Returns the tokens of `text`; for whoever makes the events, so that the time is counted."""
-        began = time.perf_counter()
-        tokens = self._tokenize_untimed(text)
-        self._tokenize_s += time.perf_counter() - began
-        return tokens
 
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
         try:
@@ -130,7 +109,7 @@ class Adding:
             before = time.perf_counter()
             self._prepared.put(block)
             waited_s += time.perf_counter() - before
-        self._read_s = time.perf_counter() - began - waited_s - self._tokenize_s
+        self._read_s = time.perf_counter() - began - waited_s - self._model.load_s - self._model.tokenize_s
         self._prepared.end()
 
     def _encode_all(self, watched: Watched | None) -> None:
@@ -152,9 +131,7 @@ class Adding:
         if self._left_bytes < size_bytes:
             self._left_bytes = 0  # what comes later does without, too, however short it is
             return
-        began = time.perf_counter()
-        made.encoding = self._encode(made.passage.tokens.ids)
-        self._encode_s += time.perf_counter() - began
+        made.encoding = self._model.encode(made.passage.tokens.ids)
         self._left_bytes -= size_bytes
 
     def _write(self) -> None:

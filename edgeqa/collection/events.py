@@ -20,6 +20,7 @@ class SourceBegins:
     path: bytes
     name: str
     digest: bytes
+    window_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ContextGone, NameNotUsed
 from edgeqa.collection.gone import Gone
 from edgeqa.collection.mending import examine, seen
+from edgeqa.collection.model import Model
 from edgeqa.collection.naming import file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from edgeqa.collection.mending import Damage
     from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
-    from edgeqa.contexts.passages import Limits
     from edgeqa.contexts.routing import Progress
     from edgeqa.formats import FormatOptions
     from edgeqa.parts import Parts
@@ -74,12 +74,12 @@ def add(
         CollectionError: if the collection cannot be opened or written to, or was made with another model.
         ContextError: if nothing could be read at all.
     """
+    parts.check_open()
     named = _several(paths)
     _check(named, name, encodings_bytes)
     if not named and not anew:
         raise NothingToAdd
     place = directory(parts.collection)
-    reading = parts.reading
     encoder = Encoder.of(parts.bundle)
     with Writer(place, encoder, IndexWriter, anew=anew) as writer, Catalogue.read(place) as catalogue:
         gone = Gone(place, catalogue, even_all=drop_all) if drop_gone else None
@@ -87,19 +87,18 @@ def add(
             gone.check(named)
         most = encodings_budget(writer, encodings_bytes)
 
-        def adding() -> Adding:
-            left = most - writer.encodings_bytes()
-            return Adding(
-                writer, encoder, reading.tokenize, reading.limits, reading.encode_context, encodings_left_bytes=left
-            )
+        def adding(model: Model) -> Adding:
+            return Adding(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
 
-        made = _make_anew(writer, catalogue, encoder, reading.limits, adding(), progress) if anew else None
+        model = Model(lambda: parts.reading)
+        made = _make_anew(writer, catalogue, encoder, model, adding(model), progress) if anew else None
         if made is not None and not named:
             return made
-        run = adding()
+        model = Model(lambda: parts.reading)
+        run = adding(model)
         if made is not None:
             run.report.files_re_encoded = made.files_re_encoded
-        stage = Preparing(catalogue, encoder, run.tokenize, reading.limits, options, run.report)
+        stage = Preparing(catalogue, encoder, model, options, run.report)
         in_all = total_bytes(named, options) if progress is not None else 0
 
         def watched(done_bytes: int, _: int) -> None:
@@ -124,10 +123,10 @@ def _check(named: list[str], name: object, encodings_bytes: object) -> None:
 
 
 def _make_anew(
-    writer: Writer, catalogue: Catalogue, encoder: Encoder, limits: Limits, run: Adding, progress: Progress | None
+    writer: Writer, catalogue: Catalogue, encoder: Encoder, model: Model, run: Adding, progress: Progress | None
 ) -> Added:
     held = Collection(writer.directory)
-    anew = ReEncoding(catalogue, held, encoder, run.tokenize, limits)
+    anew = ReEncoding(catalogue, held, encoder, model)
 
     def watched(_: int, contexts: int) -> None:
         if progress is not None:

@@ -25,8 +25,7 @@ from edgeqa.collection.events import (
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.naming import STANDARD_INPUT, file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
-from edgeqa.contexts.passages import passages
-from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError
+from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import is_pipe, walk
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
     from edgeqa.collection.gone import Gone
+    from edgeqa.collection.model import Model
     from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
-    from edgeqa.contexts.passages import Limits, Tokenize
     from edgeqa.formats import FormatOptions, Record, Source
 
 
@@ -70,13 +69,12 @@ class Preparing:
         self,
         catalogue: Catalogue,
         encoder: Encoder,
-        tokenize: Tokenize,
-        limits: Limits,
+        model: Model,
         options: FormatOptions,
         report: Added,
     ) -> None:
-        self._catalogue, self._encoder, self._limits = catalogue, encoder, limits
-        self._tokenize, self._options, self._report = tokenize, options, report
+        self._catalogue, self._encoder, self._model = catalogue, encoder, model
+        self._options, self._report = options, report
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
 
@@ -92,7 +90,7 @@ class Preparing:
             try:
                 for source in walk([path], self._options, self._report.skip):
                     yield from self._source(source, name)
-            except EdgeQAError as error:
+            except (ContextError, OptionError) as error:  # all else is not the path's fault
                 is_gone = isinstance(error, ContextNotFound) and gone is not None
                 if not (is_gone and any(True for _ in self._catalogue.sources_below(file_identity(path)))):
                     yield SourceFailed(path, error, begun=False)
@@ -115,7 +113,7 @@ class Preparing:
                     self._note(source, row.name)
                     return
             documents_done, unfinished = self._left(known, digest)
-            yield SourceBegins(path, printed(name), digest)
+            yield SourceBegins(path, printed(name), digest, self._model.limits.window_tokens)
             begun = True
             for number, record in enumerate(source.records()):
                 if number < documents_done:
@@ -134,7 +132,7 @@ class Preparing:
 
     def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
         """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
-        wanted = (digest, self._limits.window_tokens, self._encoder.digest)
+        wanted = (digest, self._model.limits.window_tokens, self._encoder.digest)
         for row in known:
             if PENDING <= row.state < WHOLE and (row.digest, row.window_tokens, row.encoder) == wanted:
                 unfinished = self._catalogue.unfinished_document(row.id)
@@ -145,10 +143,12 @@ class Preparing:
         return 0, None
 
     def _document(self, source: Source, record: Record, unfinished: DocumentRow | None) -> Iterator[Event]:
+        from edgeqa.contexts.passages import passages  # here: where nothing has changed, numpy is not needed
+
         suffix = record.name.removeprefix(source.name)
         yield DocumentBegins(suffix, record.title, resumed=unfinished is not None)
         done = unfinished.contexts if unfinished is not None else 0
-        for number, passage in enumerate(passages(record.blocks, self._tokenize, self._limits)):
+        for number, passage in enumerate(passages(record.blocks, self._model.tokenize, self._model.limits)):
             if number >= done:
                 self._next_context = None
                 yield ContextMade(passage, Layout(passage.tokens.words, passage.paragraphs, passage.meaningful))

@@ -21,7 +21,6 @@ from edgeqa.collection.events import (
 )
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.rows import MARK, PENDING, READY, WHOLE
-from edgeqa.contexts.passages import passages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,18 +29,15 @@ if TYPE_CHECKING:
     from edgeqa.collection.collection import Collection
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.events import Event
+    from edgeqa.collection.model import Model
     from edgeqa.collection.rows import DocumentRow, SourceRow
-    from edgeqa.contexts.passages import Limits, Tokenize
 
 
 class ReEncoding:
     """One run over what a collection holds."""
 
-    def __init__(
-        self, catalogue: Catalogue, held: Collection, encoder: Encoder, tokenize: Tokenize, limits: Limits
-    ) -> None:
-        self._catalogue, self._held = catalogue, held
-        self._encoder, self._tokenize, self._limits = encoder, tokenize, limits
+    def __init__(self, catalogue: Catalogue, held: Collection, encoder: Encoder, model: Model) -> None:
+        self._catalogue, self._held, self._encoder, self._model = catalogue, held, encoder, model
 
     def events(self) -> Iterator[Event]:
         """Yields what is to be done."""
@@ -50,21 +46,23 @@ class ReEncoding:
                 yield from self._source(source)
 
     def _source(self, source: SourceRow) -> Iterator[Event]:
+        from edgeqa.contexts.passages import passages  # here: it needs numpy
+
         # Of a file that was not added to its end, the rest is to be read when it is next added.
         digest = MARK + (source.digest if source.state == WHOLE else b"")
         documents_done = 0
-        made_with = (digest, self._limits.window_tokens, self._encoder.digest)
+        made_with = (digest, self._model.limits.window_tokens, self._encoder.digest)
         for begun in self._catalogue.sources_at(source.path):
             if (begun.digest, begun.window_tokens, begun.encoder) == made_with:
                 if begun.state == READY:
                     return
                 documents_done = self._catalogue.whole_documents(begun.id)
-        yield SourceBegins(source.path, source.name, digest)
+        yield SourceBegins(source.path, source.name, digest, self._model.limits.window_tokens)
         try:
             whole = (document for document in self._catalogue.documents_of(source.id) if document.whole)
             for document in islice(whole, documents_done, None):
                 yield DocumentBegins(document.name.removeprefix(source.name), document.title, resumed=False)
-                for passage in passages(self._text(document), self._tokenize, self._limits):
+                for passage in passages(self._text(document), self._model.tokenize, self._model.limits):
                     layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
                     yield ContextMade(passage, layout)
                 yield DocumentEnds()

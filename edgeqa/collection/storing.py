@@ -30,11 +30,11 @@ COMMIT_S, COMMIT_BYTES = 10.0, 64 << 20
 class Storing:
     """Takes events in their order."""
 
-    def __init__(self, writer: Writer, window_tokens: int, report: Added) -> None:
+    def __init__(self, writer: Writer, report: Added) -> None:
         self.done_bytes = 0
         """How much of the files was gone through, about: contexts overlap, and formats have more than text in them."""
         self.store_s = self.commit_s = 0.0
-        self._writer, self._window_tokens, self._report = writer, window_tokens, report
+        self._writer, self._report = writer, report
         self._committed = time.monotonic()
         self._take: dict[type, Callable[[Any], None]] = {
             ContextMade: self._context,
@@ -77,7 +77,7 @@ class Storing:
         self._report.documents += 1
 
     def _source(self, event: SourceBegins) -> None:
-        self._writer.begin_source(event.path, event.name, event.digest, self._window_tokens)
+        self._writer.begin_source(event.path, event.name, event.digest, event.window_tokens)
 
     def _source_ends(self, event: SourceEnds) -> None:
         if event.waits:

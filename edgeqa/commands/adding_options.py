@@ -117,7 +117,7 @@ def _lines(report: Added) -> list[str]:
         (report.skipped_count, "left out"),
     )
     done = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing there"
-    seconds = report.timings_ms.get("total", 0) / 1000
+    seconds = (report.timings_ms["total"] - report.timings_ms["load"]) / 1000
     lines = [f"{report.collection}: {done}"]
     if report.contexts:
         rate = report.contexts / max(seconds, 1e-3)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,24 @@ def test_add_list_sync_remove(manuals: Path) -> None:
         "edgeqa: not in the collection: manuals/pump-manual.txt",
         "  hint: `edgeqa list` shows what is there",
     ]
+
+
+def test_adding_what_has_not_changed_loads_no_model(manuals: Path) -> None:
+    program = (
+        "import sys, edgeqa.cli as cli\n"
+        "cli.commands.main(['add', *sys.argv[1:]], standalone_mode=False)\n"
+        "print(sorted({'numpy', 'onnxruntime', 'tokenizers', 'tantivy'} & set(sys.modules)))"
+    )
+
+    def add() -> list[str]:
+        command = [sys.executable, "-c", program, str(manuals), "-"]
+        done = subprocess.run(command, input="Piped.", capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+        return [done.stdout.splitlines()[0], done.stdout.splitlines()[-1]]
+
+    assert add() == ["default: 4 added", "['numpy', 'onnxruntime', 'tantivy', 'tokenizers']"]
+    assert add() == ["default: 4 unchanged", "['tantivy']"]
+    (manuals / "more" / "valve.md").unlink()
+    assert edgeqa("sync", manuals, "--json").stdout.startswith('{"collection": "default", "files_added": 0, ')
 
 
 def test_collections_are_apart(manuals: Path) -> None:

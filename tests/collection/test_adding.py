@@ -27,7 +27,8 @@ from edgeqa.collection.errors import (
 from edgeqa.collection.indexing import NoIndex
 from edgeqa.collection.snapshot import SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
-from edgeqa.errors import ContextNotFound, NothingToAdd, OptionError
+from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
+from edgeqa.parts import Parts
 from edgeqa.routing.index import Index
 
 if TYPE_CHECKING:
@@ -96,6 +97,41 @@ def test_a_folder_is_read_once_and_what_changed_again(writing: EdgeQA, manuals: 
     assert counts(again) == (0, 1, 1, 0, 0)
     assert (again.documents, again.contexts) == (1, 1)
     assert documents() == {"pump.txt": "The pump is new.", "valve.txt": VALVE}
+
+
+def test_the_model_is_loaded_when_the_first_document_needs_it(writing: EdgeQA, manuals: Path) -> None:
+    writing.add(manuals)
+    with runtime.open(persist="off") as opened:
+        report = opened.add(manuals)
+        assert opened._parts._reading is None
+        assert (report.files_unchanged, report.timings_ms["load"]) == (2, 0.0)
+        (manuals / "pump.txt").unlink()
+        assert opened.sync(manuals).files_removed == 1
+        assert opened._parts._reading is None
+        (manuals / "pump.txt").write_text(PUMP)
+        report = opened.add(manuals)
+        assert (report.files_added, report.encoded) == (1, 1)
+        assert opened._parts._reading is not None
+        assert 0.0 < report.timings_ms["load"] < report.timings_ms["total"]
+    with pytest.raises(Closed):
+        opened.add(manuals)
+
+
+def test_what_is_wrong_with_the_model_is_said_and_nothing_is_lost(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing.add(manuals)
+    (manuals / "third.txt").write_text(PUMP)
+
+    def wrong(_: Parts) -> None:
+        raise BundleSelfTestFailed(writing._parts.model, "other answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "reading", property(wrong))
+        with pytest.raises(BundleSelfTestFailed):
+            writing.add(manuals)
+    assert set(documents()) == {"pump.txt", "valve.txt"}
+    assert counts(writing.add(manuals)) == (1, 0, 2, 0, 0)
 
 
 def test_a_file_is_the_same_from_wherever_it_is_named(
