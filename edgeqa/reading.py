@@ -17,6 +17,7 @@ from edgeqa.contexts.routing import Router
 from edgeqa.contexts.texts import Passages
 from edgeqa.errors import ContextEmpty, EmptyQuestion
 from edgeqa.models import selftest
+from edgeqa.models.callers import Callers
 from edgeqa.models.encodings import Encodings
 from edgeqa.models.kept import Kept
 from edgeqa.models.ranking import Ranking, places
@@ -58,7 +59,9 @@ class Reading:
         self._manifest = bundle.manifest
         self._batch_contexts = plan.batch_contexts.value
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
-        self._reader = open_reader(bundle, session_options(plan))
+        self._callers = callers = Callers(plan.callers.value)
+        # Where there is memory for one at a time, there is none to load the graphs twice.
+        self._reader = open_reader(bundle, session_options(plan), callers if plan.callers.value > 1 else None)
         self.verdict = selftest.assure(bundle, int8_flags, plan.precision.value, self._tokenizer, self._reader)
         store_bytes = plan.encoding_store_bytes.value
         others_bytes = store_bytes // KEPT_PART
@@ -97,11 +100,12 @@ class Reading:
         Raises:
             EmptyQuestion: if it has no token.
         """
-        ids = self._tokenizer.ids(question)
-        if not len(ids):
-            raise EmptyQuestion
-        most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
-        return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=len(ids) > most_tokens)
+        with self._callers:
+            ids = self._tokenizer.ids(question)
+            if not len(ids):
+                raise EmptyQuestion
+            most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
+            return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=len(ids) > most_tokens)
 
     def spans(
         self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
@@ -115,13 +119,14 @@ class Reading:
             top: how many spans, of which no two overlap.
             watch: where the time goes.
         """
-        encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
-        watch.over("encode")
-        logits = self._reader.read(question.encoded, encoded)
-        watch.over("read")
-        found = places(best_spans(logits, self._layout(context), top=top), context)
-        watch.over("decode")
-        return found
+        with self._callers:
+            encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
+            watch.over("encode")
+            logits = self._reader.read(question.encoded, encoded)
+            watch.over("read")
+            found = places(best_spans(logits, self._layout(context), top=top), context)
+            watch.over("decode")
+            return found
 
     def _layout(self, context: Context) -> Layout:
         """Returns which spans a context has, which its text decides."""

@@ -65,6 +65,14 @@ def fit(
     return sizes, threads
 
 
+def callers_that_fit(needs: ModelNeeds, sizes: Sizes, threads: int, room: Room, most: int) -> int:
+    """Returns how many callers, at most `most`, there is room for besides sizes that fit."""
+    for callers in range(most, 1, -1):
+        if room.missing_bytes(needs, replace(sizes, callers=callers), threads) <= 0:
+            return callers
+    return 1
+
+
 def _smallest(wanted: Sizes, fixed: Collection[str]) -> Sizes:
     least = {
         "batch_contexts": 1,

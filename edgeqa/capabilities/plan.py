@@ -7,11 +7,11 @@ shrunk: it fits, or the refusal names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.choice import Choice
-from edgeqa.capabilities.fitting import Room, fit
+from edgeqa.capabilities.fitting import Room, callers_that_fit, fit
 from edgeqa.capabilities.footprint import WINDOW_TOKENS, Sizes, memory_bytes
 from edgeqa.capabilities.overrides import Overrides, Persist
 from edgeqa.capabilities.precision import precision
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16
+SPARE_CALLERS = 2  # ready to take over a core while others work in Python
 ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
 ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
@@ -44,8 +45,11 @@ class Plan:
     answer_cache_bytes: Choice[int]
     encoding_store_bytes: Choice[int]
     persist: Choice[Persist]
+    callers: Choice[int]
+    """Questions that are read at a time; where there are several, each on one thread."""
     spinning: Choice[bool]
     needed_bytes: int
+    """With one caller at a time."""
     available_bytes: Choice[int]
     margin_bytes: int
 
@@ -88,6 +92,9 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         return full[name] if value == full[name].value else Choice(value, shrunk)
 
     used = threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk)
+    most_callers = (device.cores.value or used.value) + SPARE_CALLERS
+    callers = callers_that_fit(needs, sizes, used.value, room, most_callers)
+    more_bytes = memory_bytes(needs, replace(sizes, callers=callers)) - memory_bytes(needs, sizes)
     return Plan(
         threads=used,
         batch_contexts=fitted("batch_contexts"),
@@ -96,6 +103,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         answer_cache_bytes=fitted("answer_cache_bytes"),
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,
+        callers=Choice(callers, _why_callers(callers, more_bytes)),
         spinning=_spinning(used.value),
         needed_bytes=memory_bytes(needs, sizes),
         available_bytes=available,
@@ -155,6 +163,12 @@ def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
     if found.value > MOST_THREADS:
         return Choice(MOST_THREADS, f"{found.value} cores; more than {MOST_THREADS} threads gain nothing")
     return Choice(found.value, found.reason)
+
+
+def _why_callers(callers: int, more_bytes: int) -> str:
+    if callers == 1:
+        return "no memory for more"
+    return f"where several ask at once, one thread each; takes {show_bytes(more_bytes)} more"
 
 
 def _spinning(threads: int) -> Choice[bool]:

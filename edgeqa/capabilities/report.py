@@ -128,6 +128,7 @@ def _plan(plan: Plan | NotEnoughMemory) -> Iterable[_Row]:
         _Row("needs", show_bytes(p.needed_bytes), f"at most, {show_bytes(p.margin_bytes)} more stay free"),
         _Row("fits into", show_bytes(p.available_bytes.value), p.available_bytes.reason),
         _Row("threads", str(p.threads.value), p.threads.reason),
+        _Row("callers", f"{p.callers.value} at a time", p.callers.reason),
         _Row("precision", p.precision.value, p.precision.reason),
         _Row("window", f"{p.window_tokens.value} tokens", p.window_tokens.reason),
         _Row("batch", f"{p.batch_contexts.value} context{'s' * (p.batch_contexts.value > 1)}", p.batch_contexts.reason),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.callers import Callers
 
     Floats = NDArray[np.float32]
     Ids = NDArray[np.int64]
@@ -63,12 +64,12 @@ class Logits:
 class SplitReader:
     """The bundle's two graphs in their sessions. Safe from many threads."""
 
-    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+    def __init__(self, bundle: Bundle, options: SessionOptions, callers: Callers | None = None) -> None:
         self._manifest = bundle.manifest
         self._is_exact = bundle.manifest.precision == "float32"  # who asks for it wants no part of it left out
         self._positions = np.arange(self._manifest.context_position + self._manifest.max_context_tokens)[None]
-        self._encode = Session(bundle.file("encode.onnx"), options)
-        self._read = Session(bundle.file("read.onnx"), options)
+        self._encode = Session(bundle.file("encode.onnx"), options, callers)
+        self._read = Session(bundle.file("read.onnx"), options, callers)
 
     def encode_question(self, ids: Ids) -> Floats:
         """Returns the question's hidden states, float32 [1, tokens + 2, width]."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.callers import Callers
     from edgeqa.models.reader import Encoding, Ids, Logits
 
 ContextEncoding: TypeAlias = "Encoding | Ids"
@@ -55,13 +56,18 @@ def session_options(plan: Plan) -> SessionOptions:
     )
 
 
-def open_reader(bundle: Bundle, options: SessionOptions) -> Reader:
+def open_reader(bundle: Bundle, options: SessionOptions, callers: Callers | None = None) -> Reader:
     """Returns the bundle's reader, its graphs loaded.
+
+    Args:
+        bundle: the bundle.
+        options: how its sessions are set up.
+        callers: those who are told apart, one who is alone and many, if they may take the memory for that.
 
     Raises:
         BundleGraphInvalid: if onnxruntime cannot load them, or they are not what their kind says.
     """
     m = bundle.manifest
     if m.joint is None:
-        return SplitReader(bundle, options)
-    return JointReader(Session(bundle.file(JOINT_GRAPH), options), m.pair, m.joint)
+        return SplitReader(bundle, options, callers)
+    return JointReader(Session(bundle.file(JOINT_GRAPH), options, callers), m.pair, m.joint)

@@ -7,7 +7,8 @@ before: a cache hit, `--help` and the capability report do without its 40 MB. It
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from edgeqa.models.callers import Callers
 
     Array = NDArray[Any]
 
@@ -41,23 +44,17 @@ class SessionOptions:
 
 
 class Session:
-    """A loaded graph. `run` may be called from many threads."""
+    """A loaded graph. `run` may be called from many threads.
 
-    def __init__(self, file: Path, options: SessionOptions) -> None:
-        setup = session_setup(options)
-        import onnxruntime
+    Where it knows its callers, it runs on one thread for each while there are several: the graph is then loaded once
+    more, when that first happens. What comes out is the same, bit for bit.
+    """
 
-        _share_arena()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(file),
-                setup,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_SLOWER_WHEN_FUSED,
-                enable_fallback=0,  # which would print on standard output, and try the same again
-            )
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error
+    def __init__(self, file: Path, options: SessionOptions, callers: Callers | None = None) -> None:
+        self._options, self._callers = options, callers
+        self._session = _load(file, options)
+        self._one_thread: Any = self._session if options.threads == 1 else None
+        self._lock = threading.Lock()
         self.file = file
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.input_types = {i.name: str(i.type) for i in self._session.get_inputs()}
@@ -79,10 +76,37 @@ class Session:
         except KeyError as error:
             raise BundleGraphInvalid(self.file, f"declares an input {error} that this kind does not have") from error
         try:
-            found: list[Array] = self._session.run(list(outputs), feed)
+            found: list[Array] = self._chosen().run(list(outputs), feed)
         except Exception as error:
             raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
         return found
+
+    def _chosen(self) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
+        """Returns the session to run: that of all threads, or among many callers that of one."""
+        if self._callers is None or not self._callers.crowded:
+            return self._session
+        if self._one_thread is None:
+            with self._lock:
+                if self._one_thread is None:
+                    self._one_thread = _load(self.file, replace(self._options, threads=1, spinning=False))
+        return self._one_thread
+
+
+def _load(file: Path, options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
+    setup = session_setup(options)
+    import onnxruntime
+
+    _share_arena()
+    try:
+        return onnxruntime.InferenceSession(
+            str(file),
+            setup,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_SLOWER_WHEN_FUSED,
+            enable_fallback=0,  # which would print on standard output, and try the same again
+        )
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error
 
 
 def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,20 @@ def test_unknown_memory_is_taken_for_the_smallest_board() -> None:
 def test_of_a_known_total_half_is_taken_for_available() -> None:
     device = replace(ROOMY, memory_available_bytes=Reading(None, "unreadable"))
     assert make_plan(device, MINI).available_bytes.value == 4 * GIB
+
+
+def test_callers_are_as_many_as_cores_and_memory_allow() -> None:
+    for cores, callers in ((1, 3), (4, 6), (64, 66)):
+        plan = make_plan(replace(ROOMY, cores=Reading(cores, "")), MINI)
+        assert plan.callers.value == callers
+        assert re.fullmatch(
+            r"where several ask at once, one thread each; takes [\d.]+ [MG]iB more", plan.callers.reason
+        )
+    plans = [make_plan(with_memory(available * MIB, total_bytes=GIB), MINI) for available in range(260, 460, 2)]
+    assert [p.callers.value for p in plans] == sorted(p.callers.value for p in plans)
+    assert {p.callers.value for p in plans} == {1, 2, 3, 4, 5, 6}
+    assert plans[0].callers.reason == "no memory for more"
+    assert all(p.window_tokens.value == 320 for p in plans)  # nothing is taken from others
 
 
 def test_memory_is_given_up_in_order() -> None:

@@ -82,8 +82,10 @@ def test_a_plan_stays_within_memory_and_address_space_and_follows_wishes(
         return
     assert plan.needed_bytes == memory_bytes(model, sizes(plan))
     assert plan.needed_bytes + plan.margin_bytes <= plan.available_bytes.value
+    with_callers = replace(sizes(plan), callers=plan.callers.value)
+    assert memory_bytes(model, with_callers) + plan.margin_bytes <= plan.available_bytes.value
     if device.address_space_bytes.value is not None:
-        assert address_bytes(model, sizes(plan), plan.threads.value) <= device.address_space_bytes.value
+        assert address_bytes(model, with_callers, plan.threads.value) <= device.address_space_bytes.value
     for name, value in wanted.given().items():
         assert getattr(plan, name).value == value
     assert 1 <= plan.window_tokens.value <= model.max_context_tokens
@@ -148,6 +150,7 @@ def test_every_size_costs_something(model: ModelNeeds, threads: int) -> None:
         replace(base, window_tokens=65),
         replace(base, answer_cache_bytes=1),
         replace(base, encoding_store_bytes=1),
+        replace(base, callers=2),
     ):
         assert memory_bytes(model, larger) > memory_bytes(model, base)
         assert address_bytes(model, larger, threads) > address_bytes(model, base, threads)

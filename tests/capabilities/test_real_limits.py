@@ -47,6 +47,32 @@ except NotEnoughMemory as refused:
 print(json.dumps(found))
 """
 
+# Sixteen threads ask at once, each of a text of its own that takes as much memory to read as there is.
+CROWD = """
+import json, random, threading
+from dataclasses import replace
+import edgeqa
+from edgeqa.capabilities.footprint import Sizes, memory_bytes
+words = "the ship sailed round a cape in wind and rain while her captain wrote his book about stones and birds".split()
+start = threading.Barrier(16)
+with edgeqa.open(threads=2, window_tokens=320, encoding_store_bytes=8 << 20, persist="off") as qa:
+    p = qa.plan
+    sizes = Sizes(p.batch_contexts.value, 320, 0, 8 << 20, p.callers.value)
+    qa.self_test()
+    def work(seed):
+        tell = random.Random(seed)
+        text = " ".join(tell.choice(words) for _ in range(310))
+        start.wait()
+        for n in range(6):
+            qa.ask(f"What is {seed} {n}?", text)
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+    print(json.dumps({"callers": p.callers.value, "planned": memory_bytes(qa.bundle.needs(), sizes),
+                      "peak": int(peak.split()[1]) * 1024}))
+"""
+
 
 def run(limit: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
@@ -134,3 +160,11 @@ def test_under_a_real_limit_that_is_too_small_nothing_is_loaded() -> None:
     found = run(str(300 << 20), "ask")
     assert "not enough address space" in found["text"]
     assert not found["loaded"]
+
+
+def test_many_callers_at_once_take_no_more_memory_than_planned() -> None:
+    done = subprocess.run([sys.executable, "-c", CROWD], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["callers"] > 1
+    assert found["peak"] < found["planned"]
