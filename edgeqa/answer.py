@@ -6,11 +6,13 @@ from `context_start` on. Offsets count code points of NFC text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from edgeqa.contexts.documents import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Candidate:
     """
     address: str | None = None
     """In a collection, the context's: DOCUMENT:{TAG}:N."""
+    part: str = ""
+    """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
+    part_start: int = 0
+    """Where that document begins in its source."""
+
+    @property
+    def document(self) -> str:
+        """Name of the document that the answer begins in, as in a collection: of a PDF a page, `manual.pdf#12`."""
+        return self.source + self.part
 
     @property
     def source_start(self) -> int:
@@ -100,6 +111,11 @@ class Answer:
     """Time spent by step, and `total`."""
 
     @property
+    def document(self) -> str | None:
+        """Name of the document that the answer begins in, as in a collection: of a PDF a page, `manual.pdf#12`."""
+        return None if self.text is None else self.candidates[0].document
+
+    @property
     def source_start(self) -> int | None:
         """Where the answer begins in its source."""
         return None if self.text is None else self.candidates[0].source_start
@@ -139,11 +155,25 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
         "start": one.start,
         "end": one.end,
         "source": one.source,
+        "document": one.document,
         "source_start": one.source_start,
         "source_end": one.source_end,
         "address": one.address,
         "context": one.context,
     }
+
+
+def in_parts(found: Found, texts: Sequence[Document]) -> Found:
+    """Returns what was found in `texts`, each candidate with the part of its text that it begins in."""
+
+    def located(one: Candidate) -> Candidate:
+        part_at = texts[one.source_number].part_at
+        if part_at is None:
+            return one
+        part, part_start = part_at(one.source_start)
+        return replace(one, part=part, part_start=part_start)
+
+    return replace(found, candidates=tuple(map(located, found.candidates)))
 
 
 def decide(

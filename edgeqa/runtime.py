@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from edgeqa.answer import Answer, decide
+from edgeqa.answer import Answer, decide, in_parts
 from edgeqa.cache import answer_keys, answers
 from edgeqa.capabilities.overrides import Overrides
 from edgeqa.contexts import MOST_CONTEXTS
@@ -185,10 +185,13 @@ class EdgeQA:
         found = None if read_now else answers.found_again(record, texts)
         if found is None and not read_now:  # what is remembered does not fit the texts
             cache.put(key, read())
+        found = found or read_now[0]
+        if any(text.part_at is not None for text in texts):
+            found = in_parts(found, texts)
         watch.over("remember")
         answer = decide(
             asked,
-            found or read_now[0],
+            found,
             no_answer_below=0.0 if options["force"] else self.bundle.manifest.calibration.no_answer_below,
             model=self._parts.model,
             cached=not read_now,

@@ -57,7 +57,8 @@ def _sentence(candidate: Candidate) -> str:
 
 
 def _place(candidate: Candidate, *, best: bool) -> str:
-    place = f"{plain(candidate.source)}, characters {candidate.source_start}-{candidate.source_end}"
+    start, end = candidate.source_start - candidate.part_start, candidate.source_end - candidate.part_start
+    place = f"{plain(candidate.document)}, characters {start}-{end}"
     # Only the best one's probability is calibrated: several likely candidates would be a contradiction.
     return f"{place}, {f'{_percent(candidate.probability)} likely' if best else f'score {candidate.score:.1f}'}"
 

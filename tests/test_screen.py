@@ -53,6 +53,12 @@ def test_only_the_best_candidate_is_called_likely() -> None:
     assert "  notes.txt, characters 11-18, score 4.0" in lines
 
 
+def test_a_place_is_on_its_page() -> None:
+    found = answer("One.\n\nAda wrote.", (6, 9), source="manual.pdf")
+    found = replace(found, candidates=(replace(found.candidates[0], part="#12", part_start=6),))
+    assert "  manual.pdf#12, characters 0-3, 80 % likely" in shown(found)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

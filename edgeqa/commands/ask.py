@@ -61,7 +61,8 @@ def command(
     Without a FILE, what comes through a pipe is read; where nothing does, the collection is asked, and the answer says
     which of its documents it is from. Standard input is also called "-".
 
-    Markdown, HTML, PDF, DOCX and EPUB files are known by their endings; all else is plain text.
+    Markdown, HTML, PDF, DOCX and EPUB files are known by their endings; all else is plain text. An answer from page 12
+    of a PDF, or from the 12th chapter of a book, is from manual.pdf#12.
     What comes through a pipe is copied to a temporary file from 4 MiB on, and refused beyond 1 GiB; a file is read in
     place, however long.
 

@@ -44,6 +44,9 @@ class Document:
     """Begins reading: yields the NFC text in blocks."""
     raw: Callable[[], Iterator[bytes]]
     """Begins reading: yields what the text depends on: the bytes as they are, unchecked, or a digest of them."""
+    part_at: Callable[[int], tuple[str, int]] | None = None
+    """Of a file of several parts, as pages, tells which one a place in the text is in, as far as it was read: what its
+    name has beyond the file's, `#12`, and where it begins."""
 
 
 def documents(given: Given) -> list[Document]:

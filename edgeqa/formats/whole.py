@@ -1,7 +1,8 @@
 """A file of any format as one document: what a question about the file is asked of.
 
 In: a path. Out: a document whose text is that of all its records, a blank line between them, read from the file anew
-each time. What an answer is remembered under is the digest of the source.
+each time. It notes where each record begins as it comes to it, so that a place in the text has a page or a chapter.
+What an answer is remembered under is the digest of the source.
 """
 
 from __future__ import annotations
@@ -29,12 +30,29 @@ def from_formatted(path: Path) -> Document:
     if path.is_dir():
         raise ContextIsDirectory(path)
     (source,) = walk([path], FormatOptions())
-    return Document(source.name, source.size_bytes, lambda: _blocks(source), lambda: iter([source.digest()]))
+    whole = _Whole(source)
+    return Document(source.name, source.size_bytes, whole.blocks, lambda: iter([source.digest()]), whole.part_at)
 
 
-def _blocks(source: Source) -> Iterator[str]:
-    between = ""
-    for record in source.records():
-        yield between
-        between = "\n\n"
-        yield from record.blocks
+class _Whole:
+    """The records of a source as one text."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._parts: dict[int, str] = {}
+        """By the place where it begins, what each record's name has beyond the source's."""
+
+    def blocks(self) -> Iterator[str]:
+        between, place = "", 0
+        for record in self._source.records():
+            yield between
+            place += len(between)
+            between = "\n\n"
+            self._parts[place] = record.name.removeprefix(self._source.name)
+            for block in record.blocks:
+                yield block
+                place += len(block)
+
+    def part_at(self, place: int) -> tuple[str, int]:
+        begins = max(begin for begin in list(self._parts) if begin <= place)
+        return self._parts[begins], begins

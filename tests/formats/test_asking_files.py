@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 from office import docx, epub, paragraph, pdf
+from reading import read
 
 from edgeqa import errors, runtime
 from edgeqa.contexts.documents import FORMATTED, documents, from_file
 from edgeqa.formats import kinds
+from edgeqa.screen import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +63,55 @@ def test_the_records_of_a_file_are_parted_by_a_blank_line(tmp_path: Path) -> Non
     path.write_bytes(FILES["a.epub"])
     (document,) = documents(path)
     assert ["".join(document.blocks()) for _ in range(2)] == [f"Nothing here.\n\n{SENTENCE}"] * 2
+
+
+PAGES = [["Nothing here."], [], [SENTENCE, "It is made in Leeds."], ["The valve opens at 4 bar."] * 40, [SENTENCE]]
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.epub", "a.docx"])
+@pytest.mark.parametrize("most_contexts", [None, 2])
+def test_an_answer_says_which_page_or_chapter_it_begins_in(
+    tmp_path: Path, name: str, most_contexts: int | None
+) -> None:
+    path = tmp_path / name
+    chapters = {f"{n}.xhtml": f"<p>{' '.join(lines)}</p>" for n, lines in enumerate(PAGES)}
+    made = {"a.pdf": pdf(PAGES), "a.epub": epub(chapters), "a.docx": docx(paragraph(" ".join(chain(*PAGES))))}
+    path.write_bytes(made[name])
+    with runtime.open() as opened:
+        asked = [
+            opened.ask("At how many centimetres does the pump start?", path, top=3, most_contexts=most_contexts)
+            for _ in range(2)
+        ]
+    assert [answer.cached for answer in asked] == [False, True]
+    assert asked[0].candidates == asked[1].candidates
+    parts = {part.name: part.text for part in read(path)}
+    whole = "\n\n".join(parts.values())
+    for c in asked[0].candidates:
+        assert c.context[c.start : c.end] == c.text == whole[c.source_start : c.source_end]
+        assert c.source == str(path)
+        start = c.source_start - c.part_start
+        assert parts[c.document][start : start + len(c.text)] == c.text
+        assert c.to_json()["document"] == c.document
+    assert asked[0].document == asked[0].candidates[0].document
+    found = {c.document.removeprefix(str(path)) for c in asked[0].candidates if "30" in c.text}
+    assert found == ({""} if name == "a.docx" else {"#3", "#5"})
+
+
+def test_a_page_is_called_as_in_a_collection(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([["Nothing here."], ["", SENTENCE]]))
+    question = "At how many centimetres does the pump start?"
+    with runtime.open(persist="off") as opened:
+        opened.add(path)
+        answers = [opened.ask(question, path), opened.ask(question)]
+    assert [answer.document for answer in answers] == [f"{path}#2"] * 2
+    lines = [next(line for line in describe(a, top=1).splitlines() if "characters" in line) for a in answers]
+    assert lines[0].rpartition(",")[0] == lines[1].rpartition(",")[0]
+
+
+def test_no_answer_has_no_document_and_a_text_is_one(qa: EdgeQA) -> None:
+    assert qa.ask("Who won the football world cup?", SENTENCE).document is None
+    assert qa.ask("At how many centimetres does the pump start?", SENTENCE).to_json()["document"] == "text"
 
 
 def test_the_endings_are_those_of_the_formats_and_plain_text_is_as_it_stands(tmp_path: Path) -> None:
