@@ -37,7 +37,7 @@ def places(spans: Iterable[Span], context: Context) -> list[Place]:
     """Returns where in the context's text its spans are, whole characters of a reader each."""
     offsets, found = context.tokens.offsets, []
     for span in spans:
-        start, end = widen(context.text, int(offsets[span.first, 0]), int(offsets[span.last, 1]))
+        start, end = widen(context.text, offsets.item(span.first, 0), offsets.item(span.last, 1))
         found.append(Place(start, end, span.score))
     return found
 

@@ -6,26 +6,31 @@ overlapping. A span's start logit is the best among its
 first word's pieces, its end logit the best among its last word's; the score is their sum minus the same context's
 no-answer logit, so that scores of different contexts can be compared. Start and end are chosen together (end >= start),
 within `max_tokens` tokens and one paragraph.
+
+The search is plain Python: of the few tokens that may begin or end an answer, the best pairs are tried first, and most
+need not be tried. Arrays were slower: a dozen steps of numpy, each of which reading has driven out of the cache.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from edgeqa.models.reader import Logits
 
     Indexes = NDArray[np.int32]
     Mask = NDArray[np.bool_]
+    Scored = list[tuple[float, int]]
 
 MAX_ANSWER_TOKENS = 30
+LARGEST_KEPT = 256  # of Python's integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,29 @@ class Span:
     score: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """Which spans a context has: what does not depend on the question. Made once, used for any logits."""
+    """Which spans a context has: what does not depend on the question. Made once, used for any logits.
 
-    first: Indexes
-    """int32 [words]: first token of each word"""
-    last: Indexes
-    """int32 [words]: last token of each word"""
-    barred: Mask
-    """bool [words, longest]: whether the span from word w to word w + k is none. A band, not the whole square."""
-    words: NDArray[np.intp]
-    """intp [tokens]: the word of each token"""
+    Of each word, counted from 0: a span that begins with it ends with one of the words from `nearest` to `farthest`.
+    """
+
+    words: list[int]
+    """The word of each token."""
+    first: list[int]
+    """First token of each word."""
+    last: list[int]
+    """Last token of each word."""
+    nearest: list[int]
+    """The first word up to which there is a token that means something."""
+    farthest: list[int]
+    """The last word within the limit and the paragraph; before the word itself if there is none."""
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the arrays take."""
-        return self.first.nbytes + self.last.nbytes + self.barred.nbytes + self.words.nbytes
+        """Memory that the lists take; small numbers are there once for all."""
+        numbers = chain(self.words, self.first, self.last, self.nearest, self.farthest)
+        return sum(8 if number <= LARGEST_KEPT else 40 for number in numbers)
 
 
 def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens: int = MAX_ANSWER_TOKENS) -> Layout:
@@ -66,18 +77,17 @@ def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens:
         max_tokens: longest span, in tokens.
     """
     if not len(words):
-        return Layout(words, words, np.empty((0, 0), np.bool_), words.astype(np.intp))
+        return Layout([], [], [], [], [])
     first = np.flatnonzero(np.diff(words, prepend=-1))
     last = np.append(first[1:], len(words)) - 1
-    band = min(max_tokens, len(first))
-    until = np.arange(len(first))[:, None] + np.arange(band)
-    inside = until < len(first)
-    until = np.minimum(until, len(first) - 1)
-    fits = inside & (last[until] - first[:, None] < max_tokens)
-    fits &= paragraphs[first][:, None] == paragraphs[last][until]
     meant = np.cumsum(meaningful)  # how many up to and with each token
-    fits &= meant[last][until] > (meant - meaningful)[first][:, None]
-    return Layout(first.astype(np.int32), last.astype(np.int32), ~fits, words.astype(np.intp))
+    # All that is looked up rises from word to word.
+    meant_before: NDArray[np.int64] = (meant - meaningful)[first]
+    nearest = np.searchsorted(meant[last], meant_before, side="right")
+    in_paragraph = np.searchsorted(paragraphs[last], paragraphs[first], side="right") - 1
+    in_limit = np.searchsorted(last, first + max_tokens) - 1
+    farthest = np.minimum(in_paragraph, in_limit)
+    return Layout(words.tolist(), first.tolist(), last.tolist(), nearest.tolist(), farthest.tolist())
 
 
 def best_spans(logits: Logits, of_context: Layout, *, top: int = 1) -> list[Span]:
@@ -88,35 +98,35 @@ def best_spans(logits: Logits, of_context: Layout, *, top: int = 1) -> list[Span
         of_context: which spans there are.
         top: how many spans; after the first, each is the best that overlaps none before it.
     """
-    return list(_best(logits, of_context, top))
+    tokens = range(len(logits.start)) if logits.tokens is None else logits.tokens.tolist()
+    starts = sorted(zip(logits.start.tolist(), tokens, strict=True), reverse=True)
+    ends = sorted(zip(logits.end.tolist(), tokens, strict=True), reverse=True)
+    found: list[Span] = []
+    taken: list[tuple[int, int]] = []
+    while len(found) < top and (best := _best(starts, ends, of_context, taken)):
+        score, word, to = best
+        taken.append((word, to))
+        found.append(Span(of_context.first[word], of_context.last[to], score - logits.no_answer))
+    return found
 
 
-def _best(logits: Logits, of_context: Layout, top: int) -> Iterator[Span]:
-    first, last = of_context.first, of_context.last
-    if not len(first):
-        return
-    words = of_context.words if logits.tokens is None else of_context.words[logits.tokens]
-    count, band = of_context.barred.shape
-    best = np.empty((2, count + band), np.float32)  # start and end logit of each word, and of none after the last
-    best.fill(-np.inf)
-    starts, ends = best[0], best[1]
-    np.maximum.at(starts, words, logits.start)
-    np.maximum.at(ends, words, logits.end)
-    begins = words.copy()
-    begins.sort()
-    # scores[n, k]: the span from word w = begins[n] to word w + k. Row w of the windows begins at the end logit of w.
-    windows = np.ndarray((count, band), np.float32, ends, strides=(ends.itemsize, ends.itemsize))
-    scores = windows[begins]
-    scores += starts[begins][:, None]
-    scores[of_context.barred.take(begins, axis=0)] = -np.inf
-    for number in range(top):
-        row, more = divmod(int(scores.argmax()), band)
-        score = scores[row, more]
-        if score == -np.inf:
-            return
-        word = int(begins[row])
-        to = word + more
-        yield Span(int(first[word]), int(last[to]), float(score) - logits.no_answer)
-        if number + 1 < top:
-            until = begins[:, None] + np.arange(band)
-            scores[(begins[:, None] <= to) & (until >= word)] = -np.inf
+def _best(
+    starts: Scored, ends: Scored, of_context: Layout, taken: list[tuple[int, int]]
+) -> tuple[float, int, int] | None:
+    """Returns score, first and last word of the best span that overlaps none of those taken; None if there is none."""
+    words = of_context.words
+    best, at = -math.inf, (0, 0)
+    for start, first in starts:
+        if start + ends[0][0] < best:
+            break
+        word = words[first]
+        nearest, farthest = of_context.nearest[word], of_context.farthest[word]
+        for end, last in ends:
+            score = start + end
+            if score < best:
+                break
+            to = words[last]
+            better = nearest <= to <= farthest and (score > best or (score == best and (word, to) < at))
+            if better and (not taken or all(to < a or word > b for a, b in taken)):
+                best, at = score, (word, to)
+    return None if best == -math.inf else (best, *at)
