@@ -23,7 +23,7 @@ from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from edgeqa.answer import Found
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from edgeqa.routing.asking import Options
     from edgeqa.routing.scope import Scope
 
-AT_HAND_CHARACTERS = 1 << 14  # of a longer text, answers are not kept at hand: it would be kept too
+    KeyOf = Callable[[str], Key]
+
+AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
+AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
 
 
 class _Options(TypedDict):
@@ -104,6 +107,7 @@ class EdgeQA:
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
         self._front: Front | None = None
         self._scope: Scope | None = None
+        self._texts: dict[tuple[str, int, bool, int], tuple[list[Document], KeyOf]] = {}
 
     def ask(
         self,
@@ -159,7 +163,7 @@ class EdgeQA:
         cache = self._parts.cache
         self._front = cache.front
         asked = one_line(question)
-        texts = documents(context)
+        texts, key_of = self._texts_of(context, options)
         read_now: list[Found] = []
 
         def read() -> dict[str, Any]:
@@ -174,12 +178,12 @@ class EdgeQA:
                 progress=progress,
                 watch=watch,
             )
-            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self._key(asked, texts, options):
+            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self._key_of(texts, options)(asked):
                 raise ContextChanged(", ".join(t.name for t in texts))
             read_now.append(found)
             return answers.record(found)
 
-        key = self._key(asked, texts, options)
+        key = key_of(asked)
         watch.over("key")
         record = cache.compute(key, read, refresh=refresh)
         found = None if read_now else answers.found_again(record, texts)
@@ -300,15 +304,30 @@ class EdgeQA:
             return answer_key(self._parts, one_line(question), chosen)
         most = MOST_CONTEXTS if most_contexts is None else most_contexts
         options: _Options = {"top": top, "force": force, "most_contexts": most}
-        return self._key(one_line(question), documents(context), options)
+        return self._texts_of(context, options)[1](one_line(question))
 
-    def _key(self, asked: str, texts: list[Document], options: _Options) -> Key:
+    def _texts_of(self, context: Given, options: _Options) -> tuple[list[Document], KeyOf]:
+        """Returns the texts, and what makes keys of questions on them; both are at hand for a short text, again."""
         for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"])):
             if type(value) is not int or value < 1:
                 raise OptionError(name, value, "a whole number from 1 on")
+        if type(context) is not str or len(context) > AT_HAND_CHARACTERS:
+            texts = documents(context)
+            return texts, self._key_of(texts, options)
+        asked_before = (context, options["top"], bool(options["force"]), options["most_contexts"])
+        found = self._texts.get(asked_before)
+        if found is None:
+            texts = documents(context)
+            found = texts, self._key_of(texts, options)
+            if len(self._texts) >= AT_HAND_TEXTS:
+                self._texts.clear()
+            self._texts[asked_before] = found
+        return found
+
+    def _key_of(self, texts: list[Document], options: _Options) -> KeyOf:
         if not texts:
             raise ContextMissing
-        key_of = answer_keys(
+        return answer_keys(
             bundle_digest=self.bundle.digest,
             precision=self._parts.precision,
             options={
@@ -319,7 +338,6 @@ class EdgeQA:
             scope_digest=answers.scope_digest(texts),
             lowercase=self.bundle.manifest.lowercase,
         )
-        return key_of(asked)
 
     def add(
         self,
@@ -456,6 +474,7 @@ class EdgeQA:
     def close(self) -> None:
         """Lets the model and the cache go. May be called again; asking after it is an error."""
         self._front = self._scope = None
+        self._texts.clear()
         self._parts.close()
 
     def __enter__(self) -> EdgeQA:

@@ -46,30 +46,28 @@ class Entries:
         like, or cannot do, is judged by the careful way. Of what is read from the store, one in sixteen is put at hand:
         keys that are read once would only push out those that are not.
         """
-        backend, queued, noted, carefully = (
-            self._backend,
-            self._backend.queued,
-            self._backend.tally.noted,
-            self._get_carefully,
-        )
+        backend, carefully = self._backend, self._get_carefully
+        queued, tally, noted = backend.queued, backend.tally, backend.tally.noted
         at_hand, digest_of, for_ever, whole, known = self._front.table, xxh3_64_digest, _FOR_EVER, WHOLE, decoders
 
         def get(key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
             check = key.check
-            if check not in at_hand and not queued:
+            if check not in at_hand and (not queued or key.digest not in queued):
                 try:
                     digest, txn = key.digest, backend.begin()
                     sequence = txn.get(digest)
-                    if sequence is not None:
-                        stored = txn.get(sequence)
-                        payload = stored[stored[PAYLOAD_AT] :]
-                        if digest_of(payload, for_ever) + check == stored[whole]:
-                            value = known[as_type](payload)
-                            noted.append(digest)
-                            if len(noted) >= _PUT_AT_HAND_EVERY:
-                                backend.tally.settle_hits()
-                                self._remember(key, Record(0, 0, b"", payload))
-                            return value
+                    if sequence is None:
+                        tally.misses += 1
+                        return ABSENT
+                    stored = txn.get(sequence)
+                    payload = stored[stored[PAYLOAD_AT] :]
+                    if digest_of(payload, for_ever) + check == stored[whole]:
+                        value = known[as_type](payload)
+                        noted.append(digest)
+                        if len(noted) >= _PUT_AT_HAND_EVERY:
+                            tally.settle_hits()
+                            self._remember(key, Record(0, 0, b"", payload))
+                        return value
                 except Exception:  # noqa: S110 - the careful way meets it again, and counts it
                     pass
             return carefully(key, as_type)

@@ -243,6 +243,21 @@ def test_a_key_names_all_that_an_answer_depends_on(fresh: EdgeQA) -> None:
         fresh.key(QUESTION, TEXT, top=0)
 
 
+def test_a_key_is_the_same_whatever_was_asked_before(fresh: EdgeQA, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text(TEXT)
+    texts = [TEXT, TEXT + " ", file, [TEXT, UNRELATED], *(f"{TEXT} {number}" for number in range(40))]
+    options = [{}, {"top": 2}, {"force": True}, {"most_contexts": 7}]
+    with runtime.open() as other:
+        first = [fresh.key(QUESTION, text, **option) for text in texts for option in options]  # type: ignore[arg-type]
+        again = [other.key(QUESTION, text, **option) for option in options for text in texts]  # type: ignore[arg-type]
+    assert len(set(first)) == len(first) - len(options)  # the file holds the first text
+    assert set(again) == set(first)
+    assert fresh.key(UNRELATED, TEXT) not in first
+    with pytest.raises(errors.OptionError):
+        fresh.key(QUESTION, TEXT, top=True)  # equal to 1, which was asked with
+
+
 def test_a_record_that_does_not_fit_is_read_again_and_put_right(
     fresh: EdgeQA, tmp_path: Path, reads: list[str]
 ) -> None:
