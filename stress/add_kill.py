@@ -22,15 +22,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tantivy
-
 import edgeqa
 from edgeqa import collection, state
 from edgeqa.collection import managing, storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound
-from edgeqa.collection.snapshot import SHARDS, Snapshot
+from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
+from edgeqa.routing.checking import check
 
 if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
@@ -92,9 +91,7 @@ def held(place: Path) -> dict[str, str]:
         _assure(row.name not in found, f"{row.name} is there twice")
         found[row.name] = text
     if not unindexed:
-        index = tantivy.Index.open(str(place / "route"))
-        index.reload()
-        indexed = index.searcher().num_docs
+        indexed = check(place / ROUTE)
         _assure(indexed == opened.contexts, f"the index has {indexed} contexts of {opened.contexts}")
     return found
 
@@ -125,7 +122,7 @@ def forked(work: object, *arguments: object) -> int:
 def sync(qa: EdgeQA, folder: Path, encodings_bytes: int) -> None:
     """What is killed."""
     storing.COMMIT_S, storing.COMMIT_BYTES = 0.05, 1 << 16
-    qa.sync(folder, encodings_bytes=encodings_bytes)
+    qa.sync(folder, encodings_bytes=encodings_bytes, drop_all=True)
 
 
 def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int:
@@ -148,7 +145,7 @@ def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int
                 _assure(text in folder.had[name], f"{name} is torn")
             if alone:
                 _assure(documents == folder.now(), "not what the folder holds")
-                _assure(not managing.verify(place), "damaged")
+                _assure(not managing.verify(place) and managing.verify_route(place) is None, "damaged")
                 with Catalogue.read(place) as catalogue:
                     tags = {shard.tag for shard in catalogue.shards()}
                 _assure({p.name for p in (place / SHARDS).iterdir()} == tags, "shards were left over")

@@ -14,7 +14,7 @@ from edgeqa.collection.adding import Adding
 from edgeqa.collection.budget import encodings_budget
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.damage import mark, unmark
+from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ContextGone, NameNotUsed
 from edgeqa.collection.gone import Gone
@@ -23,9 +23,11 @@ from edgeqa.collection.model import Model
 from edgeqa.collection.naming import file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
-from edgeqa.collection.snapshot import SHARDS
+from edgeqa.collection.snapshot import ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import NothingToAdd, OptionError
+from edgeqa.routing.checking import check
+from edgeqa.routing.errors import RouteDamaged
 from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
@@ -176,6 +178,33 @@ def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[Docum
 
 def _several(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]
+
+
+def verify_route(place: Path) -> RouteDamaged | None:
+    """Reads every byte of a collection's route index; returns what is wrong, and has the next `add` make it anew.
+
+    Raises:
+        CollectionError: if the collection cannot be opened.
+    """
+    with Catalogue.read(place) as catalogue:
+
+        def expected() -> tuple[int, bool]:
+            return catalogue.get("contexts", 0), bool(catalogue.unindexed())
+
+        before, damage = expected(), None
+        try:
+            found = check(place / ROUTE)
+        except RouteDamaged as error:
+            damage = error
+        else:
+            # What a damaged shard holds cannot be indexed; and while somebody writes, the two need not agree.
+            if found != before[0] and before == expected() and not (before[1] or marked(place) - {ROUTE_NOTE}):
+                damage = RouteDamaged(place / ROUTE, f"it has {found} contexts instead of {before[0]}")
+        if damage is None:
+            unmark(place, ROUTE_NOTE)
+        else:
+            mark_route(place, damage)
+        return damage
 
 
 def verify(place: Path) -> list[Damage]:

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.damage import mark, unmark
+from edgeqa.collection.damage import ROUTE_NOTE, mark, marked, unmark
 from edgeqa.collection.errors import CollectionOtherBundle
 from edgeqa.collection.indexing import ROUTE_FILE
 from edgeqa.collection.mending import examine, seen, suspects
@@ -69,12 +69,13 @@ def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:
 
 
 def open_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
-    """Returns the route index; one that is missing, or cannot be read, is to be made anew from what is stored."""
+    """Returns the route index; one that is missing, or was found damaged, is to be made anew from what is stored."""
     route = directory / ROUTE
-    if (route / ROUTE_FILE).exists():
+    if (route / ROUTE_FILE).exists() and ROUTE_NOTE not in marked(directory):
         with contextlib.suppress(RouteDamaged):
             return open_index(route)
     shutil.rmtree(route, ignore_errors=True)
+    unmark(directory, ROUTE_NOTE)
     with catalogue.transaction():
         catalogue.unindex_all()
     return open_index(route)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.collection import merging
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.damage import mark, marked, unmark
+from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, ShardDamaged
 from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
@@ -26,6 +26,7 @@ from edgeqa.collection.shardwriter import ShardWriter, sync_directory
 from edgeqa.collection.snapshot import SHARDS, withdraw
 from edgeqa.collection.tags import tag as tag_of
 from edgeqa.errors import CollectionError
+from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -339,7 +340,8 @@ class Writer:
         if self._shard is not None:
             self._shard.abandon()
             self._shard = None
-        self._opened.close()
+        with _fallible(self.directory):
+            self._opened.close()
 
     def __enter__(self) -> Writer:
         return self
@@ -355,6 +357,9 @@ def _fallible(directory: Path) -> Iterator[None]:
     """Turns what the system says while the collection in `directory` is written into what the user is told."""
     try:
         yield
+    except RouteDamaged as damage:
+        mark_route(directory, damage)
+        raise
     except CollectionError:
         raise
     except OSError as error:

@@ -22,18 +22,22 @@ def command(ctx: click.Context, *, collection: str | None, as_json: bool) -> Non
     edgeqa verify
     edgeqa verify --collection support --json
 
-    What is damaged is left out of answers. `edgeqa add` on the files of those documents mends it.
+    What is damaged is left out of answers. `edgeqa add` on the files of those documents mends it. The route index, by
+    which questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew.
 
     Exit codes: 0 it is sound, 3 something is damaged.
     """
     from edgeqa.collection import DEFAULT, directory, managing
     from edgeqa.screen import plain
 
-    damages = managing.verify(directory(DEFAULT if collection is None else collection))
+    place = directory(DEFAULT if collection is None else collection)
+    damages, route = managing.verify(place), managing.verify_route(place)
+    sound = not damages and route is None
     if as_json:
-        facts = {"sound": not damages, "damaged": [damage.to_json() for damage in damages]}
+        found = [damage.to_json() for damage in damages]
+        facts = {"sound": sound, "damaged": found, "route": None if route is None else str(route)}
         click.echo(json.dumps(facts, ensure_ascii=not streams.takes_all_characters()))
-    elif not damages:
+    elif sound:
         click.echo("sound")
     for damage in damages if not as_json else ():
         for problem in damage.problems:
@@ -42,4 +46,6 @@ def command(ctx: click.Context, *, collection: str | None, as_json: bool) -> Non
             click.echo(f"  {plain(document.name)}")
         if not damage.documents:
             click.echo("  nothing that is still there: `edgeqa add` on any file clears it away")
-    ctx.exit(EXIT_DEVICE if damages else EXIT_ANSWERED)
+    if route is not None and not as_json:
+        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file makes it anew")
+    ctx.exit(EXIT_ANSWERED if sound else EXIT_DEVICE)

@@ -16,7 +16,7 @@ class RouteDamaged(CollectionError):
     def __init__(self, directory: Path, reason: str) -> None:
         super().__init__(
             f"the route index is damaged: {directory}: {reason}",
-            f"delete {directory}, then run `edgeqa add` on any text: the index is made again from what is stored",
+            "run `edgeqa add` on any text, or on the same again: the index is made again from what is stored",
         )
 
 

@@ -24,7 +24,7 @@ def closest(parts: Parts, asked: str, most: int) -> list[StoredContext]:
     """Returns the contexts closest to the question, best first, as `EdgeQA.closest` does."""
     collection, index = parts.scope.routed()
     found = []
-    for hit in index.search(asked, most):
+    for hit in parts.scope.search(index, asked, most):
         with contextlib.suppress(ContextGone):  # removed since the index was opened
             found.append(collection.context(hit.context_id))
     return found

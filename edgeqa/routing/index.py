@@ -31,7 +31,7 @@ TITLE_WEIGHT = 0.3  # of a word in the title, against one in the text
 _OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
 MOST_MENDED = 3  # misspelt words of a question; looking for what one may be takes a millisecond
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
-_META = "meta.json"
+META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 _OF_THE_SYSTEM = re.compile(r"(?i)io ?error|os error|lock")
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
@@ -109,7 +109,7 @@ class IndexWriter:
         with self._fallible():
             self._writer.wait_merging_threads()  # takes the writer, and with it the lock
             # The library makes it for its owner alone; who may read the directory may read this.
-            meta = self._directory / _META
+            meta = self._directory / META
             meta.chmod(self._directory.stat().st_mode & 0o666)
 
     def __enter__(self) -> IndexWriter:
@@ -126,7 +126,9 @@ class IndexWriter:
             yield
         except OSError as error:
             raise RouteUnwritable(self._directory, error.strerror or str(error)) from error
-        except ValueError as error:  # all that the library raises
+        except BaseException as error:
+            if not _is_of_the_library(error):
+                raise
             kind = RouteUnwritable if _OF_THE_SYSTEM.search(str(error)) else RouteDamaged
             raise kind(self._directory, str(error)) from error
 
@@ -140,14 +142,35 @@ class Index:
         Raises:
             RouteDamaged: if there is none, or it cannot be read.
         """
+        self._directory = directory
         self._schema = _schema()
         try:
             self._searcher = _searcher(directory)
-        except ValueError as error:
+        except BaseException as error:
+            if not _is_of_the_library(error):
+                raise
             self._searcher = _searcher_of_links(directory, error)
 
+    @property
+    def contexts(self) -> int:
+        """How many contexts it has."""
+        found: int = self._searcher.num_docs
+        return found
+
     def search(self, question: str, most: int) -> list[Hit]:
-        """Returns the `most` best contexts, best first; of equal scores the one added first. None without a match."""
+        """Returns the `most` best contexts, best first; of equal scores the one added first. None without a match.
+
+        Raises:
+            RouteDamaged: if what is read for it is seen to be wrong.
+        """
+        try:
+            return self._search(question, most)
+        except BaseException as error:
+            if not _is_of_the_library(error):
+                raise
+            raise RouteDamaged(self._directory, str(error)) from error
+
+    def _search(self, question: str, most: int) -> list[Hit]:
         looked_for = dict.fromkeys(self._known(words(question)))
         if not looked_for:
             return []
@@ -191,12 +214,20 @@ def _schema() -> tantivy.Schema:
 def _searcher(directory: Path) -> tantivy.Searcher:
     """Returns what searches the index; all its files are mapped from then on."""
     index = tantivy.Index.open(str(directory))
+    if index.schema != _schema():
+        message = "it has other fields"
+        raise ValueError(message)
     index.config_reader("manual")
     index.reload()
     return index.searcher()
 
 
-def _searcher_of_links(directory: Path, first: ValueError) -> tantivy.Searcher:
+def _is_of_the_library(error: BaseException) -> bool:
+    """Tells whether tantivy has raised it: a ValueError, or where it trusted what it read, a panic of Rust."""
+    return isinstance(error, ValueError) or type(error).__name__ == "PanicException"
+
+
+def _searcher_of_links(directory: Path, first: BaseException) -> tantivy.Searcher:
     """Returns what searches an index in a directory that cannot be written to, where the library wants to lock a file.
 
     It is shown another directory, of links to the files. They are not needed any more once the files are mapped.
@@ -204,28 +235,30 @@ def _searcher_of_links(directory: Path, first: ValueError) -> tantivy.Searcher:
     for _ in range(_OPEN_ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="edgeqa-route-") as links:
             try:
-                meta = (directory / _META).read_bytes()
-                for name in _files(meta):
+                meta = (directory / META).read_bytes()
+                for name in files_of(meta):
                     Path(links, name).symlink_to((directory / name).resolve(strict=True))
-                Path(links, _META).write_bytes(meta)
+                Path(links, META).write_bytes(meta)
                 Path(links, ".managed.json").write_text("[]", encoding="utf-8")
                 return _searcher(Path(links))
             except FileNotFoundError:  # gone since its name was read: somebody else writes there
                 continue
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except BaseException as error:
+                if not (isinstance(error, (OSError, KeyError, TypeError)) or _is_of_the_library(error)):
+                    raise
                 raise RouteDamaged(directory, str(first)) from error
     raise RouteDamaged(directory, str(first)) from first
 
 
 def _sweep(directory: Path) -> None:
     """Deletes what a killed writer left: the library would not, and a later commit finds its file names taken."""
-    kept = _files((directory / _META).read_bytes())
+    kept = files_of((directory / META).read_bytes())
     for found in directory.iterdir():
         if _SEGMENT_FILE.fullmatch(found.name) and found.name not in kept:
             found.unlink(missing_ok=True)
 
 
-def _files(meta: bytes) -> set[str]:
+def files_of(meta: bytes) -> set[str]:
     """Returns the names of the files that the last commit made up the index of."""
     names: set[str] = set()
     for segment in json.loads(meta)["segments"]:

@@ -46,7 +46,7 @@ class RoutedReading:
         if not self._collection.contexts:
             raise CollectionEmpty(self._collection.directory)
         limit = most or fusion.MOST_READ
-        hits = index.search(self._asked, limit + SPARE_HITS)
+        hits = self._parts.scope.search(index, self._asked, limit + SPARE_HITS)
         self._watch.over("route")
         self._damaged.update(self._collection.damaged)
         if not hits:

@@ -11,14 +11,16 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa.collection.collection import Collection
+from edgeqa.collection.damage import mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
 from edgeqa.collection.snapshot import FILE, ROUTE, Snapshot
+from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.encoder import Encoder
-    from edgeqa.routing.index import Index
+    from edgeqa.routing.index import Hit, Index
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -78,16 +80,35 @@ class Scope:
             CollectionBusy: if it has changed each time that it was opened.
             CollectionError: as `now` does.
         """
-        from edgeqa.routing.index import Index
-
         with self._lock:
             for _ in range(_OPEN_ATTEMPTS):
                 collection = self.collection()
                 if self._routed is None or self._routed[0] is not collection:
-                    self._routed = collection, Index(self._directory / ROUTE)
+                    self._routed = collection, self._index()
                 if Snapshot.load(self._directory).digest == collection.digest:  # or a writer has been here meanwhile
                     return self._routed
             raise CollectionBusy(self._directory, "")
+
+    def search(self, index: Index, question: str, most: int) -> list[Hit]:
+        """Returns what `index.search` does, and notes what it finds damaged, for the next `edgeqa add` to mend.
+
+        Raises:
+            RouteDamaged: as `index.search` does.
+        """
+        try:
+            return index.search(question, most)
+        except CollectionError as damage:
+            mark_route(self._directory, damage)
+            raise
+
+    def _index(self) -> Index:
+        from edgeqa.routing.index import Index
+
+        try:
+            return Index(self._directory / ROUTE)
+        except CollectionError as damage:
+            mark_route(self._directory, damage)
+            raise
 
     def _now(self) -> Snapshot:
         with self._lock:

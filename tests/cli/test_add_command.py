@@ -177,7 +177,27 @@ def test_a_flipped_byte_is_named_by_verify_and_mended_by_add(manuals: Path, shar
     assert json.loads(done.stdout)["damaged"][0]["shard"] == shard.name
     assert edgeqa("add", manuals).stdout.splitlines()[0].startswith("default: 1 changed, ")
     done = edgeqa("verify", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"sound": True, "damaged": []})
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"sound": True, "damaged": [], "route": None})
+
+
+def test_a_damaged_index_is_named_by_verify_and_made_anew_by_add(manuals: Path, shards: Path) -> None:
+    assert edgeqa("add", manuals).returncode == 0
+    (file,) = (shards.parent / "route").glob("*.idx")
+    file.write_bytes(file.read_bytes()[:-1])
+    done = edgeqa("verify")
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == [
+        f"damaged: the route index is damaged: {file.parent}: {file.name}: it is cut off",
+        "  `edgeqa add` on any file makes it anew",
+    ]
+    done = edgeqa("verify", "--json")
+    assert (done.returncode, file.name in json.loads(done.stdout)["route"]) == (3, True)
+    done = edgeqa("ask", "At how many bar does the valve open?")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the route index is damaged" in done.stderr
+    assert edgeqa("add", manuals / "more").stdout == "default: 1 unchanged\n"
+    assert edgeqa("verify").stdout == "sound\n"
+    assert "4 bar" in edgeqa("ask", "At how many bar does the valve open?").stdout
 
 
 def test_ctrl_c_keeps_whole_documents_and_going_on_adds_the_rest(tmp_path: Path) -> None:

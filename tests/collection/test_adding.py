@@ -15,6 +15,7 @@ from edgeqa import collection, runtime
 from edgeqa.collection import adding, managing, storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
+from edgeqa.collection.damage import ROUTE_NOTE, marked
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import (
     CollectionBusy,
@@ -25,10 +26,11 @@ from edgeqa.collection.errors import (
     ContextGone,
 )
 from edgeqa.collection.indexing import NoIndex
-from edgeqa.collection.snapshot import SHARDS, Snapshot
+from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.parts import Parts
+from edgeqa.routing.errors import RouteDamaged
 from edgeqa.routing.index import Index
 
 if TYPE_CHECKING:
@@ -397,6 +399,71 @@ def test_a_flipped_byte_is_mended_by_adding_again(writing: EdgeQA, manuals: Path
     assert (report.files_changed, report.damaged) == (len(damage.documents), [])
     assert managing.verify(place) == []
     assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
+
+
+def test_a_damaged_index_is_found_and_made_anew_by_adding_again(writing: EdgeQA, manuals: Path) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    assert managing.verify_route(place) is None
+    (file,) = (place / ROUTE).glob("*.idx")
+    raw = bytearray(file.read_bytes())
+    raw[3] ^= 4
+    file.write_bytes(raw)
+    assert managing.verify(place) == []
+    damage = managing.verify_route(place)
+    assert damage is not None
+    assert str(damage) == f"the route index is damaged: {place / ROUTE}: {file.name}: wrong checksum"
+    assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
+    assert managing.verify_route(place) is None
+    assert len(documents()) == 2
+    shutil.rmtree(place / ROUTE)
+    assert "meta.json is missing" in str(managing.verify_route(place))
+    writing.add(manuals)
+    assert managing.verify_route(place) is None
+    assert marked(place) == set()
+
+
+def test_an_index_of_another_state_is_found(writing: EdgeQA, manuals: Path) -> None:
+    place = collection.directory()
+    writing.add(manuals / "pump.txt")
+    before = manuals.parent / "route"
+    shutil.copytree(place / ROUTE, before)
+    writing.add(manuals)
+    shutil.rmtree(place / ROUTE)
+    before.rename(place / ROUTE)
+    assert "it has 1 contexts instead of 2" in str(managing.verify_route(place))
+    writing.add(manuals)
+    assert managing.verify_route(place) is None
+    assert len(documents()) == 2
+
+
+def test_what_a_damaged_shard_keeps_from_the_index_is_no_damage_of_the_index(writing: EdgeQA, manuals: Path) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    shutil.rmtree(place / ROUTE)
+    (shard,) = (place / SHARDS).iterdir()
+    (shard / "records.bin").write_bytes(b"")
+    other = manuals.parent / "other.txt"
+    other.write_text("Another text.")
+    writing.add(other)
+    assert len(managing.verify(place)) == 1
+    assert managing.verify_route(place) is None
+    writing.add(manuals)
+    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    assert len(documents()) == 3
+
+
+def test_an_index_that_a_question_finds_damaged_is_made_anew_by_the_next_add(writing: EdgeQA, manuals: Path) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    (file,) = (place / ROUTE).glob("*.pos")  # of which a search reads the beginning alone
+    file.write_bytes(b"\xff" * 9 + file.read_bytes()[9:])
+    with runtime.open(persist="off") as opened, pytest.raises(RouteDamaged, match="the route index is damaged"):
+        opened.ask("At how many bar does the valve open?")
+    assert marked(place) == {ROUTE_NOTE}
+    writing.add(manuals)
+    assert marked(place) == set()
+    assert len(documents()) == 2
 
 
 def test_damage_that_is_not_mended_is_reported(writing: EdgeQA, manuals: Path) -> None:
