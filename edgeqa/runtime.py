@@ -7,11 +7,10 @@ meet. The device is probed and the model loaded when a question misses the cache
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from edgeqa.answer import Answer, decide, in_parts
+from edgeqa.answer import Answer, as_remembered, decide, in_parts
 from edgeqa.cache import answer_keys, answers
 from edgeqa.capabilities.overrides import Overrides
 from edgeqa.contexts import MOST_CONTEXTS
@@ -203,7 +202,7 @@ class EdgeQA:
         )
         if isinstance(context, str) and len(context) <= AT_HAND_CHARACTERS:
             alias = (self._identity, question, context, *options.values())
-            cache.bind(alias, key, answer if answer.cached else replace(answer, cached=True))
+            cache.bind(alias, key, answer if answer.cached else as_remembered(answer))
         return answer
 
     def _ask_collection(

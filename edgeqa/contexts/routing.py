@@ -45,13 +45,12 @@ class Router:
 
     def skims(self, texts: Sequence[Document]) -> bool:
         """Tells whether the texts have more than `most` contexts, which is counted where it cannot be seen by size."""
-        size_bytes = sum(t.size_bytes for t in texts)
+        size_bytes = sum([t.size_bytes for t in texts])
+        stride_bytes = least_stride_tokens(self.passages.limits)  # at least: a token has a byte or more
+        if size_bytes // stride_bytes + len(texts) <= self.most:
+            return False
         if size_bytes > self.most * self._section_length:
             return True
-        if (
-            size_bytes // least_stride_tokens(self.passages.limits) + len(texts) <= self.most
-        ):  # a token has a byte or more
-            return False
         return sum(1 for _ in islice(self._whole(texts), self.most + 1)) > self.most
 
     def route(self, texts: Sequence[Document], question: str, progress: Progress, *, skims: bool) -> Iterator[Routed]:

@@ -92,12 +92,12 @@ class SplitReader:
         if self._is_exact:
             return self.read_all(question, context)
         of_context, of_cls, tokens = self._run(question, context, likely_tokens(len(context.hidden) - 1))
-        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()), tokens)
+        return Logits(of_context[:, 0], of_context[:, 1], sum(of_cls.tolist()), tokens)
 
     def read_all(self, question: Floats, context: Encoding) -> Logits:
         """Returns the same with no token left out."""
         of_cls, of_context = self.logits(question, context)
-        return Logits(of_context[:, 0], of_context[:, 1], float(of_cls.sum()))
+        return Logits(of_context[:, 0], of_context[:, 1], sum(of_cls.tolist()))
 
     def logits(self, question: Floats, context: Encoding) -> tuple[Floats, Floats]:
         """Returns start and end logits of [CLS], float32 [2], and of all the context's tokens, float32 [tokens, 2]."""

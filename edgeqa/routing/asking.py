@@ -6,10 +6,9 @@ imported when it is missing: the index, the model, and `reading`, which uses bot
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from edgeqa.answer import decide
+from edgeqa.answer import as_remembered, decide
 from edgeqa.cache import answer_keys
 from edgeqa.errors import OptionError
 from edgeqa.routing import fusion, records
@@ -82,7 +81,7 @@ def ask(
         timings_ms=watch.timings_ms(),
     )
     if record["whole"] and stamp is not None:
-        cache.bind((stamp, *alias), key, replace(answer, cached=True))
+        cache.bind((stamp, *alias), key, as_remembered(answer))
     return answer
 
 
