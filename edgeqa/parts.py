@@ -34,6 +34,8 @@ class Parts:
         self.overrides = overrides
         self.collection = collection
         self.precision = _precision_path(bundle.manifest.precision)
+        self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
+        """Name and version of the bundle."""
         self._lock = threading.RLock()
         self._closed = False
         self._device: Capabilities | None = None
@@ -41,11 +43,6 @@ class Parts:
         self._cache: Cache | None = None
         self._reading: Reading | None = None
         self._scope: Scope | None = None
-
-    @property
-    def model(self) -> str:
-        """Name and version of the bundle."""
-        return f"{self.bundle.manifest.name} {self.bundle.manifest.version}"
 
     def check_open(self) -> None:
         """Does nothing.

@@ -11,19 +11,18 @@ class Stopwatch:
     Steps are told when they are over, so that every moment is one's, and none costs more than a look at the clock.
     """
 
-    __slots__ = ("_began_s", "_over_s", "_steps_s")
+    __slots__ = ("_began_s", "_over_s", "_steps_ms")
 
     def __init__(self) -> None:
         self._began_s = self._over_s = time.perf_counter()
-        self._steps_s: dict[str, float] = {}
+        self._steps_ms: dict[str, float] = {}
 
     def over(self, step: str) -> None:
         """Counts the time since the last step was over as this one's."""
         now_s = time.perf_counter()
-        self._steps_s[step] = self._steps_s.get(step, 0.0) + now_s - self._over_s
+        self._steps_ms[step] = self._steps_ms.get(step, 0.0) + 1e3 * (now_s - self._over_s)
         self._over_s = now_s
 
     def timings_ms(self) -> dict[str, float]:
         """Returns milliseconds by step, and `total` since the creation."""
-        total_s = time.perf_counter() - self._began_s
-        return {step: 1e3 * taken_s for step, taken_s in {**self._steps_s, "total": total_s}.items()}
+        return {**self._steps_ms, "total": 1e3 * (time.perf_counter() - self._began_s)}

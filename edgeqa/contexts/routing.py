@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts import skim
 from edgeqa.contexts.passages import Passage, least_stride_tokens, passages
@@ -26,8 +26,7 @@ Progress = Callable[[str, int, int], None]
 CHARACTERS_PER_TOKEN = 4  # of English
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """A passage and where it comes from."""
 
     passage: Passage
@@ -51,25 +50,22 @@ class Router:
             return False
         if size_bytes > self.most * self._section_length:
             return True
-        return sum(1 for _ in islice(self._whole(texts), self.most + 1)) > self.most
+        every = chain.from_iterable(map(self.passages.of, texts))
+        return sum(1 for _ in islice(every, self.most + 1)) > self.most
 
     def route(self, texts: Sequence[Document], question: str, progress: Progress, *, skims: bool) -> Iterator[Routed]:
         """Yields the passages to read, in the order of the texts: all, or if it `skims` the best `most` of them."""
         if skims:
             yield from self._closest(texts, question, progress)
             return
-        total_bytes = sum(t.size_bytes for t in texts)
+        total_bytes = sum([t.size_bytes for t in texts])
         done_bytes = 0
-        for routed in self._whole(texts):
-            yield routed
-            # Windows overlap, and normalisation changes sizes: close enough for a bar.
-            done_bytes += len(routed.passage.text.encode())
-            progress("reading", min(total_bytes, done_bytes), total_bytes)
-
-    def _whole(self, texts: Sequence[Document]) -> Iterator[Routed]:
         for number, text in enumerate(texts):
             for passage in self.passages.of(text):
                 yield Routed(passage, text.name, number)
+                # Windows overlap, and normalisation changes sizes: close enough for a bar.
+                done_bytes += len(passage.text.encode())
+                progress("reading", min(total_bytes, done_bytes), total_bytes)
 
     def _closest(self, texts: Sequence[Document], question: str, progress: Progress) -> Iterator[Routed]:
         """Yields the best passages of the best sections: a section with its margins may be more than one."""
