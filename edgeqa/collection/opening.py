@@ -74,6 +74,12 @@ def open_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path
     if (route / ROUTE_FILE).exists() and ROUTE_NOTE not in marked(directory):
         with contextlib.suppress(RouteDamaged):
             return open_index(route)
+    return make_route(directory, catalogue, open_index)
+
+
+def make_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
+    """Returns a new route index in the place of what is there, which lacks all that is stored."""
+    route = directory / ROUTE
     shutil.rmtree(route, ignore_errors=True)
     unmark(directory, ROUTE_NOTE)
     with catalogue.transaction():

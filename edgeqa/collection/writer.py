@@ -20,7 +20,7 @@ from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
 from edgeqa.collection.lock import Lock
 from edgeqa.collection.mending import seen
-from edgeqa.collection.opening import bind, find_damage, open_route, sweep
+from edgeqa.collection.opening import bind, find_damage, make_route, open_route, sweep
 from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, ShardRow
 from edgeqa.collection.shardwriter import ShardWriter, sync_directory
 from edgeqa.collection.snapshot import SHARDS, withdraw
@@ -68,6 +68,7 @@ class Writer:
             CollectionUnwritable: if the disk is full, or read-only.
         """
         self.directory, self._encoder, self._anew = directory, encoder, anew
+        self._open_index = open_index
         self.damages: list[Damage]
         """What was found damaged; the sources of it are read again when they are next added."""
         self._source: SourceRow | None = None
@@ -84,7 +85,7 @@ class Writer:
             sweep(directory, self.catalogue)
             self.damages = find_damage(directory, self.catalogue)
             self._index = open_route(directory, self.catalogue, open_index)
-            opened.callback(self._index.close)
+            opened.callback(lambda: self._index.close())
             self._next_context: int = self.catalogue.get("next_context", 0)
             self._publish(anew=True)
             self._opened = opened.pop_all()
@@ -328,7 +329,13 @@ class Writer:
         self.catalogue.begin()
         self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
         self.catalogue.commit()
-        catch_up(self.directory, self.catalogue, self._index, anew=anew)
+        try:
+            catch_up(self.directory, self.catalogue, self._index, anew=anew)
+        except RouteDamaged:  # all that was in it is stored
+            with contextlib.suppress(CollectionError):
+                self._index.close()
+            self._index = make_route(self.directory, self.catalogue, self._open_index)
+            catch_up(self.directory, self.catalogue, self._index, anew=True)
         self.catalogue.snapshot().store(self.directory)
 
     def _tag(self) -> str:

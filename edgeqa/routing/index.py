@@ -33,7 +33,8 @@ MOST_MENDED = 3  # misspelt words of a question; looking for what one may be tak
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
 META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
-_OF_THE_SYSTEM = re.compile(r"(?i)io ?error|os error|lock")
+# Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
+_OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
 
 

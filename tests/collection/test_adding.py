@@ -423,6 +423,23 @@ def test_a_damaged_index_is_found_and_made_anew_by_adding_again(writing: EdgeQA,
     assert marked(place) == set()
 
 
+@pytest.mark.parametrize("part", ["fast", "fieldnorm", "idx", "pos", "store", "term"])
+@pytest.mark.parametrize("left_bytes", [0, 20, -40])
+def test_an_index_that_cannot_be_added_to_is_made_anew_at_once(
+    writing: EdgeQA, manuals: Path, part: str, left_bytes: int
+) -> None:
+    place = collection.directory()
+    writing.add(manuals)
+    (file,) = (place / ROUTE).glob(f"*.{part}")
+    cut = file.read_bytes()[:left_bytes]
+    file.unlink()  # it may be mapped
+    file.write_bytes(cut + b"\0" * (left_bytes < 0))
+    (manuals / "third.txt").write_text("Another text.")
+    assert counts(writing.add(manuals)) == (1, 0, 2, 0, 0)
+    assert managing.verify_route(place) is None
+    assert len(documents()) == 3
+
+
 def test_an_index_of_another_state_is_found(writing: EdgeQA, manuals: Path) -> None:
     place = collection.directory()
     writing.add(manuals / "pump.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,24 @@ def test_a_file_that_is_cut_off_or_gone_is_found(copy: Path, cut_bytes: int) -> 
     (copy / META).unlink()
     with pytest.raises(RouteDamaged, match=r"meta\.json is missing"):
         check(copy)
+
+
+def add_one(directory: Path) -> None:
+    writer = IndexWriter(directory)
+    try:
+        writer.add(200, "A text.", "")
+        writer.commit()
+    finally:
+        with contextlib.suppress(RouteDamaged):
+            writer.close()
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_a_writer_calls_damage_what_is_damage(copy: Path, number: int) -> None:
+    name = sorted(files_of((copy / META).read_bytes()))[number]
+    put(copy / name, (copy / name).read_bytes()[:20])
+    with pytest.raises(RouteDamaged, match=name):
+        add_one(copy)
 
 
 def test_an_index_that_is_written_to_meanwhile_is_sound(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
