@@ -2,10 +2,9 @@
 
 Pure. In: start and end logits of a context's tokens, the no-answer logit, and the layout of its spans, which is made
 once from the word of each token. Out: spans of whole words, not of punctuation alone, best first, no two of them
-overlapping. A span's start logit is the best among its
-first word's pieces, its end logit the best among its last word's; the score is their sum minus the same context's
-no-answer logit, so that scores of different contexts can be compared. Start and end are chosen together (end >= start),
-within `max_tokens` tokens and one paragraph.
+overlapping. A span's start logit is the best among its first word's pieces, its end logit the best among its last
+word's; the score is their sum minus the same context's no-answer logit, so that scores of different contexts can be
+compared. Start and end are chosen together (end >= start), within `max_tokens` tokens and one paragraph.
 
 The search is plain Python: of the few tokens that may begin or end an answer, the best pairs are tried first, and most
 need not be tried. Arrays were slower: a dozen steps of numpy, each of which reading has driven out of the cache.
