@@ -24,6 +24,11 @@ def plain(text: str) -> str:
     return _STEERING.sub("\ufffd", "".join(" " if character.isspace() else character for character in text))
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns "1 document", "2 documents"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def describe(answer: Answer, *, top: int) -> str:
     """Returns the answer, the sentence around it, its place, how sure it is, and the time; `top` candidates if more."""
     if answer.text is None:
@@ -64,7 +69,7 @@ def _place(candidate: Candidate, *, best: bool) -> str:
 
 
 def _work(answer: Answer) -> str:
-    contexts = f"{answer.contexts} context{'' if answer.contexts == 1 else 's'}"
+    contexts = counted(answer.contexts, "context")
     read = f"{contexts} closest to the question read" if answer.skimmed else f"{contexts} read"
     remembered = "remembered, " if answer.cached else ""
     work = f"{remembered}{read}, {answer.timings_ms.get('total', 0):.0f} ms, {plain(answer.model)}"

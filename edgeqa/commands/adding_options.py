@@ -105,7 +105,7 @@ def tell(report: Added, *, as_json: bool) -> int:
 
 
 def _lines(report: Added) -> list[str]:
-    from edgeqa.screen import plain
+    from edgeqa.screen import counted, plain
 
     counts = (
         (report.files_re_encoded, "re-encoded"),
@@ -122,7 +122,7 @@ def _lines(report: Added) -> list[str]:
     if report.contexts:
         rate = report.contexts / max(seconds, 1e-3)
         lines.append(
-            f"  {report.documents} document{'' if report.documents == 1 else 's'}, {report.contexts} contexts, "
+            f"  {counted(report.documents, 'document')}, {counted(report.contexts, 'context')}, "
             f"{report.encoded} of them encoded, {seconds:.1f} s, {rate:.0f} contexts/s"
         )
     lines += [f"  from a pipe: {plain(name)}" for name in report.piped]

@@ -26,10 +26,11 @@ def command(*, names: tuple[str, ...], collection: str | None, as_json: bool) ->
     Exit codes: 0 removed, 2 there is no such document, 3 the collection cannot be written to.
     """
     from edgeqa.collection import DEFAULT, directory, managing
+    from edgeqa.screen import counted
 
     gone = managing.remove(directory(DEFAULT if collection is None else collection), names)
     contexts = sum(document.contexts for document in gone)
     if as_json:
         click.echo(json.dumps({"documents": len(gone), "contexts": contexts}))
     else:
-        click.echo(f"removed: {len(gone)} document{'' if len(gone) == 1 else 's'}, {contexts} contexts")
+        click.echo(f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}")

@@ -248,6 +248,6 @@ cat error
     documents = [json.loads(line)["document"] for line in lines[at + 1 : lines.index("sound")]]
     assert "manuals/pump-manual.txt" in documents
     assert "long.txt" not in documents
-    assert "removed: 1 document, 1 contexts" in lines
+    assert "removed: 1 document, 1 context" in lines
     assert "cannot write to the collection default" in done.stdout or "cannot write to the route" in done.stdout
     assert "Traceback" not in done.stdout
