@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edgeqa.cache import Cache, entries
+from edgeqa.cache.eviction import Hits
 from edgeqa.cache.keys import name_key
 from edgeqa.errors import CacheKeyInvalid, CacheValueInvalid, OptionError
 
@@ -247,21 +249,36 @@ def test_peeking_counts_nothing_and_calls_nobody(cache: Cache) -> None:
     assert (stats.hits, stats.misses, stats.hit_ratio, len(cache.front)) == (0, 0, None, 0)
 
 
+def names_apart(count: int, map_bytes: int) -> list[str]:
+    """Returns names of keys whose hits are noted each in a place of its own; which places, differs from run to run."""
+    hits, names = Hits(map_bytes), list[str]()
+    for number in itertools.count():
+        digest = name_key(f"used{number}").digest
+        shared = hits.take(digest)
+        hits.note(digest)
+        if not shared:
+            names.append(f"used{number}")
+        if len(names) == count:
+            break
+    return names
+
+
 def test_what_was_peeked_at_gets_a_second_chance(directory: Path) -> None:
+    used = names_apart(20, map_bytes=1 << 20)
     with Cache.open(directory, map_bytes=1 << 20, front_entries=1) as cache:
-        for number in range(20):
-            cache.put(f"used{number}", "x" * 300)
+        for name in used:
+            cache.put(name, "x" * 300)
         cache.flush()
         cache.front.clear()
-        for number in range(20):
-            assert cache.peek(f"used{number}") == "x" * 300
+        for name in used:
+            assert cache.peek(name) == "x" * 300
         number = 0
         while cache.stats().evictions < 200:
             for _ in range(100):
                 cache.put(f"new{number}", "x" * 300)
                 number += 1
             cache.flush()  # so that not more than a round goes by
-        assert [cache.peek(f"used{number}") for number in range(20)] == ["x" * 300] * 20
+        assert [cache.peek(name) for name in used] == ["x" * 300] * 20
 
 
 def test_a_forked_child_does_not_count_what_its_parent_did(directory: Path) -> None:
