@@ -408,6 +408,7 @@ def test_a_damaged_index_is_found_and_made_anew_by_adding_again(writing: EdgeQA,
     (file,) = (place / ROUTE).glob("*.idx")
     raw = bytearray(file.read_bytes())
     raw[3] ^= 4
+    file.unlink()  # it may be mapped, and to write into it would end this process
     file.write_bytes(raw)
     assert managing.verify(place) == []
     damage = managing.verify_route(place)
@@ -432,7 +433,7 @@ def test_an_index_that_cannot_be_added_to_is_made_anew_at_once(
     writing.add(manuals)
     (file,) = (place / ROUTE).glob(f"*.{part}")
     cut = file.read_bytes()[:left_bytes]
-    file.unlink()  # it may be mapped
+    file.unlink()
     file.write_bytes(cut + b"\0" * (left_bytes < 0))
     (manuals / "third.txt").write_text("Another text.")
     assert counts(writing.add(manuals)) == (1, 0, 2, 0, 0)
@@ -476,7 +477,9 @@ def test_an_index_that_a_question_finds_damaged_is_made_anew_by_the_next_add(wri
     place = collection.directory()
     writing.add(manuals)
     (file,) = (place / ROUTE).glob("*.pos")  # of which a search reads the beginning alone
-    file.write_bytes(b"\xff" * 9 + file.read_bytes()[9:])
+    damaged = b"\xff" * 9 + file.read_bytes()[9:]
+    file.unlink()
+    file.write_bytes(damaged)
     with runtime.open(persist="off") as opened, pytest.raises(RouteDamaged, match="the route index is damaged"):
         opened.ask("At how many bar does the valve open?")
     assert marked(place) == {ROUTE_NOTE}
