@@ -52,6 +52,16 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="session")
 def qa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
     """One runtime on the real bundled model, shared by the tests that only ask; it reads each time."""
+    yield from _opened(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
+    """One for a file's tests that add, so that the model is loaded once; the collection is in each test's own home."""
+    yield from _opened(tmp_path_factory)
+
+
+def _opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(state.HOME_VARIABLE, str(tmp_path_factory.mktemp("home")))
         with runtime.open(persist="off") as opened:

@@ -34,7 +34,6 @@ from edgeqa.routing.errors import RouteDamaged
 from edgeqa.routing.index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from edgeqa.collection.report import Added
@@ -43,15 +42,6 @@ if TYPE_CHECKING:
 
 PUMP = "The pump may be submerged to 60 metres. It was made in Leeds in 1931."
 VALVE = "The valve opens at 4 bar. Its seat is of bronze."
-
-
-@pytest.fixture(scope="module")
-def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeQA]:
-    """One runtime for all tests here: the model is loaded once; the collection is in each test's own home."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(tmp_path_factory.mktemp("home")))
-        with runtime.open(persist="off") as opened:
-            yield opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import collection, runtime
+from edgeqa import collection
 from edgeqa.collection import gone
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import AllGone
@@ -16,18 +16,10 @@ from edgeqa.collection.snapshot import Snapshot
 from edgeqa.errors import ContextUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgeqa.runtime import EdgeQA
-
-
-@pytest.fixture(scope="module")
-def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeQA]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(tmp_path_factory.mktemp("home")))
-        with runtime.open(persist="off") as opened:
-            yield opened
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import collection, runtime
+from edgeqa import collection
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import NameNotUsed
@@ -21,21 +21,13 @@ from edgeqa.formats import FormatOptions, walk
 from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from edgeqa.collection.report import Added
     from edgeqa.runtime import EdgeQA
 
     Pipe = Callable[[bytes], None]
-
-
-@pytest.fixture(scope="module")
-def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeQA]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(tmp_path_factory.mktemp("home")))
-        with runtime.open(persist="off") as opened:
-            yield opened
 
 
 @pytest.fixture
