@@ -24,7 +24,7 @@ import onnxruntime
 
 import edgeqa
 from edgeqa.bench.inside import watched
-from edgeqa.bench.products import Products, of_question
+from edgeqa.bench.products import sessions
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
 from edgeqa.models.readers import session_options
 from edgeqa.models.tokenizer import Tokenizer
@@ -88,10 +88,8 @@ def ask(qa: edgeqa.EdgeQA, workload: Workload, count: int) -> tuple[list[float],
     """Returns milliseconds inside onnxruntime, and of the products alone, question by question."""
     inside_ms, alone_ms = [], []
     texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
-    contexts, manifest = texts.contexts(workload), qa.bundle.manifest
-    runs = [tuple(run) for run in of_question(manifest, workload)]
-    options = session_options(qa.plan)
-    made = {run: Products(run, int8=manifest.precision == "int8", options=options) for run in set(runs)}
+    contexts = texts.contexts(workload)
+    products = sessions(qa.bundle.manifest, workload, session_options(qa.plan))
     with watched() as inside:
         qa.ask(texts.question(workload.question_tokens), contexts)
         for _ in range(count):
@@ -101,8 +99,8 @@ def ask(qa: edgeqa.EdgeQA, workload: Workload, count: int) -> tuple[list[float],
             inside_ms.append(inside.take_ms())
             for _ in range(2):
                 began = perf_counter()
-                for run in runs:
-                    made[run].run()
+                for session in products:
+                    session.run()
                 taken_ms = (perf_counter() - began) * 1e3
             alone_ms.append(taken_ms)
     return inside_ms, alone_ms

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.bench.figures import Figures, Measured, Setting, Throughput, Times
 from edgeqa.bench.inside import Inside, watched
-from edgeqa.bench.products import Products, of_question
+from edgeqa.bench.products import sessions
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
 from edgeqa.models.readers import session_options
 from edgeqa.models.tokenizer import Tokenizer
@@ -86,7 +86,8 @@ class _Bench:
         self._products_ms: list[float] = []
         self._outside_ms: list[float] = []
         self._steps_ms: dict[str, list[float]] = defaultdict(list)
-        self._products = _sessions(qa, workload)
+        is_split = qa.bundle.manifest.kind == "split"
+        self._products = sessions(qa.bundle.manifest, workload, session_options(qa.plan)) if is_split else []
         for _ in range(2):  # the first encodes the contexts, the second warms up
             qa.ask(texts.question(workload.question_tokens), self._contexts)
         for session in self._products:
@@ -185,16 +186,6 @@ def _many_callers(qa: EdgeQA, texts: Texts, questions: int) -> Throughput:
     for caller in callers:
         caller.join()
     return Throughput(each * CALLERS / (time.perf_counter() - began), CALLERS, each * CALLERS)
-
-
-def _sessions(qa: EdgeQA, workload: Workload) -> list[Products]:
-    """Returns a session for each run that the workload needs; the same one for runs that are alike."""
-    manifest, plan = qa.bundle.manifest, qa.plan
-    if manifest.kind != "split":
-        return []
-    runs = [tuple(run) for run in of_question(manifest, workload)]
-    made = {run: Products(run, int8=manifest.precision == "int8", options=session_options(plan)) for run in set(runs)}
-    return [made[run] for run in runs]
 
 
 def _setting(qa: EdgeQA) -> Setting:

@@ -99,6 +99,13 @@ class Products:
         self._session.run_with_iobinding(self._binding)
 
 
+def sessions(manifest: Manifest, workload: Workload, options: SessionOptions) -> list[Products]:
+    """Returns a session for each run that a question needs; the same one for runs that are alike."""
+    runs = [tuple(run) for run in of_question(manifest, workload)]
+    made = {run: Products(run, int8=manifest.precision == "int8", options=options) for run in set(runs)}
+    return [made[run] for run in runs]
+
+
 def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str, NDArray[Any]], list[Value]]:
     """Returns the model, its inputs, and its outputs. Products of one shape share an input, but no weight."""
     random = np.random.default_rng(0)

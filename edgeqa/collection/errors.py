@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def option(directory: Path) -> str:
+    """Returns what a command names a collection by: nothing if it is the usual one."""
+    return "" if directory.name == "default" else f" --collection {directory.name}"
+
+
 class CollectionNameInvalid(CollectionError):
     """This cannot be a collection's name."""
 
@@ -38,9 +43,7 @@ class CollectionNotFound(CollectionError, LookupError):
     exit_code = EXIT_USAGE
 
     def __init__(self, directory: Path) -> None:
-        name = directory.name
-        where = "" if name == "default" else f" --collection {name}"
-        super().__init__(f"no collection called {name}", f"make it: edgeqa add{where} PATH...")
+        super().__init__(f"no collection called {directory.name}", f"make it: edgeqa add{option(directory)} PATH...")
 
 
 class CollectionFormatUnsupported(CollectionError):
@@ -59,11 +62,10 @@ class CollectionOtherBundle(CollectionError):
     exit_code = EXIT_USAGE
 
     def __init__(self, directory: Path, made_with: str) -> None:
-        name = directory.name
-        where = "" if name == "default" else f" --collection {name}"
         super().__init__(
-            f"the collection {name} was made with another bundle ({made_with})",
-            f"make it anew for this one: edgeqa add --re-encode{where}; or use the bundle that it was made with",
+            f"the collection {directory.name} was made with another bundle ({made_with})",
+            f"make it anew for this one: edgeqa add --re-encode{option(directory)}; "
+            "or use the bundle that it was made with",
         )
 
 
@@ -81,12 +83,10 @@ class AllGone(CollectionError):
     """Nothing that was added from a path is there any more: it is removed only where that is asked for."""
 
     def __init__(self, directory: Path, path: str, files: int) -> None:
-        name = directory.name
-        where = "" if name == "default" else f" --collection {name}"
         super().__init__(
             f"all that was added from {path} is gone: {files} file{'' if files == 1 else 's'}; nothing is removed",
             "if it is on a disk or a share, see that this is mounted, and run this again; "
-            f"to remove it: edgeqa sync --drop-all{where} {path}",
+            f"to remove it: edgeqa sync --drop-all{option(directory)} {path}",
         )
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from edgeqa.formats import Source
 
-STANDARD_INPUT = "-"
 SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
 
 

@@ -23,10 +23,10 @@ from edgeqa.collection.events import (
     SourceUnchanged,
 )
 from edgeqa.collection.layout import Layout
-from edgeqa.collection.naming import STANDARD_INPUT, file_identity, identity
+from edgeqa.collection.naming import file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
-from edgeqa.formats import is_pipe, walk
+from edgeqa.formats import STANDARD_INPUT, is_pipe, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

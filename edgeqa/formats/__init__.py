@@ -3,8 +3,8 @@
 `walk` finds the sources that paths name, each `Source` gives its `Record`s, read as `FormatOptions` say.
 """
 
-from edgeqa.formats.folders import Skipped, is_pipe, walk
+from edgeqa.formats.folders import STANDARD_INPUT, Skipped, is_pipe, walk
 from edgeqa.formats.records import FormatOptions, Record
 from edgeqa.formats.source import Source
 
-__all__ = ["FormatOptions", "Record", "Skipped", "Source", "is_pipe", "walk"]
+__all__ = ["STANDARD_INPUT", "FormatOptions", "Record", "Skipped", "Source", "is_pipe", "walk"]

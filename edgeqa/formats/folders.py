@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions
 
 STANDARD_INPUT = "-"
-_HANDLES = (
-    "/dev/stdin",
-    "/dev/fd/",
-    "/proc/",
-)  # what a shell was told to read from: a file, maybe, but not that path's
+# What a shell was told to read from: a file, maybe, but not that path's.
+_HANDLES = ("/dev/stdin", "/dev/fd/", "/proc/")
 _HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
 
 

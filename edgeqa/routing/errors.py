@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.collection.errors import option
 from edgeqa.errors import EXIT_USAGE, CollectionError
 
 if TYPE_CHECKING:
@@ -48,6 +49,4 @@ class CollectionEmpty(CollectionError):
     exit_code = EXIT_USAGE
 
     def __init__(self, directory: Path) -> None:
-        name = directory.name
-        where = "" if name == "default" else f" --collection {name}"
-        super().__init__(f"the collection {name} is empty", f"fill it: edgeqa add{where} PATH...")
+        super().__init__(f"the collection {directory.name} is empty", f"fill it: edgeqa add{option(directory)} PATH...")

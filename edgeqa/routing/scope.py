@@ -6,6 +6,7 @@ same moment. Safe from many threads. Importing it imports neither tantivy nor nu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,6 +18,7 @@ from edgeqa.collection.snapshot import FILE, ROUTE, Snapshot
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edgeqa.collection.encoder import Encoder
@@ -95,17 +97,19 @@ class Scope:
         Raises:
             RouteDamaged: as `index.search` does.
         """
-        try:
+        with self._noting_damage():
             return index.search(question, most)
-        except CollectionError as damage:
-            mark_route(self._directory, damage)
-            raise
 
     def _index(self) -> Index:
         from edgeqa.routing.index import Index
 
-        try:
+        with self._noting_damage():
             return Index(self._directory / ROUTE)
+
+    @contextlib.contextmanager
+    def _noting_damage(self) -> Iterator[None]:
+        try:
+            yield
         except CollectionError as damage:
             mark_route(self._directory, damage)
             raise
