@@ -166,6 +166,8 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
 
 def in_parts(found: Found, texts: Sequence[Document]) -> Found:
     """Returns what was found in `texts`, each candidate with the part of its text that it begins in."""
+    if all(text.part_at is None for text in texts):
+        return found
 
     def located(one: Candidate) -> Candidate:
         part_at = texts[one.source_number].part_at

@@ -188,9 +188,7 @@ class EdgeQA:
         found = None if read_now else answers.found_again(record, texts)
         if found is None and not read_now:  # what is remembered does not fit the texts
             cache.put(key, read())
-        found = found or read_now[0]
-        if any(text.part_at is not None for text in texts):
-            found = in_parts(found, texts)
+        found = in_parts(found or read_now[0], texts)
         watch.over("remember")
         answer = decide(
             asked,
