@@ -27,6 +27,7 @@ from edgeqa.collection.naming import file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, is_pipe, walk
+from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -148,7 +149,7 @@ class Preparing:
         suffix = record.name.removeprefix(source.name)
         yield DocumentBegins(suffix, record.title, resumed=unfinished is not None)
         done = unfinished.contexts if unfinished is not None else 0
-        for number, passage in enumerate(passages(record.blocks, self._model.tokenize, self._model.limits)):
+        for number, passage in enumerate(passages(text_of(record.blocks), self._model.tokenize, self._model.limits)):
             if number >= done:
                 self._next_context = None
                 yield ContextMade(passage, Layout(passage.tokens.words, passage.paragraphs, passage.meaningful))

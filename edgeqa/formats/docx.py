@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.formats.archive import Archive
 from edgeqa.formats.errors import FileDamaged
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, pieces_of
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     archive = Archive(stream, name, "DOCX")
     document = _Document()
     pieces, _ = begun(_pieces(archive, document, name), lambda: bool(document.heading))
-    yield Record(name, document.heading or _title(archive, name), pieces_of(pieces))
+    yield Record(name, document.heading or _title(archive, name), unstructured(pieces))
 
 
 def _pieces(archive: Archive, document: _Document, name: str) -> Iterator[str]:

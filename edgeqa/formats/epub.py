@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
 from edgeqa.formats.errors import FileDamaged, FileEncrypted
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, pieces_of
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
 from edgeqa.formats.webpage import Page, decode_page
 from edgeqa.formats.xmlparts import parse
 
@@ -43,7 +43,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         page = Page(is_xml=True)
         pieces, characters = _begun(page, decode_page(archive.blocks(part), f"{name}, {part}"))
         if characters:
-            yield Record(f"{name}#{number}", _title(package.title, page), pieces_of(pieces))
+            yield Record(f"{name}#{number}", _title(package.title, page), unstructured(pieces))
 
 
 def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[str], int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import decode
 from edgeqa.formats.inline import inline
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, pieces_of
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     text = _Text()
     pieces = text.pieces(_lines(_without_data(decode(blocks, name))))
     pieces, _ = begun(pieces, lambda: bool(text.title))
-    yield Record(name, one_line(text.title), pieces_of(pieces))
+    yield Record(name, one_line(text.title), unstructured(pieces))
 
 
 def _without_data(blocks: Iterable[str]) -> Iterator[str]:

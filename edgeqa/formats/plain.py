@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import decode
 from edgeqa.contexts.normal import nfc_blocks
+from edgeqa.formats.blocks import Block
 from edgeqa.formats.records import FormatOptions, Record
 
 if TYPE_CHECKING:
@@ -14,4 +15,4 @@ if TYPE_CHECKING:
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
-    yield Record(name, "", nfc_blocks(decode(blocks, name)))
+    yield Record(name, "", map(Block, nfc_blocks(decode(blocks, name))))

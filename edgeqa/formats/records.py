@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.normal import nfc, nfc_blocks
 from edgeqa.contexts.spool import BLOCK_BYTES
+from edgeqa.formats.blocks import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +25,8 @@ class Record:
     """The source's name, or `NAME#12` or `NAME#Title/3` for one of many in a file."""
     title: str
     """What routing may weigh besides the text: title, heading, article. One line of NFC text, "" if there is none."""
-    blocks: Iterable[str]
-    """The NFC text in blocks of about 64 KB; to be consumed once, in order, before the next record is asked for."""
+    blocks: Iterable[Block]
+    """Its text with its structure; to be consumed once, in order, before the next record is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ MOST_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
 def record(name: str, title: str, text: str) -> Record:
     """Returns a record of text that is in memory."""
     pieces = (text[place : place + BLOCK_BYTES] for place in range(0, len(text), BLOCK_BYTES))
-    return Record(name, one_line(title), nfc_blocks(pieces))
+    return Record(name, one_line(title), map(Block, nfc_blocks(pieces)))
 
 
 def one_line(title: str) -> str:
@@ -64,9 +65,9 @@ def begun(pieces: Iterator[str], is_enough: Callable[[], bool]) -> tuple[Iterato
     return chain(seen, pieces), characters
 
 
-def pieces_of(blocks: Iterable[str]) -> Iterator[str]:
+def unstructured(pieces: Iterable[str]) -> Iterator[Block]:
     """Yields the NFC text of pieces in blocks of about 64 KB, however short the pieces are."""
-    return nfc_blocks(_gathered(blocks))
+    return map(Block, nfc_blocks(_gathered(pieces)))
 
 
 def _gathered(pieces: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import checked, decode
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line, pieces_of
+from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line, unstructured
 from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     """Yields the page as one record."""
     page = Page()
     pieces, _ = begun(page.pieces(decode_page(blocks, name)), lambda: bool(page.title))
-    yield Record(name, page.title or page.heading, pieces_of(pieces))
+    yield Record(name, page.title or page.heading, unstructured(pieces))
 
 
 def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:

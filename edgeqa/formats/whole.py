@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import Document
 from edgeqa.errors import ContextIsDirectory
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.folders import walk
 from edgeqa.formats.records import FormatOptions
 
@@ -49,7 +50,7 @@ class _Whole:
             place += len(between)
             between = "\n\n"
             self._parts[place] = record.name.removeprefix(self._source.name)
-            for block in record.blocks:
+            for block in text_of(record.blocks):
                 yield block
                 place += len(block)
 

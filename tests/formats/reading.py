@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ class Read:
 def read(path: Path | str, **options: str) -> list[Read]:
     """Returns the records of all sources under the path."""
     return [
-        Read(record.name, record.title, "".join(record.blocks))
+        Read(record.name, record.title, "".join(text_of(record.blocks)))
         for source in walk([path], FormatOptions(**options))
         for record in source.records()
     ]

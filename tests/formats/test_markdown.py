@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from reading import read, text
 
 from edgeqa.formats import FormatOptions, markdown
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.inline import inline
 
 
@@ -17,7 +18,7 @@ def plain(source: str, sizes: tuple[int, ...] = ()) -> str:
         parts.append(data[:size])
         data = data[size:]
     (record,) = markdown.read(iter([part for part in [*parts, data] if part]), "name", FormatOptions())
-    return "".join(record.blocks)
+    return "".join(text_of(record.blocks))
 
 
 def title(source: str) -> str:

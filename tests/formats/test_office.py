@@ -16,6 +16,7 @@ from reading import Read, read, text
 from edgeqa import errors
 from edgeqa.formats import FormatOptions, walk
 from edgeqa.formats import archive as archives
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, FileExcessive, TextMissing
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def test_a_document_that_changes_while_it_is_read_is_an_error(document: Document
     path = document(name, GOOD[name])
     (source,) = walk([path], FormatOptions())
     records = source.records()
-    "".join(next(records).blocks)
+    "".join(text_of(next(records).blocks))
     with path.open("ab") as stream:
         stream.write(b" ")
     with pytest.raises(errors.ContextChanged):

@@ -15,6 +15,7 @@ from reading import Read, read
 from edgeqa import errors
 from edgeqa.contexts.normal import nfc
 from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
 
@@ -89,7 +90,8 @@ def test_a_line_longer_than_is_held_is_an_error(tmp_path: Path) -> None:
 def test_json_lines_come_through_however_they_are_cut(objects: list[dict[str, str]], sizes: list[int]) -> None:
     lines = [{**found, "text": str(found)} for found in objects]
     data = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
-    found = ["".join(r.blocks) for r in jsonlines.read(iter(blocks(data, sizes)), "name", FormatOptions("text"))]
+    read_now = jsonlines.read(iter(blocks(data, sizes)), "name", FormatOptions("text"))
+    found = ["".join(text_of(r.blocks)) for r in read_now]
     assert found == [nfc(line["text"]) for line in lines]
 
 
@@ -153,7 +155,7 @@ def test_rows_come_through_however_they_are_cut(rows: list[list[str]], sizes: li
     stream = io.StringIO()
     csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *rows])
     data = blocks(stream.getvalue().encode(), sizes)
-    found = ["".join(r.blocks) for r in tables.read(iter(data), "name", FormatOptions())]
+    found = ["".join(text_of(r.blocks)) for r in tables.read(iter(data), "name", FormatOptions())]
     assert found == [nfc(row[1]) for row in rows if row[1].strip()]
 
 
@@ -252,4 +254,4 @@ def test_json_comes_through_however_it_is_cut(
         value = [{**more, "text": text} for text, more in elements]
     data = json.dumps(value, ensure_ascii=False, indent=indent).encode()
     found = jsonfile.read(iter(blocks(data, sizes)), "name", FormatOptions(None if is_squad else "text"))
-    assert ["".join(r.blocks) for r in found] == [nfc(text) for text, _ in elements if text.strip()]
+    assert ["".join(text_of(r.blocks)) for r in found] == [nfc(text) for text, _ in elements if text.strip()]

@@ -9,6 +9,7 @@ from reading import read, text
 from edgeqa import errors
 from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats import FormatOptions, Source, walk
+from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def test_the_digest_is_of_what_the_records_are_read_from(tmp_path: Path) -> None
     digest = found.digest()
     file.write_text("after")
     records = found.records()
-    assert "".join(next(records).blocks) == "after"
+    assert "".join(text_of(next(records).blocks)) == "after"
     with pytest.raises(errors.ContextChanged, match=r"changed while it was read: .*a\.txt"):
         next(records)
     assert found.digest() == digest
@@ -85,7 +86,7 @@ def test_text_comes_as_nfc_in_blocks(tmp_path: Path) -> None:
     file.write_text("\ufeffcafe\u0301 " + "x" * (3 * BLOCK_BYTES), encoding="utf-8")
     records = source(file).records()
     record = next(records)
-    blocks = list(record.blocks)
+    blocks = list(text_of(record.blocks))
     assert "".join(blocks) == "café " + "x" * (3 * BLOCK_BYTES)
     assert max(map(len, blocks)) <= 2 * BLOCK_BYTES
     assert (record.name, record.title) == (str(file), "")

@@ -11,6 +11,7 @@ from reading import read
 
 from edgeqa import errors
 from edgeqa.formats import FormatOptions, Skipped, walk
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FormatUnknown
 from edgeqa.state import HOME_VARIABLE
 
@@ -170,7 +171,7 @@ def test_a_pipe_can_be_named_and_read_twice(tmp_path: Path) -> None:
         (source,) = walk([pipe], FormatOptions())
         writing.result()
     assert len(source.digest()) == 16
-    assert ["".join(r.blocks) for _ in range(2) for r in source.records()] == ["through a pipe"] * 2
+    assert ["".join(text_of(r.blocks)) for _ in range(2) for r in source.records()] == ["through a pipe"] * 2
 
 
 def test_an_endless_file_of_no_text_is_refused_at_once() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reading import Read, read
 
 from edgeqa.formats import FormatOptions, webpage
+from edgeqa.formats.blocks import text_of
 from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def plain(source: str | bytes) -> str:
     data = source if isinstance(source, bytes) else source.encode()
     (record,) = webpage.read(iter([data] if data else []), "name", FormatOptions())
-    return "".join(record.blocks)
+    return "".join(text_of(record.blocks))
 
 
 @pytest.mark.parametrize(
