@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.layout import Layout, Row
+    from edgeqa.contexts.pieces import Piece
     from edgeqa.models.reader import Encoding
     from edgeqa.models.tokenizer import Tokens
 
@@ -60,6 +61,21 @@ class StoredContext:
     def start(self) -> int:
         """Place of its first character in the document."""
         return self._record.head.start
+
+    @property
+    def kind(self) -> str:
+        """What it is, one of `contexts.pieces.KINDS`."""
+        return self._record.kind
+
+    @cached_property
+    def heading(self) -> tuple[str, ...]:
+        """The headings that it stands under, outermost first."""
+        return self._record.heading
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Where what of its text stands in the document; empty where all of it stands there as it is, from `start`."""
+        return self._record.pieces
 
     @cached_property
     def document(self) -> str:

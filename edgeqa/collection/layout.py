@@ -1,9 +1,12 @@
-"""Shard format 1, byte for byte: rows of a table, records and encodings, packed and unpacked. Pure.
+"""Shard format 2, byte for byte: rows of a table, records and encodings, packed and unpacked. Pure.
 
     table.bin      one ROW of 64 bytes a context, by rising context id: where its record and its encoding lie
-    records.bin    one record a context: HEAD, then arrays of its tokens, then text, name and title in UTF-8
+    records.bin    one record a context: HEAD, then arrays of its tokens, text, pieces, heading path, name and title
     encodings.bin  for the contexts that have one: int8 [tokens + 1, width], then float32 [tokens + 1], at ALIGNMENT
 
+Texts are in UTF-8; those of a heading path each begin with their length in 4 bytes. A piece takes 8 bytes where its
+place is near the context's own (NARROW), else 16. Records of format 1, which edgeqa 0.3 wrote, have neither pieces nor
+headings, and a shorter head; they are read, and written no more.
 All numbers are little-endian. Every row ends in the XXH3-64 of what stands before it in the row, and holds those of its
 record and its encoding: against damage, not against forgery. A token takes 5 bytes in a record where its id is below
 65,536 and its place is near that of the token before (NARROW), else up to 17. Importing it imports no numpy.
@@ -16,14 +19,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
+from edgeqa.contexts.pieces import KINDS, Piece
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgeqa.contexts.passages import Passage
     from edgeqa.models.reader import Encoding
-    from edgeqa.models.tokenizer import Tokens
 
-FORMAT = 1
+FORMAT = 2
+FORMER = 1  # is read, too
 TABLE, RECORDS, ENCODINGS = "table.bin", "records.bin", "encodings.bin"
 ALIGNMENT = 64
 NO_ENCODING = (1 << 64) - 1
@@ -32,8 +38,11 @@ _ROW_BODY = Struct("<QIIQIIQQQ")
 _ROW = Struct("<QIIQIIQQQQ")
 ROW_BYTES = _ROW.size
 CONTEXT_ID = Struct("<Q")  # what a row begins with
-_HEAD = Struct("<Q8sIIII")
-_WIDE_IDS, _WIDE_PLACES = 1, 2  # bits of `form`
+_HEADS = {FORMER: Struct("<Q8sIIII"), FORMAT: Struct("<Q8sIIIIIIB3x")}
+_HEAD = _HEADS[FORMAT]
+_LENGTH = Struct("<I")
+_PIECE, _WIDE_PIECE = Struct("<HHi"), Struct("<IIQ")
+_WIDE_IDS, _WIDE_PLACES, _WIDE_PIECES = 1, 2, 4  # bits of `form`
 # Bits of a mark, one byte a token in the narrow form: how far the word's and the paragraph's number rise from the token
 # before, and whether the token means something by itself.
 _WORD_MOST, _PARAGRAPH_SHIFT, _PARAGRAPH_MOST, _MEANINGFUL = 31, 5, 3, 128
@@ -90,12 +99,24 @@ class Head(NamedTuple):
     name_bytes: int
     title_bytes: int
     form: int
+    pieces: int = 0
+    heading_bytes: int = 0
+    kind: int = 0
 
 
-def pack_record(*, start: int, tag: str, name: str, title: str, text: str, tokens: Tokens, layout: Layout) -> bytes:
-    """Returns a context's record."""
+def pack_record(passage: Passage, layout: Layout, *, tag: str, name: str, title: str) -> bytes:
+    """Returns a context's record.
+
+    Args:
+        passage: the context.
+        layout: of its tokens.
+        tag: of the shard that its document was added in.
+        name: the document's.
+        title: the document's; "" if it has none.
+    """
     import numpy as np
 
+    tokens = passage.tokens
     ids = tokens.ids
     form = 0 if not len(ids) or int(ids.max()) < 1 << 16 else _WIDE_IDS
     begins, ends = tokens.offsets[:, 0], tokens.offsets[:, 1]
@@ -114,10 +135,27 @@ def pack_record(*, start: int, tag: str, name: str, title: str, text: str, token
         form |= _WIDE_PLACES
         wide = (begins, lengths, layout.words, layout.paragraphs)
         places = [*(numbers.astype("<i4") for numbers in wide), layout.meaningful.astype("<u1")]
-    texts = [part.encode() for part in (text, name, title)]
-    head = _HEAD.pack(start, tag.encode(), *map(len, texts), form)
+    text, name_in_utf8, title_in_utf8 = (part.encode() for part in (passage.text, name, title))
+    sizes = (len(text), len(name_in_utf8), len(title_in_utf8))
+    pieces = b""
+    if passage.pieces:
+        near = [(start, end, place - passage.start) for start, end, place in passage.pieces]
+        if all(0 <= start <= end < 1 << 16 and -(1 << 31) <= place < 1 << 31 for start, end, place in near):
+            pieces = b"".join(_PIECE.pack(*piece) for piece in near)
+        else:
+            form |= _WIDE_PIECES
+            pieces = b"".join(_WIDE_PIECE.pack(*piece) for piece in passage.pieces)
+    heading = b"".join(_LENGTH.pack(len(part)) + part for part in (part.encode() for part in passage.heading))
+    kind = KINDS.index(passage.kind)
+    head = _HEAD.pack(passage.start, tag.encode(), *sizes, form, len(passage.pieces), len(heading), kind)
     arrays = [ids.astype("<u4" if form & _WIDE_IDS else "<u2"), *places]
-    return b"".join([head, *(array.tobytes() for array in arrays), *texts])
+    return b"".join([head, *(array.tobytes() for array in arrays), text, pieces, heading, name_in_utf8, title_in_utf8])
+
+
+def record_again(raw: bytes) -> bytes:
+    """Returns a record of format 1 as one of this format."""
+    former = _HEADS[FORMER]
+    return _HEAD.pack(*former.unpack_from(raw), 0, 0, 0) + raw[former.size :]
 
 
 def _within(numbers: NDArray[np.int32], least: int, most: int) -> bool:
@@ -127,14 +165,20 @@ def _within(numbers: NDArray[np.int32], least: int, most: int) -> bool:
 class Record:
     """A record, unpacked as far as it is asked for."""
 
-    def __init__(self, raw: bytes, tokens: int) -> None:
+    def __init__(self, raw: bytes, tokens: int, format: int = FORMAT) -> None:
         self._raw = raw
         self._tokens = tokens
-        self.head = Head(*_HEAD.unpack_from(raw))
+        head = _HEADS[format]
+        self.head = Head(*head.unpack_from(raw))
         form = self.head.form
-        self._ids_end = _HEAD.size + tokens * (4 if form & _WIDE_IDS else 2)
+        self._ids_begin = head.size
+        self._ids_end = head.size + tokens * (4 if form & _WIDE_IDS else 2)
         self._text_begin = self._ids_end + tokens * (17 if form & _WIDE_PLACES else 3)
         self._text_end = self._text_begin + self.head.text_bytes
+        self._piece = _WIDE_PIECE if form & _WIDE_PIECES else _PIECE
+        self._pieces_end = self._text_end + self.head.pieces * self._piece.size
+        self._name_begin = self._pieces_end + self.head.heading_bytes
+        self._name_end = self._name_begin + self.head.name_bytes
 
     @property
     def text(self) -> str:
@@ -144,12 +188,34 @@ class Record:
     @property
     def name(self) -> str:
         """The document's name."""
-        return self._raw[self._text_end : self._text_end + self.head.name_bytes].decode()
+        return self._raw[self._name_begin : self._name_end].decode()
 
     @property
     def title(self) -> str:
         """The document's title."""
-        return self._raw[self._text_end + self.head.name_bytes :].decode()
+        return self._raw[self._name_end :].decode()
+
+    @property
+    def kind(self) -> str:
+        """What the context is, one of `pieces.KINDS`."""
+        return KINDS[self.head.kind]
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """The headings that the context stands under, outermost first."""
+        found, place = [], self._pieces_end
+        while place < self._name_begin:
+            (size_bytes,) = _LENGTH.unpack_from(self._raw, place)
+            place += _LENGTH.size + size_bytes
+            found.append(self._raw[place - size_bytes : place].decode())
+        return tuple(found)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Where what of the text stands in the document; empty where all of it stands there as it is."""
+        base = 0 if self._piece is _WIDE_PIECE else self.head.start
+        raw = self._raw[self._text_end : self._pieces_end]
+        return tuple(Piece(start, end, base + place) for start, end, place in self._piece.iter_unpack(raw))
 
     @property
     def tag(self) -> str:
@@ -158,15 +224,19 @@ class Record:
 
     @property
     def content(self) -> bytes:
-        """The bytes that stand for tokens and text, without name and place: the same for the same context elsewhere."""
-        return self._raw[_HEAD.size : self._text_end]
+        """The bytes that stand for tokens, text and pieces, without what they are called and where they stand.
+
+        They are the same for the same context elsewhere.
+        """
+        content = self._raw[self._ids_begin : self._pieces_end]
+        return content + bytes((self.head.kind,)) if self.head.kind else content
 
     def ids(self) -> NDArray[np.int64]:
         """Returns the token ids, int64 [tokens]."""
         import numpy as np
 
         kind = "<u4" if self.head.form & _WIDE_IDS else "<u2"
-        return np.frombuffer(self._raw, kind, self._tokens, _HEAD.size).astype(np.int64)
+        return np.frombuffer(self._raw, kind, self._tokens, self._ids_begin).astype(np.int64)
 
     def offsets(self) -> NDArray[np.int32]:
         """Returns the tokens' places in the text, int32 [tokens, 2]."""

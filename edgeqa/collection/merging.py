@@ -76,7 +76,7 @@ def merge(directory: Path, catalogue: Catalogue, chosen: Sequence[ShardRow], tag
                 made = ShardWriter(directory / SHARDS, tag, shard.manifest.encoder, shard.manifest.width)
             for first, after in live:
                 for row in shard.rows(first, after):
-                    raw, record = shard.raw_encoding(row), shard.raw_record(row)
+                    raw, record = shard.raw_encoding(row), shard.record_as_written_now(row)
                     made.add(row.context_id, row.document, row.number, record, row.tokens, b"" if raw is None else raw)
     except BaseException:
         if made is not None:

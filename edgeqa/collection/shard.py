@@ -19,6 +19,7 @@ from edgeqa.collection.layout import (
     CONTEXT_ID,
     ENCODINGS,
     FORMAT,
+    FORMER,
     NO_ENCODING,
     RECORDS,
     ROW_BYTES,
@@ -27,6 +28,7 @@ from edgeqa.collection.layout import (
     Row,
     encoding_bytes,
     encoding_in,
+    record_again,
     row_at,
 )
 
@@ -56,10 +58,11 @@ class Manifest(NamedTuple):
     sizes_bytes: dict[str, int]
     digests: dict[str, str]
     """XXH3-128 of each file, in hex."""
+    format: int = FORMAT
 
     def to_json(self) -> str:
         """Returns the manifest's text, which ends in its own checksum."""
-        facts: dict[str, Any] = {"format": FORMAT}
+        facts: dict[str, Any] = {"format": self.format}
         facts |= {name: getattr(self, name) for name in ("tag", "encoder", "width", "contexts", "first", "last")}
         facts["files"] = {name: {"bytes": self.sizes_bytes[name], "xxh3_128": self.digests[name]} for name in FILES}
         return json.dumps(facts | {"check": _check(facts)}, indent=1) + "\n"
@@ -75,13 +78,13 @@ class Manifest(NamedTuple):
         tag = file.parent.name
         try:
             facts = json.loads(text)
-            if facts["format"] != FORMAT:
-                raise CollectionFormatUnsupported(file, facts["format"], FORMAT)
             if facts.pop("check") != _check(facts):
                 raise ShardDamaged(tag, file, "wrong checksum")
+            if facts["format"] not in (FORMER, FORMAT):
+                raise CollectionFormatUnsupported(file, facts["format"], FORMAT)
             files = facts["files"]
             return cls(
-                **{name: facts[name] for name in ("tag", "encoder", "width", "contexts", "first", "last")},
+                **{name: facts[name] for name in ("tag", "encoder", "width", "contexts", "first", "last", "format")},
                 sizes_bytes={name: files[name]["bytes"] for name in FILES},
                 digests={name: files[name]["xxh3_128"] for name in FILES},
             )
@@ -181,7 +184,12 @@ class Shard:
 
     def record(self, row: Row) -> Record:
         """Returns a context's record; raises as `raw_record` does."""
-        return Record(self.raw_record(row), row.tokens)
+        return Record(self.raw_record(row), row.tokens, self.manifest.format)
+
+    def record_as_written_now(self, row: Row) -> bytes:
+        """Returns the bytes of a context's record in the format that is written; raises as `raw_record` does."""
+        raw = self.raw_record(row)
+        return raw if self.manifest.format == FORMAT else record_again(raw)
 
     def raw_record(self, row: Row) -> bytes:
         """Returns the bytes of a context's record.

@@ -217,15 +217,7 @@ class Writer:
         document = self._document
         if document is None:
             raise RuntimeError(_OUT_OF_ORDER)
-        record = pack_record(
-            start=passage.start,
-            tag=document.tag,
-            name=document.name,
-            title=document.title,
-            text=passage.text,
-            tokens=passage.tokens,
-            layout=layout,
-        )
+        record = pack_record(passage, layout, tag=document.tag, name=document.name, title=document.title)
         raw = b"" if encoding is None else pack_encoding(encoding)
         with _fallible(self.directory):
             if self._shard is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgeqa.contexts.pieces import Piece
     from edgeqa.models.tokenizer import Tokens
 
     Indexes = NDArray[np.int32]
@@ -40,6 +41,12 @@ class Passage:
     """Place of its first character in the document."""
     tokens: Tokens
     """Its tokens, with offsets into `text`."""
+    heading: tuple[str, ...] = ()
+    """The headings that it stands under, outermost first."""
+    kind: str = "paragraph"
+    """One of `pieces.KINDS`."""
+    pieces: tuple[Piece, ...] = ()
+    """Where what of its text stands in the document, rising; empty where all of it stands there as it is."""
 
     @property
     def paragraphs(self) -> Indexes:

@@ -20,7 +20,10 @@ from edgeqa.collection.errors import (
     ContextGone,
     ShardDamaged,
 )
+from edgeqa.collection.shard import Manifest
 from edgeqa.collection.snapshot import FILE, SHARDS, Snapshot
+from edgeqa.contexts.passages import Passage
+from edgeqa.contexts.pieces import Piece
 from edgeqa.models.reader import SplitReader
 from edgeqa.models.session import SessionOptions
 
@@ -64,6 +67,25 @@ def test_contexts_come_out_as_the_texts_were_cut(place: Path) -> None:
             (found.meaningful, layout(passage).meaningful),
         ):
             assert np.array_equal(mine, its)
+
+
+def test_heading_kind_and_pieces_are_given_out(place: Path) -> None:
+    plain = passages_of("Type: rotor; Price: 120")[0]
+    pieces = (Piece(0, 4, 10), Piece(6, 11, 30))
+    with open_writer(place) as writer:
+        writer.begin_source(b"/parts.csv", "parts.csv", b"1", 128)
+        writer.begin_document("", "Parts")
+        writer.add(Passage(plain.text, 30, plain.tokens, ("Parts", "Pump"), "row", pieces), layout(plain), None)
+        writer.add(plain, layout(plain), None)
+        writer.end_document()
+        writer.end_source()
+        writer.commit()
+    opened = Collection(place)
+    row, paragraph = opened.context(0), opened.context(1)
+    assert (row.kind, row.heading, row.pieces) == ("row", ("Parts", "Pump"), pieces)
+    assert (row.text, row.start, row.document, row.title) == (plain.text, 30, "parts.csv", "Parts")
+    assert (paragraph.kind, paragraph.heading, paragraph.pieces) == ("paragraph", (), ())
+    assert row.digest != paragraph.digest
 
 
 def test_encodings_are_mapped_not_copied_and_read_to_the_same_bits(place: Path, reader: SplitReader) -> None:
@@ -163,8 +185,8 @@ def test_a_shard_of_a_later_format_is_not_read(place: Path) -> None:
     fill(place, {"short.txt": "One line."})
     (shard,) = (place / SHARDS).iterdir()
     manifest = shard / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(CollectionFormatUnsupported, match="format 2"):
+    manifest.write_text(Manifest.parse(manifest.read_text(), manifest)._replace(format=3).to_json())
+    with pytest.raises(CollectionFormatUnsupported, match="format 3"):
         Collection(place)
 
 

@@ -16,9 +16,11 @@ from edgeqa.collection.layout import (
     encoding_in,
     pack_encoding,
     pack_record,
+    record_again,
     row_at,
 )
 from edgeqa.contexts.passages import Passage
+from edgeqa.contexts.pieces import KINDS, Piece
 from edgeqa.models.reader import Encoding
 from edgeqa.models.tokenizer import Tokens
 
@@ -26,9 +28,7 @@ ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 
 
 def packed(passage: Passage, of: Layout, tag: str = "8YG", name: str = "notes.txt", title: str = "Pumps") -> bytes:
-    return pack_record(
-        start=passage.start, tag=tag, name=name, title=title, text=passage.text, tokens=passage.tokens, layout=of
-    )
+    return pack_record(passage, of, tag=tag, name=name, title=title)
 
 
 def made(
@@ -51,6 +51,7 @@ def test_the_bytes_of_a_narrow_record() -> None:
     tokens, of = made([2, 65535], [(0, 2), (3, 9)], [0, 1], [0, 1])
     assert packed(Passage("A\u00e9 tokens", 77, tokens), of).hex() == (
         "4d00000000000000" "3859470000000000" "0a000000" "09000000" "05000000" "00000000"
+        "00000000" "00000000" "00" "000000"
         "0200" "ffff" "0001" "0206" "80" "21"
         "41c3a920746f6b656e73" "6e6f7465732e747874" "50756d7073"
     )  # fmt: skip
@@ -60,10 +61,87 @@ def test_the_bytes_of_a_wide_record() -> None:
     tokens, of = made([65536, 1], [(0, 2), (300, 309)], [0, 1], [0, 1])
     assert packed(Passage("x" * 4, 0, tokens), of, name="n", title="").hex() == (
         "0000000000000000" "3859470000000000" "04000000" "01000000" "00000000" "03000000"
+        "00000000" "00000000" "00" "000000"
         "00000100" "01000000" "00000000" "2c010000" "02000000" "09000000" "00000000" "01000000" "00000000" "01000000"
         "01" "00"
         "78787878" "6e"
     )  # fmt: skip
+
+
+ROW_OF_A_TABLE = "Type: rotor; Price: 120"
+PIECES = (Piece(0, 4, 10), Piece(6, 11, 30), Piece(13, 18, 15), Piece(20, 23, 36))
+
+
+def test_the_bytes_of_a_tables_row_under_headings() -> None:
+    tokens, of = made([7, 8], [(0, 4), (6, 11)], [0, 1], [0, 0])
+    passage = Passage("Type: rotor", 30, tokens, ("Parts", "\u00c9l\u00e9ments"), "row", PIECES[:2])
+    assert packed(passage, of).hex() == (
+        "1e00000000000000" "3859470000000000" "0b000000" "09000000" "05000000" "00000000"
+        "02000000" "17000000" "01" "000000"
+        "0700" "0800" "0002" "0405" "80" "01"
+        "547970653a20726f746f72"
+        "0000" "0400" "ecffffff" "0600" "0b00" "00000000"
+        "05000000" "5061727473" "0a000000" "c3896cc3a96d656e7473"
+        "6e6f7465732e747874" "50756d7073"
+    )  # fmt: skip
+
+
+def test_the_bytes_of_pieces_far_away() -> None:
+    tokens, of = made([7], [(0, 4)], [0], [0])
+    passage = Passage("Type: rotor", 1 << 33, tokens, (), "entry", PIECES[:1])
+    assert packed(passage, of, name="", title="").hex() == (
+        "0000000002000000" "3859470000000000" "0b000000" "00000000" "00000000" "04000000"
+        "01000000" "00000000" "02" "000000"
+        "0700" "00" "04" "80"
+        "547970653a20726f746f72"
+        "00000000" "04000000" "0a00000000000000"
+    )  # fmt: skip
+
+
+places = st.tuples(st.integers(0, 70_000), st.integers(0, 300), st.one_of(st.integers(0, 400), st.integers(0, 1 << 40)))
+
+
+@given(st.lists(places, max_size=5), st.lists(st.text(), max_size=4), st.sampled_from(KINDS), st.integers(0, 1 << 40))
+def test_heading_kind_and_pieces_come_back(
+    drawn: list[tuple[int, int, int]], heading: list[str], kind: str, start: int
+) -> None:
+    plain = passages_of(ROW_OF_A_TABLE)[0]
+    heading = [part.encode("utf-8", "replace").decode() for part in heading]
+    pieces = tuple(Piece(begin, begin + length, place) for begin, length, place in drawn)
+    passage = Passage(plain.text, start, plain.tokens, tuple(heading), kind, pieces)
+    record = Record(packed(passage, layout(plain)), len(plain.tokens))
+    assert (record.kind, record.heading, record.pieces) == (kind, tuple(heading), pieces)
+    same(plain.tokens, layout(plain), passage)
+
+
+def test_a_record_of_format_1_is_read_and_written_again() -> None:
+    tokens, of = made([2, 65535], [(0, 2), (3, 9)], [0, 1], [0, 1])
+    former = bytes.fromhex(
+        "4d00000000000000" "3859470000000000" "0a000000" "09000000" "05000000" "00000000"
+        "0200" "ffff" "0001" "0206" "80" "21"
+        "41c3a920746f6b656e73" "6e6f7465732e747874" "50756d7073"
+    )  # fmt: skip
+    now = packed(Passage("A\u00e9 tokens", 77, tokens), of)
+    assert record_again(former) == now
+    one, two = Record(former, 2, format=1), Record(now, 2)
+    assert (one.name, one.title, one.text, one.content) == (two.name, two.title, two.text, two.content)
+    assert (one.kind, one.heading, one.pieces) == ("paragraph", (), ())
+    assert np.array_equal(one.ids(), two.ids())
+    assert np.array_equal(one.offsets(), two.offsets())
+
+
+def test_what_decoding_depends_on_is_in_the_content() -> None:
+    plain = passages_of(ROW_OF_A_TABLE)[0]
+    contents = {
+        Record(packed(passage, layout(plain)), len(plain.tokens)).content
+        for passage in (
+            plain,
+            Passage(plain.text, plain.start, plain.tokens, (), "row"),
+            Passage(plain.text, plain.start, plain.tokens, (), "row", PIECES),
+            Passage(plain.text, plain.start, plain.tokens, (), "row", PIECES[1:]),
+        )
+    }
+    assert len(contents) == 4
 
 
 def test_the_bytes_of_an_encoding() -> None:
