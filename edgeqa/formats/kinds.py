@@ -50,7 +50,7 @@ class Kind:
         return read
 
 
-TEXT = Kind("text", "plain", (".txt", ".text", ".log", ".rst", ".adoc", ".asciidoc", ".org"))
+TEXT = Kind("text", "plain", (".txt", ".text", ".log", ".rst", ".adoc", ".asciidoc", ".org"), version=2)
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"))
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml"))
 JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True)

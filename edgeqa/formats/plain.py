@@ -1,8 +1,22 @@
-"""Plain text in UTF-8: the whole file is one record, as it stands."""
+"""Plain text to blocks: the headings, lists, terms and tables that people lay out with blanks and a few marks.
+
+In: a file in UTF-8, or NFC text in pieces, cut anywhere. Out: blocks, which together are that text to the last
+character. What is looked at is a group: lines without a blank one between them, with the group that follows. A line is
+taken for more than prose only where its neighbours bear it out, since a sentence cut by a wrong guess loses its answer:
+a table has three rows (or a rule below its names), its columns are parted by the same blanks in all of them and are not
+all of one width, as the double blanks of justified prose are; a term is shorter than what hangs below it. What is not
+recognised is a paragraph, or an item where a mark says so. Nothing is guessed from words of a language but "Q:" and
+"A:", and the names that chapters have.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from edgeqa.contexts.documents import decode
 from edgeqa.contexts.normal import nfc_blocks
@@ -10,9 +24,697 @@ from edgeqa.formats.blocks import Block
 from edgeqa.formats.records import FormatOptions, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from edgeqa.formats.blocks import BlockKind
+
+MOST_GROUP_CHARACTERS = 1 << 15  # a longer group is looked at in parts
+MOST_GROUP_LINES = 400
+LONGEST_NAME = 80  # characters of a heading
+LONGEST_TERM = 60  # of a term: a line that is nearly full goes on below
+LEAST_ROWS = 3
+
+_BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
+_OPTION = re.compile(r"--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
+_GAP = re.compile(r"\S(?: {2,}|[ ]*\t[ \t]*)(?=\S)")
+_WIDE_GAP = re.compile(r"\S(?: {3,}|[ ]*\t[ \t]*)\S")
+_RULE = re.compile(r"[-=+|:~_ \t\u2500-\u257f]*[-=~_\u2500\u2501\u2550]{2,}[-=+|:~_ \t\u2500-\u257f]*$")
+_KEY = re.compile(r"[ \t]*([^\W_](?:[^:=\n]{0,38}[^:=\s])?)[ \t]*(:[ \t]+|[ \t]=[ \t]+|=(?=\S))(\S.*)")
+_QUESTION = re.compile(r"[ \t]*(?:Q|Question)[ \t]*\d*[ \t]*[:.)][ \t]*(?=\S)")
+_REPLY = re.compile(r"[ \t]*(?:A|Answer)[ \t]*\d*[ \t]*[:.)][ \t]*(?=\S)")
+_NUMBERED_HEADING = re.compile(r"((?:\d{1,3}|[A-Z])(?:\.\d{1,3}){0,4})\.?[ \t]+[^\W\d_]")
+_CHAPTER = re.compile(
+    r"(?:chapter|part|section|appendix|article|book|annex)[ \t]+(?:\d|[ivxlc]+\b|[a-z]\b)", re.IGNORECASE
+)
+_UNDERLINE = re.compile(r"([=\-~^#*\"'`+_])\1{2,}[ \t]*$")
+_CLOCK = re.compile(r"\d\d?:\d\d")
+_AMOUNT = re.compile(r"[-+~<>≤≥±$€£¥]?\d|[-\u2013\u2014]$")
+_BAR = re.compile(r"[ \t]*[|│║┃][ \t]*")
+_TABS = re.compile(r" *\t[ \t]*")
+_TAB = re.compile(r" *\t *")
+_WORDS = re.compile(r"\S+")
+_COLUMN = re.compile(r"1(?:0?1)*")
+_UNDERLINE_LEVEL = {"=": 1, "#": 1, "-": 2, "*": 2}
+
+
+Cells: TypeAlias = "list[tuple[int, int]]"
+
+
+class Line(NamedTuple):
+    """A line of a group."""
+
+    begin: int
+    """Where its text begins in the group, after its indentation."""
+    end: int
+    indent: int
+    """Columns, a tab reaching to the next multiple of 8."""
+    text: str
+    """Without white space around it."""
+
+
+class Span(NamedTuple):
+    """A block of a group."""
+
+    begin: int
+    end: int
+    kind: BlockKind
+    level: int = 0
+    cells: tuple[tuple[int, int], ...] = ()
+    """Places in the group."""
+    begins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lines without a blank one between them."""
+
+    before: str
+    """White space since the last group."""
+    text: str
+    lines: tuple[Line, ...]
+    is_rest: bool
+    """Whether it goes on from the group before, which was too long."""
+
+    @property
+    def indent(self) -> int:
+        """Columns that all its lines are indented by."""
+        return min(line.indent for line in self.lines)
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
-    yield Record(name, "", map(Block, nfc_blocks(decode(blocks, name))))
+    yield Record(name, "", structured(nfc_blocks(decode(blocks, name))))
+
+
+def structured(pieces: Iterable[str]) -> Iterator[Block]:
+    """Yields the blocks of a plain text.
+
+    Args:
+        pieces: NFC text, cut anywhere; the blocks do not depend on where.
+    """
+    layout = _Layout()
+    held: Group | None = None
+    for group in _groups(pieces):
+        if held is not None:
+            yield from layout.blocks(held, group)
+        held = group
+    if held is not None:
+        yield from layout.blocks(held, None)
+    yield from layout.rest()
+
+
+def _groups(pieces: Iterable[str]) -> Iterator[Group]:
+    """Yields the groups of a text; one without lines at its end, if white space is left there."""
+    gap: list[str] = []
+    held: list[str] = []
+    characters, is_rest = 0, False
+    for line in _lines(pieces):
+        if line.isspace():
+            if held:
+                yield _group("".join(gap), "".join(held), is_rest=is_rest)
+                gap, held, characters, is_rest = [], [], 0, False
+            gap.append(line)
+            continue
+        held.append(line)
+        characters += len(line)
+        if characters >= MOST_GROUP_CHARACTERS or len(held) == MOST_GROUP_LINES:
+            yield _group("".join(gap), "".join(held), is_rest=is_rest)
+            gap, held, characters, is_rest = [], [], 0, True
+    if held or gap:
+        yield _group("".join(gap), "".join(held), is_rest=is_rest)
+
+
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
+    """Yields the lines with their ends; one that is longer than a group in parts."""
+    kept = ""
+    for piece in pieces:
+        *lines, kept = (kept + piece).split("\n")
+        for line in lines:
+            yield from _parts(line + "\n")
+        if len(kept) > 2 * MOST_GROUP_CHARACTERS:
+            *parts, kept = _parts(kept)
+            yield from parts
+    if kept:
+        yield from _parts(kept)
+
+
+def _parts(line: str) -> Iterator[str]:
+    while len(line) > MOST_GROUP_CHARACTERS:
+        cut = line.rfind(" ", 1, MOST_GROUP_CHARACTERS)
+        cut = cut if cut > 0 and not line[:cut].isspace() else MOST_GROUP_CHARACTERS
+        yield line[:cut]
+        line = line[cut:]
+    yield line
+
+
+def _group(before: str, text: str, *, is_rest: bool) -> Group:
+    lines, place = [], 0
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if stripped:
+            begin = line.index(stripped[0])
+            indent = len(line[:begin].expandtabs()) if begin else 0
+            lines.append(Line(place + begin, place + begin + len(stripped), indent, stripped))
+        place += len(line) + 1
+    return Group(before, text, tuple(lines), is_rest)
+
+
+class _Layout:
+    """What is known of the text so far: which terms and items are open, and how its headings look."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, BlockKind]] = []  # indentation and kind of what later blocks may belong to
+        self._kept = ""  # white space at the end of a group
+        self._number = 0  # of the last numbered item
+        self._last: BlockKind = "heading"
+        self._in_answers = False
+        self._term_indents: set[int] = set()  # at which terms stood in this section
+        self._table: _Table | None = None  # which a group that is the rest of one goes on with
+
+    def blocks(self, group: Group, following: Group | None) -> Iterator[Block]:
+        """Yields the blocks of a group."""
+        done = 0
+        before = self._kept + group.before
+        for span in self._spans(group, following) if group.lines else ():
+            before += group.text[done : span.begin]
+            cells = tuple((begin - span.begin, end - span.begin) for begin, end in span.cells)
+            text = group.text[span.begin : span.end]
+            yield Block(text, before, span.kind, span.level, cells, span.begins)
+            self._last = span.kind
+            before, done = "", span.end
+        self._kept = before + group.text[done:]
+
+    def rest(self) -> Iterator[Block]:
+        """Yields the white space at the end of the text, if there is some."""
+        if self._kept:
+            yield Block("", self._kept)
+
+    def _spans(self, group: Group, following: Group | None) -> Iterator[Span]:
+        lines = group.lines
+        if group.is_rest:
+            if self._table is not None:
+                first, *others = replace(self._table, has_header=False).rows(lines)
+                yield from (first._replace(begins=False), *others)
+                return
+            yield Span(lines[0].begin, lines[-1].end, "paragraph", len(self._open))
+            return
+        self._table = None
+        if (level := _heading_level(group, following)) is not None:
+            self._begin_section()
+            yield Span(lines[0].begin, lines[0].end, "heading", level)
+            lines = lines[2:] if len(lines) > 1 and _UNDERLINE.fullmatch(lines[1].text) else lines[1:]
+        at = 0
+        while at < len(lines):
+            spans, at = self._at(lines, at, is_first=not at, following=following)
+            yield from spans
+
+    def _begin_section(self) -> None:
+        self._open.clear()
+        self._term_indents.clear()
+        self._number, self._in_answers = 0, False
+
+    def _at(self, lines: Sequence[Line], at: int, *, is_first: bool, following: Group | None) -> tuple[list[Span], int]:
+        """Returns the blocks that begin with a line of the group, and the line after them."""
+        line = lines[at]
+        if (asked := self._asked(lines, at)) is not None:
+            return asked
+        if (table := _table(lines, at)) is not None:
+            self._close(line.indent)
+            self._table = table if table.end == len(lines) else None
+            return table.rows(lines[at : table.end], len(self._open)), table.end
+        if (hanging := self._hanging(lines, at, is_first=is_first, following=following)) is not None:
+            return hanging
+        if (item := self._item(lines, at, is_first=is_first)) is not None:
+            return item
+        after = at + 1
+        while after < len(lines) and not self._begins(lines, after):
+            after += 1
+        self._close(min(one.indent for one in lines[at:after]))
+        return [Span(line.begin, lines[after - 1].end, "paragraph", len(self._open))], after
+
+    def _begins(self, lines: Sequence[Line], at: int) -> bool:
+        """Tells whether something other than prose begins within a paragraph."""
+        line = lines[at]
+        opens = lines[at - 1].text.endswith(":")
+        return (
+            _table(lines, at) is not None
+            or (_OPTION.match(line.text) is not None and _is_option(lines, at))
+            or (opens and _BULLET.match(line.text) is not None)
+            or (_REPLY.match(line.text) is not None and self._in_answers)
+            or _QUESTION.match(line.text) is not None
+            or _is_list_at(lines, at)
+        )
+
+    def _close(self, indent: int) -> None:
+        """Closes what does not reach to this indentation."""
+        if self._in_answers and self._open[0][0] < 0:  # what answers a question may stand anywhere
+            while len(self._open) > 1 and indent <= self._open[-1][0]:
+                self._open.pop()
+            return
+        while self._open and indent <= self._open[-1][0]:
+            self._open.pop()
+
+    def _asked(self, lines: Sequence[Line], at: int) -> tuple[list[Span], int] | None:
+        """Takes the question of an FAQ, up to its answer."""
+        if _QUESTION.match(lines[at].text) is None:
+            return None
+        after = at + 1
+        while after < len(lines) and not _REPLY.match(lines[after].text) and not _QUESTION.match(lines[after].text):
+            after += 1
+        self._open = [(-1, "term")]
+        self._in_answers = True
+        return [Span(lines[at].begin, lines[after - 1].end, "term", 1)], after
+
+    def _hanging(
+        self, lines: Sequence[Line], at: int, *, is_first: bool, following: Group | None
+    ) -> tuple[list[Span], int] | None:
+        """Takes a term and what hangs below it or stands beside it."""
+        line = lines[at]
+        is_option = _OPTION.match(line.text) is not None and _is_option(lines, at)
+        if not is_option and not (is_first and self._is_term(lines, following)):
+            return None
+        self._close(line.indent)
+        level = len(self._open) + 1
+        self._open.append((line.indent, "term"))
+        self._term_indents.add(line.indent)
+        gap = _GAP.search(line.text)
+        body = at + 1
+        while body < len(lines) and lines[body].indent == line.indent and _is_term_line(lines[body].text):
+            body += 1  # -a, and below it --all
+        if body >= len(lines) or lines[body].indent <= line.indent:
+            body = at + 1
+        after = body
+        while after < len(lines) and lines[after].indent > line.indent:
+            after += 1
+        if gap is not None and body == at + 1:
+            begin = line.begin + gap.end()
+            term = Span(line.begin, line.begin + gap.start() + 1, "term", level)
+            return [term, Span(begin, lines[after - 1].end, "paragraph", level)], after
+        term = Span(line.begin, lines[body - 1].end, "term", level)
+        return [term, *self._below(lines, body, after)], after
+
+    def _below(self, lines: Sequence[Line], body: int, after: int) -> list[Span]:
+        """Returns the blocks of the lines that hang below a term."""
+        spans: list[Span] = []
+        while body < after:
+            found, body = self._at(lines[:after], body, is_first=False, following=None)
+            spans += found
+        return spans
+
+    def _is_term(self, lines: Sequence[Line], following: Group | None) -> bool:
+        """Tells whether the first line of a group names what hangs below it."""
+        first, rest = lines[0], lines[1:]
+        if first.text.endswith(":") and len(first.text.split()) > 3:  # a sentence that introduces what follows
+            return False
+        if len(first.text) > LONGEST_TERM or not _is_term_line(first.text) or _BULLET.match(first.text):
+            return False
+        if rest:
+            depth = min(line.indent for line in rest) - first.indent
+            if depth < 2:
+                return False
+            return (
+                depth >= 4
+                or first.indent in self._term_indents
+                or _is_code(first.text)
+                or first.text.endswith("=")
+                or (following is not None and bool(following.lines) and _hangs(following, first.indent))
+            )
+        # A term alone in its group: what explains it follows, deeper.
+        is_deeper = following is not None and bool(following.lines) and following.indent >= first.indent + 2
+        return is_deeper and (first.indent in self._term_indents or _is_code(first.text))
+
+    def _item(self, lines: Sequence[Line], at: int, *, is_first: bool) -> tuple[list[Span], int] | None:
+        """Takes an item of a list with the lines that go on from its first."""
+        line = lines[at]
+        mark = _BULLET.match(line.text)
+        if mark is None or not self._is_item(lines, at, mark, is_first=is_first):
+            return None
+        self._number = int(mark[1] or 0)
+        self._close(line.indent)
+        begins = self._last != "item"
+        level = len(self._open) + 1
+        self._open.append((line.indent, "item"))
+        after = at + 1
+        while after < len(lines) and lines[after].indent >= line.indent and not self._ends_item(lines, after):
+            after += 1
+        return [Span(line.begin, lines[after - 1].end, "item", level, begins=begins)], after
+
+    def _is_item(self, lines: Sequence[Line], at: int, mark: re.Match[str], *, is_first: bool) -> bool:
+        is_listed = _is_list_at(lines, at) or (at > 0 and lines[at - 1].text.endswith(":")) or self._last == "item"
+        if mark[1] is None:
+            return is_first or is_listed
+        # A number at the beginning of a line may be the end of a sentence: "it was built in\n1914. Then".
+        return int(mark[1]) == self._number + 1 or (is_first and is_listed) or (is_first and int(mark[1]) <= 1)
+
+    def _ends_item(self, lines: Sequence[Line], at: int) -> bool:
+        mark = _BULLET.match(lines[at].text)
+        if mark is not None and (mark[1] is None or int(mark[1]) == self._number + 1):
+            return True
+        return self._begins(lines, at)
+
+
+def _heading_level(group: Group, following: Group | None) -> int | None:
+    """Returns the level of the heading that the group is or begins with; None if it is none."""
+    first = group.lines[0]
+    text = first.text
+    if len(text) > LONGEST_NAME or text.endswith((",", ";")) or not any(map(str.isalnum, text)):
+        return None
+    if len(group.lines) > 1:
+        second = group.lines[1]
+        mark = _UNDERLINE.fullmatch(second.text)
+        if mark is not None and _GAP.search(text) is None and len(second.text) >= len(text) // 2:
+            return _UNDERLINE_LEVEL.get(mark[1], 3)
+        # As manual pages have it: capitals at the margin, or a name a little indented, and text right below, deeper.
+        depth = min(line.indent for line in group.lines[1:]) - first.indent
+        if not first.indent and depth >= 2 and _is_capitals(text):
+            return 1
+        return 2 if first.indent == 3 and depth == 4 and text[0].isupper() and not text.endswith(".") else None
+    if following is None or not following.lines:
+        return None
+    if (number := _NUMBERED_HEADING.match(text)) is not None and not text.endswith((".", ":", "!")):
+        is_list = _BULLET.match(following.lines[0].text) is not None and _BULLET.match(text) is not None
+        return None if is_list else min(6, number[1].count(".") + 1)
+    if _CHAPTER.match(text):
+        return 1
+    if _is_capitals(text) and not _OPTION.match(text):
+        return 1 if not first.indent else 2
+    is_name = text[0].isupper() and not text.endswith((".", ":", "!", "?")) and len(text.split()) <= 8
+    is_over_text = len(following.text) > 2 * len(text) and following.indent >= first.indent
+    has_room = not group.before or group.before.count("\n") > following.before.count("\n")
+    return 3 if is_name and is_over_text and has_room and _GAP.search(text) is None else None
+
+
+def _is_capitals(text: str) -> bool:
+    letters = [c for c in text if c.isalpha()]
+    return len(letters) >= 3 and all(c.isupper() for c in letters) and text[0].isalnum() and not text.endswith(":")
+
+
+def _is_term_line(text: str) -> bool:
+    return not text.endswith((".", ",", ";", "!")) or _is_code(text)
+
+
+def _is_code(text: str) -> bool:
+    """Tells whether a line looks like an option, a setting or a command rather than words."""
+    return bool(_OPTION.match(text)) or any(c in text for c in "=<>[]{}$_") or (" " not in text and not text.isalpha())
+
+
+def _is_option(lines: Sequence[Line], at: int) -> bool:
+    """Tells whether an option is explained on its line or below it, or another one is named below."""
+    line = lines[at]
+    is_in_prose = at > 0 and lines[at - 1].indent == line.indent and not _OPTION.match(lines[at - 1].text)
+    if is_in_prose and (
+        len(line.text) > LONGEST_NAME // 2 or len(lines) == at + 1 or lines[at + 1].indent <= line.indent
+    ):
+        return False
+    if _GAP.search(line.text) is not None:
+        return True
+    below = lines[at + 1 : at + 3]
+    return any(one.indent > line.indent or _OPTION.match(one.text) for one in below[:1]) or not below
+
+
+def _hangs(group: Group, indent: int) -> bool:
+    first, rest = group.lines[0], group.lines[1:]
+    return first.indent == indent and bool(rest) and min(line.indent for line in rest) >= indent + 2
+
+
+def _is_list_at(lines: Sequence[Line], at: int) -> bool:
+    """Tells whether two items of the same kind, one after the other, begin here."""
+    first = _BULLET.match(lines[at].text)
+    if first is None:
+        return False
+    for line in lines[at + 1 :]:
+        if line.indent > lines[at].indent:
+            continue
+        then = _BULLET.match(line.text)
+        if then is None or line.indent != lines[at].indent:
+            return False
+        return int(then[1]) == int(first[1]) + 1 if first[1] and then[1] else then[0].strip() == first[0].strip()
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Lines that are rows, and how they are cut into cells."""
+
+    cut: Callable[[Line], Cells | None]
+    """Returns the places of a line's cells; None for a rule."""
+    end: int
+    """The line after the last."""
+    has_header: bool
+
+    def rows(self, lines: Sequence[Line], level: int = 0) -> list[Span]:
+        """Returns a span a row; a rule belongs to the row above it, or at the top to the one below it."""
+        spans: list[Span] = []
+        top: int | None = None
+        for line in lines:
+            cells = self.cut(line)
+            if cells is None and not spans:
+                top = line.begin if top is None else top
+            elif cells is None:
+                spans[-1] = spans[-1]._replace(end=line.end)
+            elif spans and len(cells) == 2 and _is_empty(cells[0]) and len(spans[-1].cells) == 2:
+                first, second = spans[-1].cells
+                begin = cells[1][0] if _is_empty(second) else second[0]
+                spans[-1] = spans[-1]._replace(end=line.end, cells=(first, (begin, cells[1][1])))
+            else:
+                kind: BlockKind = "header" if self.has_header and not spans else "row"
+                begin = line.begin if top is None else top
+                spans.append(Span(begin, line.end, kind, level, tuple(cells), not spans))
+                top = None
+        return spans
+
+
+def _is_empty(cell: tuple[int, int]) -> bool:
+    return cell[0] == cell[1]
+
+
+def _table(lines: Sequence[Line], at: int) -> _Table | None:
+    """Returns the table that begins with a line; None if none does."""
+    text = lines[at].text
+    if len(lines) - at < 2:
+        return None
+    if "|" in text or "│" in text or _RULE.fullmatch(text):
+        found = _delimited(lines, at, _cut_at_bars)
+    elif "\t" in text and not at and not lines[0].indent and all("\t" in line.text for line in lines):
+        # Several tabs in a row align cells, or part empty ones.
+        found = _delimited(lines, at, partial(_cut_at, _TABS))
+        if found is None or found.end < len(lines):
+            found = _delimited(lines, at, partial(_cut_at, _TAB)) or found
+    elif "  " in text or "\t" in text:
+        found = _columns(lines, at)
+    else:
+        found = None
+    if found is None and (":" in text or "=" in text):
+        found = _keys(lines, at) or _colons(lines, at)
+    return found
+
+
+def _delimited(lines: Sequence[Line], at: int, cut: Callable[[Line], Cells | None]) -> _Table | None:
+    """Returns the table of lines that a mark cuts into the same number of cells, two or more."""
+    rows: list[list[str]] = []
+    rules: list[tuple[int, str]] = []  # how many rows stand above each, and what it is made of
+    end = at
+    for line in lines[at:]:
+        cells = cut(line)
+        if cells is None:
+            rules.append((len(rows), line.text))
+        elif len(cells) < 2 or (rows and len(cells) != len(rows[0])):
+            break
+        else:
+            rows.append(_texts(line, cells))
+        end += 1
+    if not rows or len(rows) < (2 if rules or len(rows[0]) > 2 else LEAST_ROWS):
+        return None
+    return _Table(cut, end, _is_ruled_off(rules, len(rows)) or _has_header(rows))
+
+
+def _is_ruled_off(rules: Sequence[tuple[int, str]], rows: int) -> bool:
+    """Tells whether the first row has a rule of its own below it."""
+    between = [number for number, _ in rules if 0 < number < rows]
+    return between == [1] or any(number == 1 and ("=" in rule or "═" in rule) for number, rule in rules)
+
+
+def _texts(line: Line, cells: Cells) -> list[str]:
+    return [line.text[begin - line.begin : end - line.begin] for begin, end in cells]
+
+
+def _cut_at_bars(line: Line) -> Cells | None:
+    if _RULE.fullmatch(line.text):
+        return None
+    cells = _cut_at(_BAR, line)
+    if len(cells) > 1 and _is_empty(cells[0]):
+        cells = cells[1:]
+    return cells[:-1] if len(cells) > 1 and _is_empty(cells[-1]) else cells
+
+
+def _cut_at(mark: re.Pattern[str], line: Line) -> Cells:
+    cells, begin = [], 0
+    for found in mark.finditer(line.text):
+        cells.append((line.begin + begin, line.begin + found.start()))
+        begin = found.end()
+    return [*cells, (line.begin + begin, line.end)]
+
+
+def _cut_at_colons(line: Line) -> Cells:
+    cells, begin = [], line.begin
+    for part in line.text.split(":"):
+        cells.append((begin, begin + len(part)))
+        begin += len(part) + 1
+    return cells
+
+
+def _colons(lines: Sequence[Line], at: int) -> _Table | None:
+    """Returns the table of lines like `a:b:c`, as in the files of Unix."""
+    wanted = lines[at].text.count(":")
+    end = at
+    while wanted and end < len(lines) and _has_colons(lines[end].text, wanted):
+        end += 1
+    if not wanted or end - at < LEAST_ROWS or all(_CLOCK.search(line.text) for line in lines[at:end]):
+        return None
+    rows = [_texts(line, _cut_at_colons(line)) for line in lines[at:end]]
+    return _Table(_cut_at_colons, end, _has_header(rows))
+
+
+def _has_colons(text: str, wanted: int) -> bool:
+    return (
+        text.count(":") == wanted
+        and ": " not in text
+        and "://" not in text
+        and text[0] not in ":-("
+        and len(text) > wanted
+    )
+
+
+def _keys(lines: Sequence[Line], at: int) -> _Table | None:
+    """Returns the table of lines like `key: value` or `key = value`, a long value going on deeper."""
+    first = _KEY.fullmatch(lines[at].text)
+    if first is None or not _is_key(first):
+        return None
+    mark, indent = first[2].strip(), lines[at].indent
+    rows = 0
+    end = at
+    while end < len(lines):
+        line = lines[end]
+        if line.indent == indent:
+            found = _KEY.fullmatch(line.text)
+            if found is None or found[2].strip() != mark or not _is_key(found):
+                break
+            rows += 1
+        elif line.indent < indent:
+            break
+        end += 1
+    is_all = not at and end == len(lines)
+    if rows < (2 if is_all else LEAST_ROWS):
+        return None
+    return _Table(partial(_cut_at_key, indent), end, has_header=False)
+
+
+def _is_key(found: re.Match[str]) -> bool:
+    return (
+        len(found[1].split()) <= 4
+        and found[1] not in ("Q", "A")
+        and not found[3].startswith("//")
+        and len(found[0]) <= 400
+    )
+
+
+def _cut_at_key(indent: int, line: Line) -> Cells:
+    found = _KEY.fullmatch(line.text) if line.indent == indent else None
+    if found is None:
+        return [(line.begin, line.begin), (line.begin, line.end)]
+    return [(line.begin + found.start(1), line.begin + found.end(1)), (line.begin + found.start(3), line.end)]
+
+
+def _columns(lines: Sequence[Line], at: int) -> _Table | None:
+    """Returns the table of lines whose cells stand below each other, parted by two blanks or more in all of them."""
+    # Few lines of prose have wide blanks: a look at three lines spares most of the work.
+    if not any(_WIDE_GAP.search(line.text) or _RULE.fullmatch(line.text) for line in lines[at : at + LEAST_ROWS]):
+        return None
+    covered = _covered(lines[at])
+    if len(_runs(covered)) < 2:
+        return None
+    end = at
+    rules: list[tuple[int, str]] = []
+    for line in lines[at:]:
+        is_rule = _RULE.fullmatch(line.text) is not None
+        if not is_rule:
+            wider = covered | _covered(line)
+            runs = _runs(wider)
+            is_row = line.indent == lines[at].indent and _GAP.search(line.text) is not None
+            goes_on = end > at and len(runs) > 1 and line.indent >= runs[1][0]
+            if len(runs) < 2 or not (is_row or goes_on):
+                break
+            covered = wider
+        else:
+            rules.append((end - at - len(rules), line.text))
+        end += 1
+    cut = partial(_cut_at_columns, tuple(_runs(covered)))
+    rows = [(line, cells) for line in lines[at:end] if (cells := cut(line)) is not None]
+    whole = [(line, cells) for line, cells in rows if not _is_empty(cells[0])]
+    is_ruled = _is_ruled_off(rules, end - at - len(rules))
+    if len(whole) < (2 if is_ruled else LEAST_ROWS) or not (is_ruled or _is_laid_out(whole)):
+        return None
+    return _Table(cut, end, is_ruled or _has_header([_texts(line, cells) for line, cells in whole]))
+
+
+def _covered(line: Line) -> int:
+    """Returns a number with a bit for each column that has a character."""
+    covered, columns = 0, _columns_of(line)
+    for word in _WORDS.finditer(line.text):
+        covered |= ((1 << (word.end() - word.start())) - 1) << columns[word.start()]
+    return covered
+
+
+def _columns_of(line: Line) -> Sequence[int]:
+    """Returns the column of each character, and the one after the last."""
+    if "\t" not in line.text:
+        return range(line.indent, line.indent + len(line.text) + 1)
+    columns = [line.indent]
+    for character in line.text:
+        columns.append((columns[-1] // 8 + 1) * 8 if character == "\t" else columns[-1] + 1)
+    return columns
+
+
+def _runs(covered: int) -> list[tuple[int, int]]:
+    """Returns where columns begin and end: parted by two blanks or more."""
+    marks = bin(covered)[:1:-1]  # the first column first
+    return [(found.start(), found.end()) for found in _COLUMN.finditer(marks)]
+
+
+def _cut_at_columns(runs: tuple[tuple[int, int], ...], line: Line) -> Cells | None:
+    if _RULE.fullmatch(line.text):
+        return None
+    cells: Cells = []
+    columns = _columns_of(line)
+    borders = [0, *(bisect_left(columns, begin) for begin, _ in runs[1:]), len(line.text)]
+    for low, high in pairwise(min(border, len(line.text)) for border in borders):
+        text = line.text[low:high]
+        place = line.begin + low + len(text) - len(text.lstrip())
+        cells.append((place, place + len(text.strip())))
+    return cells
+
+
+def _is_laid_out(rows: Sequence[tuple[Line, Cells]]) -> bool:
+    """Tells whether the blanks between cells are there to align them, and not to fill lines up to one length."""
+    texts = [_texts(line, cells) for line, cells in rows]
+    several = sum(sum(map(bool, row)) > 1 for row in texts)
+    wide = sum(any(len(gap[0].expandtabs()) > 3 for gap in _GAP.finditer(line.text)) for line, _ in rows)
+    ends = {cells[0][1] - line.begin for line, cells in rows}
+    inner = sum(any("  " in text for text in row) for row in texts)
+    is_short = sum(len(row[0]) for row in texts) <= 40 * len(texts)
+    return (
+        several * 3 >= 2 * len(rows) and wide * 3 >= len(rows) and len(ends) > 1 and inner * 3 < len(rows) and is_short
+    )
+
+
+def _has_header(rows: Sequence[list[str]]) -> bool:
+    """Tells whether the first row names the columns: it has no figures, and stands over figures, or is in capitals."""
+    first, *others = rows
+    if len(others) < 2 or not all(first) or any(any(map(str.isdigit, cell)) for cell in first):
+        return False
+    for number in range(len(first)):
+        below = [row[number] for row in others if number < len(row) and row[number]]
+        if below and sum(_AMOUNT.match(cell) is not None for cell in below) * 5 >= 4 * len(below):
+            return True
+    letters = "".join(first)
+    return letters.isupper() and not "".join(chain.from_iterable(others)).isupper()
