@@ -11,11 +11,13 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.formats.archive import Archive
 from edgeqa.formats.errors import FileDamaged
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgeqa.formats.blocks import Block
 
 _RELATIONS, _PROPERTIES = "_rels/.rels", "docProps/core.xml"
 _HEADINGS = ("heading", "title")  # how the names of their styles begin
@@ -32,11 +34,11 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     """
     archive = Archive(stream, name, "DOCX")
     document = _Document()
-    pieces, _ = begun(_pieces(archive, document, name), lambda: bool(document.heading))
-    yield Record(name, document.heading or _title(archive, name), unstructured(pieces))
+    blocks, _ = begun(_blocks(archive, document, name), lambda: bool(document.heading))
+    yield Record(name, document.heading or _title(archive, name), blocks)
 
 
-def _pieces(archive: Archive, document: _Document, name: str) -> Iterator[str]:
+def _blocks(archive: Archive, document: _Document, name: str) -> Iterator[Block]:
     found = _Main()
     if _RELATIONS in archive:
         for _ in parse(archive.blocks(_RELATIONS), found, name, "DOCX"):
@@ -48,7 +50,8 @@ def _pieces(archive: Archive, document: _Document, name: str) -> Iterator[str]:
         for _ in parse(archive.blocks(part), document, name, "DOCX"):
             if document.root not in _ROOTS:
                 raise FileDamaged(name, "DOCX", "it is another program's document")
-            yield document.prose.taken()
+            yield from document.prose.taken()
+    yield from document.prose.ended()
 
 
 def _title(archive: Archive, name: str) -> str:
@@ -136,7 +139,7 @@ class _Document:
         elif name == "noBreakHyphen":
             self.text_of("-")
         elif name == "tbl":
-            self.prose.paragraph()
+            self.prose.table()
         elif name == "tr":
             self.prose.row()
         elif name == "tc":
@@ -153,7 +156,7 @@ class _Document:
                 self.heading = one_line("".join(self._named))
             self._named.clear()
         elif name == "tbl":
-            self.prose.end()
+            self.prose.end_table()
 
     def text(self, text: str) -> None:
         if self._in_text and not self._skipped_depth:

@@ -12,12 +12,14 @@ from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
 from edgeqa.formats.errors import FileDamaged, FileEncrypted
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line
 from edgeqa.formats.webpage import Page, decode_page
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgeqa.formats.blocks import Block
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _PAGES = ("application/xhtml+xml", "text/html")
@@ -41,13 +43,13 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         if part in package.encrypted:
             raise FileEncrypted(name, "it is copy-protected")
         page = Page(is_xml=True)
-        pieces, characters = _begun(page, decode_page(archive.blocks(part), f"{name}, {part}"))
+        blocks, characters = _begun(page, decode_page(archive.blocks(part), f"{name}, {part}"))
         if characters:
-            yield Record(f"{name}#{number}", _title(package.title, page), unstructured(pieces))
+            yield Record(f"{name}#{number}", _title(package.title, page), blocks)
 
 
-def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[str], int]:
-    return begun(page.pieces(source), lambda: bool(page.heading))
+def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
+    return begun(page.blocks(source), lambda: bool(page.heading))
 
 
 def _take(archive: Archive, part: str, package: _Package, name: str) -> None:

@@ -42,9 +42,9 @@ _FRONT_TITLE = re.compile(r"title:[ \t]*(.*)")
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
     text = _Text()
-    pieces = text.pieces(_lines(_without_data(decode(blocks, name))))
-    pieces, _ = begun(pieces, lambda: bool(text.title))
-    yield Record(name, one_line(text.title), unstructured(pieces))
+    found = unstructured(text.pieces(_lines(_without_data(decode(blocks, name)))))
+    found, _ = begun(found, lambda: bool(text.title))
+    yield Record(name, one_line(text.title), found)
 
 
 def _without_data(blocks: Iterable[str]) -> Iterator[str]:

@@ -1,91 +1,384 @@
-"""Text as it is written down: words with white space folded, lines, paragraphs, items of lists, cells of tables.
+"""Text as it is written down: what a reader of a format finds, in its order, becomes blocks.
 
-Pure. In: what a reader of a document finds, in its order. Out: plain text, paragraphs apart by a blank line, cells by
-bars. Breaks are asked for as often as a document likes, and written once, and only between texts.
+Pure. In: words, and what begins where: a heading, a paragraph, an item, a term, a table's rows and cells, code. Out:
+blocks, NFC, with white space folded and all breaks in `before`. Breaks are asked for as often as a document likes, and
+written once, and only between texts. A row that is no row of a table (a page laid out with tables) is written as the
+paragraphs that its cells hold. It holds one block, or one row, at a time; longer ones are given in parts.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+
+from edgeqa.contexts.normal import nfc_blocks
+from edgeqa.contexts.spool import BLOCK_BYTES
+from edgeqa.formats.blocks import Block, BlockKind
+
+MOST_ROW_CHARACTERS = 4096  # longer ones are no rows
+MOST_CELLS = 1000  # of a row; what follows stays in the last
+MOST_SPAN = 30  # columns of one cell
+MOST_CELL_BLOCKS = 8  # paragraphs in a cell of a row
+MOST_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
+MOST_TABLES = 64  # within each other
+_MOST_INDENTED = 8
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
-_NONE, _SPACE, _CELL, _LINE, _PARAGRAPH = range(5)
-_WRITTEN = ("", " ", " | ", "\n", "\n\n")
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # where a word may be cut at a line's end
+_NONE, _LINE, _PARAGRAPH = range(3)
+_WRITTEN = ("", "\n", "\n\n")
+
+
+@dataclass(slots=True)
+class _Cell:
+    columns: int
+    rows: int
+    is_header: bool
+    blocks: list[Block] = field(default_factory=list)
+
+    def text(self) -> str:
+        return "\n".join(block.text for block in self.blocks)
+
+
+@dataclass(slots=True)
+class _Table:
+    level: int
+    cells: list[_Cell] | None = None
+    """Of the row in the making; None where no row is open, or where it is none."""
+    is_header: bool = False
+    rows: int = 0
+    row_characters: int = 0
+    may_carry_characters: int = MOST_CARRIED_CHARACTERS
+    numbered: int = 0
+    carried: dict[int, tuple[int, str, int]] = field(default_factory=dict)
+    """By column, a cell that holds for rows more: how many, its text and its number in the table."""
 
 
 class Prose:
-    """Text in the making."""
+    """Blocks in the making. What is asked for takes effect with the next text."""
 
     def __init__(self) -> None:
-        self._out: list[str] = []
-        self._break = _NONE
+        self._done: list[Block] = []
+        self._last: BlockKind | None = None
+        self._parts: list[str] = []  # of the block in the making
+        self._characters = 0
+        self._space = ""  # wanted before the next word of the block
+        self._gap = _NONE  # wanted before the block
+        self._kind: BlockKind = "paragraph"
+        self._level = 0
         self._marker = ""
-        self._begun = False
-        self._in_items = self._in_rows = self._row_begun = False
-        self._is_fresh = False  # an item or a cell has begun and has no text yet: it stays where it is
+        self._is_fresh = False  # an item, a term or a heading was begun and has no text yet: it stays what it is
+        self._continues = False  # the block in the making is the next part of the one before
+        self._begins = False  # a list begins with the next item or term
+        self._in_items = False
+        self._tables: list[_Table] = []
+        self._deeper_tables = 0  # within each other beyond MOST_TABLES
+
+    # --- words
 
     def text(self, text: str) -> None:
         """Adds words; white space in them is folded."""
+        if not text.isascii():
+            text = _UNSEEN.sub("", text)
         folded = _WHITE_SPACE.sub(" ", text)
         words = folded.strip(" ")
         if words:
             if folded[0] == " ":
-                self._at_least(_SPACE)
+                self._space = self._space or " "
             self._write(words)
         if folded and folded[-1] == " ":
-            self._at_least(_SPACE)
+            self._space = self._space or " "
 
     def verbatim(self, text: str) -> None:
         """Adds text as it stands."""
+        if self._kind == "code" and not self._parts and not self._continues:
+            text = text.lstrip("\n")
+        elif not self._parts and text.isspace():
+            return
         if text:
             self._write(text)
 
     def line(self) -> None:
         """What follows begins on a line of its own."""
+        if self._parts:
+            self._space = " " if self._kind == "heading" or self._row() is not None else "\n"
+
+    # --- blocks
+
+    def paragraph(self, level: int = 0, *, apart: bool = True) -> None:
+        """What follows is a paragraph.
+
+        Args:
+            level: how deep it lies in lists.
+            apart: whether there is a blank line before it.
+        """
+        self._close()
         if not self._is_fresh:
-            self._at_least(_LINE)
+            self._open("paragraph", level)
+            self._gap = max(self._gap, _PARAGRAPH if apart else _LINE)
 
-    def paragraph(self) -> None:
-        """What follows is a paragraph of its own."""
-        if not self._is_fresh:
-            self._at_least(_PARAGRAPH)
+    def heading(self, level: int) -> None:
+        """What follows is a heading of this level, 1 to 6. An item that is one keeps its number."""
+        self._close()
+        self._dissolve()
+        marker = self._marker if self._is_fresh and self._marker.strip("-*• ") else ""
+        self._open("heading", level, marker, is_fresh=True)
+        self._gap, self._in_items = _PARAGRAPH, False
 
-    def item(self) -> None:
-        """What follows is an item of a list."""
-        self._break = _LINE if self._in_items else max(self._break, _LINE)
-        self._marker, self._is_fresh, self._in_items = "- ", True, True
+    def code(self, level: int = 0) -> None:
+        """What follows is code, given by `verbatim`."""
+        self._close()
+        self._open("code", level)
+        self._gap = max(self._gap, _PARAGRAPH)
 
-    def row(self) -> None:
-        """What follows is a row of a table."""
-        self._is_fresh = self._row_begun = False
-        self._break = _LINE if self._in_rows else max(self._break, _LINE)
-        self._in_rows = True
+    def begin_list(self) -> None:
+        """A list begins with the next item or term."""
+        self._begins, self._in_items = True, False
 
-    def cell(self) -> None:
-        """What follows is a cell of the row."""
-        if self._row_begun:
-            self._break = _CELL
-        self._is_fresh = True
+    def item(self, level: int = 1, marker: str = "- ") -> None:
+        """What follows is an item of a list.
+
+        Args:
+            level: how deep the list lies in lists, from 1.
+            marker: bullet or number, with the blank after it.
+        """
+        self._entry("item", level, marker)
+
+    def term(self, level: int = 1) -> None:
+        """What follows is a term; the paragraphs of its level after it explain it."""
+        self._entry("term", level, "")
+
+    def end_block(self, level: int = 0) -> None:
+        """The item, term, heading or paragraph ends here, even if it has no text; what follows is a paragraph."""
+        self._close()
+        self._open("paragraph", level)
+        self._gap = max(self._gap, _PARAGRAPH)
 
     def end(self) -> None:
-        """A list or table ends here."""
-        self._marker = ""
-        self._is_fresh = self._row_begun = self._in_items = self._in_rows = False
-        self._at_least(_PARAGRAPH)
+        """A list ends here: what follows stands apart."""
+        self._close()
+        self._open("paragraph", 0)
+        self._begins = self._in_items = False
+        self._gap = max(self._gap, _PARAGRAPH)
 
-    def taken(self) -> str:
-        """Returns what was written since the last time."""
-        written = "".join(self._out)
-        self._out.clear()
-        return written
+    # --- tables
 
-    def _at_least(self, wanted: int) -> None:
-        self._break = max(self._break, wanted)
+    def table(self, level: int = 0) -> None:
+        """A table begins. A row that it lies in is none of a table, but layout."""
+        self._close()
+        self._dissolve()
+        if len(self._tables) == MOST_TABLES:
+            self._deeper_tables += 1
+        else:
+            self._tables.append(_Table(level))
+        self._gap, self._in_items = max(self._gap, _PARAGRAPH), False
 
-    def _write(self, text: str) -> None:
-        if self._begun:
-            self._out.append(_WRITTEN[self._break])
-        self._out.append(self._marker)
-        self._out.append(text)
-        self._break, self._marker = _NONE, ""
-        self._begun, self._is_fresh, self._row_begun = True, False, True
+    def row(self, *, is_header: bool = False) -> None:
+        """What follows is a row of the table.
+
+        Args:
+            is_header: whether it is known to name the columns; else it does where all its cells are headers.
+        """
+        self.end_row()
+        if not self._tables:
+            self.table()
+        self._tables[-1].cells, self._tables[-1].is_header = [], is_header
+
+    def cell(self, columns: int = 1, rows: int = 1, *, is_header: bool = False) -> None:
+        """What follows is the row's next cell.
+
+        Args:
+            columns: how many it spans.
+            rows: how many it spans; its text is repeated in each.
+            is_header: whether it names its column.
+        """
+        self._close()
+        self._open("paragraph", 0)
+        cells = self._row()
+        if cells is None:  # no row, or one that is none
+            self._gap = max(self._gap, _PARAGRAPH)
+        elif len(cells) < MOST_CELLS:
+            cells.append(_Cell(max(1, min(columns, MOST_SPAN)), max(1, rows), is_header))
+
+    def end_row(self) -> None:
+        """The row ends here, if one is open."""
+        self._close()
+        self._open("paragraph", self._tables[-1].level if self._tables else 0)
+        if self._row() is not None:
+            self._write_row(self._tables[-1])
+
+    def end_table(self) -> None:
+        """The table ends here."""
+        self.end_row()
+        if self._deeper_tables:
+            self._deeper_tables -= 1
+        elif self._tables:
+            self._tables.pop()
+        self._gap = max(self._gap, _PARAGRAPH)
+
+    # --- what comes out
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled, in order, each of them once."""
+        done, self._done = self._done, []
+        return done
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks: nothing follows."""
+        while self._tables:
+            self.end_table()
+        self._close()
+        return self.taken()
+
+    # --- inside
+
+    def _open(self, kind: BlockKind, level: int, marker: str = "", *, is_fresh: bool = False) -> None:
+        self._kind, self._level, self._marker, self._is_fresh = kind, level, marker, is_fresh
+
+    def _entry(self, kind: BlockKind, level: int, marker: str) -> None:
+        self._close()
+        self._open(kind, level, marker, is_fresh=True)
+        self._gap = _LINE if self._in_items else max(self._gap, _LINE)
+        self._in_items = True
+
+    def _write(self, words: str) -> None:
+        if self._parts or self._continues:
+            self._parts.append(self._space)
+        else:
+            self._parts.append(self._marker)
+        self._parts.append(words)
+        self._space, self._is_fresh = "", False
+        self._characters += len(words) + 1
+        if self._row() is not None:
+            self._tables[-1].row_characters += len(words) + 1
+            if self._tables[-1].row_characters > MOST_ROW_CHARACTERS:
+                self._dissolve()
+        if self._characters >= BLOCK_BYTES:
+            self._give_part()
+
+    def _give_part(self) -> None:
+        """Gives the block in the making as far as it is settled."""
+        text = "".join(self._parts)
+        cut = max(text.rfind(" "), text.rfind("\n"))
+        if cut > len(text) // 2:
+            whole, kept = "".join(nfc_blocks([text[:cut]])), text[cut:]
+        else:
+            *settled, kept = nfc_blocks([text])
+            whole = "".join(settled)
+        if whole:
+            self._give(whole)
+            self._continues = True
+        self._parts, self._characters = [kept], len(kept)
+
+    def _close(self) -> None:
+        """Ends the block in the making, if it has text."""
+        text = "".join(self._parts).rstrip()
+        if text:
+            self._give("".join(nfc_blocks([text])))
+        if text or self._continues:
+            self._parts, self._characters, self._continues, self._marker = [], 0, False, ""
+        self._space = ""
+
+    def _give(self, text: str) -> None:
+        begins = self._begins and self._kind in ("item", "term") and not self._continues
+        if begins:
+            self._begins = False
+        cells = self._row()
+        block = Block(text, self._before(), self._kind, self._level, begins=begins)
+        if cells:
+            cells[-1].blocks.append(block)
+        else:
+            self._emit(block)
+
+    def _before(self) -> str:
+        if self._continues:
+            return ""
+        gap, self._gap = max(self._gap, _LINE), _NONE
+        indent = min(self._level - 1, _MOST_INDENTED) if self._kind in ("item", "term") else 0
+        return _WRITTEN[gap] + "  " * indent
+
+    def _emit(self, block: Block) -> None:
+        if self._last is None:
+            block = Block(block.text, "", block.kind, block.level, block.cells, block.begins)
+        self._last = block.kind
+        self._done.append(block)
+
+    def _row(self) -> list[_Cell] | None:
+        """Returns the cells of the row in the making; None where there is none."""
+        return self._tables[-1].cells if self._tables else None
+
+    def _dissolve(self) -> None:
+        """Makes paragraphs of the row in the making."""
+        cells = self._row()
+        if cells is None:
+            return
+        table = self._tables[-1]
+        table.cells, table.row_characters = None, 0
+        for cell in cells:
+            for number, block in enumerate(cell.blocks):
+                before = block.before if number else "\n\n"
+                self._emit(Block(block.text, before, block.kind, block.level, begins=block.begins))
+                self._gap = max(self._gap, _PARAGRAPH)
+
+    def _write_row(self, table: _Table) -> None:
+        """Writes the row in the making, which ends here."""
+        cells = table.cells or []
+        columns = self._columns(table, cells)
+        if not any(cell.blocks for cell in cells):
+            table.cells, table.row_characters = None, 0
+        elif len(columns) == 1 or any(len(cell.blocks) > MOST_CELL_BLOCKS for cell in cells):
+            self._dissolve()
+        else:
+            text, ranges = _joined(columns)
+            is_header = (table.is_header or all(c.is_header for c in cells if c.blocks)) and len(cells) > 1
+            before = _WRITTEN[_LINE if table.rows and self._last in ("row", "header") else _PARAGRAPH]
+            kind: BlockKind = "header" if is_header else "row"
+            self._emit(Block(text, before, kind, table.level, ranges, begins=not table.rows))
+            table.rows += 1
+            self._gap = _LINE
+            table.cells, table.row_characters = None, 0
+
+    def _columns(self, table: _Table, cells: list[_Cell]) -> list[tuple[str, int]]:
+        """Returns, column by column, the cell's text and its number, with what rows above hold for this one, too."""
+        columns: list[tuple[str, int]] = []
+        still: dict[int, tuple[int, str, int]] = {}
+        table.may_carry_characters += 4 * table.row_characters
+
+        def carry() -> None:
+            while (found := table.carried.pop(len(columns), None)) is not None:
+                left, text, number = found
+                table.may_carry_characters -= len(text) + 8
+                if left > 1 and table.may_carry_characters > 0:
+                    still[len(columns)] = (left - 1, text, number)
+                columns.append((text, number))
+
+        for cell in cells:
+            carry()
+            table.numbered += 1
+            text = cell.text()
+            for _ in range(min(cell.columns, MOST_CELLS - len(columns))):
+                if cell.rows > 1:
+                    still[len(columns)] = (cell.rows - 1, text, table.numbered)
+                columns.append((text, table.numbered))
+        carry()
+        table.carried = still
+        return columns
+
+
+def _joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Returns a row's text, and where in it each column's cell is; columns of one cell have the same place."""
+    pieces: list[str] = []
+    ranges: list[tuple[int, int]] = []
+    length = bars = last = begin = end = 0
+    for text, number in columns:
+        if number != last:
+            bars += bool(last)
+            last, begin = number, length
+            if text:
+                between = (" " if length else "") + "| " * bars if bars else ""
+                pieces += (between, text)
+                begin, bars = length + len(between), 0
+                length = begin + len(text)
+            end = length
+        ranges.append((begin, end))
+    return "".join(pieces), tuple(ranges)

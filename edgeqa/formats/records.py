@@ -56,13 +56,13 @@ def one_line(title: str) -> str:
     return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
 
 
-def begun(pieces: Iterator[str], is_enough: Callable[[], bool]) -> tuple[Iterator[str], int]:
-    """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all pieces, and how much was read."""
+def begun(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Iterator[Block], int]:
+    """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all blocks, and how much was read."""
     seen, characters = [], 0
-    while not is_enough() and characters < MOST_AHEAD_CHARACTERS and (piece := next(pieces, None)) is not None:
-        seen.append(piece)
-        characters += len(piece)
-    return chain(seen, pieces), characters
+    while not is_enough() and characters < MOST_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
+        seen.append(block)
+        characters += len(block.text)
+    return chain(seen, blocks), characters
 
 
 def unstructured(pieces: Iterable[str]) -> Iterator[Block]:

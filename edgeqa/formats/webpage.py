@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import checked, decode
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line, unstructured
+from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
 from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from edgeqa.formats.blocks import Block
 
 
 _MAIN = frozenset(("main", "article"))  # never part of what is skipped: an end tag was forgotten
@@ -25,7 +27,8 @@ _ELEMENTS = {
     "paragraph": "address article aside blockquote body caption center details dialog div fieldset figcaption figure "
     "footer form header hgroup hr legend main p section summary",
     "named": "title h1 h2 h3 h4 h5 h6",
-    "list": "ul ol dl menu table",
+    "list": "ul ol dl menu",
+    "table": "table",
     "line": "br dt dd li",
     "row": "tr",
     "cell": "td th",
@@ -48,8 +51,8 @@ _LEGACY = re.compile(
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the page as one record."""
     page = Page()
-    pieces, _ = begun(page.pieces(decode_page(blocks, name)), lambda: bool(page.title))
-    yield Record(name, page.title or page.heading, unstructured(pieces))
+    found, _ = begun(page.blocks(decode_page(blocks, name)), lambda: bool(page.title))
+    yield Record(name, page.title or page.heading, found)
 
 
 def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:
@@ -92,13 +95,14 @@ class Page:
         self._naming = ""  # the title or heading that is being read
         self._named: list[str] = []
 
-    def pieces(self, source: Iterable[str]) -> Iterator[str]:
-        """Yields the text of the page."""
+    def blocks(self, source: Iterable[str]) -> Iterator[Block]:
+        """Yields the blocks of the page."""
         for piece in source:
-            yield self._taken(self._tokenizer.feed(piece))
-        yield self._taken(self._tokenizer.feed("", is_last=True))
+            yield from self._taken(self._tokenizer.feed(piece))
+        yield from self._taken(self._tokenizer.feed("", is_last=True))
+        yield from self._prose.ended()
 
-    def _taken(self, tokens: Iterator[str | Tag]) -> str:
+    def _taken(self, tokens: Iterator[str | Tag]) -> list[Block]:
         for token in tokens:
             if isinstance(token, Tag):
                 self._tag(token)
@@ -136,8 +140,8 @@ class Page:
             return
         if kind == "paragraph":
             self._prose.paragraph()
-        elif kind == "list":
-            self._list(is_end=is_end)
+        elif kind in ("table", "list"):
+            self._group(name, is_end=is_end)
         elif kind == "line":
             self._line(tag)
         elif kind == "row":
@@ -145,8 +149,7 @@ class Page:
         elif kind == "named":
             self._begin_name(tag)
         elif kind == "pre":
-            self._prose.paragraph()
-            self._preformatted = max(0, self._preformatted + (-1 if is_end else 1))
+            self._pre(is_end=is_end)
         elif not is_end:
             self._begin(name)
 
@@ -162,8 +165,10 @@ class Page:
             self._name()
         if not tag.is_end:
             self._naming = tag.name
-        if tag.name != "title":
-            self._prose.paragraph()
+        if tag.name != "title" and tag.is_end:
+            self._prose.end_block()
+        elif tag.name != "title":
+            self._prose.heading(int(tag.name[1]))
 
     def _is_shown_again(self, tag: Tag) -> bool:
         """Tells whether what is skipped ended before this tag."""
@@ -176,23 +181,38 @@ class Page:
             return True
         return False
 
-    def _list(self, *, is_end: bool) -> None:
-        if not is_end:
-            self._lists += 1
-            if self._lists == 1:
-                self._prose.paragraph()
-            else:
-                self._prose.line()
+    def _pre(self, *, is_end: bool) -> None:
+        self._preformatted = max(0, self._preformatted + (-1 if is_end else 1))
+        if self._preformatted:
+            self._prose.code()
         else:
-            self._lists = max(0, self._lists - 1)
-            if not self._lists:
-                self._prose.end()
-            else:
-                self._prose.line()
+            self._prose.paragraph()
+
+    def _group(self, name: str, *, is_end: bool) -> None:
+        if name != "table":
+            self._list(is_end=is_end)
+        elif is_end:
+            self._prose.end_table()
+        else:
+            self._prose.table()
+
+    def _list(self, *, is_end: bool) -> None:
+        self._lists = max(0, self._lists + (-1 if is_end else 1))
+        if not is_end:
+            self._prose.paragraph(self._lists - 1, apart=self._lists == 1)
+            self._prose.begin_list()
+        elif not self._lists:
+            self._prose.end()
+        else:
+            self._prose.end_block(self._lists)
 
     def _line(self, tag: Tag) -> None:
         if tag.name == "li" and not tag.is_end:
-            self._prose.item()
+            self._prose.item(max(1, self._lists))
+        elif tag.name == "dt" and not tag.is_end:
+            self._prose.term(max(1, self._lists))
+        elif tag.name == "dd" and not tag.is_end:
+            self._prose.paragraph(max(1, self._lists), apart=False)
         elif tag.name == "br" and self._preformatted:
             self._prose.verbatim("\n")
         else:
