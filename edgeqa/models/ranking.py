@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.answer import Candidate
 from edgeqa.contexts.graphemes import widen
+from edgeqa.contexts.signs import with_signs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,10 +35,10 @@ class Place(NamedTuple):
 
 
 def places(spans: Iterable[Span], context: Context) -> list[Place]:
-    """Returns where in the context's text its spans are, whole characters of a reader each."""
-    offsets, found = context.tokens.offsets, []
+    """Returns where in the context's text its spans are, whole characters of a reader each, with their signs."""
+    offsets, text, found = context.tokens.offsets, context.text, []
     for span in spans:
-        start, end = widen(context.text, offsets.item(span.first, 0), offsets.item(span.last, 1))
+        start, end = widen(text, *with_signs(text, offsets.item(span.first, 0), offsets.item(span.last, 1)))
         found.append(Place(start, end, span.score))
     return found
 

@@ -1,0 +1,115 @@
+"""Signs that belong to an answer's first or last word: offsets in, offsets out that leave none of them behind.
+
+Pure. The reader chooses words, and words are letters and digits: of "-38.8 °C", "<1 %", "/etc/apt/sources.list" or
+"C++" it may leave out what stands before or after without a blank, and with it the meaning. A span only ever grows,
+and never over white space, except to the other end of code in backticks.
+"""
+
+from __future__ import annotations
+
+import re
+
+_OPENING, _CLOSING = "([{«“\u2018\"'`|,;:=", ")]}»”’\"'`|,;:.!?"
+_CURRENCIES = "$€£¥₹₽₩"
+_BEFORE_DIGITS = frozenset("-\u2212+<>=~≤≥≈±.#№§@^" + _CURRENCIES)
+_BEFORE_LETTERS = frozenset("-+~$#@%.&\\/")
+_AFTER = frozenset("%‰°+#\u2033\u2032" + _CURRENCIES)
+# A path, an address or a name of code: none of its parts means what the whole does.
+_WHOLE = re.compile(
+    r"(?<![\w/.~)\]}%°<])(?:~|\.{1,2})?/[^\s/<>]+(?:/[^\s/<>]*)*"
+    r"|\b[A-Za-z]:\\\S+"
+    r"|\b[a-z][a-z+.-]*://\S+"
+    r"|[^\s@<>(\[]+@[^\s@]+\.\w+"
+    r"|(?<![\w-])[a-z]+(?:-[a-z]+)+(?![\w-])"  # not of "41-yard" and "Spanish-language", whose parts are answers
+    r"|__\w+__|\w*[^\W_]_+[^\W_]\w*"
+)
+_CODE = re.compile(r"`([^`\n]{1,80})`")
+_LONGEST_WORD = 256  # characters on one side; more without a blank is no word that somebody reads
+
+
+def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
+    """Returns `start` and `end` moved outwards over what belongs to the span's first and last word."""
+    low, high = _word_begin(text, start), _word_end(text, end)
+    start, end = _whole(text, start, end, low, high)
+    start = _signs_begin(text, start, low)
+    while end < high and text[end] in _AFTER and _is_word(text[end - 1], _AFTER):
+        if end + 1 < high and text[end + 1].isalnum() and text[end] not in "°%":
+            break  # as in "1+2" and "a#b"
+        end += 1
+        if text[end - 1] == "°" and end < high and text[end] in "CFK" and not text[end + 1 : end + 2].isalnum():
+            end += 1
+    return start, _bracket_end(text, start, end, high)
+
+
+def _word_begin(text: str, place: int) -> int:
+    least = max(0, place - _LONGEST_WORD)
+    while place > least and not text[place - 1].isspace():
+        place -= 1
+    return place
+
+
+def _word_end(text: str, place: int) -> int:
+    most = min(len(text), place + _LONGEST_WORD)
+    while place < most and not text[place].isspace():
+        place += 1
+    return place
+
+
+def _whole(text: str, start: int, end: int, low: int, high: int) -> tuple[int, int]:
+    """Returns the span widened to the whole of paths, addresses, names and code that it cuts."""
+    first, last = start, end
+    for found in _WHOLE.finditer(text, low, _word_end(text, start)):
+        begins = found.start() + _leading(found[0])
+        if begins < start < _trimmed(text, found):
+            first = min(first, begins)
+    for found in _WHOLE.finditer(text, _word_begin(text, end), high):
+        if found.start() < end < (after := _trimmed(text, found)):
+            last = max(last, after)
+    for found in _CODE.finditer(text, max(0, start - 80), min(len(text), end + 80)):
+        if found.start(1) <= first and last <= found.end(1):
+            return found.start(1), found.end(1)
+    return first, last
+
+
+def _leading(word: str) -> int:
+    """Returns how many opening brackets and quotes a word begins with."""
+    return len(word) - len(word.lstrip(_OPENING + "<"))
+
+
+def _trimmed(text: str, found: re.Match[str]) -> int:
+    """Returns where what was found ends, without the punctuation of the sentence that it stands in."""
+    end = found.end()
+    while end > found.start() + 1 and text[end - 1] in _CLOSING + ">":
+        end -= 1
+    return end
+
+
+def _signs_begin(text: str, start: int, low: int) -> int:
+    """Returns where the signs directly before `start` begin, as far as they belong to what stands there."""
+    signs = _BEFORE_DIGITS if text[start : start + 1].isdigit() else _BEFORE_LETTERS
+    begin = start
+    while begin > low and text[begin - 1] in signs:
+        begin -= 1
+    if begin == start:
+        return start
+    if begin == low or text[begin - 1] in _OPENING or (text[begin - 1] in "/" and text[begin] in _CURRENCIES):
+        return begin
+    # Within a word, as in "10-20" and "and/or", only a currency belongs to the number behind it.
+    while begin < start and text[begin] not in _CURRENCIES:
+        begin += 1
+    return begin
+
+
+def _bracket_end(text: str, start: int, end: int, high: int) -> int:
+    """Returns `end` behind the bracket that closes one opened within the last word of the span, as in "printf()"."""
+    begin = max(start, _word_begin(text, end))
+    while end < high and text[end] in ")]" and not text[begin : end + 1].startswith(tuple("([")):
+        opening = "(" if text[end] == ")" else "["
+        if text.count(opening, begin, end) <= text.count(text[end], begin, end):
+            break
+        end += 1
+    return end
+
+
+def _is_word(character: str, signs: frozenset[str]) -> bool:
+    return character.isalnum() or character in signs
