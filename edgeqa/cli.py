@@ -38,6 +38,18 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from edgeqa.commands.mistakes import command_meant
+
+            meant = command_meant(name, COMMANDS)
+            message = f"No such command {name!r}.{f' {meant}' if meant else ''}"
+            raise click.UsageError(message, ctx)
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
@@ -83,7 +95,7 @@ def run() -> int:
     failure: Exception | None = None
     code: object = EXIT_ANSWERED
     try:
-        code = commands.main(prog_name="edgeqa", standalone_mode=False)
+        code = commands.main(prog_name="edgeqa", standalone_mode=False, color=False if streams.is_plain() else None)
         sys.stdout.flush()
     except SystemExit:  # how click leaves a broken pipe: with 1, which is "no answer" here
         failure = BrokenPipeError()

@@ -49,6 +49,30 @@ class EmptyQuestion(QuestionError):
         super().__init__("the question is empty", 'ask something, for example: edgeqa ask "Who wrote it?" notes.txt')
 
 
+class QuestionIsFile(QuestionError):
+    """A file's name, or an address, stands where the question belongs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is no question", f'ask something about it: edgeqa ask "Who wrote it?" {name}')
+
+
+class QuestionsMissing(QuestionError):
+    """A file of questions has none in it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no question in {name}", "write one a line")
+
+
+class StandardInputTwice(QuestionError):
+    """Both the questions and a text were to come from standard input."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "standard input cannot be both the questions and a text",
+            "name a file for one of them: edgeqa ask --questions questions.txt -",
+        )
+
+
 class QuestionType(QuestionError, TypeError):
     """Something other than a string was given as question."""
 

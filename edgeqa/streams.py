@@ -55,6 +55,11 @@ def takes_all_characters() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
+def is_plain() -> bool:
+    """Tells whether no colours are wanted: by NO_COLOR (https://no-color.org), or of a terminal that has none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 def say(line: str) -> None:
     """Prints a line on standard error, if that is possible."""
     unfailing(lambda: click.echo(line, err=True))

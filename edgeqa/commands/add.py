@@ -7,7 +7,7 @@ import click
 from edgeqa.commands.adding_options import adding, opened_to_add, tell
 
 
-@click.command("add", context_settings={"max_content_width": 100})
+@click.command("add", short_help="Add files and folders to a collection.", context_settings={"max_content_width": 100})
 @click.argument("paths", nargs=-1, type=click.Path(readable=False), metavar="PATH...")
 @adding
 @click.option(

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa import streams
+from edgeqa.commands.mistakes import asked_wrongly, is_no_question
 from edgeqa.commands.options import asked, budget_option, json_option, threads_option
-from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, CollectionError, ContextMissing
+from edgeqa.commands.questions import STANDARD_INPUT, ask_all, questions_in
+from edgeqa.errors import (
+    EXIT_ANSWERED,
+    EXIT_NO_ANSWER,
+    CollectionError,
+    ContextError,
+    ContextMissing,
+    EdgeQAError,
+    QuestionIsFile,
+    StandardInputTwice,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgeqa.answer import Answer
     from edgeqa.capabilities.overrides import Persist
+    from edgeqa.contexts.routing import Progress
 
 
-@click.command("ask", context_settings={"max_content_width": 100})
-@asked
+@click.command("ask", short_help="Answer a question from your texts.", context_settings={"max_content_width": 100})
+@partial(asked, question_required=False)
+@click.option(
+    "--questions",
+    "questions_file",
+    metavar="FILE",
+    help="Ask each line of FILE (- for standard input) instead of QUESTION, and print a JSON object for each.",
+)
 @click.option(
     "--quiet",
     "-q",
@@ -31,10 +52,11 @@ if TYPE_CHECKING:
 @threads_option
 @budget_option
 @click.pass_context
-def command(
+def command(  # noqa: C901 - what was meant is told apart once, here
     ctx: click.Context,
     *,
-    question: str,
+    question: str | None,
+    questions_file: str | None,
     files: tuple[str, ...],
     texts: tuple[str, ...],
     top: int,
@@ -57,6 +79,7 @@ def command(
     edgeqa ask "What is the limit?" manuals/*.txt --top 3
     edgeqa ask "When was it built?" --text "The bridge was built in 1932."
     man tar | edgeqa ask "Which option lists the contents of an archive?" --json
+    edgeqa ask --questions questions.txt manuals/*.txt
 
     Without a FILE, what comes through a pipe is read; where nothing does, the collection is asked, and the answer says
     which of its documents it is from. Standard input is also called "-".
@@ -73,23 +96,41 @@ def command(
     from edgeqa.commands.texts import named_texts
 
     with ExitStack() as opened:
-        given = named_texts(files, texts, collection, opened)
+        if questions_file is not None:  # all that is named is a file then
+            question, files = None, files if question is None else (question, *files)
+            if questions_file == STANDARD_INPUT in files:
+                raise StandardInputTwice
+            questions = questions_in(questions_file, opened)
+        elif question is None:
+            raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
+        elif is_no_question(question, files, texts):
+            raise _explained(QuestionIsFile(question), question, files)
+        try:
+            given = named_texts(files, texts, collection, opened, may_pipe=questions_file != STANDARD_INPUT)
+        except ContextError as error:
+            raise _explained(error, question, files) from None
         persist: Persist | None = "off" if no_cache else None
         qa = opened.enter_context(
             runtime.open(
                 bundle=bundle,
                 threads=threads,
                 budget_bytes=budget_bytes,
-                encoding_store_bytes=0,  # there is one question: no context is read twice
+                encoding_store_bytes=None if question is None else 0,  # of one question, no context is read twice
                 persist=persist,
                 collection=collection or "default",
             )
         )
         progress = opened.enter_context(ProgressBar())
-        try:
-            answer = qa.ask(
-                question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=progress
+
+        def ask(question: str, shown: Progress | None = None) -> Answer:
+            return qa.ask(
+                question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=shown
             )
+
+        try:
+            if question is None:
+                ctx.exit(ask_all(questions, ask, top=top, progress=progress))
+            answer = ask(question, progress)
         except CollectionError as error:
             if given is None and collection is None and isinstance(error, LookupError):  # there is none at all
                 raise ContextMissing from error
@@ -99,6 +140,13 @@ def command(
         if reason := qa.cache_off_reason:
             streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
     ctx.exit(show(answer, top=top, quiet=quiet, as_json=as_json))
+
+
+def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -> EdgeQAError:
+    """Returns the error, with a hint at what was probably meant."""
+    if question is not None and (hint := asked_wrongly(question, files)) is not None:
+        error.hint = hint
+    return error
 
 
 def show(answer: Answer, *, top: int, quiet: bool, as_json: bool) -> int:

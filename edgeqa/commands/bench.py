@@ -9,7 +9,7 @@ import click
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
 
 
-@click.command("bench", context_settings={"max_content_width": 100})
+@click.command("bench", short_help="Measure how fast this device answers.", context_settings={"max_content_width": 100})
 @click.option("--quick", is_flag=True, help="Take a few seconds instead of half a minute; less sure.")
 @json_option
 @bundle_option

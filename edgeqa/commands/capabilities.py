@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
 
 
-@click.command("capabilities", context_settings={"max_content_width": 100})
+@click.command(
+    "capabilities", short_help="Show this device, and what fits it.", context_settings={"max_content_width": 100}
+)
 @click.option("--device", "device_name", metavar="NAME", help="Show a recorded board, not this device.")
 @json_option
 @bundle_option

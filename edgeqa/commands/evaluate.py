@@ -34,7 +34,9 @@ _ROWS = {
 }
 
 
-@click.command("eval", context_settings={"max_content_width": 100})
+@click.command(
+    "eval", short_help="Score the answers to a file of questions.", context_settings={"max_content_width": 100}
+)
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask only N of the questions.")
 @click.option(

@@ -8,7 +8,9 @@ from edgeqa.commands.ask import show
 from edgeqa.commands.options import bundle_option, collection_option, json_option, threads_option
 
 
-@click.command("get", context_settings={"max_content_width": 100})
+@click.command(
+    "get", short_help="Answer a question on one passage, by name.", context_settings={"max_content_width": 100}
+)
 @click.argument("name")
 @collection_option
 @click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')

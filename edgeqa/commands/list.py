@@ -10,7 +10,7 @@ from edgeqa import streams
 from edgeqa.commands.options import collection_option
 
 
-@click.command("list", context_settings={"max_content_width": 100})
+@click.command("list", short_help="List the documents of a collection.", context_settings={"max_content_width": 100})
 @collection_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a document, each on its line.")
 def command(*, collection: str | None, as_json: bool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
 
 
-@click.group("models", context_settings={"max_content_width": 100})
+@click.group("models", short_help="Use a model of your own.", context_settings={"max_content_width": 100})
 def command() -> None:
     """Use a model of your own: any reader of BERT's family that was exported to ONNX.
 

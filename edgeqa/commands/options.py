@@ -39,10 +39,10 @@ budget_option = click.option(
 )
 
 
-def asked(function: Callable[..., Any]) -> Callable[..., Any]:
+def asked(function: Callable[..., Any], *, question_required: bool = True) -> Callable[..., Any]:
     """Adds what an answer depends on: the question, the texts, how the answer is chosen, the model."""
     options = (
-        click.argument("question"),
+        click.argument("question", required=question_required, metavar="QUESTION"),
         # As they were written: "-" is standard input, "./-" a file, and a Path would make them equal.
         click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]..."),
         click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated."),

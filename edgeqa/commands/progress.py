@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class ProgressBar:
     def __call__(self, doing: str, done: int, total: int) -> None:
         """Moves the bar to `done` of `total`; a new `doing` begins a new bar."""
         if doing != self._doing:
+            if os.environ.get("TERM") == "dumb":  # which cannot go back to the beginning of a line
+                return
             if time.monotonic() - self._began < SHOWN_AFTER_S or done >= total:
                 return
             self._finish()

@@ -9,7 +9,7 @@ import click
 from edgeqa.commands.options import collection_option, json_option
 
 
-@click.command("remove", context_settings={"max_content_width": 100})
+@click.command("remove", short_help="Remove documents from a collection.", context_settings={"max_content_width": 100})
 @click.argument("names", nargs=-1, required=True, type=click.Path(readable=False), metavar="NAME...")
 @collection_option
 @json_option

@@ -7,7 +7,7 @@ import click
 from edgeqa.commands.adding_options import adding, opened_to_add, tell
 
 
-@click.command("sync", context_settings={"max_content_width": 100})
+@click.command("sync", short_help="Add what is new, remove what is gone.", context_settings={"max_content_width": 100})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @adding
 @click.option("--drop-all", is_flag=True, help="Remove what is gone even where all that was added from a PATH is gone.")

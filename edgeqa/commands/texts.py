@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from edgeqa import streams
 from edgeqa.contexts.documents import from_path, from_stream, from_text
 from edgeqa.errors import CollectionAndTexts, ContextMissing
 
@@ -21,11 +22,17 @@ STANDARD_INPUT = "-"
 
 
 def named_texts(
-    files: Sequence[str | Path], texts: Sequence[str], collection: str | None, opened: ExitStack
+    files: Sequence[str | Path],
+    texts: Sequence[str],
+    collection: str | None,
+    opened: ExitStack,
+    *,
+    may_pipe: bool = True,
 ) -> list[Document] | None:
     """Returns the documents, which may be read as long as `opened` is; None where the collection is asked.
 
-    That is where a collection is named, and where nothing is: no file, no text, and nothing on standard input.
+    That is where a collection is named, and where nothing is: no file, no text, and nothing on standard input, or
+    nothing that is a text, unless it `may_pipe` one.
 
     Raises:
         ContextError: for a file that cannot be read, or if there is no text at all.
@@ -33,8 +40,11 @@ def named_texts(
     """
     if collection is not None and (files or texts):
         raise CollectionAndTexts(collection)
-    if collection is not None or not (files or texts or _has_something()):
+    if collection is not None or not (files or texts or (may_pipe and _has_something())):
         return None
+    if not (files or texts):
+        # In `while read question; do edgeqa ask "$question"; done < questions` it is the other questions.
+        streams.say("edgeqa: the text is what came through standard input; --questions FILE asks many questions")
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):

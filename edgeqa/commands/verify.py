@@ -11,7 +11,9 @@ from edgeqa.commands.options import collection_option, json_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 
-@click.command("verify", context_settings={"max_content_width": 100})
+@click.command(
+    "verify", short_help="Read every byte of a collection, and check it.", context_settings={"max_content_width": 100}
+)
 @collection_option
 @json_option
 @click.pass_context

@@ -116,9 +116,9 @@ def test_a_long_question_is_cut_with_a_note() -> None:
     ("arguments", "stdin", "code", "message", "hint"),
     [
         (("Who?", "missing.txt"), b"", 2, "no such file: missing.txt", "check the path"),
-        (("Who?", "."), b"", 2, "is a directory, not a text file: .", "name the files"),
-        (("Who?",), b"abc\0def", 2, "not a text file: standard input has a NUL byte at offset 3", "convert it"),
-        (("Who?",), b"caf\xe9 noir", 2, "not UTF-8: standard input has the byte 0xe9 at offset 3", "iconv"),
+        (("Who?", "."), b"", 2, "is a directory, not a text file: .", "add the folder once"),
+        (("Who?", "-"), b"abc\0def", 2, "not a text file: standard input has a NUL byte at offset 3", "convert it"),
+        (("Who?", "-"), b"caf\xe9 noir", 2, "not UTF-8: standard input has the byte 0xe9 at offset 3", "iconv"),
         (("Who?",), b"", 2, "no text to answer from", "edgeqa add"),
         (("Who?", "--text", " \n"), b"", 2, "no text in text", "give a file"),
         ((" \t ", "--text", "abc"), b"", 2, "the question is empty", "ask something"),

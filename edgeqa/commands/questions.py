@@ -1,0 +1,61 @@
+"""`edgeqa ask --questions`: many questions, one a line; a JSON object a line on stdout, also for one that fails.
+
+The model is loaded once. What is wrong with one question is no reason to leave out the others: its line has the
+`error`, and the exit code is that of the first that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeqa import streams
+from edgeqa.contexts.documents import from_file, from_stream
+from edgeqa.errors import EXIT_ANSWERED, ContextMissing, EdgeQAError, QuestionsMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
+
+    from edgeqa.answer import Answer
+    from edgeqa.contexts.routing import Progress
+
+STANDARD_INPUT = "-"
+
+
+def questions_in(file: str, opened: ExitStack) -> list[str]:
+    """Returns the lines that are not blank.
+
+    Raises:
+        ContextError: for a file that cannot be read, or is not UTF-8 text.
+        QuestionsMissing: if there is none.
+    """
+    if file != STANDARD_INPUT:
+        document = from_file(Path(file))
+    elif sys.stdin is None or sys.stdin.closed:
+        raise ContextMissing
+    else:
+        document = opened.enter_context(from_stream(sys.stdin.buffer, "standard input"))
+    found = [line.strip() for line in "".join(document.blocks()).split("\n")]
+    if not any(found):
+        raise QuestionsMissing(document.name)
+    return [line for line in found if line]
+
+
+def ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int, progress: Progress) -> int:
+    """Prints the answer to each question as it comes; returns the exit code."""
+    code = EXIT_ANSWERED
+    for number, question in enumerate(questions):
+        progress("asking", number, len(questions))
+        try:
+            found = ask(question).to_json(candidates=top > 1)
+        except EdgeQAError as error:
+            found = {"question": question, "error": str(error), "hint": error.hint}
+            code = code or error.exit_code
+        click.echo(json.dumps(found, ensure_ascii=not streams.takes_all_characters()))
+    progress("asking", len(questions), len(questions))
+    return code
