@@ -141,7 +141,7 @@ class EdgeQA:
         if context is None:
             if type(question) is str and not refresh and (scope := self._scope) and (front := self._front) is not None:
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
-                if entry is not None and type(answer := entry.value) is Answer and answer.question == question:
+                if entry is not None and type(answer := entry.value) is Answer:
                     return answer
             return self._ask_collection(question, top, force, most_contexts, refresh=refresh, progress=progress)
         if most_contexts is None:
@@ -150,8 +150,7 @@ class EdgeQA:
         # function with closures is slow to enter.
         if type(question) is type(context) is str and not refresh and (front := self._front) is not None:
             entry = front.get((self._identity, question, context, top, force, most_contexts))
-            # Since then the record may have been looked up for a file, or for the same question in other letters.
-            if entry is not None and type(answer := entry.value) is Answer and answer.question == question:
+            if entry is not None and type(answer := entry.value) is Answer:
                 return answer
         options: _Options = {"top": top, "force": force, "most_contexts": most_contexts}
         return self._ask(question, context, options, refresh=refresh, progress=progress or _no_progress)
@@ -200,7 +199,7 @@ class EdgeQA:
         )
         if isinstance(context, str) and len(context) <= AT_HAND_CHARACTERS:
             alias = (self._identity, question, context, *options.values())
-            cache.bind(alias, key, answer if answer.cached else as_remembered(answer))
+            cache.bind(alias, key, answer if answer.cached else as_remembered(answer), of=record)
         return answer
 
     def _ask_collection(
@@ -238,9 +237,15 @@ class EdgeQA:
             ContextGone: if the collection has no such context.
             QuestionError, CapabilityError, BundleError, CollectionError: as for `ask`.
         """
+        alias = ("get", self._identity, name, bool(force))
+        if type(name) is str and (scope := self._scope) and (front := self._front) is not None:
+            entry = front.get((scope.stamp(), *alias))
+            if entry is not None and type(answer := entry.value) is Answer:
+                return answer
         from edgeqa.routing.getting import get
 
-        return get(self._parts, name, force=force)
+        self._front, self._scope = self._parts.cache.front, self._parts.scope
+        return get(self._parts, name, force=force, alias=alias)
 
     def closest(self, question: str, most: int = 5) -> list[StoredContext]:
         """Returns the contexts of the collection that share most with the question, best first, without reading them.

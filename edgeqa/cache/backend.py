@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgeqa.cache.commits import Committed
     from edgeqa.cache.flight import Flights
     from edgeqa.cache.ledger import Ledger
     from edgeqa.cache.store import Store, Usage
@@ -39,7 +40,7 @@ class Backend:
         self.users = 0
         self.note = ""
         self.remembers = True
-        self.front = Front(front_entries)
+        self.front = Front(front_entries, enter=self._enter)
         self.tally = Tally(self.front)
         self._map_bytes, self._durable = map_bytes, durable
         self.queued: dict[bytes, Change] = {}
@@ -109,7 +110,13 @@ class Backend:
                 guard = self._guard
                 if self._writing is None and guard is not None and self._store is store:
                     self._writing = Writing(
-                        store, guard, self.tally, self.queued, on_fault=self._fail, at_exit=self.close
+                        store,
+                        guard,
+                        self.tally,
+                        self.queued,
+                        on_change=self._tell,
+                        on_fault=self._fail,
+                        at_exit=self.close,
                     )
         return self._writing
 
@@ -148,15 +155,20 @@ class Backend:
     def clear(self) -> None:
         """Deletes everything."""
         writing = self._writing_to(self._enter())
-        self.front.clear()
         if writing is not None:
             writing.clear()
-        self.announce()
-
-    def announce(self) -> None:
-        """Tells every process to drop its table in front."""
+        self.front.clear()
         if (ledger := self._ledger) is not None:
             ledger.add({"epoch": 1})
+
+    def _tell(self, committed: Committed) -> None:
+        """Has every process drop what it has at hand of records that are others now; and this one of those evicted."""
+        for digest in committed.gone:
+            self.front.change(digest)
+        ledger = self._ledger
+        mark = ledger.mark(committed.replaced + committed.gone) if ledger is not None else None
+        if mark is not None:
+            self.front.marked(mark)
 
     def usage(self) -> Usage | None:
         """Returns how full the store is, or None without one."""
@@ -227,7 +239,6 @@ class Backend:
         if self._store is not None:
             self._store.forked()
         was_closed = self._entered and self._store is None
-        self.front.unwatch()
         self.front.forked()
         self.tally.forked()
         self._reset()

@@ -66,7 +66,7 @@ class Cache:
             persist: "disk" keeps values across restarts, "memory" in RAM until the last process has left, "off" not.
             durable: whether every commit waits for the disk. Without it, a power cut may cost what is in the cache.
             ttl_s: for how long values are good, unless `put` says otherwise; None is for ever.
-            front_entries: how many values are kept at hand in this process.
+            front_entries: how many values are kept at hand in this process, in at most 4 MiB.
             provenance: by what values are stored (a version, a model), for `explain`.
 
         Raises:
@@ -214,25 +214,22 @@ class Cache:
 
         return decorator(lambda: self, keyspace, ttl_s=ttl_s, as_type=as_type, version=version)
 
-    def bind(self, alias: Hashable, key: Key, value: Any) -> None:  # noqa: ANN401 - any immutable value
-        """Puts a stored key's value at hand under an alias too, in the shape that the caller wants to find it in.
+    def bind(self, alias: Hashable, key: Key, value: Any, *, of: Any = ABSENT) -> None:  # noqa: ANN401 - any immutable value
+        """Puts a value made of a stored key's at hand under an alias.
 
         `cache.front.get(alias).value` is then this object, until the key is forgotten, put again, or over its time.
+
+        Args:
+            alias: what it is found under; nothing else may be.
+            key: the key of what it was made of.
+            value: the value, which nobody may change.
+            of: what it was made of. If something else is stored under the key by now, nothing is put at hand.
         """
-        entry = self._entries.entry(key)
-        if entry is not None:
-            entry.as_type, entry.value = type(value), value
-            self.front.add(alias, entry)
+        self._entries.bind(alias, key, value, of)
 
     def forget(self, key: AnyKey) -> bool:
         """Deletes a key, in all processes; returns whether it was there."""
-        made = _as_key(key)
-        was_there = self._entries.entry(made) is not None
-        self.front.forget(made.digest)
-        self._backend.write(made.digest, None)
-        self._backend.flush()
-        self._backend.announce()
-        return was_there
+        return self._entries.forget(_as_key(key))
 
     def clear(self) -> None:
         """Deletes everything, in all processes."""

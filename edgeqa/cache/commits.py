@@ -30,6 +30,10 @@ class Committed(NamedTuple):
     evicted: int = 0
     kept: int = 0
     over_bytes: int = 0
+    replaced: tuple[bytes, ...] = ()
+    """Addresses whose records are others now, or gone as it was asked for."""
+    gone: tuple[bytes, ...] = ()
+    """Addresses whose records were evicted."""
 
 
 class Commits:
@@ -48,7 +52,8 @@ class Commits:
         """
         with faults(), self._store.env.begin(write=True) as txn:
             cursor = txn.cursor()
-            for digest, sequence in cursor.getmulti(list(changes)):
+            former = cursor.getmulti(list(changes))
+            for digest, sequence in former:
                 txn.delete(sequence)
                 if changes[digest] is None:
                     txn.delete(digest)
@@ -61,10 +66,12 @@ class Commits:
             cursor.putmulti([(s, record) for s, (_, record) in zip(sequences, stored, strict=True)], append=True)
             cursor.putmulti([(digest, s) for s, (digest, _) in zip(sequences, stored, strict=True)])
             limit = self.limits.evict_records if evict_records is None else evict_records
-            return self._evict(txn, last + len(stored), limit)
+            done = self._evict(txn, last + len(stored), limit)
+            return done._replace(replaced=tuple(digest for digest, _ in former))
 
     def _evict(self, txn: lmdb.Transaction[bytes], last: int, limit: int) -> Committed:
         evicted = kept = kept_bytes = 0
+        gone: list[bytes] = []
         used = self._used_bytes(txn)
         if used > self.limits.high_bytes:
             oldest = txn.cursor()
@@ -79,13 +86,14 @@ class Commits:
                         txn.put(digest, last.to_bytes(8, "big"))
                         continue
                     txn.delete(digest)
+                    gone.append(digest)
                 evicted += 1
                 if evicted % 16 == 0:
                     used = self._used_bytes(txn)
                     if used <= self.limits.low_bytes:
                         break
             used = self._used_bytes(txn)
-        return Committed(evicted, kept, max(0, used - self.limits.high_bytes))
+        return Committed(evicted, kept, max(0, used - self.limits.high_bytes), gone=tuple(gone))
 
     def make_room(self) -> Committed:
         """Evicts what is over the limit, little by little, and lets LMDB use the pages again that it has freed.
@@ -94,6 +102,7 @@ class Commits:
             StoreFault: nothing more can be done, for example while a reader that does not end holds the pages.
         """
         evicted = kept = 0
+        gone: list[bytes] = []
         for _ in range(_ROOM_ROUNDS):
             for _ in range(_COMMITS_UNTIL_FREE):
                 with faults(), self._store.env.begin(write=True) as txn:
@@ -101,9 +110,10 @@ class Commits:
                     txn.delete(b"tick")
             done = self.commit({}, evict_records=_ROOM_RECORDS)
             evicted, kept = evicted + done.evicted, kept + done.kept
+            gone += done.gone
             if not done.over_bytes:
                 break
-        return Committed(evicted, kept, done.over_bytes)
+        return Committed(evicted, kept, done.over_bytes, gone=tuple(gone))
 
     def clear(self) -> None:
         """Deletes every record.

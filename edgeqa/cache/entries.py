@@ -17,7 +17,7 @@ from edgeqa.cache.records import PAYLOAD_AT, WHOLE, Record
 from edgeqa.cache.values import decoders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from edgeqa.cache.backend import Backend
     from edgeqa.cache.keys import Key
@@ -48,13 +48,15 @@ class Entries:
         """
         backend, carefully = self._backend, self._get_carefully
         queued, tally, noted = backend.queued, backend.tally, backend.tally.noted
-        at_hand, digest_of, for_ever, whole, known = self._front.table, xxh3_64_digest, _FOR_EVER, WHOLE, decoders
+        at_hand, changes = self._front.table, self._front.changes
+        digest_of, for_ever, whole, known = xxh3_64_digest, _FOR_EVER, WHOLE, decoders
 
         def get(key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
             check = key.check
             if check not in at_hand and (not queued or key.digest not in queued):
                 try:
-                    digest, txn = key.digest, backend.begin()
+                    digest = key.digest
+                    as_of, txn = changes[digest[-1]], backend.begin()
                     sequence = txn.get(digest)
                     if sequence is None:
                         tally.misses += 1
@@ -66,7 +68,7 @@ class Entries:
                         noted.append(digest)
                         if len(noted) >= _PUT_AT_HAND_EVERY:
                             tally.settle_hits()
-                            self._remember(key, Record(0, 0, b"", payload))
+                            self._remember(key, Record(0, 0, b"", payload), as_of)
                         return value
                 except Exception:  # noqa: S110 - the careful way meets it again, and counts it
                     pass
@@ -97,18 +99,20 @@ class Entries:
         """Returns the entry of a key, put at hand, or None; counts nothing."""
         entry = self._front.peek(key.check)
         if entry is None:
+            as_of = self._as_of(key)
             found = self.look(key)
-            return self._remember(key, found) if isinstance(found, Record) else None
+            return self._remember(key, found, as_of) if isinstance(found, Record) else None
         return entry
 
     def _get_carefully(self, key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
         entry = self._front.get(key.check)
         if entry is None:
+            as_of = self._as_of(key)
             found = self.look(key)
             if isinstance(found, Record):
                 self._backend.tally.noted.append(key.digest)
                 self._backend.tally.settle_hits()
-                entry = self._remember(key, found)
+                entry = self._remember(key, found, as_of)
             elif found is not None:
                 self._backend.tally.count(found.value)
         value = ABSENT if entry is None else self._value(entry, as_type)
@@ -125,17 +129,38 @@ class Entries:
             self._backend.tally.count("shape")
             return ABSENT
         if values.is_immutable(value):
-            entry.as_type, entry.value = as_type, value
+            self._front.settle(entry, value, as_type)
         return value
 
-    def put(self, key: Key, payload: bytes, ttl_s: float | None, done: Callable[[], None] | None) -> Entry:
-        """Stores a value's bytes, soon, and returns its entry; `done` is called when it is stored or given up."""
+    def put(self, key: Key, payload: bytes, ttl_s: float | None, done: Callable[[], None] | None) -> None:
+        """Stores a value's bytes, soon; `done` is called when it is stored or given up."""
         if ttl_s is None:
             ttl_s = self._ttl_s
         now_ms, ttl_ms = _now_ms(), 0 if ttl_s is None else max(1, round(ttl_s * 1000))
         stored = records.encode(key, payload, now_ms=now_ms, ttl_ms=ttl_ms, provenance=self._provenance)
+        as_of = self._front.change(key.digest)
         self._backend.write(key.digest, stored, done)
-        return self._remember(key, Record(now_ms, ttl_ms, self._provenance, payload))
+        if self._backend.remembers:
+            self._front.put(key.check, _entry(key, Record(now_ms, ttl_ms, b"", payload)), as_of=as_of)
+
+    def forget(self, key: Key) -> bool:
+        """Deletes a key, in all processes; returns whether it was there."""
+        was_there = self.entry(key) is not None
+        self._front.change(key.digest)
+        self._backend.write(key.digest, None)
+        self._front.change(key.digest)  # what was read meanwhile is over, too
+        self._backend.flush()
+        return was_there
+
+    def bind(self, alias: Hashable, key: Key, value: Any, record: Any) -> None:  # noqa: ANN401 - any immutable value
+        """Puts a value at hand under an alias, if what is stored under the key is (still) what it was made of."""
+        as_of = self._as_of(key)
+        stored = self.entry(key)
+        if stored is None or (record is not ABSENT and self._value(stored, None) != record):
+            return
+        entry = Entry(key.digest, b"", stored.good_until_s)
+        entry.as_type, entry.value = type(value), value
+        self._front.add(alias, entry, as_of=as_of)
 
     def look(self, key: Key) -> Record | Fault | None:
         """Returns the good record of a key, or why there is none; counts nothing."""
@@ -147,14 +172,22 @@ class Entries:
             return None
         return found
 
-    def _remember(self, key: Key, record: Record) -> Entry:
-        good_until_s = None
-        if record.ttl_ms:
-            good_until_s = time.monotonic() + (record.remaining_ms(_now_ms()) or 0) / 1000
-        entry = Entry(key.digest, record.payload, good_until_s)
+    def _as_of(self, key: Key) -> int:
+        """Returns what `add` is to be told of what is read from now on; only after a look at the table in front."""
+        return self._front.changes[key.digest[-1]]
+
+    def _remember(self, key: Key, record: Record, as_of: int) -> Entry:
+        entry = _entry(key, record)
         if self._backend.remembers:
-            self._front.add(key.check, entry)
+            self._front.add(key.check, entry, as_of=as_of)
         return entry
+
+
+def _entry(key: Key, record: Record) -> Entry:
+    good_until_s = None
+    if record.ttl_ms:
+        good_until_s = time.monotonic() + (record.remaining_ms(_now_ms()) or 0) / 1000
+    return Entry(key.digest, record.payload, good_until_s)
 
 
 def _now_ms() -> int:

@@ -2,32 +2,40 @@
 
 In: the identity of a key (its 16 check bytes), or any hashable that the caller knows to mean that key (an alias), such
 as `(question, context)`. Out: an `Entry`. A hit takes no lock and copies nothing; it marks the entry, for eviction
-here and in the store. Values that callers could change are kept as bytes and decoded anew each time. When another
-process forgets or clears, the epoch in the shared ledger moves, and everything here is dropped at the next look.
+here and in the store. Values that callers could change are kept as bytes and decoded anew each time. The table is
+bounded in entries and in bytes.
+
+What is here is what is stored. Who reads the store looks at `changes` first, and what was read is not taken in where
+its address has changed since. When another process has changed something, the epoch in the shared ledger has moved: the
+next look compares the ledger's marks, and drops what has the mark of a change.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.cache.ledger import EPOCH_WORD
+from edgeqa.cache.ledger import EPOCH_WORD, mark_of, marks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
-    from edgeqa.cache.ledger import Ledger
+    from edgeqa.cache.ledger import Ledger, Marked
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
+DEFAULT_BYTES = 4 << 20
 _monotonic = time.monotonic
+_OBJECT_BYTES = 500  # an entry, and its places in the tables
+_LARGEST_PART = 8  # of the table's bytes, what one entry may take: it is not to push out all the others
 
 
 class Entry:
-    """A value at hand. `value` is ABSENT if only bytes are kept; `live` ends when the key is forgotten or put again."""
+    """A value at hand under one identity. `value` is ABSENT if only bytes are kept."""
 
-    __slots__ = ("as_type", "digest", "good_until_s", "hit", "identities", "live", "payload", "value")
+    __slots__ = ("as_type", "digest", "good_until_s", "hit", "payload", "size_bytes", "value")
 
     def __init__(self, digest: bytes, payload: bytes, good_until_s: float | None) -> None:
         self.digest = digest
@@ -36,30 +44,46 @@ class Entry:
         self.value: Any = ABSENT
         self.as_type: type | None = None
         self.hit = False
-        self.live = True
-        self.identities = 0
+        self.size_bytes = 0  # what it is counted with, while it is in a table
 
 
 class Front:
     """A bounded table of entries."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(
+        self, capacity: int, budget_bytes: int = DEFAULT_BYTES, enter: Callable[[], object] = lambda: None
+    ) -> None:
+        """Makes an empty one.
+
+        Args:
+            capacity: how many entries it may have.
+            budget_bytes: what they may take.
+            enter: opens the store, and has this `watch` its ledger; called where that has to be done anew.
+        """
         self.hits = 0  # approximate when many threads hit at once: an exact count would cost a lock on every hit
-        self._capacity = max(1, capacity)
+        self.changes = [0] * 256
+        """By the last byte of an address: moves with each change, here and elsewhere; for `add`."""
+        self.held_bytes = 0
         self.table: dict[Hashable, Entry] = {}  # for a first look: what is in it need not be good any more
-        self._digests: dict[bytes, Entry] = {}
-        self._lock = threading.Lock()
+        self._capacity, self._budget_bytes = max(1, capacity), budget_bytes
+        self._identities: dict[bytes, list[Hashable]] = {}  # of each address
+        self._lock, self._enter = threading.RLock(), enter
         self._words: memoryview | list[int] = [0] * (EPOCH_WORD + 1)
         self._epoch = 0
+        self._marks: list[int] = []
 
     def watch(self, ledger: Ledger) -> None:
-        """Follows the epoch of a ledger from now on."""
-        self._words = ledger.words
-        self._epoch = ledger.words[EPOCH_WORD]
+        """Follows the changes of other processes from now on; in a forked child, from where its parent was."""
+        with self._lock:
+            self._words = ledger.words
+            if not self._marks:
+                self._epoch, self._marks = ledger.words[EPOCH_WORD], marks_in(ledger.words)
 
     def unwatch(self) -> None:
-        """Stops looking at a ledger that is about to close."""
-        self._words = [self._epoch] * (EPOCH_WORD + 1)
+        """Stops looking at a ledger that is about to close, and so drops everything."""
+        with self._lock:
+            self._words, self._marks = [self._epoch] * (EPOCH_WORD + 1), []
+            self.clear()
 
     def get(self, identity: Hashable) -> Entry | None:
         """Returns the entry under a key's check bytes or under an alias, if it is still good."""
@@ -72,79 +96,173 @@ class Front:
     def peek(self, identity: Hashable) -> Entry | None:
         """Returns what `get` returns, without counting it as a hit."""
         if self._words[EPOCH_WORD] != self._epoch:
-            self.clear()
-            return None
+            self._catch_up()
         entry = self.table.get(identity)
-        if entry is None or not entry.live:
-            return None
-        if entry.good_until_s is not None and _monotonic() >= entry.good_until_s:
+        if entry is not None and entry.good_until_s is not None and _monotonic() >= entry.good_until_s:
             return None
         return entry
 
-    def add(self, identity: Hashable, entry: Entry) -> None:
-        """Puts an entry under an identity; every other entry of the same address, under whatever alias, is over."""
+    def add(self, identity: Hashable, entry: Entry, *, as_of: int) -> None:
+        """Puts an entry of what was read under an identity, unless its address has changed since.
+
+        Args:
+            identity: of the key that was read, or an alias.
+            entry: what was read; it is the table's from now on.
+            as_of: what `changes` was before it was read.
+        """
+        size_bytes = _size_bytes(identity, entry)
         with self._lock:
-            if identity in self.table:
+            if as_of == self.changes[entry.digest[-1]]:
+                self._add(identity, entry, size_bytes)
+
+    def change(self, digest: bytes) -> int:
+        """Drops what is there of an address, under all its identities; returns what `changes` is of it from now on."""
+        with self._lock:
+            for identity in tuple(self._identities.get(digest, ())):
                 self._drop(identity)
-            elif len(self.table) >= self._capacity:
-                self._shrink()
-            former = self._digests.get(entry.digest)
-            if former is not None and former is not entry:
-                former.live = False
-            self._digests[entry.digest] = entry
-            self.table[identity] = entry
-            entry.identities += 1
+            self.changes[digest[-1]] += 1
+            return self.changes[digest[-1]]
+
+    def put(self, identity: Hashable, entry: Entry, *, as_of: int) -> None:
+        """Puts a value at hand that was stored since `change` gave `as_of`.
+
+        If something else was changed meanwhile, it is not known which of both was stored last: then neither is at hand.
+        """
+        size_bytes = _size_bytes(identity, entry)
+        with self._lock:
+            if as_of == self.changes[entry.digest[-1]]:
+                self._add(identity, entry, size_bytes)
+            else:
+                self.change(entry.digest)
+
+    def settle(self, entry: Entry, value: Any, as_type: type | None) -> None:  # noqa: ANN401 - any immutable value
+        """Keeps the value that an entry's bytes were decoded to, if it keeps none yet."""
+        more_bytes = _memory_bytes((value,))
+        with self._lock:
+            if entry.value is not ABSENT or entry.size_bytes + more_bytes > self._budget_bytes // _LARGEST_PART:
+                return
+            entry.as_type = as_type  # first: who sees the value sees its type
+            entry.value = value
+            if entry.size_bytes:
+                entry.size_bytes += more_bytes
+                self.held_bytes += more_bytes
+                self._make_room(0, 0)
 
     def take_hit(self, digest: bytes) -> bool:
-        """Returns whether the entry at an address was hit since this was last asked."""
-        entry = self._digests.get(digest)
-        if entry is None or not entry.hit:
-            return False
-        entry.hit = False
-        return True
-
-    def forget(self, digest: bytes) -> None:
-        """Drops the entry at an address under all its aliases."""
-        with self._lock:
-            entry = self._digests.pop(digest, None)
-            if entry is not None:
-                entry.live = False
+        """Returns whether an entry of an address was hit since this was last asked."""
+        hit = False
+        for identity in tuple(self._identities.get(digest, ())):
+            entry = self.table.get(identity)
+            if entry is not None and entry.hit:
+                entry.hit, hit = False, True
+        return hit
 
     def clear(self) -> None:
         """Drops everything."""
         with self._lock:
-            self._epoch = self._words[EPOCH_WORD]
-            for entry in self.table.values():
-                entry.live = False
+            self._change_all()
             self.table.clear()
-            self._digests.clear()
+            self._identities.clear()
+            self.held_bytes = 0
+
+    def marked(self, mark: Marked) -> None:
+        """Takes note of this process's own mark in the ledger: it is no news, where nothing unknown came before it."""
+        with self._lock:
+            if self._epoch == mark.epoch_before:
+                self._marks, self._epoch = mark.marks, mark.epoch_after
 
     def forked(self) -> None:
-        """Takes a new lock in a forked child; another thread of the parent may have held the old one."""
-        self._lock = threading.Lock()
+        """Goes on in a forked child, which has the parent's entries, and a ledger of its own from the next look on."""
+        self._lock = threading.RLock()  # another thread of the parent may have held the old one
+        self._words = [self._epoch + bool(self._marks)] * (EPOCH_WORD + 1)
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def _shrink(self) -> None:
-        """Drops about an eighth, the oldest first; those that were hit since the last time go to the end instead."""
-        goal = max(1, self._capacity // 8)
-        for identity in list(islice(self.table, 2 * goal)):
+    def _catch_up(self) -> None:
+        """Drops what other processes have changed; everything where one tells no more than that something has."""
+        if not isinstance(self._words, memoryview):
+            self._enter()
+        with self._lock:
+            words = self._words
+            epoch = words[EPOCH_WORD]
+            if not isinstance(words, memoryview):
+                self.unwatch()
+                return
+            if epoch == self._epoch:
+                return
+            self._change_all()
+            known, self._marks = self._marks, marks_in(words)
+            if epoch - self._epoch != self._marks[0] - known[0]:  # something else than marks has moved it
+                self.clear()
+            for digest in list(self._identities):
+                mark = mark_of(digest)
+                if known[mark] != self._marks[mark]:
+                    self.change(digest)
+            self._epoch = epoch  # last: who looks meanwhile comes here, and waits
+
+    def _change_all(self) -> None:
+        self.changes[:] = [count + 1 for count in self.changes]
+
+    def _add(self, identity: Hashable, entry: Entry, size_bytes: int) -> None:
+        if identity in self.table:
+            self._drop(identity)
+        if size_bytes > self._budget_bytes // _LARGEST_PART:
+            return
+        self._make_room(1, size_bytes)
+        entry.size_bytes = size_bytes
+        self.held_bytes += size_bytes
+        self.table[identity] = entry
+        self._identities.setdefault(entry.digest, []).append(identity)
+
+    def _make_room(self, entries: int, size_bytes: int) -> None:
+        """Where so much more is too much, drops about an eighth, the oldest first.
+
+        Those that were hit since the last time go to the end instead.
+        """
+        if len(self.table) + entries <= self._capacity and self.held_bytes + size_bytes <= self._budget_bytes:
+            return
+        eighth = max(1, self._capacity // 8)
+        most, most_bytes = self._capacity - eighth, self._budget_bytes * 7 // 8 - size_bytes
+        for identity in list(islice(self.table, 2 * eighth)):
+            if len(self.table) <= most and self.held_bytes <= most_bytes:
+                return
             entry = self.table[identity]
-            if entry.hit and goal < len(self.table):
+            if entry.hit:
                 entry.hit = False
                 self.table[identity] = self.table.pop(identity)  # to the end: the next time looks at others first
             else:
                 self._drop(identity)
-                goal -= 1
-                if not goal:
-                    return
-        while goal > 0:
+        while self.table and (len(self.table) > most or self.held_bytes > most_bytes):
             self._drop(next(iter(self.table)))
-            goal -= 1
 
     def _drop(self, identity: Hashable) -> None:
         entry = self.table.pop(identity)
-        entry.identities -= 1
-        if not entry.identities and self._digests.get(entry.digest) is entry:
-            del self._digests[entry.digest]
+        self.held_bytes -= entry.size_bytes
+        entry.size_bytes = 0
+        of_address = self._identities[entry.digest]
+        of_address.remove(identity)
+        if not of_address:
+            del self._identities[entry.digest]
+
+
+def _size_bytes(identity: Hashable, entry: Entry) -> int:
+    return _OBJECT_BYTES + _memory_bytes((identity, entry.payload, entry.value))
+
+
+def _memory_bytes(values: Iterable[object]) -> int:
+    """Returns the memory that values take, with what they hold; an object that several of them hold counts once."""
+    found: dict[int, object] = {}
+    left = list(values)
+    while left:
+        value = left.pop()
+        if id(value) in found:
+            continue
+        found[id(value)] = value
+        if isinstance(value, (tuple, list)):
+            left += value
+        elif isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif fields := getattr(type(value), "__dataclass_fields__", None):
+            left += [getattr(value, name) for name in fields]
+    return sum(map(sys.getsizeof, found.values()))

@@ -1,8 +1,10 @@
 """A page of numbers that all processes on one cache share, and that outlives them: totals, and notes on who died where.
 
-In: a path. Out: `Ledger`, 64-bit slots by name. The file is one page, written out in full when it is made, changed by
-`pwrite` under `flock` and read through a memory map: a full disk is then an error and not a signal, and looking at the
-epoch on every hit costs no system call. Nothing here is needed for a right answer; a page of nonsense is made anew.
+In: a path. Out: `Ledger`, 64-bit slots by name; and marks, which move when a record at one of many addresses has
+changed, so that other processes drop what they have of these addresses, and nothing else. The file is one page, written
+out in full when it is made, changed by `pwrite` under `flock` and read through a memory map: a full disk is then an
+error and not a signal, and looking at the epoch on every hit costs no system call. Nothing here is needed for a right
+answer; a page of nonsense is made anew.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import fcntl
 import mmap
 import os
 import struct
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _MAGIC = 0x31_6D_75_6E_61_71_65  # "eqanum1", little-endian
@@ -44,6 +47,27 @@ FAULTS = (
 )
 SLOTS = ("magic", *GUARD_SLOTS, *TOTALS, *FAULTS, "hashed")  # the order is the file's format: new names go to the end
 _OFFSETS = {name: 8 * index for index, name in enumerate(SLOTS)}
+# The words up to here are for the slots. Then comes how often marks were moved, then the marks.
+_MARKED_WORD = 128
+_MARKS = _FILE_BYTES // 8 - _MARKED_WORD - 1
+
+
+class Marked(NamedTuple):
+    """That a process has moved marks: the epoch just before and just after, and all marks."""
+
+    epoch_before: int
+    epoch_after: int
+    marks: list[int]
+
+
+def marks_in(words: memoryview) -> list[int]:
+    """Returns how often marks were moved, and all marks."""
+    return words[_MARKED_WORD:].tolist()
+
+
+def mark_of(digest: bytes) -> int:
+    """Returns which item of `marks_in` is the mark of an address."""
+    return 1 + int.from_bytes(digest[-4:], "big") % _MARKS
 
 
 class Ledger:
@@ -51,6 +75,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.RLock()  # `flock` keeps processes apart, but not two threads with one handle
         try:
             with self._locked():
                 if os.pread(self._fd, 8, 0) != _SLOT.pack(_MAGIC) or os.fstat(self._fd).st_size != _FILE_BYTES:
@@ -83,10 +108,22 @@ class Ledger:
                 value = max(0, self.get(name) + increment)
                 os.pwrite(self._fd, _SLOT.pack(value & (2**64 - 1)), _OFFSETS[name])
 
+    def mark(self, digests: Iterable[bytes]) -> Marked | None:
+        """Tells all processes that the records at these addresses have changed; None if that cannot be told."""
+        with contextlib.suppress(OSError), self._locked():
+            marks = marks_in(self.words)
+            for moved in {0, *map(mark_of, digests)}:
+                marks[moved] += 1
+            before = self.get("epoch")
+            os.pwrite(self._fd, struct.pack(f"<{len(marks)}Q", *marks), 8 * _MARKED_WORD)
+            os.pwrite(self._fd, _SLOT.pack(before + 1), _OFFSETS["epoch"])  # last: who sees it sees the marks, too
+            return Marked(before, before + 1, marks)
+        return None
+
     def reset(self) -> None:
         """Sets everything to zero but the epoch, which moves, so that nobody's table in front outlives this."""
-        epoch = self.get("epoch")
         with contextlib.suppress(OSError), self._locked():
+            epoch = self.get("epoch")
             os.pwrite(self._fd, _SLOT.pack(_MAGIC) + _SLOT.pack(epoch + 1) + bytes(_FILE_BYTES - 16), 0)
 
     def close(self) -> None:
@@ -97,11 +134,12 @@ class Ledger:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        with self._lock:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 EPOCH_WORD = SLOTS.index("epoch")

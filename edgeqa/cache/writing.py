@@ -37,10 +37,11 @@ class Writing:
         tally: Tally,
         queued: dict[bytes, Change],
         *,
+        on_change: Callable[[Committed], None],
         on_fault: Callable[[StoreFault], None],
         at_exit: Callable[[], None],
     ) -> None:
-        self._guard, self._tally, self._on_fault = guard, tally, on_fault
+        self._guard, self._tally, self._on_change, self._on_fault = guard, tally, on_change, on_fault
         self._writes_from_s = self._save_at_s = 0.0
         tally.remember_hits(Hits(store.map_bytes))
         self._writer = Writer(
@@ -60,12 +61,14 @@ class Writing:
 
     def write(self, digest: bytes, record: bytes | None, done: Callable[[], None] | None) -> None:
         """Queues a record or a deletion; `done` is called when it is settled, stored or not."""
-        fits = record is None or len(record) <= self._writer.commits.limits.record_bytes
-        if fits and time.monotonic() >= self._writes_from_s:
+        if record is not None and len(record) > self._writer.commits.limits.record_bytes:
+            self._tally.count("too_large")
+            record = None  # what it was to take the place of is over all the same
+        if time.monotonic() >= self._writes_from_s:
             if not self._writer.submit(digest, record, done):
                 self._tally.count("dropped")
             return
-        self._tally.count("dropped" if fits else "too_large")
+        self._tally.count("dropped")
         if done is not None:
             done()
 
@@ -88,6 +91,8 @@ class Writing:
         self._writer.stop()
 
     def _committed(self, changes: int, committed: Committed) -> None:
+        if committed.replaced or committed.gone:
+            self._on_change(committed)
         self._tally.count("puts", changes)
         if committed.evicted or committed.kept:
             self._tally.count("evictions", committed.evicted)

@@ -28,6 +28,8 @@ WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing s
 _RUNTIME_BYTES = 64 * MIB
 # A long text being split, and what its pieces leave between them: 24 MiB more for 1 MB of text than for a line of it.
 _TEXT_BYTES = 24 * MIB
+# Answers and texts at hand: the tables of `cache.front` (4 MiB) and of `runtime` (1 MiB), when they are full.
+AT_HAND_BYTES = 5 * MIB
 # Graphs: mapped weights, and products laid out again for the kernels. 0.99 (float32) to 1.15 (int8) of the files.
 _GRAPH_NUMERATOR, _GRAPH_DENOMINATOR = 12, 10
 _TOKENIZER_FACTOR = 16  # 11 MiB for a tokenizer.json of 0.68 MiB
@@ -96,7 +98,7 @@ def memory_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     activations = sizes.callers * needs.width * tokens * (_ACTIVATION_BYTES + tokens // _ATTENTION_DIVISOR)
     contexts = sizes.batch_contexts * tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     graphs = (1 + (sizes.callers > 1)) * needs.file_bytes * _GRAPH_NUMERATOR // _GRAPH_DENOMINATOR
-    model = _RUNTIME_BYTES + _TEXT_BYTES + graphs + needs.tokenizer_bytes * _TOKENIZER_FACTOR
+    model = _RUNTIME_BYTES + _TEXT_BYTES + AT_HAND_BYTES + graphs + needs.tokenizer_bytes * _TOKENIZER_FACTOR
     return model + activations + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 
 
@@ -109,7 +111,8 @@ def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     contexts = sizes.batch_contexts * context_tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     load = needs.file_bytes * _LOAD_PERCENT[needs.precision] // 100
     read = needs.file_bytes * _READ_PERCENT[needs.precision] // 100 + activations + _TEXT_BYTES
-    model = _RUNTIME_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR + max(load, read) + (sizes.callers > 1) * load
+    model = _RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR
+    model += max(load, read) + (sizes.callers > 1) * load
     return model + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 
 

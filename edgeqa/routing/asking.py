@@ -81,7 +81,7 @@ def ask(
         timings_ms=watch.timings_ms(),
     )
     if record["whole"] and stamp is not None:
-        cache.bind((stamp, *alias), key, as_remembered(answer))
+        cache.bind((stamp, *alias), key, as_remembered(answer), of=record)
     return answer
 
 

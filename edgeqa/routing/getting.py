@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgeqa.answer import decide
+from edgeqa.answer import as_remembered, decide
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
@@ -15,6 +15,8 @@ from edgeqa.routing.reading import RoutedReading
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from edgeqa.answer import Answer
     from edgeqa.collection.collection import Collection, StoredContext
     from edgeqa.parts import Parts
@@ -30,21 +32,28 @@ def closest(parts: Parts, asked: str, most: int) -> list[StoredContext]:
     return found
 
 
-def get(parts: Parts, name: str, *, force: bool) -> Answer:
+def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer:
     """Returns the answer to a question on one context, as `EdgeQA.get` does.
+
+    Args:
+        parts: of the runtime.
+        name: of the answer.
+        force: whether to give the best span in any case.
+        alias: what the answer is put at hand under, after the collection's stamp.
 
     Raises:
         AnswerNameInvalid: if the name is not of the form.
         ContextGone: if the collection has no such context.
     """
     watch = Stopwatch()
+    _, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
     meant, context = _find(parts.scope.collection(), name)
     watch.over("context")
     asked = one_line(meant.question)
     reading = RoutedReading(parts, asked, 1, watch, refresh=False)
     reading.offer(context, share=1.0)
     calibration = parts.bundle.manifest.calibration
-    return decide(
+    answer = decide(
         asked,
         replace(reading.found(), candidates=reading.ranking.candidates(calibration)),
         no_answer_below=0.0 if force else calibration.no_answer_below,
@@ -52,6 +61,10 @@ def get(parts: Parts, name: str, *, force: bool) -> Answer:
         cached=not reading.read_anew,
         timings_ms=watch.timings_ms(),
     )
+    if stamp is not None and reading.part is not None:
+        key, stored = reading.part
+        parts.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)
+    return answer
 
 
 def _find(collection: Collection, name: str) -> tuple[AnswerName, StoredContext]:

@@ -17,6 +17,7 @@ from edgeqa.routing.asking import key_in
 from edgeqa.routing.errors import CollectionEmpty
 
 if TYPE_CHECKING:
+    from edgeqa.cache import Key
     from edgeqa.collection.collection import Collection, StoredContext
     from edgeqa.contexts.routing import Progress
     from edgeqa.parts import Parts
@@ -39,6 +40,8 @@ class RoutedReading:
         self._collection: Collection | None = None
         self.ranking = Ranking(top)
         self.read_anew = 0
+        self.part: tuple[Key, Any] | None = None
+        """What the last context's answers are remembered under, and what is remembered."""
 
     def read(self, most: int | None, progress: Progress) -> None:
         """Reads the contexts closest to the question: `most` of them, or as many as can still change the answer."""
@@ -95,21 +98,29 @@ class RoutedReading:
 
     def _places(self, context: StoredContext) -> list[Place]:
         key = key_in(self._parts, self._asked, context.digest, {"context": True, "top": self._top})
-        # Asked by its name, a context's answer is what was asked for; else a step on the way, and not counted.
-        look = self._parts.cache.get if self._collection is None else self._parts.cache.peek
-        stored = None if self._refresh else look(key)
-        known = _part_again(stored, context.text) if stored is not None else None
+        cache, stored = self._parts.cache, None
+        if self._collection is None:  # asked by its name, it is what was asked for; callers at once have it read once
+            stored = cache.compute(key, lambda: _part(*self._read(context)))
+        elif not self._refresh:  # a step on the way, and not counted
+            stored = cache.peek(key)
+        known = _part_again(stored, context.text)
+        if known is None:
+            known = self._read(context)
+            stored = _part(*known)
+            cache.put(key, stored)
         self._watch.over("remember")
-        if known is not None:
-            places, cut = known
-            self._question_cut |= cut
-            return places
+        self.part = key, stored
+        places, cut = known
+        self._question_cut |= cut
+        return places
+
+    def _read(self, context: StoredContext) -> tuple[list[Place], bool]:
+        """Returns where one context's answers are, read anew, and whether the question was cut."""
+        self._watch.over("remember")
         question = self._encoded()
         places = self._parts.reading.spans(question, context, context.encoding, top=self._top, watch=self._watch)
         self.read_anew += 1
-        self._parts.cache.put(key, _part(places, question_cut=question.is_cut))
-        self._watch.over("remember")
-        return places
+        return places, question.is_cut
 
     def _encoded(self) -> Question:
         if self._question is None:
@@ -121,9 +132,9 @@ class RoutedReading:
         return self._question
 
 
-def _part(places: list[Place], *, question_cut: bool) -> dict[str, Any]:
+def _part(places: list[Place], cut: bool) -> dict[str, Any]:  # noqa: FBT001 - as `_part_again` gives it
     """Returns what is stored of one context's answers."""
-    return {"places": [list(place) for place in places], "question_cut": question_cut}
+    return {"places": [list(place) for place in places], "question_cut": cut}
 
 
 def _part_again(stored: Any, text: str) -> tuple[list[Place], bool] | None:  # noqa: ANN401 - whatever lies in the cache

@@ -20,25 +20,25 @@ def test_the_table_never_holds_more_than_its_capacity(steps: list[tuple[bool, in
     front = Front(capacity)
     for is_add, number in steps:
         if is_add:
-            front.add(number, entry(number))
+            front.put(number, entry(number), as_of=front.change(entry(number).digest))
             assert front.get(number) is not None
         else:
             front.get(number)
         assert len(front) <= capacity
-    assert len(front._digests) <= capacity
+    assert len(front._identities) <= capacity
 
 
 def test_what_is_hit_outlives_what_is_not() -> None:
     front = Front(64)
     for number in range(1000):
-        front.add(number, entry(number))
+        front.put(number, entry(number), as_of=front.change(entry(number).digest))
         assert front.get(0) is not None
     assert front.get(1) is None
 
 
 def test_a_hit_is_told_to_eviction_once() -> None:
     front = Front(4)
-    front.add("a", entry(1))
+    front.put("a", entry(1), as_of=front.change(entry(1).digest))
     assert not front.take_hit(entry(1).digest)
     front.get("a")
     assert front.take_hit(entry(1).digest)
@@ -72,3 +72,45 @@ def test_map_sizes_are_whole_pages(map_bytes: int) -> None:
     assert rounded % 4096 == 0
     assert rounded >= 1 << 20
     assert round_map(rounded) == rounded
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "add", "settle", "get"]), st.integers(0, 30), st.integers(0, 3000)),
+        max_size=200,
+    ),
+    st.integers(1000, 40_000),
+)
+def test_the_table_never_holds_more_than_its_bytes(steps: list[tuple[str, int, int]], budget_bytes: int) -> None:
+    front = Front(20, budget_bytes)
+    for step, number, size in steps:
+        digest = entry(number).digest
+        if step == "put":
+            front.put(number, Entry(digest, bytes(size), None), as_of=front.change(digest))
+        elif step == "add":
+            front.add(("alias", number), Entry(digest, bytes(size), None), as_of=front.changes[digest[-1]])
+        else:
+            found = front.get(number)
+            if found is not None and step == "settle":
+                front.settle(found, "é" * size, None)
+        assert front.held_bytes <= budget_bytes
+        assert front.held_bytes == sum(held.size_bytes for held in front.table.values())
+        assert len(front) <= 20
+    front.clear()
+    assert front.held_bytes == 0
+
+
+def test_one_thing_as_large_as_the_table_does_not_empty_it() -> None:
+    front = Front(64, 100_000)
+    for number in range(10):
+        front.put(number, entry(number), as_of=front.change(entry(number).digest))
+    large = Entry(entry(99).digest, bytes(90_000), None)
+    front.put("large", large, as_of=front.change(large.digest))
+    assert [number for number in range(10) if front.peek(number) is None] == []
+    assert front.peek("large") is None
+
+
+def test_an_identity_counts_what_it_holds() -> None:
+    front = Front(64, 1 << 20)
+    front.put(("question", "x" * 50_000), entry(1), as_of=front.change(entry(1).digest))
+    assert 50_000 < front.held_bytes < 60_000

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
 
+from edgeqa import runtime
+from edgeqa.cache import front
+from edgeqa.capabilities import footprint
 from edgeqa.capabilities.overrides import Overrides
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
@@ -287,3 +290,11 @@ def test_a_large_model_is_refused_on_a_board_of_1_gb_with_the_missing_bytes() ->
 def test_short_windows_make_a_joint_bundle_smaller() -> None:
     needed = [make_plan(ROOMY, BASE_INT8, Overrides(window_tokens=w)).needed_bytes for w in (128, 320)]
     assert needed[0] < needed[1] - 50 * MIB
+
+
+def test_what_is_at_hand_is_in_the_plan() -> None:
+    texts_bytes = runtime.AT_HAND_TEXTS * runtime.AT_HAND_CHARACTERS * 4
+    assert front.DEFAULT_BYTES + texts_bytes <= footprint.AT_HAND_BYTES
+    sizes = footprint.Sizes(1, 64, 0, 0)
+    for needs in (MINI, replace(MINI, kind="joint", heads=6, question_tokens=64)):
+        assert footprint.memory_bytes(needs, sizes) > footprint.AT_HAND_BYTES + needs.file_bytes

@@ -6,17 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, errors, runtime, state
 from edgeqa.cache import Cache
+from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.parts import Parts
 from edgeqa.reading import Reading
+from edgeqa.routing import getting
 from edgeqa.routing.errors import AnswerNameInvalid, CollectionEmpty
 
 if TYPE_CHECKING:
@@ -204,6 +208,56 @@ def test_a_name_gets_the_answer_on_its_context(filled: EdgeQA, reads: list[str])
         assert (first.source, first.address, first.question) == (document, address, question)
         assert (first.cached, second.cached, len(reads)) == (False, True, 1)
         assert second.candidates == first.candidates
+
+
+def name_of(qa: EdgeQA, document: str, question: str) -> str:
+    address = next(a for a in addresses(qa) if a.startswith(f"{document}:"))
+    return f"bertqa{{{address.rpartition(':{')[2].partition('}')[0]}}}_{address}_{question}"
+
+
+def test_a_name_that_many_ask_for_at_once_is_read_once(
+    filled: EdgeQA, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, callers = name_of(filled, "engine.txt", QUESTION), 8
+    all_have_looked = threading.Barrier(callers)
+    find = getting._find
+
+    def found_by_all(*arguments: Any) -> Any:  # noqa: ANN401 - what it is given
+        found = find(*arguments)
+        all_have_looked.wait(60)
+        return found
+
+    monkeypatch.setattr(getting, "_find", found_by_all)
+    with ThreadPoolExecutor(callers) as pool:
+        answers = list(pool.map(filled.get, [name] * callers))
+    assert {answer.text for answer in answers} == {"Charles Babbage"}
+    assert len(reads) == 1
+    assert sum(not answer.cached for answer in answers) == 1
+
+
+def test_a_name_at_hand_needs_neither_model_nor_catalogue(filled: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(filled, {"copy.txt": DOCUMENTS["engine.txt"]})
+    document_of = {name_of(filled, document, QUESTION): document for document in ("engine.txt", "copy.txt")}
+    forced = name_of(filled, "engine.txt", "Who paints the bridge red?")
+    assert [filled.get(name).source for name in document_of] == [*document_of.values()]
+    assert (filled.get(forced).text, filled.get(forced, force=True).text is None) == (None, False)
+
+    def fails(*_: object) -> None:
+        pytest.fail("it is not at hand")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "read", fails)
+        patch.setattr(Parts, "reading", property(fails))
+        assert [filled.get(name).source for name in document_of] == [*document_of.values()]
+        assert (filled.get(forced).text, filled.get(forced, force=True).text is None) == (None, False)
+        hits = filled._parts.cache.stats().hits
+        assert filled.get(forced).cached
+        assert filled._parts.cache.stats().hits == hits + 1
+    filled.remove(["copy.txt"])
+    engine, copy = document_of
+    assert filled.get(engine).source == "engine.txt"
+    with pytest.raises(ContextGone):
+        filled.get(copy)
 
 
 def addresses(qa: EdgeQA) -> list[str]:
