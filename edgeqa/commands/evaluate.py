@@ -1,4 +1,4 @@
-"""`edgeqa eval FILE`: scores the whole runtime on a question file in SQuAD format.
+"""`edgeqa eval FILE`: scores the whole runtime on a file of questions: SQuAD's, or questions on documents.
 
 The scores go to standard output as a table or as JSON; progress goes to standard error.
 What a score is, is decided in `edgeqa.evaluation`.
@@ -7,16 +7,22 @@ What a score is, is decided in `edgeqa.evaluation`.
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from edgeqa import streams
 from edgeqa.commands.options import bundle_option, json_option, threads_option
 
 if TYPE_CHECKING:
+    from edgeqa.answer import Answer
+    from edgeqa.contexts.routing import Progress
     from edgeqa.evaluation.collected import CollectedScores
+    from edgeqa.evaluation.documents_file import DocumentQuestion
     from edgeqa.evaluation.run import Scores
+    from edgeqa.runtime import EdgeQA
 
 _ROWS = {
     "questions": "questions",
@@ -31,7 +37,39 @@ _ROWS = {
     "no_answer_accuracy": "accuracy, questions without",
     "best_f1": "F1 at the best threshold",
     "best_threshold": "best threshold",
+    "ece": "calibration error",
 }
+_COUNTS = {
+    "questions": "questions with an answer",
+    "right": "given and right",
+    "wrong": "given and wrong",
+    "refused": "refused",
+    "screen_holds": "the screen holds the answer",
+    "near_misses": "near misses",
+    "near_misses_answered": "near misses answered",
+    "passages_read": "passages read a question",
+    "ask_ms": "a question, median ms",
+    "ece": "calibration error",
+}
+_SHORT = {
+    "with answer": "questions",
+    "right": "right",
+    "wrong": "wrong",
+    "refused": "refused",
+    "on screen": "screen_holds",
+    "near misses": "near_misses",
+    "answered": "near_misses_answered",
+}
+_WAYS = {"file": "of its file", "collection": "of all"}
+
+
+def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for name, is_given, value in pairs:
+        if not (name and is_given and value):
+            message = f"{name!r} is not FIELD=VALUE, as in half=fit"
+            raise click.BadParameter(message)
+    return {name: value for name, _, value in pairs}
 
 
 @click.command(
@@ -43,6 +81,33 @@ _ROWS = {
     "--seed", type=int, default=0, show_default=True, metavar="S", help="Which N: the same for the same seed."
 )
 @click.option("--open", "collected", is_flag=True, help="Ask each question of all contexts of FILE at once.")
+@click.option(
+    "--documents",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FOLDER",
+    help="FILE holds questions on the documents of FOLDER.",
+)
+@click.option(
+    "--ask",
+    "asked",
+    type=click.Choice(("file", "collection", "both")),
+    default="both",
+    show_default=True,
+    help="With --documents: ask of the right file, or of all documents at once.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    callback=_chosen,
+    metavar="FIELD=VALUE",
+    help="With --documents: ask only the questions with this value. May be repeated.",
+)
+@click.option(
+    "--each",
+    type=click.File("w", encoding="utf-8"),
+    metavar="OUTPUT",
+    help="With --documents: write what came of each question to OUTPUT, as JSON Lines.",
+)
 @json_option
 @bundle_option
 @threads_option
@@ -52,11 +117,15 @@ def command(
     limit: int | None,
     seed: int,
     collected: bool,
+    documents: Path | None,
+    asked: str,
+    only: dict[str, str],
+    each: TextIO | None,
     as_json: bool,
     bundle: str | None,
     threads: int | None,
 ) -> None:
-    """Score the answers to the questions of FILE, by the official rules.
+    """Score the answers to the questions of FILE.
 
     FILE is in SQuAD format, 1.1 or 2.0. EM is the share of answers that are exactly right, F1 their overlap with the
     right ones, both in percent. For SQuAD 2.0, where questions may have no answer, EM and F1 are those of the answers
@@ -66,40 +135,164 @@ def command(
     With --open, the contexts are added to a temporary collection, and each question is asked of all of them: scored too
     is how often the right context is the closest by routing, or among the 5 and 20 closest.
 
+    With --documents, FILE holds questions on documents, one JSON object a line: "doc", a file in FOLDER; "question";
+    "answers", the accepted variants, none where nothing answers it (a near miss); "anchors", quotations of the places
+    that answer it, as [doc, text]; perhaps "kind", "style" and "half", by which the counts are told apart. Each is
+    asked of its file and of a temporary collection of all. An answer is right that holds an accepted variant at most
+    400 characters from such a place.
+
+    The calibration error is how far, on average, the probability of the best answer is from the share of right ones.
+
     \b
     edgeqa eval dev-v1.1.json
     edgeqa eval --open dev-v1.1.json --limit 500
     edgeqa eval dev-v2.0.json --limit 500 --seed 1
     edgeqa eval dev-v1.1.json --json > scores.json
+    edgeqa eval questions.jsonl --documents manuals
+    edgeqa eval questions.jsonl --documents manuals --ask file --only kind=table
     """
-    import tempfile
-    from contextlib import ExitStack
-
-    from edgeqa import runtime
     from edgeqa.commands.progress import ProgressBar
+
+    if documents is None and (asked != "both" or only or each):
+        message = "--ask, --only and --each are for questions on documents: name their folder with --documents"
+        raise click.UsageError(message)
+    if documents is not None and collected:
+        message = "--open is for SQuAD files; of all documents at once is asked with --ask collection"
+        raise click.UsageError(message)
+    with ExitStack() as opened:
+        progress = opened.enter_context(ProgressBar())
+        if documents is None:
+            scores = _squad(file, limit, seed, bundle, threads, opened, progress, collected=collected)
+            click.echo(json.dumps(scores.to_json()) if as_json else _table(scores))
+            return
+        ways = tuple(_WAYS) if asked == "both" else (asked,)
+        report = _documents(file, documents, limit, seed, ways, only, each, bundle, threads, opened, progress)
+    click.echo(json.dumps(report, ensure_ascii=not streams.takes_all_characters()) if as_json else _counts(report))
+
+
+def _squad(
+    file: Path,
+    limit: int | None,
+    seed: int,
+    bundle: str | None,
+    threads: int | None,
+    opened: ExitStack,
+    progress: Progress,
+    *,
+    collected: bool,
+) -> Scores | CollectedScores:
     from edgeqa.evaluation.collected import evaluate_collected
     from edgeqa.evaluation.run import evaluate
     from edgeqa.evaluation.squad_file import read_squad, sample
 
     squad = read_squad(file)
     questions = squad.questions if limit is None else sample(squad.questions, limit, seed)
-    scores: Scores | CollectedScores
-    with ExitStack() as opened:
-        progress = opened.enter_context(ProgressBar())
-        if collected:
-            directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edgeqa-eval-")))
-            qa = runtime.open(bundle=bundle, threads=threads, persist="off", collection=directory / "eval")
-            opened.enter_context(qa)
-            qa.add(file, format="json", progress=progress)
-            scores = evaluate_collected(qa, questions, is_v2=squad.is_v2, progress=progress)
-        else:
-            qa = opened.enter_context(runtime.open(bundle=bundle, threads=threads, persist="off"))
-            no_answer_below = qa.bundle.manifest.calibration.no_answer_below
-            scores = evaluate(qa, questions, is_v2=squad.is_v2, no_answer_below=no_answer_below, progress=progress)
-    click.echo(json.dumps(scores.to_json()) if as_json else _table(scores))
+    qa = _opened(bundle, threads, opened)
+    if collected:
+        qa.add(file, format="json", progress=progress)
+        return evaluate_collected(qa, questions, is_v2=squad.is_v2, progress=progress)
+    no_answer_below = qa.bundle.manifest.calibration.no_answer_below
+    return evaluate(qa, questions, is_v2=squad.is_v2, no_answer_below=no_answer_below, progress=progress)
+
+
+def _documents(
+    file: Path,
+    folder: Path,
+    limit: int | None,
+    seed: int,
+    ways: tuple[str, ...],
+    only: dict[str, str],
+    each: TextIO | None,
+    bundle: str | None,
+    threads: int | None,
+    opened: ExitStack,
+    progress: Progress,
+) -> dict[str, Any]:
+    from edgeqa.evaluation.documents_file import read_questions
+    from edgeqa.evaluation.documents_run import ask_all, way
+    from edgeqa.evaluation.judging import Documents, Judge
+    from edgeqa.evaluation.squad_file import sample
+
+    questions = read_questions(file, only)
+    documents = Documents(folder)
+    judge = Judge(documents, questions, file)
+    if limit is not None:
+        questions = sample(questions, limit, seed)
+    qa = _opened(bundle, threads, opened)
+    report: dict[str, Any] = {}
+    for name in ways:
+        if name == "collection":
+            added = qa.add(documents.paths(), progress=progress)
+            report["not_read"] = [documents.name_of(failed) for failed, _ in added.failed]
+
+        def ask(question: DocumentQuestion, name: str = name) -> Answer:
+            return qa.ask(question.question, documents.path(question.document) if name == "file" else None)
+
+        outcomes = ask_all(questions, ask, judge, _screen, progress=progress, doing=f"asking {_WAYS[name]}")
+        report[name] = way(outcomes).to_json()
+        if each is not None:
+            each.writelines(json.dumps({"way": name, **outcome.to_json()}) + "\n" for outcome in outcomes)
+    return report
+
+
+def _opened(bundle: str | None, threads: int | None, opened: ExitStack) -> EdgeQA:
+    """Returns a runtime that remembers nothing, with a collection that nobody else has."""
+    import tempfile
+
+    from edgeqa import runtime
+
+    directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edgeqa-eval-")))
+    qa = runtime.open(bundle=bundle, threads=threads, persist="off", collection=directory / "eval")
+    return opened.enter_context(qa)
+
+
+def _screen(answer: Answer) -> str:
+    """Returns what `edgeqa ask` prints."""
+    import contextlib
+    import io
+
+    from edgeqa.commands.ask import show
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        show(answer, top=1, quiet=False, as_json=False)
+    return printed.getvalue()
 
 
 def _table(scores: Scores | CollectedScores) -> str:
     found = scores.to_json()
     rows = ((called, found[name]) for name, called in _ROWS.items() if name in found)
-    return "\n".join(f"{called:<29}{'-' if value is None else value:>8}" for called, value in rows)
+    lines = [f"{called:<29}{'-' if value is None else value:>8}" for called, value in rows]
+    return "\n".join([*lines, "", *_bins(found["bins"])])
+
+
+def _counts(report: dict[str, Any]) -> str:
+    ways = {name: report[name] for name in _WAYS if name in report}
+    lines = [f"{'':<29}" + "".join(f"{_WAYS[name]:>12}" for name in ways)]
+    lines += [
+        f"{called:<29}" + "".join(f"{found[row]:>12}" for found in ways.values()) for row, called in _COUNTS.items()
+    ]
+    for name, found in ways.items():
+        for group in ("kind", "style", "half"):
+            counts = found.get(f"by_{group}", {})
+            lines += (
+                ["", f"asked {_WAYS[name]}, by {group}".ljust(29) + "".join(map("{:>12}".format, _SHORT))]
+                if counts
+                else []
+            )
+            lines += [
+                f"{value:<29}" + "".join(f"{one[row]:>12}" for row in _SHORT.values()) for value, one in counts.items()
+            ]
+    for name, found in ways.items():
+        lines += ["", f"asked {_WAYS[name]}", *_bins(found["bins"])]
+    if report.get("not_read"):
+        lines += ["", "could not be read for the collection: " + ", ".join(report["not_read"])]
+    return "\n".join(lines)
+
+
+def _bins(bins: list[dict[str, Any]]) -> list[str]:
+    """Returns lines of a table: what share is right of answers of about the same probability."""
+    lines = [f"{'probability':<14}{'questions':>10}{'mean':>8}{'right':>8}"]
+    for one in bins:
+        mean, right = ("-" if one[name] is None else f"{one[name]:.2f}" for name in ("mean_probability", "share_right"))
+        lines.append(f"{one['from']:.1f} to {one['to']:.1f}{one['questions']:>14}{mean:>8}{right:>8}")
+    return lines

@@ -26,15 +26,7 @@ class Quoted:
 
     @cached_property
     def _letters(self) -> tuple[str, list[int]]:
-        """The text's letters and digits, case folded, and where each of them stands."""
-        folded: list[str] = []
-        places: list[int] = []
-        for place, character in enumerate(self.text):
-            if character.isalnum():
-                for letter in character.casefold():
-                    folded.append(letter)
-                    places.append(place)
-        return "".join(folded), places
+        return _letters_of(self.text)
 
     def find(self, quotation: str) -> list[tuple[int, int]]:
         """Returns where the quotation stands, each place as start and end; none where it does not.
@@ -43,7 +35,7 @@ class Quoted:
         a row of a table found that is read with its headers. Of such places only the closest one is given.
         """
         letters, places = self._letters
-        wanted = "".join(character.casefold() for character in quotation if character.isalnum())
+        wanted, _ = _letters_of(quotation)
         if not wanted:
             return []
         found = []
@@ -54,6 +46,20 @@ class Quoted:
                 found.append((start, end))
             at = letters.find(wanted, at + 1)
         return found or self._loosely(quotation)
+
+    def locate(self, passage: str, at: int) -> list[int]:
+        """Returns where the character `passage[at]` stands in the text, wherever the passage does.
+
+        Of a character that is neither letter nor digit, it is where the next one of the passage stands, or the last.
+        """
+        letters, places = self._letters
+        wanted, before = _letters_of(passage)[0], _letters_of(passage[:at])[0]
+        found = []
+        start = letters.find(wanted) if wanted else -1
+        while start >= 0:
+            found.append(places[start + min(len(before), len(wanted) - 1)])
+            start = letters.find(wanted, start + 1)
+        return found
 
     def _is_edge(self, start: int, quotation: str) -> bool:
         return start == 0 or not self.text[start - 1].isalnum() or not quotation[:1].isalnum()
@@ -72,6 +78,18 @@ class Quoted:
                 if best is None or end - begin.start() < best[1] - best[0]:
                     best = begin.start(), end
         return [best] if best else []
+
+
+def _letters_of(text: str) -> tuple[str, list[int]]:
+    """Returns the text's letters and digits, case folded, and where each of them stands."""
+    folded: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        if character.isalnum():
+            for letter in character.casefold():
+                folded.append(letter)
+                places.append(place)
+    return "".join(folded), places
 
 
 def is_near(one: tuple[int, int], other: tuple[int, int]) -> bool:

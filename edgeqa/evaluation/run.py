@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgeqa.evaluation.metrics import Judged, QuestionScore, best_threshold, score_v1, score_v2
+from edgeqa.evaluation.reliability import Reliability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,18 +51,20 @@ class Scores:
     em: float
     f1: float
     questions: int
+    reliability: Reliability
+    """Of the best spans, given or not; an exact match is right, to a question without an answer nothing is."""
     no_answer: NoAnswerScores | None = None
     """For SQuAD 2.0 only."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the scores as one flat JSON object."""
+        """Returns the scores as one JSON object."""
         found: dict[str, Any] = {"em": round(self.em, 2), "f1": round(self.f1, 2), "questions": self.questions}
         if self.no_answer is not None:
             found["has_answer_f1"] = _rounded(self.no_answer.has_answer_f1)
             found["no_answer_accuracy"] = _rounded(self.no_answer.no_answer_accuracy)
             found["best_f1"] = round(self.no_answer.best_f1, 2)
             found["best_threshold"] = round(self.no_answer.best_threshold, 4)
-        return found
+        return {**found, **self.reliability.to_json()}
 
 
 def evaluate(
@@ -84,19 +87,23 @@ def evaluate(
     asked = ((question.question, question.context) for question in questions)
     decided: list[QuestionScore] = []
     judged: list[Judged] = []
+    believed: list[tuple[float, bool]] = []
     for question, answer in zip(questions, qa.ask_many(asked, force=True, progress=progress), strict=True):
         if is_v2:
             text = answer.text or ""
             given = "" if answer.probability < no_answer_below else text
             decided.append(score_v2(given, question.answers))
-            f1 = score_v2(text, question.answers).f1
-            judged.append(Judged(f1, -answer.score, not question.is_impossible, bool(text)))
+            best = score_v2(text, question.answers)
+            judged.append(Judged(best.f1, -answer.score, not question.is_impossible, bool(text)))
         else:
-            decided.append(score_v1(answer.text, question.answers))
+            best = score_v1(answer.text, question.answers)
+            decided.append(best)
+        believed.append((answer.probability, bool(answer.text) and not question.is_impossible and best.em == 1))
     return Scores(
         em=100 * fmean(score.em for score in decided),
         f1=100 * fmean(score.f1 for score in decided),
         questions=len(decided),
+        reliability=reliability(believed),
         no_answer=_no_answer_scores(decided, judged) if is_v2 else None,
     )
 

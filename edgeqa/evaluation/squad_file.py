@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from edgeqa.contexts.documents import from_file
 from edgeqa.errors import EvaluationFileError
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+
+class Identified(Protocol):
+    """What a sample can be drawn of."""
+
+    @property
+    def id(self) -> str:
+        """Tells it from others in its file."""
+        ...
+
+
 _T = TypeVar("_T")
+_Q = TypeVar("_Q", bound=Identified)
 
 _KINDS = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 
@@ -68,7 +79,7 @@ def read_squad(path: Path) -> SquadFile:
     return SquadFile(questions, is_v2)
 
 
-def sample(questions: Sequence[SquadQuestion], limit: int, seed: int) -> tuple[SquadQuestion, ...]:
+def sample(questions: Sequence[_Q], limit: int, seed: int) -> tuple[_Q, ...]:
     """Returns `limit` of the questions, or all if there are fewer, in their order.
 
     Which ones depends on the seed and the questions' ids, so it is the same on any device, and a larger sample holds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.answer import Answer
+from edgeqa.evaluation.reliability import reliability
 from edgeqa.evaluation.run import NoAnswerScores, Scores, evaluate
 from edgeqa.evaluation.squad_file import SquadQuestion, read_squad
 
@@ -37,6 +38,10 @@ class Told:
             yield Answer(asked, text, None, None, None, None, None, score, score / 10, "told 1", ())
 
 
+def without_reliability(scores: Scores) -> dict[str, object]:
+    return {name: value for name, value in scores.to_json().items() if name not in ("ece", "bins")}
+
+
 def question(text: str, *golds: str) -> SquadQuestion:
     return SquadQuestion(text, text, f"The context of {text}.", golds, is_impossible=not golds)
 
@@ -61,7 +66,16 @@ def test_squad_1_takes_every_answer_whatever_its_probability() -> None:
     scores = evaluate(
         qa, ANSWERABLE, is_v2=False, no_answer_below=0.5, progress=lambda _doing, number, _total: done.append(number)
     )
-    assert scores.to_json() == {"em": 25.0, "f1": 41.67, "questions": 4}
+    found = scores.to_json()
+    assert {name: found[name] for name in ("em", "f1", "questions")} == {"em": 25.0, "f1": 41.67, "questions": 4}
+    # Believed 0.9, 0.1, 0.8 and 0; right is the first alone.
+    assert found["ece"] == pytest.approx((0.1 + 0.1 + 0.8 + 0) / 4)
+    assert [(one["from"], one["share_right"]) for one in found["bins"] if one["questions"]] == [
+        (0.0, 0.0),
+        (0.1, 0.0),
+        (0.8, 0.0),
+        (0.9, 1.0),
+    ]
     assert qa.asked == [(q.question, q.context) for q in ANSWERABLE]
     assert done == [1, 2, 3, 4]
 
@@ -81,7 +95,7 @@ def test_squad_2_by_the_runtimes_decision_and_at_the_best_threshold() -> None:
     scores = evaluate(Told(TOLD_V2), mixed, is_v2=True, no_answer_below=0.5)
     # Given: q1 (right), q3 (wrong), q4 (right), n1 (wrong). Not given: q2 (wrong), n2 and n3 (right).
     # The best threshold gives q1 alone its answer: 1 + 3 unanswerable ones. q4 would only make up for n1.
-    assert scores.to_json() == {
+    assert without_reliability(scores) == {
         "em": 57.14,
         "f1": 57.14,
         "questions": 7,
@@ -90,6 +104,9 @@ def test_squad_2_by_the_runtimes_decision_and_at_the_best_threshold() -> None:
         "best_f1": 57.14,
         "best_threshold": -9.0,
     }
+    # Nothing is right where nothing answers: of the three at 0.6 and 0.7, q4 alone.
+    bins = scores.to_json()["bins"]
+    assert [one["share_right"] for one in bins[6:8]] == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +126,8 @@ def test_the_best_threshold_is_sought_among_the_best_spans_whatever_the_runtime_
     mixed = [UNANSWERABLE[0], ANSWERABLE[0]]
     scores = evaluate(Told(told), mixed, is_v2=True, no_answer_below=0.5)
     # The runtime withholds "Ada"; n1 has no span at all, so that a threshold which lets q1 pass costs nothing.
-    assert scores == Scores(50.0, 50.0, 2, NoAnswerScores(0.0, 100.0, best_f1=100.0, best_threshold=-1.0))
+    assert (scores.em, scores.f1, scores.questions) == (50.0, 50.0, 2)
+    assert scores.no_answer == NoAnswerScores(0.0, 100.0, best_f1=100.0, best_threshold=-1.0)
 
 
 def test_too_few_answers_are_not_taken_for_a_score() -> None:
@@ -131,12 +149,21 @@ def test_the_gold_answers_score_full_marks(name: str) -> None:
     scores = evaluate(Told(told), squad.questions, is_v2=squad.is_v2, no_answer_below=0.5)
     full = {"em": 100.0, "f1": 100.0, "questions": 30}
     v2 = {"has_answer_f1": 100.0, "no_answer_accuracy": 100.0, "best_f1": 100.0, "best_threshold": -9.0}
-    assert scores.to_json() == full | (v2 if squad.is_v2 else {})
+    assert without_reliability(scores) == full | (v2 if squad.is_v2 else {})
 
 
 def test_json_is_rounded_and_says_what_cannot_be_known() -> None:
     no_answer = NoAnswerScores(None, 200 / 3, 200 / 3, -1.234567)
-    assert Scores(200 / 3, 100 / 3, 7, no_answer).to_json() == {
+    scores = Scores(200 / 3, 100 / 3, 7, reliability([(1 / 3, True)]), no_answer)
+    assert scores.to_json()["ece"] == 0.6667
+    assert scores.to_json()["bins"][3] == {
+        "from": 0.3,
+        "to": 0.4,
+        "questions": 1,
+        "mean_probability": 0.3333,
+        "share_right": 1,
+    }
+    assert without_reliability(scores) == {
         "em": 66.67,
         "f1": 33.33,
         "questions": 7,
