@@ -6,7 +6,9 @@ that is new is `GROWING`: its documents can be asked as they come. One that will
 documents are not seen before all are there, or, if it is `READY`, before those of all other sources are. A document may
 take more than one commit; before its last it is not seen.
 
-One connection writes, in transactions that its owner begins and ends; any number read.
+One connection writes, in transactions that its owner begins and ends; any number read. SQLite has no checksums: `seals`
+has one of the whole file, as each writer leaves it, which is compared before the file is believed. What edgeqa 0.3
+wrote (FORMER) is read, and brought to this format by `upgrading`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.collection import seals
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionFormatUnsupported,
@@ -25,15 +28,19 @@ from edgeqa.collection.errors import (
     CollectionUnwritable,
 )
 from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, ranges
-from edgeqa.collection.snapshot import CATALOGUE, ShardRange, Snapshot
+from edgeqa.collection.shard import is_shard
+from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS, ShardRange, Snapshot
+from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-FORMAT = 1
+ID_BYTES = 16
 _BUSY_S = 30.0
+# How SQLite begins to say what is wrong with a file's content where it calls that an error of the system.
+_OF_THE_CONTENT = ("Could not decode", "no such table", "no such column", "malformed", "unsupported file format")
 _ROWS = 256
 
 _SCHEMA = """
@@ -45,7 +52,9 @@ CREATE TABLE sources (
     digest BLOB NOT NULL,     -- of its content and of how it was read, or empty, to have it read again
     window_tokens INTEGER NOT NULL,
     encoder TEXT NOT NULL,
-    state INTEGER NOT NULL
+    state INTEGER NOT NULL,
+    reader TEXT NOT NULL DEFAULT '',       -- what made its text, and of which version
+    splitter INTEGER NOT NULL DEFAULT 1    -- version of what cut it
 );
 CREATE INDEX sources_by_path ON sources (path);
 CREATE TABLE documents (
@@ -69,13 +78,20 @@ CREATE TABLE shards (
     live INTEGER NOT NULL,       -- how many of them belong to a document that is still there
     encodings INTEGER NOT NULL,  -- bytes
     size_bytes INTEGER NOT NULL,
-    seen TEXT NOT NULL        -- what the system said of its files when they were last known to be sound
+    seen TEXT NOT NULL,          -- what the system said of its files when they were last known to be sound
+    manifest BLOB NOT NULL DEFAULT x''  -- the bytes of its manifest
 );
 CREATE TABLE unindexed (first INTEGER NOT NULL, after INTEGER NOT NULL, wanted INTEGER NOT NULL);
 """
 
-
-_SOURCE = "id, path, name, digest, window_tokens, encoder, state"
+# What has brought a catalogue of the former format to this one: the columns that it lacked.
+_ADDED = (
+    "ALTER TABLE sources ADD COLUMN reader TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sources ADD COLUMN splitter INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE shards ADD COLUMN manifest BLOB NOT NULL DEFAULT x''",
+)
+_FORMER_SOURCE = "id, path, name, digest, window_tokens, encoder, state"
+_SOURCE = f"{_FORMER_SOURCE}, reader, splitter"
 _DOCUMENT = (
     "SELECT d.id, d.source, s.name || d.suffix, d.title, d.tag, d.first, d.contexts, d.whole "
     "FROM documents d JOIN sources s ON s.id = d.source "
@@ -88,6 +104,10 @@ class Catalogue:
 
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         self._file, self._connection = file, connection
+        self._opened = contextlib.ExitStack()
+        self.format = FORMAT
+        self.buried: list[tuple[int, int]] = []
+        """Ranges of the context ids that have come to belong to no document since the last transaction began."""
 
     @classmethod
     def read(cls, directory: Path) -> Catalogue:
@@ -98,7 +118,10 @@ class Catalogue:
             CollectionError: if it cannot be read.
         """
         if not (directory / CATALOGUE).exists():
+            if any(is_shard(found) for found in (directory / SHARDS).glob("*")):
+                raise CatalogueDamaged(directory / CATALOGUE, "it is missing")
             raise CollectionNotFound(directory)
+        check_sealed(directory)
         try:
             return cls._open(directory, make=False)
         except CollectionUnreadable:
@@ -115,38 +138,61 @@ class Catalogue:
         return cls._open(directory, make=True)
 
     @classmethod
-    def _open(cls, directory: Path, *, make: bool, query: str = "") -> Catalogue:
-        file = directory / CATALOGUE
+    def make(cls, directory: Path, name: str) -> Catalogue:
+        """Makes an empty catalogue in another file of the directory."""
+        return cls._open(directory, make=True, name=name)
+
+    @classmethod
+    def _open(cls, directory: Path, *, make: bool, query: str = "", name: str = CATALOGUE) -> Catalogue:
+        file = directory / name
         try:
-            connection = sqlite3.connect(
-                file.absolute().as_uri() + query,
-                timeout=_BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
-                uri=True,
-            )
+            if make:
+                file.touch()
+                if name == CATALOGUE:
+                    seals.withdraw(directory)
             with contextlib.ExitStack() as unless_opened:
+                unless_opened.enter_context(seals.held(file))
+                connection = sqlite3.connect(
+                    file.absolute().as_uri() + query,
+                    timeout=_BUSY_S,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    uri=True,
+                )
                 unless_opened.callback(connection.close)
                 catalogue = cls(file, connection)
                 if make:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.execute("PRAGMA synchronous = FULL")
+                    connection.execute("PRAGMA fullfsync = ON")  # on macOS; nothing elsewhere
+                    connection.execute("PRAGMA checkpoint_fullfsync = ON")
                     if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                         with catalogue.transaction():
                             for statement in _SCHEMA.split(";"):
                                 connection.execute(statement)
                             catalogue.set("format", FORMAT)
+                            catalogue.set("id", os.urandom(ID_BYTES).hex())
                             catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
                 elif not connection.execute("SELECT 1 FROM sqlite_master").fetchone():  # its maker was killed
                     raise CollectionNotFound(directory)
-                if (found := catalogue.get("format", None)) != FORMAT:
+                if (found := catalogue.get("format", None)) not in (FORMER, FORMAT):
                     raise CollectionFormatUnsupported(file, found, FORMAT)
-                unless_opened.pop_all()
+                catalogue.format = found
+                catalogue._opened = unless_opened.pop_all()
                 return catalogue
-        except sqlite3.OperationalError as error:  # of the system, not of the file's content
-            raise (CollectionUnwritable if make else CollectionUnreadable)(directory, str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise CatalogueDamaged(file, str(error)) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _what(error, file, CollectionUnwritable if make else CollectionUnreadable) from error
+        except OSError as error:
+            kind = CollectionUnwritable if make else CollectionUnreadable
+            raise kind(directory, error.strerror or str(error)) from error
+
+    def upgrade(self) -> None:
+        """Brings a catalogue of the former format to this one, as a part of the transaction under way."""
+        for statement in _ADDED:
+            self._run(statement)
+        self.set("id", os.urandom(ID_BYTES).hex())
+        self.set("format", FORMAT)
+        self.format = FORMAT
 
     # --- facts -------------------------------------------------------------------------------------------------------
 
@@ -164,6 +210,7 @@ class Catalogue:
     def begin(self) -> None:
         """Begins a transaction, if none is under way."""
         if not self._connection.in_transaction:
+            self.buried = []
             self._run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
@@ -191,37 +238,36 @@ class Catalogue:
 
     def sources_at(self, path: bytes) -> list[SourceRow]:
         """Returns the states that there are of the file at `path`: at most one `PENDING`, and one that is not."""
-        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE path = ?", path)]
+        return [SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources WHERE path = ?", path)]
 
     def sources_below(self, path: bytes) -> Iterator[SourceRow]:
         """Yields the file at `path` and all in the folder `path`."""
         folder = path.rstrip(b"/")
-        query = f"SELECT {_SOURCE} FROM sources WHERE path = ? OR (path > ? AND path < ?) ORDER BY path"
+        query = f"SELECT {self._source} FROM sources WHERE path = ? OR (path > ? AND path < ?) ORDER BY path"
         yield from (SourceRow(*row) for row in self._all(query, path, folder + b"/", folder + b"0"))  # 0 is after /
 
     def sources_named(self, name: str) -> list[SourceRow]:
         """Returns the files that the user called so."""
-        return [SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources WHERE name = ?", printed(name))]
+        return [
+            SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources WHERE name = ?", printed(name))
+        ]
 
     def sources(self) -> Iterator[SourceRow]:
         """Yields all, in the order in which they were added."""
-        yield from (SourceRow(*row) for row in self._all(f"SELECT {_SOURCE} FROM sources ORDER BY id"))
+        yield from (SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources ORDER BY id"))
 
     def source(self, source_id: int) -> SourceRow:
         """Returns the source with this id."""
-        found = self._one(f"SELECT {_SOURCE} FROM sources WHERE id = ?", source_id)
+        found = self._one(f"SELECT {self._source} FROM sources WHERE id = ?", source_id)
         if found is None:
             raise CatalogueDamaged(self._file, f"no source {source_id}")
         return SourceRow(*found)
 
-    def add_source(
-        self, path: bytes, name: str, digest: bytes, window_tokens: int, encoder: str, state: int
-    ) -> SourceRow:
-        """Notes a file that is being added."""
-        fields = (path, name, digest, window_tokens, encoder, state)
-        columns = _SOURCE.removeprefix("id, ")
-        done = self._run(f"INSERT INTO sources ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *fields)
-        return SourceRow(done.lastrowid or 0, *fields)
+    def add_source(self, made: SourceRow) -> SourceRow:
+        """Notes a file that is being added; gives it an id where it has none, 0."""
+        fields = (made.id or None, *astuple(made)[1:])
+        done = self._run(f"INSERT INTO sources ({_SOURCE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *fields)
+        return replace(made, id=done.lastrowid or 0)
 
     def set_state(self, source_id: int, state: int, *, digest: bytes | None = None) -> None:
         """Changes a source's state; what that means for its documents is for `show` and `hide`."""
@@ -285,6 +331,12 @@ class Catalogue:
         )
         return DocumentRow(done.lastrowid or 0, source.id, source.name + suffix, title, tag, first, 0, whole=False)
 
+    def restore_document(self, row: DocumentRow, suffix: str) -> None:
+        """Notes a document as it once was."""
+        fields = (row.id, row.source, suffix, row.title, row.tag, row.first, row.contexts, row.whole)
+        columns = "id, source, suffix, title, tag, first, contexts, whole"
+        self._run(f"INSERT INTO documents ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *fields)
+
     def grow(self, document_id: int, contexts: int, *, whole: bool) -> None:
         """Notes how many contexts a document has by now, and whether these are all."""
         self._run("UPDATE documents SET contexts = ?, whole = ? WHERE id = ?", contexts, whole, document_id)
@@ -297,6 +349,7 @@ class Catalogue:
     def _bury(self, documents: Iterable[DocumentRow]) -> None:
         """Counts contexts that belong to no document any more."""
         for first, after in ranges(documents):
+            self.buried.append((first, after))
             overlap = "min(last + 1, ?2) - max(first, ?1)"
             self._run(f"UPDATE shards SET live = live - ({overlap}) WHERE first < ?2 AND last >= ?1", first, after)
 
@@ -352,13 +405,22 @@ class Catalogue:
         """Returns all shards, by rising context id."""
         return [ShardRow(*row) for row in self._all(_SHARD + "ORDER BY first")]
 
-    def add_shard(self, row: ShardRow) -> None:
+    def manifest(self, tag: str) -> bytes:
+        """Returns the bytes of a shard's manifest, as they were written; b"" if nothing is known of them."""
+        found = self._one("SELECT manifest FROM shards WHERE tag = ?", tag) if self.format == FORMAT else None
+        return bytes(found[0]) if found else b""
+
+    def add_shard(self, row: ShardRow, manifest: bytes) -> None:
         """Notes a shard that is in its place."""
-        self._run("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *astuple(row))
+        self._run("INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *astuple(row), manifest)
 
     def see_shard(self, tag: str, seen: str) -> None:
         """Notes what the system says of a shard's files, which are sound."""
         self._run("UPDATE shards SET seen = ? WHERE tag = ?", seen, tag)
+
+    def count_live(self, tag: str, live: int) -> None:
+        """Notes how many contexts of a shard belong to a document."""
+        self._run("UPDATE shards SET live = ? WHERE tag = ?", live, tag)
 
     def delete_shard(self, tag: str) -> None:
         """Forgets a shard."""
@@ -373,17 +435,34 @@ class Catalogue:
         if self._one("SELECT 1 FROM unindexed"):  # what is found meanwhile is not to be found later
             digest += f"-{self.get('commits', 0)}"
         return Snapshot(
-            digest=f"{encoder}-{digest}",
+            digest=f"{encoder}-{self.get('id', '')}{digest}",
             encoder=encoder,
             bundle=self.get("bundle", ""),
             contexts=self.get("contexts", 0),
             documents=self.get("documents", 0),
             shards=tuple(ShardRange(s.tag, s.first, s.last) for s in self.shards()),
+            format=self.format,
         )
 
     def close(self) -> None:
         """Lets the file go; what was not committed is taken back."""
-        self._connection.close()
+        self._opened.close()
+
+    def settle(self) -> bool:
+        """Puts all that is committed into the one file; returns whether that could be done: a reader may be at work."""
+        self._run("PRAGMA busy_timeout = 0")
+        try:
+            busy: int = self._one("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        except CollectionError:
+            return False
+        finally:
+            self._run(f"PRAGMA busy_timeout = {1000 * _BUSY_S:.0f}")
+        return not busy
+
+    def problems(self) -> list[str]:
+        """Returns what SQLite finds wrong with the structure of the file, whatever its content."""
+        found = [row[0] for row in self._all("PRAGMA integrity_check(10)")]
+        return [] if found == ["ok"] else found
 
     def __enter__(self) -> Catalogue:
         return self
@@ -399,25 +478,45 @@ class Catalogue:
             yield DocumentRow(document_id, source, name, title, tag, first, contexts, whole=bool(whole))
 
     def _one(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row, or None
-        return self._run(query, *values).fetchone()
+        cursor = self._run(query, *values)
+        try:
+            return cursor.fetchone()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _what(error, self._file, CollectionUnreadable) from error
 
     def _all(self, query: str, *values: object) -> Iterator[Any]:
         cursor = self._run(query, *values)
         try:
             while rows := cursor.fetchmany(_ROWS):
                 yield from rows
-        except sqlite3.OperationalError as error:
-            raise CollectionUnreadable(self._file.parent, str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise CatalogueDamaged(self._file, str(error)) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _what(error, self._file, CollectionUnreadable) from error
 
     def _run(self, query: str, *values: object) -> sqlite3.Cursor:
         try:
             return self._connection.execute(query, values)
-        except sqlite3.OperationalError as error:
-            raise CollectionUnwritable(self._file.parent, str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise CatalogueDamaged(self._file, str(error)) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _what(error, self._file, CollectionUnwritable) from error
+
+    @property
+    def _source(self) -> str:
+        return _SOURCE if self.format == FORMAT else _FORMER_SOURCE
+
+
+def check_sealed(directory: Path) -> None:
+    """Does nothing.
+
+    Raises:
+        CatalogueDamaged: if the catalogue is not what its last writer left.
+    """
+    if (found := seals.wrong(directory, CATALOGUE)) is not None:
+        raise CatalogueDamaged(directory / found.name, found.what)
+
+
+def _what(error: Exception, file: Path, otherwise: Callable[[Path, str], CollectionError]) -> CollectionError:
+    """Returns what an error of SQLite is to the user: damage, or `otherwise` the system's."""
+    of_the_system = isinstance(error, sqlite3.OperationalError) and not str(error).startswith(_OF_THE_CONTENT)
+    return otherwise(file.parent, str(error)) if of_the_system else CatalogueDamaged(file, str(error))
 
 
 def printed(name: str) -> str:

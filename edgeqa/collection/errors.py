@@ -112,11 +112,32 @@ class CollectionUnwritable(CollectionError, OSError):
 
 
 class CatalogueDamaged(CollectionError):
-    """The list of documents cannot be read."""
+    """The list of documents is not what was written."""
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(
-            f"the catalogue is damaged: {file}: {reason}", f"delete {file.parent}, and add the texts again"
+            f"the catalogue is damaged: {file}: {reason}",
+            f"make it again from the shards: edgeqa verify --repair{option(file.parent)}; "
+            f"if that cannot be done, delete {file.parent}, and add the texts again",
+        )
+
+
+class CatalogueLost(CollectionError):
+    """The list of documents is damaged, and cannot be made again."""
+
+    def __init__(self, damage: CatalogueDamaged, reason: str) -> None:
+        super().__init__(
+            f"{damage}; it cannot be made again: {reason}", "delete the directory, and add the texts again"
+        )
+
+
+class FileDamaged(CollectionError):
+    """A file of a collection is not what was written. What it says is in the catalogue, too."""
+
+    def __init__(self, file: Path, what: str) -> None:
+        super().__init__(
+            f"{file.name} is damaged: {file}: {what}",
+            f"`edgeqa add` on any text writes it anew, and so does `edgeqa verify --repair{option(file.parent)}`",
         )
 
 

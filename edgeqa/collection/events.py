@@ -21,6 +21,10 @@ class SourceBegins:
     name: str
     digest: bytes
     window_tokens: int
+    reader: str
+    """What reads it, and of which version."""
+    splitter: int
+    """Which version cuts it into contexts."""
 
 
 @dataclass(frozen=True, slots=True)

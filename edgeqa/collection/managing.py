@@ -1,4 +1,4 @@
-"""Changing a collection, as the runtime and the command line do it: add, sync, remove, re-encode, verify.
+"""Changing a collection, as the runtime and the command line do it: add, sync, remove, re-encode, repair.
 
 In: the collection's directory, paths or names, and the parts of a runtime. Out: what was done. The model is loaded only
 where contexts are made.
@@ -14,27 +14,25 @@ from edgeqa.collection.adding import Adding
 from edgeqa.collection.budget import encodings_budget
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ContextGone, NameNotUsed
 from edgeqa.collection.gone import Gone
-from edgeqa.collection.mending import examine, seen
 from edgeqa.collection.model import Model
 from edgeqa.collection.naming import file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
-from edgeqa.collection.snapshot import ROUTE, SHARDS
+from edgeqa.collection.verifying import check_there
+from edgeqa.collection.verifying import is_former as is_former
+from edgeqa.collection.verifying import verify as verify
+from edgeqa.collection.verifying import verify_route as verify_route
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import NothingToAdd, OptionError
-from edgeqa.routing.checking import check
-from edgeqa.routing.errors import RouteDamaged
 from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edgeqa.collection.mending import Damage
     from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.contexts.routing import Progress
@@ -151,7 +149,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
         ContextGone: if it holds nothing of a name; then nothing is removed.
         CollectionError: if it cannot be opened or written to.
     """
-    Catalogue.read(place).close()  # refuses what is no collection, instead of making one
+    check_there(place)
     with Writer(place, None, IndexWriter) as writer:
         found = [_named(writer.catalogue, name) for name in _several(names)]
         gone: dict[int, DocumentRow] = {}
@@ -180,47 +178,16 @@ def _several(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
-def verify_route(place: Path) -> RouteDamaged | None:
-    """Reads every byte of a collection's route index; returns what is wrong, and has the next `add` make it anew.
+def repair(place: Path) -> None:
+    """Makes again what can be made of what a collection holds: catalogue, snapshot, checksums, manifests, route index.
+
+    A collection that edgeqa 0.3 made comes to have checksums. What of a shard is damaged is not mended: only adding its
+    texts again brings that back.
 
     Raises:
-        CollectionError: if the collection cannot be opened.
+        CollectionNotFound: if there is none.
+        CollectionError: if it cannot be written to, or the catalogue cannot be made again.
     """
-    with Catalogue.read(place) as catalogue:
-
-        def expected() -> tuple[int, bool]:
-            return catalogue.get("contexts", 0), bool(catalogue.unindexed())
-
-        before, damage = expected(), None
-        try:
-            found = check(place / ROUTE)
-        except RouteDamaged as error:
-            damage = error
-        else:
-            # What a damaged shard holds cannot be indexed; and while somebody writes, the two need not agree.
-            if found != before[0] and before == expected() and not (before[1] or marked(place) - {ROUTE_NOTE}):
-                damage = RouteDamaged(place / ROUTE, f"it has {found} contexts instead of {before[0]}")
-        if damage is None:
-            unmark(place, ROUTE_NOTE)
-        else:
-            mark_route(place, damage)
-        return damage
-
-
-def verify(place: Path) -> list[Damage]:
-    """Reads every byte of a collection; returns what is damaged, which `add` then mends.
-
-    Raises:
-        CollectionError: if it cannot be opened.
-    """
-    with Catalogue.read(place) as catalogue:
-        found = []
-        for known in catalogue.shards():
-            damage = examine(place, catalogue, known)
-            if damage is not None:
-                found.append(damage)
-                for problem in damage.problems:
-                    mark(place, problem)
-            elif known.seen == seen(place / SHARDS / known.tag):
-                unmark(place, known.tag)
-        return found
+    check_there(place)
+    with Writer(place, None, IndexWriter) as writer:
+        writer.commit()

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.collection.damage import marked
+from edgeqa.collection.damage import mark, marked
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import FILES, MANIFEST, Shard
 from edgeqa.collection.snapshot import SHARDS
@@ -22,24 +22,33 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.rows import DocumentRow, ShardRow
+    from edgeqa.errors import CollectionError
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is wrong with a shard."""
+    """What is wrong with a shard, or with a file beside the shards."""
 
     tag: str
-    problems: tuple[ShardDamaged, ...]
+    """The shard's; "" for a file beside them."""
+    problems: tuple[CollectionError, ...]
     documents: tuple[DocumentRow, ...]
     """Those that cannot be read whole; none if what is damaged belongs to no document any more."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
         return {
-            "shard": self.tag,
+            "shard": self.tag or None,
             "problems": [str(problem) for problem in self.problems],
             "documents": [document.name for document in self.documents],
         }
+
+
+def note(directory: Path, damage: Damage) -> None:
+    """Notes what was found, for the next `add`."""
+    for problem in damage.problems:
+        if isinstance(problem, ShardDamaged):
+            mark(directory, problem)
 
 
 def seen(shard: Path) -> str:

@@ -73,7 +73,9 @@ def merge(directory: Path, catalogue: Catalogue, chosen: Sequence[ShardRow], tag
             # One at a time: what is mapped counts as memory of the process as long as it is.
             shard = Shard(directory / SHARDS / known.tag)
             if made is None:
-                made = ShardWriter(directory / SHARDS, tag, shard.manifest.encoder, shard.manifest.width)
+                facts = shard.manifest
+                bundle = facts.bundle or catalogue.get("bundle", "")
+                made = ShardWriter(directory / SHARDS, tag, facts.encoder, facts.width, bundle)
             for first, after in live:
                 for row in shard.rows(first, after):
                     raw, record = shard.raw_encoding(row), shard.record_as_written_now(row)

@@ -6,19 +6,23 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.damage import ROUTE_NOTE, mark, marked, unmark
-from edgeqa.collection.errors import CollectionOtherBundle
+from edgeqa.collection.catalogue import Catalogue, check_sealed
+from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
+from edgeqa.collection.durable import replace_file
+from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle
 from edgeqa.collection.indexing import ROUTE_FILE
-from edgeqa.collection.mending import examine, seen, suspects
+from edgeqa.collection.mending import examine, note, seen, suspects
+from edgeqa.collection.rebuilding import rebuild
 from edgeqa.collection.rows import PENDING
-from edgeqa.collection.snapshot import ROUTE, SHARDS
+from edgeqa.collection.seals import load, wrong
+from edgeqa.collection.shard import MANIFEST, is_shard
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.indexing import IndexWriter
     from edgeqa.collection.mending import Damage
@@ -36,6 +40,48 @@ def bind(directory: Path, catalogue: Catalogue, encoder: Encoder) -> None:
     with catalogue.transaction():
         catalogue.set("encoder", encoder.digest)
         catalogue.set("bundle", encoder.bundle)
+
+
+def open_catalogue(directory: Path) -> Catalogue:
+    """Returns the catalogue for its writer; one that is missing or damaged is made again from the shards.
+
+    Raises:
+        CatalogueDamaged: if the shards do not say enough for that.
+    """
+    try:
+        return _checked(directory)
+    except CatalogueDamaged as damage:
+        rebuild(directory, damage)
+        return Catalogue.write(directory)
+
+
+def _checked(directory: Path) -> Catalogue:
+    if not (directory / CATALOGUE).exists() and any(is_shard(s) for s in (directory / SHARDS).iterdir()):
+        raise CatalogueDamaged(directory / CATALOGUE, "it is missing")
+    check_sealed(directory)
+    is_sealed = load(directory) is not None
+    with contextlib.ExitStack() as unless_sound:
+        catalogue = unless_sound.enter_context(Catalogue.write(directory))
+        if not is_sealed and (problems := catalogue.problems()):  # as after a kill
+            raise CatalogueDamaged(directory / CATALOGUE, problems[0])
+        unless_sound.pop_all()
+    return catalogue
+
+
+def note_route(directory: Path) -> None:
+    """Notes if the route index is not what the last writer left, so that it is made anew."""
+    if (found := wrong(directory, ROUTE)) is not None:
+        mark_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
+
+
+def mend_manifests(directory: Path, catalogue: Catalogue) -> None:
+    """Writes the manifests anew that are not what the catalogue knows them to be."""
+    for known in catalogue.shards():
+        file = directory / SHARDS / known.tag / MANIFEST
+        manifest = catalogue.manifest(known.tag)
+        with contextlib.suppress(OSError):
+            if manifest and file.parent.is_dir() and (not file.exists() or file.read_bytes() != manifest):
+                replace_file(file, manifest)
 
 
 def sweep(directory: Path, catalogue: Catalogue) -> None:
@@ -57,8 +103,7 @@ def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:
             unmark(directory, known.tag)
             continue
         damages.append(damage)
-        for problem in damage.problems:
-            mark(directory, problem)
+        note(directory, damage)
         with catalogue.transaction():
             for source_id in {document.source for document in damage.documents}:
                 if catalogue.source(source_id).state <= PENDING:

@@ -57,7 +57,8 @@ class ReEncoding:
                 if begun.state == READY:
                     return
                 documents_done = self._catalogue.whole_documents(begun.id)
-        yield SourceBegins(source.path, source.name, digest, self._model.limits.window_tokens)
+        how = (self._model.limits.window_tokens, source.reader, source.splitter)
+        yield SourceBegins(source.path, source.name, digest, *how)
         try:
             whole = (document for document in self._catalogue.documents_of(source.id) if document.whole)
             for document in islice(whole, documents_done, None):

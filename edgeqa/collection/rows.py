@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgeqa.contexts.pieces import SPLITTER_VERSION
 from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class SourceRow:
     window_tokens: int
     encoder: str
     state: int
+    reader: str = ""
+    """Which reader made its text, and of which version; "" where edgeqa 0.3 noted none."""
+    splitter: int = SPLITTER_VERSION
+    """Which version cut it into contexts."""
 
 
 @dataclass(frozen=True, slots=True)

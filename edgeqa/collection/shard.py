@@ -1,8 +1,9 @@
-"""A shard on disk, opened for reading: an immutable directory of three files and a manifest, memory-mapped.
+"""A shard on disk, opened for reading: an immutable directory of four files and a manifest, memory-mapped.
 
 In: the directory, a context id. Out: its row, its record, its encoding, each compared with its checksum before it is
-given out; an encoding is not copied. What is not as it was written is a `ShardDamaged`. Any number of processes may
-read, also while the directory is deleted: what is mapped stays. Safe from many threads.
+given out; an encoding is not copied. What is not as it was written is a `ShardDamaged`. A shard of format 1, which
+edgeqa 0.3 wrote, has three files, and says nothing of its documents. Any number of processes may read, also while the
+directory is deleted: what is mapped stays. Safe from many threads.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
+from edgeqa.collection import checked, listing
 from edgeqa.collection.errors import CollectionFormatUnsupported, ShardDamaged
 from edgeqa.collection.layout import (
     CONTEXT_ID,
@@ -31,15 +33,19 @@ from edgeqa.collection.layout import (
     record_again,
     row_at,
 )
+from edgeqa.collection.listing import DOCUMENTS, GONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.models.reader import Encoding
 
 MANIFEST = "manifest.json"
-FILES = (TABLE, RECORDS, ENCODINGS)
+PARTIAL = "partial-"  # how the name of a shard begins that is being written
+FORMER_FILES = (TABLE, RECORDS, ENCODINGS)
+FILES = (*FORMER_FILES, DOCUMENTS)
 _BLOCK_BYTES = 1 << 20
 
 
@@ -58,44 +64,66 @@ class Manifest(NamedTuple):
     sizes_bytes: dict[str, int]
     digests: dict[str, str]
     """XXH3-128 of each file, in hex."""
+    bundle: str = ""
+    """Name and version of the bundle; "" in format 1."""
+    number: int = 0
+    """How many shards the collection had made before it; what of two shards is newer has the higher one."""
     format: int = FORMAT
 
-    def to_json(self) -> str:
-        """Returns the manifest's text, which ends in its own checksum."""
+    def pack(self) -> bytes:
+        """Returns the manifest's bytes."""
         facts: dict[str, Any] = {"format": self.format}
-        facts |= {name: getattr(self, name) for name in ("tag", "encoder", "width", "contexts", "first", "last")}
+        facts |= {name: getattr(self, name) for name in (*_FORMER_FACTS, "bundle", "number")}
         facts["files"] = {name: {"bytes": self.sizes_bytes[name], "xxh3_128": self.digests[name]} for name in FILES}
-        return json.dumps(facts | {"check": _check(facts)}, indent=1) + "\n"
+        return checked.dump(facts)
 
     @classmethod
-    def parse(cls, text: str, file: Path) -> Manifest:
-        """Returns the manifest in `text`.
+    def parse(cls, raw: bytes, file: Path) -> Manifest:
+        """Returns the manifest in the bytes of its file.
 
         Raises:
-            CollectionFormatUnsupported: for another format.
+            CollectionFormatUnsupported: for a later format.
             ShardDamaged: if it is not what was written.
         """
-        tag = file.parent.name
         try:
-            facts = json.loads(text)
-            if facts.pop("check") != _check(facts):
-                raise ShardDamaged(tag, file, "wrong checksum")
+            try:
+                facts = checked.load(raw)
+            except ValueError:
+                facts = _former(raw)
             if facts["format"] not in (FORMER, FORMAT):
                 raise CollectionFormatUnsupported(file, facts["format"], FORMAT)
-            files = facts["files"]
+            is_former, files = facts["format"] == FORMER, facts["files"]
+            names = FORMER_FILES if is_former else FILES
+            fields = _FORMER_FACTS if is_former else (*_FORMER_FACTS, "bundle", "number")
             return cls(
-                **{name: facts[name] for name in ("tag", "encoder", "width", "contexts", "first", "last", "format")},
-                sizes_bytes={name: files[name]["bytes"] for name in FILES},
-                digests={name: files[name]["xxh3_128"] for name in FILES},
+                **{name: facts[name] for name in (*fields, "format")},
+                sizes_bytes={name: files[name]["bytes"] for name in names},
+                digests={name: files[name]["xxh3_128"] for name in names},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, ShardDamaged):
-                raise
-            raise ShardDamaged(tag, file, f"not a manifest ({error})") from error
+            raise ShardDamaged(file.parent.name, file, f"not a manifest ({error})") from error
 
 
-def _check(facts: dict[str, Any]) -> str:
-    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+_FORMER_FACTS = ("tag", "encoder", "width", "contexts", "first", "last")
+
+
+def _former(raw: bytes) -> dict[str, Any]:
+    """Returns the facts in a manifest of format 1, which has the checksum of what it means.
+
+    Raises:
+        ValueError: if it is none, or is not what was written.
+    """
+    facts: dict[str, Any] = json.loads(raw)
+    check = facts.pop("check")
+    if facts["format"] != FORMER or check != xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode()):
+        message = "wrong checksum"
+        raise ValueError(message)
+    return facts
+
+
+def is_shard(directory: Path) -> bool:
+    """Tells whether a directory is a shard that was finished."""
+    return not directory.name.startswith(PARTIAL) and (directory / MANIFEST).exists()
 
 
 class Shard:
@@ -111,16 +139,12 @@ class Shard:
         self.directory = directory
         self.tag = directory.name
         file = directory / MANIFEST
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ShardDamaged(self.tag, file, "not a manifest") from error
-        self.manifest = Manifest.parse(text, file)
+        self.manifest = Manifest.parse(file.read_bytes(), file)
         if self.manifest.tag != self.tag:
             raise ShardDamaged(self.tag, file, f"it is the manifest of {self.manifest.tag}")
         if self.manifest.sizes_bytes[TABLE] != self.manifest.contexts * ROW_BYTES:
             raise ShardDamaged(self.tag, file, "its table is of another length")
-        self._table, self._records, self._encodings = (self._map(name) for name in FILES)
+        self._table, self._records, self._encodings = (self._map(name) for name in FORMER_FILES)
 
     def _map(self, name: str) -> memoryview:
         file = self.directory / name
@@ -222,14 +246,61 @@ class Shard:
         """Returns the encoding of a context that has one, not copied; `raw_encoding` has checked it."""
         return encoding_in(self._encodings, row.encoding_offset, row.tokens, self.manifest.width)
 
+    def documents(self) -> tuple[list[SourceRow], list[DocumentRow]]:
+        """Returns the sources and documents that its contexts are of, as they were when it was written.
+
+        Raises:
+            ShardDamaged: if they cannot be read.
+        """
+        file = self.directory / DOCUMENTS
+        try:
+            raw = file.read_bytes()
+            if xxhash.xxh3_128_hexdigest(raw) != self.manifest.digests[DOCUMENTS]:
+                raise ShardDamaged(self.tag, file, "wrong checksum")
+            return listing.unpack(raw)
+        except OSError as error:
+            raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
+        except (ValueError, KeyError) as error:
+            raise ShardDamaged(self.tag, file, str(error)) from error
+
+    def gone(self) -> tuple[list[tuple[int, int]], int]:
+        """Returns the ranges of context ids that no document has any more, and how many contexts are left.
+
+        Raises:
+            ShardDamaged: if they cannot be read.
+        """
+        file = self.directory / GONE
+        try:
+            return listing.unpack_gone(file.read_bytes())
+        except FileNotFoundError:
+            return [], len(self)
+        except OSError as error:
+            raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
+        except ValueError as error:
+            raise ShardDamaged(self.tag, file, str(error)) from error
+
+    def held(self, first: int, after: int) -> int:
+        """Returns how many contexts it has with ids from `first` on and below `after`."""
+        return self._position(after) - self._position(first)
+
     def check(self) -> Iterator[ShardDamaged]:
         """Yields what is damaged: each file is read whole, and compared with its digest."""
-        for name, mapped in zip(FILES, (self._table, self._records, self._encodings), strict=True):
+        for name, expected in self.manifest.digests.items():
+            file = self.directory / name
             digest = xxhash.xxh3_128()
-            for place in range(0, len(mapped), _BLOCK_BYTES):
-                digest.update(mapped[place : place + _BLOCK_BYTES])
-            if digest.hexdigest() != self.manifest.digests[name]:
-                yield ShardDamaged(self.tag, self.directory / name, "wrong checksum")
+            try:
+                with file.open("rb") as stream:
+                    while block := stream.read(_BLOCK_BYTES):
+                        digest.update(block)
+            except OSError as error:
+                yield ShardDamaged(self.tag, file, error.strerror or str(error))
+            else:
+                if digest.hexdigest() != expected:
+                    yield ShardDamaged(self.tag, file, "wrong checksum")
+        try:
+            self.gone()
+        except ShardDamaged as damage:
+            yield damage
 
     def sound(self) -> set[int]:
         """Returns the ids of the contexts that can be read, row, record and encoding, whatever else is damaged."""

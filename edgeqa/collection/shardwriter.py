@@ -9,17 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 import xxhash
 
+from edgeqa.collection.durable import sync, sync_directory
 from edgeqa.collection.layout import ALIGNMENT, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
-from edgeqa.collection.shard import FILES, MANIFEST, Manifest
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PARTIAL = "partial-"  # how the name begins of what is being written
+from edgeqa.collection.listing import DOCUMENTS
+from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
 
 
 class _File:
@@ -42,9 +40,23 @@ class _File:
     def finish(self) -> str:
         """Returns the digest of what is now on disk."""
         self._stream.flush()
-        os.fsync(self._stream.fileno())
+        sync(self._stream.fileno())
         self._stream.close()
         return self._digest.hexdigest()
+
+    def take(self, former: Path) -> None:
+        """Becomes a file that is there already, of the same file system: nobody changes either."""
+        path = Path(self._stream.name)
+        self._stream.close()
+        path.unlink()
+        try:
+            os.link(former, path)
+        except OSError:  # no links here, or too many
+            shutil.copyfile(former, path)
+        self._stream = path.open("r+b")
+        while block := self._stream.read(1 << 20):
+            self._digest.update(block)
+            self.size_bytes += len(block)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what could not be written is deleted anyway
@@ -54,11 +66,11 @@ class _File:
 class ShardWriter:
     """A shard in the making. What it raises is OSError alone."""
 
-    def __init__(self, shards: Path, tag: str, encoder: str, width: int) -> None:
+    def __init__(self, shards: Path, tag: str, encoder: str, width: int, bundle: str) -> None:
         self.tag = tag
         self.contexts = 0
-        self._shards, self._encoder, self._width = shards, encoder, width
-        self._first = self._last = 0
+        self.first = self.last = 0
+        self._shards, self._encoder, self._width, self._bundle = shards, encoder, width, bundle
         self._partial = shards / f"{PARTIAL}{tag}"
         self._partial.mkdir(parents=True)
         self._files = {name: _File(self._partial / name) for name in FILES}
@@ -74,7 +86,15 @@ class ShardWriter:
         return self._files[ENCODINGS].size_bytes
 
     def add(
-        self, context_id: int, document: int, number: int, record: bytes, tokens: int, encoding: bytes | memoryview
+        self,
+        context_id: int,
+        document: int,
+        number: int,
+        record: bytes,
+        tokens: int,
+        encoding: bytes | memoryview,
+        *,
+        placed: tuple[int, int] = (NO_ENCODING, 0),
     ) -> None:
         """Adds a context.
 
@@ -85,8 +105,9 @@ class ShardWriter:
             record: as `layout.pack_record` makes it.
             tokens: how many tokens it has.
             encoding: as `layout.pack_encoding` makes it; empty to store none.
+            placed: offset and digest of the one that is among those taken from a former shard.
         """
-        encoding_offset, encoding_digest = NO_ENCODING, 0
+        encoding_offset, encoding_digest = placed
         if len(encoding):
             file = self._files[ENCODINGS]
             file.align()
@@ -97,27 +118,42 @@ class ShardWriter:
         place = (records.size_bytes, len(record), tokens, encoding_offset)
         records.write(record)
         self._files[TABLE].write(Row(context_id, document, number, *place, record_digest, encoding_digest).pack())
-        self._first = self._first if self.contexts else context_id
-        self._last = context_id
+        self.first = self.first if self.contexts else context_id
+        self.last = context_id
         self.contexts += 1
 
-    def finish(self) -> Manifest:
-        """Puts the shard in its place; returns its manifest."""
+    def take_encodings(self, former: Path) -> None:
+        """Has the encodings of a former shard, where they lie there; the contexts that follow are added by `place`.
+
+        Nothing is copied where the file system has links.
+        """
+        self._files[ENCODINGS].take(former)
+
+    def finish(self, documents: bytes, number: int) -> Manifest:
+        """Puts the shard in its place; returns its manifest.
+
+        Args:
+            documents: what `listing.pack` makes of the documents that its contexts are of.
+            number: how many shards the collection has made before.
+        """
+        self._files[DOCUMENTS].write(documents)
         digests = {name: file.finish() for name, file in self._files.items()}
         manifest = Manifest(
             tag=self.tag,
             encoder=self._encoder,
             width=self._width,
             contexts=self.contexts,
-            first=self._first,
-            last=self._last,
+            first=self.first,
+            last=self.last,
             sizes_bytes={name: file.size_bytes for name, file in self._files.items()},
             digests=digests,
+            bundle=self._bundle,
+            number=number,
         )
-        with (self._partial / MANIFEST).open("x", encoding="utf-8") as stream:
-            stream.write(manifest.to_json())
+        with (self._partial / MANIFEST).open("xb") as stream:
+            stream.write(manifest.pack())
             stream.flush()
-            os.fsync(stream.fileno())
+            sync(stream.fileno())
         sync_directory(self._partial)
         self._partial.rename(self._shards / self.tag)
         sync_directory(self._shards)
@@ -128,12 +164,3 @@ class ShardWriter:
         for file in self._files.values():
             file.close()
         shutil.rmtree(self._partial, ignore_errors=True)
-
-
-def sync_directory(directory: Path) -> None:
-    """Waits until the names in a directory are on disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,22 +2,24 @@
 
 In: a collection's directory. Out: its digest, which names what it holds, and its shards. The catalogue is what counts:
 a writer takes the file away before it commits there and writes it anew afterwards, so that a reader that finds none
-asks the catalogue. So a remembered answer is found without SQLite, and a collection on a read-only medium can be read.
+asks the catalogue; so does one that finds it damaged. So a remembered answer is found without SQLite, and a collection
+on a read-only medium can be read. What edgeqa 0.3 wrote (FORMER) has no checksum, and is read as it is.
 Its values are named tuples, which are declared in a fifth of the time: a remembered answer waits for that.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa.collection.errors import CollectionFormatUnsupported, CollectionNotFound
+from edgeqa.collection import checked
+from edgeqa.collection.durable import replace_file
+from edgeqa.collection.errors import CollectionFormatUnsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+FORMAT, FORMER = 2, 1
 FILE = "snapshot.json"
 CATALOGUE = "catalogue.sqlite"
 SHARDS = "shards"
@@ -36,7 +38,10 @@ class Snapshot(NamedTuple):
     """What there is at one moment."""
 
     digest: str
-    """Changes with every change of what the collection holds; back to what it was when a change is taken back."""
+    """Changes with every change of what the collection holds; back to what it was when a change is taken back.
+
+    That of a collection has its random id in it, so that no other has the same.
+    """
     encoder: str
     """Digest of the parts of the bundle that token ids and encodings come from; "" for an empty collection."""
     bundle: str
@@ -45,6 +50,8 @@ class Snapshot(NamedTuple):
     documents: int
     shards: tuple[ShardRange, ...]
     """By rising context id."""
+    format: int = FORMAT
+    """Of the collection."""
 
     @classmethod
     def load(cls, directory: Path) -> Snapshot:
@@ -54,19 +61,37 @@ class Snapshot(NamedTuple):
             CollectionNotFound: if there is none.
             CollectionError: if it cannot be read.
         """
-        file = directory / FILE
         try:
-            facts = json.loads(file.read_bytes())
-            if facts["format"] != FORMAT:
-                raise CollectionFormatUnsupported(file, facts["format"], FORMAT)
-            return cls._from_json(facts)
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-            if not (directory / CATALOGUE).exists():
-                raise CollectionNotFound(directory) from None
+            return cls.parse((directory / FILE).read_bytes(), directory / FILE)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            pass
         from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes longer to import than an answer to find
 
         with Catalogue.read(directory) as catalogue:
             return catalogue.snapshot()
+
+    @classmethod
+    def parse(cls, raw: bytes, file: Path) -> Snapshot:
+        """Returns the snapshot in the bytes of its file.
+
+        Raises:
+            ValueError: if it is not what was written.
+            CollectionFormatUnsupported: if it is of a later format.
+        """
+        try:
+            facts = checked.load(raw)
+        except ValueError:
+            facts = json.loads(raw)
+            try:
+                if facts["format"] != FORMER or "check" in facts:
+                    raise
+                return cls._from_json(facts)
+            except (KeyError, TypeError) as error:
+                message = "not a snapshot"
+                raise ValueError(message) from error
+        if facts["format"] != FORMAT:
+            raise CollectionFormatUnsupported(file, facts["format"], FORMAT)
+        return cls._from_json(facts)
 
     @classmethod
     def _from_json(cls, facts: dict[str, Any]) -> Snapshot:
@@ -78,17 +103,13 @@ class Snapshot(NamedTuple):
             contexts=int(facts["contexts"]),
             documents=int(facts["documents"]),
             shards=shards,
+            format=int(facts["format"]),
         )
 
     def store(self, directory: Path) -> None:
         """Lets readers find this; it is for the writer alone."""
-        facts = {"format": FORMAT, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
-        partial = directory / f"{FILE}.partial"
-        with partial.open("w", encoding="utf-8") as stream:
-            json.dump(facts, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(directory / FILE)
+        facts = {"format": self.format, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
+        replace_file(directory / FILE, checked.dump(facts))
 
 
 def withdraw(directory: Path) -> None:

@@ -77,7 +77,14 @@ class Storing:
         self._report.documents += 1
 
     def _source(self, event: SourceBegins) -> None:
-        self._writer.begin_source(event.path, event.name, event.digest, event.window_tokens)
+        self._writer.begin_source(
+            event.path,
+            event.name,
+            event.digest,
+            event.window_tokens,
+            reader=event.reader,
+            splitter=event.splitter,
+        )
 
     def _source_ends(self, event: SourceEnds) -> None:
         if event.waits:

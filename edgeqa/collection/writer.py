@@ -12,19 +12,29 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgeqa.collection import merging
-from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection import merging, seals
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
+from edgeqa.collection.durable import sync_directory
 from edgeqa.collection.errors import CollectionUnwritable, ShardDamaged
 from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
 from edgeqa.collection.lock import Lock
-from edgeqa.collection.mending import seen
-from edgeqa.collection.opening import bind, find_damage, make_route, open_route, sweep
-from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, ShardRow
-from edgeqa.collection.shardwriter import ShardWriter, sync_directory
-from edgeqa.collection.snapshot import SHARDS, withdraw
-from edgeqa.collection.tags import tag as tag_of
+from edgeqa.collection.opening import (
+    bind,
+    find_damage,
+    make_route,
+    mend_manifests,
+    note_route,
+    open_catalogue,
+    open_route,
+    sweep,
+)
+from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, SourceRow
+from edgeqa.collection.shards import add_shard, mend_gone, next_tag, note_gone
+from edgeqa.collection.shardwriter import ShardWriter
+from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
+from edgeqa.collection.upgrading import upgrade
+from edgeqa.contexts.pieces import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
 from edgeqa.routing.errors import RouteDamaged
 
@@ -36,7 +46,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.indexing import IndexWriter
     from edgeqa.collection.mending import Damage
-    from edgeqa.collection.rows import DocumentRow, SourceRow
+    from edgeqa.collection.rows import DocumentRow, ShardRow
     from edgeqa.contexts.passages import Passage
     from edgeqa.models.reader import Encoding
 
@@ -79,34 +89,63 @@ class Writer:
         with _fallible(directory), contextlib.ExitStack() as opened:
             (directory / SHARDS).mkdir(parents=True, exist_ok=True)
             opened.callback(Lock(directory).release)
-            self.catalogue = opened.enter_context(Catalogue.write(directory))
+            self._seals = seals.load(directory)
+            self._is_settled = False
+            opened.callback(self._seal)
+            note_route(directory)
+            self.catalogue = opened.enter_context(open_catalogue(directory))
+            opened.callback(self._settle)
+            if self.catalogue.format != FORMAT:
+                upgrade(directory, self.catalogue)
             if encoder is not None and not (anew and self.catalogue.shards()):
                 bind(directory, self.catalogue, encoder)
             sweep(directory, self.catalogue)
+            mend_manifests(directory, self.catalogue)
             self.damages = find_damage(directory, self.catalogue)
             self._index = open_route(directory, self.catalogue, open_index)
             opened.callback(lambda: self._index.close())
             self._next_context: int = self.catalogue.get("next_context", 0)
+            mend_gone(directory, self.catalogue)
             self._publish(anew=True)
             self._opened = opened.pop_all()
 
     # --- sources -----------------------------------------------------------------------------------------------------
 
-    def begin_source(self, path: bytes, name: str, digest: bytes, window_tokens: int) -> None:
-        """Begins a file, or goes on with it where a commit left it, if that is the same file."""
+    def begin_source(
+        self,
+        path: bytes,
+        name: str,
+        digest: bytes,
+        window_tokens: int,
+        *,
+        reader: str = "",
+        splitter: int = SPLITTER_VERSION,
+    ) -> None:
+        """Begins a file, or goes on with it where a commit left it, if that is the same file.
+
+        Args:
+            path: what it is known by.
+            name: what its documents' names begin with.
+            digest: of its content, and of how it is read.
+            window_tokens: how long its contexts may be.
+            reader: what reads it, and of which version.
+            splitter: which version cuts it into contexts.
+        """
         self.catalogue.begin()
         state = GROWING
+        made = (digest, window_tokens, self._made_with.digest, splitter)
         for row in self.catalogue.sources_at(path):
             if row.state == WHOLE:
                 state = PENDING
-            elif (row.digest, row.window_tokens, row.encoder) == (digest, window_tokens, self._made_with.digest):
+            elif (row.digest, row.window_tokens, row.encoder, row.splitter) == made:
                 self._source, self._unfinished = row, self.catalogue.unfinished_document(row.id)
                 return
             elif row.state <= PENDING:
                 self.catalogue.delete_source(row.id)
             else:
                 state = PENDING
-        self._source = self.catalogue.add_source(path, name, digest, window_tokens, self._made_with.digest, state)
+        row = SourceRow(0, path, name, digest, window_tokens, self._made_with.digest, state, reader, splitter)
+        self._source = self.catalogue.add_source(row)
 
     def end_source(self) -> bool:
         """Ends the file: what was there of it before is replaced. Returns whether there was something."""
@@ -222,7 +261,8 @@ class Writer:
         with _fallible(self.directory):
             if self._shard is None:
                 made_with = self._made_with
-                self._shard = ShardWriter(self.directory / SHARDS, self._tag(), made_with.digest, made_with.width)
+                facts = (made_with.digest, made_with.width, made_with.bundle)
+                self._shard = ShardWriter(self.directory / SHARDS, self._tag(), *facts)
             self._contexts += 1
             self._shard.add(self._next_context, document.id, self._contexts, record, len(passage.tokens), raw)
         self._next_context += 1
@@ -265,8 +305,9 @@ class Writer:
             if not self._merge(chosen):
                 break
         for damage in self.damages:
-            # What is damaged may be gone by now, while other documents are still in the same shard.
-            if rest := [s for s in self.catalogue.shards() if s.tag == damage.tag and s.live < s.contexts]:
+            # What is damaged may be gone by now, while other documents are still in the same shard; or it is nobody's.
+            rest = [s for s in self.catalogue.shards() if s.tag == damage.tag]
+            if rest and (not damage.documents or rest[0].live < rest[0].contexts):
                 self._merge(rest)
 
     def _merge(self, chosen: list[ShardRow]) -> bool:
@@ -293,32 +334,14 @@ class Writer:
         return True
 
     def _add_shard(self, shard: ShardWriter) -> None:
-        encodings_bytes = shard.encodings_bytes
-        try:
-            manifest = shard.finish()
-        except BaseException:
-            shard.abandon()
-            raise
-        self.catalogue.set("shards_made", self.catalogue.get("shards_made", 0) + 1)
-        self.catalogue.add_shard(
-            ShardRow(
-                tag=manifest.tag,
-                encoder=manifest.encoder,
-                first=manifest.first,
-                last=manifest.last,
-                contexts=manifest.contexts,
-                live=manifest.contexts,
-                encodings_bytes=encodings_bytes,
-                size_bytes=sum(manifest.sizes_bytes.values()),
-                seen=seen(self.directory / SHARDS / manifest.tag),
-            )
-        )
+        add_shard(self.directory, self.catalogue, shard)
 
     def _publish(self, *, anew: bool) -> None:
         """Commits the catalogue, then the index, and lets readers see both."""
         withdraw(self.directory)
         sync_directory(self.directory)
         self.catalogue.begin()
+        note_gone(self.directory, self.catalogue)
         self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
         self.catalogue.commit()
         try:
@@ -332,7 +355,7 @@ class Writer:
 
     def _tag(self) -> str:
         """Returns the tag of the shard that is being written, or will be next."""
-        return tag_of(self.catalogue.get("shards_made", 0), self.catalogue.get("salt", 0))
+        return next_tag(self.catalogue)
 
     def close(self) -> None:
         """Lets others write; what was not committed is dropped."""
@@ -341,6 +364,16 @@ class Writer:
             self._shard = None
         with _fallible(self.directory):
             self._opened.close()
+
+    def _settle(self) -> None:
+        self.catalogue.roll_back()
+        self._is_settled = self.catalogue.settle()
+
+    def _seal(self) -> None:
+        """Notes what the files are like that have no checksum of their own, when all of them are closed."""
+        if self._is_settled:
+            with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
+                seals.store(self.directory, self._seals)
 
     def __enter__(self) -> Writer:
         return self

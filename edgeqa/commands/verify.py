@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,22 +11,30 @@ from edgeqa import streams
 from edgeqa.commands.options import collection_option, json_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
+if TYPE_CHECKING:
+    from edgeqa.collection.mending import Damage
+
+_FORMER = "made by 0.3, without checksums"
+
 
 @click.command(
     "verify", short_help="Read every byte of a collection, and check it.", context_settings={"max_content_width": 100}
 )
 @collection_option
+@click.option("--repair", is_flag=True, help="Make again what can be made from the rest, then read it all.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, *, collection: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json: bool) -> None:
     """Read every byte of a collection; name the shards that are damaged, and the documents that are in them.
 
     \b
     edgeqa verify
     edgeqa verify --collection support --json
+    edgeqa verify --repair
 
     What is damaged is left out of answers. `edgeqa add` on the files of those documents mends it. The route index, by
-    which questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew.
+    which questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew. So does
+    --repair, which also makes the catalogue again from the shards, without any of the files that were added.
 
     Exit codes: 0 it is sound, 3 something is damaged.
     """
@@ -33,21 +42,31 @@ def command(ctx: click.Context, *, collection: str | None, as_json: bool) -> Non
     from edgeqa.screen import plain
 
     place = directory(DEFAULT if collection is None else collection)
+    if repair:
+        managing.repair(place)
     damages, route = managing.verify(place), managing.verify_route(place)
     sound = not damages and route is None
+    former = sound and managing.is_former(place)
     if as_json:
         found = [damage.to_json() for damage in damages]
         facts = {"sound": sound, "damaged": found, "route": None if route is None else str(route)}
+        facts["note"] = f"{_FORMER}: the next `edgeqa add` or `sync` makes them" if former else None
         click.echo(json.dumps(facts, ensure_ascii=not streams.takes_all_characters()))
     elif sound:
-        click.echo("sound")
+        click.echo(f"sound, as far as can be told: {_FORMER}; the next `edgeqa add` makes them" if former else "sound")
     for damage in damages if not as_json else ():
         for problem in damage.problems:
             click.echo(f"damaged: {plain(str(problem))}")
         for document in damage.documents:
             click.echo(f"  {plain(document.name)}")
         if not damage.documents:
-            click.echo("  nothing that is still there: `edgeqa add` on any file clears it away")
+            click.echo(f"  {_remedy(damage)}")
     if route is not None and not as_json:
-        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file makes it anew")
+        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file, or --repair, makes it anew")
     ctx.exit(EXIT_ANSWERED if sound else EXIT_DEVICE)
+
+
+def _remedy(damage: Damage) -> str:
+    if damage.tag:
+        return "nothing that is still there: `edgeqa add` on any file, or --repair, clears it away"
+    return "`edgeqa add` on any file, or --repair, makes it again from the rest"

@@ -39,6 +39,8 @@ class Source:
         """As a user would write it: the path given, joined with what is below it."""
         self.size_bytes = size_bytes
         self.format = kind.name
+        self.reader = f"{kind.name} {kind.version}"
+        """Which reader makes its records, and of which version."""
         self.is_piped = is_piped
         """Whether it came through a pipe: its name says from where, but there is nothing there any more."""
         self._kind = kind

@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
+from edgeqa.collection import seals
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
@@ -101,9 +102,12 @@ class Scope:
             return index.search(question, most)
 
     def _index(self) -> Index:
+        from edgeqa.routing.errors import RouteDamaged
         from edgeqa.routing.index import Index
 
         with self._noting_damage():
+            if (found := seals.wrong(self._directory, ROUTE)) is not None:
+                raise RouteDamaged(self._directory / ROUTE, f"{found.name.removeprefix(f'{ROUTE}/')}: {found.what}")
             return Index(self._directory / ROUTE)
 
     @contextlib.contextmanager

@@ -185,7 +185,7 @@ def test_a_shard_of_a_later_format_is_not_read(place: Path) -> None:
     fill(place, {"short.txt": "One line."})
     (shard,) = (place / SHARDS).iterdir()
     manifest = shard / "manifest.json"
-    manifest.write_text(Manifest.parse(manifest.read_text(), manifest)._replace(format=3).to_json())
+    manifest.write_bytes(Manifest.parse(manifest.read_bytes(), manifest)._replace(format=3).pack())
     with pytest.raises(CollectionFormatUnsupported, match="format 3"):
         Collection(place)
 

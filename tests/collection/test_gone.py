@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from edgeqa import collection
 from edgeqa.collection import gone
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import AllGone
+from edgeqa.collection.rows import PENDING
 from edgeqa.collection.snapshot import Snapshot
 from edgeqa.errors import ContextUnreadable
 
@@ -125,7 +127,7 @@ def test_a_file_that_was_begun_anew_is_removed_as_one(writing: EdgeQA, disk: Pat
     path = os.fsencode(disk / "a.txt")
     with Catalogue.write(collection.directory()) as catalogue, catalogue.transaction():
         (row,) = catalogue.sources_at(path)
-        catalogue.add_source(path, row.name, b"new", row.window_tokens, row.encoder, 0)
+        catalogue.add_source(replace(row, id=0, digest=b"new", state=PENDING))
     (disk / "a.txt").unlink()
     assert writing.sync(disk).files_removed == 1
     assert names() == ["b.txt", "c.txt"]

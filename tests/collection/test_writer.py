@@ -18,6 +18,7 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.merging import AT_A_TIME
+from edgeqa.collection.shard import MANIFEST
 from edgeqa.collection.snapshot import SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.models.reader import Encoding
@@ -392,7 +393,7 @@ def test_what_is_gone_goes_from_the_disk(place: Path) -> None:
 # --- mending ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", ["table.bin", "records.bin", "manifest.json"])
+@pytest.mark.parametrize("file", ["table.bin", "records.bin"])
 def test_a_damaged_shard_is_mended_from_its_sources(place: Path, file: str) -> None:
     fill(place, TEXTS)
     (shard,) = (place / SHARDS).iterdir()
@@ -414,6 +415,22 @@ def test_a_damaged_shard_is_mended_from_its_sources(place: Path, file: str) -> N
     assert shard.name not in on_disk(place)
     with open_writer(place) as writer:
         assert writer.damages == []
+
+
+@pytest.mark.parametrize("change", ["flipped", "gone"])
+def test_a_damaged_manifest_is_written_anew(place: Path, change: str) -> None:
+    fill(place, TEXTS)
+    (shard,) = (place / SHARDS).iterdir()
+    before = (shard / MANIFEST).read_bytes()
+    if change == "gone":
+        (shard / MANIFEST).unlink()
+    else:
+        (shard / MANIFEST).write_bytes(before.replace(b"4", b"5", 1))
+    assert list(Collection(place).damaged) == [shard.name]
+    with open_writer(place) as writer:
+        assert writer.damages == []
+    assert (shard / MANIFEST).read_bytes() == before
+    assert held(place) == TEXTS
 
 
 def test_damage_that_a_reader_finds_is_known_to_the_writer(place: Path) -> None:

@@ -1,0 +1,187 @@
+"""Checksums of the files of a collection that have none of their own: the catalogue (SQLite) and the route index.
+
+    seals.json    {"format": 2, "files": {"catalogue.sqlite": [bytes, XXH3-128, modified, changed, inode], ...}}
+
+In: a collection's directory. Out: which of these files is not what its last writer left, found before it is believed. A
+writer takes the file away before it changes anything, and writes it when it is done, so that there is none while
+somebody writes, or after a writer was killed. A large file is not read again as long as the system says that nobody
+wrote to it since: `verify` reads all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import xxhash
+
+from edgeqa.collection import checked
+from edgeqa.collection.durable import replace_file
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FORMAT = 2
+FILE = "seals.json"
+ALWAYS_READ_BYTES = 4 << 20  # a file of at most so many is read each time that it is opened: that takes a millisecond
+_BLOCK_BYTES = 1 << 20
+_LOCKS = ".lock"  # how the names of files end that are nobody's content
+
+
+class Seal(NamedTuple):
+    """What a file was like when it was left."""
+
+    size_bytes: int
+    digest: str
+    """XXH3-128 of its content, in hex."""
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+    def is_untouched(self, found: os.stat_result) -> bool:
+        """Tells whether the system says that nobody wrote to the file since."""
+        return self[2:] == (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+class Wrong(NamedTuple):
+    """A file that is not what was written."""
+
+    name: str
+    what: str
+
+
+def load(directory: Path) -> Mapping[str, Seal] | None:
+    """Returns the seals by file names; None where there are none, or none that can be believed."""
+    try:
+        return _parsed((directory / FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def damage(directory: Path) -> str:
+    """Returns what is wrong with the seals themselves; "" if nothing is, or if there are none."""
+    try:
+        _parsed((directory / FILE).read_bytes())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _parsed(raw: bytes) -> Mapping[str, Seal]:
+    facts = checked.load(raw)
+    if facts["format"] != FORMAT:
+        return {}
+    return {name: Seal(*fields) for name, fields in facts["files"].items()}
+
+
+def wrong(directory: Path, of: str, *, thorough: bool = False) -> Wrong | None:
+    """Returns the first sealed file that is not what was written; None if all are, or nothing is known of them.
+
+    Args:
+        directory: of the collection.
+        of: CATALOGUE for the catalogue, ROUTE for the files of the route index.
+        thorough: whether large files are read, too, that nobody wrote to.
+    """
+    seals = load(directory)
+    for name, seal in sorted((seals or {}).items()):
+        if name.partition("/")[0] != of or not (what := _what_is_wrong(directory / name, seal, thorough=thorough)):
+            continue
+        # A writer takes the seals away before it touches anything: if they are still there, it was none.
+        return Wrong(name, what) if load(directory) == seals else None
+    return None
+
+
+def _what_is_wrong(file: Path, seal: Seal, *, thorough: bool) -> str:
+    try:
+        found = file.stat()
+        if found.st_size != seal.size_bytes:
+            return f"{found.st_size} bytes instead of {seal.size_bytes}"
+        if not thorough and seal.size_bytes > ALWAYS_READ_BYTES and seal.is_untouched(found):
+            return ""
+        return "" if _digest(file) == seal.digest else "wrong checksum"
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def withdraw(directory: Path) -> None:
+    """Says that the files are about to change."""
+    (directory / FILE).unlink(missing_ok=True)
+
+
+def store(directory: Path, former: Mapping[str, Seal] | None) -> None:
+    """Seals the files as they are now; what of the `former` seals still holds is not computed again.
+
+    Raises:
+        OSError: if a file cannot be read, or the seals cannot be written.
+    """
+    files = [directory / CATALOGUE, *sorted(f for f in (directory / ROUTE).glob("*") if not f.name.endswith(_LOCKS))]
+    seals: dict[str, Seal] = {}
+    for file in files:
+        name = file.relative_to(directory).as_posix()
+        found = file.stat()
+        known = (former or {}).get(name)
+        if known is not None and known.is_untouched(found):
+            seals[name] = known
+        else:
+            times = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+            seals[name] = Seal(found.st_size, _digest(file), *times)
+    replace_file(directory / FILE, checked.dump({"format": FORMAT, "files": seals}))
+
+
+# --- reading what SQLite has open ------------------------------------------------------------------------------------
+
+
+class _Held:
+    """A descriptor of a file, and how many need it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.users = descriptor, 0
+
+
+_held: dict[tuple[int, int], _Held] = {}
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def held(file: Path) -> Iterator[int]:
+    """Gives a descriptor of the file, which is closed when nobody in this process needs one any more.
+
+    Closing any descriptor of a file drops the locks that SQLite has on it in this process (POSIX says so). So each of
+    its connections holds the file by this, and whoever else reads it does, too.
+    """
+    with _lock:
+        found = file.stat()
+        kept = _held.get((found.st_dev, found.st_ino))
+        if kept is None:
+            kept = _Held(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            found = os.fstat(kept.descriptor)
+            _held[found.st_dev, found.st_ino] = kept
+        kept.users += 1
+    try:
+        yield kept.descriptor
+    finally:
+        with _lock:
+            kept.users -= 1
+            if not kept.users:
+                del _held[found.st_dev, found.st_ino]
+                os.close(kept.descriptor)
+
+
+def _digest(file: Path) -> str:
+    hashed = xxhash.xxh3_128()
+    with held(file) as descriptor:
+        place = 0
+        while block := os.pread(descriptor, _BLOCK_BYTES, place):
+            hashed.update(block)
+            place += len(block)
+    return hashed.hexdigest()

@@ -1,0 +1,163 @@
+"""Whether a collection is what was written: every byte of it against its checksum.
+
+In: the collection's directory. Out: what is damaged, and which documents are in it. It mends nothing: `Writer` does
+what can be done without the texts when it opens a collection, and `add` the rest. What readers find damaged is noted
+for them (`damage`), and so is what is found here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from edgeqa.collection import seals
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
+from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, ShardDamaged
+from edgeqa.collection.listing import GONE
+from edgeqa.collection.mending import Damage, examine, note, seen
+from edgeqa.collection.shard import Shard, is_shard
+from edgeqa.collection.snapshot import CATALOGUE, FILE, FORMER, ROUTE, SHARDS, Snapshot
+from edgeqa.routing.checking import check
+from edgeqa.routing.errors import RouteDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.collection.rows import ShardRow
+
+
+def check_there(place: Path) -> None:
+    """Does nothing.
+
+    Raises:
+        CollectionNotFound: if there is no collection, however damaged.
+    """
+    if not (place / CATALOGUE).exists() and not any(is_shard(found) for found in (place / SHARDS).glob("*")):
+        raise CollectionNotFound(place)
+
+
+def is_former(place: Path) -> bool:
+    """Tells whether edgeqa 0.3 made a collection, without checksums of all of it.
+
+    Raises:
+        CollectionError: if it cannot be opened.
+    """
+    with Catalogue.read(place) as catalogue:
+        return catalogue.format == FORMER
+
+
+def verify(place: Path) -> list[Damage]:
+    """Reads every byte of a collection but its route index; returns what is damaged, which `add` then mends.
+
+    Raises:
+        CollectionError: if it cannot be opened.
+    """
+    found = [Damage("", (problem,), ()) for problem in _files(place)]
+    try:
+        check_there(place)
+        catalogue = Catalogue.read(place)
+    except CatalogueDamaged as error:
+        if not any(str(error) == str(problem) for damage in found for problem in damage.problems):
+            found.append(Damage("", (error,), ()))
+        return found + list(_shards_alone(place))
+    with catalogue:
+        for known in catalogue.shards():
+            damage = examine(place, catalogue, known) or _is_astray(place, catalogue, known)
+            if damage is not None:
+                found.append(damage)
+                note(place, damage)
+            elif known.seen == seen(place / SHARDS / known.tag):
+                unmark(place, known.tag)
+    return found
+
+
+def _is_astray(place: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
+    """Returns what is wrong with what is noted to be gone of a sound shard; after a kill it may be ahead."""
+    sealed = seals.load(place)
+    left = Shard(place / SHARDS / known.tag).gone()[1]
+    if sealed is None or left == known.live or not any(row == known for row in catalogue.shards()):
+        return None
+    what = f"it leaves {left} contexts instead of {known.live}"
+    return Damage(known.tag, (ShardDamaged(known.tag, place / SHARDS / known.tag / GONE, what),), ())
+
+
+def verify_route(place: Path) -> RouteDamaged | None:
+    """Reads every byte of a collection's route index; returns what is wrong, and has the next `add` make it anew.
+
+    Raises:
+        CollectionError: if the collection cannot be opened.
+    """
+    damage: RouteDamaged | None = None
+    with contextlib.ExitStack() as opened:
+        catalogue: Catalogue | None = None
+        with contextlib.suppress(CatalogueDamaged):
+            catalogue = opened.enter_context(Catalogue.read(place))
+
+        def expected() -> tuple[int, bool]:
+            return (catalogue.get("contexts", 0), bool(catalogue.unindexed())) if catalogue is not None else (0, True)
+
+        before = expected()
+        wrong = seals.wrong(place, ROUTE, thorough=True)
+        try:
+            found = check(place / ROUTE)
+        except RouteDamaged as error:
+            damage = error
+        else:
+            # What a damaged shard holds cannot be indexed; and while somebody writes, the two need not agree.
+            if found != before[0] and before == expected() and not (before[1] or marked(place) - {ROUTE_NOTE}):
+                damage = RouteDamaged(place / ROUTE, f"it has {found} contexts instead of {before[0]}")
+        if damage is None and wrong is not None:
+            damage = RouteDamaged(place / ROUTE, f"{wrong.name.removeprefix(f'{ROUTE}/')}: {wrong.what}")
+        if damage is None:
+            unmark(place, ROUTE_NOTE)
+        else:
+            mark_route(place, damage)
+    return damage
+
+
+def _files(place: Path) -> Iterator[FileDamaged | CatalogueDamaged]:
+    """Yields what is wrong with the files beside the shards."""
+    if (what := seals.damage(place)) != "":
+        yield FileDamaged(place / seals.FILE, what)
+    wrong = seals.wrong(place, CATALOGUE, thorough=True)
+    if wrong is not None:
+        yield CatalogueDamaged(place / CATALOGUE, wrong.what)
+    elif seals.load(place) is None:
+        with contextlib.suppress(CatalogueDamaged, CollectionNotFound), Catalogue.read(place) as catalogue:
+            for problem in catalogue.problems()[:1]:
+                yield CatalogueDamaged(place / CATALOGUE, problem)
+    file = place / FILE
+    try:
+        snapshot = Snapshot.parse(file.read_bytes(), file)
+    except FileNotFoundError:
+        return  # while somebody writes, or after a kill: it is made of the catalogue
+    except OSError as error:
+        yield FileDamaged(file, error.strerror or str(error))
+        return
+    except ValueError as error:
+        yield FileDamaged(file, str(error))
+        return
+    with contextlib.suppress(CatalogueDamaged, CollectionNotFound), Catalogue.read(place) as catalogue:
+        if snapshot != catalogue.snapshot() and _is_still(file, snapshot):
+            yield FileDamaged(file, "it is not of what the catalogue lists")
+
+
+def _is_still(file: Path, snapshot: Snapshot) -> bool:
+    """Tells whether nobody has written meanwhile."""
+    with contextlib.suppress(OSError, ValueError):
+        return Snapshot.parse(file.read_bytes(), file) == snapshot
+    return False
+
+
+def _shards_alone(place: Path) -> Iterator[Damage]:
+    """Yields what is wrong with the shards where no catalogue says what is in them."""
+    for found in sorted((place / SHARDS).glob("*")):
+        if is_shard(found):
+            try:
+                problems = tuple(Shard(found).check())
+            except ShardDamaged as error:
+                problems = (error,)
+            if problems:
+                yield Damage(found.name, problems, ())
