@@ -45,6 +45,8 @@ class Candidate:
     """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
     part_start: int = 0
     """Where that document begins in its source."""
+    heading: tuple[str, ...] = ()
+    """The headings that the passage stands under, outermost first."""
 
     @property
     def document(self) -> str:
@@ -67,6 +69,46 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosePassage:
+    """A passage that is close to a question, whether or not it has the answer."""
+
+    text: str
+    """The passage, as it is read."""
+    heading: tuple[str, ...]
+    """The headings that it stands under, outermost first."""
+    document: str
+    """Name of its document: of a PDF a page, `manual.pdf#12`."""
+    address: str | None
+    """In a collection, DOCUMENT:{TAG}:N."""
+    source: str
+    """Name of the text: a file's path, or what stands for a text without one."""
+    source_start: int
+    """Where the passage begins in its source."""
+    source_end: int
+    """Where it ends there."""
+    score: float
+    """What it was ranked by: higher is closer; to be compared within one question."""
+    marked: tuple[int, int] | None = None
+    """Where in `text` the best guess is; None in a passage that was not read, or has none."""
+    document_start: int = 0
+    """Where its document begins in the source."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the passage as JSON values; its headings as one line, parted by " > "."""
+        return {
+            "text": self.text,
+            "heading": " > ".join(self.heading) or None,
+            "document": self.document,
+            "address": self.address,
+            "source": self.source,
+            "source_start": self.source_start,
+            "source_end": self.source_end,
+            "score": round(self.score, 4),
+            "marked": None if self.marked is None else list(self.marked),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What reading the texts for a question gave: an answer without the decision whether there is one."""
 
@@ -76,6 +118,8 @@ class Found:
     question_cut: bool
     damaged: tuple[str, ...] = ()
     """What of a collection could not be read: a line for each shard."""
+    closest: tuple[ClosePassage, ...] = ()
+    """The passages closest to the question, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +154,8 @@ class Answer:
     cached: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     """Time spent by step, and `total`."""
+    closest: tuple[ClosePassage, ...] = ()
+    """The passages closest to the question, best first: three, or as many as answers were asked for."""
 
     @property
     def document(self) -> str | None:
@@ -139,6 +185,7 @@ class Answer:
             "question_cut": self.question_cut,
             "contexts": self.contexts,
             "skimmed": self.skimmed,
+            "closest": [passage.to_json() for passage in self.closest],
             "damaged": list(self.damaged),
             "cached": self.cached,
             "model": self.model,
@@ -215,4 +262,5 @@ def decide(
         damaged=found.damaged,
         cached=cached,
         timings_ms=timings_ms,
+        closest=found.closest,
     )

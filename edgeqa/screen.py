@@ -1,6 +1,8 @@
 """An answer as a person reads it in a terminal: an `Answer` in, text out. Pure; it prints nothing.
 
-Texts and file names come from anywhere: nothing in them reaches the terminal as a command to it.
+With an answer: its passage, as far as it tells what the answer is about. Without one: the passages closest to the
+question, since they most often hold it all the same. Texts and file names come from anywhere: nothing in them reaches
+the terminal as a command to it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edgeqa.answer import Answer, Candidate
+    from collections.abc import Iterator
 
-SHOWN_CHARACTERS = 240  # of a sentence, on either side of the answer
+    from edgeqa.answer import Answer, Candidate, ClosePassage
+
+MOST_LINES = 6  # of a passage; of a longer one, those about the answer
+LINE_CHARACTERS = 96
 INDENT = "  "
 # Controls, half surrogate pairs, and what turns the direction of all that follows.
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -30,35 +35,94 @@ def counted(count: int, noun: str) -> str:
 
 
 def describe(answer: Answer, *, top: int) -> str:
-    """Returns the answer, the sentence around it, its place, how sure it is, and the time; `top` candidates if more."""
+    """Returns the answer, what stands around it, its place, how sure it is, and the time; `top` candidates if more."""
     if answer.text is None:
-        lines = ["No answer in this text."]
-        if answer.candidates:
-            lines.append(f"{INDENT}The best guess, {_percent(answer.probability)} likely, is shown with --force.")
+        lines = [*_closest(answer)]
     else:
         lines = [click.style(_one_line(answer.text), bold=True)]
-    shown = answer.candidates[:top] if answer.text is not None or top > 1 else ()
-    for number, candidate in enumerate(shown, 1):
-        lines += [
-            "",
-            f"{INDENT}{f'{number}. ' if top > 1 else ''}{_sentence(candidate)}",
-            f"{INDENT}{_place(candidate, best=number == 1)}",
-        ]
+        for number, candidate in enumerate(answer.candidates[:top], 1):
+            around = folded(candidate.context, (candidate.start, candidate.end))
+            numbered = [f"{number}. {around[0]}", *around[1:]] if top > 1 else around
+            lines += ["", *_headed(candidate.heading), *(INDENT + line for line in numbered)]
+            lines.append(f"{INDENT}{_place(candidate, best=number == 1)}")
     lines += ["", f"{INDENT}{_work(answer)}"]
     return "\n".join(lines)
 
 
-def _sentence(candidate: Candidate) -> str:
-    from edgeqa.contexts.sentences import sentence_around  # here: a bare answer does without
+def passages_shown(passages: tuple[ClosePassage, ...]) -> list[str]:
+    """Returns the lines of passages, numbered, each with its headings, its place, and the best guess marked."""
+    lines: list[str] = []
+    for number, passage in enumerate(passages, 1):
+        lines += [*([""] if lines else []), *_headed(passage.heading)]
+        first, *others = folded(passage.text, passage.marked)
+        lines.append(f"{INDENT}{number}. {first}")
+        lines += [f"{INDENT}   {line}" for line in others]
+        start, end = passage.source_start - passage.document_start, passage.source_end - passage.document_start
+        lines.append(f"{INDENT}   {click.style(f'{plain(passage.document)}, characters {start}-{end}', dim=True)}")
+    return lines
 
-    text, start, end = candidate.context, candidate.start, candidate.end
-    begin, stop = sentence_around(text, start, end)
-    before, after = _one_line(text[begin:start]), _one_line(text[end:stop])
-    if len(before) > SHOWN_CHARACTERS:
-        before = "… " + before[-SHOWN_CHARACTERS:].lstrip()
-    if len(after) > SHOWN_CHARACTERS:
-        after = after[:SHOWN_CHARACTERS].rstrip() + " …"
-    return before + click.style(f"[{_one_line(candidate.text)}]", bold=True) + after
+
+def folded(text: str, marked: tuple[int, int] | None, *, most_lines: int = MOST_LINES) -> list[str]:
+    """Returns a passage in lines of LINE_CHARACTERS; of a longer one, the lines about what is marked."""
+    start, end = marked if marked is not None else (0, 0)
+    before, inner, after = _one_line(text[:start]), _one_line(text[start:end]), _one_line(text[end:])
+    if marked is not None:
+        inner = f"[{inner}]"
+    room = most_lines * (LINE_CHARACTERS - 16)  # a line ends before a word that does not fit
+    if len(before) + len(inner) + len(after) > room:
+        before = _end_of(before, max(room // 3, room - len(inner) - len(after)))
+        inner = _beginning_of(inner, room - len(before))
+        after = _beginning_of(after, room - len(before) - len(inner))
+    begin, stop = len(before), len(before) + len(inner)
+    lines = []
+    whole = before + inner + after
+    for low, high in _wrapped(whole):
+        low_mark, high_mark = min(max(begin, low), high), min(max(stop, low), high)
+        mark = whole[low_mark:high_mark]
+        lines.append(whole[low:low_mark] + (click.style(mark, bold=True) if mark else "") + whole[high_mark:high])
+    return lines or [""]
+
+
+def _closest(answer: Answer) -> Iterator[str]:
+    yield "Not sure. The closest passages:" if answer.closest else "No answer in this text."
+    if answer.closest:
+        yield ""
+        yield from passages_shown(answer.closest)
+    if answer.candidates:
+        yield ""
+        yield f"{INDENT}The best guess, {_percent(answer.probability)} likely, is given with --force."
+
+
+def _headed(heading: tuple[str, ...]) -> list[str]:
+    return [INDENT + click.style(_one_line(" > ".join(heading)), dim=True)] if heading else []
+
+
+def _end_of(text: str, characters: int) -> str:
+    """Returns the end of a line from a word on, and that there is more before it."""
+    if len(text) <= characters:
+        return text
+    begin = text.find(" ", len(text) - characters + 2)
+    return "… " + text[begin + 1 :] if begin >= 0 else "…" + text[len(text) - max(0, characters - 1) :]
+
+
+def _beginning_of(text: str, characters: int) -> str:
+    """Returns the beginning of a line up to a word, and that there is more after it."""
+    if len(text) <= characters:
+        return text
+    stop = text.rfind(" ", 0, max(1, characters - 1))
+    return text[:stop] + " …" if stop >= 0 else text[: max(0, characters - 1)] + "…"
+
+
+def _wrapped(line: str) -> Iterator[tuple[int, int]]:
+    """Yields begin and end of the parts of a line, cut at blanks, or within a word that is longer than a line."""
+    begin = 0
+    while len(line) - begin > LINE_CHARACTERS:
+        blank = line.rfind(" ", begin + 1, begin + LINE_CHARACTERS + 1)
+        end = blank if blank > 0 else begin + LINE_CHARACTERS
+        yield begin, end
+        begin = end + 1 if blank > 0 else end
+    if begin < len(line):
+        yield begin, len(line)
 
 
 def _place(candidate: Candidate, *, best: bool) -> str:
@@ -69,10 +133,9 @@ def _place(candidate: Candidate, *, best: bool) -> str:
 
 
 def _work(answer: Answer) -> str:
-    contexts = counted(answer.contexts, "context")
-    read = f"{contexts} closest to the question read" if answer.skimmed else f"{contexts} read"
     remembered = "remembered, " if answer.cached else ""
-    work = f"{remembered}{read}, {answer.timings_ms.get('total', 0):.0f} ms, {plain(answer.model)}"
+    total_ms = answer.timings_ms.get("total", 0)
+    work = f"{remembered}{counted(answer.contexts, 'passage')} read, {total_ms:.0f} ms, {plain(answer.model)}"
     return click.style(work, dim=True)
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.answer import Answer, Candidate
-from edgeqa.screen import SHOWN_CHARACTERS, describe, plain
+from edgeqa.answer import Answer, Candidate, ClosePassage
+from edgeqa.screen import LINE_CHARACTERS, MOST_LINES, describe, folded, plain
 
 
 def answer(context: str, *spans: tuple[int, int], source: str = "notes.txt") -> Answer:
@@ -97,16 +97,65 @@ def test_nothing_of_a_text_or_of_a_files_name_steers_the_terminal() -> None:
     )
 
 
-def test_no_answer_is_said_with_how_likely_the_best_guess_is() -> None:
-    none = replace(answer("Ada wrote.", (0, 3)), text=None)
-    assert shown(none)[:2] == ["No answer in this text.", "  The best guess, 80 % likely, is shown with --force."]
-    assert shown(replace(none, candidates=()))[:2] == ["No answer in this text.", ""]
+def close(text: str, marked: tuple[int, int] | None, *heading: str) -> ClosePassage:
+    return ClosePassage(
+        text=text,
+        heading=heading,
+        document="manual.pdf#12",
+        address=None,
+        source="manual.pdf",
+        source_start=100,
+        source_end=100 + len(text),
+        score=1.0,
+        marked=marked,
+        document_start=90,
+    )
 
 
-def test_a_long_sentence_is_cut_on_both_sides_of_the_answer() -> None:
-    words = "word " * 100
-    context = f"{words}Ada {words}"
-    (line,) = (line for line in shown(answer(context, (len(words), len(words) + 3))) if "[Ada]" in line)
-    assert line.startswith("  … word ")
-    assert line.endswith(" …")
-    assert len(line) < 2 * SHOWN_CHARACTERS + 20
+def test_without_an_answer_the_closest_passages_are_shown() -> None:
+    passages = (close("The limit is 8 bar.", (13, 18), "Safety", "Limits"), close("No figures here.", None))
+    none = replace(answer("The limit is 8 bar.", (13, 18)), text=None, closest=passages)
+    assert shown(none)[:-2] == [
+        "Not sure. The closest passages:",
+        "",
+        "  Safety > Limits",
+        "  1. The limit is [8 bar].",
+        "     manual.pdf#12, characters 10-29",
+        "",
+        "  2. No figures here.",
+        "     manual.pdf#12, characters 10-26",
+        "",
+        "  The best guess, 80 % likely, is given with --force.",
+    ]
+
+
+def test_nothing_close_is_no_answer() -> None:
+    none = replace(answer("Ada wrote.", (0, 3)), text=None, candidates=())
+    assert shown(none)[0] == "No answer in this text."
+
+
+def test_an_answer_stands_in_its_passage_under_its_headings() -> None:
+    found = answer("Depth is limited. It may be 12 metres. Not more.", (28, 37))
+    found = replace(found, candidates=(replace(found.candidates[0], heading=("Pump", "Depth")),))
+    assert shown(found)[2:4] == ["  Pump > Depth", "  Depth is limited. It may be [12 metres]. Not more."]
+
+
+@given(st.text(st.sampled_from("ab \n[]é\x1b"), max_size=2000), st.integers(0, 2000), st.integers(0, 80))
+def test_a_passage_fits_its_lines_with_what_is_marked(text: str, start: int, length: int) -> None:
+    start = min(start, len(text))
+    end = min(start + length, len(text))
+    lines = [click.unstyle(line) for line in folded(text, (start, end))]
+    assert len(lines) <= MOST_LINES
+    assert all(len(line) <= LINE_CHARACTERS for line in lines)
+    inner = " ".join(plain(text[start:end]).split())
+    assert inner in " ".join(lines).replace("  ", " ") or len(text) > LINE_CHARACTERS
+    if len(text) < LINE_CHARACTERS:
+        assert "…" not in "".join(lines)
+
+
+def test_a_long_passage_is_cut_on_both_sides_of_the_answer() -> None:
+    words = "word " * 200
+    lines = shown(answer(f"{words}Ada {words}", (len(words), len(words) + 3)))[2:-3]
+    assert lines[0].startswith("  … word ")
+    assert lines[-1].endswith(" …")
+    assert sum("[Ada]" in line for line in lines) == 1
