@@ -209,3 +209,20 @@ def test_content_is_the_same_wherever_the_context_stands() -> None:
 def test_names_come_back_as_they_are(name: str) -> None:
     passage = passages_of("Text.")[0]
     assert Record(packed(passage, layout(passage), name=name), len(passage.tokens)).name == name
+
+
+@pytest.mark.parametrize("length", [0, 255, 256, 257])
+@pytest.mark.parametrize("gap", [-129, -128, 127, 128])
+def test_places_at_the_border_of_a_byte_come_back(length: int, gap: int) -> None:
+    begin = 200 + gap
+    end = begin + length
+    tokens, of = made([5, 6, 7], [(0, 200), (begin, end), (end, end + 1)], [0, 1, 2], [0, 0, 0])
+    same(tokens, of, Passage("text", 0, tokens))
+
+
+@pytest.mark.parametrize("word", [31, 32, 33])
+@pytest.mark.parametrize("paragraph", [3, 4, 5])
+@pytest.mark.parametrize("token", [65_535, 65_536])
+def test_numbers_at_the_border_of_their_bits_come_back(word: int, paragraph: int, token: int) -> None:
+    tokens, of = made([5, token], [(0, 4), (5, 9)], [0, word], [0, paragraph])
+    same(tokens, of, Passage("text", 0, tokens))

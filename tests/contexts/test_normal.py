@@ -3,6 +3,7 @@ from __future__ import annotations
 import unicodedata
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,3 +42,26 @@ def test_an_endless_run_of_marks_is_cut_wherever_it_comes_from(before: int, piec
 def test_a_run_of_marks_of_any_letter_is_left_whole() -> None:
     text = ("e" + "\u0301\u0323" * ((LONGEST_RUN - 1) // 2) + "x") * 3
     assert "".join(nfc_blocks(text)) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u1112\u1161\u11ab",  # a syllable of Hangul in three jamo
+        "\u1112\u1161",
+        "\ud558\u11ab",  # a syllable that a final still joins
+        "\u1112\u1175\u11c2",  # the last vowel and the last final that compose
+        "\u1100\u1161\u11a8",  # the first ones
+        "e\u0301",
+        "\u09c7\u09be",  # vowel signs of Bengali, and of Tamil
+        "\u0bc6\u0bbe",
+        "\u0327\u0301",  # marks that change places
+    ],
+)
+def test_what_composes_does_so_over_the_border_of_two_pieces(text: str) -> None:
+    text = f"x{text}y"
+    whole = unicodedata.normalize("NFC", text)
+    assert whole != text or text[1] == "\u0327"
+    for cut in range(len(text)):
+        assert "".join(nfc_blocks([text[:cut], text[cut:]])) == whole
+    assert "".join(nfc_blocks(text)) == whole

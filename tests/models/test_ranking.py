@@ -100,3 +100,15 @@ def test_a_probability_rises_with_the_score_and_falls_with_the_contexts() -> Non
     calibration = Calibration(slope=0.4, contexts=-0.3, intercept=0.1)
     assert probability(2.0, 1, calibration) == pytest.approx(1 / (1 + math.exp(-0.9)))
     assert probability(3.0, 1, calibration) > probability(2.0, 1, calibration) > probability(2.0, 9, calibration)
+
+
+def test_spans_that_touch_are_two_candidates_and_those_that_share_a_character_one() -> None:
+    for begin, kept in ((4, ["abcd", "efg"]), (3, ["abcd"])):
+        ranking = Ranking(3)
+        offer(ranking, [Span(0, 3, 5.0)], passage(0, 10), "a", 0)
+        offer(ranking, [Span(begin - 2, 4, 4.0)], passage(2, 10), "a", 0)
+        assert [c.text for c in ranking.candidates(Calibration())] == kept
+        ranking = Ranking(3)
+        offer(ranking, [Span(begin - 2, 4, 6.0)], passage(2, 10), "a", 0)
+        offer(ranking, [Span(0, 3, 5.0)], passage(0, 10), "a", 0)
+        assert len(ranking.candidates(Calibration())) == len(kept)

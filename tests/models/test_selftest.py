@@ -249,3 +249,12 @@ def test_a_score_at_the_edge_of_a_clear_one_is_no_other_answer(score: float, sam
     expected = Logits(np.zeros(2, np.float32), np.zeros(2, np.float32), 0.0)
     words = np.arange(2, dtype=np.int32)
     assert selftest._same_answer([Span(0, 0, score)], [Span(1, 1, 1.0)], expected, words) == same
+
+
+def test_another_onnxruntime_is_tested_anew(
+    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = selftest.assure(bundle, "avx2", "int8", tokenizer, reader)
+    assert selftest.remembered(bundle, "avx2", "int8") == verdict
+    monkeypatch.setattr(selftest, "version", lambda name: f"another {name}")
+    assert selftest.remembered(bundle, "avx2", "int8") is None

@@ -121,3 +121,10 @@ def test_punctuation_alone_is_no_answer_however_good_its_score() -> None:
     words, meaningful = np.arange(3, dtype=np.int32), np.array([True, False, True])
     spans = best_spans(Logits(start, end, 0.0), layout(words, ONE[:3], meaningful), top=3)
     assert spans == [Span(1, 2, 11.0), Span(0, 0, 1.0)]
+
+
+def test_spans_of_neighbouring_words_do_not_overlap() -> None:
+    start = end = np.array([3, 2, 1], np.float32)
+    words = np.arange(3, dtype=np.int32)
+    spans = best_spans(Logits(start, end, 0.0), layout(words, ONE[:3], ALL[:3]), top=3)
+    assert spans == [Span(0, 0, 6.0), Span(1, 1, 4.0), Span(2, 2, 2.0)]

@@ -1,0 +1,182 @@
+"""Promises of the cache that one moment decides: when a lease ends, what a newer value outlives, what a fork leaves."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa.cache import Cache, store
+from edgeqa.cache.commits import Commits
+from edgeqa.cache.keys import memo_key, name_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from conftest import Run
+
+    from edgeqa.cache.commits import Committed
+
+MIB = 1 << 20
+MAY_COMPUTE = """
+import sys
+from pathlib import Path
+from edgeqa.cache.keys import name_key
+from edgeqa.cache.leases import Leases
+print(Leases(Path(sys.argv[1]) / "format-1" / "leases").take(name_key("a")))
+"""
+
+
+def at_commit(monkeypatch: pytest.MonkeyPatch, call: Callable[[int, object], object]) -> None:
+    """Has `call` called before each commit, with its number from 1 on and what is committed."""
+    commit, number = Commits.commit, 0
+
+    def watched(self: Commits, changes: Mapping[bytes, bytes | None], **options: int | None) -> Committed:
+        nonlocal number
+        number += 1
+        call(number, changes)
+        return commit(self, changes, **options)
+
+    monkeypatch.setattr(Commits, "commit", watched)
+
+
+def test_nobody_else_may_compute_a_value_until_it_is_stored(
+    cache: Cache, directory: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def others_may() -> str:
+        return run(MAY_COMPUTE, directory).communicate(timeout=60)[0]
+
+    while_it_is_stored: list[str] = []
+    at_commit(monkeypatch, lambda _, __: while_it_is_stored.append(others_may()))
+    assert cache.compute("a", lambda: "computed") == "computed"
+    cache.flush()
+    assert while_it_is_stored == ["False\n"]
+    assert others_may() == "True\n"
+
+
+def test_what_is_put_while_the_older_value_is_committed_is_found(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[object] = []
+
+    def put_again(number: int, _: object) -> None:
+        if number == 1:
+            cache.put("a", "newer")
+        else:
+            cache.front.clear()
+            found.append(cache.get("a"))
+
+    at_commit(monkeypatch, put_again)
+    cache.put("a", "older")
+    cache.flush()
+    cache.flush()
+    assert found == ["newer"]
+    cache.front.clear()
+    assert cache.get("a") == "newer"
+
+
+def test_a_stale_record_is_evicted_without_the_newer_one_of_its_address(directory: Path) -> None:
+    key = name_key("a")
+    with Cache.open(directory, map_bytes=MIB) as cache:
+        cache.put("first", 0)
+        cache.put(key, "older")
+        cache.flush()
+        stale = cache._backend.read(key.digest)
+        assert stale is not None
+        for number in range(3000):
+            cache.put(f"n{number}", "x" * 300)
+        cache.put(key, "newer")
+        cache.flush()
+        evicted = cache.stats().evictions
+        assert evicted > 0
+        opened = cache._backend._store
+        assert opened is not None
+        with opened.env.begin(write=True) as txn:  # as a version might leave it that fails to delete what it replaces
+            txn.put(store.FIRST_SEQUENCE_NUMBER.to_bytes(8, "big"), stale)
+        while cache.stats().evictions == evicted:
+            for number in range(16):
+                cache.put(f"m{number}", "x" * 300)
+            cache.flush()
+        cache.front.clear()
+        assert cache.get(key) == "newer"
+        assert cache.check() == []
+
+
+@pytest.mark.parametrize("ttl_s", [1e-9, 0.0004, 0.0005, 0.0014])
+def test_the_shortest_time_to_live_is_not_for_ever(cache: Cache, ttl_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ms = [1_000_000_000_000]
+    monkeypatch.setattr("edgeqa.cache.entries._now_ms", lambda: now_ms[0])
+    cache.put("a", 1, ttl_s=ttl_s)
+    cache.flush()
+    cache.front.clear()
+    now_ms[0] += 2
+    assert cache.get("a") is None
+    assert cache.explain("a").why != "stored"
+
+
+def test_positional_and_named_arguments_are_told_apart_whatever_their_names() -> None:
+    assert memo_key("k", "f", "", (None, 1), {}) != memo_key("k", "f", "", (), {"N": 1})
+    assert memo_key("k", "f", "", (True, 1), {}) != memo_key("k", "f", "", (), {"T": 1})
+    assert memo_key("k", "f", "", ("a", 1), {}) != memo_key("k", "f", "", (), {"sa": 1})
+
+
+FORKS_AND_CLOSES = """
+import os, sys
+from edgeqa.cache import Cache
+cache = Cache.open(sys.argv[1])
+cache.put("a", 1)
+cache.flush()
+reading, writing = os.pipe()
+child = os.fork()
+if not child:
+    os.close(writing)
+    os.read(reading, 1)  # until the parent is gone: the child uses no cache
+    os._exit(0)
+cache.close()
+print(os.path.exists(os.path.join(sys.argv[1], "format-1", "seal")))
+with Cache.open(sys.argv[1]) as cache:
+    print(cache.get("a"))
+os.close(writing)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_that_uses_no_cache_keeps_nobody_from_leaving_as_the_last(directory: Path, run: Run) -> None:
+    assert run(FORKS_AND_CLOSES, directory).communicate(timeout=60) == ("True\n1\n", "")
+
+
+READS_FOR_EVER = """
+import sys
+from edgeqa.cache import Cache, environment
+environment._MAX_READERS, environment._LOCK_FILE_BYTES = 4, 0
+cache = Cache.open(sys.argv[1])
+if cache.stats().state == "open":
+    reading = cache._backend._store.env.begin()
+    print("ready", flush=True)
+    sys.stdin.read()
+print(*cache.stats().faults)
+"""
+
+
+def test_places_of_readers_that_were_killed_are_used_again(
+    directory: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LMDB has places for so many readers; those of the dead are free only when somebody looks."""
+    monkeypatch.setattr("edgeqa.cache.environment._MAX_READERS", 4)
+    monkeypatch.setattr("edgeqa.cache.environment._LOCK_FILE_BYTES", 0)
+    with Cache.open(directory) as cache:
+        cache.put("a", 1)
+        cache.flush()
+        readers, said = [], "ready\n"
+        while said == "ready\n":
+            reader = run(READS_FOR_EVER, directory)
+            readers.append(reader)
+            assert reader.stdout is not None
+            said = reader.stdout.readline()
+        assert said == "readers_full\n"
+        for reader in readers:
+            reader.send_signal(signal.SIGKILL)
+            reader.wait()
+        cache.front.clear()
+        assert cache.get("a") == 1
+        assert cache.stats().faults == {}

@@ -1,0 +1,80 @@
+"""A collection that changes while it is asked: an answer is of one moment, and remembered only for that one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from library import DOCUMENTS, add
+
+from edgeqa import collection, runtime
+from edgeqa.collection.snapshot import Snapshot
+from edgeqa.routing.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.runtime import EdgeQA
+
+QUESTION = "Who designed the machine?"
+DULL = {"tea.txt": "Tea is served at four."}
+TEA = {"tea.txt": "The machine for tea was designed by Theodora Brewster, who designed each machine of that kind."}
+
+
+@pytest.fixture
+def filled() -> Iterator[EdgeQA]:
+    with runtime.open() as opened:
+        add(opened, DOCUMENTS)
+        yield opened
+
+
+def add_when_the_index_is_opened(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch, documents: dict[str, str]) -> None:
+    """Has somebody add documents after the collection's digest was read, and before its index is."""
+    opened: list[Path] = []
+    open_index = Index.__init__
+
+    def meddled(self: Index, directory: Path) -> None:
+        opened.append(directory)
+        if len(opened) == 1:
+            add(qa, documents)
+        open_index(self, directory)
+
+    monkeypatch.setattr(Index, "__init__", meddled)
+
+
+def test_the_index_is_of_the_same_moment_as_the_collection(filled: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_when_the_index_is_opened(filled, monkeypatch, TEA)
+    held, index = filled._parts.scope.routed()
+    assert held.digest == Snapshot.load(collection.directory()).digest
+    assert held.contexts == index.contexts == len(DOCUMENTS) + 1
+    assert filled.ask(QUESTION).source == "tea.txt"
+
+
+@pytest.mark.parametrize("documents", [TEA, DULL])
+def test_an_answer_of_a_later_moment_is_not_remembered_for_the_earlier_one(
+    filled: EdgeQA, monkeypatch: pytest.MonkeyPatch, documents: dict[str, str]
+) -> None:
+    before = Snapshot.load(collection.directory()).digest
+    add_when_the_index_is_opened(filled, monkeypatch, documents)
+    filled.ask(QUESTION)
+    filled.remove("tea.txt")
+    assert Snapshot.load(collection.directory()).digest == before
+    with runtime.open() as other:  # nothing is at hand
+        found = other.ask(QUESTION)
+        assert (found.source, found.cached) == ("engine.txt", False)
+        assert other.ask(QUESTION).cached
+
+
+def test_an_answer_that_does_not_fit_the_collection_word_for_word_is_read_again(filled: EdgeQA) -> None:
+    right = filled.ask(QUESTION, top=2, force=True)
+    assert len(right.candidates) == 2
+    key, cache = filled.key(QUESTION, top=2, force=True), filled._parts.cache
+    for span in (0, 1):
+        for at, wrong in ((1, "x"), (2, 0), (0, 1 << 40)):
+            record = cache.get(key)
+            record["spans"][span][at] = wrong
+            cache.put(key, record)
+            again = filled.ask(QUESTION, top=2, force=True)
+            assert (again.cached, again.candidates) == (False, right.candidates)
+            assert filled.ask(QUESTION, top=2, force=True).cached

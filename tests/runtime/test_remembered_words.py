@@ -1,0 +1,62 @@
+"""What is remembered is believed only where it fits what is asked of now: these texts, all of its words."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgeqa import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.runtime import EdgeQA
+
+QUESTION = "Who designed the machine?"
+TEXT = "The machine was designed by Charles Babbage. Ada Lovelace wrote its first program. Joseph Clement built a part."
+
+
+def test_texts_are_told_apart_by_where_one_ends_and_the_next_begins(qa: EdgeQA) -> None:
+    cut = [["The pump", " is red."], ["The pump is", " red."], ["The pump is red."], ["The pump is red.", "\n"]]
+    keys = {qa.key("Is it red?", texts).canonical for texts in cut}
+    assert len(keys) == len(cut)
+
+
+def other_word(spans: list[list[Any]]) -> None:
+    spans[-1][0] = "x" * len(spans[-1][0])
+
+
+def shorter_word(spans: list[list[Any]]) -> None:
+    spans[-1][0] = spans[-1][0][:-1]
+
+
+def elsewhere(spans: list[list[Any]]) -> None:
+    spans[-1][1] += 1
+    spans[-1][2] += 1
+
+
+def other_context(spans: list[list[Any]]) -> None:
+    spans[-1][3] += 1
+
+
+def no_such_text(spans: list[list[Any]]) -> None:
+    spans[-1][4] = 1
+
+
+@pytest.mark.parametrize("damage", [other_word, shorter_word, elsewhere, other_context, no_such_text])
+@pytest.mark.parametrize("top", [1, 3])
+def test_an_answer_that_does_not_fit_its_text_word_for_word_is_read_again(
+    top: int, damage: Callable[[list[list[Any]]], None]
+) -> None:
+    with runtime.open() as fresh:
+        right = fresh.ask(QUESTION, TEXT, top=top, force=True)
+        assert len(right.candidates) == top
+        key, cache = fresh.key(QUESTION, TEXT, top=top, force=True), fresh._parts.cache
+        record = deepcopy(cache.get(key))
+        damage(record["spans"])
+        cache.put(key, record)
+        again = fresh.ask(QUESTION, TEXT, top=top, force=True)
+        assert (again.cached, again.candidates) == (False, right.candidates)
+        assert fresh.ask(QUESTION, TEXT, top=top, force=True).cached
