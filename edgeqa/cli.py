@@ -22,11 +22,13 @@ COMMANDS = {
     "bench": "bench",
     "cache": "cache",
     "capabilities": "capabilities",
+    "closest": "closest",
     "eval": "evaluate",
     "get": "get",
     "list": "list",
     "models": "models",
     "remove": "remove",
+    "show": "show",
     "sync": "sync",
     "verify": "verify",
 }

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from edgeqa.answer import Found
+    from edgeqa.answer import ClosePassage, Found
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.collection.collection import StoredContext
     from edgeqa.collection.managing import Paths
     from edgeqa.collection.report import Added
     from edgeqa.contexts.documents import Document
@@ -247,8 +246,8 @@ class EdgeQA:
         self._front, self._scope = self._parts.cache.front, self._parts.scope
         return get(self._parts, name, force=force, alias=alias)
 
-    def closest(self, question: str, most: int = 5) -> list[StoredContext]:
-        """Returns the contexts of the collection that share most with the question, best first, without reading them.
+    def closest(self, question: str, most: int = 5) -> list[ClosePassage]:
+        """Returns the passages of the collection that share most with the question, best first, without reading them.
 
         Raises:
             QuestionError: for an empty question.

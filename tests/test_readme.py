@@ -65,7 +65,9 @@ def test_a_command_prints_what_is_shown(command: str, output: str, tmp_path: Pat
         check=False,
     )
     # Labels of progress bars, which stand alone where there is no terminal, and that a text came through a pipe.
-    assert re.fullmatch(r"(edgeqa: (adding|asking|measuring|loading|copying|the text is what came).*\n)*", done.stderr)
+    assert re.fullmatch(
+        r"(edgeqa: (adding|asking|copying|loading|measuring|reading|the text is what came).*\n)*", done.stderr
+    )
     assert done.returncode == (1 if "No answer" in output else 0)
     if output:
         assert MEASURED.sub("N", done.stdout) == MEASURED.sub("N", output)

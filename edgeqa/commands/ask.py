@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     help="Print the bare answer and nothing else, on one line; with --top, each on its own.",
 )
 @json_option
+@click.option("--view", "viewed", is_flag=True, help="Open the document that the answer is from.")
 @click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
 @click.option("--refresh", is_flag=True, help="Read the text even if the answer is remembered.")
 @threads_option
@@ -63,6 +64,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     force: bool,
     quiet: bool,
     as_json: bool,
+    viewed: bool,
     most_contexts: int | None,
     collection: str | None,
     no_cache: bool,
@@ -139,7 +141,12 @@ def command(  # noqa: C901 - what was meant is told apart once, here
             streams.say(f"edgeqa: {damage}: it is left out\n  hint: `edgeqa verify` names the texts to add again")
         if reason := qa.cache_off_reason:
             streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
-    ctx.exit(show(answer, top=top, quiet=quiet, as_json=as_json))
+    code = show(answer, top=top, quiet=quiet, as_json=as_json)
+    if viewed and (source := answer.source or next((passage.source for passage in answer.closest), None)) is not None:
+        from edgeqa.commands.viewing import view
+
+        view(source)
+    ctx.exit(code)
 
 
 def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -> EdgeQAError:

@@ -24,3 +24,16 @@ class Piece(NamedTuple):
     """Where in the passage's text it ends."""
     place: int
     """Where in the document's text it begins."""
+
+
+def extent(text: str, start: int, pieces: tuple[Piece, ...]) -> tuple[int, int]:
+    """Returns where a passage begins and ends in its document.
+
+    Args:
+        text: the passage's.
+        start: where it begins, if it stands there as it is.
+        pieces: where its pieces stand, if not.
+    """
+    if not pieces:
+        return start, start + len(text)
+    return min(piece.place for piece in pieces), max(piece.place + piece.end - piece.start for piece in pieces)

@@ -6,10 +6,11 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgeqa.answer import as_remembered, decide
+from edgeqa.answer import ClosePassage, as_remembered, decide
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
+from edgeqa.contexts.pieces import extent
 from edgeqa.routing.address import AnswerName, meanings
 from edgeqa.routing.reading import RoutedReading
 from edgeqa.timing import Stopwatch
@@ -22,13 +23,26 @@ if TYPE_CHECKING:
     from edgeqa.parts import Parts
 
 
-def closest(parts: Parts, asked: str, most: int) -> list[StoredContext]:
-    """Returns the contexts closest to the question, best first, as `EdgeQA.closest` does."""
+def closest(parts: Parts, asked: str, most: int) -> list[ClosePassage]:
+    """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
     collection, index = parts.scope.routed()
     found = []
     for hit in parts.scope.search(index, asked, most):
         with contextlib.suppress(ContextGone):  # removed since the index was opened
-            found.append(collection.context(hit.context_id))
+            context = collection.context(hit.context_id)
+            start, end = extent(context.text, context.start, context.pieces)
+            found.append(
+                ClosePassage(
+                    text=context.text,
+                    heading=context.heading,
+                    document=context.document,
+                    address=context.address,
+                    source=context.document,
+                    source_start=start,
+                    source_end=end,
+                    score=hit.score,
+                )
+            )
     return found
 
 

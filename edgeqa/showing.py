@@ -1,0 +1,193 @@
+"""Passages in their surroundings: an address, or a document and a place in it, in; the text about it out.
+
+A file is read again, in its format, as far as the place; a document of a collection is put together of its passages,
+where what stands between them (blank lines, what parts the cells of a table) is blank. It reads no model and answers
+nothing. Places count code points of the document's NFC text, as those of answers do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.errors import ContextGone
+from edgeqa.contexts.pieces import extent
+from edgeqa.errors import CollectionError
+from edgeqa.formats import FormatOptions, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from edgeqa.collection.rows import DocumentRow
+    from edgeqa.formats.blocks import Block
+    from edgeqa.routing.address import Address
+
+AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many
+BETWEEN_RECORDS = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A place in a document, and what stands around it."""
+
+    document: str
+    """Its name."""
+    heading: tuple[str, ...]
+    """The headings that the place stands under, outermost first."""
+    text: str
+    """The place with its surroundings."""
+    start: int
+    """Where `text` begins in the document."""
+    marked: tuple[int, int]
+    """Where in `text` the place is."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "document": self.document,
+            "heading": " > ".join(self.heading) or None,
+            "text": self.text,
+            "start": self.start,
+            "marked": list(self.marked),
+        }
+
+
+def at_address(place: Path, address: Address) -> Shown:
+    """Returns the passage of a collection at an address, with those beside it.
+
+    Args:
+        place: the collection's directory.
+        address: of the passage.
+
+    Raises:
+        ContextGone: if there is none.
+        CollectionError: if the collection cannot be read.
+    """
+    with Catalogue.read(place) as catalogue:
+        for row in catalogue.documents_named(address.document):
+            if row.tag == address.tag and address.number <= row.contexts:
+                context = Collection(place).context(row.first + address.number - 1)
+                start, end = extent(context.text, context.start, context.pieces)
+                found = _around(row.name, _of_collection(place, row), start, end)
+                if found is not None:
+                    return found
+    raise ContextGone(address)
+
+
+def in_document(place: Path, name: str, start: int, end: int) -> Shown:
+    """Returns a part of a document with what stands around it.
+
+    Args:
+        place: the collection's directory, for what is no file.
+        name: of a file, `manual.pdf`, of one of its documents, `manual.pdf#12`, or of a document of the collection.
+        start: where the part begins in it.
+        end: where it ends.
+
+    Raises:
+        ContextGone: if there is no such document, or it ends before.
+        ContextError: if the file cannot be read.
+        CollectionError: if the collection cannot be read.
+    """
+    found = _around(name, _parts_of(place, name), start, end)
+    if found is None:
+        raise ContextGone(what=f"{name} {start}-{end}")
+    return found
+
+
+def text_pieces(place: Path, name: str) -> Iterator[str]:
+    """Yields the text of a document that its places count in; arguments and errors as for `in_document`."""
+    return (part.text for part in _parts_of(place, name))
+
+
+class _Part(NamedTuple):
+    """A run of a document's text, and the headings that it stands under."""
+
+    text: str
+    heading: tuple[str, ...]
+
+
+def _parts_of(place: Path, name: str) -> Iterator[_Part]:
+    """Yields the text of a file, of one of its documents, or of a document of the collection."""
+    source = name if Path(name).is_file() else name.rpartition("#")[0]
+    return _of_file(source, name) if source and Path(source).is_file() else _of_first(place, name)
+
+
+def _of_file(source: str, name: str) -> Iterator[_Part]:
+    """Yields the text of a whole file, or of its document of this name."""
+    found = False
+    for record in (record for one in walk([source], FormatOptions()) for record in one.records()):
+        if name not in (source, record.name):
+            for _ in record.blocks:
+                pass
+            continue
+        if found:
+            yield _Part(BETWEEN_RECORDS, ())
+        found = True
+        yield from _headed(record.blocks)
+    if not found:
+        raise ContextGone(name)
+
+
+def _headed(blocks: Iterable[Block]) -> Iterator[_Part]:
+    """Yields the text of blocks, each with the headings above it."""
+    heading: list[tuple[int, str]] = []
+    for block in blocks:
+        if block.kind == "heading":
+            heading = [(level, title) for level, title in heading if level < block.level]
+        yield _Part(block.before + block.text, tuple(title for _, title in heading))
+        if block.kind == "heading":
+            heading.append((block.level, " ".join(block.text.split())))
+
+
+def _of_first(place: Path, name: str) -> Iterator[_Part]:
+    try:
+        with Catalogue.read(place) as catalogue:
+            rows = catalogue.documents_named(name)
+    except CollectionError as error:
+        if isinstance(error, LookupError):  # there is no collection, and no file of this name
+            raise ContextGone(name) from error
+        raise
+    if not rows:
+        raise ContextGone(name)
+    yield from _of_collection(place, rows[0])
+
+
+def _of_collection(place: Path, row: DocumentRow) -> Iterator[_Part]:
+    """Yields what a collection holds of a document, in its places; passages overlap, and leave out what parts them."""
+    collection = Collection(place)
+    done = 0
+    for number in range(row.contexts):
+        context = collection.context(row.first + number)
+        for begin, end, at in context.pieces or ((0, len(context.text), context.start),):
+            text = context.text[begin + max(0, done - at) : end]
+            if text:
+                yield _Part("\n" * max(0, at - done) + text, context.heading)
+                done = at + end - begin
+
+
+def _around(name: str, parts: Iterable[_Part], start: int, end: int) -> Shown | None:
+    """Returns the place with at least AROUND_CHARACTERS on either side, whole parts; None if the text ends before."""
+    held: deque[tuple[int, _Part]] = deque()
+    place = 0
+    heading: tuple[str, ...] = ()
+    for part in parts:
+        held.append((place, part))
+        if place <= start < place + len(part.text):
+            heading = part.heading
+        place += len(part.text)
+        while held[0][0] + len(held[0][1].text) <= start - AROUND_CHARACTERS:
+            held.popleft()
+        if place >= end + AROUND_CHARACTERS:
+            break
+    if not 0 <= start < end <= place:
+        return None
+    text, first = "".join(part.text for _, part in held), held[0][0]
+    # A part may be a page of text without a blank line.
+    low = max(0, start - first - 2 * AROUND_CHARACTERS)
+    high = min(len(text), end - first + 2 * AROUND_CHARACTERS)
+    return Shown(name, heading, text[low:high], first + low, (start - first - low, end - first - low))
