@@ -348,6 +348,7 @@ class EdgeQA:
         title_field: str | None = None,
         name: str | None = None,
         format: str | None = None,
+        exclude: str | Iterable[str] = (),
         encodings_bytes: int | None = None,
         re_encode: bool = False,
         progress: Progress | None = None,
@@ -363,6 +364,7 @@ class EdgeQA:
             name: what a text is called that comes through a pipe ("-"); another of that name takes its place. By
                 default it is called after its content, and takes no other's place.
             format: how to read everything named; by default told from each file's name and content.
+            exclude: what to leave out of folders, in patterns as in a `.gitignore`: "drafts/", "*.log".
             encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
                 the same answers, slower. By default 10 % of what is free, at most 8 GiB.
             re_encode: first make the whole collection anew, for another model or for another `encodings_bytes`.
@@ -378,8 +380,9 @@ class EdgeQA:
         """
         from edgeqa.collection import managing
         from edgeqa.formats import FormatOptions
+        from edgeqa.formats.ignored import several
 
-        options = FormatOptions(text_field, title_field, format)
+        options = FormatOptions(text_field, title_field, format, several(exclude))
         return managing.add(
             self._parts,
             paths,
@@ -398,6 +401,7 @@ class EdgeQA:
         title_field: str | None = None,
         name: str | None = None,
         format: str | None = None,
+        exclude: str | Iterable[str] = (),
         encodings_bytes: int | None = None,
         drop_all: bool = False,
         progress: Progress | None = None,
@@ -410,6 +414,7 @@ class EdgeQA:
             title_field: as for `add`.
             name: as for `add`.
             format: as for `add`.
+            exclude: as for `add`; what it leaves out and was added before stays.
             encodings_bytes: as for `add`.
             drop_all: remove it even where all that was added from a path is gone, as from a disk that is not mounted.
             progress: called as it goes on.
@@ -421,8 +426,9 @@ class EdgeQA:
         """
         from edgeqa.collection import managing
         from edgeqa.formats import FormatOptions
+        from edgeqa.formats.ignored import several
 
-        options = FormatOptions(text_field, title_field, format)
+        options = FormatOptions(text_field, title_field, format, several(exclude))
         return managing.add(
             self._parts,
             paths,

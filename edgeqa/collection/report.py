@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgeqa.formats import Skipped
 
 MOST_SKIPPED = 100  # named; a folder may hold any number of pictures
+MOST_ENDINGS = 1000  # counted apart
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Added:
     skipped: list[Skipped] = field(default_factory=list)
     """What was left out of folders, the first of it; `skipped_count` counts all."""
     skipped_count: int = 0
+    skipped_kinds: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By reason, then by ending, how many files and folders were left out for nothing but their kind or name."""
     piped: list[str] = field(default_factory=list)
     """What the texts that came through pipes are called in the collection."""
     damaged: list[Damage] = field(default_factory=list)
@@ -46,6 +49,10 @@ class Added:
     def skip(self, skipped: Skipped) -> None:
         """Notes something that was left out."""
         self.skipped_count += 1
+        if skipped.is_kind:
+            counts = self.skipped_kinds.setdefault(skipped.reason, {})
+            ending = skipped.ending if skipped.ending in counts or len(counts) < MOST_ENDINGS else ".*"
+            counts[ending] = counts.get(ending, 0) + 1
         if len(self.skipped) < MOST_SKIPPED:
             self.skipped.append(skipped)
 
@@ -63,6 +70,7 @@ class Added:
             "failed": [{"name": name, "error": str(error), "hint": error.hint} for name, error in self.failed],
             "skipped": [{"name": s.name, "reason": s.reason} for s in self.skipped],
             "skipped_count": self.skipped_count,
+            "skipped_kinds": self.skipped_kinds,
             "piped": list(self.piped),
             "damaged": [d.to_json() for d in self.damaged],
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},

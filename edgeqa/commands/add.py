@@ -25,6 +25,7 @@ def command(
     title_field: str | None,
     name: str | None,
     format_name: str | None,
+    exclude: tuple[str, ...],
     encodings_bytes: int | None,
     as_json: bool,
     bundle: str | None,
@@ -38,9 +39,11 @@ def command(
     edgeqa add manuals/
     edgeqa ask "How deep may the pump be submerged?"
     edgeqa add faq.jsonl --text-field answer --collection support
+    edgeqa add ~/project --exclude "drafts/" --exclude "*.log"
     curl -s https://example.org/page.html | edgeqa add - --format html --name page
 
-    Text, Markdown, HTML, JSON Lines, JSON (SQuAD too) and CSV; DOCX and EPUB; PDF with the extra edgeqa[docs].
+    Text, source code, Markdown, HTML, JSON Lines, JSON (SQuAD too), CSV, man pages, DOCX and EPUB; PDF with the extra
+    edgeqa[docs]. Of folders, hidden files, node_modules, and what a .gitignore or --exclude names are left out.
 
     What comes through a pipe is called "standard input" and a digest of it, so that it takes no other text's place;
     --name calls it as you like, and then replaces what was called so before.
@@ -57,6 +60,7 @@ def command(
             title_field=title_field,
             name=name,
             format=format_name,
+            exclude=exclude,
             encodings_bytes=encodings_bytes,
             re_encode=re_encode,
             progress=progress,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
 
 SHOWN = 20  # of what went wrong, in a terminal; --json has more
+MOST_ENDINGS = 12
 
 
 def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -41,6 +42,12 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Call what comes through a pipe NAME. Another text of that name takes its place; without, each is "
             "called after its content, and takes no other's place.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help='Leave out of folders what PATTERN names, as in a .gitignore: "drafts/", "*.log". May be repeated.',
         ),
         click.option("--format", "format_name", metavar="NAME", help="Read everything named in this format."),
         click.option(
@@ -92,8 +99,10 @@ def tell(report: Added, *, as_json: bool) -> int:
     for name, error in report.failed[:SHOWN]:
         message = str(error) if name in str(error) else f"{name}: {error}"
         streams.say(f"edgeqa: {plain(message)}\n  hint: {plain(error.hint)}")
-    for skipped in report.skipped[:SHOWN]:
+    for skipped in [skipped for skipped in report.skipped if not skipped.is_kind][:SHOWN]:
         streams.say(f"edgeqa: left out: {plain(skipped.name)}: {skipped.reason}")
+    for why, counts in report.skipped_kinds.items():
+        streams.say(f"edgeqa: left out: {_by_endings(counts)}: {why}")
     for damage in (damage for damage in report.damaged if damage.documents):
         names = ", ".join(document.name for document in damage.documents[:3])
         streams.say(f"edgeqa: shard {damage.tag} is still damaged; add again what it holds: {plain(names)}, ...")
@@ -102,6 +111,19 @@ def tell(report: Added, *, as_json: bool) -> int:
     else:
         click.echo("\n".join(_lines(report)))
     return report.failed[0][1].exit_code if report.failed else EXIT_ANSWERED
+
+
+def _by_endings(counts: dict[str, int]) -> str:
+    """Returns how many files have which ending, the most first."""
+    from edgeqa.screen import plain
+
+    shown = [f"{count} {plain(ending) or 'without an ending'}" for ending, count in sorted(counts.items(), key=_most)]
+    rest = sum(counts.values()) - sum(sorted(counts.values(), reverse=True)[:MOST_ENDINGS])
+    return ", ".join([*shown[:MOST_ENDINGS], *([f"{rest} others"] if rest else [])])
+
+
+def _most(counted: tuple[str, int]) -> tuple[int, str]:
+    return -counted[1], counted[0]
 
 
 def _lines(report: Added) -> list[str]:

@@ -21,6 +21,7 @@ def command(
     title_field: str | None,
     name: str | None,
     format_name: str | None,
+    exclude: tuple[str, ...],
     encodings_bytes: int | None,
     as_json: bool,
     bundle: str | None,
@@ -47,6 +48,7 @@ def command(
             name=name,
             drop_all=drop_all,
             format=format_name,
+            exclude=exclude,
             encodings_bytes=encodings_bytes,
             progress=progress,
         )

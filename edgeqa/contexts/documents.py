@@ -26,8 +26,6 @@ from edgeqa.errors import (
     ContextUTF16,
 )
 
-# Files in formats of their own, by their endings; their text is what `edgeqa.formats` makes of them.
-FORMATTED = (".md", ".markdown", ".mdown", ".mkd", ".html", ".htm", ".xhtml", ".pdf", ".docx", ".docm", ".epub")
 HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
@@ -90,11 +88,15 @@ def from_text(text: str, name: str = "text") -> Document:
 
 def from_path(path: Path) -> Document:
     """Returns the file at `path` as a document, in the format that its ending says, else as plain text."""
-    if path.suffix.lower() in FORMATTED:
-        from edgeqa.formats.whole import from_formatted  # here: plain text does without
+    if path.suffix.lower() == ".txt":
+        return from_file(path)
+    from edgeqa.formats import kinds  # here: a text that is given as such does without
 
-        return from_formatted(path)
-    return from_file(path)
+    if kinds.is_asked_as_it_stands(path.name):
+        return from_file(path)
+    from edgeqa.formats.whole import from_formatted
+
+    return from_formatted(path)
 
 
 def from_file(path: Path) -> Document:

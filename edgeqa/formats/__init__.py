@@ -1,10 +1,33 @@
-"""Files in, records out: text, Markdown, HTML, JSON Lines, CSV, JSON, and with `edgeqa[docs]` documents.
+"""Files in, records out: text, code, manuals, pages, mails, documents and tables, each read by a reader of its own.
 
-`walk` finds the sources that paths name, each `Source` gives its `Record`s, read as `FormatOptions` say.
+`walk` finds the sources that paths name, each `Source` gives its `Record`s, read as `FormatOptions` say. The names are
+imported when they are used: which format a file is in can be told without its reader, and soon.
 """
 
-from edgeqa.formats.folders import STANDARD_INPUT, Skipped, is_pipe, walk
-from edgeqa.formats.records import FormatOptions, Record
-from edgeqa.formats.source import Source
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeqa.formats.folders import STANDARD_INPUT, Skipped, is_pipe, walk
+    from edgeqa.formats.records import FormatOptions, Record
+    from edgeqa.formats.source import Source
+
+_HOMES = {
+    "STANDARD_INPUT": "folders",
+    "FormatOptions": "records",
+    "Record": "records",
+    "Skipped": "folders",
+    "Source": "source",
+    "is_pipe": "folders",
+    "walk": "folders",
+}
 
 __all__ = ["STANDARD_INPUT", "FormatOptions", "Record", "Skipped", "Source", "is_pipe", "walk"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any type
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgeqa.formats' has no attribute {name!r}")  # noqa: EM102 - Python's own wording
+    return getattr(importlib.import_module(f"edgeqa.formats.{_HOMES[name]}"), name)

@@ -1,8 +1,9 @@
 """What is named on a command line to sources: files, folders of files, and `-` for standard input.
 
 In: paths and options. Out: sources in a settled order, made as they are asked for, so that a folder of a million files
-takes little memory. Files are looked at, not read. What is left out of a folder is reported, never silently dropped;
-hidden files alone are left out without a word.
+takes little memory. Files are looked at, not read. What is left out of a folder is reported, never silently dropped:
+unknown formats, what a `.gitignore` or the user leaves out, what package managers put there. Hidden files alone are
+left out without a word.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import IO, TYPE_CHECKING
 from edgeqa import state
 from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
 from edgeqa.contexts.spool import Spool
-from edgeqa.errors import ContextEmpty, ContextMissing, ContextNotFound, ContextType, ContextUnreadable
+from edgeqa.errors import ContextEmpty, ContextError, ContextMissing, ContextNotFound, ContextType, ContextUnreadable
 from edgeqa.formats import kinds
 from edgeqa.formats.errors import FormatUnknown
+from edgeqa.formats.ignored import IGNORE_FILE, Ignored
+from edgeqa.formats.packed import unpacked
 from edgeqa.formats.source import Source
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ STANDARD_INPUT = "-"
 # What a shell was told to read from: a file, maybe, but not that path's.
 _HANDLES = ("/dev/stdin", "/dev/fd/", "/proc/")
 _HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
+_INSTALLED = frozenset(("node_modules", "__pycache__"))  # folders of what programs have put there
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,13 @@ class Skipped:
 
     name: str
     reason: str
+    is_kind: bool = False
+    """Whether nothing is wrong with it but its kind: such are counted by their endings, and not named one by one."""
+
+    @property
+    def ending(self) -> str:
+        """The end of its name that says what it is, in lower case, "" if there is none."""
+        return os.path.splitext(self.name)[1].lower()
 
 
 def is_pipe(path: str, found: os.stat_result) -> bool:
@@ -88,6 +99,7 @@ class _Walk:
         self._roots: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._own = set(_own_folders())
+        self._ignored = Ignored(options.exclude)
 
     def sources(self, paths: list[str]) -> Iterator[Source]:
         self._roots = [os.path.realpath(path) for path in paths if path != STANDARD_INPUT]
@@ -122,20 +134,19 @@ class _Walk:
                     return self._copied(path, stream, kind or kinds.TEXT)
             except OSError as error:
                 raise ContextUnreadable(path, reason(error)) from error
-        if kind in (None, kinds.JSON):
+        if self._kind is None and kinds.needs_look(kind):
             try:
-                head = _head(path)
+                kind = kinds.settled(kind, _head(path), is_named=True)
             except OSError as error:
-                raise ContextUnreadable(path, reason(error)) from error
-            # JSON of another kind is read all the same: what is said about it then is of more help.
-            kind = self._kind or (kinds.of_json(head) or kind if kind is kinds.JSON else kinds.by_content(head))
-            if kind is None:
-                raise FormatUnknown(path, kinds.KINDS)
+                raise error if isinstance(error, ContextError) else ContextUnreadable(path, reason(error)) from error
+        if kind is None or (kind.seeks and kinds.is_packed(path)):
+            raise FormatUnknown(path, kinds.KINDS)
         return self._source(path, found, kind)
 
     def _folder(self, path: str, found: os.stat_result) -> Iterator[Source]:
         """Yields what is in the folder and below it, depth first, without recursion."""
         self._seen.add((found.st_dev, found.st_ino))
+        self._ignored.begin(path)
         waiting = self._entries(path)
         while waiting:
             path = waiting.pop()
@@ -146,20 +157,31 @@ class _Walk:
             except OSError as error:
                 self._skip(path, f"broken link: {reason(error)}" if os.path.islink(path) else reason(error))
                 continue
-            if stat.S_ISDIR(found.st_mode):
-                if (found.st_dev, found.st_ino) in self._own:
-                    self._skip(path, "what edgeqa keeps itself")
-                elif is_link and self._is_below_a_root(path):
-                    self._skip(path, "a link into what is read anyway")
-                elif (found.st_dev, found.st_ino) in self._seen:
-                    self._skip(path, "the same folder as one that was read")
-                else:
-                    self._seen.add((found.st_dev, found.st_ino))
+            is_folder = stat.S_ISDIR(found.st_mode)
+            if (why := self._ignored.reason(path, is_folder=is_folder)) is not None:
+                self._skip(path, why, is_kind=True)
+            elif is_folder:
+                if self._is_gone_into(path, (found.st_dev, found.st_ino), is_link=is_link):
                     waiting += self._entries(path)
             elif not stat.S_ISREG(found.st_mode):
                 self._skip(path, "not a regular file")
             elif (source := self._below(path, found)) is not None:
                 yield source
+
+    def _is_gone_into(self, path: str, place: tuple[int, int], *, is_link: bool) -> bool:
+        """Tells whether a folder is gone into, for the first time then; says why not."""
+        if os.path.basename(path) in _INSTALLED:
+            self._skip(path, "what other programs have put there", is_kind=True)
+        elif place in self._own:
+            self._skip(path, "what edgeqa keeps itself")
+        elif is_link and self._is_below_a_root(path):
+            self._skip(path, "a link into what is read anyway")
+        elif place in self._seen:
+            self._skip(path, "the same folder as one that was read")
+        else:
+            self._seen.add(place)
+            return True
+        return False
 
     def _entries(self, folder: str) -> list[str]:
         """Returns the paths in a folder, last first."""
@@ -168,6 +190,8 @@ class _Walk:
         except OSError as error:
             self._skip(folder, reason(error))
             return []
+        if IGNORE_FILE in names:
+            self._ignored.read(folder)
         names = [name for name in names if not name.startswith(_HIDDEN)]
         names.sort(reverse=True)
         return [os.path.join(folder, name) for name in names] if folder != "." else names
@@ -179,21 +203,22 @@ class _Walk:
     def _below(self, path: str, found: os.stat_result) -> Source | None:
         kind = self._kind or kinds.by_name(path)
         try:
-            if kind is kinds.JSON and self._kind is None:
-                kind = kinds.of_json(_head(path))
-            # Without an ending it may be a README or a program; what has an unknown ending is not ours to guess.
-            elif kind is None and not os.path.splitext(path)[1]:
-                kind = kinds.by_content(_head(path))
+            if self._kind is None and kinds.needs_look(kind):
+                is_read = os.path.splitext(path)[1].lower() not in kinds.UNREAD
+                kind = kinds.settled(kind, _head(path), is_named=False) if is_read else None
+        except ContextError as error:
+            self._skip(path, str(error))
+            return None
         except OSError as error:
             self._skip(path, reason(error))
             return None
-        if kind is None:
-            self._skip(path, "unknown format")
+        if kind is None or (kind.seeks and kinds.is_packed(path)):
+            self._skip(path, "unknown format", is_kind=True)
             return None
         return self._source(path, found, kind)
 
     def _source(self, path: str, found: os.stat_result, kind: Kind) -> Source:
-        return Source(path, found.st_size, kind, self._options, lambda: open(path, "rb"))
+        return Source(path, found.st_size, kind, self._options, lambda: _opened(path))
 
     def _copied(self, name: str, stream: IO[bytes], kind: Kind) -> Source:
         blocks = blocks_of(stream)
@@ -201,8 +226,8 @@ class _Walk:
         spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
         return Source(name, spool.size_bytes, kind, self._options, spool.open, is_piped=True)
 
-    def _skip(self, path: str, why: str) -> None:
-        self._on_skipped(Skipped(path, why))
+    def _skip(self, path: str, why: str, *, is_kind: bool = False) -> None:
+        self._on_skipped(Skipped(path, why, is_kind))
 
 
 def _own_folders() -> Iterator[tuple[int, int]]:
@@ -212,6 +237,11 @@ def _own_folders() -> Iterator[tuple[int, int]]:
             yield found.st_dev, found.st_ino
 
 
+def _opened(path: str) -> IO[bytes]:
+    stream = open(path, "rb")  # noqa: SIM115 - who asked for it closes it
+    return unpacked(stream, path) if kinds.is_packed(path) else stream
+
+
 def _head(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as stream:
+    with _opened(path) if kinds.is_packed(path) else open(path, "rb", buffering=0) as stream:
         return stream.read(kinds.HEAD_BYTES)

@@ -1,12 +1,12 @@
 """Which formats there are, and which one a file is in: by its name, and where that says nothing, by its beginning.
 
-Pure. The readers themselves are imported when a file of their format is read.
+Pure. This is the one table of endings. The readers themselves are imported when a file of their format is read.
 """
 
 from __future__ import annotations
 
+import codecs
 import importlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions, Record
 
 HEAD_BYTES = 1 << 15  # of a file's beginning are looked at
+PACKED = ".gz"
+"""Ending of files that gzip made: what is in them is read, in the format that the name says without it."""
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]|\Z)")
 _SQUAD = re.compile(rb'"data"\s*:\s*\[')
 _ZIP = b"PK\x03\x04"
 _IS_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
 )
+_MAN_SUFFIX = re.compile(r"\.[1-9][a-z]{0,9}")  # `.3`, `.3pm`: a section of the manual, or a version's end
+_IS_MAN_PAGE = re.compile(rb"""(?m)^(?:[.'][ \t]*(?:TH|Dd|Dt)[ \t]|\.so[ \t]+man|'\\"|\.\\")""")
+_CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Kind:
     """Whether the content is given as a file that it can seek in, rather than as blocks from beginning to end."""
     has_fields: bool = False
     """Whether the options that name fields matter."""
+    is_asked_as_it_stands: bool = False
+    """Whether a question about such a file is asked of its very characters, and not of what the reader makes of it."""
 
     def reader(self) -> Callable[[Any, str, FormatOptions], Iterator[Record]]:
         """Returns the module's function `read`, which yields the records of a file."""
@@ -50,17 +57,35 @@ class Kind:
         return read
 
 
-TEXT = Kind("text", "plain", (".txt", ".text", ".log", ".rst", ".adoc", ".asciidoc", ".org"), version=2)
+_PROSE = ".txt .text .log .rst .adoc .asciidoc .org .tex .sty .bib .texi .texinfo .po .pot .srt .vtt .diff .patch"
+_CODE = (
+    ".py .pyi .pyx .ipy .c .h .cc .cpp .cxx .hh .hpp .hxx .m .mm .cs .java .kt .kts .scala .groovy .gradle .go "
+    ".rs .zig .swift .js .mjs .cjs .jsx .ts .mts .cts .tsx .vue .svelte .dart .php .rb .pl .pm .lua .r .jl .hs "
+    ".ml .mli .fs .ex .exs .erl .clj .cljs .lisp .el .scm .f .f90 .f95 .for .pas .ada .adb .ads .vb .bas .asm .s "
+    ".sql .sh .bash .zsh .fish .ksh .csh .ps1 .bat .cmd .awk .sed .vim .tcl .proto .graphql .cmake .mk .mak "
+    ".bazel .bzl .nix .tf .hcl .v .sv .vhd .vhdl .ino .cu .css .scss .sass .less"
+)
+_CONFIGURATION = (
+    ".ini .cfg .conf .config .toml .yaml .yml .xml .properties .env .desktop .service .socket .timer .mount .target "
+    ".rules .list .sources .plist .reg .rc .xsd .xsl .xslt .dtd .rng"
+)
+
+UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".csr", ".asc", ".sig", ".gpg", ".pub"])
+"""Endings of what is text for programs: drawings, keys, checksums. In folders it is left out."""
+
+TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
+CODE = Kind("code", "code", tuple(_CODE.split()), is_asked_as_it_stands=True)
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"))
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml"))
-JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True)
-CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True)
-JSON = Kind("json", "jsonfile", (".json",), has_fields=True)
+JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True, is_asked_as_it_stands=True)
+CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_as_it_stands=True)
+JSON = Kind("json", "jsonfile", (".json",), has_fields=True, is_asked_as_it_stands=True)
 PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm"), seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True)
+MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
-KINDS = {kind.name: kind for kind in (TEXT, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB)}
+KINDS = {kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, MAN)}
 _BY_SUFFIX = {suffix: kind for kind in KINDS.values() for suffix in kind.suffixes}
 
 
@@ -76,16 +101,47 @@ def named(name: str) -> Kind:
         raise OptionError(name="format", value=name, expected=f"one of {', '.join(KINDS)}") from None
 
 
+def is_packed(name: str) -> bool:
+    """Tells whether a file's name says that gzip made it."""
+    return name.lower().endswith(PACKED)
+
+
 def by_name(name: str) -> Kind | None:
     """Returns the format that a file's name says, None if it says nothing."""
-    return _BY_SUFFIX.get(PurePath(name).suffix.lower())
+    suffix = PurePath(name[: -len(PACKED)] if is_packed(name) else name).suffix.lower()
+    return _BY_SUFFIX.get(suffix) or (MAN if _MAN_SUFFIX.fullmatch(suffix) else None)
+
+
+def is_asked_as_it_stands(name: str) -> bool:
+    """Tells whether a question about a file of this name is asked of its very characters."""
+    kind = by_name(name)
+    return not is_packed(name) and (kind is None or kind.is_asked_as_it_stands)
+
+
+def needs_look(kind: Kind | None) -> bool:
+    """Tells whether what a name said is settled by the file's beginning alone."""
+    return kind is None or kind in (JSON, MAN)
+
+
+def settled(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
+    """Returns the format of a file whose name said `kind`, by its first HEAD_BYTES; None if it is not read.
+
+    Args:
+        kind: for which `needs_look` holds.
+        head: the file's beginning.
+        is_named: whether the user named the file itself. Then text in another encoding than UTF-8 passes as text, and
+            JSON of any kind as JSON, so that reading it says what is wrong with it.
+    """
+    if kind is JSON:
+        return of_json(head) or (kind if is_named else None)
+    if kind is MAN and _IS_MAN_PAGE.search(head) and b"\0" not in head:
+        return MAN
+    found = by_content(head)
+    return None if found is TEXT and not is_named and not _is_text(head) else found
 
 
 def by_content(head: bytes) -> Kind | None:
-    """Returns the format that a file's first HEAD_BYTES look like, None if they are not text.
-
-    Text in another encoding than UTF-8 passes as text, so that reading it says what is wrong with it.
-    """
+    """Returns the format that a file's first HEAD_BYTES look like, None if they are not text."""
     if head.startswith(b"%PDF-"):
         return PDF
     if head.startswith(_ZIP):
@@ -95,8 +151,21 @@ def by_content(head: bytes) -> Kind | None:
     return HTML if _IS_PAGE.match(head) else TEXT
 
 
+def _is_text(head: bytes) -> bool:
+    """Tells whether a file begins as text in UTF-8 does."""
+    if _CONTROL.search(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, len(head) < HEAD_BYTES)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def of_json(head: bytes) -> Kind | None:
     """Returns how a file named as JSON is read, by its beginning; None if it is no lines, no SQuAD and no array."""
+    import json  # here: a file in another format does without
+
     head = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _ARRAY.match(head) or _SQUAD.search(head):
         return JSON

@@ -39,6 +39,8 @@ class FormatOptions:
     """The field that holds the title; None: a field with one of the usual names, if there is one."""
     format: str | None = None
     """Name of the format of everything named; None: by each file's name and content, standard input being text."""
+    exclude: tuple[str, ...] = ()
+    """What is left out of folders: patterns as in a `.gitignore`, from each folder named on."""
 
 
 MOST_TITLE_CHARACTERS = 300

@@ -25,7 +25,7 @@ def read(path: Path | str, **options: str) -> list[Read]:
     """Returns the records of all sources under the path."""
     return [
         Read(record.name, record.title, "".join(text_of(record.blocks)))
-        for source in walk([path], FormatOptions(**options))
+        for source in walk([path], FormatOptions(**options, exclude=()))
         for record in source.records()
     ]
 

@@ -13,7 +13,7 @@ from office import docx, epub, paragraph, pdf
 from reading import read
 
 from edgeqa import errors, runtime
-from edgeqa.contexts.documents import FORMATTED, documents, from_file
+from edgeqa.contexts.documents import documents, from_file
 from edgeqa.formats import kinds
 from edgeqa.screen import describe
 
@@ -115,8 +115,10 @@ def test_no_answer_has_no_document_and_a_text_is_one(qa: EdgeQA) -> None:
 
 
 def test_the_endings_are_those_of_the_formats_and_plain_text_is_as_it_stands(tmp_path: Path) -> None:
-    prose = (kinds.MARKDOWN, kinds.HTML, kinds.PDF, kinds.DOCX, kinds.EPUB)
-    assert set(FORMATTED) == {suffix for kind in prose for suffix in kind.suffixes}
+    as_they_stand = {kind.name for kind in kinds.KINDS.values() if kind.is_asked_as_it_stands}
+    assert as_they_stand == {"text", "code", "jsonl", "csv", "json"}
+    assert all(kinds.is_asked_as_it_stands(name) for name in ("a.txt", "A.PY", "a", "a.unknown", "a.csv"))
+    assert not any(kinds.is_asked_as_it_stands(name) for name in ("a.txt.gz", "a.1", "a.DOCX", "a.md"))
     path = tmp_path / "a.txt"
     path.write_bytes(b"# *as* it stands")
     assert "".join(documents(path)[0].blocks()) == "".join(from_file(path).blocks()) == "# *as* it stands"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def source(path: Path, **options: str) -> Source:
-    (found,) = walk([path], FormatOptions(**options))
+    (found,) = walk([path], FormatOptions(**options, exclude=()))
     return found
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import sys
@@ -10,18 +11,20 @@ import pytest
 from reading import read
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, Skipped, walk
+from edgeqa.formats import FormatOptions, Skipped, packed, walk
 from edgeqa.formats.blocks import text_of
-from edgeqa.formats.errors import FormatUnknown
+from edgeqa.formats.errors import FileDamaged, FileExcessive, FormatUnknown
 from edgeqa.state import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def names(*paths: Path | str, skipped: list[Skipped] | None = None, **options: str) -> list[str]:
+def names(
+    *paths: Path | str, skipped: list[Skipped] | None = None, exclude: tuple[str, ...] = (), **options: str
+) -> list[str]:
     on_skipped = (lambda _: None) if skipped is None else skipped.append
-    return [source.name for source in walk(paths, FormatOptions(**options), on_skipped)]
+    return [source.name for source in walk(paths, FormatOptions(**options, exclude=exclude), on_skipped)]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_what_is_left_out_of_a_folder_is_reported(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\0\0")
     (folder / "b.txt").write_text("text")
     (folder / "binary").write_bytes(b"a\0b")
-    (folder / "style.css").write_text("p {}")
+    (folder / "drawing.svg").write_text("<svg/>")
     (folder / "gone.txt").symlink_to("nowhere")
     os.mkfifo(folder / "pipe.txt")
     skipped: list[Skipped] = []
@@ -55,10 +58,154 @@ def test_what_is_left_out_of_a_folder_is_reported(folder: Path) -> None:
     assert {s.name: s.reason for s in skipped} == {
         "folder/a.png": "unknown format",
         "folder/binary": "unknown format",
-        "folder/style.css": "unknown format",
+        "folder/drawing.svg": "unknown format",
         "folder/gone.txt": "broken link: No such file or directory",
         "folder/pipe.txt": "not a regular file",
     }
+
+
+def test_a_file_of_an_unknown_ending_is_looked_at(folder: Path) -> None:
+    texts = {
+        "Apache-2.0": "Apache License",
+        "GPL-3": "GNU",
+        "a.conf.d": "x = 1",
+        "a.unknown": "Größe " * 9999,
+        "settings.xyz": "<html><p>x",
+        "tool.7": "version 7",
+        "core.py": "x = 1",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    others = {
+        "a.dat": b"a\0b",
+        "b.dat": b"\xff\xfex\0",
+        "c.dat": b"Gr\xf6\xdfe",
+        "d.dat": b"\x1f\x8b\x08 ",
+        "e.dat": b"\x01",
+    }
+    for name, data in others.items():
+        (folder / name).write_bytes(data)
+    skipped: list[Skipped] = []
+    found = {source.name: source.format for source in walk(["folder"], FormatOptions(), skipped.append)}
+    kinds = {f"folder/{name}": "text" for name in texts}
+    assert found == {**kinds, "folder/settings.xyz": "html", "folder/core.py": "code"}
+    assert [(s.name, s.ending, s.is_kind) for s in skipped] == [(f"folder/{name}", ".dat", True) for name in others]
+
+
+def test_what_is_ignored_is_left_out(folder: Path) -> None:
+    tree = {
+        ".gitignore": "*.log\n/build/\n!keep.log\n# a comment\ndeep/**/x.txt\n",
+        "a.log": "",
+        "keep.log": "",
+        "a.txt": "",
+        "build/b.txt": "",
+        "sub/build/c.txt": "",
+        "sub/.gitignore": "*.txt\n!build/\n!d.txt\n!e.log\n",
+        "sub/d.txt": "",
+        "sub/e.log": "",
+        "sub/f.txt": "",
+        "deep/y/x.txt": "",
+        "node_modules/x/README.md": "",
+        "__pycache__/x.txt": "",
+    }
+    for name, text in tree.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text or "x")
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == [
+        "folder/a.txt",
+        "folder/keep.log",
+        "folder/sub/d.txt",
+        "folder/sub/e.log",
+    ]
+    assert {s.name.removeprefix("folder/"): s.reason for s in skipped} == {
+        **dict.fromkeys(("a.log", "build", "sub/build/c.txt", "sub/f.txt", "deep/y/x.txt"), "left out by .gitignore"),
+        **dict.fromkeys(("node_modules", "__pycache__"), "what other programs have put there"),
+    }
+    assert all(s.is_kind for s in skipped)
+    assert names("folder/a.log", "folder/sub/f.txt") == ["folder/a.log", "folder/sub/f.txt"]
+
+
+def test_what_lies_above_in_a_repository_says_what_is_ignored(folder: Path) -> None:
+    for name in ("sub/a.txt", "sub/b.log", "build/c.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    (folder / ".gitignore").write_text("*.log\nbuild/\n")
+    assert names("folder/sub") == ["folder/sub/a.txt", "folder/sub/b.log"]
+    (folder / ".git").mkdir()
+    assert names("folder/sub") == ["folder/sub/a.txt"]
+    assert names("folder/build") == ["folder/build/c.txt"]
+
+
+def test_what_the_user_excludes_is_left_out(folder: Path) -> None:
+    for name in ("a.txt", "drafts/b.txt", "c/drafts/d.txt", "c/e.log", ".gitignore"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("!c/e.log\n")
+    skipped: list[Skipped] = []
+    assert names("folder", exclude=("drafts/", "*.log"), skipped=skipped) == ["folder/a.txt"]
+    assert {s.reason for s in skipped} == {"excluded"}
+    assert names("folder", exclude=("/drafts",)) == ["folder/a.txt", "folder/c/drafts/d.txt", "folder/c/e.log"]
+    for wrong in ("a", (1,), (" ",)):
+        with pytest.raises(errors.OptionError, match="exclude cannot be"):
+            names("folder", exclude=wrong)  # type: ignore[arg-type]
+
+
+def test_an_odd_ignore_file_does_no_harm(folder: Path) -> None:
+    (folder / "a.txt").write_text("x")
+    (folder / ".gitignore").write_bytes(b"\xff\n!\n[\n" + b"*a" * 5000 + b"\n" + b"**/" * 300 + b"\n")
+    assert names("folder") == ["folder/a.txt"]
+    (folder / ".gitignore").unlink()
+    (folder / ".gitignore").mkdir()
+    assert names("folder") == ["folder/a.txt"]
+
+
+def test_packed_files_are_read_as_what_they_hold(folder: Path) -> None:
+    contents = {
+        "a.txt.gz": b"text",
+        "b.md.gz": b"# Head",
+        "changelog.gz": b"words",
+        "c.7.gz": b".TH C 7\n.SH NAME\nc",
+        "d.tar.gz": b"x\0",
+        "e.docx.gz": b"PK\x03\x04[Content_Types].xml",
+    }
+    for name, data in contents.items():
+        (folder / name).write_bytes(gzip.compress(data[:2]) + gzip.compress(data[2:]) + bytes(512))
+    (folder / "not.txt.gz").write_text("not packed")
+    skipped: list[Skipped] = []
+    found = {
+        source.name.removeprefix("folder/"): source for source in walk(["folder"], FormatOptions(), skipped.append)
+    }
+    assert {name: source.format for name, source in found.items()} == {
+        "a.txt.gz": "text",
+        "b.md.gz": "markdown",
+        "c.7.gz": "man",
+        "changelog.gz": "text",
+        "not.txt.gz": "text",
+    }
+    assert [s.name for s in skipped] == ["folder/d.tar.gz", "folder/e.docx.gz"]
+    texts = {r.name.removeprefix("folder/"): r.text for r in read("folder")}
+    assert texts["a.txt.gz"] == "text"
+    assert texts["b.md.gz"].rstrip() == "Head"
+    assert texts["not.txt.gz"] == "not packed"
+    with pytest.raises(FormatUnknown):
+        names("folder/e.docx.gz")
+
+
+def test_packed_files_that_are_damaged_or_made_to_fill_memory_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gzip.compress(b"text " * 10_000)
+    for data, message in (
+        (whole[:-20], "it ends in the middle"),
+        (whole[:9] + b"xx" + whole[11:], "not a readable gzip"),
+    ):
+        (folder / "a.txt.gz").write_bytes(data)
+        with pytest.raises(FileDamaged, match=message):
+            read("folder/a.txt.gz")
+    monkeypatch.setattr(packed, "MOST_UNPACKED_BYTES", 1000)
+    (folder / "a.txt.gz").write_bytes(whole)
+    with pytest.raises(FileExcessive, match="it unpacks to more than 1000 bytes"):
+        read("folder/a.txt.gz")
 
 
 def test_links_that_loop_end_and_links_to_elsewhere_are_followed(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,379 @@
+"""Man pages, written in the macros of man(7) or mdoc(7): a page is one record, titled after its name and section.
+
+In: the page's source. Out: its text as a terminal shows it, with its structure: the page's line at the top is the first
+heading, those of `.SH` and `.SS` lie below it, options and other tagged paragraphs are terms, what they explain lies a
+level deeper. A page that only points to another (`.so`) has no text of its own. Tables are read as tbl writes them;
+equations and pictures are left out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING
+
+from edgeqa.contexts.documents import checked
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.mdoc import MANUALS, Mdoc
+from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.roff import GLUED, Call, Roff
+from edgeqa.formats.sheet import LINE, PARAGRAPH, Sheet
+from edgeqa.formats.tbl import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgeqa.formats.blocks import Block
+
+MOST_LINE_BYTES = 1 << 20
+MOST_LEVELS = 40
+LONGEST_TERM = 200  # characters; what is longer and stands before something indented is a paragraph
+
+_BULLET = re.compile(r"([•·*+o○□✓‣▪-])\s*\Z")
+_NUMBER = re.compile(r"\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s*\Z|\[[0-9]{1,3}\]\s*\Z|[0-9]{1,2}\Z")
+_MARKED = re.compile(r"(?:([•·‣▪○])|([0-9]{1,3}[.)]))[ \t]+(?=\S)")
+_NO_TERM_END = (".", ":", ";", "!", "?", ",")
+
+
+def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields the page as one record; none if it has no text of its own.
+
+    Raises:
+        FormatError: if it is no text, or expands to more than a page has.
+    """
+    page = _Page(Roff(lines(checked(blocks, name), name), name))
+    made = page.blocks()
+    seen: list[Block] = []
+    for block in made:
+        seen.append(block)
+        if page.title or len(seen) > 1:
+            break
+    if seen:
+        yield Record(name, page.title, _chained(seen, made))
+
+
+def _chained(seen: list[Block], rest: Iterator[Block]) -> Iterator[Block]:
+    yield from seen
+    yield from rest
+
+
+def lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    """Yields lines without their ends, in UTF-8, else as Windows and Latin 1 write them: old pages do not say.
+
+    Raises:
+        FileExcessive: for a line longer than MOST_LINE_BYTES.
+    """
+    held = b""
+    is_first = True
+    for block in blocks:
+        *whole, held = (held + block).split(b"\n")
+        for line in whole:
+            yield _decoded(line.removeprefix(codecs.BOM_UTF8) if is_first else line)
+            is_first = False
+        if len(held) > MOST_LINE_BYTES:
+            raise FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
+    if held:
+        yield _decoded(held)
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        text = line.decode("cp1252", "replace")
+    return text.rstrip("\r")
+
+
+class _Page:
+    """Writes down the macros of man(7), and hands those of mdoc(7) on."""
+
+    def __init__(self, roff: Roff) -> None:
+        self.title = ""
+        self.sheet = Sheet()
+        self._roff = roff
+        self._mdoc = Mdoc(self.sheet, roff, self._set_title)
+        self._is_mdoc = False
+        self._footer = ""
+        self._depth = 0  # of .RS
+        self._hangs = 0  # 1 within what hangs under a term or an item
+        self._outer: list[int] = []
+        self._is_tag = False  # the next line is the term of .TP
+        self._is_code = False
+        self._glued = False
+        self._link = ""
+        self._heading_line = 0  # the next line is the name of a section of this level
+        self._macros: dict[str, Callable[[list[str]], None]] = {
+            "TH": self._name_page, "SH": self._begin_section, "SS": self._begin_subsection,
+            "PP": self._begin_paragraph, "P": self._begin_paragraph, "LP": self._begin_paragraph,
+            "HP": self._begin_paragraph, "TP": self._begin_term, "TQ": self._begin_term, "IP": self._begin_indented,
+            "RS": self._deeper, "RE": self._shallower, "nf": self._begin_code, "EX": self._begin_code,
+            "Vb": self._begin_code, "fi": self._end_code, "EE": self._end_code, "Ve": self._end_code,
+            "sp": self._space, "Sp": self._space, "br": self._break, "ce": self._break, "ti": self._break,
+            "UR": self._begin_link, "MT": self._begin_link, "UE": self._end_link, "ME": self._end_link,
+            "SY": self._begin_synopsis, "YS": self._end_synopsis, "OP": self._optional, "MR": self._reference,
+        }  # fmt: skip
+
+    def blocks(self) -> Iterator[Block]:
+        """Yields the blocks of the page."""
+        for line in self._roff:
+            if isinstance(line, str):
+                self._text(line)
+            elif line.name in ("TS", "EQ", "PS", "G1"):
+                self._foreign(line.name)
+            elif self._is_mdoc or line.name in ("Dd", "Dt"):
+                self._is_mdoc = True
+                self._mdoc.take(line)
+            else:
+                self._call(line)
+            yield from self.sheet.taken()
+        self.sheet.end()
+        if footer := self._mdoc.footer if self._is_mdoc else self._footer:
+            self.sheet.begin("paragraph")
+            self.sheet.add(footer)
+            self.sheet.end()
+        yield from self.sheet.taken()
+
+    def _set_title(self, name: str, section: str, manual: str) -> None:
+        self.title = self.title or one_line(f"{name}({section})" if section else name)
+        self.sheet.begin("heading", 1)
+        self.sheet.add(" ".join([self.title, *([manual] if manual else [])]))
+        self.sheet.end()
+
+    # --- text --------------------------------------------------------------------------------------------------------
+
+    def _text(self, raw: str) -> None:
+        if self._is_mdoc:
+            self._mdoc.text(raw)
+            return
+        if self._heading_line and raw.strip():
+            self._heading(self._heading_line, self._roff.plain(raw).replace(GLUED, ""))
+            return
+        if self._is_tag and raw.strip():
+            self._put(self._roff.plain(raw))
+            self._is_tag = self._glued
+            if not self._is_tag:
+                self._hang()
+            return
+        shown = self._roff.plain(raw)
+        if self._is_code:
+            self._verbatim(shown)
+        elif not shown.strip(f" \t{GLUED}"):
+            if not raw.strip():
+                self._paragraph()
+        else:
+            if shown[0] in " \t":
+                self.sheet.line()
+            self._put(shown)
+
+    def _put(self, shown: str) -> None:
+        """Adds words to what was begun."""
+        glued, self._glued = self._glued, shown.endswith(GLUED)
+        shown = shown.replace(GLUED, "").lstrip(" ")
+        shown = shown if self._glued else shown.rstrip(" ")
+        if not shown.strip():
+            return
+        if self.sheet.is_empty and self.sheet.kind == "paragraph" and (found := _MARKED.match(shown)) is not None:
+            self.sheet.turn("item", max(1, self._depth))
+            shown = ("- " if found[1] else f"{found[2]} ") + shown[found.end() :]
+        if glued:
+            self.sheet.add(shown)
+        else:
+            self.sheet.words(shown)
+
+    def _verbatim(self, shown: str) -> None:
+        if self.sheet.kind != "code":
+            self.sheet.begin("code", self._level, LINE if self.sheet.kind == "term" else PARAGRAPH)
+        if not self._glued:
+            self.sheet.line()
+        self._glued = shown.endswith(GLUED)
+        self.sheet.add(shown.replace(GLUED, "") + ("" if self._glued else "\n"))
+
+    @property
+    def _level(self) -> int:
+        return min(self._depth + self._hangs, MOST_LEVELS)
+
+    # --- blocks ------------------------------------------------------------------------------------------------------
+
+    def _paragraph(self) -> None:
+        self._glued = False
+        if not (self.sheet.is_empty and self.sheet.kind == "paragraph"):
+            self.sheet.begin("paragraph", self._level)
+
+    def _hang(self) -> None:
+        """What follows is what a term is explained by."""
+        self._hangs = 1
+        self._glued = False
+        if not self.sheet.is_empty:
+            self.sheet.begin("paragraph", self._level, LINE)
+
+    def _heading(self, level: int, text: str) -> None:
+        self._depth = self._hangs = 0
+        self._outer.clear()
+        self._is_tag = self._is_code = self._glued = False
+        self._heading_line = 0
+        self.sheet.begin("heading", level)
+        self.sheet.add(text)
+        self.sheet.begin("paragraph", 0)
+
+    def _term(self) -> None:
+        self._is_tag, self._hangs, self._glued = True, 1, False
+        self.sheet.begin("term", self._level)
+
+    def _indented(self, mark: str | None) -> None:
+        """Begins a paragraph of `.IP`: an item, what a term explains, or what goes on under either."""
+        self._glued = False
+        if mark is None or not mark:
+            if mark is not None or self._hangs:
+                self._hangs = 1
+            self.sheet.begin("paragraph", self._level)
+            return
+        self._hangs = 1
+        if _BULLET.match(mark) or _NUMBER.match(mark):
+            self.sheet.begin("item", self._level)
+            self.sheet.add("- " if _BULLET.match(mark) else f"{mark.strip()} ")
+        else:
+            self.sheet.begin("term", self._level)
+            self.sheet.add(mark)
+            self._hang()
+
+    def _deeper(self, _arguments: list[str]) -> None:
+        # What many a program writes for a term: a paragraph of one short line, then something indented.
+        text = self.sheet.text.strip()
+        if (
+            self.sheet.kind == "paragraph"
+            and 0 < len(text) <= LONGEST_TERM
+            and (not text.endswith(_NO_TERM_END) or text.endswith("..."))
+            and not self._is_code
+        ):
+            self.sheet.turn("term", self._level + 1)
+        gap = LINE if self.sheet.kind == "term" else PARAGRAPH
+        self._outer.append(self._hangs)
+        del self._outer[: -4 * MOST_LEVELS]
+        self._depth, self._hangs = min(self._depth + 1, MOST_LEVELS), 0
+        if not self.sheet.is_empty:
+            self.sheet.begin("paragraph", self._level, gap)
+        elif self.sheet.kind == "paragraph":
+            self.sheet.turn("paragraph", self._level)
+
+    def _shallower(self, _arguments: list[str]) -> None:
+        self._depth = max(0, self._depth - 1)
+        self._hangs = self._outer.pop() if self._outer else 0
+        self.sheet.begin("paragraph", self._level)
+
+    # --- macros ------------------------------------------------------------------------------------------------------
+
+    def _call(self, call: Call) -> None:
+        arguments = [self._roff.plain(raw) for raw in self._roff.arguments(call.rest)]
+        if call.name in _FONTS:
+            self._font(call.name, arguments)
+        elif (macro := self._macros.get(call.name)) is not None:
+            macro(arguments)
+
+    def _begin_paragraph(self, _arguments: list[str]) -> None:
+        self._hangs = 0
+        self._is_tag = False
+        self._paragraph_anew()
+
+    def _begin_term(self, _arguments: list[str]) -> None:
+        self._term()
+
+    def _begin_indented(self, arguments: list[str]) -> None:
+        self._is_tag = False
+        self._indented(arguments[0].replace(GLUED, "").strip() if arguments else None)
+
+    def _begin_section(self, arguments: list[str]) -> None:
+        self._name_section(2, arguments)
+
+    def _begin_subsection(self, arguments: list[str]) -> None:
+        self._name_section(3, arguments)
+
+    def _name_section(self, level: int, arguments: list[str]) -> None:
+        if arguments:
+            self._heading(level, " ".join(arguments).replace(GLUED, ""))
+        else:
+            self._heading_line = level
+
+    def _begin_code(self, _arguments: list[str]) -> None:
+        self._is_code, self._is_tag = True, False
+
+    def _end_code(self, _arguments: list[str]) -> None:
+        if self._is_code:
+            self._is_code = False
+            self.sheet.begin("paragraph", self._level)
+
+    def _space(self, _arguments: list[str]) -> None:
+        if self._is_code:
+            self._verbatim("")
+        elif not self._is_tag:
+            self._paragraph()
+
+    def _break(self, _arguments: list[str]) -> None:
+        if not self._is_code:
+            self.sheet.line()
+
+    def _paragraph_anew(self) -> None:
+        if self._is_code:
+            self._verbatim("")
+            return
+        self._glued = False
+        self.sheet.begin("paragraph", self._level)
+
+    def _font(self, name: str, arguments: list[str]) -> None:
+        if not arguments:
+            return
+        # Of two letters, the fonts alternate from word to word, without blanks.
+        parts = arguments if len(name) == 1 or name in ("SM", "SB") else ["".join(arguments)]
+        shown = " ".join(parts)
+        if self._heading_line:
+            self._heading(self._heading_line, shown.replace(GLUED, ""))
+            return
+        if self._is_code and not self._is_tag:
+            self._verbatim(shown)
+            return
+        self._put(shown)
+        if self._is_tag and not self._glued:
+            self._is_tag = False
+            self._hang()
+
+    def _name_page(self, arguments: list[str]) -> None:
+        title, section, date, source, manual = [*arguments, "", "", "", "", ""][:5]
+        self._footer = " ".join(part.strip() for part in (source, date) if part.strip())
+        self._set_title(title, section, manual or MANUALS.get(section, ""))
+
+    def _begin_link(self, arguments: list[str]) -> None:
+        self._link = " ".join(arguments)
+
+    def _end_link(self, arguments: list[str]) -> None:
+        if self._link:
+            self._put(f"⟨{self._link}⟩{' '.join(arguments)}")
+        self._link = ""
+
+    def _begin_synopsis(self, arguments: list[str]) -> None:
+        self._paragraph_anew()
+        self._put(" ".join(arguments))
+
+    def _end_synopsis(self, _arguments: list[str]) -> None:
+        self._paragraph()
+
+    def _optional(self, arguments: list[str]) -> None:
+        self._put(f"[{' '.join(arguments)}]")
+
+    def _reference(self, arguments: list[str]) -> None:
+        page, section, after = [*arguments, "", "", ""][:3]
+        self._put(f"{page}({section}){after}")
+
+    # --- what other languages are within a page ---------------------------------------------------------------------
+
+    def _foreign(self, name: str) -> None:
+        self.sheet.end()
+        end = {"TS": ".TE", "EQ": ".EN", "PS": ".PE", "G1": ".G2"}[name]
+        table = Table(self._roff)
+        while (line := self._roff.raw()) is not None and line.split(" ")[0].rstrip() != end:
+            if name == "TS":
+                table.take(line, self.sheet)
+        table.end(self.sheet)
+        if not self._is_mdoc:
+            self.sheet.begin("paragraph", self._level)
+
+
+_FONTS = frozenset(("B", "I", "R", "SM", "SB", "BI", "BR", "IB", "IR", "RB", "RI"))

@@ -1,0 +1,245 @@
+"""Man pages and source code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import text
+
+from edgeqa.formats import FormatOptions, code, manpage, roff
+from edgeqa.formats.blocks import text_of
+from edgeqa.formats.errors import FileExcessive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.formats.blocks import Block
+
+
+def blocks(source: str) -> list[Block]:
+    return [block for r in manpage.read(iter([source.encode()]), "a.1", FormatOptions()) for block in r.blocks]
+
+
+def shape(source: str) -> list[tuple[str, int, str]]:
+    return [(block.kind, block.level, block.text) for block in blocks(source)]
+
+
+MAN = r""".\" comment
+.TH PUMP 8 2026\-01\-02 "Pump 1.2" "Pump Manual"
+.SH NAME
+pump \- raise water
+.SH OPTIONS
+Options are
+these.
+.TP
+\fB\-d\fR, \fB\-\-depth\fR=\fIMETRES\fR
+How deep it is lowered;
+.I METRES
+may be 12.
+.IP
+More of it.
+.TP
+.BR \-v " or " \-\-verbose
+Say more.
+.PP
+.B \-\-level
+.RS 4
+Of the water.
+.IP \(bu 2
+high
+.IP \(bu 2
+low
+.RE
+.SS "Exit status"
+.nf
+0  done
+1  dry
+.fi
+Back to \(lqtext\(rq.
+"""
+
+
+def test_the_structure_of_a_man_page() -> None:
+    assert shape(MAN) == [
+        ("heading", 1, "PUMP(8) Pump Manual"),
+        ("heading", 2, "NAME"),
+        ("paragraph", 0, "pump - raise water"),
+        ("heading", 2, "OPTIONS"),
+        ("paragraph", 0, "Options are these."),
+        ("term", 1, "-d, --depth=METRES"),
+        ("paragraph", 1, "How deep it is lowered; METRES may be 12."),
+        ("paragraph", 1, "More of it."),
+        ("term", 1, "-v or --verbose"),
+        ("paragraph", 1, "Say more."),
+        ("term", 1, "--level"),
+        ("paragraph", 1, "Of the water."),
+        ("item", 2, "- high"),
+        ("item", 2, "- low"),
+        ("heading", 3, "Exit status"),
+        ("code", 0, "0  done\n1  dry"),
+        ("paragraph", 0, "Back to “text”."),
+        ("paragraph", 0, "Pump 1.2 2026-01-02"),
+    ]
+    (record,) = manpage.read(iter([MAN.encode()]), "pump.8", FormatOptions())
+    assert record.title == "PUMP(8)"
+
+
+MDOC = r""".Dd January 2, 2026
+.Dt PUMP 8
+.Os Pump
+.Sh NAME
+.Nm pump
+.Nd raise water
+.Sh SYNOPSIS
+.Nm
+.Op Fl d Ar metres
+.Op Fl Fl verbose
+.Ar
+.Sh DESCRIPTION
+The
+.Nm
+utility, see
+.Xr well 7 ,
+reads
+.Pa /etc/pump.conf
+.Pq or Dq none .
+.Bl -tag -width indent
+.It Fl d Ar metres
+Lower it.
+.It Fl v , Fl Fl verbose
+Say more.
+.Bl -bullet
+.It
+high
+.It
+low
+.El
+.El
+.Bd -literal
+pump  -d 12
+.Ed
+.Oo Ar user Ns @ Oc Ns Ar host
+.Sm off
+.Ar a : Ar b
+.Sm on
+.Ar c
+"""
+
+
+def test_the_structure_of_a_page_in_mdoc() -> None:
+    assert shape(MDOC) == [
+        ("heading", 1, "PUMP(8) System Manager's Manual"),
+        ("heading", 2, "NAME"),
+        ("paragraph", 0, "pump — raise water"),
+        ("heading", 2, "SYNOPSIS"),
+        ("paragraph", 0, "pump [-d metres] [--verbose] file ..."),
+        ("heading", 2, "DESCRIPTION"),
+        ("paragraph", 0, "The pump utility, see well(7), reads /etc/pump.conf (or “none”)."),
+        ("term", 1, "-d metres"),
+        ("paragraph", 1, "Lower it."),
+        ("term", 1, "-v, --verbose"),
+        ("paragraph", 1, "Say more."),
+        ("item", 2, "- high"),
+        ("item", 2, "- low"),
+        ("code", 0, "pump  -d 12"),
+        ("paragraph", 0, "[user@]host a:b c"),
+        ("paragraph", 0, "Pump January 2, 2026"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (r".ds v 1.2" "\n" r"Version \*v.", "Version 1.2."),
+        (r".de X" "\n" r"\\$1 and \\$2" "\n.." "\n" '.X "a b" c', "a b and c"),
+        (".if n shown\n.if t hidden\n.ie t hidden\n.el too", "shown too"),
+        (".ie 1>2 \\{\\\nhidden\n.\\}\n.el \\{\\\nshown\n.\\}\nend", "shown end"),
+        (".nr x 3\n.if \\nx=3 three\n.if !'a'a' no", "three"),
+        (".de Y\n..\n.if dY yes\n.ig\nignored\n..\nend", "yes end"),
+        (
+            r"10\(di2 \(+- \[u00E9] \('e \[rs] a\fBb\fPc \s-2x\s0 a\&b a\%b \h'-04'\(bu\h'+03'x",
+            r"10÷2 ± é é \ abc x ab ab • x",
+        ),
+        ('.B bold\n.BR a b\n.I "two words"', "bold ab two words"),
+        ("a\\c\nb\nc\\\nd", "ab cd"),
+        (".so man1/other.1", None),
+        (".UR https://example.org\nthe page\n.UE .", "the page ⟨https://example.org⟩."),
+        ("one\n two\n\nthree\n.br\nfour", "one\ntwo\n\nthree\nfour"),
+        (".de loop\n.loop\n..\nx", "x"),
+        ("\\(xx\\[nothing]\\*(zz\\n(yy.", "0."),
+        ("caf\xe9", "café"),
+    ],
+)
+def test_what_a_terminal_shows(source: str, expected: str | None) -> None:
+    found = list(manpage.read(iter([source.encode("latin-1", "replace")]), "a", FormatOptions()))
+    assert [text for r in found for text in ["".join(text_of(r.blocks))]] == ([] if expected is None else [expected])
+
+
+def test_tables_in_man_pages_are_rows() -> None:
+    source = ".TS\nallbox tab(:);\nlb lb\nl l.\nName:Depth\nA:T{\n12\nmetres\nT}\n_\nB:\n.TE\nend"
+    found = blocks(source)
+    assert [(block.kind, block.text) for block in found] == [
+        ("header", "Name | Depth"),
+        ("row", "A | 12 metres"),
+        ("row", "B"),
+        ("paragraph", "end"),
+    ]
+    assert [[b.text[i:j] for i, j in b.cells] for b in found[:3]] == [["Name", "Depth"], ["A", "12 metres"], ["B", ""]]
+    assert [block.begins for block in found[:3]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ".de a\n.a\n.a\n..\n.a",
+        ".ds a \\*b\\*b\\*b\\*b\n.ds b \\*c\\*c\\*c\\*c\n.ds c \\*d\\*d\\*d\\*d\n.ds d "
+        + "x" * 1000
+        + "\n"
+        + "\\*a\n" * 300,
+        "x" * (1 << 21),
+    ],
+)
+def test_a_page_made_to_fill_memory_is_refused(source: str) -> None:
+    with pytest.raises(FileExcessive, match=r"refused: a\.1: "):
+        blocks(source)
+
+
+@given(st.text(alphabet="\\.'\"{}()[]*nfshwcdeTSIPRBlix$1 \t\n", max_size=200))
+def test_any_page_is_read(source: str) -> None:
+    before = roff.MOST_EXPANDED_CHARACTERS
+    assert before  # whatever stands in it, it ends, and the text is its blocks
+    for found in blocks(source):
+        assert found.text
+
+
+def test_a_page_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    for name in ("a.1", "a.3pm", "a.8.gz"):
+        path = tmp_path / name
+        path.write_text(".TH A 1\n.SH NAME\na \\- b")
+        assert text(path) == "A(1)\n\nNAME\n\na - b".replace("A(1)", "A(1) General Commands Manual")
+    (tmp_path / "log.1").write_text("12:00 started\n.hidden\n")
+    assert text(tmp_path / "log.1") == "12:00 started\n.hidden\n"
+
+
+def test_source_code_stands_as_it_is_in_pieces(tmp_path: Path) -> None:
+    source = "import os\n\n\ndef f():\n    return 1\n\n    # more\n\n" + "x" * 200_000 + "\n"
+    path = tmp_path / "a.py"
+    path.write_text(source)
+    assert text(path) == source
+    (record,) = code.read(iter([source.encode()]), "a.py", FormatOptions())
+    found = list(record.blocks)
+    assert [(block.kind, block.text) for block in found[:3]] == [
+        ("code", "import os"),
+        ("code", "def f():\n    return 1"),
+        ("code", "    # more"),
+    ]
+
+
+@given(st.text(alphabet="a \n\t", max_size=60), st.integers(1, 9))
+def test_source_code_keeps_every_character(source: str, step: int) -> None:
+    pieces = [source[at : at + step].encode() for at in range(0, len(source), step)]
+    (record,) = code.read(iter(pieces), "a.py", FormatOptions())
+    assert "".join(text_of(record.blocks)) == source
