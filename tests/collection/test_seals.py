@@ -1,0 +1,234 @@
+"""A changed bit in any file of a collection: `verify` finds it, no answer believes it, `repair` mends what it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+from filling import ENCODER, ListedIndex, fill, open_writer
+
+from edgeqa import collection
+from edgeqa.collection import managing, seals
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.errors import CatalogueDamaged
+from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import CollectionError
+from edgeqa.routing.errors import RouteDamaged
+from edgeqa.routing.scope import Scope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Run
+
+    from edgeqa.runtime import EdgeQA
+
+TEXTS = {f"{n}.txt": f"Machine number {n} was built by maker{n} in {1900 + n}." for n in range(12)}
+QUESTIONS = ("When was machine number 8 built?", "Who built machine number 3?")
+
+
+@pytest.fixture
+def held(writing: EdgeQA, tmp_path: Path) -> Path:
+    """Returns where a collection is that has every kind of file."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text)
+    writing.add(folder)
+    writing.remove(folder / "5.txt")
+    place = collection.directory()
+    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    return place
+
+
+def flip(file: Path, bit: int) -> None:
+    """Changes a bit as a disk does: nobody sees when."""
+    before = file.stat()
+    raw = bytearray(file.read_bytes())
+    raw[bit // 8] ^= 1 << bit % 8
+    other = file.with_name(f"{file.name}.flipped")  # what is mapped stays as it is
+    other.write_bytes(raw)
+    other.replace(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def found(place: Path) -> bool:
+    try:
+        return bool(managing.verify(place)) or managing.verify_route(place) is not None
+    except CollectionError:
+        return True
+
+
+def answers(place: Path) -> list[str]:
+    """Returns what is read for the questions: the texts of the contexts closest to them."""
+    scope = Scope(place, ENCODER)
+    opened, index = scope.routed()
+    return [opened.context(scope.search(index, question, 3)[0].context_id).text for question in QUESTIONS]
+
+
+def test_a_flipped_bit_in_any_file_is_found_and_not_believed(held: Path) -> None:
+    expected = answers(held)
+    files = [file for file in sorted(held.rglob("*")) if file.is_file() and file.stat().st_size]
+    kinds = {file.name if file.parent.name != "route" else file.suffix for file in files}
+    assert kinds >= {"catalogue.sqlite", "snapshot.json", "seals.json", "gone.bin", "documents.jsonl", ".json", ".term"}
+    for number, file in enumerate(files):
+        sound = file.read_bytes()
+        if file.name == "writer.lock":  # who wrote last; it is for messages alone
+            continue
+        for place in range(5):
+            flip(file, (number * 7919 + place * len(sound) * 8 // 5) % (len(sound) * 8))
+            assert found(held), f"{file}, {place}"
+            with contextlib.suppress(CollectionError):
+                assert answers(held) == expected, f"{file}, {place}"
+            file.write_bytes(sound)
+        shutil.rmtree(held / "damaged", ignore_errors=True)
+    assert not found(held)
+    assert answers(held) == expected
+
+
+@pytest.mark.parametrize("name", [CATALOGUE, FILE, seals.FILE])
+@pytest.mark.parametrize("change", ["flipped", "gone", "empty"])
+def test_what_is_beside_the_shards_is_made_again_from_them(held: Path, name: str, change: str) -> None:
+    expected = answers(held)
+    with Catalogue.read(held) as catalogue:
+        rows = list(catalogue.documents())
+    if change == "gone":
+        (held / name).unlink()
+    elif change == "empty":
+        (held / name).write_bytes(b"")
+    else:
+        flip(held / name, 8 * ((held / name).stat().st_size // 2) + 1)
+    managing.repair(held)
+    assert not found(held)
+    assert answers(held) == expected
+    with Catalogue.read(held) as catalogue:
+        assert list(catalogue.documents()) == rows
+
+
+def test_any_page_of_the_catalogue_is_checked_before_it_is_believed(tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    fill(place, {f"{n}.txt": f"Number {n}." for n in range(200)})
+    size = (place / CATALOGUE).stat().st_size
+    for page in range(0, size, 4096):
+        flip(place / CATALOGUE, 8 * (page + 4000))
+        with pytest.raises(CatalogueDamaged, match="wrong checksum") as caught:
+            Catalogue.read(place)
+        assert "verify --repair" in caught.value.hint
+        flip(place / CATALOGUE, 8 * (page + 4000))
+    Catalogue.read(place).close()
+
+
+def test_a_large_catalogue_is_read_again_only_if_somebody_wrote_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    read: list[Path] = []
+    digest = seals._digest
+
+    def counted(file: Path) -> str:
+        read.append(file)
+        return digest(file)
+
+    monkeypatch.setattr(seals, "_digest", counted)
+    monkeypatch.setattr(seals, "ALWAYS_READ_BYTES", 0)
+    Catalogue.read(place).close()
+    assert read == []
+    assert seals.wrong(place, CATALOGUE, thorough=True) is None
+    assert read == [place / CATALOGUE]
+    flip(place / CATALOGUE, 80_000)
+    with pytest.raises(CatalogueDamaged):
+        Catalogue.read(place)
+
+
+def test_there_are_no_seals_while_somebody_writes_and_after_a_kill(tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    assert (place / seals.FILE).exists()
+    with open_writer(place):
+        assert not (place / seals.FILE).exists()
+        assert seals.wrong(place, CATALOGUE) is None
+    assert (place / seals.FILE).exists()
+
+
+def test_a_refused_writer_leaves_the_seals(tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    with pytest.raises(CollectionError, match="another bundle"):
+        Writer(place, ENCODER._replace(digest="0" * 32), ListedIndex)
+    assert managing.verify(place) == []
+    assert (place / seals.FILE).exists()
+
+
+def test_reading_a_file_that_sqlite_has_open_leaves_its_locks(tmp_path: Path, run: Run) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    connection = Catalogue.write(place)
+    with connection.transaction():
+        connection.set("x", 1)
+    seals._digest(place / CATALOGUE)
+    code = """
+import sys
+from pathlib import Path
+from edgeqa.collection.catalogue import Catalogue
+with Catalogue.read(Path(sys.argv[1])) as other:
+    assert other.get("x", 0) == 1
+"""
+    assert run(code, place).wait() == 0
+    # The other was not the last to close the file: it has left the log, which this one still writes to.
+    assert (place / f"{CATALOGUE}-wal").exists()
+    connection.close()
+    assert not (place / f"{CATALOGUE}-wal").exists()
+    assert seals._held == {}
+
+
+def test_a_damaged_index_is_told_and_made_anew_by_repair(held: Path) -> None:
+    expected = answers(held)
+    (file,) = (f for f in sorted((held / "route").glob("*.term"))[:1])
+    flip(file, 77)
+    with pytest.raises(RouteDamaged, match=f"{file.name}: wrong checksum"):
+        answers(held)
+    managing.repair(held)
+    assert not found(held)
+    assert answers(held) == expected
+
+
+def test_a_snapshot_that_says_less_is_not_believed(held: Path) -> None:
+    snapshot = Snapshot.load(held)
+    raw = (held / FILE).read_bytes()
+    last = snapshot.shards[0].last
+    (held / FILE).write_bytes(raw.replace(f", {last}]".encode(), b", 3]", 1))
+    assert Snapshot.load(held) == snapshot
+    (damage,) = managing.verify(held)
+    assert "snapshot.json is damaged" in str(damage.problems[0])
+    assert answers(held) == [TEXTS["8.txt"], TEXTS["3.txt"]]
+
+
+def test_text_that_is_none_in_the_catalogue_is_damage(tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    with sqlite3.connect(place / CATALOGUE) as connection:
+        connection.execute("UPDATE sources SET name = CAST(x'ff41' AS TEXT)")
+    connection.close()
+    (place / seals.FILE).unlink()  # as after a kill
+    with pytest.raises(CatalogueDamaged), Catalogue.read(place) as catalogue:
+        list(catalogue.documents())
+
+
+def test_all_but_the_shards_can_be_gone(held: Path) -> None:
+    expected = answers(held)
+    for found_there in held.iterdir():
+        if found_there.name == SHARDS:
+            continue
+        shutil.rmtree(found_there) if found_there.is_dir() else found_there.unlink()
+    with pytest.raises(CatalogueDamaged, match="it is missing"):
+        Collection(held)
+    managing.repair(held)
+    assert not found(held)
+    assert answers(held) == expected
