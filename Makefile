@@ -20,7 +20,10 @@ types: $(VENV)/developed
 	$(VENV)/bin/mypy
 
 suite: $(VENV)/developed
-	$(VENV)/bin/pytest
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report --fail-under=95
 
 reference:
 	reference/run

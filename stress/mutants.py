@@ -97,6 +97,14 @@ def pytest_configure() -> None:
         os.environ["COVERAGE_PROCESS_START"] = str(Path(times).with_name("coverage.cfg"))
 
 
+def pytest_runtest_protocol(item: Any) -> None:  # noqa: ANN401 - a test of pytest's
+    """Has what runs from now on known as this test's."""
+    from coverage import Coverage
+
+    if (measuring := Coverage.current()) is not None:
+        measuring.switch_context(item.nodeid)
+
+
 def pytest_runtest_logreport(report: Any) -> None:  # noqa: ANN401 - a report of pytest's
     """Notes how long a test takes."""
     if times := os.environ.get(_TIMES):
@@ -114,9 +122,10 @@ def measured(copy: Path) -> Map:
         config.write_text(_COVERAGE.format(data=place / ".coverage"), encoding="utf-8")
         environment = {**_environment(copy), _TIMES: str(times)}
         environment["PYTHONPATH"] += os.pathsep + str(TREE / "stress")
-        coverage = ("--cov=edgeqa", f"--cov-config={config}", "--cov-context=test", "--cov-report=")
-        command = [sys.executable, *_PYTEST, "-p", "mutants", *coverage, "-p", "no:randomly"]
+        command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", *_PYTEST, "-p", "mutants"]
         subprocess.run(command, cwd=copy, env=environment, check=False)
+        combine = [sys.executable, "-m", "coverage", "combine", "--quiet", f"--rcfile={config}"]
+        subprocess.run(combine, cwd=copy, check=False)
         seconds: dict[str, float] = collections.defaultdict(float)
         for line in times.read_text(encoding="utf-8").splitlines():
             name, spent_s = json.loads(line)
@@ -137,7 +146,7 @@ def measured(copy: Path) -> Map:
 def _test_of(context: str) -> str:
     """Returns the test that coverage's context belongs to, here or in a process that the test has started."""
     last = context.rpartition("main|")[2]
-    return re.sub(r"( \((setup|call|teardown)\)|\|(setup|run|teardown))$", "", last)
+    return re.sub(r" \((setup|call|teardown)\)$", "", last)
 
 
 def _room(file: str) -> str:

@@ -372,6 +372,7 @@ def run_in_a_child(run: Run, directory: Path, setting: str) -> str:
     return output
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_full_disk_is_counted(directory: Path, run: Run) -> None:
     setting = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))"
     output = run_in_a_child(run, directory, setting)
@@ -380,11 +381,13 @@ def test_a_full_disk_is_counted(directory: Path, run: Run) -> None:
         assert cache.check() == []
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_disk_that_is_full_at_the_start_leaves_the_table_in_front(directory: Path, run: Run) -> None:
     setting = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
     assert run_in_a_child(run, directory, setting) == "this process only {'disk_full': 1}\n"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_read_only_directory_leaves_the_table_in_front(directory: Path, run: Run) -> None:
     directory.mkdir(parents=True)
     directory.chmod(0o555)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Run
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_hit_imports_nothing_heavy_and_starts_no_thread(directory: Path, run: Run) -> None:
     code = """
 import sys, threading

@@ -21,6 +21,9 @@ PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
 ASK = (*EDGEQA, "ask", "-q", "To what depth may the pump be submerged?", str(PUMP))
 
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # to measure takes memory
+
+
 def address_space(limit_bytes: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 

@@ -232,6 +232,7 @@ def test_no_collection_and_no_name(place: Path) -> None:
     assert collection.directory("manuals").parts[-2:] == ("collections", "manuals")
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_reading_text_imports_neither_numpy_nor_sqlite(place: Path, run: Run) -> None:
     fill(place, {"short.txt": "One line."})
     code = """

@@ -196,6 +196,7 @@ print([hit.context_id for hit in Index(Path(sys.argv[1])).search("gardens", 5)])
 """
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_an_index_is_read_where_nothing_can_be_written(made: Path, run: Run) -> None:
     """On a read-only medium, or by another user."""
     for parent in list(made.parents)[:3]:
