@@ -11,9 +11,10 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.charsets import decode_page
 from edgeqa.formats.errors import FileDamaged, FileEncrypted
 from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.webpage import Page, decode_page
+from edgeqa.formats.webpage import Page
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:

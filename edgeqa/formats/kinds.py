@@ -26,7 +26,8 @@ _ARRAY = re.compile(rb"\[\s*(?:\{|\]|\Z)")
 _SQUAD = re.compile(rb'"data"\s*:\s*\[')
 _ZIP = b"PK\x03\x04"
 _IS_PAGE = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s.{0,200}?\?>\s*)?(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]",
+    re.IGNORECASE | re.DOTALL,
 )
 _MAN_SUFFIX = re.compile(r"\.[1-9][a-z]{0,9}")  # `.3`, `.3pm`: a section of the manual, or a version's end
 _IS_MAN_PAGE = re.compile(rb"""(?m)^(?:[.'][ \t]*(?:TH|Dd|Dt)[ \t]|\.so[ \t]+man|'\\"|\.\\")""")
@@ -76,7 +77,7 @@ UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".c
 TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
 CODE = Kind("code", "code", tuple(_CODE.split()), is_asked_as_it_stands=True)
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"))
-HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml"))
+HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=2)
 JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True, is_asked_as_it_stands=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_as_it_stands=True)
 JSON = Kind("json", "jsonfile", (".json",), has_fields=True, is_asked_as_it_stands=True)

@@ -103,6 +103,10 @@ class Prose:
         if self._parts:
             self._space = " " if self._kind == "heading" or self._row() is not None else "\n"
 
+    def last_character(self) -> str:
+        """Returns the character that what is added now would directly follow; "" if there is none."""
+        return "" if self._space or not self._parts else self._parts[-1][-1:]
+
     # --- blocks
 
     def paragraph(self, level: int = 0, *, apart: bool = True) -> None:
@@ -148,18 +152,16 @@ class Prose:
         """What follows is a term; the paragraphs of its level after it explain it."""
         self._entry("term", level, "")
 
-    def end_block(self, level: int = 0) -> None:
+    def end_block(self, level: int = 0, *, apart: bool = True) -> None:
         """The item, term, heading or paragraph ends here, even if it has no text; what follows is a paragraph."""
         self._close()
         self._open("paragraph", level)
-        self._gap = max(self._gap, _PARAGRAPH)
+        self._gap = max(self._gap, _PARAGRAPH if apart else _LINE)
 
-    def end(self) -> None:
-        """A list ends here: what follows stands apart."""
-        self._close()
-        self._open("paragraph", 0)
-        self._begins = self._in_items = False
-        self._gap = max(self._gap, _PARAGRAPH)
+    def end(self, level: int = 0) -> None:
+        """A list ends here: what follows stands apart, in the list of this level if there is one."""
+        self.end_block(level)
+        self._begins, self._in_items = False, level > 0
 
     # --- tables
 
@@ -242,6 +244,10 @@ class Prose:
         self._in_items = True
 
     def _write(self, words: str) -> None:
+        if words[0] == "\xa0" and not self._parts and not self._continues and self._kind != "code":
+            words = words.lstrip("\xa0 ")  # it fills what would be empty, or indents
+            if not words:
+                return
         if self._parts or self._continues:
             self._parts.append(self._space)
         else:
@@ -274,7 +280,7 @@ class Prose:
         """Ends the block in the making, if it has text."""
         text = "".join(self._parts).rstrip()
         if text:
-            self._give("".join(nfc_blocks([text])))
+            self._give(text if text.isascii() else "".join(nfc_blocks([text])))
         if text or self._continues:
             self._parts, self._characters, self._continues, self._marker = [], 0, False, ""
         self._space = ""

@@ -1,8 +1,8 @@
-"""HTML to tokens: text, and the names of tags, as they come.
+"""HTML to tokens: text, and tags with their attributes, as they come.
 
-In: pieces of a page, cut anywhere. Out: text as str, and `Tag`s. One pass in linear time that holds only what has not
-ended yet, so that neither a page's size nor what is nested in it takes memory. It builds no tree and never fails: what
-is no tag is text, as in browsers.
+In: pieces of a page, cut anywhere. Out: text as str, and `Tag`s; style sheets are text between their tags. One pass in
+linear time that holds only what has not ended yet, so that neither a page's size nor what is nested in it takes memory.
+It builds no tree and never fails: what is no tag is text, as in browsers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Text and a whole tag after it, taken at once. What it does not match is taken step by step, to the same end: a tag
 # ends at the first ">" that is not in quotes, and quotes count only as the value of an attribute.
 _TEXT_AND_TAG = re.compile(
-    r"""([^<]*)<(/?)([a-zA-Z][^\s/>]{0,63})(?=[\s/>])[^>=]*(?:=\s{0,99}(?:"[^"]*"|'[^']*'|(?![\s"']))[^>=]*)*>"""
+    r"""([^<]*)<(/?)([a-zA-Z][^\s/>]{0,63})((?=[\s/>])[^>=]*(?:=\s{0,99}(?:"[^"]*"|'[^']*'|(?![\s"']))[^>=]*)*)>"""
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,63})")
 _SEVERAL = re.compile("<+(?=<)")
@@ -26,16 +26,27 @@ _TAG_END = re.compile(r"""[>]|=\s{0,99}["']""")
 _ASSIGNED = re.compile(r"=\s{0,99}\Z")
 _REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
 _LONGEST_OPENING = 80  # characters after "<" that settle what it is
+_ATTRIBUTE = re.compile(r"""([^\s"'>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
+MOST_ATTRIBUTE_CHARACTERS = 1 << 14  # of a tag; what comes after them is not seen
 # Elements that hold no tags but their own end. What they hold is shown to nobody, but for the title.
 _RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
 
 
 class Tag(NamedTuple):
-    """A tag without its attributes, its name in lower case."""
+    """A tag, its name in lower case."""
 
     name: str
     is_end: bool
+    source: str = ""
+    """Its attributes as they are written."""
+
+    def attributes(self) -> dict[str, str]:
+        """Returns the attributes by their names in lower case; "" for one without a value."""
+        found: dict[str, str] = {}
+        for name, *values in _ATTRIBUTE.findall(self.source):
+            found.setdefault(name.lower(), unescape("".join(values)))
+        return found
 
 
 class Tokenizer:
@@ -53,6 +64,8 @@ class Tokenizer:
         self._is_last = False
         self._state: Callable[[], Iterator[str | Tag]] = self._text
         self._tag = Tag("", is_end=False)
+        self._attributes: list[str] = []  # of a tag that is taken step by step
+        self._attribute_characters = 0
         self._quote = ""
         self._raw = ""
 
@@ -69,11 +82,11 @@ class Tokenizer:
     def _text(self) -> Iterator[str | Tag]:
         held, place = self._held, self._place
         while (found := _TEXT_AND_TAG.match(held, place)) is not None:
-            text, slash, name = found.groups()
+            text, slash, name, attributes = found.groups()
             self._place = place = found.end()
             if text:
                 yield unescape(text) if "&" in text else text
-            yield from self._whole(Tag(name.lower(), slash == "/"))
+            yield from self._whole(Tag(name.lower(), slash == "/", attributes[:MOST_ATTRIBUTE_CHARACTERS]))
             if self._raw:
                 return
         opening = held.find("<", place)
@@ -90,6 +103,7 @@ class Tokenizer:
         if (tag := _TAG.match(held, place)) is not None:
             self._tag = Tag(tag[2].lower(), is_end=bool(tag[1]))
             self._place, self._state = tag.end(), self._in_tag
+            self._attributes, self._attribute_characters = [], 0
         elif held.startswith("<!--", place):
             self._place, self._state = place + 2, self._comment  # "<!-->" is a whole comment
         elif self._is_xml and held.startswith("<![CDATA[", place):
@@ -115,7 +129,17 @@ class Tokenizer:
             self._place, self._quote = found.end(), found.group()[-1]
         else:
             self._place, self._state = found.end(), self._text
-            yield from self._whole(self._tag)
+            self._keep(place, found.start())
+            yield from self._whole(self._tag._replace(source="".join(self._attributes)))
+            return
+        self._keep(place, self._place)
+
+    def _keep(self, begin: int, end: int) -> None:
+        """Notes what was taken of a tag's attributes."""
+        if self._attribute_characters < MOST_ATTRIBUTE_CHARACTERS:
+            taken = self._held[begin : min(end, begin + MOST_ATTRIBUTE_CHARACTERS - self._attribute_characters)]
+            self._attributes.append(taken)
+            self._attribute_characters += len(taken)
 
     def _whole(self, tag: Tag) -> Iterator[Tag]:
         """Yields a tag that ended before `_place`."""
@@ -137,6 +161,8 @@ class Tokenizer:
         if self._raw == "title":
             end = end if found else self._settled(place, end)
             yield unescape(held[place:end])
+        elif self._raw == "style" and end > place:
+            yield held[place:end]
         self._place = end
         if found is not None:
             self._raw = ""

@@ -1,81 +1,77 @@
-"""HTML: the text of a page without scripts, styles, navigation and controls, block by block, is one record.
+"""HTML: the text of a page as it is shown, without scripts, navigation and controls, block by block, is one record.
 
 Its title is the page's, else its first heading. The page is taken apart as it is read: time is linear and memory small
-for a page of any size, and any nesting. An encoding that the page declares is used; without one it has to be UTF-8.
+for a page of any size, and any nesting; no tree is built, but what is open is known. What the page hides is left out:
+by attributes, and by plain rules of its own style sheets. An encoding that the page declares is used; without one it
+has to be UTF-8. Pages in XML (XHTML) are known by their name or their first line.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import checked, decode
+from edgeqa.formats import elements
+from edgeqa.formats.charsets import decode_page
+from edgeqa.formats.mathml import Formula
+from edgeqa.formats.numerals import numeral
 from edgeqa.formats.prose import Prose
+from edgeqa.formats.raised import subscript, superscript
 from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
 from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edgeqa.formats.blocks import Block
 
+MOST_SPAN_CHARACTERS = 200  # of what is raised, lowered, or a reading of characters
 
-_MAIN = frozenset(("main", "article"))  # never part of what is skipped: an end tag was forgotten
-_ELEMENTS = {
-    "paragraph": "address article aside blockquote body caption center details dialog div fieldset figcaption figure "
-    "footer form header hgroup hr legend main p section summary",
-    "named": "title h1 h2 h3 h4 h5 h6",
-    "list": "ul ol dl menu",
-    "table": "table",
-    "line": "br dt dd li",
-    "row": "tr",
-    "cell": "td th",
-    "pre": "pre",
-    "skipped": "nav svg noscript template select button object canvas audio video datalist",
-}
-_KINDS = {name: kind for kind, names in _ELEMENTS.items() for name in names.split()}
-
-_DECLARED = re.compile(
-    rb"""<meta\s[^>]{0,500}?charset\s*=\s*["']?\s*([\w.:-]+)|\A\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)""",
-    re.IGNORECASE,
-)
-_DECLARED_WITHIN_BYTES = 4096
-_LEGACY = re.compile(
-    r"cp(125\d|866|874|932|936|949)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5|mac-roman"
-    r"|iso2022_jp|tis-620"
-)
+_XML_NAMES = (".xhtml", ".xht")
+_XML_BEGINS = re.compile(r"\ufeff?\s*<\?xml\s", re.IGNORECASE)
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the page as one record."""
-    page = Page()
-    found, _ = begun(page.blocks(decode_page(blocks, name)), lambda: bool(page.title))
+    source = decode_page(blocks, name)
+    first = next(source, "")
+    page = Page(is_xml=name.lower().endswith(_XML_NAMES) or bool(_XML_BEGINS.match(first)))
+    found, _ = begun(page.blocks(chain([first], source)), lambda: bool(page.title))
     yield Record(name, page.title or page.heading, found)
 
 
-def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:
-    """Yields the page's source, in the encoding that it declares, else UTF-8.
-
-    Raises:
-        ContextError: naming `name` and the offset of what is not text.
-    """
-    first = next(blocks, b"")
-    whole = chain([first], blocks)
-    declared = _DECLARED.search(first[:_DECLARED_WITHIN_BYTES])
-    if declared is None or first.startswith(codecs.BOM_UTF8):
-        return decode(whole, name)
-    encoding = (declared[1] or declared[2]).decode("ascii", "replace")
-    try:
-        known = codecs.lookup(encoding).name
-    except LookupError:
-        return decode(whole, name)
-    if known in ("iso8859-1", "ascii"):  # what browsers take it for
-        known = "cp1252"
-    if not _LEGACY.fullmatch(known):
-        return decode(whole, name)
-    return codecs.iterdecode(checked(whole, name), known, errors="replace")
+_MARKED = re.compile(
+    r"hidden|style|role|popover|shadow|type|katex|mwe-math|rowspan|colspan|start|value|reversed|scope|href|open|reference|footnote",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\s*([+-]?\d{1,9})")
+_RAISED = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
+_LIST_STYLE = re.compile(
+    r"list-style(?:-type)?\s*:[^;]*?(decimal|(?:lower|upper)-(?:alpha|latin|roman))", re.IGNORECASE
+)
+_STYLES = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
+_NOTE_ROLES = ("doc-noteref", "noteref")
+_EFFECTS = {
+    **dict.fromkeys(elements.BLOCKS | {"p"}, "block"),
+    **dict.fromkeys(elements.HEADINGS, "heading"),
+    **dict.fromkeys(elements.LISTS, "list"),
+    "li": "item",
+    "dt": "term",
+    "summary": "term",
+    "dd": "definition",
+    "table": "table",
+    "caption": "block",
+    "tr": "row",
+    "td": "cell",
+    "th": "cell",
+    "pre": "pre",
+    "sup": "sup",
+    "sub": "sub",
+    "rt": "rt",
+    "q": "quote",
+}
+_WITHIN_LINES = ("sup", "sub", "rt", "quote", "", "hidden")
 
 
 class Page:
@@ -87,28 +83,78 @@ class Page:
         self.heading = ""
         """The first heading, as soon as it was read."""
         self._tokenizer = Tokenizer(is_xml=is_xml)
+        self._is_xml = is_xml
         self._prose = Prose()
-        self._skipped = ""
-        self._depth = 0  # of elements of this name within what is skipped
+        self._opened = elements.Opened()
+        self._effects: list[str] = []  # what each of the open elements does
+        self._numbers: list[_Numbers | None] = []  # of the lists that are open
+        self._layouts: list[bool] = []  # whether each open table is only layout
+        self._sheet = elements.StyleSheet()
+        self._styles: list[str] | None = None  # of the style sheet that is being read
+        self._style_characters = 0
+        self._hidden_from = -1  # the place among the open elements of one that is not shown
+        self._unpushed: dict[str, int] = {}  # elements within it that were not counted among the open
         self._preformatted = 0
-        self._lists = 0
+        self._formula: Formula | None = None
+        self._spans: list[str] | None = None  # the text of what is raised, lowered or a reading
+        self._is_note = False  # whether that leads to a note
+        self._in_note_link = False
         self._naming = ""  # the title or heading that is being read
         self._named: list[str] = []
+        self._begins: dict[str, Callable[[str, dict[str, str]], None]] = {
+            "block": self._begin_block,
+            "heading": self._begin_heading,
+            "list": self._begin_list,
+            "item": self._begin_item,
+            "term": self._begin_term,
+            "definition": self._begin_definition,
+            "table": self._begin_table,
+            "row": self._begin_row,
+            "cell": self._begin_cell,
+            "pre": self._begin_pre,
+            "sup": self._begin_span,
+            "sub": self._begin_span,
+            "rt": self._begin_span,
+            "quote": self._begin_quote,
+        }
+        self._ends: dict[str, Callable[[], None]] = {
+            "block": self._end_block,
+            "heading": self._end_heading,
+            "list": self._end_list,
+            "item": self._end_item,
+            "term": self._end_term,
+            "definition": self._end_term,
+            "table": self._end_table,
+            "row": self._end_row,
+            "pre": self._end_pre,
+            "quote": self._end_quote,
+        }
 
     def blocks(self, source: Iterable[str]) -> Iterator[Block]:
         """Yields the blocks of the page."""
         for piece in source:
             yield from self._taken(self._tokenizer.feed(piece))
         yield from self._taken(self._tokenizer.feed("", is_last=True))
+        while self._opened.names:
+            self._pop()
+        self._end_formula()
         yield from self._prose.ended()
 
     def _taken(self, tokens: Iterator[str | Tag]) -> list[Block]:
         for token in tokens:
             if isinstance(token, Tag):
                 self._tag(token)
-            elif not self._skipped:
+            elif self._styles is not None:
+                self._style_characters += len(token)
+                if self._style_characters <= elements.MOST_SHEET_CHARACTERS:
+                    self._styles.append(token)
+            elif self._formula is not None:
+                self._formula.text(token)
+            elif self._hidden_from < 0:
                 self._text(token)
         return self._prose.taken()
+
+    # --- text
 
     def _text(self, text: str) -> None:
         if self._naming:
@@ -117,103 +163,333 @@ class Page:
                 self._name()
         if self._naming == "title":
             return
-        if self._preformatted:
+        if self._spans is not None:
+            self._spans.append(text)
+            if sum(map(len, self._spans)) > MOST_SPAN_CHARACTERS:
+                self._end_span("")
+        elif self._preformatted:
             self._prose.verbatim(text)
         else:
             self._prose.text(text)
+
+    def _end_span(self, effect: str) -> None:
+        """Writes what was raised, lowered or a reading."""
+        if self._spans is None:
+            return
+        text, self._spans = "".join(self._spans), None
+        before = self._prose.last_character()
+        if effect == "sup":
+            text = superscript(before, text, is_note=self._is_note)
+        elif effect == "sub":
+            text = subscript(before, text)
+        elif effect == "rt":
+            text = f"({text.strip()})" if text.strip() else ""
+        self._prose.text(text)
+
+    def _end_formula(self) -> None:
+        if self._formula is not None:
+            line, self._formula = self._formula.line(), None
+            self._text(line)
 
     def _name(self) -> None:
         """Settles the title or heading that was read."""
         found = one_line("".join(self._named))
         if self._naming == "title":
             self.title = self.title or found
-        else:
+        elif self._naming:
             self.heading = self.heading or found
         self._naming, self._named = "", []
 
+    # --- tags
+
     def _tag(self, tag: Tag) -> None:
-        if self._skipped and not self._is_shown_again(tag):
-            return
-        name, is_end = tag
-        kind = _KINDS.get(name)
-        if kind is None:
-            return
-        if kind == "paragraph":
-            self._prose.paragraph()
-        elif kind in ("table", "list"):
-            self._group(name, is_end=is_end)
-        elif kind == "line":
-            self._line(tag)
-        elif kind == "row":
-            self._prose.row()
-        elif kind == "named":
-            self._begin_name(tag)
-        elif kind == "pre":
-            self._pre(is_end=is_end)
-        elif not is_end:
-            self._begin(name)
-
-    def _begin(self, name: str) -> None:
-        if name in ("td", "th"):
-            self._prose.cell()
+        name = tag.name
+        if name not in elements.KNOWN and self._formula is None and self._hidden_from < 0:
+            # Most tags: they change nothing, unless they hide something.
+            is_marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
+            if name not in self._opened if tag.is_end else not is_marked:
+                return
+        if name == "style":
+            self._style(tag)
+        elif self._formula is not None and not elements.breaks_out(name, "math"):
+            self._in_formula(tag)
+        elif tag.is_end:
+            self._end(name)
         else:
-            self._skipped, self._depth = name, 1
-            self._prose.text(" ")
+            self._begin(tag)
 
-    def _begin_name(self, tag: Tag) -> None:
-        if self._naming:
+    def _style(self, tag: Tag) -> None:
+        if tag.is_end:
+            self._sheet.add("".join(self._styles or ()))
+            self._styles = None
+        else:
+            self._styles, self._style_characters = [], 0
+
+    def _in_formula(self, tag: Tag) -> None:
+        formula = self._formula
+        if tag.name.rpartition(":")[2] == "math" and tag.is_end:
+            self._end_formula()
+        elif formula is not None and tag.is_end:
+            formula.end(tag.name)
+        elif formula is not None and tag.name not in elements.VOID:
+            formula.start(tag.name)
+
+    def _begin(self, tag: Tag) -> None:
+        name = tag.name
+        is_hidden = self._hidden_from >= 0
+        if is_hidden and elements.breaks_out(name, self._opened.names[self._hidden_from]):
+            self._pop_to(self._hidden_from)
+        elif self._formula is not None:
+            self._end_formula()
+        for _ in range(self._opened.ended_by(name)):
+            self._pop()
+        if self._hidden_from >= 0:
+            self._begin_unseen(name)
+        elif name in elements.VOID:
+            self._void(name)
+        else:
+            marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
+            attributes = tag.attributes() if marked else {}
+            may_hide = attributes or name == "dialog" or not self._sheet.is_empty
+            if self._is_left_out(name, attributes) or (may_hide and elements.hides(name, attributes, self._sheet)):
+                self._push(name, "hidden")
+                self._hidden_from, self._unpushed = len(self._effects) - 1, {}
+                if name != "rp":
+                    self._prose.text(" ")
+            else:
+                self._begin_seen(name, attributes)
+
+    def _is_left_out(self, name: str, attributes: dict[str, str]) -> bool:
+        if name not in elements.LEFT_OUT:
+            return False
+        if name == "button":  # of an accordion it is the heading
+            return not any(effect in ("heading", "term") for effect in self._effects[-3:])
+        return not (name == "template" and "shadowrootmode" in attributes)
+
+    def _begin_unseen(self, name: str) -> None:
+        if name in elements.VOID:
+            return
+        if len(self._effects) < elements.MOST_DEPTH:
+            self._push(name, "")
+        elif name in self._opened or name in self._unpushed or len(self._unpushed) < elements.MOST_DEPTH:
+            self._unpushed[name] = self._unpushed.get(name, 0) + 1
+
+    def _void(self, name: str) -> None:
+        if name == "br":
+            self._end_span("")
+            if self._preformatted:
+                self._prose.verbatim("\n")
+            else:
+                self._prose.line()
+        elif name == "hr":
+            self._prose.end_block(len(self._numbers))
+
+    def _begin_seen(self, name: str, attributes: dict[str, str]) -> None:
+        effect = self._effect(name, attributes)
+        if name == "title":
+            self._begin_name("title")
+        elif name == "math":
+            self._formula = Formula()
+        elif name == "a":
+            href = attributes.get("href", "")
+            self._in_note_link = href.startswith("#") or "#fn" in href or "#cite" in href
+            self._is_note = self._is_note or "href" in attributes
+        if not effect:
+            if name in elements.KNOWN and name not in ("a", "math", "title"):
+                self._push(name, "")
+            return
+        if effect not in _WITHIN_LINES:
+            self._end_span("")
+            if self._naming and self._naming != "title" and self._named:
+                self._name()
+        if effect in ("row", "cell") and not self._layouts:
+            return
+        if len(self._effects) >= elements.MOST_DEPTH:
+            self._pop()
+        self._push(name, effect)
+        self._begins[effect](name, attributes)
+
+    def _effect(self, name: str, attributes: dict[str, str]) -> str:
+        """Returns what an element does; "" if nothing."""
+        role = attributes.get("role", "")
+        if name == "a" and (role in _NOTE_ROLES or attributes.get("epub:type") in _NOTE_ROLES):
+            return "sup" if self._spans is None else ""
+        if role == "heading" and name not in elements.HEADINGS:
+            return "heading"
+        if "style" in attributes and (raised := _RAISED.search(attributes["style"])) and name not in _EFFECTS:
+            return "sup" if raised[1].lower() == "super" else "sub"
+        effect = _EFFECTS.get(name, "")
+        return "" if effect in ("sup", "sub", "rt") and self._spans is not None else effect
+
+    def _end(self, name: str) -> None:
+        if self._hidden_from >= 0 and self._unpushed.get(name):
+            self._unpushed[name] -= 1
+            return
+        if self._formula is not None:
+            self._end_formula()
+        if name == "title":
+            if self._naming == "title":
+                self._name()
+        elif name == "a":
+            self._in_note_link = False
+        elif name == "br" and not self._is_xml:
+            self._void(name)
+        count = self._opened.ended_with(name)
+        if count:
+            self._pop_to(len(self._effects) - count)
+        elif name == "p" and self._hidden_from < 0:
+            self._prose.paragraph(len(self._numbers))
+
+    # --- the open elements
+
+    def _push(self, name: str, effect: str) -> None:
+        if len(self._effects) >= elements.MOST_DEPTH:
+            self._pop()
+        self._opened.push(name)
+        self._effects.append(effect)
+
+    def _pop_to(self, count: int) -> None:
+        while len(self._effects) > count:
+            self._pop()
+
+    def _pop(self) -> None:
+        self._opened.pop()
+        effect = self._effects.pop()
+        if self._hidden_from >= 0:
+            if len(self._effects) == self._hidden_from:
+                self._hidden_from = -1
+        elif effect in ("sup", "sub", "rt"):
+            self._end_span(effect)
+        elif effect in self._ends:
+            if effect not in _WITHIN_LINES:
+                self._end_span("")
+            self._ends[effect]()
+
+    def _begin_block(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._prose.paragraph(len(self._numbers))
+
+    def _end_block(self) -> None:
+        self._prose.paragraph(len(self._numbers))
+
+    def _begin_heading(self, name: str, attributes: dict[str, str]) -> None:
+        level = int(name[1]) if name in elements.HEADINGS else _number(attributes.get("aria-level", ""), 2)
+        self._begin_name(name)
+        self._prose.heading(max(1, min(level, 6)))
+
+    def _begin_name(self, name: str) -> None:
+        self._name()
+        self._naming = name
+
+    def _end_heading(self) -> None:
+        if self._naming != "title":
             self._name()
-        if not tag.is_end:
-            self._naming = tag.name
-        if tag.name != "title" and tag.is_end:
-            self._prose.end_block()
-        elif tag.name != "title":
-            self._prose.heading(int(tag.name[1]))
+        self._prose.end_block(len(self._numbers))
 
-    def _is_shown_again(self, tag: Tag) -> bool:
-        """Tells whether what is skipped ended before this tag."""
-        if tag.name == self._skipped:
-            self._depth += -1 if tag.is_end else 1
-            if not self._depth:
-                self._skipped = ""
-        elif tag.name in _MAIN and not tag.is_end:
-            self._skipped = ""
-            return True
-        return False
-
-    def _pre(self, *, is_end: bool) -> None:
-        self._preformatted = max(0, self._preformatted + (-1 if is_end else 1))
-        if self._preformatted:
-            self._prose.code()
-        else:
-            self._prose.paragraph()
-
-    def _group(self, name: str, *, is_end: bool) -> None:
-        if name != "table":
-            self._list(is_end=is_end)
-        elif is_end:
-            self._prose.end_table()
-        else:
-            self._prose.table()
-
-    def _list(self, *, is_end: bool) -> None:
-        self._lists = max(0, self._lists + (-1 if is_end else 1))
-        if not is_end:
-            self._prose.paragraph(self._lists - 1, apart=self._lists == 1)
+    def _begin_list(self, name: str, attributes: dict[str, str]) -> None:
+        level = len(self._numbers)
+        self._prose.paragraph(level, apart=not level)
+        if name != "details":
             self._prose.begin_list()
-        elif not self._lists:
-            self._prose.end()
-        else:
-            self._prose.end_block(self._lists)
+        self._numbers.append(_Numbers(attributes) if name == "ol" else None)
 
-    def _line(self, tag: Tag) -> None:
-        if tag.name == "li" and not tag.is_end:
-            self._prose.item(max(1, self._lists))
-        elif tag.name == "dt" and not tag.is_end:
-            self._prose.term(max(1, self._lists))
-        elif tag.name == "dd" and not tag.is_end:
-            self._prose.paragraph(max(1, self._lists), apart=False)
-        elif tag.name == "br" and self._preformatted:
-            self._prose.verbatim("\n")
+    def _end_list(self) -> None:
+        self._numbers.pop()
+        self._prose.end(len(self._numbers))
+
+    def _begin_item(self, _name: str, attributes: dict[str, str]) -> None:
+        numbers = self._numbers[-1] if self._numbers else None
+        marker = "- " if numbers is None else numbers.next(attributes.get("value", ""))
+        self._prose.item(max(1, len(self._numbers)), marker)
+
+    def _end_item(self) -> None:
+        self._prose.end_block(len(self._numbers))
+
+    def _begin_term(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._prose.term(max(1, len(self._numbers)))
+
+    def _begin_definition(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._prose.paragraph(max(1, len(self._numbers)), apart=False)
+
+    def _end_term(self) -> None:
+        self._prose.end_block(len(self._numbers), apart=False)
+
+    def _begin_table(self, _name: str, attributes: dict[str, str]) -> None:
+        is_layout = attributes.get("role") in ("presentation", "none")
+        self._layouts.append(is_layout)
+        if is_layout:
+            self._prose.paragraph(len(self._numbers))
         else:
-            self._prose.line()
+            self._prose.table(len(self._numbers))
+
+    def _end_table(self) -> None:
+        if self._layouts.pop():
+            self._prose.paragraph(len(self._numbers))
+        else:
+            self._prose.end_table()
+
+    def _begin_row(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._layouts[-1]:
+            self._prose.paragraph(len(self._numbers))
+        else:
+            self._prose.row(is_header="thead" in self._opened.names[-4:])
+
+    def _end_row(self) -> None:
+        if not self._layouts[-1]:
+            self._prose.end_row()
+
+    def _begin_cell(self, name: str, attributes: dict[str, str]) -> None:
+        if self._layouts[-1]:
+            self._prose.paragraph(len(self._numbers))
+            return
+        rows = _number(attributes.get("rowspan", ""), 1)
+        is_header = name == "th" and attributes.get("scope") not in ("row", "rowgroup")
+        self._prose.cell(_number(attributes.get("colspan", ""), 1), rows or 1 << 16, is_header=is_header)
+
+    def _begin_pre(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._preformatted += 1
+        self._prose.code(len(self._numbers))
+
+    def _end_pre(self) -> None:
+        self._preformatted -= 1
+        self._prose.paragraph(len(self._numbers))
+
+    def _begin_span(self, _name: str, attributes: dict[str, str]) -> None:
+        is_note = any(mark in attributes.get("class", "").lower() for mark in ("reference", "footnote", "noteref"))
+        role = attributes.get("role", attributes.get("epub:type", ""))
+        self._spans, self._is_note = [], self._in_note_link or is_note or role in _NOTE_ROLES
+
+    def _begin_quote(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._text("“")
+
+    def _end_quote(self) -> None:
+        self._text("”")
+
+
+class _Numbers:
+    """The numbers of an ordered list's items."""
+
+    def __init__(self, attributes: dict[str, str]) -> None:
+        """Takes the attributes of the list."""
+        self._step = -1 if "reversed" in attributes else 1
+        # Without a beginning, the numbers of a list that counts down are known at its end.
+        self._next = _number(attributes.get("start", ""), 1) if self._step == 1 or "start" in attributes else None
+        found = _LIST_STYLE.search(attributes.get("style", ""))
+        style = found[1].lower() if found else attributes.get("type", "1").strip()
+        self._style = _STYLES.get(style, {"lower-roman": "i", "upper-roman": "I"}.get(style, style))
+
+    def next(self, value: str) -> str:
+        """Returns the next item's marker.
+
+        Args:
+            value: the number that the item itself names; "" where it names none.
+        """
+        number = _number(value, self._next) if self._next is not None or value else None
+        if number is None:
+            return "- "
+        self._next = number + self._step
+        return f"{numeral(number, self._style)}. "
+
+
+def _number(value: str, otherwise: int | None) -> int:
+    found = _NUMBER.match(value)
+    return int(found[1]) if found else (otherwise if otherwise is not None else 0)
