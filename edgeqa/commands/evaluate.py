@@ -247,14 +247,15 @@ def _opened(bundle: str | None, threads: int | None, opened: ExitStack) -> EdgeQ
 
 
 def _screen(answer: Answer) -> str:
-    """Returns what `edgeqa ask` prints."""
+    """Returns what `edgeqa ask` prints, but for the time that it took: a number that may be an answer by chance."""
     import contextlib
     import io
+    from dataclasses import replace
 
     from edgeqa.commands.ask import show
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        show(answer, top=1, quiet=False, as_json=False)
+        show(replace(answer, timings_ms={}), top=1, quiet=False, as_json=False)
     return printed.getvalue()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from edgeqa.evaluation.documents_file import GROUPS
 from edgeqa.evaluation.judging import Outcome
@@ -19,10 +19,41 @@ from edgeqa.evaluation.reliability import Reliability, reliability
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgeqa.answer import Answer
     from edgeqa.contexts.routing import Progress
     from edgeqa.evaluation.documents_file import DocumentQuestion
-    from edgeqa.evaluation.judging import Judge
+    from edgeqa.evaluation.judging import Judge, Span
+
+
+class Answered(Protocol):
+    """What is judged of an answer."""
+
+    @property
+    def text(self) -> str | None:
+        """What was given; None where nothing was."""
+        ...
+
+    @property
+    def candidates(self) -> Sequence[Span]:
+        """The best spans, given or not, best first."""
+        ...
+
+    @property
+    def probability(self) -> float:
+        """That the best span is right."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Of the best span."""
+        ...
+
+    @property
+    def contexts(self) -> int:
+        """How many passages were read."""
+        ...
+
+
+_A = TypeVar("_A", bound=Answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +108,9 @@ class Way:
 
 def ask_all(
     questions: Sequence[DocumentQuestion],
-    ask: Callable[[DocumentQuestion], Answer],
+    ask: Callable[[DocumentQuestion], _A],
     judge: Judge,
-    screen: Callable[[Answer], str],
+    screen: Callable[[_A], str],
     *,
     progress: Progress,
     doing: str,
