@@ -21,6 +21,16 @@ class RouteDamaged(CollectionError):
         )
 
 
+class RouteUnreadable(CollectionError, OSError):
+    """The route index cannot be opened where it is: nothing can be written there, nor anywhere else."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"cannot read the route index {directory}: nothing can be written there, nor to a temporary directory",
+            "set TMPDIR to a directory that can be written to: a few links are made there for a moment",
+        )
+
+
 class RouteUnwritable(CollectionError, OSError):
     """The route index cannot be written to: the disk is full, or read-only."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, cast
 
 import tantivy
 
+from edgeqa import state
 from edgeqa.routing import spelling
-from edgeqa.routing.errors import RouteDamaged, RouteUnwritable
+from edgeqa.routing.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 from edgeqa.routing.terms import stem, terms, words
 
 if TYPE_CHECKING:
@@ -234,7 +236,7 @@ def _searcher_of_links(directory: Path, first: BaseException) -> tantivy.Searche
     It is shown another directory, of links to the files. They are not needed any more once the files are mapped.
     """
     for _ in range(_OPEN_ATTEMPTS):
-        with tempfile.TemporaryDirectory(prefix="edgeqa-route-") as links:
+        with _scratch(directory, first) as links:
             try:
                 meta = (directory / META).read_bytes()
                 for name in files_of(meta):
@@ -249,6 +251,19 @@ def _searcher_of_links(directory: Path, first: BaseException) -> tantivy.Searche
                     raise
                 raise RouteDamaged(directory, str(first)) from error
     raise RouteDamaged(directory, str(first)) from first
+
+
+def _scratch(directory: Path, first: BaseException) -> tempfile.TemporaryDirectory[str]:
+    """Returns a directory to be deleted again, of a few bytes, wherever one can be made.
+
+    Raises:
+        RouteUnreadable: if that is nowhere.
+    """
+    for place in (None, os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", state.home()):  # noqa: S108 - of our own name
+        with contextlib.suppress(OSError):
+            if place is None or Path(place).is_dir():
+                return tempfile.TemporaryDirectory(prefix="edgeqa-route-", dir=place)
+    raise RouteUnreadable(directory) from first
 
 
 def _sweep(directory: Path) -> None:

@@ -16,7 +16,6 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
 from edgeqa.collection.snapshot import FILE, ROUTE, Snapshot
-from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,9 +111,11 @@ class Scope:
 
     @contextlib.contextmanager
     def _noting_damage(self) -> Iterator[None]:
+        from edgeqa.routing.errors import RouteDamaged
+
         try:
             yield
-        except CollectionError as damage:
+        except RouteDamaged as damage:
             mark_route(self._directory, damage)
             raise
 

@@ -207,6 +207,39 @@ def test_an_index_is_read_where_nothing_can_be_written(made: Path, run: Run) -> 
     assert done == ("[3]\n", "")
 
 
+NOWHERE_TO_WRITE = """
+import tempfile
+from edgeqa import state
+def nowhere(prefix, dir):
+    if dir is None or str(dir) != allowed:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+    return made(prefix=prefix, dir=dir)
+allowed, made, tempfile.TemporaryDirectory = sys.argv[2], tempfile.TemporaryDirectory, nowhere
+"""
+
+
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_without_a_temporary_directory_another_is_found_or_named(
+    made: Path, run: Run, tmp_path: Path, *, is_elsewhere: bool
+) -> None:
+    for parent in list(made.parents)[:3]:
+        parent.chmod(0o755)
+    made.chmod(0o555)
+    other = tmp_path / "runtime"
+    other.mkdir()
+    other.chmod(0o777)
+    lines = READ_AS_ANOTHER.splitlines()
+    code = "\n".join([*lines[:-1], NOWHERE_TO_WRITE, "os.environ['XDG_RUNTIME_DIR'] = sys.argv[2]", lines[-1]])
+    out, err = run(code, made, other if is_elsewhere else "nowhere").communicate(timeout=60)
+    made.chmod(0o755)
+    if is_elsewhere:
+        assert (out, err) == ("[3]\n", "")
+        assert list(other.iterdir()) == []
+    else:
+        assert out == ""
+        assert "RouteUnreadable: cannot read the route index" in err
+
+
 def test_a_missing_and_a_damaged_index_are_named_with_the_remedy(made: Path, tmp_path: Path) -> None:
     with pytest.raises(RouteDamaged, match=r"the route index is damaged: .*nowhere") as caught:
         Index(tmp_path / "nowhere")
