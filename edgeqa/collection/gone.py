@@ -71,4 +71,5 @@ def _is_gone(path: bytes) -> bool:
         return True
     except OSError:
         return False
-    return False
+    # Where case makes no difference, a file that is called otherwise now still answers to its old name.
+    return path.startswith(b"/") and file_identity(os.fsdecode(path)) != path

@@ -8,6 +8,7 @@ than a source's digest.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,8 +29,33 @@ class Identity(NamedTuple):
 
 
 def file_identity(path: str) -> bytes:
-    """Returns what a file is known by, from wherever it is named."""
-    return os.fsencode(os.path.abspath(path))
+    """Returns what a file is known by, from wherever it is named, and however where case makes no difference."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.fsencode(_listed(_folder(folder), name))
+
+
+@lru_cache(maxsize=256)
+def _folder(path: str) -> str:
+    folder, name = os.path.split(path)
+    return _listed(_folder(folder), name) if name else path
+
+
+def _listed(folder: str, name: str) -> str:
+    """Returns the path of a file by the name that its folder lists.
+
+    That is `Notes.txt` for `NOTES.TXT` where the file system takes them for one.
+    """
+    path = os.path.join(folder, name)
+    other = name.swapcase()
+    try:
+        if other == name or not os.path.samestat(os.lstat(os.path.join(folder, other)), os.lstat(path)):
+            return path
+        with os.scandir(folder) as entries:
+            folded = name.casefold()
+            names = [entry.name for entry in entries if entry.name.casefold() == folded]
+    except OSError:  # as a rule because there is no such other file
+        return path
+    return path if name in names or len(names) != 1 else os.path.join(folder, names[0])
 
 
 def identity(source: Source, name: str | None) -> Identity:

@@ -6,11 +6,13 @@ import io
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeqa import collection
+from edgeqa.collection import gone, naming
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import NameNotUsed
@@ -22,7 +24,6 @@ from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edgeqa.collection.report import Added
     from edgeqa.runtime import EdgeQA
@@ -128,3 +129,50 @@ def test_what_edgeqa_0_2_added_from_a_pipe_is_known_again(writing: EdgeQA, pipe:
     assert done(writing.add("-")) == (1, 0, 0)
     with Catalogue.read(collection.directory()) as catalogue:
         assert len(list(catalogue.sources())) == 2
+
+
+@pytest.fixture
+def folding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the system take names for one that differ in case alone, as macOS, Windows and memory cards do."""
+    lstat = os.lstat
+
+    def folded(path: str) -> os.stat_result:
+        found = os.sep
+        for part in Path(path).parts[1:]:
+            listed = {name.casefold(): name for name in os.listdir(found)}  # noqa: PTH208
+            found = os.path.join(found, listed.get(part.casefold(), part))  # noqa: PTH118
+        return lstat(found)
+
+    monkeypatch.setattr(os, "lstat", folded)
+    naming._folder.cache_clear()
+
+
+@pytest.mark.usefixtures("folding")
+def test_where_case_makes_no_difference_a_file_is_known_by_its_listed_name(tmp_path: Path) -> None:
+    (tmp_path / "Docs").mkdir()
+    file = tmp_path / "Docs" / "Notes.txt"
+    file.touch()
+    expected = os.fsencode(file)
+    for name in ("Docs/Notes.txt", "docs/NOTES.TXT", "DOCS/notes.txt"):
+        assert naming.file_identity(f"{tmp_path}/{name}") == expected
+    assert naming.file_identity(f"{tmp_path}/docs/other.txt") == os.fsencode(file.with_name("other.txt"))
+    assert not gone._is_gone(expected)
+    file.rename(file.with_name("notes.txt"))
+    assert naming.file_identity(f"{tmp_path}/docs/NOTES.txt") == os.fsencode(file.with_name("notes.txt"))
+
+
+@pytest.mark.usefixtures("folding")
+def test_what_is_called_otherwise_now_is_gone_under_its_old_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setattr(os, "stat", lambda path: os.lstat(os.fsdecode(path)))
+    assert gone._is_gone(os.fsencode(tmp_path / "NOTES.txt"))
+    assert not gone._is_gone(os.fsencode(tmp_path / "notes.txt"))
+
+
+def test_two_names_of_one_file_are_two_where_case_makes_a_difference(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "NOTES.TXT").hardlink_to(tmp_path / "notes.txt")
+    for name in ("notes.txt", "NOTES.TXT"):
+        assert naming.file_identity(str(tmp_path / name)) == os.fsencode(tmp_path / name)
