@@ -435,6 +435,27 @@ class CacheValueInvalid(CacheError, TypeError):
         )
 
 
+class FunctionUnknown(CacheKeyInvalid):
+    """A function that was to be remembered holds something that no key can be made of."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        CacheError.__init__(
+            self,
+            f"{function} cannot be told from others of its name: {reason}",
+            "say what tells it from others: memoize(..., key=...)",
+        )
+
+
+class EventLoopBlocked(CacheError, RuntimeError):
+    """`compute` was to wait for a task of the event loop that it keeps from going on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a task of this event loop computes the value, and cannot go on while the loop's thread waits for it",
+            "await compute_async in the event loop, or call compute in another thread (asyncio.to_thread)",
+        )
+
+
 class ComputationFailed(CacheError, RuntimeError):
     """Another process computed the value that this one waited for, and its function raised."""
 

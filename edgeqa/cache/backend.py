@@ -92,6 +92,20 @@ class Backend:
             self._entered = True
         return None if self._broken else self._store
 
+    @property
+    def entered(self) -> bool:
+        """Whether the store has been opened, or been given up."""
+        return self._entered
+
+    def enter(self) -> None:
+        """Opens the store, which the first use would do."""
+        self._enter()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what is written now does not wait for others to be written first."""
+        return self._writing is None or self._writing.has_room
+
     def _enter_and_begin(self) -> Any:  # noqa: ANN401 - a transaction, or what stands for none
         self._enter()
         return self.begin()

@@ -7,7 +7,6 @@ that is counted (`stats`). What a miss gives back is what a hit would give: the 
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from edgeqa.cache.backend import Backend
+    from edgeqa.cache.flight import Flight
     from edgeqa.cache.front import Front
     from edgeqa.cache.memoizing import AnyFunction
     from edgeqa.cache.stats import Explanation, Stats
 
     AnyKey = Key | str | bytes
-    Find = Callable[[], Any]
-    Settle = Callable[[Any, Callable[[], None]], Any]
 
 DEFAULT_MAP_BYTES = 64 << 20
 DEFAULT_FRONT_ENTRIES = 4096
@@ -117,8 +115,10 @@ class Cache:
             return value
         for matches, handler, ttl_s in self._handlers:
             if matches(made.keyspace):
-                find, settle = self._ends(made, ttl_s, as_type, refresh=False)
-                return self._backend.flights.run(made, find, partial(handler, key), settle)
+                with self.flight(made, ttl_s=ttl_s, as_type=as_type) as flight:
+                    if (value := flight.begin()) is ABSENT:
+                        value = flight.land(handler(key))
+                return value
         return default
 
     def peek(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
@@ -164,14 +164,16 @@ class Cache:
 
         Raises:
             ComputationFailed: another process called the function, and it raised.
+            EventLoopBlocked: a task of the event loop that runs in this thread calls the function (`compute_async`).
             Exception: what the function raised, in this thread or in the one that called it.
         """
         made = _as_key(key)
         value = ABSENT if refresh else self._entries.get(made, as_type)
-        if value is not ABSENT:
-            return value
-        find, settle = self._ends(made, ttl_s, as_type, refresh=refresh)
-        return self._backend.flights.run(made, find, function, settle)
+        if value is ABSENT:
+            with self.flight(made, ttl_s=ttl_s, as_type=as_type, refresh=refresh) as flight:
+                if (value := flight.begin()) is ABSENT:
+                    value = flight.land(function())
+        return value
 
     async def compute_async(
         self,
@@ -189,11 +191,16 @@ class Cache:
             Exception: what the function raised, in this task or in the one that called it.
         """
         made = _as_key(key)
+        if not self._backend.entered:  # opening the files may take its time
+            await _in_thread(self._backend.enter)
         value = ABSENT if refresh else self._entries.get(made, as_type)
-        if value is not ABSENT:
-            return value
-        find, settle = self._ends(made, ttl_s, as_type, refresh=refresh)
-        return await self._backend.flights.run_async(made, find, function, settle)
+        if value is ABSENT:
+            with self.flight(made, ttl_s=ttl_s, as_type=as_type, refresh=refresh) as flight:
+                if (value := await flight.begin_async()) is ABSENT:
+                    computed = await function()
+                    waits = not self._backend.has_room  # in the queue of what is to be written
+                    value = await _in_thread(flight.land, computed) if waits else flight.land(computed)
+        return value
 
     def on_miss(self, pattern: str, handler: Callable[[Any], Any], *, ttl_s: float | None = None) -> None:
         """Has a `get` of a missing key, whose name or keyspace matches the pattern (`bertqa*`), call the handler.
@@ -207,12 +214,18 @@ class Cache:
         self._handlers.append((re.compile(fnmatch.translate(pattern)).match, handler, ttl_s))
 
     def memoize(
-        self, keyspace: str, *, ttl_s: float | None = None, as_type: type | None = None, version: str = ""
+        self,
+        keyspace: str,
+        *,
+        ttl_s: float | None = None,
+        as_type: type | None = None,
+        version: str = "",
+        key: object = None,
     ) -> Callable[[AnyFunction], AnyFunction]:
         """Returns a decorator that remembers what a function, plain or `async`, returns (see `memoizing`)."""
         from edgeqa.cache.memoizing import decorator
 
-        return decorator(lambda: self, keyspace, ttl_s=ttl_s, as_type=as_type, version=version)
+        return decorator(lambda: self, keyspace, ttl_s=ttl_s, as_type=as_type, version=version, key=key)
 
     def bind(self, alias: Hashable, key: Key, value: Any, *, of: Any = ABSENT) -> None:  # noqa: ANN401 - any immutable value
         """Puts a value made of a stored key's at hand under an alias.
@@ -268,8 +281,14 @@ class Cache:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _ends(self, key: Key, ttl_s: float | None, as_type: type | None, *, refresh: bool) -> tuple[Find, Settle]:
-        """Returns both ends of a flight: how to look once more, and what to do with what was computed."""
+    def lookup(self, key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
+        """Returns the value under a key, or `front.ABSENT`, without calling a handler; counted as a hit or a miss."""
+        return self._entries.get(key, as_type)
+
+    def flight(
+        self, key: Key, *, ttl_s: float | None = None, as_type: type | None = None, refresh: bool = False
+    ) -> Flight:
+        """Returns the caller's part in the computation of a missing value; arguments as for `compute`."""
         _require_ttl(ttl_s)
 
         def find() -> Any:  # noqa: ANN401 - any value
@@ -284,7 +303,14 @@ class Cache:
             self._entries.put(key, payload, ttl_s, done)
             return given_back
 
-        return find, settle
+        return self._backend.flights.flight(key, find, settle)
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - what it returns
+    """Calls what may wait in a thread of its own, so that the event loop goes on."""
+    import asyncio
+
+    return await asyncio.to_thread(function, *arguments)
 
 
 def _as_key(key: AnyKey) -> Key:

@@ -1,23 +1,30 @@
 """Single flight: callers that want one missing value at once cause one call, across threads, tasks and processes.
 
-In: a key, how to look, how to compute, how to store. Out: the value. The first caller leads: it takes the process's
-lease, looks again (another process may have been quicker), computes and stores; the lease is given back when the value
-is committed. The others of its process wait for it and get its value or its error. A leader that is cancelled or killed
-hands over: a waiter leads next. A leader that takes longer than the lease is not waited for any more.
+In: a key, how to look, how to store. Out: the value, or the news that the caller has to compute it. The first caller
+leads: it takes the process's lease, looks again (another process may have been quicker), computes and stores; the lease
+is given back when the value is committed. The others of its process wait for it and get its value or its error. A
+leader that is cancelled or killed hands over: a waiter leads next. Nobody waits for longer than a lease is good: who
+has waited so long computes for itself, and so does, at once, who would wait for what waits for it.
+
+    with flights.flight(key, find, settle) as flight:
+        if (value := flight.begin()) is ABSENT:
+            value = flight.land(compute())
 """
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import sys
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.cache.front import ABSENT
 from edgeqa.cache.leases import Leases
-from edgeqa.errors import ComputationFailed
+from edgeqa.errors import ComputationFailed, EventLoopBlocked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -35,75 +42,73 @@ class _HandedOver(Exception):
     """The leader gave up without an outcome."""
 
 
+class _Slot:
+    """A computation under way, as others see it: what they wait for, and what it waits for itself.
+
+    Nothing here needs a lock, which an interrupt might leave locked: each change is one step of a dict or a list.
+    """
+
+    def __init__(self, parent: _Slot | None, loop: object) -> None:
+        self.parent = parent  # the computation that this one is a part of
+        self.loop = loop  # the event loop that its leader is a task of
+        self.waits_for: list[_Slot] = []
+        self.ended = False
+
+    def outcome(self) -> Future[Any] | None:
+        """Returns what another caller waits for; None if there is nothing to wait for any more.
+
+        It is made when there is another caller. Mostly there is none, and it takes longer than all the rest.
+        """
+        from concurrent.futures import Future
+
+        made: Future[Any] = Future()
+        made.set_running_or_notify_cancel()  # so that one waiter's cancellation cannot cancel it for all
+        found: Future[Any] | None = self.__dict__.setdefault("_outcome", made)
+        return found
+
+    def end(self) -> Future[Any] | None:
+        """Returns what others wait for; None if nobody has begun to, and then nobody will."""
+        self.ended = True
+        found: Future[Any] | None = self.__dict__.setdefault("_outcome", None)
+        return found
+
+    def line(self) -> Iterator[_Slot]:
+        """Yields the computation and those that it is a part of, as far as they are under way."""
+        slot: _Slot | None = self
+        while slot is not None:
+            if not slot.ended:
+                yield slot
+            slot = slot.parent
+
+    def needed(self) -> set[_Slot]:
+        """Returns the computation and those that it waits for, and they in turn."""
+        found, left = {self}, [self]
+        while left:
+            new = [slot for slot in left.pop().waits_for if slot not in found]
+            found.update(new)
+            left += new
+        return found
+
+
+_innermost: ContextVar[_Slot | None] = ContextVar("innermost", default=None)  # of those that the caller leads
+
+
 class Flights:
     """The computations under way in this process, and the leases that this process has among others."""
 
     def __init__(self, directory: Path | None) -> None:
-        self._lock = threading.Lock()
-        self._table: dict[bytes, _Flight] = {}
+        self.table: dict[bytes, _Slot] = {}
         self.leases = Leases(directory / "leases") if directory is not None else None
 
-    def run(self, key: Key, find: Find, compute: Callable[[], Any], settle: Settle) -> Any:  # noqa: ANN401 - any value
-        """Returns what `find` finds, or else what `settle` makes of what `compute` returns, computed once.
+    def flight(self, key: Key, find: Find, settle: Settle) -> Flight:
+        """Returns a caller's part in the computation of a key.
 
-        Raises:
-            ComputationFailed: another process computed it, and failed.
-            Exception: what `compute` raised, here or in the thread that led.
+        Args:
+            key: the key.
+            find: returns what is stored by now, or ABSENT.
+            settle: stores what was computed, calls what it is given when that is done, and returns the value.
         """
-        me = threading.get_ident()
-        while True:
-            flight, outcome = self._join(key, me)
-            if flight is not None:
-                with flight:
-                    for pause_s in flight.pauses():
-                        time.sleep(pause_s)
-                    found = flight.look(find)
-                    return flight.land(settle, compute() if found is ABSENT else ABSENT, found)
-            if outcome is None:
-                return settle(compute(), _nothing)
-            try:
-                return outcome.result()
-            except _HandedOver:
-                continue
-
-    async def run_async(self, key: Key, find: Find, compute: Callable[[], Awaitable[Any]], settle: Settle) -> Any:  # noqa: ANN401
-        """Does what `run` does, for a function that is awaited; the event loop goes on meanwhile.
-
-        Raises:
-            ComputationFailed: another process computed it, and failed.
-            Exception: what `compute` raised, here or in the task that led.
-        """
-        import asyncio
-
-        me = asyncio.current_task()
-        while True:
-            flight, outcome = self._join(key, me)
-            if flight is not None:
-                with flight:
-                    for pause_s in flight.pauses():
-                        await asyncio.sleep(pause_s)
-                    found = flight.look(find)
-                    return flight.land(settle, await compute() if found is ABSENT else ABSENT, found)
-            if outcome is None:
-                return settle(await compute(), _nothing)
-            try:
-                return await asyncio.wrap_future(outcome)
-            except _HandedOver:
-                continue
-
-    def _join(self, key: Key, me: object) -> tuple[_Flight | None, Future[Any] | None]:
-        """Returns the flight that the caller leads, or else what it waits for; neither if it would wait for itself."""
-        with self._lock:
-            flight = self._table.get(key.check)
-            if flight is None:
-                flight = self._table[key.check] = _Flight(self, key, me)
-                return flight, None
-            return None, None if flight.leader == me else flight.outcome_for_others()
-
-    def leave(self, key: Key) -> None:
-        """Ends the flight of a key: from now on nobody begins to wait for it."""
-        with self._lock:
-            self._table.pop(key.check, None)
+        return Flight(self, key, find, settle)
 
     def close(self) -> None:
         """Gives all leases back."""
@@ -111,81 +116,190 @@ class Flights:
             self.leases.close()
 
 
-class _Flight:
-    """A computation under way: its leader's part, from the lease to the outcome; the same for threads and tasks.
+class Flight:
+    """One caller's part: it waits for another's outcome, or leads; the same for threads and tasks."""
 
-    What the others wait for is made when there is another. Mostly there is none, and it takes longer than all the rest.
-    """
-
-    _outcome: Future[Any] | None = None
+    _slot: _Slot | None = None  # while it leads
     _landed: Any = ABSENT
     _leased = _kept_until_stored = False
     _waited_since_ns: int | None = None
 
-    def __init__(self, flights: Flights, key: Key, leader: object) -> None:
-        self._flights, self._key, self.leader = flights, key, leader
+    def __init__(self, flights: Flights, key: Key, find: Find, settle: Settle) -> None:
+        self._flights, self._key, self._find, self._settle = flights, key, find, settle
         self._leases = flights.leases
+        self._began_s = time.monotonic()
 
-    def outcome_for_others(self) -> Future[Any]:
-        """Returns what those wait for who do not lead. Only for who has seen the flight in the table, and locked it."""
-        if self._outcome is None:
-            from concurrent.futures import Future
+    def begin(self) -> Any:  # noqa: ANN401 - any value
+        """Returns the value, or ABSENT if the caller is to compute it; waits if somebody else does.
 
-            self._outcome = Future()
-            self._outcome.set_running_or_notify_cancel()  # so that one waiter's cancellation cannot cancel it for all
-        return self._outcome
+        Raises:
+            ComputationFailed: another process computed it, and failed.
+            EventLoopBlocked: it would wait for a task of the event loop that it keeps from going on.
+            Exception: what the function raised in the thread that led.
+        """
+        while (slot := self._join(None)) is not None:
+            from concurrent.futures import wait
 
-    def pauses(self) -> Iterator[float]:
+            with _waiting_for(slot):
+                if _would_wait_for_itself(slot):
+                    return ABSENT
+                if (loop := _running_loop()) is not None and any(one.loop is loop for one in slot.needed()):
+                    raise EventLoopBlocked
+                if (outcome := slot.outcome()) is None:
+                    continue
+                if outcome not in wait([outcome], self._left_s()).done:
+                    return ABSENT
+                with contextlib.suppress(_HandedOver):
+                    return outcome.result()
+        for pause_s in self._pauses():
+            time.sleep(pause_s)
+        return self._look()
+
+    async def begin_async(self) -> Any:  # noqa: ANN401 - any value
+        """Does what `begin` does; the event loop goes on meanwhile.
+
+        Raises:
+            ComputationFailed: another process computed it, and failed.
+            Exception: what the function raised in the task that led.
+        """
+        import asyncio
+
+        while (slot := self._join(asyncio.get_running_loop())) is not None:
+            with _waiting_for(slot):
+                if _would_wait_for_itself(slot):
+                    return ABSENT
+                if (outcome := slot.outcome()) is None:
+                    continue
+                own = asyncio.wrap_future(outcome)
+                try:
+                    await asyncio.wait([own], timeout=self._left_s())
+                    if not own.done():
+                        return ABSENT
+                    with contextlib.suppress(_HandedOver):
+                        return own.result()
+                finally:
+                    own.cancel()  # of no use any more; the outcome itself cannot be cancelled
+        for pause_s in self._pauses():
+            await asyncio.sleep(pause_s)
+        return self._look()
+
+    def land(self, computed: Any) -> Any:  # noqa: ANN401 - any value
+        """Stores what was computed, and returns it as it will be found."""
+        self._kept_until_stored = self._leased
+        self._landed = self._settle(computed, self._give_back)
+        return self._landed
+
+    def __enter__(self) -> Flight:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._end(error)
+
+    def __del__(self) -> None:
+        """Ends what an interrupt has kept from ending, at whatever moment it came."""
+        self._end(None)
+
+    def _join(self, loop: object) -> _Slot | None:
+        """Returns what to wait for; None if the caller leads from now on, or has waited for so long as it may."""
+        if self._left_s() <= 0:
+            return None
+        self._slot = mine = _Slot(_innermost.get(), loop)  # before others can find it: whatever comes, it is ended
+        slot = self._flights.table.setdefault(self._key.check, mine)
+        if slot is not mine:
+            self._slot = None
+            return slot
+        _innermost.set(mine)
+        return None
+
+    def _left_s(self) -> float:
+        return self._began_s + LEASE_S - time.monotonic()
+
+    def _pauses(self) -> Iterator[float]:
         """Yields how long to pause between attempts to get the lease, until there is it or its time is over."""
-        if self._leases is None:
+        if self._leases is None or self._slot is None:
             return
         pause_s, began_ns = _FIRST_PAUSE_S, time.monotonic_ns()
         while not self._leases.take(self._key):
             self._waited_since_ns = began_ns
-            if time.monotonic_ns() - began_ns > LEASE_S * 1e9:
+            if self._left_s() <= 0:
                 return
             yield pause_s
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
         self._leased = True
 
-    def look(self, find: Find) -> Any:  # noqa: ANN401 - any value
+    def _look(self) -> Any:  # noqa: ANN401 - any value
         """Returns what is stored by now, or ABSENT; raises if the one who computed meanwhile failed."""
-        found = find()
+        if self._slot is None:
+            return ABSENT
+        self._landed = found = self._find()
         if found is ABSENT and self._leases is not None and self._waited_since_ns is not None:
             failure = self._leases.failure_since(self._key, self._waited_since_ns)
             if failure is not None:
                 raise failure
         return found
 
-    def land(self, settle: Settle, computed: Any, found: Any) -> Any:  # noqa: ANN401 - any value
-        """Stores a computed value, and returns it or the one that was found."""
-        if found is ABSENT:
-            self._kept_until_stored = self._leased
-            found = settle(computed, self._give_back)
-        self._landed = found
-        return found
-
     def _give_back(self) -> None:
         if self._leased and self._leases is not None:
             self._leases.give_back(self._key)
 
-    def __enter__(self) -> None:
-        """Leads."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._flights.leave(self._key)
-        if error is None:
-            if self._outcome is not None:
-                self._outcome.set_result(self._landed)
-        else:
-            news = isinstance(error, Exception) and not isinstance(error, ComputationFailed)
-            if news and self._leases is not None and self._leased:
-                self._leases.note_failure(self._key, type(error).__name__, str(error))
-            if self._outcome is not None:
-                self._outcome.set_exception(error if isinstance(error, Exception) else _HandedOver())
-        if error is not None or not self._kept_until_stored:
+    def _end(self, error: BaseException | None) -> None:
+        """Lets the others have the outcome, or hands over; harmless when repeated."""
+        slot = self._slot
+        if slot is None:
+            return
+        if self._flights.table.get(self._key.check) is slot:
+            del self._flights.table[self._key.check]  # nobody joins it from now on
+        if _innermost.get() is slot:
+            _innermost.set(slot.parent)
+        failed = isinstance(error, Exception)
+        if failed and self._leased and self._leases is not None and not isinstance(error, ComputationFailed):
+            self._leases.note_failure(self._key, type(error).__name__, str(error))
+        outcome = slot.end()
+        if outcome is not None and not outcome.done():
+            if error is None and self._landed is not ABSENT:
+                outcome.set_result(self._landed)
+            else:
+                outcome.set_exception(error if failed and error is not None else _HandedOver())
+        if self._landed is ABSENT or not self._kept_until_stored:
             self._give_back()
+        self._slot = None
 
 
-def _nothing() -> None:
-    """Does nothing: there is no lease to give back."""
+def _led() -> list[_Slot]:
+    """Returns the computations that the caller leads, the innermost first."""
+    innermost = _innermost.get()
+    return [] if innermost is None else [*innermost.line()]
+
+
+@contextlib.contextmanager
+def _waiting_for(slot: _Slot) -> Iterator[None]:
+    """Has it known that what the caller leads waits for another computation."""
+    led = _led()
+    for one in led:
+        one.waits_for.append(slot)
+    try:
+        yield
+    finally:
+        for one in led:
+            one.waits_for.remove(slot)
+
+
+def _would_wait_for_itself(slot: _Slot) -> bool:
+    """Tells whether a computation needs one that the caller leads; to be asked when it is known who waits."""
+    return not slot.needed().isdisjoint(_led())
+
+
+def most_led() -> int:
+    """Returns how many computations the caller leads, one inside of the other."""
+    return len(_led())
+
+
+def _running_loop() -> object:
+    """Returns the event loop that runs in this thread, or None."""
+    asyncio = sys.modules.get("asyncio")  # who has not imported it runs none
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

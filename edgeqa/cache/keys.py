@@ -166,8 +166,10 @@ def name_key(name: str | bytes) -> Key:
     raise CacheKeyInvalid(name)
 
 
-def memo_key(keyspace: str, function: str, version: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Key:
-    """Returns the key of a call: the function's name and version and its arguments.
+def memo_key(
+    keyspace: str, function: bytes, version: str, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Key:
+    """Returns the key of a call: what the function is known by, its version, and its arguments.
 
     Raises:
         CacheKeyInvalid: an argument has no canonical form.
@@ -175,7 +177,7 @@ def memo_key(keyspace: str, function: str, version: str, args: tuple[object, ...
     arguments = [encode_argument(value) for value in args]
     named = [part for name in sorted(kwargs) for part in (_utf8(name), encode_argument(kwargs[name]))]
     count = len(arguments).to_bytes(4, "little")
-    return Key.of(keyspace, _utf8(function), _utf8(version), count, *arguments, *named)
+    return Key.of(keyspace, function, _utf8(version), count, *arguments, *named)
 
 
 def encode_argument(value: object, depth: int = 0) -> bytes:

@@ -79,7 +79,7 @@ class Writer:
     def submit(self, digest: bytes, record: bytes | None, done: Done | None = None) -> bool:
         """Queues a record, or a deletion; returns whether there was room. `done` is called once it is settled."""
         with self._changed:
-            room = self._stopping or self._changed.wait_for(self._has_room, FULL_WAIT_S)
+            room = self._stopping or self._changed.wait_for(self.has_room, FULL_WAIT_S)
             if room and not self._stopping:
                 self._enqueue(digest, record, done)
                 return True
@@ -119,7 +119,8 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Returns whether the queue takes another record at once."""
         full = len(self._waiting) >= QUEUE_LIMIT_RECORDS or self._waiting_bytes >= QUEUE_LIMIT_BYTES
         return self._stopping or not full
 

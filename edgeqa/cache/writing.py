@@ -72,6 +72,11 @@ class Writing:
         if done is not None:
             done()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the queue takes another record at once."""
+        return self._writer.has_room()
+
     def flush(self) -> None:
         """Waits until all that was queued is settled."""
         self._writer.flush()

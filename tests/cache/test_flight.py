@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +15,19 @@ import pytest
 
 import edgeqa.cache.flight
 from edgeqa.cache import Cache
+from edgeqa.cache.guard import Guard
 from edgeqa.cache.keys import name_key
 from edgeqa.cache.leases import Leases
-from edgeqa.errors import CacheValueInvalid, ComputationFailed
+from edgeqa.cache.writer import Writer
+from edgeqa.errors import CacheValueInvalid, ComputationFailed, EventLoopBlocked
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import FrameType
 
     from conftest import Run
+
+    from edgeqa.cache import Key
 
 
 def test_many_threads_cause_one_call(cache: Cache) -> None:
@@ -69,8 +76,7 @@ def test_an_error_reaches_all_waiters_and_nothing_is_stored(cache: Cache) -> Non
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(cache.compute, "a", failing)
         started.wait()
-        flights = cache._backend.flights
-        _, outcome = flights._join(name_key("a"), None)
+        outcome = cache._backend.flights.table[name_key("a").check].outcome()
         assert outcome is not None
         waiters = [pool.submit(outcome.result) for _ in range(3)]
         fail.set()
@@ -211,6 +217,225 @@ def test_an_async_error_reaches_all(cache: Cache) -> None:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [type(error) for error in asyncio.run(main())] == [KeyError] * 3
+
+
+def test_a_sync_call_in_the_event_loop_does_not_wait_for_a_task_of_it(cache: Cache) -> None:
+    cache.on_miss("a", lambda _: 3)
+
+    async def main() -> None:
+        started, go = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> int:
+            started.set()
+            await go.wait()
+            return 1
+
+        task = asyncio.create_task(cache.compute_async("a", slow))
+        await started.wait()
+        with pytest.raises(EventLoopBlocked) as caught:
+            cache.compute("a", lambda: 2)
+        assert "compute_async" in caught.value.hint
+        with pytest.raises(EventLoopBlocked):
+            cache.get("a")
+        go.set()
+        assert await task == 1
+        assert cache.compute("a", lambda: 2) == 1
+
+    asyncio.run(main())
+
+
+def test_a_sync_call_in_the_event_loop_does_not_wait_for_who_waits_for_a_task_of_it(cache: Cache) -> None:
+    async def main() -> None:
+        started, go, leads = asyncio.Event(), asyncio.Event(), threading.Event()
+
+        async def slow() -> int:
+            started.set()
+            await go.wait()
+            return 1
+
+        def of_the_task() -> object:
+            leads.set()
+            return cache.compute("task", lambda: 2)
+
+        task = asyncio.create_task(cache.compute_async("task", slow))
+        await started.wait()
+        thread = asyncio.create_task(asyncio.to_thread(cache.compute, "thread", of_the_task))
+        await asyncio.to_thread(leads.wait)
+        slot = cache._backend.flights.table[name_key("thread").check]
+        while not slot.waits_for:
+            await asyncio.sleep(0)
+        with pytest.raises(EventLoopBlocked):
+            cache.compute("thread", lambda: 3)
+        go.set()
+        assert [await task, await thread] == [1, 1]
+
+    asyncio.run(main())
+
+
+def test_a_task_that_asks_for_its_own_key_in_any_way_does_not_wait_for_itself(cache: Cache) -> None:
+    async def inner() -> int:
+        return 1
+
+    async def outer() -> list[object]:
+        both = await asyncio.gather(cache.compute_async("a", inner), cache.compute_async("a", inner))
+        return [*both, cache.compute("a", lambda: 2, refresh=True)]
+
+    assert asyncio.run(cache.compute_async("a", outer)) == [1, 1, 2]
+
+
+def test_two_threads_that_wait_for_each_others_keys_do_not_wait(cache: Cache) -> None:
+    both_lead = threading.Barrier(2)
+
+    def ask(mine: str, other: str) -> object:
+        def compute() -> list[object]:
+            both_lead.wait()
+            return [mine, cache.compute(other, lambda: other)]
+
+        return cache.compute(mine, compute)
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask, *keys) for keys in (("a", "b"), ("b", "a"))]
+        found = [one.result(timeout=60) for one in asked]
+    assert [one[0] for one in found] == ["a", "b"]  # type: ignore[index]  # lists by the line above
+
+
+def test_three_tasks_that_wait_for_each_others_keys_do_not_wait(cache: Cache) -> None:
+    leading: list[str] = []
+
+    async def ask(mine: str, other: str) -> list[str]:
+        async def leaf() -> str:
+            return other
+
+        async def compute() -> list[str]:
+            leading.append(mine)
+            while len(leading) < 3:
+                await asyncio.sleep(0)
+            return [mine, *await asyncio.gather(cache.compute_async(other, leaf))]
+
+        found: list[str] = await cache.compute_async(mine, compute)
+        return found
+
+    async def main() -> tuple[list[str], ...]:
+        return await asyncio.wait_for(asyncio.gather(ask("a", "b"), ask("b", "c"), ask("c", "a")), 60)
+
+    assert [one[0] for one in asyncio.run(main())] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_nobody_waits_longer_than_the_lease(cache: Cache, monkeypatch: pytest.MonkeyPatch, *, is_async: bool) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        started.set()
+        go.wait()
+        return 1
+
+    async def quick() -> int:
+        return 2
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cache.compute, "a", slow)
+        started.wait()
+        monkeypatch.setattr(edgeqa.cache.flight, "LEASE_S", 0.01)
+        second = asyncio.run(cache.compute_async("a", quick)) if is_async else cache.compute("a", lambda: 2)
+        go.set()
+        assert (first.result(), second) == (1, 2)
+
+
+class Interrupt:
+    """Raises a KeyboardInterrupt at a line of the flight's code and of what enters it, counted from 1."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+        self._files = (edgeqa.cache.flight.__file__, edgeqa.cache.cache.__file__)
+
+    def __enter__(self) -> Interrupt:
+        sys.settrace(self._on_call)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+
+    def _on_call(self, frame: FrameType, _event: str, _: object) -> Any:  # noqa: ANN401 - as Python calls it
+        return self._on_line if frame.f_code.co_filename in self._files else None
+
+    def _on_line(self, _frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - as Python calls it
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self._on_line
+
+
+def test_an_interrupt_at_any_line_leaves_nobody_waiting(cache: Cache) -> None:
+    table = cache._backend.flights.table
+    with ThreadPoolExecutor(1) as pool:
+        for line in range(1, 1000):
+            key = name_key(f"k{line}")
+            waiting: list[Future[int]] = []
+
+            def led(key: Key = key, waiting: list[Future[int]] = waiting) -> int:
+                waiting.append(pool.submit(cache.compute, key, lambda: 1))
+                while "_outcome" not in vars(table[key.check]):  # until the other waits
+                    pass
+                return 1
+
+            with suppress(KeyboardInterrupt), Interrupt(line) as interrupt:
+                cache.compute(key, led)
+            for waiter in (*waiting, pool.submit(cache.compute, key, lambda: 1)):
+                assert waiter.result(timeout=60) == 1
+            assert table == {}
+            if interrupt.left > 0:  # there were fewer lines
+                assert line > 50
+                return
+    pytest.fail("it never ends")
+
+
+def test_the_event_loop_goes_on_while_the_files_are_opened(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter, goes_on = Guard.enter, threading.Event()
+
+    def slow(self: Guard, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
+        assert goes_on.wait(60)
+        return enter(self, *arguments, **options)
+
+    monkeypatch.setattr(Guard, "enter", slow)
+
+    async def main(cache: Cache) -> object:
+        async def compute() -> int:
+            return 1
+
+        task = asyncio.create_task(cache.compute_async("a", compute))
+        await asyncio.sleep(0)
+        goes_on.set()
+        return await task
+
+    with Cache.open(directory) as cache:
+        assert asyncio.run(main(cache)) == 1
+
+
+def test_the_event_loop_goes_on_while_the_queue_is_full(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.put("first", 0)
+    writer, submit, goes_on = cache._backend._writing._writer, Writer.submit, threading.Event()  # type: ignore[union-attr]  # it has written
+
+    def slow(self: Writer, *arguments: Any) -> bool:  # noqa: ANN401 - passed on
+        assert goes_on.wait(60)
+        return submit(self, *arguments)
+
+    async def main() -> object:
+        async def compute() -> int:
+            monkeypatch.setattr(writer, "has_room", lambda: False)
+            return 1
+
+        task = asyncio.create_task(cache.compute_async("a", compute))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        monkeypatch.undo()
+        goes_on.set()
+        return await task
+
+    monkeypatch.setattr(Writer, "submit", slow)
+    assert asyncio.run(main()) == 1
 
 
 COMPUTE = """

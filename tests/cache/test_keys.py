@@ -185,16 +185,16 @@ def test_a_list_that_holds_itself_is_refused() -> None:
 
 def test_calls_are_told_apart_by_function_version_and_arguments() -> None:
     keys = [
-        memo_key("k", "f", "", (1, 2), {}),
-        memo_key("k", "g", "", (1, 2), {}),
-        memo_key("k", "f", "2", (1, 2), {}),
-        memo_key("l", "f", "", (1, 2), {}),
-        memo_key("k", "f", "", (1,), {"b": 2}),
-        memo_key("k", "f", "", (1, "b", 2), {}),
-        memo_key("k", "f", "", (1, [2]), {}),
+        memo_key("k", b"f", "", (1, 2), {}),
+        memo_key("k", b"g", "", (1, 2), {}),
+        memo_key("k", b"f", "2", (1, 2), {}),
+        memo_key("l", b"f", "", (1, 2), {}),
+        memo_key("k", b"f", "", (1,), {"b": 2}),
+        memo_key("k", b"f", "", (1, "b", 2), {}),
+        memo_key("k", b"f", "", (1, [2]), {}),
     ]
     assert len({key.digest for key in keys}) == len(keys)
-    assert memo_key("k", "f", "", (), {"a": 1, "b": 2}) == memo_key("k", "f", "", (), {"b": 2, "a": 1})
+    assert memo_key("k", b"f", "", (), {"a": 1, "b": 2}) == memo_key("k", b"f", "", (), {"b": 2, "a": 1})
 
 
 def test_names_are_keys_and_bytes_are_not_text() -> None:

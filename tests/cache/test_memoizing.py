@@ -62,16 +62,18 @@ def test_a_dataclass_is_given_back_as_the_named_type(cache: Cache) -> None:
     assert [point(1), point(1)] == [Point(1), Point(1)]
 
 
-def test_another_version_or_function_is_another_key(cache: Cache) -> None:
-    def one() -> int:
-        return 1
+def one() -> int:
+    return 1
 
-    def two() -> int:
-        return 2
 
+def two() -> int:
+    return 2
+
+
+def test_another_version_or_function_is_another_key(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.memoize("k")(one)() == 1
     assert cache.memoize("k")(two)() == 2
-    one.__code__ = two.__code__
+    monkeypatch.setattr(one, "__code__", two.__code__)
     assert cache.memoize("k")(one)() == 1
     assert cache.memoize("k", version="2")(one)() == 2
 
