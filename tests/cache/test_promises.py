@@ -115,9 +115,9 @@ def test_the_shortest_time_to_live_is_not_for_ever(cache: Cache, ttl_s: float, m
 
 
 def test_positional_and_named_arguments_are_told_apart_whatever_their_names() -> None:
-    assert memo_key("k", "f", "", (None, 1), {}) != memo_key("k", "f", "", (), {"N": 1})
-    assert memo_key("k", "f", "", (True, 1), {}) != memo_key("k", "f", "", (), {"T": 1})
-    assert memo_key("k", "f", "", ("a", 1), {}) != memo_key("k", "f", "", (), {"sa": 1})
+    assert memo_key("k", b"f", "", (None, 1), {}) != memo_key("k", b"f", "", (), {"N": 1})
+    assert memo_key("k", b"f", "", (True, 1), {}) != memo_key("k", b"f", "", (), {"T": 1})
+    assert memo_key("k", b"f", "", ("a", 1), {}) != memo_key("k", b"f", "", (), {"sa": 1})
 
 
 FORKS_AND_CLOSES = """
