@@ -177,6 +177,14 @@ class Answer:
         """In a collection, the address of the context, DOCUMENT:{TAG}:N."""
         return None if self.text is None else self.candidates[0].address
 
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the answer marked in its passage, or the closest passages."""
+        if self.text is not None:
+            best = self.candidates[0]
+            return _html(best.heading, best.context, (best.start, best.end), best.document)
+        passages = (_html(one.heading, one.text, one.marked, one.document) for one in self.closest)
+        return "".join(("<p>Not sure.</p>", *passages))
+
     def to_json(self, *, candidates: bool = False) -> dict[str, Any]:
         """Returns the answer as JSON values; with `candidates`, those too."""
         found = {
@@ -192,6 +200,18 @@ class Answer:
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
         }
         return found | {"candidates": [c.to_json() for c in self.candidates]} if candidates else found
+
+
+def _html(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, document: str) -> str:
+    """Returns a passage as HTML, whatever stands in it."""
+    from html import escape  # here: only notebooks want it
+
+    start, end = marked or (0, 0)
+    mark = f"<mark>{escape(text[start:end])}</mark>" if marked else ""
+    headings = f"<small>{escape(' > '.join(heading))}</small><br>" if heading else ""
+    passage = f"{escape(text[:start])}{mark}{escape(text[end:])}"
+    shown = f'<span style="white-space: pre-line">{passage}</span>'
+    return f"<blockquote>{headings}{shown}<br><small>{escape(document)}</small></blockquote>"
 
 
 def _common(one: Candidate | Answer) -> dict[str, Any]:

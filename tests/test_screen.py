@@ -159,3 +159,16 @@ def test_a_long_passage_is_cut_on_both_sides_of_the_answer() -> None:
     assert lines[0].startswith("  … word ")
     assert lines[-1].endswith(" …")
     assert sum("[Ada]" in line for line in lines) == 1
+
+
+def test_a_notebook_shows_the_answer_marked_and_nothing_of_a_text_as_html() -> None:
+    found = answer("It is <b>12 & more</b>.", (9, 11), source="<i>.txt")
+    found = replace(found, candidates=(replace(found.candidates[0], heading=("A", "B")),))
+    shown = found._repr_html_()
+    assert "<small>A &gt; B</small>" in shown
+    assert "It is &lt;b&gt;<mark>12</mark> &amp; more&lt;/b&gt;." in shown
+    assert "&lt;i&gt;.txt" in shown
+    unsure = replace(found, text=None, closest=(close("No <figures>.", None), close("8 bar", (0, 5))))._repr_html_()
+    assert "<p>Not sure.</p>" in unsure
+    assert "No &lt;figures&gt;." in unsure
+    assert "<mark>8 bar</mark>" in unsure
