@@ -210,7 +210,8 @@ class EvaluationFileError(ContextError):
     def __init__(self, path: AnyPath, reason: str) -> None:
         super().__init__(
             f"not a SQuAD file: {path}: {reason}",
-            'expected JSON: {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}',
+            'expected JSON: {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}; '
+            "questions on documents need --documents FOLDER",
         )
 
 

@@ -104,7 +104,7 @@ def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 )
 @click.option(
     "--each",
-    type=click.File("w", encoding="utf-8"),
+    type=click.File("w", encoding="utf-8", lazy=False),
     metavar="OUTPUT",
     help="With --documents: write what came of each question to OUTPUT, as JSON Lines.",
 )

@@ -27,6 +27,13 @@ class QuestionsNotFound(ContextError):
         super().__init__(f"{path}: there is no question in it{f' with {chosen}' if chosen else ''}")
 
 
+class DocumentsNotFound(ContextError, NotADirectoryError):
+    """The folder that the documents are to be in is none."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"no such folder: {folder}", "--documents names the folder that the documents are in")
+
+
 class DocumentMissing(QuestionsFileError):
     """A document that a question is about is not in the folder."""
 

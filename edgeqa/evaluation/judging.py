@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgeqa.contexts.documents import from_path
-from edgeqa.evaluation.errors import DocumentMissing, PlaceNotFound
+from edgeqa.evaluation.errors import DocumentMissing, DocumentsNotFound, PlaceNotFound
 from edgeqa.evaluation.quotations import Quoted, holds, is_near
 
 if TYPE_CHECKING:
@@ -103,6 +103,13 @@ class Documents:
     """The documents of a folder, each read once, when it is needed."""
 
     def __init__(self, folder: Path) -> None:
+        """Looks into none of them yet.
+
+        Raises:
+            DocumentsNotFound: if there is no such folder.
+        """
+        if not folder.is_dir():
+            raise DocumentsNotFound(folder)
         self.folder = folder
         self._texts: dict[str, Quoted] = {}
 

@@ -182,6 +182,7 @@ def test_a_document_that_cannot_be_added_is_named(documents: tuple[str, ...]) ->
         (("--only", "half=fit"), "name their folder with --documents"),
         (("--documents", "x", "--open"), "--ask collection"),
         (("--documents", "x", "--only", "half"), "'half' is not FIELD=VALUE"),
+        (("--documents", "x", "--each", "none/each.jsonl"), "'none/each.jsonl': No such file or directory"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: tuple[str, ...], said: str) -> None:

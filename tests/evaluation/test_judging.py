@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.evaluation.documents_file import DocumentQuestion
-from edgeqa.evaluation.errors import DocumentMissing, PlaceNotFound
+from edgeqa.evaluation.errors import DocumentMissing, DocumentsNotFound, PlaceNotFound
 from edgeqa.evaluation.judging import Documents, Judge
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def test_quotations_of_documents_that_are_not_there_are_left_out(folder: Path) -
 
 def test_says_which_line_cannot_be_judged(folder: Path) -> None:
     file = folder / "questions.jsonl"
+    with pytest.raises(DocumentsNotFound, match=r"no such folder: .*/none$"):
+        Documents(folder / "none")
     with pytest.raises(PlaceNotFound, match=r"questions.jsonl, line 4: in 'pump.txt' there is no 'Weight: 5 kg'"):
         Judge(Documents(folder), [question("5 kg", quotation="Weight: 5 kg")], file)
     with pytest.raises(DocumentMissing, match=r"line 4: the document 'none.txt' is not in"):
