@@ -30,7 +30,11 @@ BLOCKS = _names(
 )
 TABLE_PARTS = frozenset(("caption", "thead", "tbody", "tfoot", "tr", "td", "th"))
 MAIN = frozenset(("main", "article"))  # never part of what is left out: an end tag was forgotten
-LEFT_OUT = _names("nav svg noscript template select button object canvas audio video datalist rp applet map")
+WITHOUT_PLACE = _names("rp script textarea iframe noembed noframes xmp")
+"""What leaves no gap in a line where it is left out."""
+LEFT_OUT = WITHOUT_PLACE | _names(
+    "nav svg noscript template select button object canvas audio video datalist applet map"
+)
 """What a page shows to nobody, or to operate it with."""
 KNOWN = (
     BLOCKS

@@ -76,7 +76,7 @@ UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".c
 
 TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
 CODE = Kind("code", "code", tuple(_CODE.split()), is_asked_as_it_stands=True)
-MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"))
+MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=2)
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=2)
 JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True, is_asked_as_it_stands=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_as_it_stands=True)

@@ -1,50 +1,71 @@
-"""Markdown to text: what it says stays, the syntax goes.
+"""Markdown to blocks, as it is shown: parsed by pyromark (CommonMark with the usual additions), its HTML as pages are.
 
-Headings, also underlined ones, become paragraphs of their own; the first one, or `title:` of the front matter, is the
-title. Links and images keep their text, code its lines, tables a row a line with bars between the cells; emphasis,
-fences, HTML tags and comments, link definitions and the front matter go. Read line by line and paragraph by paragraph,
-in linear time and little memory; it renders nothing and follows CommonMark only as far as text goes.
+In: blocks of bytes. Out: one record, titled after `title` in the front matter, else after the first heading. The front
+matter itself (YAML, TOML, JSON, or Pandoc's title block) is no text, nor is the data of embedded images. A file of more
+than MOST_WHOLE_CHARACTERS is parsed in parts that end at blank lines, so that it takes little memory; a link in one
+part that is defined in another then shows its brackets.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
+import pyromark
+
 from edgeqa.contexts.documents import decode
-from edgeqa.formats.inline import inline
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line, unstructured
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line
+from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
-MOST_LINE_CHARACTERS = 1 << 14  # longer lines are taken in parts
-MOST_PARAGRAPH_LINES = 200
+    from edgeqa.formats.blocks import Block
 
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-_HIDDEN = re.compile(r" {0,3}(<!--|<script(?=[\s>])|<style(?=[\s>]))", re.IGNORECASE)
-_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
-_HEADING_END = re.compile(r"(?:^|[ \t])#+[ \t]*$")
-_UNDERLINE = re.compile(r" {0,3}(?:=+|-{2,})[ \t]*$")
-_RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_QUOTE = re.compile(r"(?: {0,3}> ?)+")
-_BULLET = re.compile(r"([ \t]*)[-*+][ \t]+(?:\[[ xX]\][ \t]+)?")
-_NUMBERED = re.compile(r"[ \t]*\d{1,9}[.)][ \t]")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t:|-]*-[ \t:|-]*$")
-_DEFINITION = re.compile(r" {0,3}\[[^\[\]]+\]:[ \t]*\S")
-_FOOTNOTE = re.compile(r" {0,3}\[\^[^\[\]]+\]:[ \t]*")
+MOST_WHOLE_CHARACTERS = 1 << 22
+MOST_FRONT_CHARACTERS = 1 << 16
+
+_OPTIONS = (
+    pyromark.Options.ENABLE_TABLES
+    | pyromark.Options.ENABLE_FOOTNOTES
+    | pyromark.Options.ENABLE_STRIKETHROUGH
+    | pyromark.Options.ENABLE_TASKLISTS
+    | pyromark.Options.ENABLE_DEFINITION_LIST
+    | pyromark.Options.ENABLE_GFM
+    | pyromark.Options.ENABLE_YAML_STYLE_METADATA_BLOCKS
+    | pyromark.Options.ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
+)
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _DATA = re.compile(r"data:[a-zA-Z0-9/+.=;-]{0,64};base64,[A-Za-z0-9+/=]*")
 _MOST_DATA_HEAD = 80
-_FRONT_TITLE = re.compile(r"title:[ \t]*(.*)")
+_FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+_ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
+
+# Elements of pages that say the same. Those of a list's items and of cells are made with more.
+_ELEMENTS = {
+    "Paragraph": "p",
+    "BlockQuote": "blockquote",
+    "Item": "li",
+    "Table": "table",
+    "TableRow": "tr",
+    "DefinitionList": "dl",
+    "DefinitionListTitle": "dt",
+    "DefinitionListDefinition": "dd",
+    "FootnoteDefinition": "div",
+    "CodeBlock": "pre",
+}
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
-    text = _Text()
-    found = unstructured(text.pieces(_lines(_without_data(decode(blocks, name)))))
-    found, _ = begun(found, lambda: bool(text.title))
-    yield Record(name, one_line(text.title), found)
+    reader = _Reader()
+    found, _ = begun(reader.blocks(_parts(_without_data(decode(blocks, name)))), lambda: bool(reader.title))
+    yield Record(name, one_line(reader.title), found)
 
 
 def _without_data(blocks: Iterable[str]) -> Iterator[str]:
@@ -56,138 +77,188 @@ def _without_data(blocks: Iterable[str]) -> Iterator[str]:
             continue
         *parts, last = _DATA.split(text)
         in_data = bool(parts) and not last
-        begun = last.rfind("data:", -_MOST_DATA_HEAD)
-        kept, last = (last[begun:], last[:begun]) if begun >= 0 else ("", last)
+        begins = last.rfind("data:", -_MOST_DATA_HEAD)
+        kept, last = (last[begins:], last[:begins]) if begins >= 0 else ("", last)
         yield "".join(parts) + last
     yield kept
 
 
-def _lines(blocks: Iterable[str]) -> Iterator[str]:
-    """Yields the lines without their ends; one that is too long in parts."""
-    kept = ""
-    for block in blocks:
-        *lines, kept = (kept + block).split("\n")
-        for line in lines:
-            yield from _parts(line.removesuffix("\r"))
-        if len(kept) > MOST_LINE_CHARACTERS:
-            *parts, kept = _parts(kept)
-            yield from parts
-    yield from _parts(kept)
+def _parts(pieces: Iterable[str]) -> Iterator[str]:
+    """Yields the text in parts that can be parsed by themselves; nearly always it is one."""
+    held: list[str] = []
+    characters = 0
+    for piece in pieces:
+        held.append(piece)
+        characters += len(piece)
+        if characters > MOST_WHOLE_CHARACTERS:
+            text = "".join(held)
+            cut = _cut(text)
+            yield text[:cut]
+            held, characters = [text[cut:]], len(text) - cut
+    yield "".join(held)
 
 
-def _parts(line: str) -> Iterator[str]:
-    while len(line) > MOST_LINE_CHARACTERS:
-        cut = line.rfind(" ", 0, MOST_LINE_CHARACTERS) + 1 or MOST_LINE_CHARACTERS
-        yield line[:cut]
-        line = line[cut:]
-    yield line
+def _cut(text: str) -> int:
+    """Returns where the last block begins that is not within a fence; else the last line, else the end."""
+    fences = [(found.start(), found[1]) for found in _FENCE.finditer(text)]
+    opened, last = "", 0
+    for place, fence in fences:
+        if not opened:
+            opened, last = fence, place
+        elif fence.startswith(opened):
+            opened = ""
+    end = last if opened and last else len(text)
+    begin = max(0, end - (MOST_WHOLE_CHARACTERS // 2))
+    blank = [found.end() for found in _BLANK_LINE.finditer(text, begin, end)]
+    return blank[-1] if blank else (text.rfind("\n", begin, end) + 1 or end)
 
 
-class _Text:
-    """The text of one file, line by line."""
+class _Reader:
+    """Writes what the parser finds to a page."""
 
     def __init__(self) -> None:
         self.title = ""
-        """The first heading, as soon as it was read."""
-        self._paragraph: list[str] = []
-        self._fence = ""
-        self._hidden = ""  # what ends a comment or a script
+        """Of the front matter, else the first heading, as soon as it was read."""
+        self._page = Page()
+        self._front: list[str] | None = None
+        self._html: list[str] | None = None
+        self._cell = "td"
+        self._in_heading = False
+        self._ending = ""  # the last text of a heading, which may end in attributes
 
-    def pieces(self, lines: Iterator[str]) -> Iterator[str]:
-        """Yields the text of the lines."""
-        for line in self._after_front_matter(lines):
-            if self._hidden:
-                if self._hidden in line.lower():
-                    self._hidden = ""
-            elif self._fence:
-                if line.strip().startswith(self._fence) and not line.strip().strip(self._fence[0]):
-                    self._fence = ""
-                    yield "\n"
-                else:
-                    yield line + "\n"
-            else:
-                yield from self._line(line)
-        yield from self._end()
+    def blocks(self, parts: Iterable[str]) -> Iterator[Block]:
+        """Yields the blocks of the text in parts."""
+        for number, whole in enumerate(parts):
+            text = whole if number else self._after_front_matter(whole)
+            for event in pyromark.events(text, options=_OPTIONS):
+                self._take(event)
+                yield from self._page.taken()
+        yield from self._page.ended()
+        self.title = self.title or self._page.heading
 
-    def _after_front_matter(self, lines: Iterator[str]) -> Iterator[str]:
-        first = next(lines, "")
-        if first.rstrip() != "---":
-            yield first
+    def _after_front_matter(self, text: str) -> str:
+        """Returns what follows front matter that the parser does not know."""
+        if text.startswith("{"):
+            try:
+                found, end = json.JSONDecoder().raw_decode(text[:MOST_FRONT_CHARACTERS])
+            except (ValueError, RecursionError):
+                return text
+            if found and isinstance(found, dict) and text[end : end + 2].lstrip("\r")[:1] in ("\n", ""):
+                self.title = str(found.get("title", ""))
+                return text[end:]
+        elif text.startswith("%"):
+            lines = text[:MOST_FRONT_CHARACTERS].split("\n", 3)
+            count = next((n for n, line in enumerate(lines) if not line.startswith("%")), 3)
+            self.title = lines[0][1:].strip()
+            return "\n" + "\n".join(lines[count:]) + text[MOST_FRONT_CHARACTERS:]
+        return text
+
+    def _take(self, event: Any) -> None:  # noqa: ANN401 - dicts, described by its package
+        self._end_text(is_last=isinstance(event, dict) and "End" in event and "Heading" in event["End"])
+        if isinstance(event, str):
+            self._mark(event)
+            return
+        ((kind, value),) = event.items()
+        if kind == "Text":
+            self._text(value)
+        elif kind == "Start":
+            self._begin(value)
+        elif kind == "End":
+            self._end(value)
+        elif kind == "Code":
+            self._page.write([value])
+        elif kind == "Html" and self._html is not None:
+            self._html.append(value)
+        elif kind in ("InlineHtml", "Html"):
+            self._write_html(value)
+        elif kind == "TaskListMarker":
+            self._page.write(["[x] " if value else "[ ] "])
+        self.title = self.title or self._page.heading
+
+    def _mark(self, event: str) -> None:
+        if event == "SoftBreak":
+            self._page.write([" "])
+        elif event == "HardBreak":
+            self._page.write([Tag("br", is_end=False)])
+        elif event == "Rule":
+            self._page.write([Tag("hr", is_end=False)])
+
+    def _text(self, text: str) -> None:
+        if self._front is not None:
+            self._front.append(text)
+        elif self._html is not None:
+            self._html.append(text)
+        elif self._in_heading:
+            self._ending = text
         else:
-            held: list[str] = []
-            for line in lines:
-                if line.rstrip() in ("---", "..."):
-                    held = []
-                    break
-                held.append(line)
-                if len(held) == MOST_PARAGRAPH_LINES or not line.strip():  # a rule, and a text below it
-                    self.title = ""
-                    break
-                if found := _FRONT_TITLE.match(line):
-                    self.title = found[1].strip().strip("\"'")
-            yield from held
-        yield from lines
+            self._page.write([text])
 
-    def _line(self, line: str) -> Iterator[str]:
-        """Yields what a line outside of code ends or is."""
-        if (quote := _QUOTE.match(line)) is not None:
-            line = line[quote.end() :]
-        if not line.strip():
-            yield from self._end()
-        elif (hidden := _HIDDEN.match(line)) is not None:
-            yield from self._end()
-            end = "-->" if hidden[1] == "<!--" else f"</{hidden[1][1:].lower()}>"
-            self._hidden = end if end not in line.lower() else ""
-        elif (fence := _FENCE.match(line)) is not None:
-            yield from self._end()
-            self._fence = fence[1]
-        else:
-            yield from self._prose(line)
+    def _end_text(self, *, is_last: bool = False) -> None:
+        """Writes a heading's text that was held back."""
+        if self._ending:
+            self._page.write([_ATTRIBUTES.sub("", self._ending) if is_last else self._ending])
+            self._ending = ""
 
-    def _prose(self, line: str) -> Iterator[str]:
-        """Yields what a line ends or is that is neither blank nor begins something of its own rules."""
-        if (heading := _HEADING.match(line)) is not None:
-            yield from self._end()
-            yield from self._heading([_HEADING_END.sub("", line[heading.end() :])])
-        elif self._paragraph and _UNDERLINE.match(line) and "|" not in self._paragraph[-1]:
-            lines, self._paragraph = self._paragraph, []
-            yield from self._heading(lines)
-        elif _RULE.match(line):
-            yield from self._end()
-        elif not self._paragraph and line.startswith(("    ", "\t")):
-            yield line + "\n"
-        elif _DEFINITION.match(line) and not _FOOTNOTE.match(line):
-            yield from self._end()
-        elif not ("|" in line and _TABLE_RULE.match(line)):
-            self._paragraph.append(line)
-            if len(self._paragraph) == MOST_PARAGRAPH_LINES:
-                yield self._taken()
+    def _write_html(self, source: str) -> None:
+        self._page.write(list(Tokenizer().feed(source, is_last=True)))
 
-    def _heading(self, lines: list[str]) -> Iterator[str]:
-        text = inline("\n".join(lines)).strip()
-        self.title = self.title or text
-        if text:
-            yield text + "\n\n"
+    def _begin(self, value: Any) -> None:  # noqa: ANN401
+        name, more = _named(value)
+        if name == "MetadataBlock":
+            self._front = []
+        elif name == "HtmlBlock":
+            self._html = []
+        elif name == "Heading":
+            self._in_heading = True
+            self._open(more["level"].lower())
+        elif name == "List":
+            self._open("ul" if more is None else "ol", f' start="{more}"')
+        elif name == "TableHead":
+            self._cell = "th"
+            self._open("thead")
+            self._open("tr")
+        elif name == "TableCell":
+            self._open(self._cell)
+        elif name in _ELEMENTS:
+            self._open(_ELEMENTS[name])
+            if name == "BlockQuote" and more is not None:  # what GitHub writes above it
+                self._open("p")
+                self._page.write([str(more), Tag("p", is_end=True)])
 
-    def _end(self) -> Iterator[str]:
-        """Yields the paragraph that ends here."""
-        if self._paragraph:
-            yield self._taken() + "\n"
+    def _end(self, value: Any) -> None:  # noqa: ANN401
+        name, more = _named(value)
+        if name == "MetadataBlock":
+            found = _FRONT_TITLE.search("".join(self._front or ()))
+            self._front = None
+            if found is not None and not self.title:
+                self.title = found[1].strip().strip("\"'")
+        elif name == "HtmlBlock":
+            source, self._html = "".join(self._html or ()), None
+            self._write_html(source)
+        elif name == "Heading":
+            self._in_heading = False
+            self._close(str(more).lower())
+        elif name == "List":
+            self._close("ol" if more else "ul")
+        elif name == "TableHead":
+            self._cell = "td"
+            self._close("tr")
+            self._close("thead")
+        elif name == "TableCell":
+            self._close(self._cell)
+        elif name in _ELEMENTS:
+            self._close(_ELEMENTS[name])
 
-    def _taken(self) -> str:
-        lines, self._paragraph = self._paragraph, []
-        is_table = sum("|" in line for line in lines) == len(lines)
-        return inline("\n".join(_row(line) if is_table else _item(line) for line in lines)) + "\n"
+    def _open(self, name: str, attributes: str = "") -> None:
+        self._page.write([Tag(name, is_end=False, source=attributes)])
 
-
-def _row(line: str) -> str:
-    # A bar within code or behind a backslash ends no cell.
-    return " | ".join(cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|")))
+    def _close(self, name: str) -> None:
+        self._page.write([Tag(name, is_end=True)])
 
 
-def _item(line: str) -> str:
-    if (footnote := _FOOTNOTE.match(line)) is not None:
-        return line[footnote.end() :]
-    if (bullet := _BULLET.match(line)) is not None:
-        return f"{bullet[1]}- {line[bullet.end() :]}"
-    return line
+def _named(value: Any) -> tuple[str, Any]:  # noqa: ANN401
+    """Returns the name of what begins or ends, and what is said about it."""
+    if isinstance(value, str):
+        return value, None
+    ((name, more),) = value.items()
+    return name, more

@@ -133,14 +133,13 @@ class Page:
     def blocks(self, source: Iterable[str]) -> Iterator[Block]:
         """Yields the blocks of the page."""
         for piece in source:
-            yield from self._taken(self._tokenizer.feed(piece))
-        yield from self._taken(self._tokenizer.feed("", is_last=True))
-        while self._opened.names:
-            self._pop()
-        self._end_formula()
-        yield from self._prose.ended()
+            self.write(self._tokenizer.feed(piece))
+            yield from self._prose.taken()
+        self.write(self._tokenizer.feed("", is_last=True))
+        yield from self.ended()
 
-    def _taken(self, tokens: Iterator[str | Tag]) -> list[Block]:
+    def write(self, tokens: Iterable[str | Tag]) -> None:
+        """Takes text and tags."""
         for token in tokens:
             if isinstance(token, Tag):
                 self._tag(token)
@@ -152,7 +151,17 @@ class Page:
                 self._formula.text(token)
             elif self._hidden_from < 0:
                 self._text(token)
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled, in order, each of them once."""
         return self._prose.taken()
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks: nothing follows."""
+        while self._opened.names:
+            self._pop()
+        self._end_formula()
+        return self._prose.ended()
 
     # --- text
 
@@ -254,7 +263,7 @@ class Page:
             if self._is_left_out(name, attributes) or (may_hide and elements.hides(name, attributes, self._sheet)):
                 self._push(name, "hidden")
                 self._hidden_from, self._unpushed = len(self._effects) - 1, {}
-                if name != "rp":
+                if name not in elements.WITHOUT_PLACE:
                     self._prose.text(" ")
             else:
                 self._begin_seen(name, attributes)
