@@ -147,9 +147,7 @@ class Catalogue:
         file = directory / name
         try:
             if make:
-                file.touch()
-                if name == CATALOGUE:
-                    seals.withdraw(directory)
+                _prepare(file)
             with contextlib.ExitStack() as unless_opened:
                 unless_opened.enter_context(seals.held(file))
                 connection = sqlite3.connect(
@@ -501,6 +499,14 @@ class Catalogue:
     @property
     def _source(self) -> str:
         return _SOURCE if self.format == FORMAT else _FORMER_SOURCE
+
+
+def _prepare(file: Path) -> None:
+    """Makes a file to be written to, and withdraws what is said of its content."""
+    if not file.exists():
+        file.touch()
+    if file.name == CATALOGUE:
+        seals.withdraw(file.parent)
 
 
 def check_sealed(directory: Path) -> None:

@@ -103,3 +103,16 @@ def without(first: int, after: int, kept: Iterable[tuple[int, int]]) -> Iterator
         if place >= after:
             return
     yield place, after
+
+
+def together(parts: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yields ranges in their order, those that touch or overlap as one."""
+    begin = end = -1
+    for first, after in sorted(parts):
+        if first > end:
+            if begin < end:
+                yield begin, end
+            begin = first
+        end = max(end, after)
+    if begin < end:
+        yield begin, end

@@ -76,18 +76,26 @@ def documents_in(catalogue: Catalogue, first: int, last: int) -> bytes:
 def note_gone(directory: Path, catalogue: Catalogue) -> None:
     """Notes beside the shards what has gone of them in the transaction under way."""
     buried, catalogue.buried = catalogue.buried, []
-    if buried:
-        for known in catalogue.shards():
-            if any(first <= known.last and known.first < after for first, after in buried):
-                _note(directory, catalogue, known)
+    for known in catalogue.shards() if buried else ():
+        here = [(max(first, known.first), min(after, known.last + 1)) for first, after in buried]
+        here = [(first, after) for first, after in here if first < after]
+        if not here:
+            continue
+        try:
+            before = listing.unpack_gone((directory / SHARDS / known.tag / GONE).read_bytes())[0]
+        except FileNotFoundError:
+            before = []
+        except (OSError, ValueError):
+            _note(directory, catalogue, known)
+            continue
+        _store(directory, known, list(listing.together([*before, *here])))
 
 
 def mend_gone(directory: Path, catalogue: Catalogue) -> None:
     """Notes beside the shards what has gone of them where that is not noted right, as after a kill."""
     for known in catalogue.shards():
         try:
-            shard = Shard(directory / SHARDS / known.tag)
-            left = shard.gone()[1]
+            left = Shard(directory / SHARDS / known.tag).gone()[1]
         except (ShardDamaged, OSError):
             left = -1
         if left != known.live:
@@ -95,10 +103,13 @@ def mend_gone(directory: Path, catalogue: Catalogue) -> None:
 
 
 def _note(directory: Path, catalogue: Catalogue, known: ShardRow) -> None:
-    place = directory / SHARDS / known.tag
-    if not place.is_dir():
-        return
+    """Notes what the catalogue says has gone of a shard."""
     kept = ranges(catalogue.documents_between(known.first, known.last))
-    gone = list(listing.without(known.first, known.last + 1, kept))
-    replace_file(place / GONE, listing.pack_gone(gone, known.live))
-    sync_directory(place)
+    _store(directory, known, list(listing.without(known.first, known.last + 1, kept)))
+
+
+def _store(directory: Path, known: ShardRow, gone: list[tuple[int, int]]) -> None:
+    place = directory / SHARDS / known.tag
+    if place.is_dir():
+        replace_file(place / GONE, listing.pack_gone(gone, known.live))
+        sync_directory(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,14 @@ def test_what_is_gone_is_what_is_not_kept(kept: set[int], first: int, count: int
         one for one in range(first, first + count) if one not in kept
     ]
     assert all(begin < end for begin, end in gone)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9))))
+def test_ranges_together_are_the_same_ids_apart(drawn: list[tuple[int, int]]) -> None:
+    parts = [(first, first + count) for first, count in drawn]
+    joined = list(listing.together(parts))
+    assert {n for first, after in joined for n in range(first, after)} == {n for a, b in parts for n in range(a, b)}
+    assert all(one[1] < other[0] for one, other in pairwise(joined))
 
 
 def test_the_bytes_of_a_manifest(tmp_path: Path) -> None:
