@@ -25,7 +25,7 @@ from edgeqa.collection.events import (
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.naming import file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
-from edgeqa.contexts.pieces import SPLITTER_VERSION
+from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, is_pipe, walk
 from edgeqa.formats.blocks import text_of
@@ -108,7 +108,7 @@ class Preparing:
             digest = source.digest()
             path, name, former = identity(source, given)
             known = self._catalogue.sources_at(path)
-            whole = (digest, WHOLE, self._encoder.digest, SPLITTER_VERSION)
+            whole = (digest, WHOLE, self._encoder.digest, pieces.SPLITTER_VERSION)
             for row in (*known, *(self._catalogue.sources_at(former) if former is not None else ())):
                 if (row.digest, row.state, row.encoder, row.splitter) == whole:
                     yield SourceUnchanged(row.path, source.size_bytes)
@@ -116,7 +116,7 @@ class Preparing:
                     return
             documents_done, unfinished = self._left(known, digest)
             window_tokens = self._model.limits.window_tokens
-            yield SourceBegins(path, printed(name), digest, window_tokens, source.reader, SPLITTER_VERSION)
+            yield SourceBegins(path, printed(name), digest, window_tokens, source.reader, pieces.SPLITTER_VERSION)
             begun = True
             for number, record in enumerate(source.records()):
                 if number < documents_done:
@@ -135,7 +135,7 @@ class Preparing:
 
     def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
         """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
-        wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, SPLITTER_VERSION)
+        wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, pieces.SPLITTER_VERSION)
         for row in known:
             made = (row.digest, row.window_tokens, row.encoder, row.splitter)
             if PENDING <= row.state < WHOLE and made == wanted:

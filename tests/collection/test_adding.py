@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,12 +27,18 @@ from edgeqa.collection.errors import (
     ContextGone,
 )
 from edgeqa.collection.indexing import NoIndex
+from edgeqa.collection.layout import Layout
+from edgeqa.collection.model import Model
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
+from edgeqa.contexts import pieces as passage_pieces
+from edgeqa.contexts.passages import Passage
+from edgeqa.contexts.pieces import Piece
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
+from edgeqa.formats import kinds
 from edgeqa.parts import Parts
 from edgeqa.routing.errors import RouteDamaged
-from edgeqa.routing.index import Index
+from edgeqa.routing.index import Index, IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,6 +304,56 @@ def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, m
         assert {s.encoder for s in catalogue.shards()} == {real(writing.bundle).digest}
     opened = Collection(place, real(writing.bundle))
     assert [c.start for c in opened.contexts_from(0)].count(0) >= 2
+
+
+def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> None:
+    place = collection.directory()
+    encoder, model = Encoder.of(writing.bundle), Model(lambda: writing._parts.reading)
+    row = "Type: rotor; Price: 120"
+    pieces = (Piece(0, 4, 10), Piece(6, 11, 40), Piece(13, 18, 15), Piece(20, 23, 46))
+    long = " ".join(f"Step {n}: turn it {n} times." for n in range(150))
+    with Writer(place, encoder._replace(digest="0" * 32), IndexWriter) as writer:
+        writer.begin_source(b"/parts.csv", "parts.csv", b"1", 160, reader="csv 1")
+        writer.begin_document("", "Parts")
+        for text, start, kind, of in ((row, 40, "row", pieces), (long, 60, "list", (Piece(0, len(long), 60),))):
+            passage = Passage(text, start, model.tokenize(text), ("Parts", "Pump"), kind, of)
+            layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
+            writer.add(passage, layout, None)
+        writer.end_document()
+        writer.end_source()
+        writer.commit()
+    writing.add([], re_encode=True)
+    first, *rest = Collection(place, encoder).contexts_from(2)
+    assert (first.text, first.start, first.kind, first.heading) == (row, 40, "row", ("Parts", "Pump"))
+    assert first.pieces == pieces
+    assert len(rest) > 1
+    for context in rest:
+        assert (context.kind, context.heading) == ("list", ("Parts", "Pump"))
+        (piece,) = context.pieces
+        assert long[piece.place - 60 :][: piece.end] == context.text
+    with Catalogue.read(place) as catalogue:
+        assert [s.reader for s in catalogue.sources()] == ["csv 1"]
+
+
+def test_what_an_older_reader_or_splitter_made_is_read_again(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing.add(manuals)
+    assert counts(writing.sync(manuals)) == (0, 0, 2, 0, 0)
+    with Catalogue.read(collection.directory()) as catalogue:
+        assert {(s.reader, s.splitter) for s in catalogue.sources()} == {
+            (f"text {kinds.TEXT.version}", passage_pieces.SPLITTER_VERSION)
+        }
+    with monkeypatch.context() as patch:
+        patch.setattr(passage_pieces, "SPLITTER_VERSION", passage_pieces.SPLITTER_VERSION + 1)
+        assert counts(writing.sync(manuals)) == (0, 2, 0, 0, 0)
+        assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
+    newer = replace(kinds.TEXT, version=kinds.TEXT.version + 1)
+    monkeypatch.setattr(kinds, "TEXT", newer)
+    monkeypatch.setitem(kinds.KINDS, "text", newer)
+    assert counts(writing.add(manuals, format="text")) == (0, 2, 0, 0, 0)
+    with Catalogue.read(collection.directory()) as catalogue:
+        assert {s.reader for s in catalogue.sources()} == {f"text {newer.version}"}
 
 
 class Interrupted(BaseException):
