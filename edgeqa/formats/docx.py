@@ -1,29 +1,57 @@
-"""DOCX: the text of a Word document, paragraph by paragraph, then its notes, is one record.
+"""DOCX: the text of a Word document as Word shows it, then its notes, is one record.
 
-Its title is the first heading, else the one in its properties. Of tables, each row is a line; what was deleted while
-changes were tracked is left out. Read by the standard library, as the XML comes: linear in time, and small in memory.
+Headings and lists come with their levels and numbers, tables as rows with their header; text boxes stand after the
+paragraph that holds them. What Word does not show is left out: hidden text and rows, what was deleted or moved away,
+the prompts of fields that nobody has filled in, the codes of fields. Its title is the first heading, else the one in
+its properties. Read by the standard library, as the XML comes: linear in time, and small in memory.
+
+The format: ECMA-376, WordprocessingML.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.errors import FileDamaged
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.officemath import OfficeMath
 from edgeqa.formats.prose import Prose
+from edgeqa.formats.raised import subscript, superscript
 from edgeqa.formats.records import FormatOptions, Record, begun, one_line
+from edgeqa.formats.symbols import symbol, without_private
+from edgeqa.formats.wordlists import Numbering
+from edgeqa.formats.wordparts import (
+    PLAIN,
+    Relations,
+    Styles,
+    is_on,
+    named_level,
+    number_in,
+    outline_level,
+    take,
+)
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edgeqa.formats.blocks import Block
 
-_RELATIONS, _PROPERTIES = "_rels/.rels", "docProps/core.xml"
-_HEADINGS = ("heading", "title")  # how the names of their styles begin
-# The second form of what is there in a first, and the place that text was moved from.
+MOST_BOXES = 20  # text boxes within each other
+MOST_HELD_CHARACTERS = 1 << 22  # of text boxes that wait for the end of what holds them
+MOST_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
+MOST_COLUMNS = 2000
+RAISED_HALF_POINTS = 4  # text moved up by so much is raised
+
+_PROPERTIES, _MAIN = "docProps/core.xml", "word/document.xml"
 _ROOTS = ("", "document", "footnotes", "endnotes")
-_SKIPPED = frozenset(("Fallback", "moveFrom"))
+_NOTES = ("footnotes", "endnotes")
+_SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
+# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+_SKIPPED = frozenset(
+    ("moveFrom", "del", "instrText", "delText", "delInstrText", "fldData", "binData", "glossaryDocument")
+)
 
 
 def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -33,53 +61,41 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         FormatError: if it is no DOCX file.
     """
     archive = Archive(stream, name, "DOCX")
-    document = _Document()
-    blocks, _ = begun(_blocks(archive, document, name), lambda: bool(document.heading))
-    yield Record(name, document.heading or _title(archive, name), blocks)
+    package = Relations(archive, "", name, "DOCX")
+    main = package.targets.get("officeDocument", [_MAIN])[0]
+    document = _opened(archive, main, name)
+    blocks, _ = begun(_blocks(archive, document, main, name), lambda: bool(document.heading))
+    yield Record(name, document.heading or _title(archive, package, name), blocks)
 
 
-def _blocks(archive: Archive, document: _Document, name: str) -> Iterator[Block]:
-    found = _Main()
-    if _RELATIONS in archive:
-        for _ in parse(archive.blocks(_RELATIONS), found, name, "DOCX"):
-            pass
-    main = found.part
+def _opened(archive: Archive, main: str, name: str) -> _Document:
+    relations = Relations(archive, main, name, "DOCX")
+    styles = Styles()
+    numbering = Numbering(styles)
     folder = main.rpartition("/")[0]
-    notes = [part for part in (f"{folder}/footnotes.xml", f"{folder}/endnotes.xml") if part in archive]
-    for part in (main, *notes):
+    for kind, handler in (("styles", styles), ("numbering", numbering)):
+        for part in relations.targets.get(kind, [f"{folder}/{kind}.xml"])[:1]:
+            take(archive, part, handler, name, "DOCX")
+    notes = [part for kind in _NOTES for part in relations.targets.get(kind, [f"{folder}/{kind}.xml"])]
+    return _Document(name, styles, numbering, notes)
+
+
+def _blocks(archive: Archive, document: _Document, main: str, name: str) -> Iterator[Block]:
+    for part in (main, *(part for part in document.notes if part in archive)):
         for _ in parse(archive.blocks(part), document, name, "DOCX"):
             if document.root not in _ROOTS:
                 raise FileDamaged(name, "DOCX", "it is another program's document")
-            yield from document.prose.taken()
-    yield from document.prose.ended()
+            yield from document.taken()
+    yield from document.ended()
 
 
-def _title(archive: Archive, name: str) -> str:
-    found = _Title()
-    if _PROPERTIES in archive:
-        for _ in parse(archive.blocks(_PROPERTIES), found, name, "DOCX"):
-            pass
+def _title(archive: Archive, package: Relations, name: str) -> str:
+    found = Title()
+    take(archive, package.targets.get("core-properties", [_PROPERTIES])[0], found, name, "DOCX")
     return one_line(found.title)
 
 
-class _Main:
-    """Finds the part that holds the text."""
-
-    def __init__(self) -> None:
-        self.part = "word/document.xml"
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
-            self.part = attributes.get("Target", "").lstrip("/") or self.part
-
-    def end(self, name: str) -> None:
-        pass
-
-    def text(self, text: str) -> None:
-        pass
-
-
-class _Title:
+class Title:
     """Finds the title in the properties."""
 
     def __init__(self) -> None:
@@ -87,86 +103,673 @@ class _Title:
         self._within = False
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
         self._within = name == "title"
 
     def end(self, _name: str) -> None:
+        """Takes an end tag."""
         self._within = False
 
     def text(self, text: str) -> None:
-        if self._within:
+        """Takes text."""
+        if self._within and len(self.title) < 1 << 12:
             self.title += text
+
+
+@dataclass(slots=True)
+class _Run:
+    """How a run of text looks; None and "" where it does not say."""
+
+    style: str = ""
+    font: str = ""
+    align: str = ""
+    position: int = 0
+    is_hidden: bool | None = None
+    is_bold: bool | None = None
+    effect: tuple[bool, bool, str] | None = None
+    """Whether it is hidden, whether it is bold, and how it is aligned, once that is known."""
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    style: str = ""
+    outline: int | None = None
+    list_id: str | None = None
+    list_level: int | None = None
+    is_mark_hidden: bool = False
+    is_settled: bool = False
+    """Whether its properties have taken effect."""
+
+
+@dataclass(slots=True)
+class _Table:
+    style: str = ""
+    looks_at_first_row: bool = False
+    rows: int = 0
+    # Of the row:
+    is_header: bool = False
+    is_hidden: bool = False
+    is_muted: bool = False
+    is_open: bool = False
+    is_bold: bool = True
+    column: int = 0
+    skipped_columns: int = 0
+    # Of the cell:
+    span: int = 1
+    merge: str = ""
+    is_cell_open: bool = False
+    text: list[str] = field(default_factory=list)
+    characters: int = 0
+    merged: dict[int, str] = field(default_factory=dict)
+    """By column, the text of a cell that goes on below."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """Text that is read by itself: the body, or a text box."""
+
+    prose: Prose = field(default_factory=Prose)
+    paragraph: _Paragraph = field(default_factory=_Paragraph)
+    run: _Run = field(default_factory=_Run)
+    tables: list[_Table] = field(default_factory=list)
+    in_paragraph: int = 0
+    in_list: str | None = None
+    raised: list[str] = field(default_factory=list)
+    raised_as: str = ""
+    reading: list[str] | None = None
+    """Of a word with a reading aid, the aid, which stands before its word."""
+    in_reading: bool = False
+    is_shape: bool = False
+    """Whether it is a shape's text, which ends with its paragraph."""
+    boxes: list[Block] = field(default_factory=list)
+    """Of what a paragraph or table holds, to be written after it."""
+    boxes_characters: int = 0
 
 
 class _Document:
     """Writes the text of WordprocessingML down."""
 
-    def __init__(self) -> None:
-        self.prose = Prose()
+    def __init__(self, name: str, styles: Styles, numbering: Numbering, notes: list[str]) -> None:
+        self.notes = notes
+        """Parts that hold the notes."""
         self.heading = ""
         """The first heading, as soon as it was read."""
         self.root = ""
         """The first element."""
+        self._name = name
+        self._styles, self._numbering = styles, numbering
+        self._out: list[Block] = []
+        self._is_begun = self._is_body_begun = False
+        self._story = _Story()
+        self._stories: list[_Story] = []
+        self._properties: list[str] = []  # elements of properties that are open
         self._in_text = False
-        self._in_heading = False
-        self._named: list[str] = []
-        self._is_item = self._in_items = False
         self._skipped_depth = 0
+        self._muted = 0  # elements that are open whose text is not shown
+        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
+        self._mutes: list[bool] = []  # whether an element that may mute does
+        self._choices: list[bool] = []  # of alternatives: whether one was there that is read
+        self._fields: list[bool] = []  # of fields: whether what comes is their code
+        self._form: _Form | None = None
+        self._math: OfficeMath | None = None
+        self._referred: set[str] = set()
+        self._starts: dict[str, Callable[[str, dict[str, str]], None]] = {
+            "t": self._begin_text, "r": self._begin_run, "p": self._begin_paragraph, "tab": self._space,
+            "ptab": self._space, "br": self._break, "cr": self._break, "noBreakHyphen": self._hyphen,
+            "sym": self._symbol, "rt": self._begin_reading, "sdt": self._begin_control,
+            "sdtContent": self._begin_content, "footnote": self._begin_note, "endnote": self._begin_note,
+            "footnoteReference": self._refer, "endnoteReference": self._refer,
+            "AlternateContent": self._begin_alternatives, "Choice": self._begin_choice, "Fallback": self._begin_choice,
+            "fldChar": self._field_mark, "ffData": self._begin_form,
+            **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
+            "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
+            "tr": self._begin_row, "tc": self._begin_cell,
+        }  # fmt: skip
+        self._ends: dict[str, Callable[[], None]] = {
+            "t": self._end_text, "p": self._end_paragraph, "rt": self._end_reading, "ruby": self._end_ruby,
+            "sdt": self._end_control, "sdtContent": self._end_content, "footnote": self._end_content,
+            "endnote": self._end_content, "AlternateContent": self._end_alternatives, "ffData": self._end_form,
+            "txbxContent": self._end_box, "tbl": self._end_table, "tr": self._end_row, "tc": self._end_cell,
+        }  # fmt: skip
+
+    # --- what comes out
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled."""
+        if not self._stories:
+            self._emit_body()
+        out, self._out = self._out, []
+        return out
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks."""
+        while self._stories:
+            self._end_box()
+        self._story.tables.clear()
+        boxes, self._story.boxes = self._story.boxes, []
+        self._emit_body()
+        last = self._story.prose.ended()
+        if last and not self._is_body_begun:
+            last[0] = replace(last[0], before="\n\n")
+        self._emit(last)
+        self._emit(boxes)
+        return self.taken()
+
+    def _emit(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if not self.heading and block.kind == "heading":
+                self.heading = one_line(block.text)
+            self._out.append(block if self._is_begun else replace(block, before=""))
+            self._is_begun = True
+
+    def _emit_body(self) -> None:
+        blocks = self._story.prose.taken()
+        if blocks and not self._is_body_begun:
+            # Its first does not know that a text box may stand before it.
+            blocks[0] = replace(blocks[0], before="\n\n")
+            self._is_body_begun = True
+        self._emit(blocks)
+
+    def _emit_boxes(self) -> None:
+        story = self._story
+        if story.boxes and not self._stories:  # those in a box wait for the end of what the box lies in
+            boxes, story.boxes, story.boxes_characters = story.boxes, [], 0
+            self._emit_body()
+            self._emit(boxes)
+
+    # --- events
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
         self.root = self.root or name
-        if self._skipped_depth or name in _SKIPPED:
+        if self._skipped_depth:
             self._skipped_depth += 1
-        elif name == "t":
-            self._in_text = True
-        elif name == "p":
-            self.prose.paragraph()
-            self._is_item = self._in_heading = False
-        elif name == "pStyle":
-            self._in_heading = attributes.get("val", "").lower().startswith(_HEADINGS)
-        elif name == "numId":
-            self._is_item = attributes.get("val") != "0" and not self._in_heading
-            if self._is_item:
-                self.prose.item()
-                self._in_items = True
-        else:
-            self._within(name)
-
-    def _within(self, name: str) -> None:
-        if name == "tab":
-            self.text_of(" ")
-        elif name in ("br", "cr"):
-            self.prose.line()
-        elif name == "noBreakHyphen":
-            self.text_of("-")
-        elif name == "tbl":
-            self.prose.table()
-        elif name == "tr":
-            self.prose.row()
-        elif name == "tc":
-            self.prose.cell()
+        elif self._properties:
+            if name.endswith("Change"):  # how it was before
+                self._skipped_depth = 1
+                return
+            self._property(name, attributes)
+            self._properties.append(name)
+        elif name.endswith("Pr") and self._math is None:
+            self._properties.append(name)
+        elif name in _SKIPPED:
+            self._skipped_depth = 1
+        elif self._math is not None:
+            self._in_text = name == "t"
+            self._math.start(name, attributes)
+        elif (handler := self._starts.get(name)) is not None:
+            handler(name, attributes)
 
     def end(self, name: str) -> None:
+        """Takes an end tag."""
         if self._skipped_depth:
             self._skipped_depth -= 1
-        elif name == "t":
+        elif self._properties:
+            self._properties.pop()
+        elif self._math is not None:
             self._in_text = False
-        elif name == "p":
-            self.prose.paragraph()
-            if self._in_heading and not self.heading:
-                self.heading = one_line("".join(self._named))
-            self._named.clear()
-        elif name == "tbl":
-            self.prose.end_table()
+            if self._math.end(name):
+                formula, self._math = self._math.line(), None
+                self.add(formula)
+        elif (handler := self._ends.get(name)) is not None:
+            handler()
 
     def text(self, text: str) -> None:
-        if self._in_text and not self._skipped_depth:
-            self.text_of(text)
+        """Takes text."""
+        if not self._in_text or self._skipped_depth or self._properties:
+            return
+        if self._math is not None:
+            self._math.text(text)
+        else:
+            self.add(text)
 
-    def text_of(self, text: str) -> None:
-        """Adds text to the paragraph."""
-        if self._in_items and not self._is_item:
-            self.prose.end()
-            self._in_items = False
-        if self._in_heading and not self.heading:
-            self._named.append(text)
-        self.prose.text(text)
+    # --- text
+
+    def add(self, text: str) -> None:
+        """Adds text to the paragraph, as its run and its paragraph are shown."""
+        story = self._story
+        is_hidden, _, align = self._effect()
+        if is_hidden or self._muted or (self._fields and any(self._fields)):
+            return
+        self._settle()
+        text = without_private(text, story.run.font)
+        if align != story.raised_as:
+            self._flush_raised()
+            story.raised_as = align
+        if story.reading is not None and story.in_reading:
+            story.reading.append(text)
+        elif align:
+            story.raised.append(text)
+        else:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        story = self._story
+        if story.tables and (table := story.tables[-1]).is_cell_open:
+            if text.strip():
+                table.is_bold = table.is_bold and self._effect()[1]
+            if table.merge == "restart" and table.characters < MOST_MERGED_CHARACTERS:
+                table.text.append(text[:MOST_MERGED_CHARACTERS])
+                table.characters += len(text)
+        story.prose.text(text)
+
+    def _flush_raised(self) -> None:
+        story = self._story
+        if story.raised:
+            text, story.raised = "".join(story.raised), []
+            before = story.prose.last_character()
+            self._write(superscript(before, text) if story.raised_as == "superscript" else subscript(before, text))
+            if text[-1:].isspace():
+                story.prose.text(" ")
+
+    def _effect(self) -> tuple[bool, bool, str]:
+        """Returns whether the run is hidden, whether it is bold, and how it is aligned, by itself or by its styles."""
+        run = self._story.run
+        if run.effect is None:
+            style = self._styles.resolved(run.style) if run.style else PLAIN
+            below = self._styles.resolved(self._story.paragraph.style)
+            # In both styles, such a property is none: each turns it over.
+            is_hidden = bool(style.is_hidden) != bool(below.is_hidden) if run.is_hidden is None else run.is_hidden
+            is_bold = bool(style.is_bold) != bool(below.is_bold) if run.is_bold is None else run.is_bold
+            align = run.align or style.align or below.align
+            if not align and abs(run.position) >= RAISED_HALF_POINTS:
+                align = "superscript" if run.position > 0 else "subscript"
+            run.effect = is_hidden, is_bold, align if align in ("superscript", "subscript") else ""
+        return run.effect
+
+    # --- properties
+
+    def _property(self, name: str, attributes: dict[str, str]) -> None:
+        holder = self._properties[-1]
+        if holder == "rPr":
+            if self._properties[0] == "rPr":
+                self._run_property(name, attributes)
+            elif self._properties[0] == "pPr" and name in ("vanish", "del", "moveFrom"):
+                self._story.paragraph.is_mark_hidden = is_on(attributes)
+        elif holder in ("pPr", "numPr"):
+            self._paragraph_property(name, attributes)
+        elif holder == "sdtPr":
+            if name == "showingPlcHdr" and self._controls:
+                self._controls[-1] = is_on(attributes)
+        elif self._story.tables:
+            self._table_property(holder, name, attributes)
+
+    def _run_property(self, name: str, attributes: dict[str, str]) -> None:
+        run = self._story.run
+        value = attributes.get("val", "")
+        if name == "rStyle":
+            run.style = value
+        elif name == "vanish":
+            run.is_hidden = is_on(attributes)
+        elif name == "b":
+            run.is_bold = is_on(attributes)
+        elif name == "vertAlign":
+            run.align = value
+        elif name == "position":
+            run.position = number_in(attributes) or 0
+        elif name == "rFonts":
+            run.font = attributes.get("ascii") or attributes.get("hAnsi") or attributes.get("cs", "")
+
+    def _paragraph_property(self, name: str, attributes: dict[str, str]) -> None:
+        paragraph = self._story.paragraph
+        if name == "pStyle":
+            paragraph.style = attributes.get("val", "")
+        elif name == "outlineLvl":
+            paragraph.outline = number_in(attributes)
+        elif name == "numId":
+            paragraph.list_id = attributes.get("val", "")
+        elif name == "ilvl":
+            paragraph.list_level = number_in(attributes)
+
+    def _table_property(self, holder: str, name: str, attributes: dict[str, str]) -> None:
+        table = self._story.tables[-1]
+        if holder == "tblPr" and name == "tblStyle":
+            table.style = attributes.get("val", "")
+        elif holder == "tblPr" and name == "tblLook":
+            table.looks_at_first_row = _looks_at_first_row(attributes)
+        elif holder == "trPr" and name == "tblHeader":
+            table.is_header = is_on(attributes)
+        elif holder == "trPr" and name in ("hidden", "del", "moveFrom"):
+            table.is_hidden = is_on(attributes)
+        elif holder == "trPr" and name == "gridBefore":
+            table.skipped_columns = number_in(attributes) or 0
+        elif holder == "tcPr" and name == "gridSpan":
+            table.span = max(1, min(number_in(attributes) or 1, MOST_COLUMNS))
+        elif holder == "tcPr" and name == "vMerge":
+            table.merge = "restart" if attributes.get("val") == "restart" else "continue"
+
+    # --- paragraphs
+
+    def _begin_paragraph(self, _name: str, _attributes: dict[str, str]) -> None:
+        if (
+            self._story.in_paragraph and len(self._stories) < MOST_BOXES
+        ):  # a shape's text, which is no text box of Word's
+            self._begin_box("", {})
+            self._story.is_shape = True
+        self._open_cell()
+        story = self._story
+        story.in_paragraph += 1
+        story.paragraph, story.run = _Paragraph(), _Run()
+        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        self._fields = [False] * len(self._fields)
+
+    def _settle(self) -> None:
+        """Lets the paragraph's properties take effect: before its first text, or where it counts without any."""
+        story = self._story
+        paragraph = story.paragraph
+        if paragraph.is_settled or not story.in_paragraph:
+            return
+        paragraph.is_settled = True
+        level = self._heading_level(paragraph)
+        if story.tables and level > 2:  # the names of rows and columns, more often than headings
+            level = 0
+        item = self._item(paragraph)
+        if item is not None:
+            marker, list_level, is_first = item
+            if story.in_list is None or (is_first and not list_level):
+                story.prose.begin_list()
+            story.in_list = paragraph.list_id or paragraph.style
+            story.prose.item(list_level + 1, marker)
+        elif story.in_list is not None:
+            story.prose.end()
+            story.in_list = None
+        if level:
+            story.prose.heading(level)
+            story.in_list = None
+        elif item is None:
+            story.prose.paragraph()
+
+    def _heading_level(self, paragraph: _Paragraph) -> int:
+        if paragraph.outline is not None:
+            return outline_level(paragraph.outline)
+        if paragraph.style in self._styles:
+            return self._styles.heading_level(paragraph.style)
+        return named_level(paragraph.style) or 0
+
+    def _item(self, paragraph: _Paragraph) -> tuple[str, int, bool] | None:
+        """Returns what an item is shown with, its level and whether its list begins; None if it is none."""
+        style = self._styles.resolved(paragraph.style)
+        list_id = paragraph.list_id if paragraph.list_id is not None else style.list_id
+        if list_id is None or list_id in ("0", ""):
+            is_bulleted = list_id is None and style.name.lower().startswith("list bullet")
+            return ("- ", 0, False) if is_bulleted else None
+        level = paragraph.list_level
+        if level is None:
+            level = style.list_level if style.list_level is not None and paragraph.list_id is None else None
+        if level is None:
+            level = self._numbering.level_of(list_id, paragraph.style)
+        found = self._numbering.marker(list_id, level)
+        if found is None:  # a list that is not described
+            return "- ", level, False
+        return found.text, level, found.is_first
+
+    def _end_paragraph(self) -> None:
+        story = self._story
+        if not story.in_paragraph:
+            return
+        self._flush_raised()
+        if not self._muted and not story.paragraph.is_mark_hidden:
+            self._settle()  # one without text counts in its list, too
+        story.prose.end_block()
+        story.in_paragraph -= 1
+        if story.is_shape and not story.in_paragraph:
+            self._end_box()
+        if not story.tables and not self._story.in_paragraph:
+            self._emit_boxes()
+
+    def _begin_run(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._story.run = _Run()
+
+    def _begin_text(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._in_text = True
+
+    def _end_text(self) -> None:
+        self._in_text = False
+
+    def _space(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add(" ")
+
+    def _hyphen(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add("-")
+
+    def _break(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._flush_raised()
+        if not self._muted:
+            self._story.prose.line()
+
+    def _symbol(self, _name: str, attributes: dict[str, str]) -> None:
+        code = attributes.get("char", "")
+        if _is_hex(code):
+            self.add(symbol(int(code[:6], 16), attributes.get("font", "Symbol")))
+
+    # --- words with a reading aid
+
+    def _begin_reading(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.reading is None:
+            self._flush_raised()
+            self._story.reading, self._story.in_reading = [], True
+
+    def _end_reading(self) -> None:
+        self._story.in_reading = False
+
+    def _end_ruby(self) -> None:
+        reading, self._story.reading, self._story.in_reading = self._story.reading, None, False
+        if reading and (text := "".join(reading).strip()):
+            self._flush_raised()
+            self._write(f" ({text})")
+
+    # --- what is not shown, or shown elsewhere
+
+    def _begin_control(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._controls.append(False)
+
+    def _begin_content(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._mutes.append(bool(self._controls) and self._controls[-1])
+        self._muted += self._mutes[-1]
+
+    def _end_content(self) -> None:
+        if self._mutes:
+            self._muted -= self._mutes.pop()
+
+    def _end_control(self) -> None:
+        if self._controls:
+            self._controls.pop()
+
+    def _begin_note(self, name: str, attributes: dict[str, str]) -> None:
+        is_shown = attributes.get("type") not in _SEPARATORS and (
+            not self._referred or f"{name}:{attributes.get('id')}" in self._referred
+        )
+        self._mutes.append(not is_shown)
+        self._muted += not is_shown
+
+    def _refer(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._muted and not self._effect()[0]:
+            self._referred.add(f"{name.removesuffix('Reference')}:{attributes.get('id')}")
+
+    def _begin_alternatives(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._choices.append(False)
+
+    def _end_alternatives(self) -> None:
+        if self._choices:
+            self._choices.pop()
+
+    def _begin_choice(self, name: str, _attributes: dict[str, str]) -> None:
+        if self._choices and self._choices[-1]:  # another form of what was read
+            self._skipped_depth = 1
+        elif self._choices:
+            self._choices[-1] = True
+        elif name == "Fallback":
+            self._skipped_depth = 1
+
+    def _field_mark(self, _name: str, attributes: dict[str, str]) -> None:
+        kind = attributes.get("fldCharType")
+        if kind == "begin":
+            self._fields.append(True)
+        elif kind == "separate" and self._fields:
+            self._fields[-1] = False
+        elif kind == "end" and self._fields:
+            self._fields.pop()
+
+    def _begin_form(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._form = _Form()
+
+    def _form_part(self, name: str, attributes: dict[str, str]) -> None:
+        if self._form is not None:
+            self._form.take(name, attributes)
+
+    def _end_form(self) -> None:
+        form, self._form = self._form, None
+        if form is not None and (shown := form.shown()):
+            fields, self._fields = self._fields, []
+            self.add(shown)
+            self._fields = fields
+
+    def _begin_box(self, _name: str, _attributes: dict[str, str]) -> None:
+        if len(self._stories) >= MOST_BOXES:
+            raise FileExcessive(self._name, f"its text boxes are nested more than {MOST_BOXES} deep")
+        self._stories.append(self._story)
+        self._story = _Story()
+
+    def _end_box(self) -> None:
+        if not self._stories:
+            return
+        box = self._story
+        blocks = [*box.prose.ended(), *box.boxes]
+        self._story = self._stories.pop()
+        if not blocks:
+            return
+        blocks[0] = replace(blocks[0], before="\n\n")
+        story = self._story
+        story.boxes += blocks
+        story.boxes_characters += sum(len(block.text) for block in blocks)
+        if story.boxes_characters > MOST_HELD_CHARACTERS:
+            raise FileExcessive(
+                self._name, f"its text boxes hold more than {MOST_HELD_CHARACTERS} characters at a place"
+            )
+
+    def _begin_math(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._math = OfficeMath()
+
+    # --- tables
+
+    def _begin_table(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._open_cell()
+        self._story.prose.table()
+        self._story.tables.append(_Table())
+        self._story.in_list = None
+
+    def _end_table(self) -> None:
+        story = self._story
+        if story.tables:
+            story.tables.pop()
+            story.prose.end_table()
+        if not story.tables and not story.in_paragraph:
+            self._emit_boxes()
+
+    def _begin_row(self, _name: str, _attributes: dict[str, str]) -> None:
+        if not self._story.tables:
+            return
+        table = self._story.tables[-1]
+        table.is_header = table.is_hidden = table.is_open = False
+        table.is_bold = True
+        table.column = table.skipped_columns = 0
+
+    def _begin_cell(self, _name: str, _attributes: dict[str, str]) -> None:
+        if not self._story.tables:
+            return
+        table = self._story.tables[-1]
+        self._open_row(table)
+        table.span, table.merge, table.is_cell_open = 1, "", False
+        table.text, table.characters = [], 0
+
+    def _open_row(self, table: _Table) -> None:
+        if table.is_open:
+            return
+        table.is_open = True
+        table.is_muted = table.is_hidden
+        self._muted += table.is_muted
+        looks = table.looks_at_first_row and not table.rows
+        if looks and table.style and table.style in self._styles:
+            looks = self._styles.resolved(table.style).marks_first_row
+        self._story.prose.row(is_header=table.is_header or looks)
+        if 0 < table.skipped_columns < MOST_COLUMNS:
+            self._story.prose.cell(table.skipped_columns)
+            table.column = table.skipped_columns
+
+    def _open_cell(self) -> None:
+        """Begins the cell whose properties have been read, if one waits for that."""
+        table = self._story.tables[-1] if self._story.tables else None
+        if table is None or not table.is_open or table.is_cell_open or table.column >= MOST_COLUMNS:
+            return
+        table.is_cell_open = True
+        self._story.prose.cell(table.span)
+
+    def _end_cell(self) -> None:
+        if not self._story.tables:
+            return
+        table = self._story.tables[-1]
+        self._open_cell()
+        if table.merge == "continue" and (above := table.merged.get(table.column)):
+            self._story.prose.text(above)
+        elif table.merge == "restart":
+            table.merged[table.column] = "".join(table.text)
+        else:
+            table.merged.pop(table.column, None)
+        table.is_cell_open = False
+        table.column += table.span
+        table.span, table.merge = 1, ""
+
+    def _end_row(self) -> None:
+        if not self._story.tables:
+            return
+        table = self._story.tables[-1]
+        if table.is_open:
+            if not table.rows and table.is_bold and table.column > 1:
+                self._story.prose.name_row()
+            table.rows += not table.is_hidden
+            self._muted -= table.is_muted
+            table.is_open = table.is_muted = False
+        self._story.prose.end_row()
+
+
+class _Form:
+    """A field to be filled in that Word had before content controls: a box to be ticked, or a list to choose from."""
+
+    def __init__(self) -> None:
+        self._kind = ""
+        self._is_checked = False
+        self._default: int | None = None
+        self._chosen: int | None = None
+        self._entries: list[str] = []
+
+    def take(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes an element of its description."""
+        if name in ("checkBox", "ddList"):
+            self._kind = name
+        elif name == "default":
+            self._default = number_in(attributes)
+            self._is_checked = self._kind == "checkBox" and is_on(attributes)
+        elif name == "checked":
+            self._is_checked = is_on(attributes)
+        elif name == "result":
+            self._chosen = number_in(attributes)
+        elif name == "listEntry" and len(self._entries) < MOST_COLUMNS:
+            self._entries.append(attributes.get("val", ""))
+
+    def shown(self) -> str:
+        """Returns what is shown of it."""
+        if self._kind == "checkBox":
+            return "☒" if self._is_checked else "☐"
+        chosen = self._chosen if self._chosen is not None else self._default or 0
+        return self._entries[chosen] if self._kind == "ddList" and 0 <= chosen < len(self._entries) else ""
+
+
+def _looks_at_first_row(attributes: dict[str, str]) -> bool:
+    if (first := attributes.get("firstRow")) is not None:
+        return is_on({"val": first})
+    bits = attributes.get("val", "")
+    return _is_hex(bits) and bool(int(bits, 16) & 0x20)
+
+
+def _is_hex(text: str) -> bool:
+    return bool(text) and len(text) <= 8 and all(c in "0123456789abcdefABCDEF" for c in text)

@@ -82,7 +82,7 @@ JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True, 
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_as_it_stands=True)
 JSON = Kind("json", "jsonfile", (".json",), has_fields=True, is_asked_as_it_stands=True)
 PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
-DOCX = Kind("docx", "docx", (".docx", ".docm"), seeks=True)
+DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True)
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 

@@ -186,6 +186,11 @@ class Prose:
             self.table()
         self._tables[-1].cells, self._tables[-1].is_header = [], is_header
 
+    def name_row(self) -> None:
+        """The row that is open names the columns, as was seen by now."""
+        if self._row() is not None:
+            self._tables[-1].is_header = True
+
     def cell(self, columns: int = 1, rows: int = 1, *, is_header: bool = False) -> None:
         """What follows is the row's next cell.
 

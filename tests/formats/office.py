@@ -26,16 +26,17 @@ def archive(parts: Mapping[str, str | bytes]) -> bytes:
 
 
 def docx(body: str, **parts: str) -> bytes:
-    """Returns a Word document with this body; `core`, `footnotes` are other parts."""
+    """Returns a Word document with this body; `core`, `footnotes`, `styles` and the like are other parts."""
     found = {
         "[Content_Types].xml": "<Types/>",
         "_rels/.rels": RELATIONS,
         "word/document.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>",
     }
-    if "core" in parts:
-        found["docProps/core.xml"] = parts["core"]
-    if "footnotes" in parts:
-        found["word/footnotes.xml"] = f"<w:footnotes {W}>{parts['footnotes']}</w:footnotes>"
+    for name, content in parts.items():
+        if name == "core":
+            found["docProps/core.xml"] = content
+        else:
+            found[f"word/{name}.xml"] = f"<w:{name} {W}>{content}</w:{name}>"
     return archive(found)
 
 

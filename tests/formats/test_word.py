@@ -1,0 +1,328 @@
+"""Word documents: what Word shows, with its structure, and nothing that it does not show."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from office import RELATIONS, W, archive, docx, paragraph
+
+from edgeqa.formats import FormatOptions
+from edgeqa.formats import docx as reader
+from edgeqa.formats.blocks import text_of
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.wordlists import written
+
+if TYPE_CHECKING:
+    from edgeqa.formats.blocks import Block
+
+
+def blocks(data: bytes) -> list[Block]:
+    return [block for r in reader.read(io.BytesIO(data), "a.docx", FormatOptions()) for block in r.blocks]
+
+
+def text(body: str, **parts: str) -> str:
+    return "".join(text_of(blocks(docx(body, **parts))))
+
+
+def shape(body: str, **parts: str) -> list[tuple[str, int, str]]:
+    return [(block.kind, block.level, block.text) for block in blocks(docx(body, **parts))]
+
+
+def p(*runs: str, properties: str = "") -> str:
+    return f"<w:p>{f'<w:pPr>{properties}</w:pPr>' if properties else ''}{''.join(runs)}</w:p>"
+
+
+def r(content: str, properties: str = "") -> str:
+    return f"<w:r>{f'<w:rPr>{properties}</w:rPr>' if properties else ''}<w:t xml:space='preserve'>{content}</w:t></w:r>"
+
+
+STYLES = """
+<w:style w:type="paragraph" w:default="1" w:styleId="Normal"><w:name w:val="Normal"/></w:style>
+<w:style w:type="paragraph" w:styleId="berschrift1"><w:name w:val="heading 1"/><w:basedOn w:val="Normal"/></w:style>
+<w:style w:type="paragraph" w:styleId="Kapitel"><w:name w:val="Kapitel"/><w:basedOn w:val="berschrift1"/></w:style>
+<w:style w:type="paragraph" w:styleId="Deep"><w:name w:val="Deep"/><w:pPr><w:outlineLvl w:val="2"/></w:pPr></w:style>
+<w:style w:type="paragraph" w:styleId="Heading9"><w:name w:val="Not one"/></w:style>
+<w:style w:type="paragraph" w:styleId="Secret"><w:name w:val="Secret"/><w:rPr><w:vanish/></w:rPr></w:style>
+<w:style w:type="paragraph" w:styleId="MoreSecret"><w:name w:val="x"/><w:basedOn w:val="Secret"/></w:style>
+<w:style w:type="character" w:styleId="Hide"><w:name w:val="Hide"/><w:rPr><w:vanish/></w:rPr></w:style>
+<w:style w:type="character" w:styleId="Up"><w:name w:val="Up"/><w:rPr><w:vertAlign w:val="superscript"/></w:rPr></w:style>
+<w:style w:type="paragraph" w:styleId="ListNumber"><w:name w:val="List Number"/>
+  <w:pPr><w:numPr><w:numId w:val="3"/></w:numPr></w:pPr></w:style>
+<w:style w:type="table" w:styleId="Grid"><w:name w:val="Table Grid"/></w:style>
+<w:style w:type="table" w:styleId="Fancy"><w:name w:val="Fancy"/>
+  <w:tblStylePr w:type="firstRow"><w:rPr><w:b/><w:vanish/></w:rPr></w:tblStylePr></w:style>
+"""
+
+
+def test_headings_have_the_level_of_their_styles() -> None:
+    styled = [paragraph(style, style) for style in ("berschrift1", "Kapitel", "Deep", "Heading9", "Normal")]
+    direct = p(r("direct"), properties="<w:outlineLvl w:val='1'/>") + p(
+        r("body"), properties="<w:pStyle w:val='Deep'/><w:outlineLvl w:val='9'/>"
+    )
+    assert [(kind, level) for kind, level, _ in shape("".join(styled) + direct, styles=STYLES)] == [
+        ("heading", 1),
+        ("heading", 1),
+        ("heading", 3),
+        ("paragraph", 0),
+        ("paragraph", 0),
+        ("heading", 2),
+        ("paragraph", 0),
+    ]
+    assert [level for _, level, _ in shape(paragraph("a", "Heading2") + paragraph("b", "Title"))] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        p(r("seen "), r("99", "<w:vanish/>"), r("here")),
+        p(r("seen "), r("99", "<w:rStyle w:val='Hide'/>"), r("here")),
+        p(r("seen here")) + p(r("99"), properties="<w:pStyle w:val='Secret'/>"),
+        p(r("seen here")) + p(r("99"), properties="<w:pStyle w:val='MoreSecret'/>"),
+        p(r("seen here", "<w:vanish w:val='0'/>"), properties="<w:pStyle w:val='Secret'/>"),
+        p(r("seen here", "<w:vanish w:val='false'/><w:webHidden/>")),
+        p(r("seen here", "<w:rPrChange><w:rPr><w:vanish/></w:rPr></w:rPrChange>")),
+        p(r("seen "), "<w:del><w:r><w:delText>99</w:delText></w:r></w:del>", "<w:ins>" + r("here") + "</w:ins>"),
+        p(r("seen "), "<w:moveFrom>" + r("99") + "</w:moveFrom>", "<w:moveTo>" + r("here") + "</w:moveTo>"),
+        p(r("seen here"), properties="<w:rPr><w:vanish/></w:rPr>"),
+        p(r("seen "), "<w:r><w:fldChar w:fldCharType='begin'/></w:r>", r("99"), "<w:r><w:instrText>PAGE</w:instrText>"
+          "<w:fldChar w:fldCharType='separate'/></w:r>", r("here"), "<w:r><w:fldChar w:fldCharType='end'/></w:r>"),
+        p(r("seen here"), "<w:r><w:instrText>MACROBUTTON x [99]</w:instrText></w:r>"),
+        p(r("seen "), "<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>" + r("99") + "</w:sdtContent></w:sdt>",
+          "<w:sdt><w:sdtPr><w:rPr><w:vanish/></w:rPr></w:sdtPr><w:sdtContent>" + r("here") + "</w:sdtContent></w:sdt>"),
+        p(r("seen here")) + "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='1'/></w:sdtPr><w:sdtContent>" + paragraph("99") + "</w:sdtContent></w:sdt>",
+        "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='0'/></w:sdtPr><w:sdtContent>" + p(r("seen here")) + "</w:sdtContent></w:sdt>",
+    ],
+)  # fmt: skip
+def test_what_word_does_not_show_is_left_out(body: str) -> None:
+    assert text(body, styles=STYLES) == "seen here"
+
+
+def test_a_field_without_an_end_hides_no_more_than_its_paragraph() -> None:
+    assert text(p("<w:r><w:fldChar w:fldCharType='begin'/></w:r>") + paragraph("seen")) == "seen"
+
+
+def row(*cells: str, properties: str = "") -> str:
+    made = "".join(f"<w:tc>{cell if cell.startswith('<') else paragraph(cell)}</w:tc>" for cell in cells)
+    return f"<w:tr>{f'<w:trPr>{properties}</w:trPr>' if properties else ''}{made}</w:tr>"
+
+
+def table(*rows: str, properties: str = "") -> str:
+    return f"<w:tbl><w:tblPr>{properties}</w:tblPr><w:tblGrid/>{''.join(rows)}</w:tbl>"
+
+
+def kinds(*rows: str, properties: str = "") -> list[str]:
+    return [kind for kind, _, _ in shape(table(*rows, properties=properties), styles=STYLES)]
+
+
+def test_the_header_of_a_table_is_marked_or_looks_so() -> None:
+    rows = (row("Name", "Depth"), row("A", "12"))
+    look = "<w:tblLook w:val='04A0'/>"
+    assert kinds(*rows) == ["row", "row"]
+    assert kinds(row("Name", "Depth", properties="<w:tblHeader/>"), rows[1]) == ["header", "row"]
+    assert kinds(row("Name", "Depth", properties="<w:tblHeader w:val='0'/>"), rows[1]) == ["row", "row"]
+    assert kinds(*rows, properties=look) == ["header", "row"]
+    assert kinds(*rows, properties="<w:tblLook w:val='04A0' w:firstRow='0'/>") == ["row", "row"]
+    assert kinds(*rows, properties=f"<w:tblStyle w:val='Fancy'/>{look}") == ["header", "row"]
+    assert kinds(*rows, properties=f"<w:tblStyle w:val='Grid'/>{look}") == ["row", "row"]
+    bold = row(p(r("Name", "<w:b/>")), p(r("Depth", "<w:b/>")))
+    assert kinds(bold, rows[1], properties=f"<w:tblStyle w:val='Grid'/>{look}") == ["header", "row"]
+
+
+def test_merged_cells_keep_their_columns() -> None:
+    def cell(properties: str, content: str) -> str:
+        return f"<w:tcPr>{properties}</w:tcPr>{paragraph(content) if content else '<w:p/>'}"
+
+    rows = (
+        row("Pump", "Depth", "Weight"),
+        row(cell("<w:vMerge w:val='restart'/>", "A"), "12", "5"),
+        row(cell("<w:vMerge/>", ""), cell("<w:gridSpan w:val='2'/>", "none")),
+        row("B", "3", properties="<w:gridBefore w:val='1'/>"),
+        row("gone", "gone", "gone", properties="<w:hidden/>"),
+        row("gone", "gone", "gone", properties="<w:del/>"),
+    )
+    found = blocks(docx(table(*rows)))
+    assert [[block.text[i:j] for i, j in block.cells] for block in found] == [
+        ["Pump", "Depth", "Weight"],
+        ["A", "12", "5"],
+        ["A", "none", "none"],
+        ["", "B", "3"],
+    ]
+
+
+def test_an_unfilled_control_keeps_the_place_of_its_cell() -> None:
+    control = f"<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent><w:tc>{paragraph('Enter')}</w:tc></w:sdtContent></w:sdt>"
+    found = blocks(docx(table(f"<w:tr>{control}<w:tc>{paragraph('b')}</w:tc></w:tr>", row("c", "d"))))
+    assert [[block.text[i:j] for i, j in block.cells] for block in found] == [["", "b"], ["c", "d"]]
+
+
+NUMBERING = """
+<w:abstractNum w:abstractNumId="7">
+ <w:lvl w:ilvl="0"><w:start w:val="3"/><w:numFmt w:val="upperRoman"/><w:lvlText w:val="Article %1"/></w:lvl>
+ <w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="(%2)"/></w:lvl>
+ <w:lvl w:ilvl="2"><w:numFmt w:val="decimal"/><w:isLgl/><w:lvlText w:val="%1.%2.%3"/></w:lvl>
+</w:abstractNum>
+<w:abstractNum w:abstractNumId="8"><w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:lvlText w:val="&#xF0B7;"/></w:lvl></w:abstractNum>
+<w:abstractNum w:abstractNumId="9"><w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:pStyle w:val="ListNumber"/><w:lvlText w:val="%1)"/></w:lvl></w:abstractNum>
+<w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num>
+<w:num w:numId="2"><w:abstractNumId w:val="8"/></w:num>
+<w:num w:numId="3"><w:abstractNumId w:val="9"/></w:num>
+<w:num w:numId="4"><w:abstractNumId w:val="9"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="1"/></w:lvlOverride></w:num>
+"""
+
+
+def item(content: str, list_id: int = 1, level: int = 0, more: str = "") -> str:
+    return p(r(content), properties=f"<w:numPr><w:ilvl w:val='{level}'/><w:numId w:val='{list_id}'/></w:numPr>{more}")
+
+
+def test_lists_have_the_numbers_that_word_shows() -> None:
+    body = (
+        item("rent")
+        + item("first", level=1)
+        + item("second", level=1)
+        + item("deep", level=2)
+        + item("roof")
+        + item("again", level=1)
+        + item("dot", 2)
+        + paragraph("between")
+        + paragraph("styled", "ListNumber")
+        + p(properties="<w:pStyle w:val='ListNumber'/>")
+        + paragraph("styled", "ListNumber")
+        + item("anew", 4)
+        + item("goes on", 3)
+        + p(r("out"), properties="<w:pStyle w:val='ListNumber'/><w:numPr><w:numId w:val='0'/></w:numPr>")
+    )
+    assert shape(body, styles=STYLES, numbering=NUMBERING) == [
+        ("item", 1, "Article III rent"),
+        ("item", 2, "(a) first"),
+        ("item", 2, "(b) second"),
+        ("item", 3, "3.2.1 deep"),
+        ("item", 1, "Article IV roof"),
+        ("item", 2, "(a) again"),
+        ("item", 1, "- dot"),
+        ("paragraph", 0, "between"),
+        ("item", 1, "1) styled"),
+        ("item", 1, "3) styled"),
+        ("item", 1, "1) anew"),
+        ("item", 1, "2) goes on"),
+        ("paragraph", 0, "out"),
+    ]
+
+
+def test_headings_keep_their_numbers() -> None:
+    body = item("Rent", more="<w:pStyle w:val='berschrift1'/>") + paragraph("text")
+    assert shape(body, styles=STYLES, numbering=NUMBERING) == [
+        ("heading", 1, "Article III Rent"),
+        ("paragraph", 0, "text"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "expected"),
+    [
+        (4, "decimal", "4"),
+        (28, "lowerLetter", "bb"),
+        (3, "decimalZero", "03"),
+        (14, "lowerRoman", "xiv"),
+        (22, "ordinal", "22nd"),
+        (12, "ordinalText", "Twelfth"),
+        (30, "ordinalText", "Thirtieth"),
+        (21, "cardinalText", "Twenty-one"),
+        (2, "decimalEnclosedCircle", "②"),
+        (5, "chicago", "**"),
+        (255, "hex", "FF"),
+        (9, "unknown", "9"),
+        (0, "upperLetter", "0"),
+        (10**6, "lowerLetter", "1000000"),
+    ],
+)
+def test_numbers_are_written_as_word_writes_them(number: int, form: str, expected: str) -> None:
+    assert written(number, form) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (p(r("10"), r("6", "<w:vertAlign w:val='superscript'/>"), r(" l")), "10^6 l"),
+        (p(r("10"), r("6", "<w:rStyle w:val='Up'/>"), r(" l")), "10^6 l"),
+        (p(r("10"), r("-", "<w:rStyle w:val='Up'/>"), r("6", "<w:rStyle w:val='Up'/>"), r(" l")), "10^-6 l"),
+        (p(r("10"), r("6", "<w:position w:val='8'/>")), "10^6"),
+        (p(r("H"), r("2", "<w:vertAlign w:val='subscript'/>"), r("O")), "H2O"),
+        (p(r("1"), r("st", "<w:rStyle w:val='Up'/>")), "1st"),
+        (p(r("10"), r("6", "<w:vertAlign w:val='baseline'/><w:position w:val='1'/>")), "106"),
+        (p("<w:r><w:t>Depth</w:t><w:ptab/><w:t>12</w:t><w:tab/><w:t>m</w:t><w:cr/><w:t>b</w:t></w:r>"), "Depth 12 m\nb"),
+        (p(r("x"), properties="<w:tabs><w:tab w:val='left'/></w:tabs>"), "x"),
+        (p("<w:r><w:t>a</w:t><w:softHyphen/><w:t>b</w:t><w:noBreakHyphen/><w:t>c</w:t></w:r>"), "ab-c"),
+        (p("<w:r><w:sym w:font='Symbol' w:char='F06D'/><w:t>m </w:t><w:sym w:font='Wingdings' w:char='F0FC'/></w:r>"), "μm ✓"),
+        (p(r("a &#xF0B3; b", "<w:rFonts w:ascii='Symbol'/>")), "a ≥ b"),
+        (p("<w:ruby><w:rubyPr/><w:rt>" + r("toukyou") + "</w:rt><w:rubyBase>" + r("Tokyo") + "</w:rubyBase></w:ruby>"), "Tokyo (toukyou)"),
+        (p("<w:hyperlink>" + r("link") + "</w:hyperlink><w:smartTag>" + r("ed") + "</w:smartTag>"), "linked"),
+        (p("<w:fldSimple w:instr='PAGE'>" + r("7") + "</w:fldSimple>"), "7"),
+        (p("<w:r><w:fldChar w:fldCharType='begin'><w:ffData><w:checkBox><w:default w:val='0'/><w:checked/></w:checkBox>"
+           "</w:ffData></w:fldChar></w:r><w:r><w:fldChar w:fldCharType='end'/></w:r>", r(" agreed")), "☒ agreed"),
+        (p("<w:r><w:fldChar w:fldCharType='begin'><w:ffData><w:ddList><w:result w:val='1'/><w:listEntry w:val='a'/>"
+           "<w:listEntry w:val='b'/></w:ddList></w:ffData></w:fldChar><w:fldChar w:fldCharType='end'/></w:r>"), "b"),
+        (p("<m:oMath xmlns:m='m'><m:r><m:t>E=m</m:t></m:r><m:sSup><m:e><m:r><m:t>c</m:t></m:r></m:e><m:sup><m:r><m:t>2"
+           "</m:t></m:r></m:sup></m:sSup></m:oMath>"), "E=mc^2"),
+        (p("<m:oMath xmlns:m='m'><m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f>"
+           "<m:d><m:dPr><m:begChr m:val='['/><m:endChr m:val=']'/></m:dPr><m:e><m:r><m:t>x</m:t></m:r></m:e></m:d>"
+           "<m:rad><m:deg><m:r><m:t>3</m:t></m:r></m:deg><m:e><m:r><m:t>y</m:t></m:r></m:e></m:rad></m:oMath>"), "(a+b)/2[x]y^(1/3)"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_line(body: str, expected: str) -> None:
+    assert text(body, styles=STYLES) == expected
+
+
+def box(content: str) -> str:
+    return (
+        f"<w:r><mc:AlternateContent xmlns:mc='m'><mc:Choice><w:drawing><w:txbxContent>{content}</w:txbxContent></w:drawing>"
+        f"</mc:Choice><mc:Fallback><w:pict><w:txbxContent>{content}</w:txbxContent></w:pict></mc:Fallback>"
+        "</mc:AlternateContent></w:r>"
+    )
+
+
+def test_text_boxes_stand_after_what_holds_them() -> None:
+    inner = paragraph("inner") + p(box(paragraph("innermost")))
+    body = (
+        p(box(paragraph("alone")))
+        + p(r("one "), box(inner), r("sentence"))
+        + table(row(p(r("a"), box(paragraph("in a cell"))), "b"), row("c", "d"))
+        + paragraph("last")
+    )
+    found = blocks(docx(body))
+    assert [block.text for block in found] == [
+        *("alone", "one sentence", "inner", "innermost", "a | b", "c | d", "in a cell", "last")
+    ]
+    assert [block.before for block in found] == ["", "\n\n", "\n\n", "\n\n", "\n\n", "\n", "\n\n", "\n\n"]
+
+
+def test_a_fallback_is_read_where_nothing_else_is() -> None:
+    alternatives = "<mc:AlternateContent xmlns:mc='m'><mc:Fallback>{0}</mc:Fallback></mc:AlternateContent>"
+    assert text(p(alternatives.format(r("x")))) == "x"
+
+
+def test_text_boxes_within_each_other_are_bounded() -> None:
+    content = "x"
+    for _ in range(30):
+        content = p("<w:txbxContent>", content, "</w:txbxContent>")
+    with pytest.raises(FileExcessive, match=r"a\.docx: its text boxes are nested more than 20 deep"):
+        text(content)
+
+
+def test_notes_are_found_by_their_relation_and_read_if_they_are_referred_to() -> None:
+    relation = "http://purl.oclc.org/ooxml/officeDocument/relationships"
+    notes = (
+        "<w:footnote w:id='-1' w:type='separator'><w:p><w:r><w:t>---</w:t></w:r></w:p></w:footnote>"
+        f"<w:footnote w:id='2'>{paragraph('kept')}</w:footnote><w:footnote w:id='3'>{paragraph('dropped')}</w:footnote>"
+    )
+    body = p(r("x"), "<w:r><w:footnoteReference w:id='2'/></w:r>")
+    parts = {
+        "_rels/.rels": RELATIONS.replace("word/document", "text/main"),
+        "text/main.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>",
+        "text/_rels/main.xml.rels": f"<Relationships><Relationship Type='{relation}/footnotes' Target='../n/fn%201.xml'/>"
+        f"<Relationship Type='{relation}/endnotes' Target='/n/en.xml'/></Relationships>",
+        "n/fn 1.xml": f"<w:footnotes {W}>{notes}</w:footnotes>",
+        "n/en.xml": f"<w:endnotes {W}><w:endnote w:id='2'>{paragraph('not referred to')}</w:endnote></w:endnotes>",
+    }
+    assert "".join(text_of(blocks(archive(parts)))) == "x\n\nkept"
