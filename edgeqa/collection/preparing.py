@@ -27,7 +27,7 @@ from edgeqa.collection.naming import file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
-from edgeqa.formats import STANDARD_INPUT, is_pipe, walk
+from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk
 from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ class Preparing:
                 else:
                     yield from self._document(source, record, unfinished if number == documents_done else None)
             yield SourceEnds()
+            for part, why in source.notes:
+                self._report.skip(Skipped(part, why))
             self._note(source, printed(name))
         except ContextError as error:
             yield SourceFailed(source.name, error, begun=begun)

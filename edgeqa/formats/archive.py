@@ -64,6 +64,11 @@ class Archive:
         with self._faults():
             self._zip = zipfile.ZipFile(stream)
 
+    @property
+    def parts(self) -> list[str]:
+        """The names of its parts, in their order."""
+        return list(self._zip.NameToInfo)
+
     def __contains__(self, part: str) -> bool:
         return part in self._zip.NameToInfo
 

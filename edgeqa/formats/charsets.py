@@ -55,8 +55,13 @@ _LARGER = {
 }
 
 
-def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> Iterator[str]:
     """Yields the page's source, in the encoding that it declares, else UTF-8.
+
+    Args:
+        blocks: the page.
+        name: what to call it in an error.
+        errors: "replace" to give U+FFFD for what is not UTF-8 where UTF-8 is meant.
 
     Raises:
         ContextError: naming `name` and the offset of what is not text.
@@ -69,10 +74,12 @@ def decode_page(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     try:
         known = codecs.lookup(_LABELS.get(encoding, encoding)).name
     except (LookupError, ValueError):
-        return decode(whole, name)
+        known = "utf-8"
     known = _LARGER.get(known, known)
     if not _LEGACY.fullmatch(known):
-        return decode(whole, name)
+        return (
+            decode(whole, name) if errors == "strict" else codecs.iterdecode(checked(whole, name), "utf-8-sig", errors)
+        )
     return codecs.iterdecode(checked(whole, name), known, errors="replace")
 
 

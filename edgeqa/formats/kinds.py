@@ -83,7 +83,7 @@ CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_
 JSON = Kind("json", "jsonfile", (".json",), has_fields=True, is_asked_as_it_stands=True)
 PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
-EPUB = Kind("epub", "epub", (".epub",), seeks=True)
+EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=2)
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
 KINDS = {kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, MAN)}

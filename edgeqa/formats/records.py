@@ -27,6 +27,9 @@ class Record:
     """What routing may weigh besides the text: title, heading, article. One line of NFC text, "" if there is none."""
     blocks: Iterable[Block]
     """Its text with its structure; to be consumed once, in order, before the next record is asked for."""
+    note: str = ""
+    """Why a part of the file, which has a name like any other, has no text: it is missing, or a picture. Such a record
+    is no document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Source:
         self._open_content = open_content
         self._options = options
         self._content_digest: bytes | None = None
+        self.notes: list[tuple[str, str]] = []
+        """What has no text in what was read, by its name, and why: a part that is missing, or a picture of text."""
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self.format})"
@@ -84,18 +86,26 @@ class Source:
         seen = self.content_digest()
         with self._opened() as stream:
             if self._kind.seeks:
-                yield from self._kind.reader()(stream, self.name, self._options)
+                yield from self._with_text(self._kind.reader()(stream, self.name, self._options))
                 stream.seek(0)
                 found = self._digest(stream)
             else:
                 hashed = blake2b(digest_size=DIGEST_BYTES)
                 blocks = self._hashing(stream, hashed)
-                yield from self._kind.reader()(blocks, self.name, self._options)
+                yield from self._with_text(self._kind.reader()(blocks, self.name, self._options))
                 for _ in blocks:  # what the reader had no need of
                     pass
                 found = hashed.digest()
             if found != seen:
                 raise ContextChanged(self.name)
+
+    def _with_text(self, records: Iterator[Record]) -> Iterator[Record]:
+        self.notes = []
+        for record in records:
+            if record.note:
+                self.notes.append((record.name, record.note))
+            else:
+                yield record
 
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:

@@ -111,6 +111,66 @@ def test_a_copy_protected_book_is_an_error(document: Document) -> None:
     assert read(document("a.epub", epub({"a.xhtml": "x"}, encryption="OEBPS/font.ttf")))
 
 
+def book(package: str, parts: dict[str, str], container: str | None = None) -> bytes:
+    """Returns a book with this package."""
+    found = {"mimetype": "application/epub+zip", "OEBPS/a.opf": package, **parts}
+    whole = container or '<container><rootfiles><rootfile full-path="OEBPS/a.opf"/></rootfiles></container>'
+    return archive({**found, "META-INF/container.xml": whole} if whole != "none" else found)
+
+
+ITEM = '<item id="{0}" href="{1}" media-type="{2}"/>'
+SPINE = '<spine><itemref idref="a"/><itemref idref="b"/></spine>'
+PAGE = "application/xhtml+xml"
+
+
+@pytest.mark.parametrize(
+    ("items", "spine"),
+    [
+        ([("a", "a.xhtml", PAGE), ("b", "b%20c.xhtml", PAGE)], SPINE),
+        ([("a", "/OEBPS/a.xhtml", PAGE), ("b", "OEBPS/b c.xhtml#top", PAGE)], SPINE),
+        (
+            [("a", "A.XHTML", "Application/XHTML+XML; charset=utf-8"), ("b", ".\\b c.xhtml", "text/x-oeb1-document")],
+            SPINE,
+        ),
+        ([("a", "./x/../a.xhtml", "application/xml"), ("b", "b c.xhtml", ""), ("c", "c.png", "image/png")], SPINE),
+        ([("a", "a.xhtml", PAGE), ("b", "b c.xhtml", "")], "<spine/>"),
+        (
+            [("a", "a.xhtml", PAGE), ("i", "c.svg", "image/svg+xml"), ("b", "b c.xhtml", "")],
+            SPINE.replace('"b"/>', '"i"/><itemref idref="b"/>'),
+        ),
+    ],
+)
+@pytest.mark.parametrize("container", [None, "none", "\n<?xml version='1.0'?><rootfile full-path='OEBPS/a.opf'>&nbsp;"])
+def test_a_books_package_is_read_leniently(
+    document: Document, items: list[tuple[str, str, str]], spine: str, container: str | None
+) -> None:
+    listed = "".join(ITEM.format(*item) for item in items)
+    package = (
+        f"\n<?xml version='1.0'?><opf:package><dc:title>A&nbsp;book</dc:title><manifest>{listed}</manifest>{spine}"
+    )
+    parts = {"OEBPS/a.xhtml": "<h1>One</h1>", "OEBPS/b c.xhtml": "<h1>Two</h1>"}
+    path = document("a.epub", book(package, parts, container))
+    found = [(record.title, record.text) for record in read(path)]
+    assert found == [("A\xa0book: One".replace("\xa0", " "), "One"), ("A book: Two", "Two")]
+
+
+def test_a_missing_chapter_is_named_and_the_others_are_read(document: Document) -> None:
+    items = "".join(ITEM.format(*item) for item in [("a", "a.xhtml", PAGE), ("b", "gone.xhtml", PAGE)])
+    spine = '<spine><itemref idref="b"/><itemref idref="a"/><itemref idref="x"/></spine>'
+    path = document("a.epub", book(f"<manifest>{items}</manifest>{spine}", {"OEBPS/a.xhtml": "<p>One"}))
+    (source,) = walk([path], FormatOptions())
+    assert ["".join(text_of(record.blocks)) for record in source.records()] == ["One"]
+    assert source.notes == [
+        (f"{path}#1", "the book names 'gone.xhtml', but has no such part"),
+        (f"{path}#3", "the book names 'x', but has no such part"),
+    ]
+
+
+def test_a_book_without_text_is_an_error(document: Document) -> None:
+    with pytest.raises(TextMissing, match=r"no text in .*a\.epub"):
+        read(document("a.epub", epub({"a.xhtml": "<img/>"})))
+
+
 # --- PDF -------------------------------------------------------------------------------------------------------------
 
 
