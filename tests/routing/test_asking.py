@@ -398,3 +398,12 @@ def test_errors_name_the_value_and_the_remedy(arguments: list[str], message: str
 
 def test_the_default_collection_is_called_the_same_everywhere() -> None:
     assert Parts.__init__.__defaults__ == (collection.DEFAULT,)
+
+
+@pytest.mark.parametrize(("option", "value"), [("top", 0), ("top", "1"), ("most_contexts", 0), ("most_contexts", 1.5)])
+def test_an_option_that_cannot_be_is_named_whatever_is_asked(filled: EdgeQA, option: str, value: object) -> None:
+    wrong: dict[str, Any] = {option: value}
+    for text in (None, "The machine was designed by Charles Babbage."):
+        for ask in (filled.ask, filled.key):
+            with pytest.raises(errors.OptionError, match=f"{option} cannot be {value!r}"):
+                ask(QUESTION, text, **wrong)
