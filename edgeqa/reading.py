@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.timing import Stopwatch
 
-LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take
 KEPT_PART = 12  # of the store of encodings, one part is for passages and one for the layouts of their spans
 
 
@@ -101,14 +100,12 @@ class Reading:
         Raises:
             EmptyQuestion: if it has no token.
         """
-        beginning = question[:LONGEST_QUESTION]
         with self._callers:
-            ids = self._tokenizer.ids(beginning)
+            ids = self._tokenizer.ids(question)
             if not len(ids):
                 raise EmptyQuestion
             most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
-            is_cut = len(ids) > most_tokens or len(beginning) < len(question)
-            return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=is_cut)
+            return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=len(ids) > most_tokens)
 
     def spans(
         self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
@@ -132,18 +129,11 @@ class Reading:
             return found
 
     def _layout(self, context: Context) -> Layout:
-        """Returns which spans a context has.
-
-        Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
-        stored has the paragraphs that it was stored with.
-        """
-        tokens = context.tokens
-        key = context.text, tokens.offsets.tobytes(), tokens.words.tobytes(), getattr(context, "digest", None)
-        found = self._layouts.get(key)
+        """Returns which spans a context has, which its text decides."""
+        found = self._layouts.get(context.text)
         if found is None:
-            found = layout(tokens.words, context.paragraphs, context.meaningful)
-            size_bytes = found.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
-            self._layouts.put(key, found, size_bytes)
+            found = layout(context.tokens.words, context.paragraphs, context.meaningful)
+            self._layouts.put(context.text, found, found.size_bytes + 4 * len(context.text))
         return found
 
     def read(

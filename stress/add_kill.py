@@ -5,7 +5,9 @@
 In each round files are written, changed and deleted, and a process syncs the folder and is killed with SIGKILL after a
 time of its own. Then everything that the collection holds is looked at: each document must be one of the texts that its
 file had, each context must be found by the index that has no others, every byte must fit its checksum. Every tenth
-process is left alone, and must bring the collection to what the folder holds.
+process is left alone, and must bring the collection to what the folder holds. In every third round the collection is
+made again, beside, from its shards alone: it must hold whole documents, too, and what the folder holds where the
+process was left alone.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +31,7 @@ from edgeqa.collection import managing, storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound
+from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
 from edgeqa.routing.checking import check
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 FILES = 60
 LONGEST_LIFE_S = 0.5
 LEFT_ALONE = 10  # every so many rounds
+MADE_AGAIN = 3
 WORDS = ["pump", "valve", "hose", "seal", "rotor", "shaft", "motor", "tank", "float", "cable", "filter", "nozzle"]
 
 
@@ -90,7 +95,7 @@ def held(place: Path) -> dict[str, str]:
             text = text[: context.start] + context.text
         _assure(row.name not in found, f"{row.name} is there twice")
         found[row.name] = text
-    if not unindexed:
+    if rows and not unindexed:
         indexed = check(place / ROUTE)
         _assure(indexed == opened.contexts, f"the index has {indexed} contexts of {opened.contexts}")
     return found
@@ -125,6 +130,19 @@ def sync(qa: EdgeQA, folder: Path, encodings_bytes: int) -> None:
     qa.sync(folder, encodings_bytes=encodings_bytes, drop_all=True)
 
 
+def made_again(place: Path) -> dict[str, str]:
+    """Returns the documents that a collection has whose catalogue is made again from the shards alone."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:  # an index may still be looked at
+        copy = Path(scratch, place.name)
+        if not (place / SHARDS).exists() or not any(map(is_shard, (place / SHARDS).iterdir())):
+            return {}
+        shutil.copytree(place / SHARDS, copy / SHARDS)
+        managing.repair(copy)
+        damages, route = managing.verify(copy), managing.verify_route(copy)
+        _assure(not damages and route is None, f"damaged where it is made again: {damages}, {route}")
+        return held(copy)
+
+
 def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int:
     """Returns how many rounds went wrong."""
     place = collection.directory()
@@ -149,6 +167,11 @@ def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int
                 with Catalogue.read(place) as catalogue:
                     tags = {shard.tag for shard in catalogue.shards()}
                 _assure({p.name for p in (place / SHARDS).iterdir()} == tags, "shards were left over")
+            if alone or number % MADE_AGAIN == 0:
+                again = made_again(place)
+                for name, text in again.items():
+                    _assure(text in folder.had[name], f"{name} is torn where it is made again")
+                _assure(not alone or again == documents, "made again, it holds something else")
         except Exception:
             traceback.print_exc()
             print(f"round {number} went wrong", file=sys.stderr)

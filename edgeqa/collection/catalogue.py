@@ -298,6 +298,11 @@ class Catalogue:
         found: int = self._one("SELECT count(*) FROM documents WHERE source = ? AND whole", source_id)[0]
         return found
 
+    def last_context(self, source_id: int) -> int:
+        """Returns the id of a source's last context; -1 if it has none."""
+        found: int | None = self._one("SELECT max(first + contexts) FROM documents WHERE source = ?", source_id)[0]
+        return -1 if found is None else found - 1
+
     def documents(self) -> Iterator[DocumentRow]:
         """Yields the documents that can be asked, in the order in which they were added."""
         yield from self._documents("WHERE d.whole AND s.state > ? ORDER BY d.id", PENDING)

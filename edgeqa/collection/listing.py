@@ -2,28 +2,34 @@
 
     documents.jsonl   one JSON array a line: sources, then documents, as they were when the shard was written
     gone.bin          the ranges of context ids that are no document's any more; there is none before something is
+    later.json        what of them came to its end in a commit after the shard; there is none where nothing did
 
     ["source", id, path in hex, name, digest in hex, window_tokens, encoder, state, reader, splitter]
     ["document", id, source, suffix, title, tag, first, contexts, whole]
     b"gone", uint32 contexts left, then uint64 first and after of each range, then the XXH3-64 of all before
+    {"format": 2, "documents": [id, ...], "sources": [[id, state], ...], "check": ...}
 
-Names are those of the catalogue's columns. A shard is immutable, but `gone.bin` is replaced whenever documents go.
+Names are those of the catalogue's columns. A shard is immutable, but the last two files are replaced as documents go
+and end.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping  # noqa: TC003 - a named tuple's fields
+from dataclasses import replace
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
+from edgeqa.collection import checked
 from edgeqa.collection.rows import DocumentRow, SourceRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-DOCUMENTS, GONE = "documents.jsonl", "gone.bin"
+DOCUMENTS, GONE, LATER = "documents.jsonl", "gone.bin", "later.json"
 _HEAD, _RANGE, _CHECK = Struct("<4sI"), Struct("<QQ"), Struct("<Q")
 _MAGIC = b"gone"
 
@@ -63,6 +69,43 @@ def unpack(raw: bytes) -> tuple[list[SourceRow], list[DocumentRow]]:
         message = "not the documents of a shard"
         raise ValueError(message) from error
     return list(sources.values()), documents
+
+
+class Later(NamedTuple):
+    """What came to its end after a shard was written."""
+
+    documents: frozenset[int] = frozenset()
+    """Ids of documents that are whole with the contexts that they had."""
+    sources: Mapping[int, int] = {}
+    """States of sources, by their ids."""
+
+    def pack(self) -> bytes:
+        """Returns the bytes of `later.json`."""
+        sources = sorted(self.sources.items())
+        return checked.dump({"format": 2, "documents": sorted(self.documents), "sources": sources})
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> Later:
+        """Returns what is in the bytes of `later.json`.
+
+        Raises:
+            ValueError: if it is not what was written.
+        """
+        facts = checked.load(raw)
+        return cls(frozenset(facts["documents"]), dict(facts["sources"]))
+
+    def and_then(self, later: Later) -> Later:
+        """Returns both together."""
+        return Later(self.documents | later.documents, {**self.sources, **later.sources})
+
+    def of(
+        self, sources: Iterable[SourceRow], documents: Iterable[DocumentRow]
+    ) -> tuple[list[SourceRow], list[DocumentRow]]:
+        """Returns sources and documents as they are now."""
+        return (
+            [replace(s, state=self.sources.get(s.id, s.state)) for s in sources],
+            [replace(d, whole=d.whole or d.id in self.documents) for d in documents],
+        )
 
 
 def pack_gone(gone: Sequence[tuple[int, int]], left: int) -> bytes:

@@ -74,6 +74,16 @@ def note_route(directory: Path) -> None:
         mark_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
 
 
+def route_files(directory: Path) -> set[str]:
+    """Returns the names of the files that make up the route index, as its last commit has it; none if it has none."""
+    from edgeqa.routing.index import META, files_of  # here: only a writer needs tantivy
+
+    try:
+        return {META, *files_of((directory / ROUTE / META).read_bytes())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def mend_manifests(directory: Path, catalogue: Catalogue) -> None:
     """Writes the manifests anew that are not what the catalogue knows them to be."""
     for known in catalogue.shards():

@@ -22,14 +22,13 @@ from edgeqa.collection.durable import replace_file
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 FORMAT = 2
 FILE = "seals.json"
 ALWAYS_READ_BYTES = 4 << 20  # a file of at most so many is read each time that it is opened: that takes a millisecond
 _BLOCK_BYTES = 1 << 20
-_LOCKS = ".lock"  # how the names of files end that are nobody's content
 
 
 class Seal(NamedTuple):
@@ -118,16 +117,20 @@ def withdraw(directory: Path) -> None:
     (directory / FILE).unlink(missing_ok=True)
 
 
-def store(directory: Path, former: Mapping[str, Seal] | None) -> None:
-    """Seals the files as they are now; what of the `former` seals still holds is not computed again.
+def store(directory: Path, route: Iterable[str], former: Mapping[str, Seal] | None) -> None:
+    """Seals the files as they are now.
+
+    Args:
+        directory: of the collection.
+        route: names of the files that make up the route index; what else is there may come and go.
+        former: seals that were there before; what of them still holds is not computed again.
 
     Raises:
         OSError: if a file cannot be read, or the seals cannot be written.
     """
-    files = [directory / CATALOGUE, *sorted(f for f in (directory / ROUTE).glob("*") if not f.name.endswith(_LOCKS))]
     seals: dict[str, Seal] = {}
-    for file in files:
-        name = file.relative_to(directory).as_posix()
+    for name in (CATALOGUE, *(f"{ROUTE}/{one}" for one in sorted(route))):
+        file = directory / name
         found = file.stat()
         known = (former or {}).get(name)
         if known is not None and known.is_untouched(found):

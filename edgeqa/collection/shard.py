@@ -33,7 +33,7 @@ from edgeqa.collection.layout import (
     record_again,
     row_at,
 )
-from edgeqa.collection.listing import DOCUMENTS, GONE
+from edgeqa.collection.listing import DOCUMENTS, GONE, LATER, Later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,7 +257,7 @@ class Shard:
             raw = file.read_bytes()
             if xxhash.xxh3_128_hexdigest(raw) != self.manifest.digests[DOCUMENTS]:
                 raise ShardDamaged(self.tag, file, "wrong checksum")
-            return listing.unpack(raw)
+            return self.later().of(*listing.unpack(raw))
         except OSError as error:
             raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
         except (ValueError, KeyError) as error:
@@ -277,6 +277,22 @@ class Shard:
         except OSError as error:
             raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
         except ValueError as error:
+            raise ShardDamaged(self.tag, file, str(error)) from error
+
+    def later(self) -> Later:
+        """Returns what of its documents came to its end after it was written.
+
+        Raises:
+            ShardDamaged: if that cannot be read.
+        """
+        file = self.directory / LATER
+        try:
+            return Later.unpack(file.read_bytes())
+        except FileNotFoundError:
+            return Later()
+        except OSError as error:
+            raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
+        except (ValueError, KeyError, TypeError) as error:
             raise ShardDamaged(self.tag, file, str(error)) from error
 
     def held(self, first: int, after: int) -> int:
@@ -299,6 +315,10 @@ class Shard:
                     yield ShardDamaged(self.tag, file, "wrong checksum")
         try:
             self.gone()
+        except ShardDamaged as damage:
+            yield damage
+        try:
+            self.later()
         except ShardDamaged as damage:
             yield damage
 

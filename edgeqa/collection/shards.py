@@ -6,12 +6,13 @@ one is noted beside it (`listing`) before the catalogue says so: without a catal
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from edgeqa.collection import listing
 from edgeqa.collection.durable import replace_file, sync_directory
 from edgeqa.collection.errors import ShardDamaged
-from edgeqa.collection.listing import GONE
+from edgeqa.collection.listing import GONE, LATER, Later
 from edgeqa.collection.mending import seen
 from edgeqa.collection.rows import ShardRow, ranges
 from edgeqa.collection.shard import Shard
@@ -19,6 +20,7 @@ from edgeqa.collection.snapshot import SHARDS
 from edgeqa.collection.tags import tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from edgeqa.collection.catalogue import Catalogue
@@ -89,6 +91,28 @@ def note_gone(directory: Path, catalogue: Catalogue) -> None:
             _note(directory, catalogue, known)
             continue
         _store(directory, known, list(listing.together([*before, *here])))
+
+
+def note_later(directory: Path, catalogue: Catalogue, ended: Mapping[int, Later]) -> None:
+    """Notes beside the shards what has come to its end in the transaction under way.
+
+    Args:
+        directory: of the collection.
+        catalogue: of the collection.
+        ended: what has, by the id of its last context, which is in a shard already.
+    """
+    places: dict[str, Later] = {}
+    for known in catalogue.shards() if ended else ():
+        for context_id, later in ended.items():
+            if known.first <= context_id <= known.last:
+                places[known.tag] = places.get(known.tag, Later()).and_then(later)
+    for tag_of, later in places.items():
+        place = directory / SHARDS / tag_of
+        before = Later()
+        with contextlib.suppress(ShardDamaged, OSError):
+            before = Shard(place).later()
+        replace_file(place / LATER, before.and_then(later).pack())
+        sync_directory(place)
 
 
 def mend_gone(directory: Path, catalogue: Catalogue) -> None:

@@ -18,6 +18,7 @@ from edgeqa.collection.durable import sync_directory
 from edgeqa.collection.errors import CollectionUnwritable, ShardDamaged
 from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
+from edgeqa.collection.listing import Later
 from edgeqa.collection.lock import Lock
 from edgeqa.collection.opening import (
     bind,
@@ -27,10 +28,11 @@ from edgeqa.collection.opening import (
     note_route,
     open_catalogue,
     open_route,
+    route_files,
     sweep,
 )
 from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, SourceRow
-from edgeqa.collection.shards import add_shard, mend_gone, next_tag, note_gone
+from edgeqa.collection.shards import add_shard, mend_gone, next_tag, note_gone, note_later
 from edgeqa.collection.shardwriter import ShardWriter
 from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
 from edgeqa.collection.upgrading import upgrade
@@ -86,6 +88,8 @@ class Writer:
         self._unfinished: DocumentRow | None = None
         self._contexts = 0  # of the document, so far
         self._shard: ShardWriter | None = None
+        self._written = (0, 0)  # the source and the document whose context was last put into the shard; ids
+        self._ended: dict[int, Later] = {}  # what ended since the last commit without a context since; by its last one
         with _fallible(directory), contextlib.ExitStack() as opened:
             (directory / SHARDS).mkdir(parents=True, exist_ok=True)
             opened.callback(Lock(directory).release)
@@ -160,6 +164,7 @@ class Writer:
         if source.state == PENDING:
             self.catalogue.show(self.catalogue.documents_of(source.id))
         self.catalogue.set_state(source.id, WHOLE)
+        self._note_end(source, WHOLE)
         self._source = None
         return bool(others)
 
@@ -167,7 +172,13 @@ class Writer:
         """Ends the file, which takes the place of what was there when `take_places` is called."""
         self.catalogue.begin()
         self.catalogue.set_state(self._current_source().id, READY)
+        self._note_end(self._current_source(), READY)
         self._source = None
+
+    def _note_end(self, source: SourceRow, state: int) -> None:
+        if self._shard is None or self._written[0] != source.id:  # else its shard will say so
+            last = self.catalogue.last_context(source.id)
+            self._ended[last] = self._ended.get(last, Later()).and_then(Later(sources={source.id: state}))
 
     def take_places(self) -> list[SourceRow]:
         """Has all files that were set by take their places, in one commit; returns those that nothing was set by for.
@@ -264,6 +275,7 @@ class Writer:
                 facts = (made_with.digest, made_with.width, made_with.bundle)
                 self._shard = ShardWriter(self.directory / SHARDS, self._tag(), *facts)
             self._contexts += 1
+            self._written = document.source, document.id
             self._shard.add(self._next_context, document.id, self._contexts, record, len(passage.tokens), raw)
         self._next_context += 1
 
@@ -274,6 +286,8 @@ class Writer:
             raise RuntimeError(_OUT_OF_ORDER)
         self.catalogue.begin()
         self.catalogue.grow(document.id, self._contexts, whole=True)
+        if self._shard is None or self._written[1] != document.id:  # else its shard will say so
+            self._ended[document.first + self._contexts - 1] = Later(frozenset({document.id}))
         if self._current_source().state == GROWING:
             self.catalogue.show([replace(document, contexts=self._contexts, whole=True)])
         self._document = None
@@ -342,6 +356,8 @@ class Writer:
         sync_directory(self.directory)
         self.catalogue.begin()
         note_gone(self.directory, self.catalogue)
+        note_later(self.directory, self.catalogue, self._ended)
+        self._ended = {}
         self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
         self.catalogue.commit()
         try:
@@ -373,7 +389,7 @@ class Writer:
         """Notes what the files are like that have no checksum of their own, when all of them are closed."""
         if self._is_settled:
             with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
-                seals.store(self.directory, self._seals)
+                seals.store(self.directory, route_files(self.directory), self._seals)
 
     def __enter__(self) -> Writer:
         return self

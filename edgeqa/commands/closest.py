@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, collection_option, json_option, named
+from edgeqa.commands.options import bundle_option, collection_option, json_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 
@@ -32,11 +34,11 @@ def command(
     from edgeqa import runtime
     from edgeqa.screen import passages_shown
 
-    with runtime.open(bundle=bundle, collection=named(collection)) as qa:
+    with runtime.open(bundle=bundle, collection="default" if collection is None else collection) as qa:
         found = tuple(qa.closest(question, top))
     if as_json:
         facts = {"question": question, "closest": [passage.to_json() for passage in found]}
-        streams.print_json(facts)
+        click.echo(json.dumps(facts, ensure_ascii=not streams.takes_all_characters()))
     else:
         click.echo("\n".join(passages_shown(found)) if found else "No passage shares a word with the question.")
     ctx.exit(EXIT_ANSWERED if found else EXIT_NO_ANSWER)

@@ -6,9 +6,12 @@ The model is loaded once. What is wrong with one question is no reason to leave 
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from edgeqa import streams
 from edgeqa.contexts.documents import from_file, from_stream
@@ -53,6 +56,6 @@ def ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int,
         except EdgeQAError as error:
             found = {"question": question, "error": str(error), "hint": error.hint}
             code = code or error.exit_code
-        streams.print_json(found)
+        click.echo(json.dumps(found, ensure_ascii=not streams.takes_all_characters()))
     progress("asking", len(questions), len(questions))
     return code

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MOST_DEPTH = 1000
 MOST_PENDING_BYTES = 1 << 23  # of a tag that has not ended
-MOST_NAMES = 1 << 12  # kept at hand
 
 
 class Handler(Protocol):
@@ -39,7 +38,6 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    local = _Local()
     depth = 0
 
     def start(element: str, attributes: dict[str, str]) -> None:
@@ -47,12 +45,12 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
         depth += 1
         if depth > MOST_DEPTH:
             raise FileExcessive(name, f"its elements are nested more than {MOST_DEPTH} deep")
-        handler.start(local[element], {local[key]: value for key, value in attributes.items()} if attributes else {})
+        handler.start(_local(element), {_local(key): value for key, value in attributes.items()})
 
     def end(element: str) -> None:
         nonlocal depth
         depth -= 1
-        handler.end(local[element])
+        handler.end(_local(element))
 
     def entity(*_: object) -> None:
         raise FileExcessive(name, "it defines entities")
@@ -74,11 +72,5 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
     yield
 
 
-class _Local(dict[str, str]):
-    """Names without their namespaces: a document has few, each many times."""
-
-    def __missing__(self, name: str) -> str:
-        found = name.rpartition(" ")[2]
-        if len(self) < MOST_NAMES:
-            self[name] = found
-        return found
+def _local(name: str) -> str:
+    return name.rpartition(" ")[2]

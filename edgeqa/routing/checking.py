@@ -7,6 +7,7 @@ opens an index. It mends nothing: the next writer makes an index that was found 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -19,6 +20,7 @@ from edgeqa.routing.index import META, Index, files_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+MANAGED = ".managed.json"  # of the library: what may be deleted when it is not in use any more
 _END = struct.Struct("<II")  # length of the line of JSON, and what shows that there is one
 _MAGIC = 1337
 _BLOCK_BYTES = 1 << 20
@@ -35,8 +37,12 @@ def check(directory: Path) -> int:
         name = META
         try:
             meta = (directory / META).read_bytes()
-            for name in sorted(files_of(meta)):
+            files = files_of(meta)
+            for name in sorted(files):
                 _check(directory / name)
+            name = MANAGED
+            with contextlib.suppress(FileNotFoundError):  # the library does without
+                _check_listed({META, *files}, directory / MANAGED)
             return Index(directory).contexts
         except RouteDamaged:
             raise
@@ -49,6 +55,13 @@ def check(directory: Path) -> int:
         except (ValueError, KeyError, TypeError) as error:
             raise RouteDamaged(directory, f"{name}: {error}") from error
     raise RouteDamaged(directory, "it changes all the time")
+
+
+def _check_listed(files: set[str], file: Path) -> None:
+    """Raises ValueError if what the library lists to delete some day lacks a file that is in use."""
+    if files - set(json.loads(file.read_bytes())):
+        message = "it lacks files"
+        raise ValueError(message)
 
 
 def _check(file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,18 @@ def test_lines_that_are_none_are_refused(raw: bytes) -> None:
 def test_the_bytes_of_what_is_gone() -> None:
     assert listing.pack_gone([(3, 5), (9, 10)], 4) == GONE
     assert listing.unpack_gone(GONE) == ([(3, 5), (9, 10)], 4)
+
+
+def test_the_bytes_of_what_ended_later() -> None:
+    later = listing.Later(frozenset({7, 3}), {5: WHOLE})
+    raw = b'{"format": 2, "documents": [3, 7], "sources": [[5, 2]], "check": "74bd8386ce218de3084f09fcd08ae84f"}\n'
+    assert later.pack() == raw
+    assert listing.Later.unpack(raw) == later
+    sources, documents = later.of([replace(SOURCE, id=5, state=1)], [replace(DOCUMENT, whole=False)])
+    assert (sources[0].state, documents[0].whole) == (WHOLE, True)
+    assert later.and_then(listing.Later(frozenset({8}), {5: 1, 6: 2})) == listing.Later(
+        frozenset({3, 7, 8}), {5: 1, 6: 2}
+    )
 
 
 @given(st.integers(0, 8 * len(GONE) - 1))
@@ -112,7 +125,7 @@ def test_seals_hold_size_digest_and_times(tmp_path: Path) -> None:
     (tmp_path / "catalogue.sqlite").write_bytes(b"catalogue")
     (tmp_path / "route" / "meta.json").write_bytes(b"meta")
     (tmp_path / "route" / ".writer.lock").touch()
-    seals.store(tmp_path, None)
+    seals.store(tmp_path, {"meta.json"}, None)
     facts = checked.load((tmp_path / "seals.json").read_bytes())
     assert facts.keys() == {"format", "files"}
     assert facts["format"] == 2
