@@ -19,20 +19,54 @@ if TYPE_CHECKING:
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
+    from edgeqa.collection.errors import ContextGone
     from edgeqa.compat.answering import pipeline
-    from edgeqa.errors import BundleError, CapabilityError, ContextError, EdgeQAError, QuestionError
+    from edgeqa.compat.errors import TaskUnknown
+    from edgeqa.errors import (
+        BundleError,
+        BundleSelfTestFailed,
+        CacheError,
+        CacheKeyInvalid,
+        CacheValueInvalid,
+        CapabilityError,
+        CollectionError,
+        ComputationFailed,
+        ContextError,
+        EdgeQAError,
+        EventLoopBlocked,
+        FunctionUnknown,
+        NotEnoughMemory,
+        OptionError,
+        PipelineError,
+        QuestionError,
+    )
+    from edgeqa.routing.errors import AnswerNameInvalid
     from edgeqa.runtime import EdgeQA, open
 
 _HOMES = {
     "Answer": "answer",
+    "AnswerNameInvalid": "routing.errors",
     "BundleError": "errors",
+    "BundleSelfTestFailed": "errors",
     "Cache": "cache",
+    "CacheError": "errors",
+    "CacheKeyInvalid": "errors",
+    "CacheValueInvalid": "errors",
     "Candidate": "answer",
     "CapabilityError": "errors",
+    "CollectionError": "errors",
+    "ComputationFailed": "errors",
     "ContextError": "errors",
+    "ContextGone": "collection.errors",
     "EdgeQA": "runtime",
     "EdgeQAError": "errors",
+    "EventLoopBlocked": "errors",
+    "FunctionUnknown": "errors",
+    "NotEnoughMemory": "errors",
+    "OptionError": "errors",
+    "PipelineError": "errors",
     "QuestionError": "errors",
+    "TaskUnknown": "compat.errors",
     "memoize": "cache.memoizing",
     "open": "runtime",
     "pipeline": "compat.answering",
@@ -41,14 +75,28 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "AnswerNameInvalid",
     "BundleError",
+    "BundleSelfTestFailed",
     "Cache",
+    "CacheError",
+    "CacheKeyInvalid",
+    "CacheValueInvalid",
     "Candidate",
     "CapabilityError",
+    "CollectionError",
+    "ComputationFailed",
     "ContextError",
+    "ContextGone",
     "EdgeQA",
     "EdgeQAError",
+    "EventLoopBlocked",
+    "FunctionUnknown",
+    "NotEnoughMemory",
+    "OptionError",
+    "PipelineError",
     "QuestionError",
+    "TaskUnknown",
     "memoize",
     "open",
     "pipeline",

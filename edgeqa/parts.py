@@ -7,7 +7,9 @@ that misses has the device probed, the plan made, and only then, if it fits, the
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from edgeqa.routing.scope import Scope
 
 
+READING_VERSION = 1
+"""Of what makes answers of logits (`models.spans`, `models.ranking`) and contexts of texts: a new one where the same
+text may give another answer, so that what was remembered before is read once more."""
+
+
 class Parts:
     """The parts of one runtime."""
 
@@ -33,7 +40,8 @@ class Parts:
         self.bundle = bundle
         self.overrides = overrides
         self.collection = collection
-        self.precision = _precision_path(bundle.manifest.precision)
+        self.precision = f"{_precision_path(bundle.manifest.precision)}, {_code()}"
+        """How answers are computed, which is part of every key: the plan's precision, and by which code."""
         self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
         """Name and version of the bundle."""
         self._lock = threading.RLock()
@@ -163,3 +171,24 @@ def _precision_path(of_bundle: str) -> str:
 
         device = probe(providers=False)
         return precision(of_bundle, device.machine.value, device.cpu_flags.value)[0]
+
+
+def _code() -> str:
+    """Returns which code computes answers, without importing it: its numbers differ from version to version."""
+    return f"reading {READING_VERSION}, onnxruntime {_onnxruntime_version()}"
+
+
+@lru_cache(maxsize=1)
+def _onnxruntime_version() -> str:
+    for entry in sys.path:
+        try:  # importlib.metadata would take as long as all else that a remembered answer needs
+            text = Path(entry, "onnxruntime", "__init__.py").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        _, _, after = text.partition('\n__version__ = "')
+        if after:
+            return after.partition('"')[0]
+        break
+    from importlib.metadata import version
+
+    return version("onnxruntime")

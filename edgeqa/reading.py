@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.timing import Stopwatch
 
+LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take
 KEPT_PART = 12  # of the store of encodings, one part is for passages and one for the layouts of their spans
 
 
@@ -100,12 +101,14 @@ class Reading:
         Raises:
             EmptyQuestion: if it has no token.
         """
+        beginning = question[:LONGEST_QUESTION]
         with self._callers:
-            ids = self._tokenizer.ids(question)
+            ids = self._tokenizer.ids(beginning)
             if not len(ids):
                 raise EmptyQuestion
             most_tokens = self._manifest.max_question_tokens - 2  # [CLS] and [SEP] are of the question
-            return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=len(ids) > most_tokens)
+            is_cut = len(ids) > most_tokens or len(beginning) < len(question)
+            return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=is_cut)
 
     def spans(
         self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
@@ -129,11 +132,18 @@ class Reading:
             return found
 
     def _layout(self, context: Context) -> Layout:
-        """Returns which spans a context has, which its text decides."""
-        found = self._layouts.get(context.text)
+        """Returns which spans a context has.
+
+        Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
+        stored has the paragraphs that it was stored with.
+        """
+        tokens = context.tokens
+        key = context.text, tokens.offsets.tobytes(), tokens.words.tobytes(), getattr(context, "digest", None)
+        found = self._layouts.get(key)
         if found is None:
-            found = layout(context.tokens.words, context.paragraphs, context.meaningful)
-            self._layouts.put(context.text, found, found.size_bytes + 4 * len(context.text))
+            found = layout(tokens.words, context.paragraphs, context.meaningful)
+            size_bytes = found.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
+            self._layouts.put(key, found, size_bytes)
         return found
 
     def read(

@@ -60,6 +60,13 @@ def is_plain() -> bool:
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
+def print_json(value: object) -> None:
+    """Prints a JSON value on a line of its own: escaped where standard output does not take all characters."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=not takes_all_characters()))
+
+
 def say(line: str) -> None:
     """Prints a line on standard error, if that is possible."""
     unfailing(lambda: click.echo(line, err=True))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, bundle_option, collection_option, json_option, threads_option
+from edgeqa.commands.options import budget_option, bundle_option, collection_option, json_option, named, threads_option
 from edgeqa.errors import EXIT_ANSWERED
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ def opened_to_add(
     """Gives the runtime that adds to a collection, and the bar that shows how it goes on."""
     from edgeqa import runtime
     from edgeqa.capabilities.sizes import show_bytes
-    from edgeqa.collection import DEFAULT
     from edgeqa.commands.progress import ProgressBar
 
     with (
@@ -85,7 +83,7 @@ def opened_to_add(
             budget_bytes=budget_bytes,
             encoding_store_bytes=0,
             persist="off",
-            collection=DEFAULT if collection is None else collection,
+            collection=named(collection),
         ) as qa,
         ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
     ):
@@ -107,7 +105,7 @@ def tell(report: Added, *, as_json: bool) -> int:
         names = ", ".join(document.name for document in damage.documents[:3])
         streams.say(f"edgeqa: shard {damage.tag} is still damaged; add again what it holds: {plain(names)}, ...")
     if as_json:
-        click.echo(json.dumps(report.to_json(), ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(report.to_json())
     else:
         click.echo("\n".join(_lines(report)))
     return report.failed[0][1].exit_code if report.failed else EXIT_ANSWERED

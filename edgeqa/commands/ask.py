@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from edgeqa import streams
 from edgeqa.commands.mistakes import asked_wrongly, is_no_question
-from edgeqa.commands.options import asked, budget_option, json_option, threads_option
+from edgeqa.commands.options import asked, budget_option, json_option, named, threads_option
 from edgeqa.commands.questions import STANDARD_INPUT, ask_all, questions_in
 from edgeqa.errors import (
     EXIT_ANSWERED,
@@ -77,7 +76,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
     \b
     edgeqa ask "How deep may the pump be submerged?"
-    edgeqa ask "Who designed the machine?" examples/analytical-engine.txt
+    edgeqa ask "Who designed the machine?" notes.txt
     edgeqa ask "What is the limit?" manuals/*.txt --top 3
     edgeqa ask "When was it built?" --text "The bridge was built in 1932."
     man tar | edgeqa ask "Which option lists the contents of an archive?" --json
@@ -119,7 +118,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 budget_bytes=budget_bytes,
                 encoding_store_bytes=None if question is None else 0,  # of one question, no context is read twice
                 persist=persist,
-                collection=collection or "default",
+                collection=named(collection),
             )
         )
         progress = opened.enter_context(ProgressBar())
@@ -159,7 +158,7 @@ def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -
 def show(answer: Answer, *, top: int, quiet: bool, as_json: bool) -> int:
     """Prints an answer; returns the exit code."""
     if as_json:
-        click.echo(json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(answer.to_json(candidates=top > 1))
     elif quiet:
         from edgeqa.screen import plain
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from edgeqa import streams
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
 
 
@@ -37,4 +36,7 @@ def command(*, quick: bool, as_json: bool, bundle: str | None, threads: int | No
     opened = runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory")
     with opened as qa, ProgressBar() as progress:
         figures = measure(qa, QUICK if quick else USUAL, progress)
-    click.echo(json.dumps(figures.to_json(), ensure_ascii=False) if as_json else figures.table())
+    if as_json:
+        streams.print_json(figures.to_json())
+    else:
+        click.echo(figures.table())

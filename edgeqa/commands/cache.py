@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeqa import state
-from edgeqa.commands.options import asked, json_option
+from edgeqa import state, streams
+from edgeqa.commands.options import asked, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _key(
 
     with ExitStack() as opened:
         given = named_texts(files, texts, collection, opened)
-        qa = opened.enter_context(runtime.open(bundle=bundle, persist="off", collection=collection or "default"))
+        qa = opened.enter_context(runtime.open(bundle=bundle, persist="off", collection=named(collection)))
         return qa.key(question, given, top=top, force=force, most_contexts=most_contexts)
 
 
@@ -72,7 +71,10 @@ def _directory() -> Path:
 
 
 def _print(facts: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(lines))
+    if as_json:
+        streams.print_json(facts)
+    else:
+        click.echo("\n".join(lines))
 
 
 @command.command("path")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from edgeqa import streams
 from edgeqa.commands.options import budget_option, bundle_option, json_option, threads_option
 from edgeqa.errors import BundleError, NotEnoughMemory
 
@@ -59,7 +59,7 @@ def command(
     with EdgeQA(model, wanted) as qa:
         self_test, fault = _self_test(qa, device, plan, live=device_name is None)
     if as_json:
-        click.echo(json.dumps(to_json(device, plan, self_test), ensure_ascii=False))
+        streams.print_json(to_json(device, plan, self_test))
     else:
         click.echo(describe(device, plan, self_test))
     if isinstance(plan, NotEnoughMemory):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, collection_option, json_option
+from edgeqa.commands.options import bundle_option, collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 
@@ -34,11 +32,11 @@ def command(
     from edgeqa import runtime
     from edgeqa.screen import passages_shown
 
-    with runtime.open(bundle=bundle, collection="default" if collection is None else collection) as qa:
+    with runtime.open(bundle=bundle, collection=named(collection)) as qa:
         found = tuple(qa.closest(question, top))
     if as_json:
         facts = {"question": question, "closest": [passage.to_json() for passage in found]}
-        click.echo(json.dumps(facts, ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(facts)
     else:
         click.echo("\n".join(passages_shown(found)) if found else "No passage shares a word with the question.")
     ctx.exit(EXIT_ANSWERED if found else EXIT_NO_ANSWER)

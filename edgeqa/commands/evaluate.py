@@ -163,11 +163,17 @@ def command(
         progress = opened.enter_context(ProgressBar())
         if documents is None:
             scores = _squad(file, limit, seed, bundle, threads, opened, progress, collected=collected)
-            click.echo(json.dumps(scores.to_json()) if as_json else _table(scores))
+            if as_json:
+                streams.print_json(scores.to_json())
+            else:
+                click.echo(_table(scores))
             return
         ways = tuple(_WAYS) if asked == "both" else (asked,)
         report = _documents(file, documents, limit, seed, ways, only, each, bundle, threads, opened, progress)
-    click.echo(json.dumps(report, ensure_ascii=not streams.takes_all_characters()) if as_json else _counts(report))
+    if as_json:
+        streams.print_json(report)
+    else:
+        click.echo(_counts(report))
 
 
 def _squad(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgeqa.commands.ask import show
-from edgeqa.commands.options import bundle_option, collection_option, json_option, threads_option
+from edgeqa.commands.options import bundle_option, collection_option, json_option, named, threads_option
 
 
 @click.command(
@@ -41,6 +41,6 @@ def command(
     """
     from edgeqa import runtime
 
-    with runtime.open(bundle=bundle, threads=threads, encoding_store_bytes=0, collection=collection or "default") as qa:
+    with runtime.open(bundle=bundle, threads=threads, encoding_store_bytes=0, collection=named(collection)) as qa:
         answer = qa.get(name, force=force)
     ctx.exit(show(answer, top=1, quiet=quiet, as_json=as_json))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import collection_option
+from edgeqa.commands.options import collection_option, named
 
 
 @click.command("list", short_help="List the documents of a collection.", context_settings={"max_content_width": 100})
@@ -22,16 +20,15 @@ def command(*, collection: str | None, as_json: bool) -> None:
 
     A tag and a number make the address of a context: DOCUMENT:{TAG}:N.
     """
-    from edgeqa.collection import DEFAULT, directory
+    from edgeqa.collection import directory
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.screen import plain
 
-    escaped = not streams.takes_all_characters()
-    with Catalogue.read(directory(DEFAULT if collection is None else collection)) as catalogue:
+    with Catalogue.read(directory(named(collection))) as catalogue:
         for row in catalogue.documents():
             if as_json:
                 facts = {"document": row.name, "title": row.title, "tag": row.tag, "contexts": row.contexts}
-                click.echo(json.dumps(facts, ensure_ascii=escaped))
+                streams.print_json(facts)
             else:
                 title = f"  ({plain(row.title)})" if row.title else ""
                 click.echo(f"{row.contexts:>7}  {row.tag}  {plain(row.name)}{title}")

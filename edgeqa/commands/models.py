@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,7 +94,7 @@ def add(
             "logits": round(added.moved.logits, 3),
         }
     if as_json:
-        click.echo(json.dumps(facts))
+        streams.print_json(facts)
         return
     click.echo(_described(facts))
     click.echo(f"\nuse it: edgeqa models use {facts['name']}, or --bundle {facts['name']}")
@@ -123,7 +122,7 @@ def list_models(*, as_json: bool) -> None:
     found = [listed(name) for name in (BUNDLED, *added_models())]
     in_use = shelf.in_use()
     if as_json:
-        click.echo(json.dumps({"in_use": in_use, "models": found}))
+        streams.print_json({"in_use": in_use, "models": found})
         return
     width = max(len(facts["name"]) for facts in found)
     for facts in found:
@@ -155,7 +154,10 @@ def show(*, name: str, as_json: bool) -> None:
         facts["fits"] = True
     except NotEnoughMemory as refused:
         facts |= {"needed_bytes": refused.needed_bytes, "fits": False, "missing_bytes": refused.missing_bytes}
-    click.echo(json.dumps(facts) if as_json else _described(facts))
+    if as_json:
+        streams.print_json(facts)
+    else:
+        click.echo(_described(facts))
 
 
 @command.command("use")
@@ -171,7 +173,10 @@ def use(*, name: str, as_json: bool) -> None:
     from edgeqa.importing import shelf
 
     shelf.use(name)
-    click.echo(json.dumps({"in_use": name}) if as_json else f"{name} is in use now")
+    if as_json:
+        streams.print_json({"in_use": name})
+    else:
+        click.echo(f"{name} is in use now")
 
 
 @command.command("remove")
@@ -189,7 +194,7 @@ def remove(*, name: str, as_json: bool) -> None:
     was_in_use = shelf.in_use() == name
     freed_bytes = shelf.remove(name)
     if as_json:
-        click.echo(json.dumps({"removed": name, "freed_bytes": freed_bytes, "in_use": shelf.in_use()}))
+        streams.print_json({"removed": name, "freed_bytes": freed_bytes, "in_use": shelf.in_use()})
         return
     then = f"; {shelf.in_use()} is in use now" if was_in_use else ""
     click.echo(f"{name} is removed, {show_bytes(freed_bytes)} freed{then}")
@@ -227,7 +232,7 @@ def check(
 
     results = [verdict(name) for name in names or (BUNDLED, *added_models())]
     if as_json:
-        click.echo(json.dumps({"models": results}))
+        streams.print_json({"models": results})
     else:
         width = max(len(one["name"]) for one in results)
         for one in results:

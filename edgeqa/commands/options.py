@@ -30,6 +30,13 @@ threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="
 collection_option = click.option(
     "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
 )
+
+
+def named(collection: str | None) -> str:
+    """Returns the name of the collection that is meant; an empty one is a name that no collection can have."""
+    return "default" if collection is None else collection
+
+
 budget_option = click.option(
     "--budget",
     "budget_bytes",

@@ -6,12 +6,9 @@ The model is loaded once. What is wrong with one question is no reason to leave 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from edgeqa import streams
 from edgeqa.contexts.documents import from_file, from_stream
@@ -56,6 +53,6 @@ def ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int,
         except EdgeQAError as error:
             found = {"question": question, "error": str(error), "hint": error.hint}
             code = code or error.exit_code
-        click.echo(json.dumps(found, ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(found)
     progress("asking", len(questions), len(questions))
     return code

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from edgeqa.commands.options import collection_option, json_option
+from edgeqa import streams
+from edgeqa.commands.options import collection_option, json_option, named
 
 
 @click.command("remove", short_help="Remove documents from a collection.", context_settings={"max_content_width": 100})
@@ -25,12 +24,12 @@ def command(*, names: tuple[str, ...], collection: str | None, as_json: bool) ->
 
     Exit codes: 0 removed, 2 there is no such document, 3 the collection cannot be written to.
     """
-    from edgeqa.collection import DEFAULT, directory, managing
+    from edgeqa.collection import directory, managing
     from edgeqa.screen import counted
 
-    gone = managing.remove(directory(DEFAULT if collection is None else collection), names)
+    gone = managing.remove(directory(named(collection)), names)
     contexts = sum(document.contexts for document in gone)
     if as_json:
-        click.echo(json.dumps({"documents": len(gone), "contexts": contexts}))
+        streams.print_json({"documents": len(gone), "contexts": contexts})
     else:
         click.echo(f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import collection_option, json_option
+from edgeqa.commands.options import collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
@@ -42,11 +41,11 @@ def command(
     Exit codes: 0 shown, 1 it is gone, 2 wrong usage or text, 3 no such collection.
     """
     from edgeqa import showing
-    from edgeqa.collection import DEFAULT, directory
+    from edgeqa.collection import directory
     from edgeqa.collection.errors import ContextGone
     from edgeqa.routing.address import Address
 
-    home = directory(DEFAULT if collection is None else collection)
+    home = directory(named(collection))
     try:
         if whole:
             for piece in showing.text_pieces(home, source):
@@ -61,7 +60,7 @@ def command(
         streams.say(f"edgeqa: {error}\n  hint: {error.hint}")
         ctx.exit(EXIT_NO_ANSWER)
     if as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(found.to_json())
     else:
         click.echo(_described(found))
 

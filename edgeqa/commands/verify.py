@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import collection_option, json_option
+from edgeqa.commands.options import collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 if TYPE_CHECKING:
@@ -38,10 +37,10 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
 
     Exit codes: 0 it is sound, 3 something is damaged.
     """
-    from edgeqa.collection import DEFAULT, directory, managing
+    from edgeqa.collection import directory, managing
     from edgeqa.screen import plain
 
-    place = directory(DEFAULT if collection is None else collection)
+    place = directory(named(collection))
     if repair:
         managing.repair(place)
     damages, route = managing.verify(place), managing.verify_route(place)
@@ -51,7 +50,7 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
         found = [damage.to_json() for damage in damages]
         facts = {"sound": sound, "damaged": found, "route": None if route is None else str(route)}
         facts["note"] = f"{_FORMER}: the next `edgeqa add` or `sync` makes them" if former else None
-        click.echo(json.dumps(facts, ensure_ascii=not streams.takes_all_characters()))
+        streams.print_json(facts)
     elif sound:
         click.echo(f"sound, as far as can be told: {_FORMER}; the next `edgeqa add` makes them" if former else "sound")
     for damage in damages if not as_json else ():

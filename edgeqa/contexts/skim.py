@@ -24,6 +24,7 @@ SATURATION = 1.2  # BM25's k1
 OTHER_CHARACTERS = 4
 MARGIN_LENGTH = 200  # a section is read with so much of its neighbours: no answer is lost on its border
 STEM_CHARACTERS = 4
+MOST_STEMS = 64  # of a question; the reader reads no more of it
 
 _WORD = re.compile(r"\w+")
 _SUFFIX = re.compile(r"(?:'s|ies|ing|ed|es|s|ly|e|y)$")
@@ -66,7 +67,7 @@ def stems(question: str) -> tuple[str, ...]:
     """Returns what to look for: the beginnings of the question's words, without stop words if others remain."""
     words = dict.fromkeys(_WORD.findall(question.lower()))
     telling = [w for w in words if w not in _STOP_WORDS] or list(words)
-    return tuple(dict.fromkeys(_stem(w) for w in telling))
+    return tuple(dict.fromkeys(_stem(w) for w in telling[:MOST_STEMS]))
 
 
 def _stem(word: str) -> str:

@@ -22,8 +22,8 @@ TITLE_FIELDS = ("title", "headline", "heading", "subject")
 _SHOWN_FIELDS = 30
 
 
-def choose(names: Iterable[object], options: FormatOptions, source: str, place: str) -> tuple[str, str | None]:
-    """Returns the fields of the text and of the title, the latter None if there is none.
+def find(names: Iterable[object], options: FormatOptions, source: str, place: str) -> tuple[str, str | None] | None:
+    """Returns the fields of the text and of the title, the latter None if there is none; None if no field holds text.
 
     Args:
         names: of the fields that there are.
@@ -32,7 +32,7 @@ def choose(names: Iterable[object], options: FormatOptions, source: str, place: 
         place: in the file, for an error.
 
     Raises:
-        FieldUnknown: if a field that the user named is not there, or no field has a usual name.
+        FieldUnknown: if a field that the user named is not there, or only one for the title was named.
     """
     known = [name for name in names if isinstance(name, str)]
     for field, option in ((options.text_field, "--text-field"), (options.title_field, "--title-field")):
@@ -40,6 +40,8 @@ def choose(names: Iterable[object], options: FormatOptions, source: str, place: 
             raise FieldUnknown(source, place, field, option, known[:_SHOWN_FIELDS])
     text = options.text_field if options.text_field is not None else _usual(known, TEXT_FIELDS)
     if text is None:
+        if options.title_field is None:
+            return None
         raise FieldUnknown(source, place, None, "--text-field", known[:_SHOWN_FIELDS])
     title = options.title_field if options.title_field is not None else _usual(known, TITLE_FIELDS)
     return text, title if title != text else None

@@ -1,29 +1,38 @@
-"""JSON: SQuAD files, a record a paragraph, and arrays of objects, a record an object.
+"""JSON: SQuAD files, a record a paragraph; arrays of objects, a record an object or a row; all else as one record.
 
 In: blocks of bytes. Out: records, named `FILE#Article/3` after SQuAD's articles and paragraphs, `FILE#3` in an array.
-The file is cut into the elements of its array, each parsed alone, so that a file of any size takes little memory.
+Arrays are cut into their elements, each parsed alone, so that a file of any size takes little memory. A file of another
+kind, as a configuration, is read as names with their values; beyond MOST_WHOLE_BYTES as it stands.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from edgeqa.contexts.documents import checked
+from edgeqa.contexts.documents import checked, decode
+from edgeqa.contexts.normal import nfc_blocks
 from edgeqa.formats.errors import FileDamaged, RecordInvalid, RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
-from edgeqa.formats.objects import Objects
-from edgeqa.formats.records import one_line, record
+from edgeqa.formats.objects import decoded, records, row_blocks, title_of, written
+from edgeqa.formats.plain import record, structured
+from edgeqa.formats.records import Record, one_line
+from edgeqa.formats.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgeqa.formats.records import FormatOptions, Record
+    from edgeqa.formats.blocks import Block
+    from edgeqa.formats.records import FormatOptions
 
+MOST_WHOLE_BYTES = 1 << 22
+MOST_DEPTH = 20
 MOST_ARTICLE_BYTES = 4 * MOST_RECORD_BYTES
+_BEGINS = re.compile(rb'\A\s*(?:\xef\xbb\xbf)?\s*\[\s*\{|"data"\s*:\s*\[')
 _EXPECTED = 'expected {"data": [{"title": "...", "paragraphs": [{"context": "..."}]}]}, or an array of objects'
 
 
@@ -42,17 +51,46 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     Raises:
         FormatError: naming the article or the element.
     """
+    checked_blocks = checked(blocks, name)
+    held = list(_held(checked_blocks))
+    whole = b"".join(held) if sum(map(len, held)) <= MOST_WHOLE_BYTES else None
+    if whole is None and not _BEGINS.search(held[0]):
+        yield Record(name, "", structured(nfc_blocks(decode(chain(held, checked_blocks), name))))
+        return
     elements = _Elements(name)
-    objects = Objects(name, options)
-    squad = msgspec.json.Decoder(_Article)
+    cut = elements.cut(chain(held, checked_blocks))
+    del held
+    try:
+        first = next(cut, None)
+    except RecordInvalid:
+        if whole is not None:
+            yield _whole(whole, name)
+            return
+        raise
+    if first is not None:
+        found = enumerate(chain([first], cut), 1)
+        if elements.is_squad:
+            yield from _squad(found, name)
+        else:
+            yield from records(((n, f"element {n}", element) for n, element in found), name, options)
+
+
+def _held(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the blocks up to one more than are parsed as a whole."""
+    size_bytes = 0
+    for block in blocks:
+        yield block
+        size_bytes += len(block)
+        if size_bytes > MOST_WHOLE_BYTES:
+            return
+
+
+def _squad(articles: Iterable[tuple[int, bytes]], name: str) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder(_Article)
     titles: dict[str, int] = {}
-    for number, element in enumerate(elements.cut(checked(blocks, name)), 1):
-        if not elements.is_squad:
-            if (found := objects.record(element, number, f"element {number}")) is not None:
-                yield found
-            continue
+    for number, element in articles:
         try:
-            article = squad.decode(element)
+            article = decoder.decode(element)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordInvalid(name, f"article {number}", f"not SQuAD: {error}", _EXPECTED) from error
         title = one_line(article.title) or str(number)
@@ -62,6 +100,49 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
         for place, paragraph in enumerate(article.paragraphs, 1):
             if paragraph.context.strip():
                 yield record(f"{name}#{title}/{place}", article.title.replace("_", " "), paragraph.context)
+
+
+def _whole(data: bytes, name: str) -> Record:
+    try:
+        found = decoded(data.removeprefix(codecs.BOM_UTF8))
+    except (ValueError, RecursionError) as error:
+        raise RecordInvalid(name, "the whole", f"not JSON: {error}", "mend it, or give it as --format text") from error
+    return Record(name, title_of(found) if isinstance(found, dict) else "", _blocks(found, Rows()))
+
+
+def _blocks(found: object, rows: Rows, path: str = "", depth: int = 0) -> Iterator[Block]:
+    """Yields what JSON of any kind says: names with their values, tables of what is alike, all under their path."""
+    if depth == MOST_DEPTH or not (_is_nested(found) or isinstance(found, list)):
+        yield from rows.pair(path.removesuffix("."), written(found))
+    elif isinstance(found, dict):
+        for key, value in found.items():
+            if not _is_nested(value):
+                yield from rows.pair(f"{path}{key}", written(value))
+        for key, value in found.items():
+            if _is_nested(value):
+                rows.table()
+                yield from _blocks(value, rows, f"{path}{key}.", depth + 1)
+    elif isinstance(found, list):
+        yield from _list_blocks(found, rows, path, depth)
+
+
+def _list_blocks(found: list[object], rows: Rows, path: str, depth: int) -> Iterator[Block]:
+    if all(isinstance(one, dict) for one in found):
+        yield from rows.paragraph(path.removesuffix("."))
+        yield from row_blocks(cast("list[dict[str, object]]", found), rows)
+        return
+    for one in found:
+        if isinstance(one, list) and not any(map(_is_nested, one)):
+            yield from rows.row(map(written, one))
+        elif _is_nested(one):
+            yield from _blocks(one, rows, path, depth + 1)
+        else:
+            yield from rows.paragraph(f"- {written(one)}", "item", 1)
+
+
+def _is_nested(value: object) -> bool:
+    """Tells whether a value is more than a word or a list of words."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, (dict, list)) for one in value))
 
 
 _STRUCTURE = re.compile(rb'["{}\[\]]')

@@ -1,4 +1,7 @@
-"""JSON Lines: an object a line, each a record named after its line; blank lines are left out."""
+"""JSON Lines: an object a line, each a record named after its line; blank lines are left out.
+
+Objects without a field that holds text are the rows of one record.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import TYPE_CHECKING
 from edgeqa.contexts.documents import checked
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
-from edgeqa.formats.objects import Objects
+from edgeqa.formats.objects import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edgeqa.formats.records import FormatOptions, Record
+
+
+_BLANK = b" \t\r\n\x1e"  # the last begins a text of a JSON sequence
 
 
 def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
@@ -22,10 +28,8 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     Raises:
         FormatError: naming the line.
     """
-    objects = Objects(name, options)
-    for number, line in _lines(checked(blocks, name), name):
-        if line.strip() and (found := objects.record(line, number, f"line {number}")) is not None:
-            yield found
+    lines = _lines(checked(blocks, name), name)
+    yield from records(((n, f"line {n}", line) for n, line in lines if line.strip(_BLANK)), name, options)
 
 
 def _lines(blocks: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
@@ -35,8 +39,8 @@ def _lines(blocks: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
         parts.append(first)
         held_bytes += len(first)
         for line in others:
-            yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"")
+            yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"").lstrip(_BLANK)
             number, parts, held_bytes = number + 1, [line], len(line)
         if held_bytes > MOST_RECORD_BYTES:
             raise RecordTooLong(name, f"line {number}", MOST_RECORD_BYTES)
-    yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"")
+    yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"").lstrip(_BLANK)

@@ -78,15 +78,22 @@ TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), versio
 CODE = Kind("code", "code", tuple(_CODE.split()), is_asked_as_it_stands=True)
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=2)
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=2)
-JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), has_fields=True, is_asked_as_it_stands=True)
-CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), has_fields=True, is_asked_as_it_stands=True)
-JSON = Kind("json", "jsonfile", (".json",), has_fields=True, is_asked_as_it_stands=True)
+JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), version=2, has_fields=True)
+CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=2, has_fields=True)
+JSON = Kind("json", "jsonfile", (".json",), version=2, has_fields=True)
 PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=2)
+XLSX = Kind("xlsx", "workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True)
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
-KINDS = {kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, MAN)}
+KINDS = {kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, MAN)}
+# What stands in an archive's beginning; the last is in all of Office's.
+_IN_ARCHIVES = (
+    (b"mimetypeapplication/epub+zip", EPUB),
+    (b"xl/workbook.xml", XLSX),
+    (b"[Content_Types].xml", DOCX),
+)
 _BY_SUFFIX = {suffix: kind for kind in KINDS.values() for suffix in kind.suffixes}
 
 
@@ -146,7 +153,7 @@ def by_content(head: bytes) -> Kind | None:
     if head.startswith(b"%PDF-"):
         return PDF
     if head.startswith(_ZIP):
-        return EPUB if b"mimetypeapplication/epub+zip" in head else DOCX if b"[Content_Types].xml" in head else None
+        return next((kind for mark, kind in _IN_ARCHIVES if mark in head), None)
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     return HTML if _IS_PAGE.match(head) else TEXT

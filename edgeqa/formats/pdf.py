@@ -11,10 +11,12 @@ import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, TextMissing
-from edgeqa.formats.records import FormatOptions, Record, record
+from edgeqa.formats.plain import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgeqa.formats.records import FormatOptions, Record
 
 _PDFIUM = threading.Lock()
 _HYPHEN = re.compile(r"[\x02\ufffe](?:\r?\n)?")  # how PDFium writes a hyphen at the end of a line: the word goes on

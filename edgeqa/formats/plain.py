@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from edgeqa.contexts.documents import decode
 from edgeqa.contexts.normal import nfc_blocks
+from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats.blocks import Block
-from edgeqa.formats.records import FormatOptions, Record
+from edgeqa.formats.records import FormatOptions, Record, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,6 +105,12 @@ class Group:
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
     yield Record(name, "", structured(nfc_blocks(decode(blocks, name))))
+
+
+def record(name: str, title: str, text: str) -> Record:
+    """Returns a record of text that is in memory."""
+    pieces = (text[place : place + BLOCK_BYTES] for place in range(0, len(text), BLOCK_BYTES))
+    return Record(name, one_line(title), structured(nfc_blocks(pieces)))
 
 
 def structured(pieces: Iterable[str]) -> Iterator[Block]:

@@ -340,7 +340,7 @@ class Prose:
         elif len(columns) == 1 or any(len(cell.blocks) > MOST_CELL_BLOCKS for cell in cells):
             self._dissolve()
         else:
-            text, ranges = _joined(columns)
+            text, ranges = joined(columns)
             is_header = (table.is_header or all(c.is_header for c in cells if c.blocks)) and len(cells) > 1
             before = _WRITTEN[_LINE if table.rows and self._last in ("row", "header") else _PARAGRAPH]
             kind: BlockKind = "header" if is_header else "row"
@@ -376,7 +376,7 @@ class Prose:
         return columns
 
 
-def _joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], ...]]:
+def joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], ...]]:
     """Returns a row's text, and where in it each column's cell is; columns of one cell have the same place."""
     pieces: list[str] = []
     ranges: list[tuple[int, int]] = []

@@ -50,12 +50,6 @@ MOST_TITLE_CHARACTERS = 300
 MOST_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
 
 
-def record(name: str, title: str, text: str) -> Record:
-    """Returns a record of text that is in memory."""
-    pieces = (text[place : place + BLOCK_BYTES] for place in range(0, len(text), BLOCK_BYTES))
-    return Record(name, one_line(title), map(Block, nfc_blocks(pieces)))
-
-
 def one_line(title: str) -> str:
     """Returns a title as records have it."""
     return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()

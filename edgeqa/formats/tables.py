@@ -1,38 +1,56 @@
-"""CSV, also with semicolons, tabs or bars: the first line names the fields, each row is a record named after its line.
+"""CSV, also with semicolons, tabs or bars: each row is a record named after its line, or all are one record of rows.
 
-Read row by row by Python's csv module, strictly: a stray quote is an error that names its line, rather than a field
-that swallows what follows.
+In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
+user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
+Python's csv module, strictly: a stray quote is an error that names its line, rather than a field that swallows what
+follows. Where tabs part the fields, a quote is a character, unless it quotes a whole field. A line `sep=;` before all
+others, as Excel writes and reads it, says what parts them.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
+from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts.documents import decode
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
-from edgeqa.formats.fields import MOST_RECORD_BYTES, choose
-from edgeqa.formats.records import record
+from edgeqa.formats.fields import MOST_RECORD_BYTES, find
+from edgeqa.formats.plain import record
+from edgeqa.formats.records import Record
+from edgeqa.formats.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgeqa.formats.records import FormatOptions, Record
+    from edgeqa.formats.blocks import Block
+    from edgeqa.formats.records import FormatOptions
 
 DELIMITERS = ",;\t|"
 
 
+_SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?[\d.,:/%€$£ -]*\d[\d.,:/%€$£ -]*")
+_MOST_LINES_IN_FIELD = 50  # of a quoted field between tabs
+
+
 def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
-    """Yields a record a row; rows without text are left out.
+    """Yields a record a row, without rows that have no text, or one record of all rows.
 
     Raises:
         FormatError: naming the line.
     """
-    rows = _rows(decode(blocks, name), name)
+    rows = _rows(_decoded(blocks, name), name)
     header_line, header = next(rows, (1, []))
-    text_field, title_field = choose(header, options, name, f"line {header_line}")
+    fields = find(header, options, name, f"line {header_line}")
+    if fields is None:
+        yield Record(name, "", _blocks(chain([(header_line, header)], rows)))
+        return
+    text_field, title_field = fields
     text_at = header.index(text_field)
     title_at = None if title_field is None else header.index(title_field)
     for line, row in rows:
@@ -45,10 +63,47 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
             yield record(f"{name}#{line}", title, row[text_at])
 
 
+def _blocks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[Block]:
+    """Yields a table as blocks. What stands alone in the lines before the names of the columns is no row of it."""
+    made = Rows()
+    has_header = False
+    for _, row in rows:
+        filled = [cell for cell in row if cell.strip()]
+        if not has_header and len(filled) == 1 and len(row) != 1:
+            yield from made.paragraph(filled[0])
+        elif not has_header:
+            has_header = True
+            yield from made.row(row, is_header=_is_header(row))
+        else:
+            yield from made.row(row)
+
+
+def _is_header(row: list[str]) -> bool:
+    """Tells whether a first row names columns: no cell of it is a number, and no two are the same."""
+    filled = [cell.strip() for cell in row if cell.strip()]
+    return len(set(filled)) == len(filled) > 0 and not any(_NUMBER.fullmatch(cell) for cell in filled)
+
+
+def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    """Yields the text; in UTF-16 as Excel writes it ("Unicode text"), if it says so, else in UTF-8."""
+    first = next(blocks, b"")
+    whole = chain([first], blocks)
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return codecs.iterdecode(whole, "utf-16", errors="replace")
+    return decode(whole, name)
+
+
 def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
     """Yields the rows that are not blank, each with the number of the line that it begins in."""
     lines = _Lines(text, name)
-    delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
+    if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
+        lines.skip()
+        delimiter = declared[1]
+    else:
+        delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
+    if delimiter == "\t":
+        yield from _tabbed(lines)
+        return
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         began = lines.begin_row()
@@ -66,6 +121,53 @@ def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
             yield began, row
 
 
+def _tabbed(lines: _Lines) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows whose fields are parted by tabs."""
+    while True:
+        began = lines.begin_row()
+        line = next(lines, None)
+        if line is None:
+            return
+        text = line.removesuffix("\n")
+        row: list[str] = []
+        while True:
+            if text.startswith('"') and (found := _quoted(text, lines)) is not None:
+                cell, rest = found
+            else:
+                cell, _, rest = text.partition("\t")
+                rest = rest if "\t" in text else None
+            row.append(cell)
+            if rest is None:
+                break
+            text = rest
+        if any(row):
+            yield began, row
+
+
+def _quoted(text: str, lines: _Lines) -> tuple[str, str | None] | None:
+    """Returns a field in quotes and what follows the tab after it, None at the line's end; None if it is not quoted.
+
+    Args:
+        text: what is left of the line, from the quote on.
+        lines: those that follow, for a field that goes on in them.
+    """
+    taken = 0
+    while True:
+        place = 1
+        while (end := text.find('"', place)) >= 0 and text[end + 1 : end + 2] == '"':
+            place = end + 2
+        if end >= 0:
+            after = text[end + 1 : end + 2]
+            if after not in ("", "\t"):
+                return None
+            lines.take(taken)
+            return text[1:end].replace('""', '"'), text[end + 2 :] if after else None
+        if taken == _MOST_LINES_IN_FIELD or (more := lines.peek(taken)) is None:
+            return None
+        text += "\n" + more.removesuffix("\n")
+        taken += 1
+
+
 def _outside_quotes(line: str) -> str:
     return "".join(line.split('"')[::2])
 
@@ -81,12 +183,31 @@ class _Lines:
         self._number = 0
         self._row_characters = 0
         self._row_line = 1
+        self._ahead: deque[str] = deque()
+
+    def skip(self) -> None:
+        """Takes the first line away."""
+        next(self)
+
+    def peek(self, number: int) -> str | None:
+        """Returns the line so many lines ahead, None if there is none."""
+        while len(self._ahead) <= number:
+            line = next(self._lines, None)
+            if line is None:
+                return None
+            self._ahead.append(line)
+        return self._ahead[number]
+
+    def take(self, count: int) -> None:
+        """Takes so many lines."""
+        for _ in range(count):
+            next(self)
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
+        line = self._ahead.popleft() if self._ahead else next(self._lines)
         self._number += 1
         self._row_characters += len(line)
         if self._row_characters > MOST_RECORD_BYTES:

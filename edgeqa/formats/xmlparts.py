@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_DEPTH = 1000
 MOST_PENDING_BYTES = 1 << 23  # of a tag that has not ended
+MOST_NAMES = 1 << 12  # kept at hand
 
 
 class Handler(Protocol):
@@ -38,6 +39,7 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
+    local = _Local()
     depth = 0
 
     def start(element: str, attributes: dict[str, str]) -> None:
@@ -45,12 +47,12 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
         depth += 1
         if depth > MOST_DEPTH:
             raise FileExcessive(name, f"its elements are nested more than {MOST_DEPTH} deep")
-        handler.start(_local(element), {_local(key): value for key, value in attributes.items()})
+        handler.start(local[element], {local[key]: value for key, value in attributes.items()} if attributes else {})
 
     def end(element: str) -> None:
         nonlocal depth
         depth -= 1
-        handler.end(_local(element))
+        handler.end(local[element])
 
     def entity(*_: object) -> None:
         raise FileExcessive(name, "it defines entities")
@@ -72,5 +74,11 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
     yield
 
 
-def _local(name: str) -> str:
-    return name.rpartition(" ")[2]
+class _Local(dict[str, str]):
+    """Names without their namespaces: a document has few, each many times."""
+
+    def __missing__(self, name: str) -> str:
+        found = name.rpartition(" ")[2]
+        if len(self) < MOST_NAMES:
+            self[name] = found
+        return found

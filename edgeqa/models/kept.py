@@ -35,7 +35,9 @@ class Kept(Generic[V]):
             return found[0]
 
     def put(self, key: Hashable, value: V, size_bytes: int) -> None:
-        """Keeps `value`, which takes so many bytes with its key, if there is room."""
+        """Keeps `value`, which takes so many bytes with its key, if there is room for that alone."""
+        if size_bytes > self._budget_bytes:  # all that is kept would go for nothing
+            return
         with self._lock:
             if key not in self._held:
                 self._held[key] = (value, size_bytes)

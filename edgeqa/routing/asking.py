@@ -103,7 +103,7 @@ def key_in(parts: Parts, asked: str, scope_digest: str, options: dict[str, objec
 
 
 def _answer_key(parts: Parts, asked: str, digest: str, options: Options) -> Key:
-    for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"] or 1)):
-        if type(value) is not int or value < 1 or options["most_contexts"] == 0:
+    for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"])):
+        if not (type(value) is int and value >= 1) and not (name == "most_contexts" and value is None):
             raise OptionError(name, value, "a whole number from 1 on")
     return key_in(parts, asked, digest, dict(options))

@@ -11,6 +11,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
 from edgeqa.contexts.pieces import extent
+from edgeqa.routing import records
 from edgeqa.routing.address import AnswerName, meanings
 from edgeqa.routing.reading import RoutedReading
 from edgeqa.timing import Stopwatch
@@ -69,7 +70,7 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
     calibration = parts.bundle.manifest.calibration
     answer = decide(
         asked,
-        replace(reading.found(), candidates=reading.ranking.candidates(calibration)),
+        replace(reading.found(), candidates=records.numbered(reading.ranking.candidates(calibration))),
         no_answer_below=0.0 if force else calibration.no_answer_below,
         model=parts.model,
         cached=not reading.read_anew,

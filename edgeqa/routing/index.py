@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
 TITLE_WEIGHT = 0.3  # of a word in the title, against one in the text
 _OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
+MOST_WORDS = 64  # of a question; the reader reads no more of it
 MOST_MENDED = 3  # misspelt words of a question; looking for what one may be takes a millisecond
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
 META = "meta.json"  # names all other files
@@ -174,7 +176,7 @@ class Index:
             raise RouteDamaged(self._directory, str(error)) from error
 
     def _search(self, question: str, most: int) -> list[Hit]:
-        looked_for = dict.fromkeys(self._known(words(question)))
+        looked_for = dict.fromkeys(self._known(islice(dict.fromkeys(words(question)), MOST_WORDS)))
         if not looked_for:
             return []
         found = self._searcher.search(self._query(looked_for), limit=most, count=False).hits

@@ -7,6 +7,8 @@ has to be read, so that where all are remembered it is not.
 
 from __future__ import annotations
 
+import contextlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Found
@@ -17,11 +19,14 @@ from edgeqa.routing.asking import key_in
 from edgeqa.routing.errors import CollectionEmpty
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgeqa.cache import Key
     from edgeqa.collection.collection import Collection, StoredContext
     from edgeqa.contexts.routing import Progress
     from edgeqa.parts import Parts
     from edgeqa.reading import Question
+    from edgeqa.routing.index import Hit
     from edgeqa.timing import Stopwatch
 
 SPARE_HITS = 16  # stand in for contexts that cannot be read
@@ -54,6 +59,10 @@ class RoutedReading:
         self._damaged.update(self._collection.damaged)
         if not hits:
             self._encoded()  # what has no token is no question
+            from edgeqa.routing.terms import words
+
+            if not words(self._asked):  # it has but words that every text has: the first contexts are as close as any
+                hits = list(islice(self._first(self._collection), limit + SPARE_HITS))
         for hit in hits:
             share, read = hit.score / hits[0].score, self.ranking.contexts
             if read == limit:
@@ -70,12 +79,21 @@ class RoutedReading:
                 self.offer(context, share=share)
                 progress("reading", self.ranking.contexts, min(limit, len(hits)))
 
+    def _first(self, collection: Collection) -> Iterator[Hit]:
+        """Yields the first contexts of a collection as if each had been found."""
+        from edgeqa.routing.index import Hit
+
+        for context in collection.contexts_from(0):
+            with contextlib.suppress(ContextGone):
+                yield Hit(collection.context(context.context_id).context_id, 1.0)
+
     def offer(self, context: StoredContext, *, share: float) -> None:
         """Reads one more context, or remembers what it says."""
         self._watch.over("context")
         address = context.address
         self._context_ids[address] = context.context_id
-        number = self._documents.setdefault(context.document, len(self._documents))
+        document = address.rpartition(":")[0]  # with its shard's tag: two documents may have one name
+        number = self._documents.setdefault(document, len(self._documents))
         self.ranking.offer(
             self._places(context), context, context.document, number, lift=fusion.lift(share), address=address
         )
@@ -84,7 +102,7 @@ class RoutedReading:
     def found(self) -> Found:
         """Returns what the contexts that were read say."""
         return Found(
-            candidates=self.ranking.candidates(fusion.CALIBRATION),
+            candidates=records.numbered(self.ranking.candidates(fusion.CALIBRATION)),
             contexts=self.ranking.contexts,
             skimmed=self._collection is not None and self.ranking.contexts < self._collection.contexts,
             question_cut=self._question_cut,

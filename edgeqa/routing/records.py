@@ -7,6 +7,7 @@ holds: of a damaged shard, or while somebody wrote.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Candidate, Found
@@ -36,13 +37,23 @@ def record(found: Found, context_ids: Mapping[str | None, int], *, whole: bool) 
     }
 
 
+def numbered(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Returns the candidates with numbers for their documents, counted in the order in which they come."""
+    numbers: dict[str, int] = {}
+    documents = [(one.address or one.source).rpartition(":")[0] for one in candidates]
+    return tuple(
+        replace(one, source_number=numbers.setdefault(document, len(numbers)))
+        for one, document in zip(candidates, documents, strict=True)
+    )
+
+
 def found_again(stored: Any, collection: Collection) -> Found | None:  # noqa: ANN401 - whatever lies in the cache
     """Returns what was found, cut from the collection; None if it does not fit it."""
     try:
         if not stored["whole"]:
             return None
         candidates = []
-        for number, (context_id, text, start, end, score, probability) in enumerate(stored["spans"]):
+        for context_id, text, start, end, score, probability in stored["spans"]:
             context = collection.context(context_id)
             if context.text[start:end] != text:
                 return None
@@ -54,12 +65,12 @@ def found_again(stored: Any, collection: Collection) -> Found | None:  # noqa: A
                     context=context.text,
                     context_start=context.start,
                     source=context.document,
-                    source_number=number,
+                    source_number=0,
                     score=score,
                     probability=probability,
                     address=context.address,
                 )
             )
-        return Found(tuple(candidates), stored["contexts"], stored["skimmed"], stored["question_cut"])
+        return Found(numbered(tuple(candidates)), stored["contexts"], stored["skimmed"], stored["question_cut"])
     except (KeyError, TypeError, ValueError, ContextGone, ShardDamaged):
         return None

@@ -127,11 +127,14 @@ cache = Cache.open(sys.argv[1])
 cache.put("a", 1)
 cache.flush()
 reading, writing = os.pipe()
+there, is_there = os.pipe()
 child = os.fork()
 if not child:
     os.close(writing)
+    os.write(is_there, b"!")
     os.read(reading, 1)  # until the parent is gone: the child uses no cache
     os._exit(0)
+os.read(there, 1)
 cache.close()
 print(os.path.exists(os.path.join(sys.argv[1], "format-1", "seal")))
 with Cache.open(sys.argv[1]) as cache:

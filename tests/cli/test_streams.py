@@ -71,3 +71,53 @@ def test_any_answer_can_be_printed_in_any_encoding(encoding: str) -> None:
     expected = "Łukasz Noé".encode(encoding, "backslashreplace").decode(encoding)
     assert (done.returncode, done.stdout, done.stderr) == (0, expected + "\n", "")
     assert json.loads(shell(f"{arguments} --json", encoding).stdout)["answer"] == "Łukasz Noé"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "ask 'Wer baute die Brücke — wann?' --text '€uro' --json",
+        "cache explain 'Wer baute die Brücke — wann?' --text '€uro' --json",
+        "cache forget 'Wer — wann?' --text '€uro' --json",
+        "cache path --json",
+        "cache stats --json",
+        "add '{}' --json",
+        "list --json",
+        "closest 'bridge' --json",
+        "verify --json",
+        "models list --json",
+        "models show edgeqa-mini --json",
+        "capabilities --json --device pi-4",
+        "remove '{}' --json",
+    ],
+)
+def test_json_is_json_in_any_encoding(arguments: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("Brücke € 橋") / "橋.txt"
+    file.write_text("The bridge was built in 1932.", encoding="utf-8")
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        assert shell(f"add '{file}'").returncode == 0
+        done = shell(arguments.format(file), encoding)
+        assert done.returncode in (0, 1), done.stderr
+        json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "ask Who?",
+        "get 'bertqa{8YG}_a:{8YG}:1_Who?'",
+        "closest Who?",
+        "add .",
+        "sync .",
+        "list",
+        "remove a",
+        "verify",
+        "cache explain Who?",
+        "cache forget Who?",
+        "show 'a:{8YG}:1'",
+    ],
+)
+def test_an_empty_name_is_no_collections_name(arguments: str) -> None:
+    done = shell(f"{arguments} --collection ''")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "''" in done.stderr

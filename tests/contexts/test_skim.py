@@ -90,3 +90,8 @@ def test_margins_do_not_cross_documents() -> None:
     sections = [skim.Section(0, 0, "a" * 50), skim.Section(1, 0, "b" * 50), skim.Section(2, 0, "c" * 50)]
     (section,) = skim.with_margins(sections, {(1, 0)})
     assert section == sections[1]
+
+
+def test_of_a_question_no_more_words_are_looked_for_than_the_reader_reads() -> None:
+    words = [f"w{number}" for number in range(5000)]
+    assert skim.stems(" ".join(words)) == tuple(words[: skim.MOST_STEMS])

@@ -97,3 +97,46 @@ def pdf(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: bool = Fa
     out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(parts) + 1, b"".join(places))
     out += b"trailer\n<< /Size %d %s >>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, trailer, table)
     return bytes(out)
+
+
+RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def relations(**targets: str) -> str:
+    """Returns a part of relations: `{type: part}`, the identity of each being its type."""
+    types = {name: f"{RELATIONSHIPS}/{name.rstrip('0123456789')}" for name in targets}
+    made = (f'<Relationship Id="{n}" Type="{types[n]}" Target="{target}"/>' for n, target in targets.items())
+    return f"<Relationships>{''.join(made)}</Relationships>"
+
+
+def xlsx(
+    sheets: Mapping[str, str], *, state: Mapping[str, str] | None = None, strings: str = "", styles: str = ""
+) -> bytes:
+    """Returns a workbook.
+
+    Args:
+        sheets: the XML within each worksheet, by its name.
+        state: "hidden" and the like, by the sheet's name.
+        strings: what stands within the part of strings that cells share.
+        styles: what stands within the part of styles.
+    """
+    states = state or {}
+    named = "".join(
+        f'<sheet name="{name}" r:id="worksheet{number}" state="{states.get(name, "visible")}"/>'
+        for number, name in enumerate(sheets)
+    )
+    parts = {f"worksheet{number}": f"s{number}.xml" for number in range(len(sheets))}
+    return archive(
+        {
+            "[Content_Types].xml": "<Types/>",
+            "_rels/.rels": relations(officeDocument="xl/workbook.xml"),
+            "xl/workbook.xml": f'<workbook xmlns:r="r"><sheets>{named}</sheets></workbook>',
+            "xl/_rels/workbook.xml.rels": relations(sharedStrings="strings.xml", styles="styles.xml", **parts),
+            "xl/strings.xml": f"<sst>{strings}</sst>",
+            "xl/styles.xml": f"<styleSheet>{styles}</styleSheet>",
+            **{
+                f"xl/s{number}.xml": f"<worksheet>{content}</worksheet>"
+                for number, content in enumerate(sheets.values())
+            },
+        }
+    )

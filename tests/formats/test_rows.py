@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import Read, read
+from reading import Read, read, text
 
 from edgeqa import errors
 from edgeqa.contexts.normal import nfc
-from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables
+from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables, walk
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
@@ -56,7 +56,11 @@ def test_the_fields_can_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        ('{"a": 1, "b": 2}', {}, "line 1: which field holds the text is not clear; its fields are 'a', 'b'"),
+        (
+            '{"a": 1, "b": 2}',
+            {"title_field": "a"},
+            "line 1: which field holds the text is not clear; its fields are 'a'",
+        ),
         ('{"text": ""}', {"text_field": "txt"}, "line 1: there is no field 'txt'; its fields are 'text'"),
         ('{"text": ""}', {"title_field": "t"}, "line 1: there is no field 't'; its fields are 'text'"),
         ('{"text": "x"}\n{"body": "x"}', {}, "line 2: there is no field 'text'; its fields are 'body'"),
@@ -64,7 +68,6 @@ def test_the_fields_can_be_chosen(tmp_path: Path) -> None:
         ('{"text": "x"}\n\n{"text": "x"', {}, "line 3: not JSON"),
         ('["text"]', {}, "line 1: not a JSON object"),
         ("[" * 100_000, {}, "line 1: not JSON"),
-        ('{"text": "\\ud800"}', {}, "line 1: not JSON"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, data: str, options: dict[str, str], message: str) -> None:
@@ -120,8 +123,6 @@ def test_lines_may_end_in_any_way(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("a,b\n1,2", "line 1: which field holds the text is not clear; its fields are 'a', 'b'"),
-        ("", "line 1: which field holds the text is not clear; its fields are none"),
         ('text,n\n"a"b,1', "line 2: not CSV: "),
         ('text,n\na,1\n"never ended\n,1\nb,2', "line 3: not CSV: unexpected end of data"),
         ("text,n\n\na,1,c", "line 3: 3 fields, where the first line names 2"),
@@ -201,6 +202,12 @@ def test_json_of_another_kind_is_left_out_of_a_folder(tmp_path: Path, data: str)
     file = tmp_path / "package.json"
     file.write_text(data)
     assert read(tmp_path) == []
+
+
+@pytest.mark.parametrize("data", ["", '{"a"', "]", "[" * 100_000])
+def test_what_is_no_json_is_an_error(tmp_path: Path, data: str) -> None:
+    file = tmp_path / "package.json"
+    file.write_text(data)
     with pytest.raises(errors.FormatError, match=r"package\.json"):
         read(file)
 
@@ -208,10 +215,9 @@ def test_json_of_another_kind_is_left_out_of_a_folder(tmp_path: Path, data: str)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "the whole: neither SQuAD nor an array of objects"),
-        ("}", "the whole: neither SQuAD nor an array of objects"),
-        ("text", "the whole: neither SQuAD nor an array of objects"),
-        ('{"a":\n [{"data": []}]}', "the whole: neither SQuAD nor an array of objects"),
+        ("", "the whole: not JSON"),
+        ("}", "the whole: not JSON"),
+        ("text", "the whole: not JSON"),
         ('[{"text": "x"}, 7]', "element 2: not a JSON object"),
         ('[{"text": "x"} {"text": "x"}]', "element 2: not a JSON object, or a comma is missing"),
         ('[{"text": "x"}, {"text": "x", }]', "element 2: not JSON"),
@@ -255,3 +261,131 @@ def test_json_comes_through_however_it_is_cut(
     data = json.dumps(value, ensure_ascii=False, indent=indent).encode()
     found = jsonfile.read(iter(blocks(data, sizes)), "name", FormatOptions(None if is_squad else "text"))
     assert ["".join(text_of(r.blocks)) for r in found] == [nfc(text) for text, _ in elements if text.strip()]
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def structure(file: Path) -> list[tuple[str, list[str]]]:
+    """Returns the blocks of the one record: kinds and cells, or the text of one that has none."""
+    (source,) = walk([file], FormatOptions())
+    (found,) = source.records()
+    return [
+        (block.kind, [block.text[begin:end] for begin, end in block.cells] or [block.text]) for block in found.blocks
+    ]
+
+
+TABLE = [("header", ["Pump", "Depth"]), ("row", ["P-1", "12 m"]), ("row", ["P-2", '5" deep'])]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b'Pump,Depth\nP-1,12 m\n\nP-2,"5"" deep"\n'),
+        ("a.csv", b'\xef\xbb\xbfsep=;\r\nPump;Depth\r\nP-1;12 m\r\nP-2;"5"" deep"\r\n'),
+        ("a.csv", b'"sep=|"\nPump|Depth\nP-1|12 m\nP-2|"5"" deep"\n'),
+        ("a.csv", b'SEP=\t\nPump\tDepth\nP-1\t12 m\nP-2\t5" deep'),
+        ("a.csv", 'Pump\tDepth\nP-1\t12 m\nP-2\t5" deep'.encode("utf-16")),
+        ("a.tsv", b'Pump\tDepth\nP-1\t12 m\nP-2\t5" deep\n'),
+        ("a.tab", b'Pump\tDepth\n"P-1"\t12 m\nP-2\t"5"" deep"\n'),
+        ("a.jsonl", b'{"Pump": "P-1", "Depth": "12 m"}\n{"Depth": "5\\" deep", "Pump": "P-2"}'),
+        ("a.json", b'[{"Pump": "P-1", "Depth": "12 m"}, {"Pump": "P-2", "Depth": "5\\" deep"}]'),
+    ],
+)
+def test_a_table_without_a_field_of_text_is_one_record_of_rows(tmp_path: Path, name: str, data: bytes) -> None:
+    file = tmp_path / name
+    file.write_bytes(data)
+    assert structure(file) == TABLE
+    found = text(file)
+    assert found == 'Pump | Depth\nP-1 | 12 m\nP-2 | 5" deep'
+
+
+def test_a_quote_between_tabs_is_a_character_unless_it_quotes_the_field(tmp_path: Path) -> None:
+    file = tmp_path / "a.tsv"
+    file.write_text('id\ttext\n1\t"Deep" is a name\n2\t"never ended\n3\t"two\nlines"\n4\t"a""b"\n5\t"')
+    assert [(r.name.rpartition("#")[2], r.text) for r in read(file)] == [
+        ("2", '"Deep" is a name'),
+        ("3", '"never ended'),
+        ("4", "two\nlines"),
+        ("6", 'a"b'),
+        ("7", '"'),
+    ]
+
+
+def test_what_stands_above_a_table_is_no_row_and_numbers_name_no_columns(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("Report,,\nPump,Depth,\nP-1,12,x\n")
+    assert structure(file) == [("paragraph", ["Report"]), ("header", ["Pump", "Depth"]), ("row", ["P-1", "12", "x"])]
+    file.write_text("P-1,12\nP-2,,3\n")
+    assert structure(file) == [("row", ["P-1", "12"]), ("row", ["P-2", "", "3"])]
+    file.write_text("")
+    assert text(file) == ""
+
+
+def test_records_of_other_fields_are_named_anew(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        '{"a": 1, "b": {"c": [1, "x"], "d": null}}\n{"b": {"c": true}}\n{"e": NaN, "f": [{"g": -Infinity}]}\n'
+    )
+    assert structure(file) == [
+        ("header", ["a", "b.c", "b.d"]),
+        ("row", ["1", "1, x"]),
+        ("row", ["", "true"]),
+        ("header", ["e", "f"]),
+        ("row", ["nan", '[{"g": -Infinity}]']),
+    ]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"\\ud800"', '"a\tb"', "1e999", "9" * 400])
+def test_what_python_writes_beyond_json_is_read(tmp_path: Path, value: str) -> None:
+    for name, data in (
+        ("a.jsonl", '{{"text": "one", "x": {}}}\n\x1e{{"text": "two"}}'),
+        ("a.json", '[{{"text": "one", "x": {}}}, {{"text": "two"}}]'),
+    ):
+        file = tmp_path / name
+        file.write_text(data.format(value))
+        assert [r.text for r in read(file)] == ["one", "two"]
+
+
+def test_json_of_any_kind_is_names_with_their_values(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(
+        json.dumps(
+            {
+                "name": "pump",
+                "limits": {"depth": 12, "dry": False, "tags": ["a", "b"]},
+                "parts": [{"id": 1, "kg": 2.5}, {"id": 2}],
+                "grid": [["x", "y"], [1, 2]],
+                "none": None,
+            }
+        )
+    )
+    assert structure(file) == [
+        ("row", ["name", "pump"]),
+        ("row", ["limits.depth", "12"]),
+        ("row", ["limits.dry", "false"]),
+        ("row", ["limits.tags", "a, b"]),
+        ("paragraph", ["parts"]),
+        ("header", ["id", "kg"]),
+        ("row", ["1", "2.5"]),
+        ("row", ["2"]),
+        ("row", ["x", "y"]),
+        ("row", ["1", "2"]),
+    ]
+    assert read(file)[0].title == "pump"
+    file.write_text('["one", "two"]')
+    assert text(file) == "- one\n- two"
+    file.write_text('{"a": ' + "[" * 500 + "1" + "]" * 500 + "}")
+    assert "1" in text(file)
+    file.write_text("7")
+    assert text(file) == "7"
+
+
+def test_json_of_another_kind_that_is_too_large_is_read_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonfile, "MOST_WHOLE_BYTES", 100_000)
+    file = tmp_path / "a.json"
+    data = '{"a": "' + "x " * 200_000 + '"}'
+    file.write_text(data)
+    assert text(file) == data

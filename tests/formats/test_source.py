@@ -8,7 +8,7 @@ from reading import read, text
 
 from edgeqa import errors
 from edgeqa.contexts.spool import BLOCK_BYTES
-from edgeqa.formats import FormatOptions, Source, walk
+from edgeqa.formats import FormatOptions, Source, jsonfile, markdown, walk
 from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ def test_the_digest_is_of_what_the_records_are_read_from(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("ending", ["txt", "md", "jsonl", "csv", "json"])
-def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path, ending: str) -> None:
+def test_a_file_that_changes_while_it_is_read_is_an_error(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markdown, "MOST_WHOLE_CHARACTERS", BLOCK_BYTES)  # smaller ones are read before they are parsed
+    monkeypatch.setattr(jsonfile, "MOST_WHOLE_BYTES", BLOCK_BYTES)
     line = {"jsonl": '{"text": "a line"}\n', "json": '{"text": "x"},\n'}.get(ending, "text\n")
     file = tmp_path / f"a.{ending}"
     whole = line * (4 * BLOCK_BYTES // len(line))
@@ -92,12 +96,19 @@ def test_text_comes_as_nfc_in_blocks(tmp_path: Path) -> None:
     assert (record.name, record.title) == (str(file), "")
 
 
+@pytest.mark.parametrize("ending", ["txt", "md", "jsonl", "json"])
+def test_text_in_utf_16_is_an_error_that_says_so(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    file.write_bytes("text".encode("utf-16"))
+    with pytest.raises(errors.ContextUTF16, match=r"a\..* is UTF-16|is UTF-16"):
+        read(file)
+
+
 @pytest.mark.parametrize("ending", ["txt", "md", "csv", "jsonl", "json"])
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
         (b"text\n\0", errors.ContextBinary, "a NUL byte at offset 5"),
-        ("text".encode("utf-16"), errors.ContextUTF16, "is UTF-16"),
         (b'text\n{"text": "caf\xe9"}', errors.ContextError, "UTF-8|JSON|neither SQuAD"),
         (b"text\n\xe2\x82", errors.ContextError, "UTF-8|JSON|neither SQuAD"),
     ],

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.models.encodings import Encodings
+from edgeqa.models.kept import Kept
 from edgeqa.models.reader import Encoding
 
 TOKENS, WIDTH = 5, 16
@@ -72,3 +73,12 @@ def test_two_that_miss_the_same_context_at_once_keep_it_once() -> None:
     store = Encodings(meanwhile, 2 * ONE_BYTES)
     store.of(ids(1))
     assert store._kept.held_bytes == ONE_BYTES
+
+
+def test_one_thing_larger_than_all_the_room_puts_nothing_out() -> None:
+    kept: Kept[str] = Kept(100)
+    kept.put("a", "small", 60)
+    kept.put("b", "large", 101)
+    assert (kept.get("a"), kept.get("b"), kept.held_bytes) == ("small", None, 60)
+    kept.put("c", "just fits", 100)
+    assert (kept.get("a"), kept.get("c"), kept.held_bytes) == (None, "just fits", 100)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgeqa import runtime
+from edgeqa.contexts.passages import Passage
+from edgeqa.models.tokenizer import Tokens
 
 SENTENCE = "The gardens are open from nine in the morning, and the bridge was built by Dorman Long. "
 
@@ -26,3 +29,28 @@ def test_an_answer_is_more_than_punctuation() -> None:
         assert (answer.text, answer.candidates, answer.contexts) == (None, (), 1)
         found = qa.ask("What ends a sentence?", "A stop ends it: .", force=True, top=20)
     assert all(any(character.isalnum() for character in c.text) for c in found.candidates)
+
+
+def test_the_same_text_with_other_tokens_has_spans_of_its_own() -> None:
+    with runtime.open(persist="off", encoding_store_bytes=1 << 20) as qa:
+        reading = qa._parts.reading
+        whole = reading.tokenize("The machine")
+        pieces = Tokens(
+            np.array([*whole.ids, *whole.ids], np.int64),
+            np.array([[0, 1], [1, 3], [4, 8], [8, 11]], np.int32),
+            np.array([0, 0, 1, 1], np.int32),
+        )
+        joined = Tokens(pieces.ids, pieces.offsets, np.array([0, 1, 2, 2], np.int32))
+        layouts = [reading._layout(Passage("The machine", 0, tokens)) for tokens in (whole, pieces, joined, whole)]
+        assert [layout.words for layout in layouts] == [[0, 1], [0, 0, 1, 1], [0, 1, 2, 2], [0, 1]]
+        assert layouts[3] is layouts[0]
+
+
+def test_a_question_of_any_length_is_read_by_its_beginning() -> None:
+    text = "The bridge was built in 1932. " + "Nothing else is known of it. " * 2000
+    question = "When was the bridge built?"
+    with runtime.open(persist="off") as qa:
+        for words in (100, 50_000):
+            answer = qa.ask(question + " word" * words, text, most_contexts=2)
+            assert (answer.text, answer.question_cut) == ("1932", True)
+        assert not qa.ask(question, text, most_contexts=2).question_cut

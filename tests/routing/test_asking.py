@@ -113,6 +113,43 @@ def test_what_nothing_is_known_of_has_no_answer(filled: EdgeQA) -> None:
         filled.ask("\x07")
 
 
+def test_two_documents_of_one_name_are_two(
+    home: Path, qa: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    for folder, text in (("x", "The bridge was built in 1932."), ("y", "The tunnel was built in 1992.")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.txt").write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path / folder)
+        qa.add("notes.txt")
+    first, again = qa.ask("When was it built?", top=4), qa.ask("When was it built?", top=4)
+    assert {candidate.source for candidate in first.candidates} == {"notes.txt"}
+    assert {"1932", "1992"} <= {candidate.text for candidate in first.candidates}
+    assert (first.cached, again.cached) == (False, True)
+    with runtime.open() as other:
+        remembered = other.ask("When was it built?", top=4)
+    for answer in (again, remembered):
+        assert answer.candidates == first.candidates
+    for candidate in first.candidates:
+        same = [c.source_number for c in first.candidates if c.context == candidate.context]
+        assert set(same) == {candidate.source_number}
+    assert {candidate.source_number for candidate in first.candidates} == {0, 1}
+
+
+def test_a_question_of_stop_words_alone_is_read_too(filled: EdgeQA) -> None:
+    filled.remove(["bridge.txt", "odd {8YG}_name:1_.txt", "pump.txt"])
+    answer = filled.ask("By whom was it?", force=True)
+    assert (answer.contexts, answer.source) == (1, "engine.txt")
+
+
+@pytest.mark.parametrize("words", [4_000, 100_000])
+def test_a_question_of_any_length_is_asked_by_its_beginning(filled: EdgeQA, words: int) -> None:
+    long = QUESTION + "".join(f" word{number}" for number in range(words))
+    answer = filled.ask(long, force=True)
+    assert answer.question_cut
+    assert answer.source == "engine.txt"
+
+
 def test_an_answer_is_remembered_and_told_so(filled: EdgeQA, reads: list[str]) -> None:
     first, second = filled.ask(QUESTION), filled.ask(QUESTION)
     assert (first.cached, second.cached) == (False, True)
@@ -361,3 +398,12 @@ def test_errors_name_the_value_and_the_remedy(arguments: list[str], message: str
 
 def test_the_default_collection_is_called_the_same_everywhere() -> None:
     assert Parts.__init__.__defaults__ == (collection.DEFAULT,)
+
+
+@pytest.mark.parametrize(("option", "value"), [("top", 0), ("top", "1"), ("most_contexts", 0), ("most_contexts", 1.5)])
+def test_an_option_that_cannot_be_is_named_whatever_is_asked(filled: EdgeQA, option: str, value: object) -> None:
+    wrong: dict[str, Any] = {option: value}
+    for text in (None, "The machine was designed by Charles Babbage."):
+        for ask in (filled.ask, filled.key):
+            with pytest.raises(errors.OptionError, match=f"{option} cannot be {value!r}"):
+                ask(QUESTION, text, **wrong)

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import errors, runtime
+from edgeqa import errors, parts, runtime
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 from edgeqa.reading import Reading
 
@@ -311,3 +312,16 @@ def test_a_cache_that_has_killed_twice_is_off_and_says_so(tmp_path: Path) -> Non
     assert "edgeqa cache verify" in third.stderr
     subprocess.run([sys.executable, "-m", "edgeqa", "cache", "verify"], check=True, capture_output=True)
     assert subprocess.run(command, check=True, capture_output=True, text=True).stderr == ""
+
+
+def test_another_version_of_what_computes_is_another_key(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "The bridge was built in 1932."
+    key = qa.key("When was it built?", text)
+    assert f"onnxruntime {version('onnxruntime')}".encode() in key.canonical
+    for name, value in (("READING_VERSION", parts.READING_VERSION + 1), ("_onnxruntime_version", lambda: "0.0")):
+        with monkeypatch.context() as patch:
+            patch.setattr(parts, name, value)
+            with runtime.open(persist="off") as other:
+                assert other.key("When was it built?", text) != key
+    with runtime.open(persist="off") as other:
+        assert other.key("When was it built?", text) == key

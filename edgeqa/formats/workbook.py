@@ -1,0 +1,320 @@
+"""XLSX: each sheet of a workbook is a record, named `FILE#Sheet`; its rows are rows of tables.
+
+Numbers, dates and percents are as Excel shows them. Hidden sheets, rows and columns are left out, and so are formulas,
+of which the result counts. Read row by row: of a workbook of any size, only the strings that its cells share are held.
+
+The format: ECMA-376, SpreadsheetML.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from edgeqa.formats import numberformats
+from edgeqa.formats.archive import Archive
+from edgeqa.formats.docx import Title
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.grid import Cell, Grid
+from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.wordparts import Relations, number_in, take
+from edgeqa.formats.xmlparts import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.formats.blocks import Block
+
+MOST_SHARED_BYTES = 1 << 26  # of the strings that cells share
+MOST_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
+MOST_CELL_CHARACTERS = 32_767  # that Excel takes
+MOST_COLUMNS = 16_384  # that Excel has
+MOST_SHEETS = 4096
+MOST_FORMATS = 1 << 16
+_REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_HIDDEN = ("hidden", "veryHidden")
+
+
+def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields a record a sheet; empty ones are left out.
+
+    Raises:
+        FormatError: if it is no XLSX file.
+    """
+    archive = Archive(stream, name, "XLSX")
+    package = Relations(archive, "", name, "XLSX")
+    main = package.targets.get("officeDocument", ["xl/workbook.xml"])[0]
+    relations = Relations(archive, main, name, "XLSX")
+    workbook = _Workbook()
+    for _ in parse(archive.blocks(main), workbook, name, "XLSX"):
+        if workbook.root not in ("", "workbook"):
+            raise FileDamaged(name, "XLSX", "it is another program's document")
+    properties = Title()
+    take(archive, package.targets.get("core-properties", ["docProps/core.xml"])[0], properties, name, "XLSX")
+    looks, shared = _Looks(), _Shared(name)
+    for kind, handler in (("styles", looks), ("sharedStrings", shared)):
+        for part in relations.targets.get(kind, [])[:1]:
+            take(archive, part, handler, name, "XLSX")
+    title = one_line(properties.title)
+    for sheet_name, relation in workbook.sheets:
+        sheet_part = relations.by_id.get(relation)
+        if sheet_part is None or sheet_part not in archive:
+            continue
+        sheet = _Sheet(name, sheet_name, looks, shared, since_1904=workbook.since_1904)
+        blocks = _blocks(archive, sheet_part, sheet, name)
+        first = next(blocks, None)
+        second = next(blocks, None) if first is not None else None
+        if first is None or (second is None and first.kind == "heading"):
+            continue
+        whole_title = one_line(f"{title}: {sheet_name}" if title else sheet_name)
+        yield Record(f"{name}#{sheet_name}", whole_title, _all(first, second, blocks))
+
+
+def _all(first: Block, second: Block | None, rest: Iterator[Block]) -> Iterator[Block]:
+    yield first
+    if second is not None:
+        yield second
+    yield from rest
+
+
+def _blocks(archive: Archive, part: str, sheet: _Sheet, name: str) -> Iterator[Block]:
+    for _ in parse(archive.blocks(part), sheet, name, "XLSX"):
+        yield from sheet.grid.taken()
+    yield from sheet.grid.ended()
+
+
+class _Workbook:
+    """Finds the sheets that are shown."""
+
+    def __init__(self) -> None:
+        self.root = ""
+        self.sheets: list[tuple[str, str]] = []
+        """Name and relation of each."""
+        self.since_1904 = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.root = self.root or name
+        if name == "sheet" and attributes.get("state") not in _HIDDEN and len(self.sheets) < MOST_SHEETS:
+            self.sheets.append((attributes.get("name", "")[:300], attributes.get("id", "")))
+        elif name == "workbookPr":
+            self.since_1904 = attributes.get("date1904", "0") in ("1", "true")
+
+    def end(self, name: str) -> None:
+        pass
+
+    def text(self, text: str) -> None:
+        pass
+
+
+class _Looks:
+    """How cells are shown: the code of the format of each style, and whether it is bold."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, str] = dict(numberformats.BUILT_IN)
+        self._fonts: list[bool] = []
+        self._styles: list[tuple[int, int]] = []
+        self._in = ""
+
+    def of(self, style: int) -> tuple[str, bool]:
+        """Returns the code of a style's format, and whether it is bold."""
+        if not 0 <= style < len(self._styles):
+            return "General", False
+        format_id, font = self._styles[style]
+        return self._codes.get(format_id, "General"), 0 <= font < len(self._fonts) and self._fonts[font]
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name in ("cellXfs", "fonts", "cellStyleXfs", "dxfs"):
+            self._in = name
+        elif name == "numFmt" and self._in != "dxfs" and len(self._codes) < MOST_FORMATS:
+            self._codes[number_in(attributes, "numFmtId") or 0] = attributes.get("formatCode", "General")
+        elif name == "font" and self._in == "fonts" and len(self._fonts) < MOST_FORMATS:
+            self._fonts.append(False)
+        elif name == "b" and self._in == "fonts" and self._fonts:
+            self._fonts[-1] = attributes.get("val", "1") not in ("0", "false")
+        elif name == "xf" and self._in == "cellXfs" and len(self._styles) < MOST_FORMATS:
+            self._styles.append((number_in(attributes, "numFmtId") or 0, number_in(attributes, "fontId") or 0))
+
+    def end(self, name: str) -> None:
+        if name == self._in:
+            self._in = ""
+
+    def text(self, text: str) -> None:
+        pass
+
+
+class _Shared:
+    """The strings that cells share, in one piece of memory."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bytes = bytearray()
+        self._ends = array("Q")
+        self._parts: list[str] | None = None
+        self._in_text = False
+        self._aids = 0
+
+    def __getitem__(self, number: int) -> str:
+        if not 0 <= number < len(self._ends):
+            return ""
+        begin = self._ends[number - 1] if number else 0
+        return self._bytes[begin : self._ends[number]].decode("utf-8", "replace")
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        if name == "si":
+            self._parts = []
+        elif name == "rPh":  # how it is read aloud
+            self._aids += 1
+        self._in_text = name == "t" and not self._aids
+
+    def end(self, name: str) -> None:
+        self._in_text = False
+        if name == "rPh":
+            self._aids = max(0, self._aids - 1)
+        elif name == "si" and self._parts is not None:
+            self._bytes += _unescaped("".join(self._parts))[:MOST_CELL_CHARACTERS].encode("utf-8", "surrogatepass")
+            self._ends.append(len(self._bytes))
+            self._parts = None
+            if len(self._bytes) + 8 * len(self._ends) > MOST_SHARED_BYTES:
+                raise FileExcessive(self._name, f"its cells share more than {MOST_SHARED_BYTES} bytes of text")
+
+    def text(self, text: str) -> None:
+        if self._in_text and self._parts is not None:
+            self._parts.append(text)
+
+
+@dataclass(slots=True)
+class _Row:
+    number: int = -1
+    is_hidden: bool = False
+    column: int = -1
+    cells: dict[int, Cell] = field(default_factory=dict)
+
+
+class _Sheet:
+    """Takes the rows of one sheet."""
+
+    def __init__(self, file_name: str, name: str, looks: _Looks, shared: _Shared, *, since_1904: bool) -> None:
+        self.grid = Grid(name)
+        self._name = file_name
+        self._looks, self._shared, self._since_1904 = looks, shared, since_1904
+        self._hidden_columns: list[tuple[int, int]] = []
+        self._frozen_rows = 0
+        self._row = _Row()
+        self._shown = -1  # number of the last row among those that are shown
+        self._hidden_rows = 0
+        self._kind = ""
+        self._style = 0
+        self._parts: list[str] | None = None
+        self._aids = 0
+        self._left = MOST_TEXT_CHARACTERS
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "c":
+            self._begin_cell(attributes)
+        elif name in ("v", "t") and not self._aids:
+            self._parts = self._parts if self._parts is not None else []
+            self._in_value = True
+        elif name == "row":
+            number = number_in(attributes, "r")
+            is_hidden = _is_set(attributes, "hidden") or attributes.get("ht") == "0"
+            self._row = _Row(number - 1 if number is not None and number > 0 else self._row.number + 1, is_hidden)
+        elif name == "rPh":
+            self._aids += 1
+        elif name == "col" and (_is_set(attributes, "hidden") or attributes.get("width") == "0"):
+            self._hide(number_in(attributes, "min") or 0, number_in(attributes, "max") or 0)
+        elif name == "pane" and attributes.get("state", "").startswith("frozen"):
+            self._frozen_rows = number_in({"val": attributes.get("ySplit", "0").partition(".")[0]}) or 0
+
+    _in_value = False
+
+    def end(self, name: str) -> None:
+        self._in_value = False
+        if name == "c":
+            self._end_cell()
+        elif name == "rPh":
+            self._aids = max(0, self._aids - 1)
+        elif name == "row":
+            self._end_row()
+
+    def text(self, text: str) -> None:
+        if self._in_value and self._parts is not None:
+            self._parts.append(text)
+
+    def _hide(self, first: int, last: int) -> None:
+        if 0 < first <= last and len(self._hidden_columns) < MOST_COLUMNS:
+            self._hidden_columns.append((first - 1, last - 1))
+
+    def _begin_cell(self, attributes: dict[str, str]) -> None:
+        found = _REFERENCE.fullmatch(attributes.get("r", ""))
+        self._row.column = _column(found[1]) if found else self._row.column + 1
+        self._kind = attributes.get("t", "n")
+        self._style = number_in(attributes, "s") or 0
+        self._parts = None
+
+    def _end_cell(self) -> None:
+        parts, self._parts = self._parts, None
+        row, column = self._row, self._row.column
+        if not parts or row.is_hidden or column >= MOST_COLUMNS:
+            return
+        if any(first <= column <= last for first, last in self._hidden_columns):
+            return
+        cell = self._cell("".join(parts))
+        if cell.text.strip():
+            row.cells[column] = cell
+            self._left -= len(cell.text)
+            if self._left < 0:
+                raise FileExcessive(self._name, f"one of its sheets shows more than {MOST_TEXT_CHARACTERS} characters")
+
+    def _cell(self, value: str) -> Cell:
+        code, is_bold = self._looks.of(self._style)
+        if self._kind == "s":
+            number = value.strip()
+            return Cell(self._shared[int(number)] if number.isdecimal() and len(number) < 10 else "", is_bold=is_bold)
+        if self._kind in ("str", "inlineStr", "e"):
+            return Cell(_unescaped(value)[:MOST_CELL_CHARACTERS], is_bold=is_bold)
+        if self._kind == "b":
+            return Cell("TRUE" if value.strip() == "1" else "FALSE", is_bold=is_bold)
+        if self._kind == "d":
+            return Cell(value.strip().replace("T00:00:00", "").replace("T", " "), is_text=False, is_bold=is_bold)
+        try:
+            number_value = float(value[:100])
+        except ValueError:
+            return Cell(value[:MOST_CELL_CHARACTERS], is_bold=is_bold)
+        shown = numberformats.shown(number_value, code, since_1904=self._since_1904)
+        return Cell(shown, is_text=False, is_bold=is_bold)
+
+    def _end_row(self) -> None:
+        row = self._row
+        if row.is_hidden:
+            self._hidden_rows += 1
+            return
+        stays = row.number < self._frozen_rows
+        self.grid.row(row.number - self._hidden_rows, self._dense(row.cells), stays=stays)
+
+    def _dense(self, cells: dict[int, Cell]) -> dict[int, Cell]:
+        """Returns the cells by their columns among those that are shown."""
+        if not self._hidden_columns:
+            return cells
+        return {
+            column - sum(max(0, min(last, column - 1) - first + 1) for first, last in self._hidden_columns): cell
+            for column, cell in cells.items()
+        }
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def _is_set(attributes: dict[str, str], name: str) -> bool:
+    return attributes.get(name, "0") in ("1", "true")
+
+
+def _unescaped(text: str) -> str:
+    """Returns text with the characters that Excel writes as `_x000D_`."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text

@@ -1,0 +1,187 @@
+"""Spreadsheets: rows as they are shown."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from office import archive, xlsx
+
+from edgeqa.formats import FormatOptions, numberformats, workbook
+from edgeqa.formats.blocks import text_of
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+
+if TYPE_CHECKING:
+    from edgeqa.formats.blocks import Block
+
+
+def records(data: bytes) -> list[tuple[str, str, list[Block]]]:
+    return [(r.name, r.title, list(r.blocks)) for r in workbook.read(io.BytesIO(data), "a.xlsx", FormatOptions())]
+
+
+def shape(rows: str, *, strings: str = "", styles: str = "") -> list[tuple[str, str]]:
+    ((_, _, blocks),) = records(xlsx({"S": rows}, strings=strings, styles=styles))
+    return [(block.kind, block.text) for block in blocks[1:]]
+
+
+def row(*cells: object, number: int | None = None, more: str = "") -> str:
+    made = "".join(
+        f'<c t="inlineStr"><is><t>{cell}</t></is></c>' if isinstance(cell, str) and not cell.startswith("<")
+        else cell if isinstance(cell, str) else "<c/>" if cell is None else f"<c><v>{cell}</v></c>"
+        for cell in cells
+    )  # fmt: skip
+    place = f'r="{number}"' if number else ""
+    return f"<row {place} {more}>{made}</row>"
+
+
+def data(*rows: str) -> str:
+    return f"<sheetData>{''.join(rows)}</sheetData>"
+
+
+def test_rows_are_rows_and_the_first_names_the_columns() -> None:
+    rows = data(
+        row("Price list"),
+        row(),
+        row("Pump", "Depth", "Weight"),
+        row("A", 12.5, 5),
+        row("B", None, 7),
+        row("Total", number=9),
+        row("Name", "Ann", number=20),
+        row("Age", 33),
+        row("Town", "Bern"),
+    )
+    assert shape(rows) == [
+        ("paragraph", "Price list"),
+        ("header", "Pump | Depth | Weight"),
+        ("row", "A | 12.5 | 5"),
+        ("row", "B |  | 7"),
+        ("paragraph", "Total"),
+        ("row", "Name | Ann"),
+        ("row", "Age | 33"),
+        ("row", "Town | Bern"),
+    ]
+    ((name, title, blocks),) = records(xlsx({"S 1": rows, "Empty": data(row())}))
+    assert (name, title, blocks[0].kind, blocks[0].text) == ("a.xlsx#S 1", "S 1", "heading", "S 1")
+    assert [block.begins for block in blocks] == [False, False, True, False, False, False, True, False, False]
+    assert [blocks[4].text[i:j] for i, j in blocks[4].cells] == ["B", "", "7"]
+
+
+def test_two_columns_have_a_header_where_it_looks_like_one() -> None:
+    styles = "<fonts><font/><font><b/></font></fonts><cellXfs><xf/><xf fontId='1'/></cellXfs>"
+    bold = "".join(f"<c s='1' t='inlineStr'><is><t>{text}</t></is></c>" for text in ("Name", "Town"))
+    others = (row("Ann", "Bern"), row("Bob", "Rome"))
+    assert [kind for kind, _ in shape(data(row("Name", "Town"), *others))] == ["row"] * 3
+    assert [kind for kind, _ in shape(data(f"<row>{bold}</row>", *others), styles=styles)] == ["header", "row", "row"]
+    frozen = "<sheetViews><sheetView><pane ySplit='1' state='frozen'/></sheetView></sheetViews>"
+    assert [kind for kind, _ in shape(frozen + data(row("Name", "Town"), *others))] == ["header", "row", "row"]
+    assert [kind for kind, _ in shape(data(row("Name", "Age"), row("A", 1), row("B", 2)))] == ["header", "row", "row"]
+
+
+def test_what_is_hidden_is_left_out() -> None:
+    columns = '<cols><col min="2" max="3" hidden="1"/><col min="5" max="5" width="0"/></cols>'
+    rows = data(
+        row("a", "b", "c", "d", "e", "f"),
+        row("x", "x", "x", "x", "x", "x", more='hidden="1"'),
+        row(1, 2, 3, 4, 5, 6),
+    )
+    assert shape(columns + rows) == [("header", "a | d | f"), ("row", "1 | 4 | 6")]
+    hidden = {"Gone": "hidden", "Deep": "veryHidden"}
+    found = records(xlsx({"Gone": rows, "Seen": rows, "Deep": rows}, state=hidden))
+    assert [name for name, _, _ in found] == ["a.xlsx#Seen"]
+
+
+def test_strings_are_shared_or_not() -> None:
+    strings = "<si><t>one</t></si><si><r><t>tw</t></r><r><t>o_x0041_</t></r><rPh><t>too</t></rPh></si>"
+    cells = (
+        '<c r="B1" t="s"><v>1</v></c><c r="D1" t="s"><v>0</v></c><c t="s"><v>9</v></c>'
+        '<c t="str"><f>A1</f><v>three</v></c>'
+        '<c t="b"><v>1</v></c><c t="e"><v>#N/A</v></c><c t="d"><v>2026-01-02T00:00:00</v></c>'
+    )
+    assert shape(data(f"<row>{cells}</row>"), strings=strings) == [
+        ("row", " | twoA |  | one |  | three | TRUE | #N/A | 2026-01-02")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "expected"),
+    [
+        (1234567.891, "General", "1234567.891"),
+        (0.1 + 0.2, "General", "0.3"),
+        (4915112345678, "General", "4915112345678"),
+        (1e20, "General", "1E+20"),
+        (0.00001, "General", "0.00001"),
+        (1234.5, "#,##0.00", "1,234.50"),
+        (-1234.5, "#,##0.00;(#,##0.00)", "(1,234.50)"),
+        (-1234.5, '#,##0.00 "EUR";[Red]-#,##0.00 "EUR"', "-1,234.50 EUR"),
+        (0, '0;-0;"none"', "none"),
+        (0.5, ".00", ".50"),
+        (0.125, "0%", "12%"),
+        (0.1234, "0.0 %", "12.3 %"),
+        (1234.5, "[$€-407]#,##0.00", "€1,234.50"),
+        (12000, "0.0,", "12.0"),
+        (7, "000", "007"),
+        (12345, "0.00E+00", "1.23E+04"),
+        (1.25, "# ?/?", "1 1/4"),
+        (0.5, "?/8", "4/8"),
+        (5, '[<10]"few";[>=10]"many"', "few"),
+        (50, '[<10]"few";[>=10]"many"', "many"),
+        (5, ";;;", ""),
+        (46024, "yyyy-mm-dd", "2026-01-02"),
+        (46024.75, "d.m.yy h:mm", "2.1.26 18:00"),
+        (46024.75, "mmm d, yyyy h:mm AM/PM", "Jan 2, 2026 6:00 PM"),
+        (1.5, "[h]:mm:ss", "36:00:00"),
+        (0.5 / 86400, "mm:ss.0", "00:00.5"),
+        (59, "d/m/yyyy", "28/2/1900"),
+        (61, "d/m/yyyy", "1/3/1900"),
+        (46024, "dddd", "Friday"),
+        (3, "@", "3"),
+        (-0.001, "0.0", "0.0"),
+        (1e300, "yyyy", "1E+300"),
+    ],
+)
+def test_numbers_are_shown_as_in_excel(value: float, code: str, expected: str) -> None:
+    assert numberformats.shown(value, code) == expected
+
+
+def test_dates_may_count_from_1904() -> None:
+    assert numberformats.shown(0, "yyyy-mm-dd", since_1904=True) == "1904-01-01"
+    assert numberformats.shown(46024, numberformats.BUILT_IN[14]) == "2026-01-02"
+
+
+@given(st.floats(), st.text(alphabet='0#?,.%;"\\[]<>=1E+-/@ymdhsAPMGeneral_* ', max_size=20))
+def test_any_number_is_shown_in_any_format(value: float, code: str) -> None:
+    assert isinstance(numberformats.shown(value, code), str)
+
+
+def test_a_far_cell_takes_no_memory() -> None:
+    far = '<row r="1048576"><c r="A1048576"><v>1</v></c><c r="XFD1048576"><v>2</v></c></row>'
+    ((_, _, blocks),) = records(xlsx({"S": data(row("a", "b"), far)}))
+    assert [len(block.cells) for block in blocks[1:]] == [2, 1000]
+    assert [blocks[2].text[i:j] for i, j in (blocks[2].cells[0], blocks[2].cells[1], blocks[2].cells[-1])] == [
+        "1",
+        "",
+        "2",
+    ]
+
+
+def test_workbooks_made_to_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "MOST_SHARED_BYTES", 1000)
+    monkeypatch.setattr(workbook, "MOST_TEXT_CHARACTERS", 1000)
+    with pytest.raises(FileExcessive, match=r"refused: a\.xlsx: its cells share more than 1000 bytes of text"):
+        records(xlsx({"S": data(row(1))}, strings=f"<si><t>{'x' * 2000}</t></si>"))
+    many = data(row(*["<c t='s'><v>0</v></c>"] * 20))
+    with pytest.raises(FileExcessive, match=r"refused: a\.xlsx: one of its sheets shows more than 1000 characters"):
+        records(xlsx({"S": many}, strings=f"<si><t>{'x' * 100}</t></si>"))
+
+
+def test_another_programs_document_is_an_error() -> None:
+    with pytest.raises(FileDamaged, match="it is another program's document"):
+        records(archive({"xl/workbook.xml": "<document/>"}))
+
+
+def test_the_text_is_the_rows() -> None:
+    (found,) = workbook.read(io.BytesIO(xlsx({"S": data(row("a", 1), row("b", 2))})), "a.xlsx", FormatOptions())
+    assert "".join(text_of(found.blocks)) == "S\n\na | 1\nb | 2"
