@@ -31,6 +31,8 @@ _IS_PAGE = re.compile(
 )
 _MAN_SUFFIX = re.compile(r"\.[1-9][a-z]{0,9}")  # `.3`, `.3pm`: a section of the manual, or a version's end
 _IS_MAN_PAGE = re.compile(rb"""(?m)^(?:[.'][ \t]*(?:TH|Dd|Dt)[ \t]|\.so[ \t]+man|'\\"|\.\\")""")
+_IS_MAIL = re.compile(rb"(?:From .*[0-9].*\n)?[A-Za-z][A-Za-z0-9-]*:")
+_MAIL_FIELDS = re.compile(rb"(?im)^(?:from|to|date|subject|message-id|received|mime-version|return-path):")
 _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 
@@ -85,9 +87,12 @@ PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=2)
 XLSX = Kind("xlsx", "workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True)
+MAIL = Kind("mail", "mail", (".eml", ".mbox", ".mbx", ".mht", ".mhtml"))
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
-KINDS = {kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, MAN)}
+KINDS = {
+    kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, MAIL, MAN)
+}
 # What stands in an archive's beginning; the last is in all of Office's.
 _IN_ARCHIVES = (
     (b"mimetypeapplication/epub+zip", EPUB),
@@ -156,6 +161,8 @@ def by_content(head: bytes) -> Kind | None:
         return next((kind for mark, kind in _IN_ARCHIVES if mark in head), None)
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
+    if _IS_MAIL.match(head) and len(_MAIL_FIELDS.findall(head.partition(b"\n\n")[0])) > 2:
+        return MAIL
     return HTML if _IS_PAGE.match(head) else TEXT
 
 

@@ -34,6 +34,12 @@ class Sheet:
         self._begins = False
         self._is_first = True
         self._last: BlockKind | None = None
+        self._rows = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added."""
+        return self._rows
 
     @property
     def is_empty(self) -> bool:
@@ -98,6 +104,7 @@ class Sheet:
             at += len(text) + len(CELL)
         length = max(end for begin, end in places if end > begin)  # empty cells at the end leave no bars
         whole = CELL.join(texts)[:length]
+        self._rows += 1
         cut = tuple((min(begin, length), min(end, length)) for begin, end in places)
         self._put(whole, "header" if is_header else "row", 0, PARAGRAPH if begins else gap, cut, begins=begins)
 

@@ -1,0 +1,263 @@
+"""Mails: EML, a mail a file, and MBOX, the mails of a folder one after the other, each a record.
+
+In: bytes. Out: records named `FILE`, or `FILE#3` after their place in a folder, titled after the subject. From, To,
+Date and Subject come first, as rows; then the text as it was written, quotes included, or what the page says where
+there is no text; then the names of what is attached. Attachments are not read: their bytes are left out before the mail
+is parsed, by Python's `email`, so that a mail of any size takes little memory.
+
+The formats: RFC 5322, RFC 2045 and 2046, RFC 4155.
+"""
+
+from __future__ import annotations
+
+import codecs
+import email.errors
+import email.policy
+import re
+from dataclasses import replace
+from email.parser import BytesFeedParser
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from edgeqa.contexts.normal import nfc, nfc_blocks
+from edgeqa.contexts.spool import BLOCK_BYTES
+from edgeqa.formats import plain, webpage
+from edgeqa.formats.blocks import Block
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.sheet import Sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from email.message import EmailMessage, MIMEPart
+
+MOST_HEADER_BYTES = 1 << 18  # of a mail or a part of one
+MOST_FIELD_CHARACTERS = 4000  # of one field: decoding takes time that grows with the square
+MOST_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
+MOST_PARTS = 500
+MOST_LINE_BYTES = 1 << 20
+MOST_ATTACHMENTS = 100  # named
+MOST_DEPTH = 5  # of mails within mails
+_FIELDS = ("From", "To", "Cc", "Date", "Subject")
+_BEGINS = re.compile(rb"From .*[0-9]")
+_KIND = re.compile(rb"^content-type:[ \t]*([\w.+-]+)/", re.IGNORECASE | re.MULTILINE)
+_BOUNDARY = re.compile(rb"boundary[ \t]*=[ \t]*\"?([^\";\r\n]{1,200})", re.IGNORECASE)
+_ATTACHED = re.compile(rb"^content-disposition:[ \t]*attachment", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+_FOLDED = re.compile(rb"\r?\n[ \t]+")
+_CUT = re.compile(r"(?<!^--) \n(?!>|-- )", re.MULTILINE)
+
+_T = TypeVar("_T")
+
+
+def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields a record a mail; those without text and subject are left out.
+
+    Raises:
+        FormatError: if it is no mail, or more than is read of one.
+    """
+    lines = _lines(blocks, name)
+    first = next(lines, b"")
+    while first and not first.strip():
+        first = next(lines, b"")
+    if _BEGINS.match(first):
+        yield from _folder(lines, name)
+        return
+    if not _FIELD.match(first):
+        raise FileDamaged(name, "mail", "it does not begin with the fields of a mail")
+    yield from _mail(_chained(first, lines), name, name)
+
+
+def _folder(lines: Iterator[bytes], name: str) -> Iterator[Record]:
+    """Yields the mails of a folder, the first of which has begun."""
+    number = 0
+    more = True
+    while more:
+        number += 1
+        one = _One(lines)
+        yield from _mail(one, f"{name}#{number}", name)
+        for _ in one:
+            pass
+        more = one.another_follows
+
+
+class _One:
+    """The lines of one mail of a folder: up to a line that begins with "From ", after a blank one."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._after_blank = False
+        self.another_follows = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.another_follows:
+            raise StopIteration
+        line = next(self._lines)
+        if self._after_blank and _BEGINS.match(line):
+            self.another_follows = True
+            raise StopIteration
+        self._after_blank = not line.strip()
+        # What begins with "From " within a mail was marked when it was put into the folder.
+        return line[1:] if line.startswith(b">From ") else line
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yields lines with their ends."""
+    held = b""
+    for block in blocks:
+        *whole, held = (held + block).split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+        if len(held) > MOST_LINE_BYTES:
+            raise FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
+    if held:
+        yield held
+
+
+def _mail(lines: Iterator[bytes], record_name: str, name: str) -> Iterator[Record]:
+    which = f"mail {record_name[len(name) + 1 :]}" if record_name != name else "the mail"
+    parser = BytesFeedParser(policy=email.policy.default)
+    try:
+        for line in _without_attachments(lines, name, which):
+            parser.feed(line)
+        message = cast("EmailMessage", parser.close())
+        blocks = [block for block in _blocks(message, name) if block.text]
+    except RecursionError as error:
+        raise FileExcessive(name, f"{which}: parts within parts") from error
+    if blocks:
+        blocks[0] = replace(blocks[0], before="")
+        yield Record(record_name, one_line(_field(message, "Subject")), iter(blocks))
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+
+
+def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Iterator[bytes]:
+    """Yields the lines of a mail but those that its attachments, pictures and the like consist of."""
+    boundaries: set[bytes] = set()
+    headers: list[bytes] = []
+    in_headers, is_left_out = True, False
+    header_bytes = text_bytes = parts = 0
+    for line in lines:
+        if in_headers:
+            header_bytes += len(line)
+            if header_bytes > MOST_HEADER_BYTES:
+                raise FileExcessive(name, f"{which}: headers of more than {MOST_HEADER_BYTES} bytes")
+            headers.append(line)
+            if line.strip():
+                continue
+            whole = _FOLDED.sub(b" ", b"".join(headers))
+            yield from headers
+            headers, header_bytes = [], 0
+            kind = found[1].lower() if (found := _KIND.search(whole)) is not None else b"text"
+            in_headers = kind == b"message"  # a mail within: its headers follow
+            is_left_out = kind not in (b"text", b"multipart", b"message") or _ATTACHED.search(whole) is not None
+            boundaries |= {boundary.strip() for boundary in _BOUNDARY.findall(whole)[:1] if boundary.strip()}
+            parts += 1
+            if parts > MOST_PARTS:
+                raise FileExcessive(name, f"{which}: more than {MOST_PARTS} parts")
+        elif line.startswith(b"--") and (rest := line[2:].rstrip()) and _is_boundary(rest, boundaries):
+            is_left_out, in_headers = False, rest in boundaries
+            yield line
+        elif not is_left_out:
+            text_bytes += len(line)
+            if text_bytes > MOST_TEXT_BYTES:
+                raise FileExcessive(name, f"{which}: text of more than {MOST_TEXT_BYTES} bytes")
+            yield line
+    yield from headers
+
+
+def _is_boundary(rest: bytes, boundaries: set[bytes]) -> bool:
+    return rest in boundaries or rest.removesuffix(b"--") in boundaries
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _safely(function: Callable[[], _T]) -> _T | None:
+    """Returns what a function of `email` returns, None where it stumbles over headers that are none."""
+    try:
+        return function()
+    except (email.errors.MessageError, LookupError, ValueError, AttributeError, TypeError, AssertionError):
+        return None
+
+
+def _field(message: MIMEPart, wanted: str) -> str:
+    """Returns a field of the headers, on one line."""
+    for field, raw in message.raw_items():
+        if field.lower() == wanted.lower():
+            cut = str(raw)[:MOST_FIELD_CHARACTERS]
+            text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, cut)))  # noqa: B023 - called here
+            return " ".join((text if text is not None else cut).split())
+    return ""
+
+
+def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
+    """Yields the fields of a mail, its text, the mails within it, and what is attached."""
+    sheet = Sheet()
+    for field in _FIELDS:
+        if text := _field(message, field):
+            sheet.row([field, text], begins=not sheet.rows)
+    yield from sheet.taken()
+    yield from _body(message, name)
+    names: list[str] = []
+    for part in _safely(lambda: list(message.iter_attachments())) or []:
+        if part.get_content_type() == "message/rfc822" and depth < MOST_DEPTH:
+            for inner in _safely(lambda: list(part.iter_parts())) or []:  # noqa: B023 - called here
+                yield from _apart(_blocks(inner, name, depth + 1))
+        elif part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment":
+            yield from _apart(_text(part, _content(part), name))
+        elif (filename := _safely(part.get_filename)) and len(names) < MOST_ATTACHMENTS:
+            names.append(" ".join(str(filename).split()))
+    if names:
+        yield Block(nfc(f"Attachments: {', '.join(names)}"), "\n\n")
+
+
+def _body(message: MIMEPart, name: str) -> Iterator[Block]:
+    """Yields the text of a mail: as it was written, else as its page says."""
+    for kind in ("plain", "html"):
+        body = _safely(lambda: message.get_body((kind,)))  # noqa: B023 - called here
+        if body is not None and (text := _content(body)).strip():
+            yield from _apart(_text(body, text, name))
+            return
+
+
+def _apart(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yields blocks, the first of them after a blank line."""
+    first = next(blocks, None)
+    if first is not None:
+        yield replace(first, before="\n\n")
+        yield from blocks
+
+
+def _content(part: MIMEPart) -> str:
+    """Returns the text of a part."""
+    found = _safely(part.get_content)
+    if not isinstance(found, str):
+        data = _safely(lambda: part.get_payload(decode=True))
+        found = data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
+    found = found.replace("\r\n", "\n").replace("\0", "")
+    return _flowed(found) if _safely(lambda: part["content-type"].params["format"]) == "flowed" else found
+
+
+def _flowed(text: str) -> str:
+    """Returns text with the lines put together that a mail program has cut (RFC 3676)."""
+    return _CUT.sub(" ", text)
+
+
+def _text(part: MIMEPart, text: str, name: str) -> Iterator[Block]:
+    if part.get_content_type() == "text/html":
+        page = iter([codecs.BOM_UTF8 + text.encode("utf-8", "replace")])
+        for found in webpage.read(page, name, FormatOptions()):
+            yield from found.blocks
+    else:
+        lines = text.strip("\n").rstrip()
+        pieces = (lines[at : at + BLOCK_BYTES] for at in range(0, len(lines), BLOCK_BYTES))
+        yield from plain.structured(nfc_blocks(pieces))

@@ -1,0 +1,152 @@
+"""Mails, one by one and in folders."""
+
+from __future__ import annotations
+
+import base64
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+
+import pytest
+from reading import read, text
+
+from edgeqa.formats import FormatOptions, mail
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.formats.blocks import Block
+
+
+def made(body: str = "The pump arrives on Friday.\n\n> When?\n", **fields: str) -> EmailMessage:
+    message = EmailMessage()
+    for field, value in {"From": "Ann <ann@example.org>", "To": "Bob", "Subject": "The pump", **fields}.items():
+        message[field] = value
+    message.set_content(body)
+    return message
+
+
+def blocks(data: bytes, step: int = 1 << 16) -> list[Block]:
+    pieces = iter([data[at : at + step] for at in range(0, len(data), step)])
+    return [block for r in mail.read(pieces, "a.eml", FormatOptions()) for block in r.blocks]
+
+
+def joined(data: bytes) -> str:
+    return "".join(block.before + block.text for block in blocks(data))
+
+
+HEAD = "From | Ann <ann@example.org>\nTo | Bob\nSubject | The pump\n\n"
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 16])
+def test_a_mail_is_its_fields_and_its_text(step: int) -> None:
+    found = blocks(bytes(made(Date="Fri, 2 Jan 2026 10:00:00 +0100")), step)
+    assert [(block.kind, block.text) for block in found] == [
+        ("row", "From | Ann <ann@example.org>"),
+        ("row", "To | Bob"),
+        ("row", "Date | Fri, 02 Jan 2026 10:00:00 +0100"),
+        ("row", "Subject | The pump"),
+        ("paragraph", "The pump arrives on Friday."),
+        ("paragraph", "> When?"),
+    ]
+    assert [found[0].text[i:j] for i, j in found[0].cells] == ["From", "Ann <ann@example.org>"]
+    assert [block.begins for block in found[:2]] == [True, False]
+    (record,) = mail.read(iter([bytes(made())]), "a.eml", FormatOptions())
+    assert (record.name, record.title) == ("a.eml", "The pump")
+
+
+def test_words_are_decoded() -> None:
+    data = bytes(made("Grüße, 12 m³\n", Subject="Prüfung der Pumpe"))
+    assert joined(data).endswith("Subject | Prüfung der Pumpe\n\nGrüße, 12 m³")
+    latin = b"Subject: =?iso-8859-1?q?caf=E9?=\nContent-Type: text/plain; charset=nonsense\n\ncaf\xc3\xa9\n"
+    assert joined(latin) == "Subject | café\n\ncafé"
+
+
+def test_of_several_forms_the_text_is_read_and_attachments_are_named() -> None:
+    message = made()
+    message.add_alternative("<p>The page</p>", subtype="html")
+    message.add_attachment(b"\0" * 3_000_000, maintype="image", subtype="png", filename="photo.png")
+    message.add_attachment("secret log", filename="log.txt")
+    assert joined(bytes(message)) == f"{HEAD}The pump arrives on Friday.\n\n> When?\n\nAttachments: photo.png, log.txt"
+    page = made()
+    page.set_content("<title>T</title><h1>Head</h1><table><tr><th>a<th>b<tr><td>1<td>2</table>", subtype="html")
+    assert [(block.kind, block.text) for block in blocks(bytes(page))[3:]] == [
+        ("heading", "Head"),
+        ("header", "a | b"),
+        ("row", "1 | 2"),
+    ]
+
+
+def test_a_mail_within_a_mail_is_read() -> None:
+    outer = made("See below.\n")
+    outer.add_attachment(made("Inner text.\n", Subject="Inner"))
+    assert "See below." in joined(bytes(outer))
+    assert joined(bytes(outer)).endswith("Subject | Inner\n\nInner text.")
+
+
+def test_lines_that_a_program_has_cut_are_put_together() -> None:
+    head = b"Subject: x\nContent-Type: text/plain; format=flowed\n\n"
+    assert joined(head + b"The pump \nis blue.\n\n-- \nAnn\n") == "Subject | x\n\nThe pump is blue.\n\n-- \nAnn"
+
+
+def test_a_folder_of_mails_is_a_record_a_mail(tmp_path: Path) -> None:
+    folder = tmp_path / "Inbox"
+    marks = "From ann@example.org Fri Jan  2 10:00:00 2026\n"
+    bodies = ("First.\n\n>From the start\n", "Second: from here\nFrom 1 to 2\n", "Third\n--\nNo boundary\n")
+    folder.write_bytes(b"".join(f"{marks}{made(body)}\n".encode() for body in bodies))
+    found = read(folder)
+    assert [record.name for record in found] == [f"{folder}#{number}" for number in (1, 2, 3)]
+    assert [record.text.removeprefix(HEAD) for record in found] == [
+        "First.\n\nFrom the start",
+        "Second: from here\nFrom 1 to 2",
+        "Third\n--\nNo boundary",
+    ]
+
+
+def test_a_mail_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "1767344400.M1P1.host:2,S"
+    path.write_bytes(bytes(made()))
+    assert text(path).startswith("From | Ann")
+    path.write_text("Note: this is no mail.\nTo: do\n\nText")
+    assert text(path) == path.read_text()
+
+
+def test_what_is_no_mail_is_an_error() -> None:
+    for data in (b"", b"\n\n", b"just text\n", b"\0\0"):
+        with pytest.raises(FileDamaged, match=r"not a readable mail file: a\.eml"):
+            blocks(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"Subject: " + b"x" * (1 << 21), "one of its lines is longer"),
+        (b"X: y\n" * 100_000, "headers of more than 262144 bytes"),
+        (b"Content-Type: message/rfc822\n\n" * 3000, "more than 500 parts"),
+        (b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\n\n" * 3000, "more than 500 parts"),
+    ],
+)
+def test_mails_made_to_fill_memory_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(FileExcessive, match=f"refused: a.eml: .*{message}"):
+        blocks(data)
+
+
+def test_a_text_longer_than_any_mails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "MOST_TEXT_BYTES", 1000)
+    with pytest.raises(FileExcessive, match=r"refused: a\.eml: the mail: text of more than 1000 bytes"):
+        blocks(b"Subject: x\n\n" + b"text\n" * 300)
+    marks = b"From a Fri Jan  2 10:00:00 2026\nSubject: x\n\n"
+    with pytest.raises(FileExcessive, match=r"refused: a\.eml: mail 2: text of more than 1000 bytes"):
+        blocks(marks + b"a\n\n" + marks + b"text\n" * 300)
+
+
+def test_parts_within_parts_and_endless_fields_do_no_harm() -> None:
+    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(480))
+    assert joined(b"Subject: x\n" + nested + b"\ntext\n").startswith("Subject | x")
+    assert joined(b"Subject: " + b" =?utf-8?b?YQ==?=\n" * 9000 + b"\ntext\n").startswith("Subject | a")
+
+
+def test_attachments_take_no_memory() -> None:
+    head = b"Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: image/png\n\n"
+    line = base64.b64encode(b"\0" * 57) + b"\n"
+    assert joined(head + line * 100_000 + b"--x\nContent-Type: text/plain\n\nfound\n--x--\n") == "found"
