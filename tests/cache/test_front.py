@@ -114,3 +114,10 @@ def test_an_identity_counts_what_it_holds() -> None:
     front = Front(64, 1 << 20)
     front.put(("question", "x" * 50_000), entry(1), as_of=front.change(entry(1).digest))
     assert 50_000 < front.held_bytes < 60_000
+
+
+def test_what_an_entry_holds_twice_is_counted_once_and_what_stands_before_it_too() -> None:
+    front, shared = Front(4), "b" * 500
+    alias = (("c" * 1000,), "d" * 2000, shared, shared)
+    front.put(alias, entry(1), as_of=front.change(entry(1).digest))
+    assert 1000 + 2000 + 500 < front.held_bytes < 1000 + 2000 + 2 * 500 + 500

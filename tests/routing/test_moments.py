@@ -9,7 +9,7 @@ from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
 from edgeqa.collection.snapshot import Snapshot
-from edgeqa.routing.index import Index
+from edgeqa.routing.index import Hit, Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +78,17 @@ def test_an_answer_that_does_not_fit_the_collection_word_for_word_is_read_again(
             again = filled.ask(QUESTION, top=2, force=True)
             assert (again.cached, again.candidates) == (False, right.candidates)
             assert filled.ask(QUESTION, top=2, force=True).cached
+
+
+def test_a_context_that_the_index_still_names_and_that_is_gone_is_passed_over(
+    filled: EdgeQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Index.search
+
+    def with_one_that_is_gone(self: Index, question: str, most: int) -> list[Hit]:
+        found = search(self, question, most)
+        return [Hit(1 << 40, found[0].score), *found]
+
+    monkeypatch.setattr(Index, "search", with_one_that_is_gone)
+    assert filled.ask(QUESTION).source == "engine.txt"
+    assert filled.closest(QUESTION)[0].document == "engine.txt"

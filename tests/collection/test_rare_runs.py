@@ -1,0 +1,217 @@
+"""Runs of adding, removing and re-encoding that are rare: begun before, interrupted, of paths that cannot be walked."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from filling import ENCODER, WINDOW, ListedIndex, fill, open_writer, put, put_document
+
+from edgeqa import collection
+from edgeqa.collection import directory, managing, storing
+from edgeqa.collection.adding import Adding
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.collection import Collection
+from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.errors import CatalogueDamaged, CollectionNameInvalid, ShardDamaged
+from edgeqa.collection.model import Model
+from edgeqa.collection.report import MOST_SKIPPED, Added
+from edgeqa.collection.rows import MARK
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import ContextError
+from edgeqa.formats.folders import Skipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.runtime import EdgeQA
+
+
+class Interrupted(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "default"
+
+
+def texts(place: Path) -> dict[str, str]:
+    """Returns the documents that can be asked, of one context each."""
+    opened = Collection(place)
+    with Catalogue.read(place) as catalogue:
+        return {row.name: opened.context(row.first).text for row in catalogue.documents()}
+
+
+def test_a_directory_is_a_collection_by_itself_and_a_name_must_be_one(tmp_path: Path) -> None:
+    assert directory(tmp_path) == tmp_path
+    for wrong in ("", "../x", 7):
+        with pytest.raises(CollectionNameInvalid):
+            directory(wrong)  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_folder_and_a_document_in_it_are_removed_at_once_and_told_once(writing: EdgeQA, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("The pump is red.")
+    (folder / "b.jsonl").write_text('{"text": "One."}\n{"text": "Two."}\n')
+    writing.add(folder)
+    document = f"{folder / 'b.jsonl'}#2"
+    assert sorted(writing.remove([document, folder, document])) == sorted(
+        [str(folder / "a.txt"), f"{folder / 'b.jsonl'}#1", document]
+    )
+
+
+def test_progress_is_told_for_a_path_that_cannot_be_walked_too(writing: EdgeQA, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The pump is red.")
+    seen: list[tuple[str, int, int]] = []
+    paths = [tmp_path / "a.txt", tmp_path / "nowhere"]
+    report = writing.add(paths, progress=lambda *progress: seen.append(progress))
+    assert (report.files_added, [name for name, _ in report.failed]) == (1, [str(tmp_path / "nowhere")])
+    assert seen
+    assert all(step == "adding" and 0 <= done <= in_all for step, done, in_all in seen)
+    with pytest.raises(ContextError):
+        writing.add(tmp_path / "nowhere", progress=lambda *_: None)
+
+
+def test_documents_that_an_interrupted_run_has_stored_are_not_stored_again(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_text("".join(f'{{"text": "Valve {n} opens at {n} bar."}}\n' for n in range(60)))
+    monkeypatch.setattr(storing, "COMMIT_BYTES", 1)
+    taken: list[object] = []
+    take = storing.Storing.take
+
+    def breaking(self: storing.Storing, block: list[object]) -> None:
+        if len(taken) == 2:
+            raise Interrupted
+        taken.append(block)
+        take(self, block)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.Storing, "take", breaking)
+        with pytest.raises(Interrupted):
+            writing.add(file, encodings_bytes=0)
+    stored = len(texts(collection.directory()))
+    assert 0 < stored < 60
+    report = writing.add(file)
+    assert report.documents == 60 - stored
+    assert sorted(texts(collection.directory()).values()) == sorted(f"Valve {n} opens at {n} bar." for n in range(60))
+
+
+def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> None:
+    report = Added("default")
+    for number in range(MOST_SKIPPED + 5):
+        report.skip(Skipped(f"{number}.png", "a picture"))
+    assert (report.skipped_count, len(report.skipped)) == (MOST_SKIPPED + 5, MOST_SKIPPED)
+
+
+def test_events_are_stored_without_anybody_watching(writing: EdgeQA, place: Path) -> None:
+    model = Model(lambda: writing._parts.reading)
+    with open_writer(place) as writer:
+        report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]))
+    assert (report.documents, Snapshot.load(place).documents) == (0, 0)
+
+
+# --- re-encoding -----------------------------------------------------------------------------------------------------
+
+
+def other_model(writing: EdgeQA, paths: list[Path]) -> None:
+    """Adds files with another model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoder, "of", staticmethod(lambda _: Encoder("0" * 32, "other 2", 384)))
+        writing.add(paths, encodings_bytes=0)
+
+
+@pytest.fixture
+def two(writing: EdgeQA, tmp_path: Path) -> list[Path]:
+    """Two files, added with another model."""
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text(f"The pump of {file.stem} is red.")
+        other_model(writing, [file])
+    return files
+
+
+def test_a_re_encoding_that_was_done_but_for_the_last_commit_does_nothing_again(
+    writing: EdgeQA, two: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Writer) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "take_places", killed)
+        with pytest.raises(Interrupted):
+            writing.add([], re_encode=True)
+    assert Snapshot.load(collection.directory()).encoder == "0" * 32
+    seen: list[str] = []
+    report = writing.add([], re_encode=True, progress=lambda step, *_: seen.append(step))
+    assert report.files_re_encoded == 0
+    assert Snapshot.load(collection.directory()).encoder == Encoder.of(writing.bundle).digest
+    assert texts(collection.directory()) == {str(file): file.read_text() for file in two}
+
+
+def test_what_cannot_be_read_is_lost_when_all_is_re_encoded_and_that_is_said(writing: EdgeQA, two: list[Path]) -> None:
+    place = collection.directory()
+    damaged = place / SHARDS / Snapshot.load(place).shards[0].tag / "records.bin"
+    damaged.write_bytes(b"\0" * damaged.stat().st_size)
+    seen: list[tuple[str, int, int]] = []
+    report = writing.add([], re_encode=True, progress=lambda *progress: seen.append(progress))
+    assert [(name, type(error)) for name, error in report.failed] == [(str(two[0]), ShardDamaged)]
+    assert texts(place) == {str(two[1]): two[1].read_text()}
+    assert {step for step, *_ in seen} == {"re-encoding"}
+
+
+def test_only_what_was_made_with_the_new_model_is_left_when_places_are_taken(place: Path) -> None:
+    fill(place, {"a.txt": "Stays.", "b.txt": "Is not made anew."})
+    with Writer(place, Encoder("0" * 32, "other 1", 384), ListedIndex, anew=True) as writer:
+        writer.begin_source(b"/a.txt", "a.txt", MARK + b"1", WINDOW)
+        put_document(writer, "", "Stays.")
+        writer.set_source_by()
+        put(writer, "c.txt", [("", "New.")])
+        assert [row.name for row in writer.take_places()] == ["b.txt"]
+    assert texts(place) == {"a.txt": "Stays.", "c.txt": "New."}
+
+
+# --- the catalogue made again ----------------------------------------------------------------------------------------
+
+
+def test_a_catalogue_that_is_not_whole_in_its_file_takes_nobodys_place(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(place, {"a.txt": "Text."})
+    raw = bytearray((place / CATALOGUE).read_bytes())
+    raw[5000] ^= 1
+    (place / CATALOGUE).write_bytes(raw)
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "settle", lambda _: False)
+        with pytest.raises(CatalogueDamaged):
+            managing.repair(place)
+    assert (place / CATALOGUE).read_bytes() == raw
+    managing.repair(place)
+    assert texts(place) == {"a.txt": "Text."}
+
+
+def test_a_catalogue_is_made_again_beside_what_a_killed_writer_has_left(place: Path) -> None:
+    fill(place, {"a.txt": "Text."})
+    (place / SHARDS / "partial-XYZ").mkdir()
+    (place / CATALOGUE).unlink()
+    managing.repair(place)
+    assert texts(place) == {"a.txt": "Text."}
+    assert not (place / SHARDS / "partial-XYZ").exists()
+
+
+def test_a_catalogue_that_a_reader_holds_open_is_settled_later(place: Path) -> None:
+    fill(place, {"a.txt": "Text."})
+    with contextlib.ExitStack() as left_open:
+        reader = left_open.enter_context(Catalogue.read(place))
+        reader._connection.execute("BEGIN")
+        assert reader.get("documents", 0) == 1
+        fill(place, {"b.txt": "More."})
+        assert not (place / "seals.json").exists()
+    fill(place, {"c.txt": "And more."})
+    assert (place / "seals.json").exists()
+    assert texts(place) == {"a.txt": "Text.", "b.txt": "More.", "c.txt": "And more."}
