@@ -7,10 +7,10 @@
 The core is mutated: cache, collection, routing, spans and ranking, and the runtime. All is done in a copy of the tree,
 with its tests, so that the tree may change meanwhile. Which tests run a line is measured once (it takes twice as long
 as the suite; `--map` says where that is kept) and carried over to later states of the code: a mutant is tried with
-the tests that run its line, those of its file's name and of its room first, until one fails; one on a line that no
-test runs, with all tests of its room. One that hangs is killed. What was begun goes on with `--resume`: what the log
-holds is not tried again. Every mutant that lives is a test that is missing, unless it changes nothing that anybody can
-see: which of the two is for a person to say.
+the tests that run its line, those of its file's name and of its room first, until one fails (or they have taken as
+long as `--most-s` says); one on a line that no test runs, with all tests of its room. One that hangs is killed. What
+was begun goes on with `--resume`: what the log holds is not tried again. Every mutant that lives is a test that is
+missing, unless it changes nothing that anybody can see: which of the two is for a person to say.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import bisect
 import collections
 import contextlib
 import difflib
+import importlib
+import itertools
 import json
 import os
 import random
@@ -30,10 +32,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+import pytest
 from mutating import Mutant, is_another, mutants
 
 if TYPE_CHECKING:
@@ -53,8 +57,23 @@ TARGETS = (
 )
 COPIED = ("edgeqa", "tests", "stress", "examples", "tools", "README.md", "pyproject.toml", "benchmarks", "reference")
 STALLED_S = 90.0
+_NOT_RUN = 99
 _TIMES = "EDGEQA_TEST_TIMES"
-_PYTEST = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "--color=no", "-o", "addopts=")
+_OPTIONS = ("-q", "--no-header", "-p", "no:cacheprovider", "--color=no", "-o", "addopts=")
+_PYTEST = ("-m", "pytest", *_OPTIONS)
+_IMPORTED = (
+    "hypothesis",
+    "numpy",
+    "onnxruntime",
+    "tokenizers",
+    "lmdb",
+    "tantivy",
+    "click.testing",
+    "asyncio",
+    "sqlite3",
+)
+_FORKED = "ignore::pytest.PytestAssertRewriteWarning"  # some of it is imported already
+_later = itertools.count(10, 10)
 _COVERAGE = """
 [run]
 branch = true
@@ -249,60 +268,92 @@ def chosen(copy: Path, only: str, count: int, chance: random.Random) -> list[Sit
     return found
 
 
-def outcome(site: Site, copy: Path, known: Map) -> tuple[str, str]:
-    """Runs a mutant's tests in the copy; returns "killed" or "LIVES", and how."""
+def outcome(site: Site, copy: Path, known: Map, most_s: float) -> tuple[str, str]:
+    """Runs a mutant's tests in the copy, those that take so long together; returns "killed" or "LIVES", and how."""
     tests = known.of(site.file, site.mutant.line)
     if not tests:  # only run when imported, or in a process that is killed
         tests = [test for test in known.seconds if test.startswith(f"tests/{_room(site.file)}/")]
+    reaching, tests = len(tests), list(_in_time(ordered(tests, site.file, known), known, most_s))
     path = copy / site.file
-    source = path.read_text(encoding="utf-8")
+    source, former = path.read_text(encoding="utf-8"), path.stat()
     path.write_text(site.mutant.applied(source), encoding="utf-8")
+    # Compiled files are known by the second and the length: no two mutants may have both alike.
+    os.utime(path, (former.st_mtime, time.time() + next(_later)))
     try:
-        with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+        with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as place:
             arguments = Path(place) / "tests"
-            arguments.write_text("\n".join(ordered(tests, site.file, known)), encoding="utf-8")
-            code, said = _run([*_PYTEST, "-x", f"--basetemp={place}/t", f"@{arguments}"], copy, Path(place) / "said")
+            arguments.write_text("\n".join(tests), encoding="utf-8")
+            options = [*_OPTIONS, "-W", _FORKED, "-x", f"--basetemp={place}/t", f"@{arguments}"]
+            code, said = _run(options, copy, Path(place) / "said")
     finally:
         path.write_text(source, encoding="utf-8")
+        os.utime(path, ns=(former.st_atime_ns, former.st_mtime_ns))
     if code is None:
         return "killed", f"a test took longer than {STALLED_S:.0f} s"
+    if code == _NOT_RUN:
+        raise SystemExit(said)
     if code < 0:
         return "killed", signal.Signals(-code).name
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
     if code == 0:
-        return "LIVES", f"{len(tests)} tests"
+        return "LIVES", f"{len(tests)} of {reaching} tests"
     return "killed", failed[1] if failed else f"exit code {code}: {said.strip().splitlines()[-1] if said else ''}"
 
 
-def _run(arguments: list[str], copy: Path, output: Path) -> tuple[int | None, str]:
-    """Returns exit code and output of Python; no code if it said nothing for too long, and was killed."""
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=copy,
-            env=_environment(copy),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def _in_time(tests: list[str], known: Map, most_s: float) -> Iterator[str]:
+    spent_s = 0.0
+    for test in tests:
+        if spent_s > most_s:
+            return
+        yield test
+        spent_s += known.seconds[test]
+
+
+def _run(options: list[str], copy: Path, output: Path) -> tuple[int | None, str]:
+    """Returns exit code and output of pytest; no code if it said nothing for too long, and was killed.
+
+    It is a fork of this process, which has imported already what takes long to.
+    """
+    output.touch()
+    if not (pid := os.fork()):
+        _pytest(options, copy, output)
     said_bytes, since_s = 0, time.monotonic()
     try:
         while time.monotonic() - since_s < STALLED_S:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(1.0), output.read_text(encoding="utf-8", errors="replace")
+            time.sleep(0.05)
+            if (ended := os.waitpid(pid, os.WNOHANG))[0]:
+                return os.waitstatus_to_exitcode(ended[1]), output.read_text(encoding="utf-8", errors="replace")
             if output.stat().st_size > said_bytes:
                 said_bytes, since_s = output.stat().st_size, time.monotonic()
         return None, ""
     finally:
         with contextlib.suppress(ProcessLookupError):  # and all that it has started
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def _pytest(options: list[str], copy: Path, output: Path) -> NoReturn:
+    """Is the child: runs pytest in the copy, and ends."""
+    code = _NOT_RUN
+    try:
+        os.setsid()
+        os.chdir(copy)
+        sys.path.insert(0, str(copy))
+        os.environ.update(_environment(copy))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for stream in (1, 2):
+            os.dup2(os.open(output, os.O_WRONLY | os.O_APPEND), stream)
+        code = int(pytest.main(options))
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def _environment(copy: Path) -> dict[str, str]:
-    # No bytecode: two mutants of one second and one length would be taken for one another.
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": str(copy)}
 
 
 def copied(place: Path) -> Path:
@@ -316,12 +367,12 @@ def copied(place: Path) -> Path:
     return place
 
 
-def tried(sites: list[Site], copy: Path, known: Map, log: dict[str, str]) -> Iterator[str]:
+def tried(sites: list[Site], copy: Path, known: Map, log: dict[str, str], most_s: float) -> Iterator[str]:
     """Yields a line for each mutant."""
     for site in sites:
         if str(site) not in log:
             began = time.monotonic()
-            how, by = outcome(site, copy, known)
+            how, by = outcome(site, copy, known, most_s)
             log[str(site)] = how
             yield f"{how}  {time.monotonic() - began:5.1f} s  {site}  [{by}]"
 
@@ -335,15 +386,18 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="where the lines are written to, besides standard output")
     parser.add_argument("--resume", action="store_true", help="leave out what the log holds")
     parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants-map.json", help="which tests run what")
+    parser.add_argument("--most-s", type=float, default=90.0, help="how long a mutant's tests may take, as measured")
     parser.add_argument("--measure", action="store_true", help="measure anew which tests run what")
     parser.add_argument("--allowed", type=int, default=5, help="how many may live")
     options = parser.parse_args()
     lines = options.log.read_text(encoding="utf-8").splitlines() if options.resume and options.log.exists() else []
     log = {m[2]: m[1] for line in lines if (m := re.match(r"(killed|LIVES) +[\d.]+ s  (.*)  \[", line))}
-    with tempfile.TemporaryDirectory(prefix="mutants-") as place:
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
         copy = copied(Path(place).resolve())
+        for name in _IMPORTED:
+            importlib.import_module(name)
         sites = chosen(copy, options.only, options.n, random.Random(options.seed))
-        for line in tried(sites, copy, read_map(options.map, copy, anew=options.measure), log):
+        for line in tried(sites, copy, read_map(options.map, copy, anew=options.measure), log, options.most_s):
             print(line, flush=True)
             if options.log is not None:
                 with options.log.open("a", encoding="utf-8") as stream:
