@@ -87,15 +87,21 @@ PDF = Kind("pdf", "pdf", (".pdf",), seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=2)
 XLSX = Kind("xlsx", "workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True)
+ODT = Kind("odt", "opendocument", (".odt", ".ott", ".odp", ".otp"), seeks=True)
+ODS = Kind("ods", "opensheet", (".ods", ".ots"), seeks=True)
 MAIL = Kind("mail", "mail", (".eml", ".mbox", ".mbx", ".mht", ".mhtml"))
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
 KINDS = {
-    kind.name: kind for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, MAIL, MAN)
+    kind.name: kind
+    for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, ODT, ODS, MAIL, MAN)
 }
 # What stands in an archive's beginning; the last is in all of Office's.
 _IN_ARCHIVES = (
     (b"mimetypeapplication/epub+zip", EPUB),
+    (b"mimetypeapplication/vnd.oasis.opendocument.text", ODT),
+    (b"mimetypeapplication/vnd.oasis.opendocument.presentation", ODT),
+    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", ODS),
     (b"xl/workbook.xml", XLSX),
     (b"[Content_Types].xml", DOCX),
 )

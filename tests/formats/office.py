@@ -140,3 +140,27 @@ def xlsx(
             },
         }
     )
+
+
+def opendocument(body: str, *, kind: str = "text", automatic: str = "", styles: str = "", **parts: str) -> bytes:
+    """Returns a document of LibreOffice.
+
+    Args:
+        body: what stands within its body.
+        kind: "text", "spreadsheet" or "presentation".
+        automatic: the styles within its content.
+        styles: those in a part of their own.
+        parts: others, by their names without the ending.
+    """
+    names = "".join(
+        f' xmlns:{prefix}="{prefix}"' for prefix in ("office", "text", "table", "draw", "style", "fo", "presentation")
+    )
+    content = f"<office:automatic-styles>{automatic}</office:automatic-styles><office:body><office:{kind}>{body}</office:{kind}></office:body>"
+    return archive(
+        {
+            "mimetype": f"application/vnd.oasis.opendocument.{kind}",
+            "content.xml": f"<office:document-content{names}>{content}</office:document-content>",
+            "styles.xml": f"<office:document-styles{names}><office:styles>{styles}</office:styles></office:document-styles>",
+            **{f"{name.replace('_', '/')}.xml": part for name, part in parts.items()},
+        }
+    )
