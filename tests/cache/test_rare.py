@@ -1,0 +1,105 @@
+"""What the cache rarely meets: leases without a place, more types than decoders, a ledger that cannot be mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeqa.answer import Candidate, Found
+from edgeqa.cache import answers, values
+from edgeqa.cache.keys import Key, name_key
+from edgeqa.cache.leases import Leases
+from edgeqa.cache.ledger import Ledger
+from edgeqa.contexts.documents import from_text
+
+FDS = Path("/proc/self/fd")
+
+
+@pytest.mark.parametrize("before", [0, 10, (1 << 16) - 12, 1 << 16, 150_000])
+def test_an_answer_is_cut_from_whichever_blocks_it_lies_in(before: int) -> None:
+    text = "x" * before + "The machine was designed by Charles Babbage." + "y" * 70_000
+    context = text[before : before + 44]
+    found = Found(
+        (
+            Candidate(
+                text="Charles Babbage",
+                start=28,
+                end=43,
+                context=context,
+                context_start=before,
+                source="text",
+                source_number=0,
+                score=9.0,
+                probability=0.9,
+                address=None,
+            ),
+        ),
+        3,
+        False,  # noqa: FBT003 - as it is stored
+        False,  # noqa: FBT003
+    )
+    document = from_text(text)
+    assert len(list(document.blocks())) > 1
+    assert answers.found_again(answers.record(found), [document]) == found
+
+
+def test_a_key_shows_its_keyspace_and_its_check_and_is_equal_to_no_text() -> None:
+    key = Key.of("space", b"field")
+    assert repr(key) == f"Key('space', {key.check.hex()})"
+    assert key != "space"
+    assert {key, Key.of("space", b"field")} == {key}
+
+
+def test_leases_without_a_place_let_everybody_compute(tmp_path: Path) -> None:
+    leases, key = Leases(tmp_path / "nowhere" / "leases"), name_key("a")
+    leases.give_back(key)
+    assert leases.take(key)
+    leases.note_failure(key, "ValueError", "no")
+    assert leases.failure_since(key, 0) is None
+    leases.give_back(key)
+    leases.close()
+
+
+def test_a_failure_is_told_to_those_who_waited_for_this_key_when_it_came(tmp_path: Path) -> None:
+    leases, began_ns = Leases(tmp_path / "leases"), time.monotonic_ns()
+    key = name_key("a")
+    other = next(k for n in range(10_000) if (k := name_key(f"n{n}")).digest[0] % 64 == key.digest[0] % 64)
+    assert leases.failure_since(key, 0) is None
+    leases.note_failure(key, "ValueError", "no \U0001f600 " + "x" * 1000)
+    found = leases.failure_since(key, began_ns)
+    assert found is not None
+    assert "ValueError" in str(found)
+    assert "no \U0001f600 xxx" in str(found)
+    assert leases.failure_since(other, began_ns) is None  # whose note has the same place
+    assert leases.failure_since(key, time.monotonic_ns()) is None
+    raw = bytearray((tmp_path / "leases").read_bytes())
+    raw[raw.index(b"ValueError")] ^= 1
+    (tmp_path / "leases").write_bytes(raw)
+    assert leases.failure_since(key, began_ns) is None
+    leases.close()
+
+
+def test_values_of_more_types_than_decoders_are_kept_come_back_as_theirs() -> None:
+    made = [dataclasses.make_dataclass(f"Point{number}", [("x", int)]) for number in range(values._DECODERS_LIMIT + 5)]
+    for _ in range(2):
+        for kind in made:
+            assert values.decode(values.encode({"x": 7}), kind) == kind(7)
+            assert len(values.decoders) <= values._DECODERS_LIMIT + 1
+
+
+def test_a_ledger_that_cannot_be_mapped_leaves_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not FDS.exists():
+        pytest.skip("no /proc")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    before = len(list(FDS.iterdir()))
+    monkeypatch.setattr(mmap, "mmap", refused)
+    with pytest.raises(OSError, match="Cannot allocate"):
+        Ledger(tmp_path / "ledger")
+    assert len(list(FDS.iterdir())) == before
