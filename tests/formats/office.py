@@ -67,14 +67,54 @@ def epub(chapters: Mapping[str, str], *, title: str = "The Book", encryption: st
     return archive({**parts, **pages})
 
 
-def pdf(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: bool = False) -> bytes:
-    """Returns a PDF of pages of lines."""
+def _shown(line: str) -> str:
+    if line == PICTURE:
+        return ""
+    first, *cells = line.split("\t")
+    moved = "".join(f"200 0 Td ({cell}) Tj\n" for cell in cells)
+    return f"({first}) Tj\n{moved}{-200 * len(cells)} 0 Td T*\n"
+
+
+def _outline(entries: Sequence[tuple[str, int]], kids: Sequence[bytes], number: int, made: int) -> list[bytes]:
+    """Returns the objects of an outline that is object `number`, where `made` were made before."""
+    first, last = number + 1, number + len(entries)
+    parts = [b"null"] * (number - 1 - made)
+    parts.append(b"<< /Type /Outlines /First %d 0 R /Last %d 0 R /Count %d >>" % (first, last, len(entries)))
+    for at, (title, page) in enumerate(entries, first):
+        near = (b"/Prev %d 0 R " % (at - 1) if at > first else b"") + (
+            b"/Next %d 0 R " % (at + 1) if at < last else b""
+        )
+        place = (title.encode("latin1"), number, near, kids[page])
+        parts.append(b"<< /Title (%s) /Parent %d 0 R %s/Dest [%s /Fit] >>" % place)
+    return parts
+
+
+PICTURE = "\0"
+"""Instead of a line: a picture."""
+
+
+def pdf(
+    pages: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    encrypted: bool = False,
+    outline: Sequence[tuple[str, int]] = (),
+) -> bytes:
+    """Returns a PDF of pages of lines, in which "\\t" goes on 200 points to the right.
+
+    Args:
+        pages: their lines.
+        title: of the document.
+        encrypted: whether it needs a password.
+        outline: titles, each with its page from 0.
+    """
     parts = [b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
     tree = 2 + 2 * len(pages)
     kids = []
     for lines in pages:
-        shown = "".join(f"({line}) Tj T*\n" for line in lines)
-        content = zlib.compress(f"BT /F1 11 Tf 72 760 Td 14 TL\n{shown}ET".encode("cp1252"))
+        shown = "".join(map(_shown, lines))
+        picture = "q 99 0 0 99 9 9 cm BI /W 1 /H 1 /CS /G /BPC 8 ID x EI Q\n" if PICTURE in lines else ""
+        content = zlib.compress(f"{picture}BT /F1 11 Tf 72 760 Td 14 TL\n{shown}ET".encode("cp1252"))
         parts.append(b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
         parts.append(
             b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
@@ -82,12 +122,15 @@ def pdf(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: bool = Fa
         )
         kids.append(b"%d 0 R" % len(parts))
     parts.append(b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(pages), b" ".join(kids)))
-    parts.append(b"<< /Type /Catalog /Pages %d 0 R >>" % tree)
+    outlines = b"/Outlines %d 0 R" % (tree + 4) if outline else b""
+    parts.append(b"<< /Type /Catalog /Pages %d 0 R %s >>" % (tree, outlines))
     parts.append(b"<< /Title (%s) >>" % title.encode("latin1"))
     trailer = b"/Root %d 0 R /Info %d 0 R" % (tree + 1, tree + 2)
     if encrypted:
         parts.append(b"<< /Filter /Standard /V 1 /R 2 /O <%s> /U <%s> /P -44 >>" % (b"41" * 32, b"42" * 32))
         trailer += b" /Encrypt %d 0 R /ID [<41><41>]" % (tree + 3)
+    if outline:
+        parts += _outline(outline, kids, tree + 4, len(parts))
     out = bytearray(b"%PDF-1.4\n")
     places = []
     for number, part in enumerate(parts, 1):

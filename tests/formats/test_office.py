@@ -10,7 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from office import RELATIONS, W, archive, docx, epub, paragraph, pdf
+from office import PICTURE, RELATIONS, W, archive, docx, epub, paragraph, pdf
 from reading import Read, read, text
 
 from edgeqa import errors
@@ -187,6 +187,64 @@ def test_the_pages_of_a_pdf_are_records(document: Document) -> None:
 
 def test_a_word_cut_at_the_end_of_a_line_is_put_together(document: Document) -> None:
     assert text(document("a.pdf", pdf([["a sub-", "mersible pump"]]))) == "a submersible pump"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["a sub-", "mersible pump"], "a submersible pump"),
+        (["the seal ABC-", "001 of X-", "rays"], "the seal ABC-001 of X-rays"),
+        (["non-", "potable and cost-", "effective"], "non-potable and cost-effective"),
+        (["the state-of-the-", "art part, Smith-", "Jones"], "the state-of-the-art part, Smith-Jones"),
+        (["see a/b-", "c.txt in 1995-", "2000"], "see a/b-c.txt in 1995-2000"),
+        (["the zorgs-", "blat, a zorgs-blat"], "the zorgs-blat, a zorgs-blat"),
+        (["the mega-", "watt, a megawatt"], "the megawatt, a megawatt"),
+        (["pages 3\u2013", "5 of it"], "pages 3\u20135 of it"),
+    ],
+)
+def test_a_hyphen_at_a_lines_end_stays_where_it_belongs(document: Document, lines: list[str], expected: str) -> None:
+    assert " ".join(text(document("a.pdf", pdf([lines]))).split()) == expected
+
+
+def blocks(path: Path) -> list[tuple[str, int, str]]:
+    (source,) = walk([path], FormatOptions())
+    return [(block.kind, block.level, block.text) for record in source.records() for block in record.blocks]
+
+
+def test_the_outline_of_a_pdf_says_what_headings_are(document: Document) -> None:
+    pages = [["1. Pumps", "They pump."], ["and pump on.", "2 Motors", "They turn."]]
+    path = document("a.pdf", pdf(pages, title="Manual", outline=[("Pumps", 0), ("2 Motors", 1)]))
+    assert blocks(path) == [
+        ("heading", 1, "1. Pumps"),
+        ("paragraph", 0, "They pump."),
+        ("paragraph", 0, "and pump on."),
+        ("heading", 1, "2 Motors"),
+        ("paragraph", 0, "They turn."),
+    ]
+    assert [record.title for record in read(path)] == ["Manual: Pumps", "Manual: Pumps"]
+
+
+def test_short_lines_end_paragraphs_and_aligned_columns_are_rows(document: Document) -> None:
+    long = "This line is as long as the page is wide, and so the paragraph goes on after it"
+    lines = [long, "until here.", long, "and here.", "• one", "• two", "last", "on"]
+    assert [(kind, found) for kind, _, found in blocks(document("a.pdf", pdf([lines])))] == [
+        ("paragraph", f"{long}\nuntil here."),
+        ("paragraph", f"{long}\nand here."),
+        ("item", "• one"),
+        ("item", "• two\nlast\non"),
+    ]
+    rows = ["Pump\tDepth", "P-1\t12 m", "P-2\t15 m"]
+    found = blocks(document("a.pdf", pdf([[long, *rows]])))
+    assert [one[2] for one in found] == [long, "Pump | Depth", "P-1 | 12 m", "P-2 | 15 m"]
+    assert [one[0] for one in found] == ["paragraph", "row", "row", "row"]
+
+
+def test_a_scanned_page_is_named_as_such(document: Document) -> None:
+    (source,) = walk([document("a.pdf", pdf([["text"], [PICTURE], []]))], FormatOptions())
+    assert [record.name.rpartition("#")[2] for record in source.records()] == ["1"]
+    ((name, why),) = source.notes
+    assert name.endswith("a.pdf#2")
+    assert why.startswith("a scanned page: a picture of text")
 
 
 def test_a_pdf_without_text_or_password_is_an_error(document: Document) -> None:
