@@ -87,6 +87,7 @@ PDF = Kind("pdf", "pdf", (".pdf",), version=2, seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=2)
 XLSX = Kind("xlsx", "workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True)
+PPTX = Kind("pptx", "slides", (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), seeks=True)
 ODT = Kind("odt", "opendocument", (".odt", ".ott", ".odp", ".otp"), seeks=True)
 ODS = Kind("ods", "opensheet", (".ods", ".ots"), seeks=True)
 MAIL = Kind("mail", "mail", (".eml", ".mbox", ".mbx", ".mht", ".mhtml"))
@@ -94,7 +95,7 @@ MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
 KINDS = {
     kind.name: kind
-    for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, ODT, ODS, MAIL, MAN)
+    for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, PPTX, ODT, ODS, MAIL, MAN)
 }
 # What stands in an archive's beginning; the last is in all of Office's.
 _IN_ARCHIVES = (
@@ -103,6 +104,7 @@ _IN_ARCHIVES = (
     (b"mimetypeapplication/vnd.oasis.opendocument.presentation", ODT),
     (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", ODS),
     (b"xl/workbook.xml", XLSX),
+    (b"ppt/presentation.xml", PPTX),
     (b"[Content_Types].xml", DOCX),
 )
 _BY_SUFFIX = {suffix: kind for kind in KINDS.values() for suffix in kind.suffixes}

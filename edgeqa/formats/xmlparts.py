@@ -47,7 +47,10 @@ def parse(blocks: Iterable[bytes], handler: Handler, name: str, format_name: str
         depth += 1
         if depth > MOST_DEPTH:
             raise FileExcessive(name, f"its elements are nested more than {MOST_DEPTH} deep")
-        handler.start(local[element], {local[key]: value for key, value in attributes.items()} if attributes else {})
+        found = {local[key]: value for key, value in attributes.items()} if attributes else {}
+        if len(found) < len(attributes):  # of two that differ in their namespace alone, one without is the lesser
+            found |= {local[key]: value for key, value in attributes.items() if " " in key}
+        handler.start(local[element], found)
 
     def end(element: str) -> None:
         nonlocal depth

@@ -207,3 +207,37 @@ def opendocument(body: str, *, kind: str = "text", automatic: str = "", styles: 
             **{f"{name.replace('_', '/')}.xml": part for name, part in parts.items()},
         }
     )
+
+
+def pptx(slides: Sequence[str], *, notes: Mapping[int, str] | None = None, diagram: str = "", core: str = "") -> bytes:
+    """Returns a presentation.
+
+    Args:
+        slides: the shapes of each; what begins with "<p:sld" is the whole slide.
+        notes: the shapes of the notes of slides, by their numbers from 1 on.
+        diagram: the points of a diagram on the first slide.
+        core: the properties.
+    """
+    names = 'xmlns:p="p" xmlns:a="a" xmlns:r="r" xmlns:mc="mc" xmlns:m="m"'
+    numbers = range(1, len(slides) + 1)
+    listed = "".join(f'<p:sldId r:id="slide{n}" id="{255 + n}"/>' for n in numbers)
+    parts = {
+        "[Content_Types].xml": "<Types/>",
+        "_rels/.rels": relations(officeDocument="ppt/presentation.xml"),
+        "ppt/presentation.xml": f"<p:presentation {names}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>",
+        "ppt/_rels/presentation.xml.rels": relations(**{f"slide{n}": f"slides/s{n}.xml" for n in numbers}),
+    }
+    for number, shapes in enumerate(slides, 1):
+        whole = (
+            shapes if shapes.startswith("<p:sld") else f"<p:sld><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
+        )
+        parts[f"ppt/slides/s{number}.xml"] = whole.replace("<p:sld", f"<p:sld {names}", 1)
+        others = {}
+        if notes and number in notes:
+            others["notesSlide"] = f"../notes/n{number}.xml"
+            parts[f"ppt/notes/n{number}.xml"] = f"<p:notes {names}>{notes[number]}</p:notes>"
+        if diagram and number == 1:
+            others["diagramData"] = "/ppt/d.xml"
+            parts["ppt/d.xml"] = f'<d:dataModel xmlns:d="d" {names}>{diagram}</d:dataModel>'
+        parts[f"ppt/slides/_rels/s{number}.xml.rels"] = relations(**others)
+    return archive({**parts, **({"docProps/core.xml": core} if core else {})})

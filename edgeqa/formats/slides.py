@@ -1,0 +1,390 @@
+"""PPTX: each slide of a presentation is a record, named `FILE#3` after its number; its notes stand at its end.
+
+The title comes first and is a heading, what stands in the place for text is a list with its levels, tables are rows,
+and the words of diagrams are items. Hidden slides and shapes are left out, and so are numbers, dates and footers that
+repeat. One slide is held in memory at a time.
+
+The format: ECMA-376, PresentationML and DrawingML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
+
+from edgeqa.formats.archive import Archive
+from edgeqa.formats.docx import Title
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.numerals import numeral
+from edgeqa.formats.officemath import OfficeMath
+from edgeqa.formats.prose import Prose
+from edgeqa.formats.raised import subscript, superscript
+from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.wordparts import Relations, number_in, take
+from edgeqa.formats.xmlparts import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgeqa.formats.blocks import Block
+
+MOST_SLIDES = 10_000
+MOST_SLIDE_CHARACTERS = 1 << 23
+MOST_MERGED = 1000  # columns or rows of one cell
+_TITLES = ("title", "ctrTitle")
+_REPEATED = ("sldNum", "dt", "ftr", "hdr", "sldImg")
+_SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp")
+_NO_TITLES = ("powerpoint presentation", "powerpoint-präsentation", "présentation powerpoint", "slide 1")
+_NUMBERS = {"arabic": "1", "alphaLc": "a", "alphaUc": "A", "romanLc": "i", "romanUc": "I"}
+
+
+def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields a record a slide; those without text are left out.
+
+    Raises:
+        FormatError: if it is no PPTX file.
+    """
+    archive = Archive(stream, name, "PPTX")
+    package = Relations(archive, "", name, "PPTX")
+    main = package.targets.get("officeDocument", ["ppt/presentation.xml"])[0]
+    relations = Relations(archive, main, name, "PPTX")
+    presentation = _Presentation()
+    for _ in parse(archive.blocks(main), presentation, name, "PPTX"):
+        if presentation.root not in ("", "presentation"):
+            raise FileDamaged(name, "PPTX", "it is another program's document")
+    properties = Title()
+    take(archive, package.targets.get("core-properties", ["docProps/core.xml"])[0], properties, name, "PPTX")
+    whole = one_line(properties.title)
+    whole = "" if whole.lower() in _NO_TITLES else whole
+    for number, relation in enumerate(presentation.slides, 1):
+        part = relations.by_id.get(relation)
+        if part is None or part not in archive:
+            continue
+        blocks, title = _slide(archive, part, name, number)
+        if blocks:
+            names = [one for one in (whole, title) if one]
+            shown = names[:1] if len(names) > 1 and whole.casefold() == title.casefold() else names
+            yield Record(f"{name}#{number}", one_line(": ".join(shown)), iter(blocks))
+
+
+def _slide(archive: Archive, part: str, name: str, number: int) -> tuple[list[Block], str]:
+    """Returns the blocks of a slide and its title; none if it is hidden."""
+    relations = Relations(archive, part, name, "PPTX")
+    slide = _Slide(name, number)
+    take(archive, part, slide, name, "PPTX")
+    if slide.is_hidden:
+        return [], ""
+    for diagram in relations.targets.get("diagramData", []):
+        take(archive, diagram, _Diagram(slide.prose), name, "PPTX")
+        slide.settle()
+    for notes in relations.targets.get("notesSlide", [])[:1]:
+        aside = _Slide(name, number, of_notes=True)
+        take(archive, notes, aside, name, "PPTX")
+        slide.others += aside.titles + aside.others
+    blocks = [block for shape in (*slide.titles, *slide.others) for block in shape]
+    title = one_line(" ".join(block.text for shape in slide.titles for block in shape))
+    return ([replace(blocks[0], before=""), *blocks[1:]] if blocks else []), title
+
+
+class _Presentation:
+    """Finds the slides, in their order."""
+
+    def __init__(self) -> None:
+        self.root = ""
+        self.slides: list[str] = []
+        """The relation of each."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.root = self.root or name
+        if name == "sldId" and len(self.slides) < MOST_SLIDES:
+            # Of `id` and `r:id`, the latter is left without namespaces.
+            self.slides.append(attributes.get("id", ""))
+
+    def end(self, name: str) -> None:
+        pass
+
+    def text(self, text: str) -> None:
+        pass
+
+
+class _Diagram:
+    """Writes the words of a diagram down."""
+
+    def __init__(self, prose: Prose) -> None:
+        self._prose = prose
+        self._is_shown = self._in_text = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "pt":
+            self._is_shown = attributes.get("type", "node") in ("node", "asst", "doc")
+            self._prose.item()
+        self._in_text = name == "t" and self._is_shown
+
+    def end(self, name: str) -> None:
+        if name == "p" and self._is_shown:
+            self._prose.text(" ")
+        self._in_text = False
+
+    def text(self, text: str) -> None:
+        if self._in_text:
+            self._prose.text(text)
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    level: int = 0
+    mark: str = ""
+    """buNone, buChar or buAutoNum, if it says so itself."""
+    numbers: str = ""
+    first: int = 1
+    is_settled: bool = False
+
+
+class _Slide:
+    """Writes the text of a slide down, shape by shape."""
+
+    def __init__(self, name: str, number: int, *, of_notes: bool = False) -> None:
+        self.titles: list[list[Block]] = []
+        self.others: list[list[Block]] = []
+        """The blocks of each shape."""
+        self.is_hidden = False
+        self.prose = Prose()
+        self._name, self._number = name, number
+        self._of_notes = of_notes
+        self._shapes: list[bool] = []  # whether each that is open is hidden
+        self._place: str | None = None  # what a shape stands in for; "" for text
+        self._paragraph = _Paragraph()
+        self._counts: dict[int, int] = {}
+        self._in_paragraph = self._in_text = self._in_properties = False
+        self._skipped_depth = 0
+        self._has_choice: list[bool] = []
+        self._baseline = 0
+        self._raised: list[str] = []
+        self._math: OfficeMath | None = None
+        self._first_row = self._in_table = False
+        self._rows = 0
+        self._characters = 0
+        self._starts: dict[str, Callable[[dict[str, str]], None]] = {
+            "sld": self._begin_slide, "cNvPr": self._name_shape, "ph": self._stand_in, "p": self._begin_paragraph,
+            "pPr": self._begin_properties, "buNone": self._bullet_none, "buChar": self._bullet,
+            "buAutoNum": self._bullet_number, "rPr": self._look, "r": self._begin_run, "fld": self._begin_run,
+            "t": self._begin_text, "br": self._break, "tbl": self._begin_table, "tblPr": self._look_at_table,
+            "tr": self._begin_row, "tc": self._begin_cell, "AlternateContent": self._begin_choices,
+            "Choice": self._begin_choice, "Fallback": self._begin_choice, "oMath": self._begin_math,
+        }  # fmt: skip
+        self._ends: dict[str, Callable[[], None]] = {
+            "p": self._end_paragraph, "pPr": self._end_properties, "t": self._end_text, "tbl": self._end_table,
+            "tr": self.prose.end_row, "AlternateContent": self._end_choices,
+        }  # fmt: skip
+
+    def settle(self) -> None:
+        """Keeps the blocks of the shape that ends here."""
+        blocks = self.prose.ended()
+        if blocks:
+            blocks[0] = replace(blocks[0], before="\n\n")
+            (self.titles if self._place in _TITLES else self.others).append(blocks)
+        self.prose.end()
+
+    # --- events
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        if self._skipped_depth:
+            self._skipped_depth += 1
+        elif self._math is not None:
+            self._in_text = name == "t"
+            self._math.start(name, attributes)
+        elif name in _SHAPES:
+            self._shapes.append(False)
+            self._place = None
+            self._counts.clear()
+        elif (handler := self._starts.get(name)) is not None:
+            handler(attributes)
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+        if self._skipped_depth:
+            self._skipped_depth -= 1
+        elif self._math is not None:
+            self._in_text = False
+            if self._math.end(name):
+                formula, self._math = self._math.line(), None
+                self._add(formula)
+        elif name in _SHAPES:
+            self.settle()
+            if self._shapes:
+                self._shapes.pop()
+            self._place = None
+        elif (handler := self._ends.get(name)) is not None:
+            handler()
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+        if not self._in_text or self._skipped_depth:
+            return
+        if self._math is not None:
+            self._math.text(text)
+        else:
+            self._add(text)
+
+    def _add(self, text: str) -> None:
+        if any(self._shapes) or self._place in _REPEATED or (self._of_notes and self._place != "body"):
+            return
+        self._characters += len(text)
+        if self._characters > MOST_SLIDE_CHARACTERS:
+            what = f"slide {self._number} has more than {MOST_SLIDE_CHARACTERS} characters"
+            raise FileExcessive(self._name, what)
+        self._settle_paragraph()
+        if self._baseline:
+            self._raised.append(text)
+        else:
+            self.prose.text(text)
+
+    def _flush_raised(self) -> None:
+        if self._raised:
+            text, self._raised = "".join(self._raised), []
+            before = self.prose.last_character()
+            written = superscript(before, text) if self._baseline > 0 else subscript(before, text)
+            self.prose.text(written + (" " if text[-1:].isspace() else ""))
+
+    # --- shapes
+
+    def _begin_slide(self, attributes: dict[str, str]) -> None:
+        self.is_hidden = attributes.get("show", "1") in ("0", "false")
+
+    def _name_shape(self, attributes: dict[str, str]) -> None:
+        if self._shapes and attributes.get("hidden", "0") in ("1", "true"):
+            self._shapes[-1] = True
+
+    def _stand_in(self, attributes: dict[str, str]) -> None:
+        self._place = attributes.get("type", "")
+
+    def _begin_choices(self, _attributes: dict[str, str]) -> None:
+        self._has_choice.append(False)
+
+    def _end_choices(self) -> None:
+        if self._has_choice:
+            self._has_choice.pop()
+
+    def _begin_choice(self, _attributes: dict[str, str]) -> None:
+        if self._has_choice and not self._has_choice[-1]:
+            self._has_choice[-1] = True
+        else:  # another form of what was read
+            self._skipped_depth = 1
+
+    # --- paragraphs
+
+    def _begin_paragraph(self, _attributes: dict[str, str]) -> None:
+        self._paragraph = _Paragraph()
+        self._in_paragraph = True
+        self._baseline = 0
+
+    def _begin_properties(self, attributes: dict[str, str]) -> None:
+        self._in_properties = self._in_paragraph
+        if self._in_paragraph:
+            self._paragraph.level = max(0, min(number_in(attributes, "lvl") or 0, 8))
+
+    def _end_properties(self) -> None:
+        self._in_properties = False
+
+    def _bullet_none(self, _attributes: dict[str, str]) -> None:
+        self._mark("buNone")
+
+    def _bullet(self, _attributes: dict[str, str]) -> None:
+        self._mark("buChar")
+
+    def _bullet_number(self, attributes: dict[str, str]) -> None:
+        if self._in_properties:
+            self._mark("buAutoNum")
+            self._paragraph.numbers = attributes.get("type", "arabicPeriod")
+            self._paragraph.first = number_in(attributes, "startAt") or 1
+
+    def _mark(self, mark: str) -> None:
+        if self._in_properties:
+            self._paragraph.mark = mark
+
+    def _settle_paragraph(self) -> None:
+        paragraph = self._paragraph
+        if paragraph.is_settled:
+            return
+        paragraph.is_settled = True
+        level = paragraph.level
+        if self._place in _TITLES:
+            self.prose.heading(1)
+            return
+        is_list = paragraph.mark in ("buChar", "buAutoNum") or (
+            not paragraph.mark and self._place in ("", "body", "obj") and not self._of_notes and not self._in_table
+        )
+        if not is_list:
+            self._counts.clear()
+            self.prose.paragraph()
+            return
+        marker = "- "
+        if paragraph.mark == "buAutoNum":
+            self._counts = {place: count for place, count in self._counts.items() if place <= level}
+            self._counts[level] = self._counts.get(level, paragraph.first - 1) + 1
+            marker = _numbered(self._counts[level], paragraph.numbers)
+        else:
+            self._counts = {place: count for place, count in self._counts.items() if place < level}
+        self.prose.item(level + 1, marker)
+
+    def _end_paragraph(self) -> None:
+        self._flush_raised()
+        self._in_paragraph = False
+        self.prose.end_block()
+
+    def _begin_run(self, _attributes: dict[str, str]) -> None:
+        self._set_baseline(0)
+
+    def _look(self, attributes: dict[str, str]) -> None:
+        self._set_baseline(number_in({"val": attributes.get("baseline", "0").rstrip("%")}) or 0)
+
+    def _set_baseline(self, baseline: int) -> None:
+        if (baseline > 0) != (self._baseline > 0) or (baseline < 0) != (self._baseline < 0):
+            self._flush_raised()
+            self._baseline = baseline
+
+    def _begin_text(self, _attributes: dict[str, str]) -> None:
+        self._in_text = True
+
+    def _end_text(self) -> None:
+        self._in_text = False
+
+    def _break(self, _attributes: dict[str, str]) -> None:
+        self._flush_raised()
+        self.prose.line()
+
+    def _begin_math(self, _attributes: dict[str, str]) -> None:
+        self._math = OfficeMath()
+
+    # --- tables
+
+    def _begin_table(self, _attributes: dict[str, str]) -> None:
+        self._in_table, self._first_row, self._rows = True, False, 0
+        self.prose.table()
+
+    def _look_at_table(self, attributes: dict[str, str]) -> None:
+        self._first_row = attributes.get("firstRow", "0") in ("1", "true")
+
+    def _end_table(self) -> None:
+        self._in_table = False
+        self.prose.end_table()
+
+    def _begin_row(self, _attributes: dict[str, str]) -> None:
+        self.prose.row(is_header=self._first_row and not self._rows)
+        self._rows += 1
+
+    def _begin_cell(self, attributes: dict[str, str]) -> None:
+        # What a merged cell covers is written as empty cells.
+        if attributes.get("hMerge", "0") in ("1", "true") or attributes.get("vMerge", "0") in ("1", "true"):
+            return
+        columns, rows = number_in(attributes, "gridSpan") or 1, number_in(attributes, "rowSpan") or 1
+        self.prose.cell(min(columns, MOST_MERGED), min(rows, MOST_MERGED))
+
+
+def _numbered(number: int, kind: str) -> str:
+    style = next((form for begin, form in _NUMBERS.items() if kind.startswith(begin)), "1")
+    written = numeral(number, style)
+    if kind.endswith("ParenBoth"):
+        return f"({written}) "
+    return f"{written}) " if kind.endswith("ParenR") else f"{written} " if kind.endswith("Plain") else f"{written}. "
