@@ -178,8 +178,7 @@ class Entries:
 
     def _remember(self, key: Key, record: Record, as_of: int) -> Entry:
         entry = _entry(key, record)
-        if self._backend.remembers:
-            self._front.add(key.check, entry, as_of=as_of)
+        self._front.add(key.check, entry, as_of=as_of)
         return entry
 
 

@@ -6,15 +6,23 @@ import dataclasses
 import mmap
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from test_faults import overwrite
 
 from edgeqa.answer import Candidate, Found
 from edgeqa.cache import answers, values
+from edgeqa.cache.front import ABSENT, Entry, Front
 from edgeqa.cache.keys import Key, name_key
 from edgeqa.cache.leases import Leases
 from edgeqa.cache.ledger import Ledger
 from edgeqa.contexts.documents import from_text
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+    from edgeqa.cache import Cache
 
 FDS = Path("/proc/self/fd")
 
@@ -103,3 +111,54 @@ def test_a_ledger_that_cannot_be_mapped_leaves_no_descriptor(tmp_path: Path, mon
     with pytest.raises(OSError, match="Cannot allocate"):
         Ledger(tmp_path / "ledger")
     assert len(list(FDS.iterdir())) == before
+
+
+def test_what_is_wrong_with_a_record_that_is_peeked_at_is_counted(cache: Cache) -> None:
+    key = name_key("a")
+    cache.put(key, "right")
+    cache.flush()
+    record = cache._backend.read(key.digest)
+    assert record is not None
+    overwrite(cache, key.digest, record[:-1] + b"X")
+    assert cache.peek("a", "missing") == "missing"
+    assert cache.stats().faults == {"checksum": 1}
+
+
+def test_a_value_that_takes_more_memory_than_its_bytes_is_decoded_anew_each_time() -> None:
+    front = Front(64, 100_000)
+    entry = Entry(bytes(16), b"x", None)
+    front.put("a", entry, as_of=front.change(entry.digest))
+    before = front.held_bytes
+    front.settle(entry, "y" * 90_000, None)
+    assert (entry.value, front.held_bytes) == (ABSENT, before)
+    front.settle(entry, "y", None)
+    front.settle(entry, "z", None)
+    assert entry.value == "y"
+    assert front.held_bytes > before
+
+
+FORKS_WITHOUT_A_PLACE = """
+import os, shutil, sys
+from edgeqa.cache import Cache
+cache = Cache.open(sys.argv[1])
+cache.put("a", "x")
+cache.flush()
+assert cache.get("a") == "x"
+child = os.fork()
+if not child:
+    shutil.rmtree(sys.argv[1])
+    open(sys.argv[1], "w").close()  # it cannot be entered any more
+    print(cache.get("a"), cache.get("b"), cache.stats().state, flush=True)
+    cache.put("c", "z")
+    print(cache.get("c"), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_that_cannot_enter_the_cache_goes_on_by_itself(directory: Path, run: Run) -> None:
+    output, errors = run(FORKS_WITHOUT_A_PLACE, directory).communicate(timeout=60)
+    assert errors == ""
+    before, after = output.splitlines()
+    assert before in ("x None this process only", "None None this process only")
+    assert after == "z"

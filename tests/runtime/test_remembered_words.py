@@ -60,3 +60,15 @@ def test_an_answer_that_does_not_fit_its_text_word_for_word_is_read_again(
         again = fresh.ask(QUESTION, TEXT, top=top, force=True)
         assert (again.cached, again.candidates) == (False, right.candidates)
         assert fresh.ask(QUESTION, TEXT, top=top, force=True).cached
+
+
+def test_what_is_to_be_remembered_in_memory_goes_to_no_cache_on_the_disk_that_is_there() -> None:
+    with runtime.open() as first:
+        first.ask(QUESTION, "The machine was designed by Ada.")
+        assert first._parts.cache.persist == "disk"
+    with runtime.open(persist="memory") as second:
+        assert not second.ask(QUESTION, TEXT).cached
+        assert second.ask(QUESTION, TEXT).cached
+        assert second._parts.cache.persist == "memory"
+    with runtime.open() as third:
+        assert not third.ask(QUESTION, TEXT).cached
