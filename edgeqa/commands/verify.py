@@ -49,7 +49,8 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
     if as_json:
         found = [damage.to_json() for damage in damages]
         facts = {"sound": sound, "damaged": found, "route": None if route is None else str(route)}
-        facts["note"] = f"{_FORMER}: the next `edgeqa add` or `sync` makes them" if former else None
+        if former:
+            facts["note"] = f"{_FORMER}: the next `edgeqa add` or `sync` makes them"
         streams.print_json(facts)
     elif sound:
         click.echo(f"sound, as far as can be told: {_FORMER}; the next `edgeqa add` makes them" if former else "sound")

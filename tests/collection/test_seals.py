@@ -9,13 +9,14 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, ListedIndex, fill, open_writer
+from filling import ENCODER, ListedIndex, fill, layout, open_writer, passages_of
 
 from edgeqa import collection
-from edgeqa.collection import managing, seals
+from edgeqa.collection import managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.errors import CatalogueDamaged
+from edgeqa.collection.errors import CatalogueDamaged, ShardDamaged
+from edgeqa.collection.mending import Damage
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
+    from edgeqa.collection.rows import ShardRow
     from edgeqa.runtime import EdgeQA
 
 TEXTS = {f"{n}.txt": f"Machine number {n} was built by maker{n} in {1900 + n}." for n in range(12)}
@@ -230,3 +232,44 @@ def test_all_but_the_shards_can_be_gone(held: Path) -> None:
     managing.repair(held)
     assert not found(held)
     assert answers(held) == expected
+
+
+def test_a_shard_that_is_merged_away_meanwhile_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    (tag,) = (shard.name for shard in (place / SHARDS).iterdir())
+
+    def examined(_: Path, __: Catalogue, known: ShardRow) -> Damage:
+        with Catalogue.write(place) as other, other.transaction():
+            other.delete_shard(known.tag)
+        return Damage(tag, (ShardDamaged(tag, place / SHARDS / tag, "it is gone"),), ())
+
+    monkeypatch.setattr(verifying, "examine", examined)
+    assert not [damage for damage in managing.verify(place) if damage.tag]
+    assert not (place / "damaged").exists()
+
+
+def test_what_ended_later_is_checked_and_written_anew(tmp_path: Path) -> None:
+    place = tmp_path / "default"
+    with open_writer(place) as writer:
+        writer.begin_source(b"/a.txt", "a.txt", b"1", 128)
+        writer.begin_document("", "")
+        for passage in passages_of("Text."):
+            writer.add(passage, layout(passage), None)
+        writer.commit()
+        writer.end_document()
+        writer.end_source()
+        writer.commit()
+    (later,) = (place / SHARDS).glob("*/later.json")
+    sound = later.read_bytes()
+    for bit in range(0, 8 * len(sound), 37):
+        flip(later, bit)
+        (damage,) = managing.verify(place)
+        assert "later.json: wrong checksum" in str(damage.problems[0])
+        later.write_bytes(sound)
+    assert managing.verify(place) == []
+    flip(later, 100)
+    managing.verify(place)
+    managing.repair(place)
+    assert managing.verify(place) == []
+    assert [context.text for context in Collection(place).contexts_from(0)] == ["Text."]
