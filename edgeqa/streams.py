@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _OUTPUT, _ERROR = 1, 2  # file descriptors
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_ASCII = re.compile("[^\0-\x7f]+")
 
 
 class _Output(io.FileIO):
@@ -61,10 +64,23 @@ def is_plain() -> bool:
 
 
 def print_json(value: object) -> None:
-    """Prints a JSON value on a line of its own: escaped where standard output does not take all characters."""
+    """Prints a JSON value on a line of its own: escaped where standard output does not take all characters.
+
+    Half a surrogate pair is no JSON that every parser takes: what of a name is no UTF-8 is written as bytes are.
+    """
     import json
 
-    click.echo(json.dumps(value, ensure_ascii=not takes_all_characters()))
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isascii():
+        text = _LONE_SURROGATE.sub(_escaped, text)
+        if not takes_all_characters():
+            text = _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
+    click.echo(text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"
 
 
 def say(line: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from edgeqa import streams
 from edgeqa.contexts.documents import from_path, from_stream, from_text
+from edgeqa.contexts.normal import in_utf8
 from edgeqa.errors import CollectionAndTexts, ContextMissing
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def named_texts(
         # In `while read question; do edgeqa ask "$question"; done < questions` it is the other questions.
         streams.say("edgeqa: the text is what came through standard input; --questions FILE asks many questions")
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
-    given = [from_text(text, name) for text, name in zip(texts, names, strict=True)]
+    given = [from_text(in_utf8(text), name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):
         if os.fspath(file) != STANDARD_INPUT:
             given.append(from_path(Path(file)))

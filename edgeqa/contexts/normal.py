@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LONGEST_RUN = 1024  # characters; a letter of a living language has a few marks
+_UNDECODED = re.compile("[\udc80-\udcff]+")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
 
 
@@ -23,7 +24,14 @@ def nfc(text: str) -> str:
     """Returns `text` in Unicode's normal form C, with U+FFFD for what is no character."""
     if text.isascii():  # known at once, and most are
         return text
-    return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", text))
+    return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", in_utf8(text)))
+
+
+def in_utf8(text: str) -> str:
+    """Returns `text` with what Python could not decode read as UTF-8, as in an argument where the locale is ASCII."""
+    return _UNDECODED.sub(
+        lambda found: found.group().encode("ascii", "surrogateescape").decode("utf-8", "replace"), text
+    )
 
 
 def nfc_blocks(pieces: Iterable[str]) -> Iterator[str]:

@@ -86,7 +86,8 @@ def _path(path: str | os.PathLike[str]) -> str:
         return path
     # As pathlib writes it, so that `./manuals/` and `manuals` give the same names; ".." is left, links make it matter.
     parts = [part for part in path.split(os.sep) if part not in ("", ".")]
-    return (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts) or "."
+    shortened = (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts) or "."
+    return path if shortened == STANDARD_INPUT else shortened  # a file that is called so is written `./-`
 
 
 class _Walk:

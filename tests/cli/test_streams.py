@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from program import DEADLINE_S
 
@@ -121,3 +122,19 @@ def test_an_empty_name_is_no_collections_name(arguments: str) -> None:
     done = shell(f"{arguments} --collection ''")
     assert (done.returncode, done.stdout) == (2, "")
     assert "''" in done.stderr
+
+
+def test_a_name_that_is_no_utf_8_is_json_that_every_parser_takes(tmp_path: Path) -> None:
+    (tmp_path / "caf\udce9 ü.txt").write_text(PUMP.read_text())
+    for encoding in ("utf-8", "ascii"):
+        done = shell(f"ask --json --no-cache 'How deep may the pump be submerged?' '{tmp_path}'/caf*.txt", encoding)
+        assert msgspec.json.decode(done.stdout.encode())["source"].endswith("caf\\xe9 ü.txt")
+
+
+def test_arguments_are_utf_8_where_the_locale_is_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    text = "The café was built by Müller in 1932."
+    done = shell(f"ask --force --no-cache --json 'Who built the café?' --text '{text}'")
+    found = json.loads(done.stdout)
+    assert (found["question"], found["answer"]) == ("Who built the café?", "Müller")

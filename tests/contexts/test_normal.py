@@ -23,6 +23,7 @@ def test_blocks_are_the_whole_text_normalised_wherever_it_is_cut(text: str, plac
 
 def test_what_is_no_character_becomes_a_replacement_of_the_same_length() -> None:
     assert nfc("caf\udce9 ok") == "caf\ufffd ok"
+    assert nfc("caf\udcc3\udca9 \ud800") == "café \ufffd"  # an argument in UTF-8 where the locale is ASCII
 
 
 @settings(max_examples=20)

@@ -324,3 +324,11 @@ def test_a_pipe_can_be_named_and_read_twice(tmp_path: Path) -> None:
 def test_an_endless_file_of_no_text_is_refused_at_once() -> None:
     with pytest.raises(errors.ContextBinary, match="NUL byte at offset 0"):
         names("/dev/zero")
+
+
+def test_a_file_that_is_called_as_standard_input_is_read_where_it_is_written_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "-").write_text("in the file")
+    monkeypatch.chdir(tmp_path)
+    assert [read(path)[0].text for path in ("./-", str(tmp_path / "-"))] == ["in the file"] * 2
