@@ -121,3 +121,13 @@ def test_what_an_entry_holds_twice_is_counted_once_and_what_stands_before_it_too
     alias = (("c" * 1000,), "d" * 2000, shared, shared)
     front.put(alias, entry(1), as_of=front.change(entry(1).digest))
     assert 1000 + 2000 + 500 < front.held_bytes < 1000 + 2000 + 2 * 500 + 500
+
+
+def test_where_all_was_hit_an_eighth_makes_room_and_not_everything() -> None:
+    front = Front(64)
+    for number in range(64):
+        front.put(number, entry(number), as_of=front.change(entry(number).digest))
+    assert all(front.get(number) is not None for number in range(64))
+    front.put(64, entry(64), as_of=front.change(entry(64).digest))
+    assert len(front) == 57
+    assert front.get(64) is not None

@@ -1,0 +1,74 @@
+"""The parts of a runtime: opened once, closed for good, and the same key wherever the processor hides."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from edgeqa import errors, runtime
+from edgeqa.capabilities.overrides import Overrides
+from edgeqa.models.bundle import Bundle
+from edgeqa.parts import Parts
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts(Bundle.load(), Overrides(persist="off"))
+
+
+def test_each_part_is_opened_once_by_however_many_threads(parts: Parts) -> None:
+    found: list[tuple[object, ...]] = []
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        found.append((parts.device, parts.plan, parts.cache, parts.reading, parts.scope))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(one is other for each in found for one, other in zip(each, found[0], strict=True))
+    parts.close()
+
+
+def test_after_close_nothing_is_opened_again(parts: Parts) -> None:
+    parts.check_open()
+    parts.close()
+    parts.close()
+    for opening in (lambda: parts.cache, lambda: parts.reading, parts.check_open):
+        with pytest.raises(errors.Closed):
+            opening()
+
+
+def test_a_processor_that_hides_is_asked_for_by_the_probe_and_the_key_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with runtime.open(persist="off") as qa:
+        expected = qa.key("Who?", "Ada was.")
+    opened = Path.open
+
+    def hidden(self: Path, *arguments: object, **options: object) -> object:
+        if str(self) == "/proc/cpuinfo":
+            raise FileNotFoundError(str(self))
+        return opened(self, *arguments, **options)  # type: ignore[call-overload]
+
+    probed: list[object] = []
+    monkeypatch.setattr(Path, "open", hidden)
+    from edgeqa.capabilities import probe
+
+    real = probe.probe
+
+    def watched(**options: object) -> object:
+        monkeypatch.setattr(Path, "open", opened)
+        probed.append(options)
+        return real(**options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(probe, "probe", watched)
+    with runtime.open(persist="off") as qa:
+        assert qa.key("Who?", "Ada was.") == expected
+    assert probed == [{"providers": False}]
