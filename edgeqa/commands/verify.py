@@ -62,11 +62,11 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
         if not damage.documents:
             click.echo(f"  {_remedy(damage)}")
     if route is not None and not as_json:
-        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file, or --repair, makes it anew")
+        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file makes it anew")
     ctx.exit(EXIT_ANSWERED if sound else EXIT_DEVICE)
 
 
 def _remedy(damage: Damage) -> str:
     if damage.tag:
-        return "nothing that is still there: `edgeqa add` on any file, or --repair, clears it away"
+        return "nothing that is still there: `edgeqa add` on any file clears it away"
     return "`edgeqa add` on any file, or --repair, makes it again from the rest"
