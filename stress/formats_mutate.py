@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import io
 import random
 import re
 import resource
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +53,20 @@ _NUMBER = re.compile(rb"[0-9]+")
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """Returns the data, damaged."""
+    """Returns the data, damaged; of an archive, at times, one of its parts, so that the archive itself is sound."""
+    if not data.startswith(b"PK") or chance.random() < 0.3:
+        return _damage(data, chance)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as original, zipfile.ZipFile(out, "w") as made:
+        names = original.namelist()
+        damaged = chance.choice(names)
+        for name in names:
+            part = original.read(name)
+            made.writestr(name, _damage(part, chance) if name == damaged else part)
+    return out.getvalue()
+
+
+def _damage(data: bytes, chance: random.Random) -> bytes:
     found = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 5, 20))):
         at = chance.randrange(len(found) + 1)

@@ -42,8 +42,9 @@ def command(
     edgeqa add ~/project --exclude "drafts/" --exclude "*.log"
     curl -s https://example.org/page.html | edgeqa add - --format html --name page
 
-    Text, source code, Markdown, HTML, JSON Lines, JSON (SQuAD too), CSV, man pages, DOCX and EPUB; PDF with the extra
-    edgeqa[docs]. Of folders, hidden files, node_modules, and what a .gitignore or --exclude names are left out.
+    Text, source code, man pages, Markdown, HTML, EPUB, mails; DOCX, ODT, RTF, PPTX; XLSX, ODS, CSV, JSON, JSON Lines;
+    PDF with the extra edgeqa[docs]. Of folders, hidden files, node_modules, and what a .gitignore or --exclude names
+    are left out.
 
     What comes through a pipe is called "standard input" and a digest of it, so that it takes no other text's place;
     --name calls it as you like, and then replaces what was called so before.

@@ -90,13 +90,12 @@ XLSX = Kind("xlsx", "workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True
 PPTX = Kind("pptx", "slides", (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), seeks=True)
 ODT = Kind("odt", "opendocument", (".odt", ".ott", ".odp", ".otp"), seeks=True)
 ODS = Kind("ods", "opensheet", (".ods", ".ots"), seeks=True)
+RTF = Kind("rtf", "rtf", (".rtf",))
 MAIL = Kind("mail", "mail", (".eml", ".mbox", ".mbx", ".mht", ".mhtml"))
 MAN = Kind("man", "manpage", ())  # known by _MAN_SUFFIX
 
-KINDS = {
-    kind.name: kind
-    for kind in (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, PPTX, ODT, ODS, MAIL, MAN)
-}
+_ALL = (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, PPTX, ODT, ODS, RTF, MAIL, MAN)
+KINDS = {kind.name: kind for kind in _ALL}
 # What stands in an archive's beginning; the last is in all of Office's.
 _IN_ARCHIVES = (
     (b"mimetypeapplication/epub+zip", EPUB),
@@ -167,6 +166,8 @@ def by_content(head: bytes) -> Kind | None:
         return PDF
     if head.startswith(_ZIP):
         return next((kind for mark, kind in _IN_ARCHIVES if mark in head), None)
+    if head.lstrip().startswith(b"{\\rtf"):
+        return RTF
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     if _IS_MAIL.match(head) and len(_MAIL_FIELDS.findall(head.partition(b"\n\n")[0])) > 2:

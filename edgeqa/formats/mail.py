@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage, MIMEPart
 
 MOST_HEADER_BYTES = 1 << 18  # of a mail or a part of one
-MOST_FIELD_CHARACTERS = 4000  # of one field: decoding takes time that grows with the square
+MOST_FIELD_BYTES = 4000  # of one field: parsing takes time that grows with the square
 MOST_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
 MOST_PARTS = 500
 MOST_LINE_BYTES = 1 << 20
@@ -154,7 +154,7 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
             if line.strip():
                 continue
             whole = _FOLDED.sub(b" ", b"".join(headers))
-            yield from headers
+            yield from _cut(whole)
             headers, header_bytes = [], 0
             kind = found[1].lower() if (found := _KIND.search(whole)) is not None else b"text"
             in_headers = kind == b"message"  # a mail within: its headers follow
@@ -172,6 +172,12 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
                 raise FileExcessive(name, f"{which}: text of more than {MOST_TEXT_BYTES} bytes")
             yield line
     yield from headers
+
+
+def _cut(headers: bytes) -> Iterator[bytes]:
+    """Yields the fields of headers, none longer than is parsed in a moment."""
+    for field in headers.splitlines():
+        yield field[:MOST_FIELD_BYTES] + b"\n"
 
 
 def _is_boundary(rest: bytes, boundaries: set[bytes]) -> bool:
@@ -193,9 +199,8 @@ def _field(message: MIMEPart, wanted: str) -> str:
     """Returns a field of the headers, on one line."""
     for field, raw in message.raw_items():
         if field.lower() == wanted.lower():
-            cut = str(raw)[:MOST_FIELD_CHARACTERS]
-            text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, cut)))  # noqa: B023 - called here
-            return " ".join((text if text is not None else cut).split())
+            text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, str(raw))))  # noqa: B023 - now
+            return " ".join((text if text is not None else str(raw)).split())
     return ""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MOST_EXPANDED_CHARACTERS = 1 << 24  # the longest page that is known, of a compiler, has 1.5 million
+LINE_COST = 64  # characters that a line counts for, besides its own
 MOST_NESTED = 30  # strings within strings
 GLUED = "\ue000"
 """Ends text that the next text follows without a blank (the escape `\\c`)."""
@@ -164,7 +165,7 @@ class Roff:
     def _one(self) -> str | None:
         line = self._waiting.popleft() if self._waiting else next(self._lines, None)
         if line is not None:
-            self._spend(len(line) + 1)
+            self._spend(len(line) + LINE_COST)
         return line
 
     def _spend(self, characters: int) -> None:

@@ -1,0 +1,643 @@
+"""RTF: the text of a document as it is shown, then its notes, is one record.
+
+Headings come with the levels of their styles, items with the bullets and numbers that the file says, tables as rows.
+Hidden and deleted text, comments, the codes of fields, headers and footers are left out. Read as it comes: a control
+word or a run of text at a time.
+
+The format: Rich Text Format Specification 1.9.1.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.prose import Prose
+from edgeqa.formats.raised import subscript, superscript
+from edgeqa.formats.records import FormatOptions, Record, begun, one_line
+from edgeqa.formats.symbols import symbol
+from edgeqa.formats.wordparts import named_level, outline_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edgeqa.formats.blocks import Block
+
+MOST_DEPTH = 1000
+MOST_HELD_BYTES = 1 << 14
+MOST_STYLES = MOST_FONTS = 1 << 14
+MOST_COLUMNS = 500
+MOST_NOTES_CHARACTERS = 1 << 24
+MOST_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
+MOST_MARKER_CHARACTERS = 40
+
+_TOKEN = re.compile(
+    rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)|[\r\n]+", re.DOTALL
+)
+_MOST_TOKEN_BYTES = 64  # but text, of which any part is a token
+_BEGINS = re.compile(rb"\s*\{\\rtf", re.IGNORECASE)
+_BULLETS = re.compile(r"[^\w\s]")
+
+# Groups that are no text of the document. Those marked as to be passed over if they are not known are, too.
+_SKIPPED = frozenset(
+    (
+        *(
+            "colortbl",
+            "pict",
+            "fldinst",
+            "header",
+            "headerl",
+            "headerr",
+            "headerf",
+            "footer",
+            "footerl",
+            "footerr",
+            "footerf",
+        ),
+        *(
+            "xe",
+            "tc",
+            "rxe",
+            "nonshppict",
+            "filetbl",
+            "revtbl",
+            "listtable",
+            "listoverridetable",
+            "rsidtbl",
+            "generator",
+        ),
+        *("themedata", "colorschememapping", "datastore", "latentstyles", "mmathPr", "xmlnstbl", "template", "pgptbl"),
+        *("atnid", "atnauthor", "annotation", "bkmkstart", "bkmkend", "formfield", "datafield", "objdata", "objclass"),
+    )
+)
+_KNOWN = frozenset(("shpinst", "shptxt", "ud", "fldrslt", "footnote", "listtext", "pntext"))
+_CHARSETS = {
+    0: "cp1252", 77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253",
+    162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
+    238: "cp1250", 254: "cp437", 255: "cp437",
+}  # fmt: skip
+_SYMBOLS = 2
+_CHARACTERS = {
+    "emdash": "—", "endash": "–", "bullet": "•", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”",
+    "tab": " ", "enspace": " ", "emspace": " ", "qmspace": " ", "zwj": "\u200d", "zwnj": "\u200c",
+}  # fmt: skip
+_ONE = {b"~": "\xa0", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "", b"\r": "", b"-": "", b":": ""}
+
+
+def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields the document as one record.
+
+    Raises:
+        FormatError: if it is no RTF, or more than a document would be.
+    """
+    document = _Document(name)
+    found, _ = begun(_read(blocks, document, name), lambda: bool(document.heading))
+    yield Record(name, document.heading or one_line(document.title), found)
+
+
+def _read(blocks: Iterable[bytes], document: _Document, name: str) -> Iterator[Block]:
+    held = b""
+    is_begun = False
+    for block in blocks:
+        held += block
+        if not is_begun and len(held) >= _MOST_TOKEN_BYTES:
+            _check(held, name)
+            is_begun = True
+        if is_begun:
+            held = document.take(held, is_last=False)
+            yield from document.taken()
+    if not is_begun:
+        _check(held, name)
+    document.take(held, is_last=True)
+    yield from document.ended()
+
+
+def _check(head: bytes, name: str) -> None:
+    if not _BEGINS.match(head):
+        raise FileDamaged(name, "RTF", r"it does not begin with {\rtf" if head else "it is empty")
+
+
+class _State:
+    """What holds within a group, and for the groups in it."""
+
+    __slots__ = ("aside", "font", "is_hidden", "is_star", "kind", "raised", "skip", "upr")
+
+    def __init__(self) -> None:
+        self.kind = ""
+        """What the group is for: "" for text."""
+        self.is_star = False
+        self.is_hidden = False
+        self.raised = 0
+        self.skip = 1
+        """How many characters stand in for one in Unicode, for programs that know none."""
+        self.font = 0
+        self.aside = False
+        self.upr = 0
+
+
+class _Paragraph:
+    """What holds for a paragraph."""
+
+    def __init__(self) -> None:
+        self.style = 0
+        self.outline: int | None = None
+        self.level = 0
+        self.in_table = False
+
+
+class _Row:
+    """What was said of the row: for each cell whether it goes on from the left, or from above."""
+
+    def __init__(self) -> None:
+        self.is_header = False
+        self.cells: list[tuple[str, str]] = []
+        self.across = ""
+        self.down = ""
+
+
+class _Document:
+    """Takes the tokens of a document."""
+
+    def __init__(self, name: str) -> None:
+        self.title = ""
+        """Of the properties."""
+        self.heading = ""
+        """The first heading, as soon as it was read."""
+        self._name = name
+        self._prose = Prose()
+        self._body = self._prose
+        self._notes: list[Block] = []
+        self._notes_characters = 0
+        self._state = _State()
+        self._states: list[_State] = []
+        self._paragraph = _Paragraph()
+        self._outer_paragraph: _Paragraph | None = None
+        self._is_settled = False
+        self._codec = "cp1252"
+        self._fonts: dict[int, tuple[int, str]] = {}
+        self._styles: dict[int, tuple[str, int | None]] = {}
+        self._style: tuple[int, int | None] = (0, None)
+        self._name_parts: list[str] = []
+        self._marker: list[str] = []
+        self._bytes = bytearray()
+        self._left_out = 0  # characters that stand in for the one before
+        self._high = 0  # the first half of a character beyond 65536
+        self._binary = 0
+        self._raised: list[str] = []
+        self._raised_as = 0
+        self._row = _Row()
+        self._in_table = self._in_row = False
+        self._column = 0
+        self._cell: list[str] = []
+        self._merged: dict[int, str] = {}
+        self._in_items = False
+        self._words: dict[str, Callable[[int | None], None]] = {
+            "par": self._end_paragraph, "sect": self._end_paragraph, "page": self._end_paragraph,
+            "line": self._break, "pard": self._plain_paragraph, "plain": self._plain, "v": self._hide,
+            "deleted": self._hide, "super": self._raise, "sub": self._lower, "nosupersub": self._level_out,
+            "up": self._raise_by, "dn": self._lower_by, "s": self._set_style, "outlinelevel": self._set_outline,
+            "ilvl": self._set_level, "intbl": self._set_in_table, "trowd": self._begin_row_definition,
+            "trhdr": self._define_header, "clmgf": self._define_across, "clmrg": self._go_on_across,
+            "clvmgf": self._define_down, "clvmrg": self._go_on_down, "cellx": self._define_cell,
+            "cell": self._end_cell, "nestcell": self._end_cell, "row": self._end_row, "nestrow": self._end_row,
+            "ansicpg": self._set_code_page, "mac": self._set_mac, "pc": self._set_pc, "f": self._set_font,
+            "fcharset": self._set_charset, "uc": self._set_skip, "u": self._unicode, "bin": self._skip_binary,
+        }  # fmt: skip
+
+    # --- what comes out
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled."""
+        return self._named(self._body.taken())
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks."""
+        while self._states:
+            self._end_group()
+        self._flush()
+        out = self._named(self._body.ended())
+        return [*out, *self._notes]
+
+    def _named(self, blocks: list[Block]) -> list[Block]:
+        if not self.heading:
+            self.heading = next((one_line(block.text) for block in blocks if block.kind == "heading"), "")
+        return blocks
+
+    # --- tokens
+
+    def take(self, data: bytes, *, is_last: bool) -> bytes:
+        """Takes what is whole of the data; returns the rest."""
+        place, end = 0, len(data)
+        while place < end:
+            if self._binary:
+                skipped = min(self._binary, end - place)
+                self._binary -= skipped
+                place += skipped
+                continue
+            if not is_last and end - place < _MOST_TOKEN_BYTES and data[place] == 0x5C:
+                break
+            found = _TOKEN.match(data, place)
+            if found is None:  # a backslash at the end
+                break
+            place = found.end()
+            self._token(found)
+        return data[place:]
+
+    def _token(self, found: re.Match[bytes]) -> None:
+        word, number, code, escaped, brace, text = found.groups()
+        if code is not None:
+            if self._left_out:
+                self._left_out -= 1
+            else:
+                self._bytes.append(int(code, 16))
+        elif text is not None:
+            skipped = min(self._left_out, len(text))
+            self._left_out -= skipped
+            self._bytes += text[skipped:]
+            if len(self._bytes) > MOST_HELD_BYTES:
+                self._flush_bytes()
+        elif found[0][:1] not in b"\r\n":
+            self._flush_bytes()
+            if word is not None:
+                self._word(word.decode("ascii"), int(number) if number is not None else None)
+            elif brace is not None:
+                (self._begin_group if brace == b"{" else self._end_group)()
+            elif escaped is not None:
+                self._sign(escaped)
+
+    def _sign(self, sign: bytes) -> None:
+        if sign == b"*":
+            self._state.is_star = True
+        elif sign in (b"\n", b"\r"):
+            self._end_paragraph(None)
+        else:
+            self._add(_ONE.get(sign, ""))
+
+    def _word(self, word: str, number: int | None) -> None:
+        state = self._state
+        if self._left_out and word != "u" and not state.kind:
+            self._left_out -= 1
+        if state.is_star:
+            state.is_star = False
+            state.kind = state.kind if word in _KNOWN else "skipped"
+        if state.kind == "skipped":
+            if word == "bin":
+                self._skip_binary(number)
+        elif word in _CHARACTERS:
+            self._add(_CHARACTERS[word])
+        elif (handler := self._words.get(word)) is not None:
+            handler(number)
+        else:
+            self._begin_kind(word)
+
+    def _begin_kind(self, word: str) -> None:
+        """Takes a word that says what its group is for."""
+        state = self._state
+        if word in _SKIPPED:
+            state.kind = "skipped"
+        elif word in ("fonttbl", "stylesheet", "info"):
+            state.kind = word
+        elif word in ("listtext", "pntext"):
+            state.kind = "marker"
+            self._marker = []
+        elif word == "title" and state.kind == "info":
+            state.kind = "title"
+        elif word == "footnote":
+            self._begin_note()
+        elif word == "upr":
+            state.upr = 1
+
+    def _begin_group(self) -> None:
+        if len(self._states) >= MOST_DEPTH:
+            raise FileExcessive(self._name, f"its groups are nested more than {MOST_DEPTH} deep")
+        self._left_out = 0
+        self._states.append(self._state)
+        outer, self._state = self._state, copy.copy(self._state)
+        self._state.aside = self._state.is_star = False
+        self._state.upr = 0
+        if outer.upr == 1:  # for programs without Unicode; the other form follows
+            self._state.kind = "skipped"
+            outer.upr = 2
+        if outer.kind in ("fonttbl", "stylesheet"):
+            self._name_parts = []
+            self._style = (0, None)
+
+    def _end_group(self) -> None:
+        if not self._states:
+            return
+        self._left_out = 0
+        state = self._state
+        self._flush_bytes()
+        if state.kind in ("fonttbl", "stylesheet"):
+            self._end_entry()
+        if state.aside:
+            self._end_note()
+        self._state = self._states.pop()
+
+    # --- text
+
+    def _flush_bytes(self) -> None:
+        if not self._bytes:
+            return
+        data, self._bytes = bytes(self._bytes), bytearray()
+        charset, name = self._fonts.get(self._state.font, (1, ""))
+        if charset == _SYMBOLS and not self._state.kind:
+            self._add("".join(symbol(code, name or "Symbol") for code in data))
+            return
+        try:
+            text = data.decode(_CHARSETS.get(charset, self._codec), "replace")
+        except LookupError:
+            text = data.decode("cp1252", "replace")
+        self._add(text)
+
+    def _add(self, text: str) -> None:
+        kind = self._state.kind
+        if not text or kind in ("skipped", "info"):
+            return
+        if kind in ("fonttbl", "stylesheet"):
+            self._name_parts.append(text[:200])
+            if ";" in text:
+                self._end_entry()
+        elif kind == "title":
+            self.title += text[: 1 << 10] if len(self.title) < 1 << 10 else ""
+        elif kind == "marker":
+            self._marker.append(text[:MOST_MARKER_CHARACTERS])
+        elif not self._state.is_hidden:
+            self._settle()
+            if self._state.raised != self._raised_as:
+                self._flush_raised()
+                self._raised_as = self._state.raised
+            if self._raised_as:
+                self._raised.append(text)
+            else:
+                self._write(text)
+
+    def _write(self, text: str) -> None:
+        if self._in_row and sum(map(len, self._cell)) < MOST_MERGED_CHARACTERS:
+            self._cell.append(text[:MOST_MERGED_CHARACTERS])
+        self._prose.text(text)
+
+    def _flush_raised(self) -> None:
+        if self._raised:
+            text, self._raised = "".join(self._raised), []
+            before = self._prose.last_character()
+            written = superscript(before, text) if self._raised_as > 0 else subscript(before, text)
+            self._write(written + (" " if text[-1:].isspace() else ""))
+
+    def _flush(self) -> None:
+        self._flush_bytes()
+        self._flush_raised()
+
+    def _unicode(self, number: int | None) -> None:
+        code = (number or 0) % 65536
+        self._left_out = self._state.skip
+        if 0xD800 <= code < 0xDC00:
+            self._high = code
+            return
+        if 0xDC00 <= code < 0xE000:
+            high, self._high = self._high, 0
+            if high:
+                self._add(chr(0x10000 + ((high - 0xD800) << 10) + code - 0xDC00))
+            return
+        charset, name = self._fonts.get(self._state.font, (1, ""))
+        is_private = 0xF000 <= code < 0xF100
+        self._add(symbol(code, name if charset == _SYMBOLS else "Symbol") if is_private else chr(code) if code else "")
+
+    def _skip_binary(self, number: int | None) -> None:
+        self._binary = max(0, number or 0)
+
+    def _set_skip(self, number: int | None) -> None:
+        self._state.skip = max(0, min(number if number is not None else 1, 100))
+
+    # --- fonts, styles and code pages
+
+    def _set_code_page(self, number: int | None) -> None:
+        self._codec = f"cp{number}" if number and number != 10000 else "mac-roman" if number else "cp1252"
+        try:
+            b"".decode(self._codec)
+        except LookupError:
+            self._codec = "cp1252"
+
+    def _set_mac(self, _number: int | None) -> None:
+        self._codec = "mac-roman"
+
+    def _set_pc(self, _number: int | None) -> None:
+        self._codec = "cp437"
+
+    def _set_font(self, number: int | None) -> None:
+        self._state.font = number or 0
+        if self._state.kind == "fonttbl" and len(self._fonts) < MOST_FONTS:
+            self._fonts.setdefault(self._state.font, (1, ""))
+
+    def _set_charset(self, number: int | None) -> None:
+        if self._state.kind == "fonttbl" and self._state.font in self._fonts:
+            self._fonts[self._state.font] = (number or 0, self._fonts[self._state.font][1])
+
+    def _end_entry(self) -> None:
+        """Takes the name of a font or of a style."""
+        name, self._name_parts = "".join(self._name_parts).partition(";")[0].strip(), []
+        if self._state.kind == "fonttbl" and self._state.font in self._fonts and name:
+            self._fonts[self._state.font] = (self._fonts[self._state.font][0], name)
+        elif self._state.kind == "stylesheet" and name and len(self._styles) < MOST_STYLES:
+            number, outline = self._style
+            self._styles.setdefault(number, (name, outline))
+
+    def _set_style(self, number: int | None) -> None:
+        if self._state.kind == "stylesheet":
+            self._style = (number or 0, self._style[1])
+        else:
+            self._paragraph.style = number or 0
+
+    def _set_outline(self, number: int | None) -> None:
+        if self._state.kind == "stylesheet":
+            self._style = (self._style[0], number)
+        else:
+            self._paragraph.outline = number
+
+    # --- how text looks
+
+    def _plain(self, _number: int | None) -> None:
+        self._state.is_hidden, self._state.raised = False, 0
+
+    def _hide(self, number: int | None) -> None:
+        self._state.is_hidden = number != 0
+
+    def _raise(self, number: int | None) -> None:
+        self._state.raised = 0 if number == 0 else 1
+
+    def _lower(self, number: int | None) -> None:
+        self._state.raised = 0 if number == 0 else -1
+
+    def _raise_by(self, number: int | None) -> None:
+        self._state.raised = 1 if number is None or number > 3 else 0
+
+    def _lower_by(self, number: int | None) -> None:
+        self._state.raised = -1 if number is None or number > 3 else 0
+
+    def _level_out(self, _number: int | None) -> None:
+        self._state.raised = 0
+
+    # --- paragraphs
+
+    def _plain_paragraph(self, _number: int | None) -> None:
+        self._paragraph = _Paragraph()
+
+    def _set_level(self, number: int | None) -> None:
+        self._paragraph.level = max(0, min(number or 0, 8))
+
+    def _set_in_table(self, number: int | None) -> None:
+        self._paragraph.in_table = number != 0
+
+    def _settle(self) -> None:
+        """Begins the paragraph, or what it is, with its first text."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        if self._prose is self._body:
+            self._settle_table()
+        marker, self._marker = " ".join("".join(self._marker).split()), []
+        level = self._heading_level()
+        if marker:
+            self._begin_item(marker)
+        elif self._in_items:
+            self._prose.end()
+            self._in_items = False
+        if level and not (self._in_row and level > 2):
+            self._prose.heading(level)
+        elif not marker:
+            self._prose.paragraph()
+
+    def _begin_item(self, marker: str) -> None:
+        if not self._in_items:
+            self._prose.begin_list()
+        self._in_items = True
+        is_bullet = len(marker) == 1 and (_BULLETS.match(marker) is not None or marker == "o")
+        self._prose.item(self._paragraph.level + 1, "- " if is_bullet else f"{marker[:MOST_MARKER_CHARACTERS]} ")
+
+    def _heading_level(self) -> int:
+        paragraph = self._paragraph
+        name, outline = self._styles.get(paragraph.style, ("", None))
+        if paragraph.outline is not None:
+            return outline_level(paragraph.outline)
+        if (level := named_level(name)) is not None:
+            return level
+        return outline_level(outline) if outline is not None else 0
+
+    def _end_paragraph(self, _number: int | None) -> None:
+        if self._state.kind:
+            return
+        self._flush_raised()
+        self._prose.end_block()
+        self._is_settled = False
+        self._marker = []
+
+    def _break(self, _number: int | None) -> None:
+        if not self._state.kind:
+            self._flush_raised()
+            self._prose.line()
+
+    # --- notes
+
+    def _begin_note(self) -> None:
+        if self._prose is not self._body:
+            return
+        self._flush_raised()
+        self._state.aside = True
+        self._outer_paragraph, self._paragraph = self._paragraph, _Paragraph()
+        self._prose = Prose()
+        self._is_settled = False
+
+    def _end_note(self) -> None:
+        self._flush_raised()
+        blocks = self._prose.ended()
+        self._prose = self._body
+        self._paragraph = self._outer_paragraph or _Paragraph()
+        self._is_settled = True
+        if not blocks:
+            return
+        blocks[0] = replace(blocks[0], before="\n\n")
+        self._notes += blocks
+        self._notes_characters += sum(len(block.text) for block in blocks)
+        if self._notes_characters > MOST_NOTES_CHARACTERS:
+            raise FileExcessive(self._name, f"its notes hold more than {MOST_NOTES_CHARACTERS} characters")
+
+    # --- tables
+
+    def _begin_row_definition(self, _number: int | None) -> None:
+        if not self._in_row:
+            self._row = _Row()
+
+    def _define_header(self, _number: int | None) -> None:
+        self._row.is_header = True
+
+    def _define_across(self, _number: int | None) -> None:
+        self._row.across = "first"
+
+    def _go_on_across(self, _number: int | None) -> None:
+        self._row.across = "next"
+
+    def _define_down(self, _number: int | None) -> None:
+        self._row.down = "first"
+
+    def _go_on_down(self, _number: int | None) -> None:
+        self._row.down = "next"
+
+    def _define_cell(self, _number: int | None) -> None:
+        if len(self._row.cells) < MOST_COLUMNS and not self._in_row:
+            self._row.cells.append((self._row.across, self._row.down))
+        self._row.across = self._row.down = ""
+
+    def _settle_table(self) -> None:
+        """Begins or ends a table, as the paragraph that begins lies in one or not."""
+        if self._paragraph.in_table and not self._in_table:
+            self._prose.table()
+            self._in_table, self._merged = True, {}
+        elif not self._paragraph.in_table and self._in_table:
+            self._prose.end_table()
+            self._in_table = self._in_row = False
+        if self._in_table and not self._in_row:
+            self._prose.row(is_header=self._row.is_header)
+            self._in_row, self._column = True, 0
+            self._begin_cell()
+
+    def _merge(self) -> tuple[str, str]:
+        return self._row.cells[self._column] if self._column < len(self._row.cells) else ("", "")
+
+    def _begin_cell(self) -> None:
+        self._cell = []
+        if self._merge()[0] == "next":  # what the cell to the left covers
+            return
+        columns = 1
+        while self._column + columns < len(self._row.cells) and self._row.cells[self._column + columns][0] == "next":
+            columns += 1
+        if self._column < MOST_COLUMNS:
+            self._prose.cell(columns)
+
+    def _end_cell(self, _number: int | None) -> None:
+        if self._state.kind or self._prose is not self._body:
+            return
+        self._flush_raised()
+        self._paragraph.in_table = True
+        self._settle_table()
+        down = self._merge()[1]
+        if down == "next" and (above := self._merged.get(self._column)):
+            self._prose.text(above)
+        elif down == "first":
+            self._merged[self._column] = "".join(self._cell)
+        self._prose.end_block()
+        self._is_settled = False
+        self._marker = []
+        self._column += 1
+        # The cell after the last one is none, and is begun with its first text.
+        self._cell = []
+        if self._column < len(self._row.cells) or not self._row.cells:
+            self._begin_cell()
+
+    def _end_row(self, _number: int | None) -> None:
+        if self._in_row:
+            self._prose.end_row()
+        self._in_row = False
+        self._is_settled = False
