@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
+
+_ANSWER_BYTES, _PART_BYTES = 3000, 1500  # without the texts of its passages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,6 +179,12 @@ class Answer:
     def address(self) -> str | None:
         """In a collection, the address of the context, DOCUMENT:{TAG}:N."""
         return None if self.text is None else self.candidates[0].address
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about; its numbers and short strings are counted as if they were the longest."""
+        texts = [one.context for one in self.candidates] + [one.text for one in self.closest]
+        return _ANSWER_BYTES + sum([_PART_BYTES + getsizeof(text) for text in texts])
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: the answer marked in its passage, or the closest passages."""

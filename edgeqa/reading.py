@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgeqa.models.manifest import Calibration
     from edgeqa.models.ranking import Place
     from edgeqa.models.reader import Encoding, Ids
+    from edgeqa.models.tokenizer import Tokens
     from edgeqa.timing import Stopwatch
 
 LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take
@@ -67,7 +68,7 @@ class Reading:
         store_bytes = plan.encoding_store_bytes.value
         others_bytes = store_bytes // KEPT_PART
         self._encodings = Encodings(self._reader.encode_context, store_bytes - 2 * others_bytes)
-        self._layouts: Kept[Layout] = Kept(others_bytes)
+        self._layouts: Kept[tuple[Layout, Tokens, str | None]] = Kept(others_bytes)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context
         window_tokens = min(most_tokens, plan.window_tokens.value)
         # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
@@ -137,14 +138,21 @@ class Reading:
         Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
         stored has the paragraphs that it was stored with.
         """
-        tokens = context.tokens
-        key = context.text, tokens.offsets.tobytes(), tokens.words.tobytes(), getattr(context, "digest", None)
-        found = self._layouts.get(key)
-        if found is None:
-            found = layout(tokens.words, context.paragraphs, context.meaningful)
-            size_bytes = found.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
-            self._layouts.put(key, found, size_bytes)
-        return found
+        tokens, digest = context.tokens, getattr(context, "digest", None)
+        found = self._layouts.get(context.text)
+        if found is not None:
+            made, of_tokens, of_digest = found
+            same = of_tokens is tokens or (
+                of_digest == digest
+                and of_tokens.words.tobytes() == tokens.words.tobytes()
+                and of_tokens.offsets.tobytes() == tokens.offsets.tobytes()
+            )
+            if same:
+                return made
+        made = layout(tokens.words, context.paragraphs, context.meaningful)
+        size_bytes = made.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
+        self._layouts.put(context.text, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
+        return made
 
     def read(
         self,

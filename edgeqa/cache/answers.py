@@ -7,6 +7,7 @@ no longer fits the texts, or has another shape, is no answer.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Candidate, Found
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 16
 # A record is a dict of plain values rather than a dataclass, which would take longer to declare than to read.
 _SPAN = ("text", "start", "end", "context_start", "source_number", "score", "probability")
+_span_of = attrgetter(*_SPAN)
 
 
 def scope_digest(texts: Sequence[Document]) -> str:
@@ -44,7 +46,7 @@ def _digest(blocks: Iterable[bytes]) -> bytes:
 def record(found: Found) -> dict[str, Any]:
     """Returns what is stored."""
     return {
-        "spans": [[*(getattr(c, name) for name in _SPAN), len(c.context)] for c in found.candidates],
+        "spans": [[*_span_of(c), len(c.context)] for c in found.candidates],
         "contexts": found.contexts,
         "skimmed": found.skimmed,
         "question_cut": found.question_cut,

@@ -156,7 +156,7 @@ class Entries:
         """Puts a value at hand under an alias, if what is stored under the key is (still) what it was made of."""
         as_of = self._as_of(key)
         stored = self.entry(key)
-        if stored is None or (record is not ABSENT and self._value(stored, None) != record):
+        if stored is None or (record is not ABSENT and not values.are_bytes_of(stored.payload, record)):
             return
         entry = Entry(key.digest, b"", stored.good_until_s)
         entry.as_type, entry.value = type(value), value

@@ -6,7 +6,7 @@ is given back when the value is committed. The others of its process wait for it
 leader that is cancelled or killed hands over: a waiter leads next. Nobody waits for longer than a lease is good: who
 has waited so long computes for itself, and so does, at once, who would wait for what waits for it.
 
-    with flights.flight(key, find, settle) as flight:
+    with Flight(flights, key, find, settle) as flight:
         if (value := flight.begin()) is ABSENT:
             value = flight.land(compute())
 """
@@ -24,7 +24,7 @@ from edgeqa.cache.leases import Leases
 from edgeqa.errors import ComputationFailed, EventLoopBlocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -48,11 +48,12 @@ class _Slot:
     Nothing here needs a lock, which an interrupt might leave locked: each change is one step of a dict or a list.
     """
 
+    ended = False
+    waits_for: Sequence[_Slot] = ()
+
     def __init__(self, parent: _Slot | None, loop: object) -> None:
         self.parent = parent  # the computation that this one is a part of
         self.loop = loop  # the event loop that its leader is a task of
-        self.waits_for: list[_Slot] = []
-        self.ended = False
 
     def outcome(self) -> Future[Any] | None:
         """Returns what another caller waits for; None if there is nothing to wait for any more.
@@ -101,13 +102,7 @@ class Flights:
         self.leases = Leases(directory / "leases") if directory is not None else None
 
     def flight(self, key: Key, find: Find, settle: Settle) -> Flight:
-        """Returns a caller's part in the computation of a key.
-
-        Args:
-            key: the key.
-            find: returns what is stored by now, or ABSENT.
-            settle: stores what was computed, calls what it is given when that is done, and returns the value.
-        """
+        """Returns a caller's part in the computation of a key; arguments as for `Flight`."""
         return Flight(self, key, find, settle)
 
     def close(self) -> None:
@@ -121,10 +116,18 @@ class Flight:
 
     _slot: _Slot | None = None  # while it leads
     _landed: Any = ABSENT
-    _leased = _kept_until_stored = False
+    _has_waited = _leased = _kept_until_stored = False
     _waited_since_ns: int | None = None
 
     def __init__(self, flights: Flights, key: Key, find: Find, settle: Settle) -> None:
+        """Makes a caller's part.
+
+        Args:
+            flights: of the cache.
+            key: what is wanted.
+            find: returns what is stored by now, or ABSENT.
+            settle: stores what was computed, calls what it is given when that is done, and returns the value.
+        """
         self._flights, self._key, self._find, self._settle = flights, key, find, settle
         self._leases = flights.leases
         self._began_s = time.monotonic()
@@ -201,12 +204,12 @@ class Flight:
 
     def _join(self, loop: object) -> _Slot | None:
         """Returns what to wait for; None if the caller leads from now on, or has waited for so long as it may."""
-        if self._left_s() <= 0:
+        if self._has_waited and self._left_s() <= 0:
             return None
         self._slot = mine = _Slot(_innermost.get(), loop)  # before others can find it: whatever comes, it is ended
         slot = self._flights.table.setdefault(self._key.check, mine)
         if slot is not mine:
-            self._slot = None
+            self._slot, self._has_waited = None, True
             return slot
         _innermost.set(mine)
         return None
@@ -276,12 +279,12 @@ def _waiting_for(slot: _Slot) -> Iterator[None]:
     """Has it known that what the caller leads waits for another computation."""
     led = _led()
     for one in led:
-        one.waits_for.append(slot)
+        vars(one).setdefault("waits_for", []).append(slot)
     try:
         yield
     finally:
         for one in led:
-            one.waits_for.remove(slot)
+            vars(one)["waits_for"].remove(slot)
 
 
 def _would_wait_for_itself(slot: _Slot) -> bool:

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.cache.ledger import EPOCH_WORD, mark_of, marks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable
 
     from edgeqa.cache.ledger import Ledger, Marked
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
 DEFAULT_BYTES = 4 << 20
 _monotonic = time.monotonic
+_NUMBER_BYTES, _POINTER_BYTES = 56, 8  # at most, but for numbers of more than 200 bits
 _OBJECT_BYTES = 500  # an entry, and its places in the tables
 _LARGEST_PART = 8  # of the table's bytes, what one entry may take: it is not to push out all the others
 
@@ -118,10 +119,11 @@ class Front:
     def change(self, digest: bytes) -> int:
         """Drops what is there of an address, under all its identities; returns what `changes` is of it from now on."""
         with self._lock:
-            for identity in tuple(self._identities.get(digest, ())):
-                self._drop(identity)
-            self.changes[digest[-1]] += 1
-            return self.changes[digest[-1]]
+            if digest in self._identities:
+                for identity in tuple(self._identities[digest]):
+                    self._drop(identity)
+            self.changes[digest[-1]] = count = self.changes[digest[-1]] + 1
+            return count
 
     def put(self, identity: Hashable, entry: Entry, *, as_of: int) -> None:
         """Puts a value at hand that was stored since `change` gave `as_of`.
@@ -137,7 +139,7 @@ class Front:
 
     def settle(self, entry: Entry, value: Any, as_type: type | None) -> None:  # noqa: ANN401 - any immutable value
         """Keeps the value that an entry's bytes were decoded to, if it keeps none yet."""
-        more_bytes = _memory_bytes((value,))
+        more_bytes = _memory_bytes(value)
         with self._lock:
             if entry.value is not ABSENT or entry.size_bytes + more_bytes > self._budget_bytes // _LARGEST_PART:
                 return
@@ -247,22 +249,28 @@ class Front:
 
 
 def _size_bytes(identity: Hashable, entry: Entry) -> int:
-    return _OBJECT_BYTES + _memory_bytes((identity, entry.payload, entry.value))
+    found = _OBJECT_BYTES + sys.getsizeof(entry.payload)
+    if entry.value is not ABSENT:
+        found += _memory_bytes(entry.value)
+    return found + (sys.getsizeof(identity) if type(identity) is bytes else _memory_bytes(identity))
 
 
-def _memory_bytes(values: Iterable[object]) -> int:
-    """Returns the memory that values take, with what they hold; an object that several of them hold counts once."""
-    found: dict[int, object] = {}
-    left = list(values)
-    while left:
-        value = left.pop()
-        if id(value) in found:
-            continue
-        found[id(value)] = value
-        if isinstance(value, (tuple, list)):
-            left += value
-        elif isinstance(value, dict):
-            left += [*value, *value.values()]
-        elif fields := getattr(type(value), "__dataclass_fields__", None):
-            left += [getattr(value, name) for name in fields]
-    return sum(map(sys.getsizeof, found.values()))
+def _memory_bytes(value: Any) -> int:  # noqa: ANN401 - any value
+    """Returns about how much memory a value takes, with what it holds; a value may know that itself (`size_bytes`)."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return sys.getsizeof(value)
+    if kind is tuple or kind is list:
+        found = _NUMBER_BYTES
+        for item in value:
+            of_str = type(item) is str  # as most are: a call for each would take twice as long
+            found += _POINTER_BYTES + (sys.getsizeof(item) if of_str else _memory_bytes(item))
+        return found
+    if kind is int or kind is float or kind is bool or value is None:
+        return _NUMBER_BYTES
+    known: int | None = getattr(value, "size_bytes", None)
+    if known is not None:
+        return known
+    if fields := getattr(kind, "__dataclass_fields__", None):
+        return _memory_bytes([getattr(value, name) for name in fields])
+    return sys.getsizeof(value)

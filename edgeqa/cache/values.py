@@ -9,6 +9,7 @@ msgspec does the work, but for the first few values that are read: a command tha
 from __future__ import annotations
 
 import contextlib
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from edgeqa.cache.msgpack import BIG_INT, unpack
 from edgeqa.errors import CacheValueInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _DECODERS_LIMIT = 64
 _READ_WITHOUT_MSGSPEC = 8  # importing it takes as long as some thousand values read without it
@@ -60,6 +61,16 @@ def decode(payload: bytes, as_type: type | None = None) -> Any:  # noqa: ANN401 
         return (decoders.get(as_type) or _decoder(as_type))(payload)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise ValueShape(str(error)) from error
+
+
+def are_bytes_of(payload: bytes, decoded: object) -> bool:
+    """Returns whether a value that `decode` gave came from these bytes; no for some numbers that it did come from."""
+    if "msgspec" not in sys.modules:  # not for this alone
+        return bool(decode(payload) == decoded)
+    try:
+        return _encoder()(decoded) == payload
+    except OverflowError:  # of integers of more than 64 bits, which are told apart by more than this does
+        return False
 
 
 def is_immutable(value: object) -> bool:
@@ -110,20 +121,21 @@ def _require_plain(value: object) -> None:
     kind = type(value)
     if kind in _ATOMS:
         return
-    if kind is list or kind is tuple:
-        for item in value:  # type: ignore[attr-defined]  # a list or tuple by the line above
-            _require_plain(item)
+    if isinstance(value, (list, tuple)) and (kind is list or kind is tuple):
+        items: Iterable[object] = value
     elif isinstance(value, dict) and kind is dict:
-        for key, item in value.items():
+        for key in value:
             if type(key) not in _ATOMS or (type(key) is int and not _SMALLEST_INT <= key <= _LARGEST_INT):
                 raise CacheValueInvalid(key, "as the key of a dict")
-            _require_plain(item)
+        items = value.values()
     else:
         names = _field_names(value)
         if names is None:
             raise CacheValueInvalid(value)
-        for name in names:
-            _require_plain(getattr(value, name))
+        items = [getattr(value, name) for name in names]
+    for item in items:
+        if type(item) not in _ATOMS:  # asked here, too: a call for each would take twice as long
+            _require_plain(item)
 
 
 def _with_big_ints(value: object) -> object:

@@ -39,9 +39,10 @@ class Kept(Generic[V]):
         if size_bytes > self._budget_bytes:  # all that is kept would go for nothing
             return
         with self._lock:
-            if key not in self._held:
-                self._held[key] = (value, size_bytes)
-                self.held_bytes += size_bytes
+            if (former := self._held.pop(key, None)) is not None:
+                self.held_bytes -= former[1]
+            self._held[key] = (value, size_bytes)
+            self.held_bytes += size_bytes
             while self.held_bytes > self._budget_bytes and self._held:
                 _, (_, gone_bytes) = self._held.popitem(last=False)
                 self.held_bytes -= gone_bytes
