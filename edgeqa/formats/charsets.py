@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _DECLARED_XML = re.compile(rb"""\A\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
-_DECLARED_WITHIN_BYTES = 4096
+_DECLARED_WITHIN_BYTES = 1 << 14
 _BOMS_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LEGACY = re.compile(
     r"cp(125\d|866|874|932|936|949|950)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5(hkscs)?"

@@ -228,10 +228,8 @@ class _Reader:
     def _end(self, value: Any) -> None:  # noqa: ANN401
         name, more = _named(value)
         if name == "MetadataBlock":
-            found = _FRONT_TITLE.search("".join(self._front or ()))
+            self.title = self.title or _front_title("".join(self._front or ()))
             self._front = None
-            if found is not None and not self.title:
-                self.title = found[1].strip().strip("\"'")
         elif name == "HtmlBlock":
             source, self._html = "".join(self._html or ()), None
             self._write_html(source)
@@ -254,6 +252,19 @@ class _Reader:
 
     def _close(self, name: str) -> None:
         self._page.write([Tag(name, is_end=True)])
+
+
+def _front_title(front: str) -> str:
+    """Returns the title in YAML or TOML, "" if there is none."""
+    found = _FRONT_TITLE.search(front)
+    if found is None:
+        return ""
+    value = found[1].strip()
+    if value[:1] in ("'", '"'):
+        return value[1:].partition(value[0])[0]
+    if value in (">", "|", ">-", "|-", ">+", "|+"):  # it follows, indented
+        return front[found.end() :].lstrip().partition("\n")[0].strip()
+    return value.partition(" #")[0].strip()
 
 
 def _named(value: Any) -> tuple[str, Any]:  # noqa: ANN401

@@ -3,8 +3,8 @@
 In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
 user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
 Python's csv module, strictly: a stray quote is an error that names its line, rather than a field that swallows what
-follows. Where tabs part the fields, a quote is a character, unless it quotes a whole field. A line `sep=;` before all
-others, as Excel writes and reads it, says what parts them.
+follows. Between tabs or bars a quote is a character, unless it quotes a whole field. A line `sep=;` before all others,
+as Excel writes and reads it, says what parts the fields.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions
 
 DELIMITERS = ",;\t|"
+_UNQUOTED = "\t|"  # between these a quote is a character, unless it quotes a whole field
 
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
@@ -101,8 +102,8 @@ def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
         delimiter = declared[1]
     else:
         delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
-    if delimiter == "\t":
-        yield from _tabbed(lines)
+    if delimiter in _UNQUOTED:
+        yield from _parted(lines, delimiter)
         return
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -121,8 +122,8 @@ def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
             yield began, row
 
 
-def _tabbed(lines: _Lines) -> Iterator[tuple[int, list[str]]]:
-    """Yields rows whose fields are parted by tabs."""
+def _parted(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows whose fields are parted by what is in none of them."""
     while True:
         began = lines.begin_row()
         line = next(lines, None)
@@ -131,11 +132,11 @@ def _tabbed(lines: _Lines) -> Iterator[tuple[int, list[str]]]:
         text = line.removesuffix("\n")
         row: list[str] = []
         while True:
-            if text.startswith('"') and (found := _quoted(text, lines)) is not None:
+            if text.startswith('"') and (found := _quoted(text, lines, delimiter)) is not None:
                 cell, rest = found
             else:
-                cell, _, rest = text.partition("\t")
-                rest = rest if "\t" in text else None
+                cell, _, after = text.partition(delimiter)
+                rest = after if delimiter in text else None
             row.append(cell)
             if rest is None:
                 break
@@ -144,12 +145,13 @@ def _tabbed(lines: _Lines) -> Iterator[tuple[int, list[str]]]:
             yield began, row
 
 
-def _quoted(text: str, lines: _Lines) -> tuple[str, str | None] | None:
-    """Returns a field in quotes and what follows the tab after it, None at the line's end; None if it is not quoted.
+def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] | None:
+    """Returns a field in quotes and what follows behind it, None at the line's end; None if it is not quoted.
 
     Args:
         text: what is left of the line, from the quote on.
         lines: those that follow, for a field that goes on in them.
+        delimiter: what ends the field.
     """
     taken = 0
     while True:
@@ -158,7 +160,7 @@ def _quoted(text: str, lines: _Lines) -> tuple[str, str | None] | None:
             place = end + 2
         if end >= 0:
             after = text[end + 1 : end + 2]
-            if after not in ("", "\t"):
+            if after not in ("", delimiter):
                 return None
             lines.take(taken)
             return text[1:end].replace('""', '"'), text[end + 2 :] if after else None

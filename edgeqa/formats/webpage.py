@@ -92,6 +92,7 @@ class Page:
         self._sheet = elements.StyleSheet()
         self._styles: list[str] | None = None  # of the style sheet that is being read
         self._style_characters = 0
+        self._is_for_screens = True
         self._hidden_from = -1  # the place among the open elements of one that is not shown
         self._unpushed: dict[str, int] = {}  # elements within it that were not counted among the open
         self._preformatted = 0
@@ -229,10 +230,12 @@ class Page:
 
     def _style(self, tag: Tag) -> None:
         if tag.is_end:
-            self._sheet.add("".join(self._styles or ()))
+            if self._is_for_screens:
+                self._sheet.add("".join(self._styles or ()))
             self._styles = None
         else:
             self._styles, self._style_characters = [], 0
+            self._is_for_screens = tag.attributes().get("media", "all").strip().lower() in ("", "all", "screen")
 
     def _in_formula(self, tag: Tag) -> None:
         formula = self._formula

@@ -300,9 +300,11 @@ def test_a_table_without_a_field_of_text_is_one_record_of_rows(tmp_path: Path, n
     assert found == 'Pump | Depth\nP-1 | 12 m\nP-2 | 5" deep'
 
 
-def test_a_quote_between_tabs_is_a_character_unless_it_quotes_the_field(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delimiter", ["\t", "|"])
+def test_a_quote_between_tabs_or_bars_is_a_character_unless_it_quotes_the_field(tmp_path: Path, delimiter: str) -> None:
     file = tmp_path / "a.tsv"
-    file.write_text('id\ttext\n1\t"Deep" is a name\n2\t"never ended\n3\t"two\nlines"\n4\t"a""b"\n5\t"')
+    data = 'id\ttext\n1\t"Deep" is a name\n2\t"never ended\n3\t"two\nlines"\n4\t"a""b"\n5\t"'
+    file.write_text(data.replace("\t", delimiter))
     assert [(r.name.rpartition("#")[2], r.text) for r in read(file)] == [
         ("2", '"Deep" is a name'),
         ("3", '"never ended'),

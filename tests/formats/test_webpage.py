@@ -70,6 +70,7 @@ def test_the_text_of_a_page(source: str, expected: str) -> None:
         ("<div hidden>a<section>b</div>c", "c"),
         ("<div style='position:absolute; left:-9999px'>a</div><div style='max-height:0;overflow:hidden'>b</div>c", "c"),
         ("<style>.a, #b {display:none} p.c{visibility:hidden}</style><p class='x a'>a<p id=b>b<p class=c>c<p>d", "d"),
+        ("<style media=print>.a{display:none}</style><p class=a>a", "a"),
         ("<style>@media print{.a{display:none}} .b .a{display:none}</style><p class=a>a", "a"),
         ("<style>.t{display:none}.t.on{display:block}/*.a{display:none}*/</style><p class=t>a<p class=a>b", "a\n\nb"),
         ("<template>a</template><template shadowrootmode=open>b</template><noscript>c</noscript>", "b"),
