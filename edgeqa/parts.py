@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeqa import state
+from edgeqa import forking, state
 from edgeqa.cache import Cache
 from edgeqa.cache.cache import FORMAT_DIRECTORY
 from edgeqa.capabilities.precision import flags_in, precision
@@ -51,6 +51,11 @@ class Parts:
         self._cache: Cache | None = None
         self._reading: Reading | None = None
         self._scope: Scope | None = None
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Lets go of a lock that a thread of the parent may have held."""
+        self._lock = threading.RLock()
 
     def check_open(self) -> None:
         """Does nothing.

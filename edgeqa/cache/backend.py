@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.cache.environment import StoreFault
+from edgeqa.cache.environment import StoreBusy, StoreFault
 from edgeqa.cache.front import Front
-from edgeqa.cache.guard import Guard
+from edgeqa.cache.guard import ENTER_WAIT_S, Guard
+from edgeqa.cache.premises import CHECKED_AT_ONCE_BYTES, CheckDue
 from edgeqa.cache.tally import Tally
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from edgeqa.cache.writer import Change
     from edgeqa.cache.writing import Writing
 
+_TRY_AGAIN_AFTER_S = 0.010  # the parts of one question do not each try
+_left_open: list[tuple[Guard, Store, Writing | None]] = []
 _PASSING_FAULTS = frozenset({"disk_full", "read_only", "map_full", "readers_full"})
 
 
@@ -48,15 +52,17 @@ class Backend:
 
     def _reset(self) -> None:
         """Starts without handles and locks; also in a forked child, where the parent's are of no use."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # who is interrupted while it is held may come again
         self._guard: Guard | None = None
         self._store: Store | None = None
+        self._leaving: Store | None = None  # while it is being closed
         self._writing: Writing | None = None
         self.queued.clear()
         # Starts a read of the store: its `get` of an address gives what its `get` gives the record for. Without a store
         # that is a dict, in which nothing is found.
         self.begin: Callable[[], Any] = self._enter_and_begin
-        self._entered = False
+        self._entered = self._was_busy = False
+        self._not_before_s = 0.0
         self._flights: Flights | None = None
         self._broken = False
 
@@ -72,25 +78,53 @@ class Backend:
         return self._flights
 
     def _enter(self) -> Store | None:
-        """Opens the store at the first use, and again after a fork."""
-        if self._entered:
+        """Opens the store at the first use, and again after a fork, or where others have kept it from being opened."""
+        if self._entered or time.monotonic() < self._not_before_s:
             return None if self._broken else self._store
         with self._lock:
-            if not self._entered and self.directory is not None:
-                self._guard = guard = Guard(self.directory)
-                try:
-                    store = guard.enter(self._map_bytes, durable=self._durable)
-                except StoreFault as fault:
-                    self.note = str(fault)
-                    self.tally.count(fault.kind)
-                else:
-                    self._use(guard, store)
-                for kind in guard.premises.quarantined:
-                    self.tally.count(kind)
             if not self._entered:
-                self.begin = dict if self._store is None else self._store.begin
-            self._entered = True
+                self._entered = self.directory is None or self._try(self.directory)
+                if self._entered:
+                    self.begin = dict if self._store is None else self._store.begin
+                else:
+                    self._not_before_s = time.monotonic() + _TRY_AGAIN_AFTER_S
         return None if self._broken else self._store
+
+    def _try(self, directory: Path) -> bool:
+        """Opens the store, or notes why there is none; returns whether that is settled."""
+        self._guard = guard = Guard(directory)
+        try:
+            store = self._entering(guard, directory)
+        except StoreFault as fault:
+            self._guard = None
+            self.note = str(fault)
+            self.tally.count(fault.kind)
+            self._was_busy = isinstance(fault, StoreBusy)
+            return not self._was_busy
+        except BaseException:  # an interrupt: the next use tries again
+            self._guard = None
+            raise
+        else:
+            self._use(guard, store)
+            return True
+        finally:
+            for kind in guard.premises.quarantined:
+                self.tally.count(kind)
+
+    def _entering(self, guard: Guard, directory: Path) -> Store:
+        wait_s = 0.0 if self._was_busy else ENTER_WAIT_S  # who has waited once does not wait at each question
+
+        def enter(most_check_bytes: int | None) -> Store:
+            return guard.enter(self._map_bytes, durable=self._durable, wait_s=wait_s, most_check_bytes=most_check_bytes)
+
+        try:
+            return enter(CHECKED_AT_ONCE_BYTES)
+        except CheckDue:
+            from edgeqa.cache import checking
+
+            if checking.begin(directory, self._map_bytes):
+                raise
+            return enter(None)  # no process can be started here
 
     @property
     def entered(self) -> bool:
@@ -108,12 +142,14 @@ class Backend:
 
     def _enter_and_begin(self) -> Any:  # noqa: ANN401 - a transaction, or what stands for none
         self._enter()
-        return self.begin()
+        return self.begin() if self._entered else {}
 
     def _use(self, guard: Guard, store: Store) -> None:
         if guard.ledger is not None:
             self.front.watch(guard.ledger)
         self._store = store
+        self._was_busy, self.note = False, ""
+        self._flights = None  # what was made without the store has no leases
 
     def _writing_to(self, store: Store | None) -> Writing | None:
         """Returns the way into the store, made at the first change; none when the cache is closed meanwhile."""
@@ -211,20 +247,52 @@ class Backend:
     def _ledger(self) -> Ledger | None:
         return self._guard.ledger if self._guard is not None else None
 
+    def make_durable(self) -> None:
+        """Has every commit from now on wait for the disk: another who shares this wants it."""
+        self._durable = True
+        if self._store is not None:
+            self._store.make_durable()
+
     def close(self) -> None:
-        """Commits, syncs, leaves. Harmless when repeated; what comes after finds nothing and stores nothing."""
+        """Commits, syncs, leaves. Harmless when repeated; what comes after finds nothing and stores nothing.
+
+        Where the writer does not come to an end, as behind a process that was stopped while it writes, the store is
+        left open until this process ends.
+        """
         with self._lock:
             self._entered = True
             self.begin = dict
-            store, guard, writing = self._store, self._guard, self._writing
+            # What an interrupted attempt has left to do is done by the next.
+            store = self._leaving = self._store or self._leaving
+            guard, writing = self._guard, self._writing
+        interrupted: BaseException | None = None
+        ended = True
         if writing is not None:
-            writing.stop()
+            try:
+                ended = writing.stop()
+            except BaseException as error:  # what is inside of LMDB must come out of it, and has not much left to do
+                interrupted = error
+                ended = writing.stop()
+        if not ended:
+            self.tally.count("unavailable")
         self.tally.save(self._ledger)
         self.front.unwatch()
-        if self._flights is not None:
-            self._flights.close()
+        flights, self._flights = self._flights, None
+        if flights is not None:
+            flights.close()
         self._store = None
-        last = guard.leave(store) if guard is not None and store is not None else True
+        last = False
+        if guard is not None and store is not None and not ended:
+            guard.distrust()
+            _left_open.append((guard, store, writing))  # its writer may still be inside
+        elif guard is not None and store is not None and interrupted is not None:
+            store.close()
+            guard.abandon()  # not sealed, which takes a while: the next start verifies the file
+        else:
+            last = guard.leave(store) if guard is not None and store is not None else True
+        self._leaving = None
+        if interrupted is not None:
+            raise interrupted
         if last and self.remove_when_left is not None:
             import shutil
 
@@ -247,7 +315,7 @@ class Backend:
     def forked(self) -> None:
         """Lets go of what belongs to the parent; the first use enters anew."""
         if self._guard is not None:
-            self._guard.abandon()
+            self._guard.forked()
         if self._flights is not None:
             self._flights.close()
         if self._store is not None:

@@ -6,6 +6,8 @@ Eviction goes in the order of storing; a record that was hit since goes to the e
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.cache import eviction, records
@@ -13,7 +15,7 @@ from edgeqa.cache.environment import StoreFault, faults
 from edgeqa.cache.store import FIRST_SEQUENCE_NUMBER, LAST_SEQUENCE_NUMBER, used_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import lmdb
 
@@ -39,9 +41,24 @@ class Committed(NamedTuple):
 class Commits:
     """What changes one store."""
 
-    def __init__(self, store: Store, is_hot: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        is_hot: Callable[[bytes], bool],
+        around: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        """Changes nothing yet.
+
+        Args:
+            store: what is to be changed.
+            is_hot: whether a record is kept at an eviction.
+            around: entered while this process is the one that writes.
+        """
         self._store = store
         self._is_hot = is_hot
+        self._around = around
+        self.waits_since_s: float | None = None
+        """Since when it waits for another process to let it write; None while it does not."""
         self.limits = eviction.limits(store.map_bytes, store.page_bytes)
 
     def commit(self, changes: Mapping[bytes, bytes | None], *, evict_records: int | None = None) -> Committed:
@@ -50,7 +67,7 @@ class Commits:
         Raises:
             StoreFault: nothing was changed.
         """
-        with faults(), self._store.env.begin(write=True) as txn:
+        with self._transaction() as txn:
             cursor = txn.cursor()
             former = cursor.getmulti(list(changes))
             for digest, sequence in former:
@@ -67,7 +84,22 @@ class Commits:
             cursor.putmulti([(digest, s) for s, (digest, _) in zip(sequences, stored, strict=True)])
             limit = self.limits.evict_records if evict_records is None else evict_records
             done = self._evict(txn, last + len(stored), limit)
-            return done._replace(replaced=tuple(digest for digest, _ in former))
+        if self._store.syncs_each_commit:
+            self.sync()
+        return done._replace(replaced=tuple(digest for digest, _ in former))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """Gives a transaction that writes, once no other process has one."""
+        with faults():
+            env = self._store.env
+            self.waits_since_s = time.monotonic()
+            try:
+                txn = env.begin(write=True)
+            finally:
+                self.waits_since_s = None
+            with self._around(), txn:
+                yield txn
 
     def _evict(self, txn: lmdb.Transaction[bytes], last: int, limit: int) -> Committed:
         evicted = kept = kept_bytes = 0
@@ -105,7 +137,7 @@ class Commits:
         gone: list[bytes] = []
         for _ in range(_ROOM_ROUNDS):
             for _ in range(_COMMITS_UNTIL_FREE):
-                with faults(), self._store.env.begin(write=True) as txn:
+                with self._transaction() as txn:
                     txn.put(b"tick", b"", dupdata=False)
                     txn.delete(b"tick")
             done = self.commit({}, evict_records=_ROOM_RECORDS)
@@ -122,10 +154,9 @@ class Commits:
             StoreFault: nothing was changed.
         """
         with faults():
-            env = self._store.env
-            table = env.open_db()
-            with env.begin(write=True) as txn:
-                txn.drop(table, delete=False)
+            table = self._store.env.open_db()
+        with self._transaction() as txn:
+            txn.drop(table, delete=False)
 
     def sync(self) -> None:
         """Waits until all commits are on the disk.

@@ -36,6 +36,13 @@ class StoreFault(Exception):
         self.reason = str(reason)
 
 
+class StoreBusy(StoreFault):
+    """Others keep the store from being opened for now; the next question tries again."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__("unavailable", reason)
+
+
 def open_environment(directory: Path, map_bytes: int, *, durable: bool) -> lmdb.Environment:
     """Opens LMDB; an open that races another process's open or close can fail for a moment, and is tried again.
 
@@ -101,6 +108,8 @@ def as_fault(error: Exception) -> StoreFault:
     """Returns the fault that an error is."""
     if isinstance(error, lmdb.MapFullError):
         return StoreFault("map_full", error)
+    if isinstance(error, TimeoutError) or "already open" in str(error):  # or another thread is just closing it
+        return StoreBusy(error)
     if isinstance(error, lmdb.ReadersFullError):
         return StoreFault("readers_full", error)
     if isinstance(error, (lmdb.MemoryError, MemoryError)):

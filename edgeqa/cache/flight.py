@@ -221,7 +221,7 @@ class Flight:
         """Yields how long to pause between attempts to get the lease, until there is it or its time is over."""
         if self._leases is None or self._slot is None:
             return
-        pause_s, began_ns = _FIRST_PAUSE_S, time.monotonic_ns()
+        pause_s, began_ns = _FIRST_PAUSE_S, time.time_ns()
         while not self._leases.take(self._key):
             self._waited_since_ns = began_ns
             if self._left_s() <= 0:

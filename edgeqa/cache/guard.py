@@ -10,8 +10,17 @@ by a damaged file, so that the file is judged first, by rules that hold across p
   and a kill, a power cut, damage, a change from outside leave a count above zero or a seal that does not fit the file.
 - While somebody is inside, the file is in use and cannot be verified; LMDB's own locks survive a killed peer, and the
   verification stays owed until somebody finds the directory empty.
+- Nobody waits for long: who holds the entrance may have been stopped, or be verifying a large file. After ENTER_WAIT_S
+  a process goes on without the cache, and its next question tries again. A large file is verified by a process of its
+  own (`checking`), beside the questions, which find nothing until it is done.
+- A lock is let go by its name (LOCK_UN), not by closing the file: a child that was forked meanwhile has the same open
+  file, and would hold the lock on. The child closes its handles and unlocks nothing: that would unlock its parent's.
+  Whatever comes in between, an interrupt too, lets go of all that was taken.
 - A start that dies while opening, or a writer that dies inside a commit, leaves a note in the ledger. After two such
   deaths in a row the next start goes without the cache, for an hour; then the file is put aside and a new one made.
+
+What was not chosen: a list of pids, which are given anew and mean nothing in another container; a lock with a blocking
+wait, which a stopped process makes endless; a thread that verifies, which ends with the command that began it.
 """
 
 from __future__ import annotations
@@ -22,9 +31,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from edgeqa.cache.environment import StoreFault, as_fault
+from edgeqa.cache.environment import StoreBusy, StoreFault, as_fault
 from edgeqa.cache.header import Header, round_map
-from edgeqa.cache.ledger import Ledger
+from edgeqa.cache.ledger import Ledger, lock_within, try_lock
 from edgeqa.cache.premises import Premises
 from edgeqa.cache.store import Store
 
@@ -35,7 +44,7 @@ if TYPE_CHECKING:
 GUARD_FILE, USERS_FILE, LEDGER_FILE = "guard", "users", "ledger"
 OFF_FOR_S = 3600
 DEATHS_ALLOWED = 2
-_ENTER_WAIT_S = 10.0
+ENTER_WAIT_S = 2.0
 _MAP_FLOOR_BYTES = 1 << 20
 
 
@@ -46,46 +55,65 @@ class Guard:
         self.premises = Premises(directory)
         self.ledger: Ledger | None = None
         self._directory = directory
-        self._users_fd = -1
+        self._entrance_fd = self._users_fd = -1
         self._wrote = False
         self._trusted = True
 
-    def enter(self, map_bytes: int, *, durable: bool) -> Store:
+    def enter(
+        self, map_bytes: int, *, durable: bool, wait_s: float = ENTER_WAIT_S, most_check_bytes: int | None = None
+    ) -> Store:
         """Returns the open store.
 
+        Args:
+            map_bytes: size of the map, where a file has to be made.
+            durable: whether each commit waits for the disk.
+            wait_s: how long to wait for others at the entrance.
+            most_check_bytes: the largest file to verify; None for any.
+
         Raises:
-            StoreFault: there is none to be had now; `kind` says why.
+            StoreBusy: there is none to be had for now.
+            CheckDue: the file has to be verified first, and is larger.
+            StoreFault: there is none to be had; `kind` says why.
         """
+        store: Store | None = None
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._entrance() as alone:
+            with self._entrance(wait_s) as alone:
                 self.ledger = ledger = Ledger(self._directory / LEDGER_FILE)
                 self._count_deaths(ledger, alone=alone)
                 if alone:
-                    self.premises.judge(ledger)
+                    self.premises.judge(ledger, most_check_bytes)
                     ledger.set("inside", 0)
                 store = self._open(ledger, map_bytes, durable=durable, alone=alone)
-                fcntl.flock(self._users_fd, fcntl.LOCK_SH)
+                lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
                 ledger.add({"inside": 1})
                 return store
-        except (OSError, StoreFault) as error:
+        except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
+            if store is not None:
+                store.close()
             self.abandon()
-            raise error if isinstance(error, StoreFault) else as_fault(error) from error
+            if isinstance(error, OSError):
+                raise as_fault(error) from error
+            raise
 
     def leave(self, store: Store) -> bool:
         """Closes the store; returns whether nobody is inside any more."""
         ledger, last = self.ledger, False
-        if ledger is not None:
-            with contextlib.suppress(OSError, StoreFault), self._entrance() as last:
+        try:
+            if ledger is not None:
+                with contextlib.suppress(OSError, StoreFault), self._entrance(ENTER_WAIT_S) as last:
+                    store.close()
+                    if self._trusted:
+                        ledger.add({"inside": -1})
+                    if ledger.get("deaths"):
+                        ledger.set("deaths", 0)
+                    if last and not ledger.get("inside"):
+                        self.premises.seal()
+        finally:
+            try:
                 store.close()
-                if self._trusted:
-                    ledger.add({"inside": -1})
-                if ledger.get("deaths"):
-                    ledger.set("deaths", 0)
-                if last and not ledger.get("inside"):
-                    self.premises.seal()
-        store.close()
-        self.abandon()
+            finally:
+                self.abandon()
         return last
 
     def mend(self) -> list[str]:
@@ -116,9 +144,9 @@ class Guard:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Ledger]:
         try:
-            with self._entrance() as alone:
+            with self._entrance(ENTER_WAIT_S) as alone:
                 if not alone:
-                    raise StoreFault(kind="unavailable", reason="other processes are using the cache")
+                    raise StoreBusy(reason="other processes are using the cache")
                 self.ledger = Ledger(self._directory / LEDGER_FILE)
                 yield self.ledger
         except OSError as error:
@@ -127,11 +155,21 @@ class Guard:
             self.abandon()
 
     def abandon(self) -> None:
-        """Gives all handles back without leaving properly; what a forked child does with its parent's."""
+        """Lets go of all that is held, without leaving properly."""
+        self._release_entrance()
         self._release_users()
         ledger, self.ledger = self.ledger, None
         if ledger is not None:
             ledger.close()
+
+    def forked(self) -> None:
+        """Closes the parent's handles in a forked child; the locks stay the parent's."""
+        entrance, users = self._entrance_fd, self._users_fd
+        self._entrance_fd = self._users_fd = -1
+        for fd in (entrance, users):
+            if fd >= 0:
+                os.close(fd)
+        self.abandon()
 
     def before_first_write(self) -> None:
         """Breaks the seal."""
@@ -145,14 +183,18 @@ class Guard:
 
     @contextlib.contextmanager
     def around_commit(self) -> Iterator[None]:
-        """Notes that this process is inside a commit; a note that stays is a death."""
-        if self.ledger is not None:
-            self.ledger.set("writing", os.getpid())
+        """Notes that this process is inside a commit; a note that stays is a death.
+
+        To be entered when LMDB has let it write: then it is the only one, and its note is nobody else's.
+        """
+        ledger, own = self.ledger, os.getpid()
+        if ledger is not None:
+            ledger.set("writing", own)
         try:
             yield
         finally:
-            if self.ledger is not None:
-                self.ledger.set("writing", 0)
+            if ledger is not None and ledger.get("writing") == own:  # else the next one has begun already
+                ledger.set("writing", 0)
 
     def _count_deaths(self, ledger: Ledger, *, alone: bool) -> None:
         deaths, now_s = ledger.get("deaths"), int(time.time())
@@ -203,33 +245,37 @@ class Guard:
                 raise StoreFault(kind="damaged", reason=problems[0])
         return store
 
+    # An interrupt may come between any two lines: a handle is forgotten only when it is unlocked, and whoever is
+    # interrupted has `abandon` unlock what is left.
+
     def _release_users(self) -> None:
-        fd, self._users_fd = self._users_fd, -1
-        if fd >= 0:
+        if self._users_fd >= 0:
+            fcntl.flock(self._users_fd, fcntl.LOCK_UN)
+            fd, self._users_fd = self._users_fd, -1
+            os.close(fd)
+
+    def _release_entrance(self) -> None:
+        if self._entrance_fd >= 0:
+            fcntl.flock(self._entrance_fd, fcntl.LOCK_UN)
+            fd, self._entrance_fd = self._entrance_fd, -1
             os.close(fd)
 
     @contextlib.contextmanager
-    def _entrance(self) -> Iterator[bool]:
-        """Holds the entrance; yields whether nobody is inside."""
-        fd = os.open(self._directory / GUARD_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _entrance(self, wait_s: float) -> Iterator[bool]:
+        """Holds the entrance; yields whether nobody is inside.
+
+        Raises:
+            StoreBusy: somebody else has held it all the time.
+        """
+        self._entrance_fd = os.open(self._directory / GUARD_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            give_up_at_s, pause_s = time.monotonic() + _ENTER_WAIT_S, 0.0005
-            while not _try_lock(fd):
-                if time.monotonic() > give_up_at_s:
-                    raise StoreFault(kind="unavailable", reason="another process keeps the entrance locked")
-                time.sleep(pause_s)
-                pause_s = min(0.02, pause_s * 2)
+            try:
+                lock_within(self._entrance_fd, fcntl.LOCK_EX, wait_s)
+            except TimeoutError as error:
+                raise StoreBusy(reason="another process keeps the entrance locked") from error
             # Who leaves counts as inside up to here: else whoever enters meanwhile would take it for dead.
             self._release_users()
             self._users_fd = os.open(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            yield _try_lock(self._users_fd)
+            yield try_lock(self._users_fd, fcntl.LOCK_EX)
         finally:
-            os.close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            self._release_entrance()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.keys import Key
 
 _NOTE_BYTES, _NOTES = 512, 64
-_NOTE = struct.Struct("<QQ16s")  # checksum of the rest, when (monotonic, ns), check
+_NOTE = struct.Struct("<QQ16s")  # checksum of the rest, when (ns since the epoch), check
 _LOCKS_FROM = 1 << 20
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 
@@ -55,12 +55,12 @@ class Leases:
     def note_failure(self, key: Key, type_name: str, message: str) -> None:
         """Leaves the news for those who wait for this key now."""
         text = f"{type_name}\0{message}".encode("utf-8", "replace")[: _NOTE_BYTES - _NOTE.size]
-        body = struct.pack("<Q16s", time.monotonic_ns(), key.check) + text.ljust(_NOTE_BYTES - _NOTE.size, b"\0")
+        body = struct.pack("<Q16s", time.time_ns(), key.check) + text.ljust(_NOTE_BYTES - _NOTE.size, b"\0")
         with contextlib.suppress(OSError):
             os.pwrite(self._open(), xxh3_64_intdigest(body).to_bytes(8, "little") + body, _note_offset(key))
 
     def failure_since(self, key: Key, since_ns: int) -> ComputationFailed | None:
-        """Returns the failure of this key that was noted after a time (monotonic), if any."""
+        """Returns the failure of this key that was noted since then, in ns of the clock that goes on over a reboot."""
         try:
             note = os.pread(self._open(), _NOTE_BYTES, _note_offset(key))
         except OSError:
@@ -68,7 +68,7 @@ class Leases:
         if len(note) < _NOTE_BYTES or xxh3_64_intdigest(note[8:]) != int.from_bytes(note[:8], "little"):
             return None
         _, noted_ns, check = _NOTE.unpack_from(note)
-        if check != key.check or not since_ns <= noted_ns <= time.monotonic_ns():
+        if check != key.check or not since_ns <= noted_ns <= time.time_ns():
             return None
         type_name, _, message = note[_NOTE.size :].rstrip(b"\0").decode("utf-8", "replace").partition("\0")
         return ComputationFailed(type_name, message)

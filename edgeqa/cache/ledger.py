@@ -15,6 +15,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x31_6D_75_6E_61_71_65  # "eqanum1", little-endian
 _FILE_BYTES = 4096
+LOCK_WAIT_S = 2.0
+IN_VAIN_S = 10.0
 _SLOT = struct.Struct("<Q")
 
 GUARD_SLOTS = ("epoch", "opening", "writing", "deaths", "died_at_s", "inside")
@@ -52,6 +55,36 @@ _MARKED_WORD = 128
 _MARKS = _FILE_BYTES // 8 - _MARKED_WORD - 1
 
 
+def lock_within(fd: int, kind: int, wait_s: float) -> None:
+    """Takes a lock of `flock` on an open file.
+
+    Args:
+        fd: the file.
+        kind: LOCK_EX or LOCK_SH.
+        wait_s: for how long to wait for others who hold it.
+
+    Raises:
+        TimeoutError: if they still do.
+    """
+    give_up_at_s, pause_s = time.monotonic() + wait_s, 0.0005
+    while not try_lock(fd, kind):
+        left_s = give_up_at_s - time.monotonic()
+        if left_s <= 0:
+            message = "another process keeps it locked"
+            raise TimeoutError(message)
+        time.sleep(min(pause_s, left_s))
+        pause_s = min(0.02, pause_s * 2)
+
+
+def try_lock(fd: int, kind: int) -> bool:
+    """Takes a lock of `flock`; returns whether nobody else keeps it from that."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Marked(NamedTuple):
     """That a process has moved marks: the epoch just before and just after, and all marks."""
 
@@ -75,6 +108,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._in_vain_until_s = 0.0
         self._lock = threading.RLock()  # `flock` keeps processes apart, but not two threads with one handle
         try:
             with self._locked():
@@ -134,8 +168,13 @@ class Ledger:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        """Keeps others out; raises TimeoutError where one that does not go on keeps us out."""
         with self._lock:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                lock_within(self._fd, fcntl.LOCK_EX, 0.0 if time.monotonic() < self._in_vain_until_s else LOCK_WAIT_S)
+            except TimeoutError:  # a process that was stopped holds it: nobody waits for it again and again
+                self._in_vain_until_s = time.monotonic() + IN_VAIN_S
+                raise
             try:
                 yield
             finally:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from edgeqa.cache.environment import DATA_FILE, LOCK_FILE
+from edgeqa.cache.environment import DATA_FILE, LOCK_FILE, StoreBusy
 from edgeqa.cache.header import META_PROBE_BYTES, Header, Seal, is_lmdb_file
 
 if TYPE_CHECKING:
@@ -25,9 +25,17 @@ if TYPE_CHECKING:
 
 HEADER_FILE, SEAL_FILE = "header", "seal"
 HASHED_EACH_TIME_BYTES = 4 << 20
+CHECKED_AT_ONCE_BYTES = 4 << 20  # a file to verify that is not larger is verified where it is opened
 _BLOCK_BYTES = 1 << 18
 _NO_VERIFIER = "cannot be verified: this lmdb has no verifier"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class CheckDue(StoreBusy):
+    """The data file may be damaged, and is too large to be verified while a question waits."""
+
+    def __init__(self) -> None:
+        super().__init__("it is verified after an unclean end")
 
 
 class Premises:
@@ -39,10 +47,17 @@ class Premises:
         self.quarantined: list[str] = []  # why, each time
         self.suspect = False
 
-    def judge(self, ledger: Ledger) -> None:
+    def judge(self, ledger: Ledger, most_check_bytes: int | None) -> None:
         """Lets the data file stay only if it is known to be sound and for this machine.
 
         Where the ledger says that somebody has died inside, the seal does not count.
+
+        Args:
+            ledger: of the directory.
+            most_check_bytes: the largest file to verify here; None for any.
+
+        Raises:
+            CheckDue: the file has to be verified, and is larger.
         """
         try:
             status = self.data_file.stat()
@@ -55,6 +70,8 @@ class Premises:
         if foreign and start:  # an empty file is what a death at the very start leaves; LMDB makes it anew
             self.quarantine("foreign")
         elif ledger.get("inside") > 0 or not self._fits_its_seal(status, ledger):
+            if most_check_bytes is not None and status.st_size > most_check_bytes:
+                raise CheckDue
             self.suspect = True
             self.break_seal()  # it is sealed anew when it has turned out to be sound
             if find_damage(self.data_file):

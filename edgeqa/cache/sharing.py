@@ -14,17 +14,24 @@ from pathlib import Path
 
 from edgeqa.cache.backend import Backend
 
+CLOSING_WAIT_S = 2.0
+
 _shared: dict[Path, Backend] = {}
-_shared_lock = threading.Lock()
+_closing: dict[Path, Backend] = {}
+"""Those that are being closed by a thread: LMDB opens a directory once in a process."""
+_changed = threading.Condition()
 
 
 def share(directory: Path, map_bytes: int, *, durable: bool, front_entries: int) -> Backend:
     """Returns this process's backend of a directory."""
     directory = Path(os.path.realpath(directory))
-    with _shared_lock:
+    with _changed:
+        _changed.wait_for(lambda: directory not in _closing, CLOSING_WAIT_S)
         backend = _shared.get(directory)
         if backend is None:
             backend = _shared[directory] = Backend(directory, map_bytes, durable=durable, front_entries=front_entries)
+        elif durable:
+            backend.make_durable()
         backend.users += 1
         return backend
 
@@ -39,7 +46,7 @@ def share_in_ram(name: str, map_bytes: int, *, front_entries: int) -> Backend:
     backend.remove_when_left = parent
     backend.users = 1
     if directory is not None:
-        with _shared_lock:
+        with _changed:
             _shared[directory] = backend
     return backend
 
@@ -54,13 +61,24 @@ def without_store() -> Backend:
 
 def release(backend: Backend) -> None:
     """Gives a backend back; the last one closes it."""
-    with _shared_lock:
+    with _changed:
         backend.users -= 1
         if backend.users:
             return
-        for directory in [directory for directory, known in _shared.items() if known is backend]:
-            del _shared[directory]
-    backend.close()
+        directories = [directory for directory, known in _shared.items() if known is backend]
+        for directory in directories:
+            _closing[directory] = _shared.pop(directory)
+    try:
+        try:
+            backend.close()
+        except BaseException:  # an interrupt: the rest is done all the same, or this process could not open it again
+            backend.close()
+            raise
+    finally:
+        with _changed:
+            for directory in directories:
+                _closing.pop(directory, None)
+            _changed.notify_all()
 
 
 def _close_all() -> None:
@@ -79,10 +97,11 @@ def _after_fork() -> None:
 
 
 def _forked() -> None:
-    global _shared_lock  # the parent's may be held by a thread that the child does not have
-    _shared_lock = threading.Lock()
-    for backend in _shared.values():
+    global _changed  # the parent's may be held by a thread that the child does not have
+    _changed = threading.Condition()
+    for backend in (*_shared.values(), *_closing.values()):
         backend.forked()
+    _closing.clear()
 
 
 atexit.register(_close_all)

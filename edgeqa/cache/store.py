@@ -52,6 +52,9 @@ class Store:
         with faults():
             self.page_bytes: int = self._env.stat()["psize"]
         self._references = sys.getrefcount(self._env)  # while nobody is inside
+        self.syncs_each_commit = False
+        """Whether a commit waits for the disk by our doing; LMDB does it by itself where it was opened so."""
+        self._opened_durable = durable
 
     @property
     def env(self) -> lmdb.Environment:
@@ -88,6 +91,19 @@ class Store:
             raise
         except Exception as error:  # of any type, as in `faults`, which would take longer than the read
             raise as_fault(error) from error
+
+    def make_durable(self) -> None:
+        """Has every commit from now on wait for the disk; LMDB's own flag cannot be set while it is open."""
+        self.syncs_each_commit = not self._opened_durable
+
+    def free_dead_readers(self) -> None:
+        """Lets go of what killed processes were reading: their places keep pages from being used again.
+
+        Raises:
+            StoreFault: LMDB refused, or the store is closed.
+        """
+        with faults():
+            self.env.reader_check()
 
     def usage(self) -> Usage:
         """Returns how full the store is.

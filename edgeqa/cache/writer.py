@@ -32,6 +32,8 @@ IDLE_SYNC_S = 5.0
 QUEUE_LIMIT_RECORDS = 8192
 QUEUE_LIMIT_BYTES = 32 << 20
 FULL_WAIT_S = 2.0
+TURN_WAIT_S = 2.0  # for another process that writes; a commit takes milliseconds
+_LOOK_S = 0.25
 _EVICTION_ROUNDS = 256
 _ROOM_PAUSES_S = (0.0, 0.005, 0.010, 0.020, 0.040, 0.080, 0.160, 0.320)
 
@@ -62,13 +64,13 @@ class Writer:
         before_write: Callable[[], None],
         around_commit: Callable[[], contextlib.AbstractContextManager[None]],
     ) -> None:
-        self.commits = Commits(store, take_hit)
+        self.commits = Commits(store, take_hit, around_commit)
+        self._store = store
         self._queued = queued  # all that is not settled yet; read by others
         self._on_commit = on_commit
         self._on_fault = on_fault
         self._on_wait = on_wait
         self._before_write = before_write
-        self._around_commit = around_commit
         self._waiting: dict[bytes, Change] = {}  # in the order of their tickets
         self._writing: dict[bytes, Change] = {}
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._flushing = 0
@@ -101,23 +103,44 @@ class Writer:
         if len(self._waiting) in (1, BATCH_RECORDS):
             self._changed.notify_all()
 
-    def flush(self) -> None:
-        """Waits until everything queued so far is committed or given up."""
+    def flush(self) -> bool:
+        """Waits until everything queued so far is committed or given up.
+
+        Returns:
+            whether it is; not so where another process that does not go on keeps this one from writing.
+        """
         with self._changed:
             ticket = self._last_ticket
             self._flushing += 1
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._settled_ticket >= ticket)
-            self._flushing -= 1
+            try:
+                self._changed.notify_all()
+                while not self._changed.wait_for(lambda: self._settled_ticket >= ticket, _LOOK_S):
+                    if self._is_kept_out():
+                        return False
+            finally:
+                self._flushing -= 1
+        return True
 
-    def stop(self) -> None:
-        """Commits what is queued, syncs, and ends the thread. Harmless when repeated."""
+    def stop(self) -> bool:
+        """Commits what is queued, syncs, and ends the thread. Harmless when repeated.
+
+        Returns:
+            whether it has ended; not so where another process that does not go on keeps this one from writing.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            while thread.is_alive():
+                thread.join(_LOOK_S)
+                if self._is_kept_out():
+                    return False
+        return True
+
+    def _is_kept_out(self) -> bool:
+        since_s = self.commits.waits_since_s
+        return since_s is not None and time.monotonic() - since_s > TURN_WAIT_S
 
     def has_room(self) -> bool:
         """Returns whether the queue takes another record at once."""
@@ -171,8 +194,7 @@ class Writer:
 
     def _commit(self, batch: dict[bytes, bytes | None]) -> None:
         try:
-            with self._around_commit():
-                committed = self.commits.commit(batch)
+            committed = self.commits.commit(batch)
         except StoreFault as fault:
             if fault.kind != "map_full":
                 raise
@@ -187,9 +209,9 @@ class Writer:
         for pause_s in _ROOM_PAUSES_S[:1] if self._in_vain else _ROOM_PAUSES_S:
             time.sleep(pause_s)
             try:
-                with self._around_commit():
-                    self._on_commit(0, self.commits.make_room())
-                    committed = self.commits.commit(batch)
+                self._store.free_dead_readers()
+                self._on_commit(0, self.commits.make_room())
+                committed = self.commits.commit(batch)
             except StoreFault as error:
                 if error.kind != "map_full":
                     raise
@@ -206,8 +228,7 @@ class Writer:
         for _ in range(_EVICTION_ROUNDS):
             if not over_bytes:
                 return
-            with self._around_commit():
-                committed = self.commits.commit({})
+            committed = self.commits.commit({})
             self._on_commit(0, committed)
             if not committed.evicted + committed.kept:
                 return

@@ -56,8 +56,7 @@ class Writing:
         )
         # A child of `multiprocessing` ends without `atexit`; what is queued is to be written there, too.
         util: Any = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            util.Finalize(None, at_exit, exitpriority=0)
+        self._finalizer = None if util is None else util.Finalize(None, at_exit, exitpriority=0)
 
     def write(self, digest: bytes, record: bytes | None, done: Callable[[], None] | None) -> None:
         """Queues a record or a deletion; `done` is called when it is settled, stored or not."""
@@ -79,7 +78,8 @@ class Writing:
 
     def flush(self) -> None:
         """Waits until all that was queued is settled."""
-        self._writer.flush()
+        if not self._writer.flush():
+            self._tally.count("unavailable")
 
     def clear(self) -> None:
         """Deletes every record."""
@@ -91,9 +91,16 @@ class Writing:
         except StoreFault as fault:
             self._failed(fault)
 
-    def stop(self) -> None:
-        """Writes what is queued, and ends. Harmless when repeated."""
-        self._writer.stop()
+    def stop(self) -> bool:
+        """Writes what is queued, and ends. Harmless when repeated.
+
+        Returns:
+            whether it has; not so where another process that does not go on keeps this one from writing.
+        """
+        finalizer, self._finalizer = self._finalizer, None
+        if finalizer is not None:
+            finalizer.cancel()  # its table would keep all of this for ever
+        return self._writer.stop()
 
     def _committed(self, changes: int, committed: Committed) -> None:
         if committed.replaced or committed.gone:

@@ -10,6 +10,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from edgeqa import forking
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -24,6 +26,11 @@ class Kept(Generic[V]):
         self._held: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
         self.held_bytes = 0
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Begins empty in a forked child: a thread of the parent may have been in the middle of a change."""
+        self._held, self._lock, self.held_bytes = OrderedDict(), threading.Lock(), 0
 
     def get(self, key: Hashable) -> V | None:
         """Returns what is kept under `key`."""

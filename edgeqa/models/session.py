@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from edgeqa import forking
 from edgeqa.errors import BundleGraphInvalid
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
 # 174 tokens of edgeqa-mini, one thread).
 _SLOWER_WHEN_FUSED = ["SkipLayerNormFusion"]
+
+
+_left_to_parents: list[Any] = []  # in a forked child, the parent's sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,23 @@ class Session:
 
     def __init__(self, file: Path, options: SessionOptions, callers: Callers | None = None) -> None:
         self._options, self._callers = options, callers
-        self._session = _load(file, options)
-        self._one_thread: Any = self._session if options.threads == 1 else None
+        session = _load(file, options)
+        self._session: Any = session
+        self._one_thread: Any = session if options.threads == 1 else None
         self._lock = threading.Lock()
         self.file = file
-        self.inputs = tuple(i.name for i in self._session.get_inputs())
-        self.input_types = {i.name: str(i.type) for i in self._session.get_inputs()}
+        self.inputs = tuple(i.name for i in session.get_inputs())
+        self.input_types = {i.name: str(i.type) for i in session.get_inputs()}
         """onnxruntime's names of element types, such as "tensor(int64)"."""
-        self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self.outputs = tuple(o.name for o in session.get_outputs())
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Leaves a session of several threads to the parent: here it has none, and would wait for them for ever."""
+        self._lock = threading.Lock()
+        if self._options.threads > 1:
+            _left_to_parents.append(self._session)  # to let it go would be to wait for its threads, too
+            self._session = None
 
     def run(self, arrays: Mapping[str, Array]) -> Array:
         """Returns the graph's first output; arguments and errors as for `run_for`."""
@@ -84,6 +97,10 @@ class Session:
     def _chosen(self) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
         """Returns the session to run: that of all threads, or among many callers that of one."""
         if self._callers is None or not self._callers.crowded:
+            if self._session is None:
+                with self._lock:
+                    if self._session is None:
+                        self._session = _load(self.file, self._options)
             return self._session
         if self._one_thread is None:
             with self._lock:

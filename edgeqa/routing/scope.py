@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
+from edgeqa import forking
 from edgeqa.collection import seals
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark_route
@@ -40,6 +41,11 @@ class Scope:
         self._snapshot: Snapshot | None = None
         self._collection: Collection | None = None
         self._routed: tuple[Collection, Index] | None = None
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Opens the index anew in a forked child, and lets go of a lock that a thread of the parent may have held."""
+        self._lock, self._routed = threading.RLock(), None
 
     def stamp(self) -> Stamp | None:
         """Returns what changes with every change of the collection, and is quicker to see than its digest.

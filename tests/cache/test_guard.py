@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from test_faults import needs_verifier
 
 from edgeqa.cache import Cache, guard, premises
 from edgeqa.cache.environment import StoreFault
-from edgeqa.cache.ledger import Ledger
+from edgeqa.cache.ledger import Ledger, try_lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -204,13 +205,12 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_time_without(
 
 
 def test_a_process_that_holds_the_entrance_makes_others_go_without(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path,
 ) -> None:
-    monkeypatch.setattr(guard, "_ENTER_WAIT_S", 0.01)
     entered = guard.Guard(directory)
     directory.mkdir()
-    with entered._entrance(), pytest.raises(StoreFault, match="entrance"):
-        guard.Guard(directory).enter(1 << 20, durable=False)
+    with entered._entrance(guard.ENTER_WAIT_S), pytest.raises(StoreFault, match="entrance"):
+        guard.Guard(directory).enter(1 << 20, durable=False, wait_s=0.01)
     entered.abandon()
 
 
@@ -218,16 +218,16 @@ def test_who_waits_to_leave_is_not_taken_for_dead(directory: Path, monkeypatch: 
     leaving, other, waits = guard.Guard(directory), guard.Guard(directory), threading.Event()
     store = leaving.enter(1 << 20, durable=False)
     monkeypatch.setattr("time.sleep", lambda _: waits.set())
-    with other._entrance() as alone:
+    with other._entrance(guard.ENTER_WAIT_S) as alone:
         thread = threading.Thread(target=leaving.leave, args=(store,))
         thread.start()
         assert waits.wait(10)
         assert not alone
         with (directory / guard.USERS_FILE).open() as users:
-            assert not guard._try_lock(users.fileno())
+            assert not try_lock(users.fileno(), fcntl.LOCK_EX)
     thread.join()
     other.abandon()
-    with other._entrance() as alone:
+    with other._entrance(guard.ENTER_WAIT_S) as alone:
         assert alone
     other.abandon()
 

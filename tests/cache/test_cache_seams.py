@@ -1,0 +1,305 @@
+"""The seams of the cache: interrupts at every step, forks, stopped and killed processes, threads at once."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from edgeqa.cache import Cache, guard
+from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.cache.ledger import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from conftest import Run
+
+DEADLINE_S = 60
+GUARDED = ("guard.py", "premises.py", "backend.py", "ledger.py")
+
+
+# Of a file that was being read when the interrupt came, Python itself complains.
+interrupts_files = pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+def interrupted_at(step: int, act: Callable[[], object]) -> bool:
+    """Calls `act` with an interrupt at its n-th line in the files that guard; returns whether there was such a line."""
+    seen = 0
+
+    def on_line(_frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
+        nonlocal seen
+        if event == "line":
+            seen += 1
+            if seen == step:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return on_line
+
+    def on_call(frame: FrameType, _event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
+        return on_line if Path(frame.f_code.co_filename).name in GUARDED else None
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def is_free(directory: Path) -> bool:
+    """Tells whether somebody else could enter now."""
+    for name in (guard.GUARD_FILE, guard.USERS_FILE):
+        with (directory / FORMAT_DIRECTORY / name).open("a+") as file:
+            kind = fcntl.LOCK_EX if name == guard.GUARD_FILE else fcntl.LOCK_SH
+            if not try_lock(file.fileno(), kind):
+                return False
+    return True
+
+
+def made(directory: Path) -> None:
+    with Cache.open(directory, map_bytes=1 << 20) as cache:
+        cache.put("a", 1)
+
+
+@interrupts_files
+def test_an_interrupt_at_any_step_of_opening_lets_go_of_everything(tmp_path: Path) -> None:
+    made(tmp_path)
+    step = 0
+    while True:
+        step += 1
+        cache = Cache.open(tmp_path)
+        was_interrupted = interrupted_at(step, partial(cache.get, "a"))
+        assert is_free(tmp_path), step
+        assert cache.get("a") in (1, None), step
+        cache.close()
+        gc.collect()
+        with Cache.open(tmp_path) as other:
+            assert other.get("a") == 1, step
+        if not was_interrupted:
+            break
+    assert step > 50
+
+
+@interrupts_files
+def test_an_interrupt_at_any_step_of_closing_lets_go_of_everything(tmp_path: Path) -> None:
+    made(tmp_path)
+    step = 0
+    while True:
+        step += 1
+        cache = Cache.open(tmp_path)
+        cache.put("b", step)
+        cache.flush()
+        was_interrupted = interrupted_at(step, cache.close)
+        assert is_free(tmp_path), step
+        cache.close()
+        gc.collect()
+        with Cache.open(tmp_path) as other:
+            assert other.get("a") == 1, step
+        if not was_interrupted:
+            break
+    assert step > 20
+
+
+def test_a_fork_leaves_no_lock_with_the_child(tmp_path: Path, run: Run) -> None:
+    made(tmp_path)
+    code = """
+import os, sys, threading
+from pathlib import Path
+from edgeqa.cache import guard
+inside, go_on = threading.Event(), threading.Event()
+guarding = guard.Guard(Path(sys.argv[1]))
+from edgeqa.cache import sharing
+backend = sharing.share(Path(sys.argv[1]), 1 << 20, durable=False, front_entries=1)
+entering = guard.Guard.enter
+def enter(self, *arguments, **options):
+    with self._entrance(1.0):
+        inside.set(); go_on.wait()
+    return entering(self, *arguments, **options)
+guard.Guard.enter = enter
+thread = threading.Thread(target=backend.enter)
+thread.start(); inside.wait()
+child = os.fork()
+if not child:
+    os.write(1, b"child\\n"); sys.stdin.read(); os._exit(0)
+if sys.argv[2] == "leave":
+    go_on.set(); thread.join()
+os.write(1, b"parent\\n"); sys.stdin.read(); os._exit(0)
+"""
+    for ending in ("leave", "be killed"):
+        process = run(code, tmp_path / FORMAT_DIRECTORY, ending)
+        assert process.stdout is not None
+        assert {process.stdout.readline(), process.stdout.readline()} == {"child\n", "parent\n"}
+        if ending == "be killed":
+            process.kill()
+            process.wait()
+        with Cache.open(tmp_path) as cache:
+            began_s = time.monotonic()
+            assert cache.get("a") == 1, ending
+            assert time.monotonic() - began_s < guard.ENTER_WAIT_S, ending
+        process.kill()
+
+
+def test_one_thread_may_open_what_another_is_closing(tmp_path: Path) -> None:
+    made(tmp_path)
+    found: list[object] = []
+
+    def ask() -> None:
+        for _ in range(300):
+            with Cache.open(tmp_path) as cache:
+                found.append((cache.get("a"), cache.stats().state))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(found) == {(1, "open")}
+
+
+def test_what_a_killed_reader_held_is_room_again(tmp_path: Path, run: Run) -> None:
+    code = """
+import sys
+from edgeqa.cache import Cache
+cache = Cache.open(sys.argv[1])
+assert cache.get("n0") == 0
+transaction = cache._backend._store.begin()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+    with Cache.open(tmp_path, map_bytes=1 << 20) as cache:
+        cache.put("n0", 0)
+        cache.flush()
+        process = run(code, tmp_path)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "reading\n"
+        process.kill()
+        process.wait()
+        for number in range(4000):
+            cache.put(f"n{number}", os.urandom(400))
+            if number % 32 == 31:
+                cache.flush()
+        stats = cache.stats()
+        assert "map_full" not in stats.faults
+        assert stats.puts == 4001
+        assert cache.get("n3999") is not None
+
+
+def test_a_second_user_may_want_it_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cache.open(tmp_path) as first:
+        assert first.get("a") is None
+        second = Cache.open(tmp_path, durable=True)
+        second.put("a", 1)
+        second.flush()
+        commits = second._backend._writing._writer.commits  # type: ignore[union-attr]
+        synced: list[int] = []
+        monkeypatch.setattr(commits, "sync", lambda: synced.append(1))
+        first.put("b", 2)
+        first.flush()
+        assert synced == [1]
+        second.close()
+
+
+def test_nothing_is_left_of_a_closed_cache(tmp_path: Path) -> None:
+    import multiprocessing.util as util
+
+    registry: dict[object, object] = util._finalizer_registry  # type: ignore[attr-defined]
+    made(tmp_path)
+    process = psutil.Process()
+    finalizers, descriptors = len(registry), process.num_fds()
+    for number in range(5):
+        with Cache.open(tmp_path) as cache:
+            cache.put("a", number)
+            assert cache.compute("x", lambda: 1) == 1
+        assert cache.compute("y", lambda: 2) == 2  # closed: it is computed
+    gc.collect()
+    assert (len(registry), process.num_fds()) == (finalizers, descriptors)
+
+
+def test_the_first_question_after_a_kill_does_not_wait_for_the_check(tmp_path: Path, run: Run) -> None:
+    code = """
+import os, sys
+from edgeqa.cache import Cache
+cache = Cache.open(sys.argv[1], map_bytes=64 << 20)
+for number in range(6000):
+    cache.put(f"n{number}", os.urandom(2000))
+cache.put("a", 1)
+cache.flush()
+print("full", flush=True)
+sys.stdin.read()
+"""
+    process = run(code, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "full\n"
+    process.kill()
+    process.wait()
+    from edgeqa.cache.premises import CHECKED_AT_ONCE_BYTES
+
+    assert (tmp_path / FORMAT_DIRECTORY / "data.mdb").stat().st_size > CHECKED_AT_ONCE_BYTES
+    with Cache.open(tmp_path) as cache:
+        assert cache.get("a") is None  # not there yet, and not waited for
+        assert cache.compute("b", lambda: 2) == 2
+        give_up_at_s = time.monotonic() + DEADLINE_S
+        while cache.get("a") != 1:  # it joins when the check is done
+            assert time.monotonic() < give_up_at_s
+            os.sched_yield()
+        assert cache.stats().state == "open"
+        assert "damaged" not in cache.stats().faults
+
+
+STOPPED = """
+import os, signal, sys
+from edgeqa.cache import Cache, commits, ledger
+cache = Cache.open(sys.argv[1])
+cache.get("a")
+if sys.argv[2] == "commit":
+    entering = commits.Commits._evict
+    def stop(self, *arguments):
+        print("stopped", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return entering(self, *arguments)
+    commits.Commits._evict = stop
+    cache.put("b", 1)
+    cache.flush()
+else:
+    with cache._backend._guard.ledger._locked():
+        print("stopped", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("where", ["commit", "ledger"])
+def test_a_stopped_process_keeps_nobody_waiting_for_ever(where: str, tmp_path: Path, run: Run) -> None:
+    made(tmp_path)
+    stopped = run(STOPPED, tmp_path, where)
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline() == "stopped\n"
+    code = """
+import sys
+from edgeqa.cache import Cache
+with Cache.open(sys.argv[1]) as cache:
+    print(cache.get("a"), cache.compute("c", lambda: 3), flush=True)
+print("closed", flush=True)
+"""
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    assert other.stdout.splitlines() in (["1 3", "closed"], ["None 3", "closed"])
+    os.kill(stopped.pid, signal.SIGKILL)

@@ -1,0 +1,114 @@
+"""A process that forks while its threads ask and add: its children answer, and keep nobody out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa.collection.errors import CollectionBusy
+from edgeqa.collection.lock import Lock
+from edgeqa.models.callers import Callers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Run
+
+DEADLINE_S = 120
+
+ASK_AND_FORK = """
+import os, sys, threading, edgeqa
+qa = edgeqa.open(persist=sys.argv[1], threads=int(sys.argv[2]))
+text = "The bridge was built in 1932 by Dorman Long. It is of steel."
+assert qa.ask("Who built the bridge?", text).text == "Dorman Long"
+stop = False
+def ask(number):
+    asked = 0
+    while not stop:
+        qa.ask(f"Who built bridge number {number} {asked}?", text)
+        asked += 1
+threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+for thread in threads:
+    thread.start()
+for number in range(4):
+    child = os.fork()
+    if not child:
+        found = qa.ask(f"When was the bridge built, {number}?", text).text
+        os._exit(0 if found == "1932" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop = True
+for thread in threads:
+    thread.join()
+print(qa.ask("When was the bridge built?", text).text)
+"""
+
+
+@pytest.mark.parametrize(("persist", "threads"), [("disk", 2), ("off", 2), ("off", 1)])
+def test_children_forked_among_threads_that_ask_answer(persist: str, threads: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ASK_AND_FORK, persist, str(threads)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "1932\n"), done.stderr
+
+
+HOLD_AND_FORK = """
+import os, sys
+from pathlib import Path
+from edgeqa.collection.lock import Lock
+lock = Lock(Path(sys.argv[1]))
+child = os.fork()
+if not child:
+    os.write(1, b"child\\n")
+    sys.stdin.read()
+    os._exit(0)
+if sys.argv[2] == "release":
+    lock.release()
+os.write(1, b"parent\\n")
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("ending", ["release", "die"])
+def test_a_child_does_not_keep_the_writers_lock(ending: str, tmp_path: Path, run: Run) -> None:
+    process = run(HOLD_AND_FORK, tmp_path, ending)
+    assert process.stdout is not None
+    assert {process.stdout.readline(), process.stdout.readline()} == {"child\n", "parent\n"}
+    if ending == "die":
+        with pytest.raises(CollectionBusy):
+            Lock(tmp_path)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    lock = Lock(tmp_path)
+    lock.release()
+    lock.release()
+
+
+def test_a_child_that_ends_leaves_the_lock_to_its_parent(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    child = os.fork()
+    if not child:
+        lock.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(CollectionBusy):
+        Lock(tmp_path)
+    lock.release()
+
+
+def test_turns_come_back_after_a_fork() -> None:
+    callers = Callers(2)
+    callers.before_fork()
+    callers.after_fork()
+    with callers, callers:
+        callers.forked()
+    with callers, callers:
+        pass
