@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# A suite that was started in the background is to ignore interrupts; the processes that it starts and interrupts are not.
+# A suite that was started in the background ignores interrupts; the processes that it starts and interrupts do not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -151,9 +151,7 @@ os.write(1, b"parent\\n"); sys.stdin.read(); os._exit(0)
             process.kill()
             process.wait()
         with Cache.open(tmp_path) as cache:
-            began_s = time.monotonic()
-            assert cache.get("a") == 1, ending
-            assert time.monotonic() - began_s < guard.ENTER_WAIT_S, ending
+            assert cache.get("a") == 1, ending  # a lock that the child kept would be waited for in vain
         process.kill()
 
 
