@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.docx import Title
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.odfstyles import CONTENT, META, MOST_LEVELS, ListStyle, OdfStyles, opened
 from edgeqa.formats.prose import Prose
 from edgeqa.formats.raised import subscript, superscript
 from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.wordparts import number_in, take
+from edgeqa.formats.wordparts import Title, number_in, take
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.docx import Title
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.numerals import numeral
 from edgeqa.formats.officemath import OfficeMath
 from edgeqa.formats.prose import Prose
 from edgeqa.formats.raised import subscript, superscript
 from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.wordparts import Relations, number_in, take
+from edgeqa.formats.wordparts import Relations, Title, number_in, take
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:

@@ -200,3 +200,29 @@ def named_level(name: str) -> int | None:
 def outline_level(outline: int) -> int:
     """Returns the level of heading that an outline level means, which count from 0; 0 for text."""
     return min(outline + 1, 6) if 0 <= outline < MOST_LEVELS else 0
+
+
+def is_hex(text: str) -> bool:
+    """Tells whether text is a short number in hexadecimal digits."""
+    return bool(text) and len(text) <= 8 and all(c in "0123456789abcdefABCDEF" for c in text)
+
+
+class Title:
+    """Finds the title in the properties."""
+
+    def __init__(self) -> None:
+        self.title = ""
+        self._within = False
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        self._within = name == "title"
+
+    def end(self, _name: str) -> None:
+        """Takes an end tag."""
+        self._within = False
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+        if self._within and len(self.title) < 1 << 12:
+            self.title += text

@@ -15,11 +15,10 @@ from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats import numberformats
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.docx import Title
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.grid import Cell, Grid
 from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.wordparts import Relations, number_in, take
+from edgeqa.formats.wordparts import Relations, Title, number_in, take
 from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:

@@ -1,0 +1,599 @@
+"""The text of WordprocessingML as Word shows it, with its structure; what is not shown is left out.
+
+In: tags and text of the main part, then of the notes, as they come. Out: blocks. Text boxes are held back until the
+paragraph or table ends that they lie in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.officemath import OfficeMath
+from edgeqa.formats.prose import Prose
+from edgeqa.formats.raised import subscript, superscript
+from edgeqa.formats.records import one_line
+from edgeqa.formats.symbols import symbol, without_private
+from edgeqa.formats.wordparts import PLAIN, is_hex, is_on, named_level, number_in, outline_level
+from edgeqa.formats.wordtables import WordTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.formats.blocks import Block
+    from edgeqa.formats.wordlists import Numbering
+    from edgeqa.formats.wordparts import Styles
+
+MOST_BOXES = 20  # text boxes within each other
+MOST_HELD_CHARACTERS = 1 << 22  # of text boxes that wait for the end of what holds them
+MOST_ENTRIES = 2000  # of a list to choose from
+RAISED_HALF_POINTS = 4  # text moved up by so much is raised
+
+_SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
+# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+_SKIPPED = frozenset(
+    ("moveFrom", "del", "instrText", "delText", "delInstrText", "fldData", "binData", "glossaryDocument")
+)
+
+
+@dataclass(slots=True)
+class _Run:
+    """How a run of text looks; None and "" where it does not say."""
+
+    style: str = ""
+    font: str = ""
+    align: str = ""
+    position: int = 0
+    is_hidden: bool | None = None
+    is_bold: bool | None = None
+    effect: tuple[bool, bool, str] | None = None
+    """Whether it is hidden, whether it is bold, and how it is aligned, once that is known."""
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    style: str = ""
+    outline: int | None = None
+    list_id: str | None = None
+    list_level: int | None = None
+    is_mark_hidden: bool = False
+    is_settled: bool = False
+    """Whether its properties have taken effect."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """Text that is read by itself: the body, or a text box."""
+
+    prose: Prose = field(default_factory=Prose)
+    paragraph: _Paragraph = field(default_factory=_Paragraph)
+    run: _Run = field(default_factory=_Run)
+    tables: list[WordTable] = field(default_factory=list)
+    in_paragraph: int = 0
+    in_list: str | None = None
+    raised: list[str] = field(default_factory=list)
+    raised_as: str = ""
+    reading: list[str] | None = None
+    """Of a word with a reading aid, the aid, which stands before its word."""
+    in_reading: bool = False
+    is_shape: bool = False
+    """Whether it is a shape's text, which ends with its paragraph."""
+    boxes: list[Block] = field(default_factory=list)
+    """Of what a paragraph or table holds, to be written after it."""
+    boxes_characters: int = 0
+
+
+class WordText:
+    """Takes the XML of a document and of its notes."""
+
+    def __init__(self, name: str, styles: Styles, numbering: Numbering, notes: list[str]) -> None:
+        self.notes = notes
+        """Parts that hold the notes."""
+        self.heading = ""
+        """The first heading, as soon as it was read."""
+        self.root = ""
+        """The first element."""
+        self._name = name
+        self._styles, self._numbering = styles, numbering
+        self._out: list[Block] = []
+        self._is_begun = self._is_body_begun = False
+        self._story = _Story()
+        self._stories: list[_Story] = []
+        self._properties: list[str] = []  # elements of properties that are open
+        self._in_text = False
+        self._skipped_depth = 0
+        self._muted = 0  # elements that are open whose text is not shown
+        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
+        self._mutes: list[bool] = []  # whether an element that may mute does
+        self._choices: list[bool] = []  # of alternatives: whether one was there that is read
+        self._fields: list[bool] = []  # of fields: whether what comes is their code
+        self._form: _Form | None = None
+        self._math: OfficeMath | None = None
+        self._referred: set[str] = set()
+        self._starts: dict[str, Callable[[str, dict[str, str]], None]] = {
+            "t": self._begin_text, "r": self._begin_run, "p": self._begin_paragraph, "tab": self._space,
+            "ptab": self._space, "br": self._break, "cr": self._break, "noBreakHyphen": self._hyphen,
+            "sym": self._symbol, "rt": self._begin_reading, "sdt": self._begin_control,
+            "sdtContent": self._begin_content, "footnote": self._begin_note, "endnote": self._begin_note,
+            "footnoteReference": self._refer, "endnoteReference": self._refer,
+            "AlternateContent": self._begin_alternatives, "Choice": self._begin_choice, "Fallback": self._begin_choice,
+            "fldChar": self._field_mark, "ffData": self._begin_form,
+            **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
+            "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
+            "tr": self._begin_row, "tc": self._begin_cell,
+        }  # fmt: skip
+        self._ends: dict[str, Callable[[], None]] = {
+            "t": self._end_text, "p": self._end_paragraph, "rt": self._end_reading, "ruby": self._end_ruby,
+            "sdt": self._end_control, "sdtContent": self._end_content, "footnote": self._end_content,
+            "endnote": self._end_content, "AlternateContent": self._end_alternatives, "ffData": self._end_form,
+            "txbxContent": self._end_box, "tbl": self._end_table, "tr": self._end_row, "tc": self._end_cell,
+        }  # fmt: skip
+
+    # --- what comes out
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled."""
+        if not self._stories:
+            self._emit_body()
+        out, self._out = self._out, []
+        return out
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks."""
+        while self._stories:
+            self._end_box()
+        self._story.tables.clear()
+        boxes, self._story.boxes = self._story.boxes, []
+        self._emit_body()
+        last = self._story.prose.ended()
+        if last and not self._is_body_begun:
+            last[0] = replace(last[0], before="\n\n")
+        self._emit(last)
+        self._emit(boxes)
+        return self.taken()
+
+    def _emit(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if not self.heading and block.kind == "heading":
+                self.heading = one_line(block.text)
+            self._out.append(block if self._is_begun else replace(block, before=""))
+            self._is_begun = True
+
+    def _emit_body(self) -> None:
+        blocks = self._story.prose.taken()
+        if blocks and not self._is_body_begun:
+            # Its first does not know that a text box may stand before it.
+            blocks[0] = replace(blocks[0], before="\n\n")
+            self._is_body_begun = True
+        self._emit(blocks)
+
+    def _emit_boxes(self) -> None:
+        story = self._story
+        if story.boxes and not self._stories:  # those in a box wait for the end of what the box lies in
+            boxes, story.boxes, story.boxes_characters = story.boxes, [], 0
+            self._emit_body()
+            self._emit(boxes)
+
+    # --- events
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        self.root = self.root or name
+        if self._skipped_depth:
+            self._skipped_depth += 1
+        elif self._properties:
+            if name.endswith("Change"):  # how it was before
+                self._skipped_depth = 1
+                return
+            self._property(name, attributes)
+            self._properties.append(name)
+        elif name.endswith("Pr") and self._math is None:
+            self._properties.append(name)
+        elif name in _SKIPPED:
+            self._skipped_depth = 1
+        elif self._math is not None:
+            self._in_text = name == "t"
+            self._math.start(name, attributes)
+        elif (handler := self._starts.get(name)) is not None:
+            handler(name, attributes)
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+        if self._skipped_depth:
+            self._skipped_depth -= 1
+        elif self._properties:
+            self._properties.pop()
+        elif self._math is not None:
+            self._in_text = False
+            if self._math.end(name):
+                formula, self._math = self._math.line(), None
+                self.add(formula)
+        elif (handler := self._ends.get(name)) is not None:
+            handler()
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+        if not self._in_text or self._skipped_depth or self._properties:
+            return
+        if self._math is not None:
+            self._math.text(text)
+        else:
+            self.add(text)
+
+    # --- text
+
+    def add(self, text: str) -> None:
+        """Adds text to the paragraph, as its run and its paragraph are shown."""
+        story = self._story
+        is_hidden, _, align = self._effect()
+        if is_hidden or self._is_muted() or (self._fields and any(self._fields)):
+            return
+        self._settle()
+        text = without_private(text, story.run.font)
+        if align != story.raised_as:
+            self._flush_raised()
+            story.raised_as = align
+        if story.reading is not None and story.in_reading:
+            story.reading.append(text)
+        elif align:
+            story.raised.append(text)
+        else:
+            self._write(text)
+
+    def _is_muted(self) -> bool:
+        """Tells whether something that is open is not shown: a prompt, a note of no interest, a row."""
+        return self._muted > 0 or any(table.is_muted for table in self._story.tables)
+
+    def _write(self, text: str) -> None:
+        story = self._story
+        if story.tables and story.tables[-1].is_cell_open:
+            story.tables[-1].text(text, is_bold=self._effect()[1])
+        story.prose.text(text)
+
+    def _flush_raised(self) -> None:
+        story = self._story
+        if story.raised:
+            text, story.raised = "".join(story.raised), []
+            before = story.prose.last_character()
+            self._write(superscript(before, text) if story.raised_as == "superscript" else subscript(before, text))
+            if text[-1:].isspace():
+                story.prose.text(" ")
+
+    def _effect(self) -> tuple[bool, bool, str]:
+        """Returns whether the run is hidden, whether it is bold, and how it is aligned, by itself or by its styles."""
+        run = self._story.run
+        if run.effect is None:
+            style = self._styles.resolved(run.style) if run.style else PLAIN
+            below = self._styles.resolved(self._story.paragraph.style)
+            # In both styles, such a property is none: each turns it over.
+            is_hidden = bool(style.is_hidden) != bool(below.is_hidden) if run.is_hidden is None else run.is_hidden
+            is_bold = bool(style.is_bold) != bool(below.is_bold) if run.is_bold is None else run.is_bold
+            align = run.align or style.align or below.align
+            if not align and abs(run.position) >= RAISED_HALF_POINTS:
+                align = "superscript" if run.position > 0 else "subscript"
+            run.effect = is_hidden, is_bold, align if align in ("superscript", "subscript") else ""
+        return run.effect
+
+    # --- properties
+
+    def _property(self, name: str, attributes: dict[str, str]) -> None:
+        holder = self._properties[-1]
+        if holder == "rPr":
+            if self._properties[0] == "rPr":
+                self._run_property(name, attributes)
+            elif self._properties[0] == "pPr" and name in ("vanish", "del", "moveFrom"):
+                self._story.paragraph.is_mark_hidden = is_on(attributes)
+        elif holder in ("pPr", "numPr"):
+            self._paragraph_property(name, attributes)
+        elif holder == "sdtPr":
+            if name == "showingPlcHdr" and self._controls:
+                self._controls[-1] = is_on(attributes)
+        elif self._story.tables:
+            self._story.tables[-1].take(holder, name, attributes)
+
+    def _run_property(self, name: str, attributes: dict[str, str]) -> None:
+        run = self._story.run
+        value = attributes.get("val", "")
+        if name == "rStyle":
+            run.style = value
+        elif name == "vanish":
+            run.is_hidden = is_on(attributes)
+        elif name == "b":
+            run.is_bold = is_on(attributes)
+        elif name == "vertAlign":
+            run.align = value
+        elif name == "position":
+            run.position = number_in(attributes) or 0
+        elif name == "rFonts":
+            run.font = attributes.get("ascii") or attributes.get("hAnsi") or attributes.get("cs", "")
+
+    def _paragraph_property(self, name: str, attributes: dict[str, str]) -> None:
+        paragraph = self._story.paragraph
+        if name == "pStyle":
+            paragraph.style = attributes.get("val", "")
+        elif name == "outlineLvl":
+            paragraph.outline = number_in(attributes)
+        elif name == "numId":
+            paragraph.list_id = attributes.get("val", "")
+        elif name == "ilvl":
+            paragraph.list_level = number_in(attributes)
+
+    # --- paragraphs
+
+    def _begin_paragraph(self, _name: str, _attributes: dict[str, str]) -> None:
+        if (
+            self._story.in_paragraph and len(self._stories) < MOST_BOXES
+        ):  # a shape's text, which is no text box of Word's
+            self._begin_box("", {})
+            self._story.is_shape = True
+        self._open_cell()
+        story = self._story
+        story.in_paragraph += 1
+        story.paragraph, story.run = _Paragraph(), _Run()
+        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        self._fields = [False] * len(self._fields)
+
+    def _settle(self) -> None:
+        """Lets the paragraph's properties take effect: before its first text, or where it counts without any."""
+        story = self._story
+        paragraph = story.paragraph
+        if paragraph.is_settled or not story.in_paragraph:
+            return
+        paragraph.is_settled = True
+        level = self._heading_level(paragraph)
+        if story.tables and level > 2:  # the names of rows and columns, more often than headings
+            level = 0
+        item = self._item(paragraph)
+        if item is not None:
+            marker, list_level, is_first = item
+            if story.in_list is None or (is_first and not list_level):
+                story.prose.begin_list()
+            story.in_list = paragraph.list_id or paragraph.style
+            story.prose.item(list_level + 1, marker)
+        elif story.in_list is not None:
+            story.prose.end()
+            story.in_list = None
+        if level:
+            story.prose.heading(level)
+            story.in_list = None
+        elif item is None:
+            story.prose.paragraph()
+
+    def _heading_level(self, paragraph: _Paragraph) -> int:
+        if paragraph.outline is not None:
+            return outline_level(paragraph.outline)
+        if paragraph.style in self._styles:
+            return self._styles.heading_level(paragraph.style)
+        return named_level(paragraph.style) or 0
+
+    def _item(self, paragraph: _Paragraph) -> tuple[str, int, bool] | None:
+        """Returns what an item is shown with, its level and whether its list begins; None if it is none."""
+        style = self._styles.resolved(paragraph.style)
+        list_id = paragraph.list_id if paragraph.list_id is not None else style.list_id
+        if list_id is None or list_id in ("0", ""):
+            is_bulleted = list_id is None and style.name.lower().startswith("list bullet")
+            return ("- ", 0, False) if is_bulleted else None
+        level = paragraph.list_level
+        if level is None:
+            level = style.list_level if style.list_level is not None and paragraph.list_id is None else None
+        if level is None:
+            level = self._numbering.level_of(list_id, paragraph.style)
+        found = self._numbering.marker(list_id, level)
+        if found is None:  # a list that is not described
+            return "- ", level, False
+        return found.text, level, found.is_first
+
+    def _end_paragraph(self) -> None:
+        story = self._story
+        if not story.in_paragraph:
+            return
+        self._flush_raised()
+        if not self._is_muted() and not story.paragraph.is_mark_hidden:
+            self._settle()  # one without text counts in its list, too
+        story.prose.end_block()
+        story.in_paragraph -= 1
+        if story.is_shape and not story.in_paragraph:
+            self._end_box()
+        if not story.tables and not self._story.in_paragraph:
+            self._emit_boxes()
+
+    def _begin_run(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._story.run = _Run()
+
+    def _begin_text(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._in_text = True
+
+    def _end_text(self) -> None:
+        self._in_text = False
+
+    def _space(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add(" ")
+
+    def _hyphen(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add("-")
+
+    def _break(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._flush_raised()
+        if not self._is_muted():
+            self._story.prose.line()
+
+    def _symbol(self, _name: str, attributes: dict[str, str]) -> None:
+        code = attributes.get("char", "")
+        if is_hex(code):
+            self.add(symbol(int(code[:6], 16), attributes.get("font", "Symbol")))
+
+    # --- words with a reading aid
+
+    def _begin_reading(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.reading is None:
+            self._flush_raised()
+            self._story.reading, self._story.in_reading = [], True
+
+    def _end_reading(self) -> None:
+        self._story.in_reading = False
+
+    def _end_ruby(self) -> None:
+        reading, self._story.reading, self._story.in_reading = self._story.reading, None, False
+        if reading and (text := "".join(reading).strip()):
+            self._flush_raised()
+            self._write(f" ({text})")
+
+    # --- what is not shown, or shown elsewhere
+
+    def _begin_control(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._controls.append(False)
+
+    def _begin_content(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._mutes.append(bool(self._controls) and self._controls[-1])
+        self._muted += self._mutes[-1]
+
+    def _end_content(self) -> None:
+        if self._mutes:
+            self._muted -= self._mutes.pop()
+
+    def _end_control(self) -> None:
+        if self._controls:
+            self._controls.pop()
+
+    def _begin_note(self, name: str, attributes: dict[str, str]) -> None:
+        is_shown = attributes.get("type") not in _SEPARATORS and (
+            not self._referred or f"{name}:{attributes.get('id')}" in self._referred
+        )
+        self._mutes.append(not is_shown)
+        self._muted += not is_shown
+
+    def _refer(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._is_muted() and not self._effect()[0]:
+            self._referred.add(f"{name.removesuffix('Reference')}:{attributes.get('id')}")
+
+    def _begin_alternatives(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._choices.append(False)
+
+    def _end_alternatives(self) -> None:
+        if self._choices:
+            self._choices.pop()
+
+    def _begin_choice(self, name: str, _attributes: dict[str, str]) -> None:
+        if self._choices and self._choices[-1]:  # another form of what was read
+            self._skipped_depth = 1
+        elif self._choices:
+            self._choices[-1] = True
+        elif name == "Fallback":
+            self._skipped_depth = 1
+
+    def _field_mark(self, _name: str, attributes: dict[str, str]) -> None:
+        kind = attributes.get("fldCharType")
+        if kind == "begin":
+            self._fields.append(True)
+        elif kind == "separate" and self._fields:
+            self._fields[-1] = False
+        elif kind == "end" and self._fields:
+            self._fields.pop()
+
+    def _begin_form(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._form = _Form()
+
+    def _form_part(self, name: str, attributes: dict[str, str]) -> None:
+        if self._form is not None:
+            self._form.take(name, attributes)
+
+    def _end_form(self) -> None:
+        form, self._form = self._form, None
+        if form is not None and (shown := form.shown()):
+            fields, self._fields = self._fields, []
+            self.add(shown)
+            self._fields = fields
+
+    def _begin_box(self, _name: str, _attributes: dict[str, str]) -> None:
+        if len(self._stories) >= MOST_BOXES:
+            raise FileExcessive(self._name, f"its text boxes are nested more than {MOST_BOXES} deep")
+        self._stories.append(self._story)
+        self._story = _Story()
+
+    def _end_box(self) -> None:
+        if not self._stories:
+            return
+        box = self._story
+        blocks = [*box.prose.ended(), *box.boxes]
+        self._story = self._stories.pop()
+        if not blocks:
+            return
+        blocks[0] = replace(blocks[0], before="\n\n")
+        story = self._story
+        story.boxes += blocks
+        story.boxes_characters += sum(len(block.text) for block in blocks)
+        if story.boxes_characters > MOST_HELD_CHARACTERS:
+            raise FileExcessive(
+                self._name, f"its text boxes hold more than {MOST_HELD_CHARACTERS} characters at a place"
+            )
+
+    def _begin_math(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._math = OfficeMath()
+
+    # --- tables
+
+    def _begin_table(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._open_cell()
+        self._story.tables.append(WordTable(self._story.prose, self._styles))
+        self._story.in_list = None
+
+    def _end_table(self) -> None:
+        story = self._story
+        if story.tables:
+            story.tables.pop()
+            story.prose.end_table()
+        if not story.tables and not story.in_paragraph:
+            self._emit_boxes()
+
+    def _begin_row(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.tables:
+            self._story.tables[-1].begin_row()
+
+    def _begin_cell(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.tables:
+            self._story.tables[-1].begin_cell()
+
+    def _open_cell(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].open_cell()
+
+    def _end_cell(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].end_cell()
+
+    def _end_row(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].end_row()
+
+
+class _Form:
+    """A field to be filled in that Word had before content controls: a box to be ticked, or a list to choose from."""
+
+    def __init__(self) -> None:
+        self._kind = ""
+        self._is_checked = False
+        self._default: int | None = None
+        self._chosen: int | None = None
+        self._entries: list[str] = []
+
+    def take(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes an element of its description."""
+        if name in ("checkBox", "ddList"):
+            self._kind = name
+        elif name == "default":
+            self._default = number_in(attributes)
+            self._is_checked = self._kind == "checkBox" and is_on(attributes)
+        elif name == "checked":
+            self._is_checked = is_on(attributes)
+        elif name == "result":
+            self._chosen = number_in(attributes)
+        elif name == "listEntry" and len(self._entries) < MOST_ENTRIES:
+            self._entries.append(attributes.get("val", ""))
+
+    def shown(self) -> str:
+        """Returns what is shown of it."""
+        if self._kind == "checkBox":
+            return "☒" if self._is_checked else "☐"
+        chosen = self._chosen if self._chosen is not None else self._default or 0
+        return self._entries[chosen] if self._kind == "ddList" and 0 <= chosen < len(self._entries) else ""
