@@ -103,9 +103,13 @@ class Prose:
         if self._parts:
             self._space = " " if self._kind == "heading" or self._row() is not None else "\n"
 
-    def last_character(self) -> str:
-        """Returns the character that what is added now would directly follow; "" if there is none."""
-        return "" if self._space or not self._parts else self._parts[-1][-1:]
+    def last_character(self, *, over_space: bool = False) -> str:
+        """Returns the character that what is added now would directly follow; "" if there is none.
+
+        Args:
+            over_space: whether white space between them does not matter.
+        """
+        return "" if (self._space and not over_space) or not self._parts else self._parts[-1][-1:]
 
     # --- blocks
 
@@ -206,6 +210,12 @@ class Prose:
             self._gap = max(self._gap, _PARAGRAPH)
         elif len(cells) < MOST_CELLS:
             cells.append(_Cell(max(1, min(columns, MOST_SPAN)), max(1, rows), is_header))
+
+    def names_column(self) -> None:
+        """The cell in the making looks like a header: in the first row of a table it is one."""
+        cells = self._row()
+        if cells and not self._tables[-1].rows:
+            cells[-1].is_header = True
 
     def end_row(self) -> None:
         """The row ends here, if one is open."""

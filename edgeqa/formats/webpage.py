@@ -96,6 +96,8 @@ class Page:
         self._hidden_from = -1  # the place among the open elements of one that is not shown
         self._unpushed: dict[str, int] = {}  # elements within it that were not counted among the open
         self._preformatted = 0
+        self._bold = 0
+        self._is_bold_cell = False  # whether all text of the cell so far is bold
         self._formula: Formula | None = None
         self._spans: list[str] | None = None  # the text of what is raised, lowered or a reading
         self._is_note = False  # whether that leads to a note
@@ -127,6 +129,7 @@ class Page:
             "definition": self._end_term,
             "table": self._end_table,
             "row": self._end_row,
+            "cell": self._end_cell,
             "pre": self._end_pre,
             "quote": self._end_quote,
         }
@@ -173,6 +176,8 @@ class Page:
                 self._name()
         if self._naming == "title":
             return
+        if not self._bold and self._is_bold_cell and not text.isspace():
+            self._is_bold_cell = False
         if self._spans is not None:
             self._spans.append(text)
             if sum(map(len, self._spans)) > MOST_SPAN_CHARACTERS:
@@ -189,6 +194,9 @@ class Page:
         text, self._spans = "".join(self._spans), None
         before = self._prose.last_character()
         if effect == "sup":
+            if not before and text.strip().isdecimal():
+                last = self._prose.last_character(over_space=True)
+                before = last if last.isdigit() else ""
             text = superscript(before, text, is_note=self._is_note)
         elif effect == "sub":
             text = subscript(before, text)
@@ -214,6 +222,8 @@ class Page:
 
     def _tag(self, tag: Tag) -> None:
         name = tag.name
+        if name in ("b", "strong"):
+            self._bold = max(0, self._bold + (-1 if tag.is_end else 1))
         if name not in elements.KNOWN and self._formula is None and self._hidden_from < 0:
             # Most tags: they change nothing, unless they hide something.
             is_marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
@@ -455,7 +465,13 @@ class Page:
             return
         rows = _number(attributes.get("rowspan", ""), 1)
         is_header = name == "th" and attributes.get("scope") not in ("row", "rowgroup")
+        self._bold, self._is_bold_cell = 0, True
         self._prose.cell(_number(attributes.get("colspan", ""), 1), rows or 1 << 16, is_header=is_header)
+
+    def _end_cell(self) -> None:
+        if self._is_bold_cell and not self._layouts[-1]:  # before there was <th>, and where it is forgotten
+            self._prose.names_column()
+        self._is_bold_cell = False
 
     def _begin_pre(self, _name: str, _attributes: dict[str, str]) -> None:
         self._preformatted += 1

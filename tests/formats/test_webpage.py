@@ -86,6 +86,7 @@ def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
     ("source", "expected"),
     [
         ("10<sup>6</sup> litres, 10<sup>-3</sup>, x<sup>n+1</sup>", "10^6 litres, 10^-3, x^(n+1)"),
+        ("10 <sup>6</sup> and a <sup>1</sup>", "10 ^6 and a 1"),
         ("21<sup>st</sup>, X<sup>TM</sup>, <sup>1</sup> note, m<sup></sup>", "21st, X™, 1 note, m"),
         ("1932<sup><a href='#n'>3</a></sup>, 1933<a href='#n'><sup>[4]</sup></a>", "1932[3], 1933[4]"),
         ("1934<sup class=reference>5</sup>, 1935<a epub:type='noteref' href='n.xhtml'>6</a>.", "1934[5], 1935[6]."),
@@ -159,6 +160,16 @@ def test_cells_keep_their_columns() -> None:
         ("paragraph", []),
         ("row", ["d", "e"]),
     ]
+
+
+def test_a_first_row_in_bold_names_the_columns() -> None:
+    first, bold, last = (
+        "<tr><td><b>A</b><td><strong>B</strong>",
+        "<tr><td><b>1</b><td><b>2</b>",
+        "<tr><td><b>3</b><td>4",
+    )
+    assert [block.kind for block in blocks(f"<table>{first}{bold}{last}</table>")] == ["header", "row", "row"]
+    assert [block.kind for block in blocks(f"<table>{last}{first}</table>")] == ["row", "row"]
 
 
 @pytest.mark.parametrize(
