@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_64_digest
 
 from edgeqa.cache import records, values
-from edgeqa.cache.front import ABSENT, Entry
+from edgeqa.cache.front import ABSENT, Entry, now_s
 from edgeqa.cache.records import PAYLOAD_AT, WHOLE, Record
 from edgeqa.cache.values import decoders
 
@@ -185,7 +185,7 @@ class Entries:
 def _entry(key: Key, record: Record) -> Entry:
     good_until_s = None
     if record.ttl_ms:
-        good_until_s = time.monotonic() + (record.remaining_ms(_now_ms()) or 0) / 1000
+        good_until_s = now_s() + (record.remaining_ms(_now_ms()) or 0) / 1000
     return Entry(key.digest, record.payload, good_until_s)
 
 

@@ -27,10 +27,16 @@ if TYPE_CHECKING:
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
 DEFAULT_BYTES = 4 << 20
-_monotonic = time.monotonic
+# Never set back, and it goes on while the device sleeps, as the time in a record does.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _NUMBER_BYTES, _POINTER_BYTES = 56, 8  # at most, but for numbers of more than 200 bits
 _OBJECT_BYTES = 500  # an entry, and its places in the tables
 _LARGEST_PART = 8  # of the table's bytes, what one entry may take: it is not to push out all the others
+
+
+def now_s() -> float:
+    """Returns the time that entries are good until, in seconds since some moment."""
+    return time.clock_gettime(_CLOCK)
 
 
 class Entry:
@@ -41,7 +47,7 @@ class Entry:
     def __init__(self, digest: bytes, payload: bytes, good_until_s: float | None) -> None:
         self.digest = digest
         self.payload = payload
-        self.good_until_s = good_until_s  # on the monotonic clock, which is never set back
+        self.good_until_s = good_until_s  # of `now_s`
         self.value: Any = ABSENT
         self.as_type: type | None = None
         self.hit = False
@@ -99,7 +105,7 @@ class Front:
         if self._words[EPOCH_WORD] != self._epoch:
             self._catch_up()
         entry = self.table.get(identity)
-        if entry is not None and entry.good_until_s is not None and _monotonic() >= entry.good_until_s:
+        if entry is not None and entry.good_until_s is not None and now_s() >= entry.good_until_s:
             return None
         return entry
 

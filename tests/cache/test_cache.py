@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from edgeqa.cache import Cache, entries
 from edgeqa.cache.eviction import Hits
+from edgeqa.cache.front import now_s
 from edgeqa.cache.keys import name_key
 from edgeqa.errors import CacheKeyInvalid, CacheValueInvalid, OptionError
 
@@ -138,8 +138,8 @@ def test_values_expire(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_values_at_hand_expire(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.put("a", 1, ttl_s=1000)
-    later_s = time.monotonic() + 1001
-    monkeypatch.setattr("edgeqa.cache.front._monotonic", lambda: later_s)
+    later_s = now_s() + 1001
+    monkeypatch.setattr("edgeqa.cache.front.now_s", lambda: later_s)
     assert cache.front.get(name_key("a").check) is None
 
 
