@@ -29,7 +29,6 @@ from edgeqa.collection.rows import DocumentRow, SourceRow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-DOCUMENTS, GONE, LATER = "documents.jsonl", "gone.bin", "later.json"
 _HEAD, _RANGE, _CHECK = Struct("<4sI"), Struct("<QQ"), Struct("<Q")
 _MAGIC = b"gone"
 

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
-from edgeqa.collection import checked, listing
+from edgeqa.collection import checked
 from edgeqa.collection.errors import CollectionFormatUnsupported, ShardDamaged
 from edgeqa.collection.layout import (
     CONTEXT_ID,
+    DOCUMENTS,
     ENCODINGS,
     FORMAT,
     FORMER,
+    GONE,
+    LATER,
     NO_ENCODING,
     RECORDS,
     ROW_BYTES,
@@ -33,12 +36,12 @@ from edgeqa.collection.layout import (
     record_again,
     row_at,
 )
-from edgeqa.collection.listing import DOCUMENTS, GONE, LATER, Later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edgeqa.collection.listing import Later
     from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.models.reader import Encoding
 
@@ -252,6 +255,8 @@ class Shard:
         Raises:
             ShardDamaged: if they cannot be read.
         """
+        from edgeqa.collection import listing  # here, and below: an answer that is remembered does without
+
         file = self.directory / DOCUMENTS
         try:
             raw = file.read_bytes()
@@ -269,6 +274,8 @@ class Shard:
         Raises:
             ShardDamaged: if they cannot be read.
         """
+        from edgeqa.collection import listing
+
         file = self.directory / GONE
         try:
             return listing.unpack_gone(file.read_bytes())
@@ -285,6 +292,8 @@ class Shard:
         Raises:
             ShardDamaged: if that cannot be read.
         """
+        from edgeqa.collection.listing import Later
+
         file = self.directory / LATER
         try:
             return Later.unpack(file.read_bytes())

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from edgeqa.collection import listing
 from edgeqa.collection.durable import replace_file, sync_directory
 from edgeqa.collection.errors import ShardDamaged
-from edgeqa.collection.listing import GONE, LATER, Later
+from edgeqa.collection.layout import GONE, LATER
+from edgeqa.collection.listing import Later
 from edgeqa.collection.mending import seen
 from edgeqa.collection.rows import ShardRow, ranges
 from edgeqa.collection.shard import Shard

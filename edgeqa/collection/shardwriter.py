@@ -15,8 +15,7 @@ from typing import IO
 import xxhash
 
 from edgeqa.collection.durable import sync, sync_directory
-from edgeqa.collection.layout import ALIGNMENT, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
-from edgeqa.collection.listing import DOCUMENTS
+from edgeqa.collection.layout import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
 
 

@@ -13,7 +13,6 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection import checked
-from edgeqa.collection.durable import replace_file
 from edgeqa.collection.errors import CollectionFormatUnsupported
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ class Snapshot(NamedTuple):
     def store(self, directory: Path) -> None:
         """Lets readers find this; it is for the writer alone."""
         facts = {"format": self.format, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
+        from edgeqa.collection.durable import replace_file  # here: it is for the writer alone
+
         replace_file(directory / FILE, checked.dump(facts))
 
 

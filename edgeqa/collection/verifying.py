@@ -14,7 +14,7 @@ from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, ShardDamaged
-from edgeqa.collection.listing import GONE
+from edgeqa.collection.layout import GONE
 from edgeqa.collection.mending import Damage, examine, note, seen
 from edgeqa.collection.shard import Shard, is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FILE, FORMER, ROUTE, SHARDS, Snapshot

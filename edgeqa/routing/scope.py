@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa import forking
-from edgeqa.collection import seals
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
@@ -107,6 +106,7 @@ class Scope:
             return index.search(question, most)
 
     def _index(self) -> Index:
+        from edgeqa.collection import seals
         from edgeqa.routing.errors import RouteDamaged
         from edgeqa.routing.index import Index
 

@@ -25,8 +25,7 @@ from edgeqa.collection.errors import (
     ContextGone,
     ShardDamaged,
 )
-from edgeqa.collection.layout import ROW_BYTES
-from edgeqa.collection.listing import GONE
+from edgeqa.collection.layout import GONE, ROW_BYTES
 from edgeqa.collection.rows import PENDING
 from edgeqa.collection.shard import MANIFEST, Shard
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
