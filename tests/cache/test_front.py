@@ -116,11 +116,12 @@ def test_an_identity_counts_what_it_holds() -> None:
     assert 50_000 < front.held_bytes < 60_000
 
 
-def test_what_an_entry_holds_twice_is_counted_once_and_what_stands_before_it_too() -> None:
+def test_what_stands_before_an_entry_is_counted_too() -> None:
     front, shared = Front(4), "b" * 500
     alias = (("c" * 1000,), "d" * 2000, shared, shared)
     front.put(alias, entry(1), as_of=front.change(entry(1).digest))
-    assert 1000 + 2000 + 500 < front.held_bytes < 1000 + 2000 + 2 * 500 + 500
+    # What it holds twice may be counted twice: to find that out takes longer than to look the entry up.
+    assert 1000 + 2000 + 500 < front.held_bytes < 1000 + 2000 + 2 * 500 + 1000
 
 
 def test_where_all_was_hit_an_eighth_makes_room_and_not_everything() -> None:
