@@ -87,16 +87,28 @@ def from_text(text: str, name: str = "text") -> Document:
 
 
 def from_path(path: Path) -> Document:
-    """Returns the file at `path` as a document, in the format that its ending says, else as plain text."""
+    """Returns the file at `path` as a document, in the format that its ending or its content says, else as text."""
     if path.suffix.lower() == ".txt":
         return from_file(path)
     from edgeqa.formats import kinds  # here: a text that is given as such does without
 
-    if kinds.is_asked_as_it_stands(path.name):
+    is_known = kinds.by_name(path.name) is not None
+    if kinds.is_asked_as_it_stands(path.name) and (is_known or not kinds.is_formatted(_head(path, kinds.HEAD_BYTES))):
         return from_file(path)
     from edgeqa.formats.whole import from_formatted
 
     return from_formatted(path)
+
+
+def _head(path: Path, most_bytes: int) -> bytes:
+    """Returns the beginning of a file; nothing of a pipe, or of what cannot be read, which is said when it is."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb", buffering=0) as stream:
+            return stream.read(most_bytes)
+    except (OSError, ValueError):
+        return b""
 
 
 def from_file(path: Path) -> Document:

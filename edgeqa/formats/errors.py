@@ -19,6 +19,16 @@ class FormatUnknown(FormatError):
         )
 
 
+class FormatOld(FormatError):
+    """The file is in a format that Office had before 2007."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"in a format that Office had before 2007: {name}",
+            "save it as .docx, .xlsx or .pptx, or have LibreOffice do it: soffice --headless --convert-to docx FILE",
+        )
+
+
 class ExtraMissing(FormatError, ImportError):
     """The library that reads this format is not installed."""
 

@@ -20,7 +20,7 @@ from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
 from edgeqa.contexts.spool import Spool
 from edgeqa.errors import ContextEmpty, ContextError, ContextMissing, ContextNotFound, ContextType, ContextUnreadable
 from edgeqa.formats import kinds
-from edgeqa.formats.errors import FormatUnknown
+from edgeqa.formats.errors import FormatOld, FormatUnknown
 from edgeqa.formats.ignored import IGNORE_FILE, Ignored
 from edgeqa.formats.packed import unpacked
 from edgeqa.formats.source import Source
@@ -137,7 +137,10 @@ class _Walk:
                 raise ContextUnreadable(path, reason(error)) from error
         if self._kind is None and kinds.needs_look(kind):
             try:
-                kind = kinds.settled(kind, _head(path), is_named=True)
+                head = _head(path)
+                if head.startswith(kinds.OLD_OFFICE):
+                    raise FormatOld(path)
+                kind = kinds.settled(kind, head, is_named=True)
             except OSError as error:
                 raise error if isinstance(error, ContextError) else ContextUnreadable(path, reason(error)) from error
         if kind is None or (kind.seeks and kinds.is_packed(path)):

@@ -25,6 +25,8 @@ PACKED = ".gz"
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]|\Z)")
 _SQUAD = re.compile(rb'"data"\s*:\s*\[')
 _ZIP = b"PK\x03\x04"
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""Beginning of files of the Office before 2007."""
 _IS_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s.{0,200}?\?>\s*)?(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]",
     re.IGNORECASE | re.DOTALL,
@@ -158,6 +160,11 @@ def settled(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
         return MAN
     found = by_content(head)
     return None if found is TEXT and not is_named and not _is_text(head) else found
+
+
+def is_formatted(head: bytes) -> bool:
+    """Tells whether a file that begins so is in a format of its own, rather than text or nothing that is read."""
+    return head.startswith(OLD_OFFICE) or by_content(head) not in (None, TEXT)
 
 
 def by_content(head: bytes) -> Kind | None:

@@ -124,6 +124,27 @@ def test_the_endings_are_those_of_the_formats_and_plain_text_is_as_it_stands(tmp
     assert "".join(documents(path)[0].blocks()) == "".join(from_file(path).blocks()) == "# *as* it stands"
 
 
+def test_a_file_of_an_unknown_ending_is_looked_at(tmp_path: Path) -> None:
+    contents = {
+        "book": FILES["a.epub"],
+        "letter.dat": FILES["a.docx"],
+        "page.unknown": b"<!doctype html><p>x",
+        "note": b"<p>x",
+    }
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    found = {name: "".join(documents(tmp_path / name)[0].blocks()) for name in contents}
+    assert (found["page.unknown"].strip(), found["note"]) == ("x", "<p>x")
+    assert SENTENCE in found["book"]
+    assert SENTENCE in found["letter.dat"]
+    (tmp_path / "old.doc").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    with pytest.raises(errors.FormatError, match="in a format that Office had before 2007"):
+        documents(tmp_path / "old.doc")
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\0")
+    with pytest.raises(errors.ContextBinary):
+        documents(tmp_path / "photo")
+
+
 def test_what_is_wrong_with_a_file_is_said(qa: EdgeQA, tmp_path: Path) -> None:
     folder, damaged = tmp_path / "a.md", tmp_path / "a.docx"
     folder.mkdir()

@@ -13,7 +13,7 @@ from reading import read
 from edgeqa import errors
 from edgeqa.formats import FormatOptions, Skipped, packed, walk
 from edgeqa.formats.blocks import text_of
-from edgeqa.formats.errors import FileDamaged, FileExcessive, FormatUnknown
+from edgeqa.formats.errors import FileDamaged, FileExcessive, FormatOld, FormatUnknown
 from edgeqa.state import HOME_VARIABLE
 
 if TYPE_CHECKING:
@@ -275,6 +275,16 @@ def test_a_named_file_of_no_known_format_is_an_error(folder: Path) -> None:
         names("folder/a.png")
     assert "markdown" in raised.value.hint
     assert raised.value.exit_code == errors.EXIT_USAGE
+
+
+def test_a_named_file_of_an_old_office_is_an_error_that_says_what_to_do(folder: Path) -> None:
+    (folder / "a.doc").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    with pytest.raises(FormatOld, match=r"in a format that Office had before 2007: folder/a\.doc") as raised:
+        names("folder/a.doc")
+    assert "--convert-to docx" in raised.value.hint
+    skipped: list[Skipped] = []
+    assert names("folder", skipped=skipped) == []
+    assert [(s.reason, s.ending) for s in skipped] == [("unknown format", ".doc")]
 
 
 def test_a_path_that_is_not_there_is_an_error(folder: Path) -> None:
