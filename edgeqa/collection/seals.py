@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
+from edgeqa import forking
 from edgeqa.collection import checked
 from edgeqa.collection.durable import replace_file
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
@@ -151,8 +152,20 @@ class _Held:
         self.descriptor, self.users = descriptor, 0
 
 
+class _Turn:
+    """Whose turn it is to open and close descriptors."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Takes a new lock: that of the parent may be held by a thread that is not here."""
+        self.lock = threading.Lock()
+
+
 _held: dict[tuple[int, int], _Held] = {}
-_lock = threading.Lock()
+_turn = _Turn()
 
 
 @contextlib.contextmanager
@@ -162,7 +175,7 @@ def held(file: Path) -> Iterator[int]:
     Closing any descriptor of a file drops the locks that SQLite has on it in this process (POSIX says so). So each of
     its connections holds the file by this, and whoever else reads it does, too.
     """
-    with _lock:
+    with _turn.lock:
         found = file.stat()
         kept = _held.get((found.st_dev, found.st_ino))
         if kept is None:
@@ -173,7 +186,7 @@ def held(file: Path) -> Iterator[int]:
     try:
         yield kept.descriptor
     finally:
-        with _lock:
+        with _turn.lock:
             kept.users -= 1
             if not kept.users:
                 del _held[found.st_dev, found.st_ino]

@@ -188,6 +188,24 @@ with Catalogue.read(Path(sys.argv[1])) as other:
     assert seals._held == {}
 
 
+def test_a_fork_while_a_thread_opens_a_catalogue_keeps_no_turn(tmp_path: Path, run: Run) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    code = """
+import os, sys
+from pathlib import Path
+from edgeqa.collection import seals
+from edgeqa.collection.catalogue import Catalogue
+with seals._turn.lock:  # as a thread has it that is not in the child
+    pid = os.fork()
+    if not pid:
+        Catalogue.read(Path(sys.argv[1])).close()
+        os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    assert run(code, place).communicate(timeout=60) == ("7\n", "")
+
+
 def test_a_damaged_index_is_told_and_made_anew_by_repair(held: Path) -> None:
     expected = answers(held)
     (file,) = (f for f in sorted((held / "route").glob("*.term"))[:1])
