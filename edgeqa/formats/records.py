@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.normal import nfc, nfc_blocks
-from edgeqa.contexts.spool import BLOCK_BYTES
-from edgeqa.formats.blocks import Block
+from edgeqa.contexts.normal import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from edgeqa.formats.blocks import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,3 @@ def begun(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Itera
         seen.append(block)
         characters += len(block.text)
     return chain(seen, blocks), characters
-
-
-def unstructured(pieces: Iterable[str]) -> Iterator[Block]:
-    """Yields the NFC text of pieces in blocks of about 64 KB, however short the pieces are."""
-    return map(Block, nfc_blocks(_gathered(pieces)))
-
-
-def _gathered(pieces: Iterable[str]) -> Iterator[str]:
-    held: list[str] = []
-    characters = 0
-    for piece in pieces:
-        held.append(piece)
-        characters += len(piece)
-        if characters >= BLOCK_BYTES:
-            yield "".join(held)
-            held, characters = [], 0
-    if held:
-        yield "".join(held)
