@@ -25,9 +25,10 @@ import numpy as np
 
 import edgeqa
 from edgeqa.contexts.normal import nfc
-from edgeqa.contexts.passages import passages
+from edgeqa.contexts.windows import all_windows
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.evaluation.squad_file import read_squad, sample
+from edgeqa.formats.blocks import Block
 from edgeqa.models.reader import Encoding, SplitReader
 from edgeqa.models.session import Session, SessionOptions
 from edgeqa.timing import Stopwatch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.evaluation.squad_file import SquadQuestion
-    from edgeqa.models.ranking import Place
+    from edgeqa.models.places import Place
     from edgeqa.models.reader import Ids
     from edgeqa.reading import Reading
 
@@ -59,7 +60,7 @@ def shares(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
         for way, runs in taken.items():
             watch = Stopwatch()
             if way == "text":
-                passage = next(passages([text], reading.tokenize, reading.limits))
+                passage = next(all_windows([Block(text)], reading.tokenize, reading.limits))
                 watch.over("tokenise")
                 places = reading.spans(question, passage, None, top=1, watch=watch)
             else:
@@ -128,7 +129,7 @@ def rounding(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
         bytes_a_token: dict[str, list[float]] = {name: [] for name in readers}
         texts: dict[str, list[str]] = {name: [] for name in readers}
         for q in questions:
-            passage = next(passages([nfc(q.context)], reading.tokenize, reading.limits))
+            passage = next(all_windows([Block(nfc(q.context))], reading.tokenize, reading.limits))
             for name, reader in readers.items():
                 reading._reader = reader  # noqa: SLF001
                 encoding = reader.encode_context(passage.tokens.ids)

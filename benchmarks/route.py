@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgeqa.contexts.sentences import sentence_ends
+from edgeqa.contexts.terms import terms, words
 from edgeqa.evaluation.squad_file import read_squad, sample
 from edgeqa.routing.index import Index, IndexWriter
-from edgeqa.routing.terms import terms, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ class Tantivy:
 
     def search(self, question: str) -> list[int]:
         """Returns the ids of the best contexts, best first."""
-        return [hit.context_id for hit in self._index.search(question, MOST)]
+        return [hit.number for hit in self._index.search(question, MOST).best]
 
 
 class Fts5:

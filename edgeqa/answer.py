@@ -1,22 +1,25 @@
 """What comes back from a question: frozen values, and their form in JSON.
 
-Pure. An answer is a slice of its context: `context[start:end] == text`, always; the context is a slice of its source,
-from `context_start` on. Offsets count code points of NFC text.
+Pure. An answer is a slice of its context: `context[start:end] == text`, always. The context is the passage as it was
+read, and the answer stands in its source, too: `source[source_start:source_end] == text`. Offsets count code points of
+NFC text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.contexts.pieces import place_of
+
 _ANSWER_BYTES, _PART_BYTES = 3000, 1500  # without the texts of its passages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from edgeqa.contexts.documents import Document
+    from edgeqa.contexts.pieces import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Candidate:
     """Where that document begins in its source."""
     heading: tuple[str, ...] = ()
     """The headings that the passage stands under, outermost first."""
+    pieces: tuple[Piece, ...] = ()
+    """Where what of the passage stands in its source; empty where all of it does as it is, from `context_start` on."""
 
     @property
     def document(self) -> str:
@@ -59,12 +64,12 @@ class Candidate:
     @property
     def source_start(self) -> int:
         """Where the answer begins in its source."""
-        return self.context_start + self.start
+        return place_of(self.context_start, self.pieces, self.start, self.end)[0]
 
     @property
     def source_end(self) -> int:
         """Where the answer ends in its source."""
-        return self.context_start + self.end
+        return place_of(self.context_start, self.pieces, self.start, self.end)[1]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the candidate as JSON values."""
@@ -112,20 +117,6 @@ class ClosePassage:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What reading the texts for a question gave: an answer without the decision whether there is one."""
-
-    candidates: tuple[Candidate, ...]
-    contexts: int
-    skimmed: bool
-    question_cut: bool
-    damaged: tuple[str, ...] = ()
-    """What of a collection could not be read: a line for each shard."""
-    closest: tuple[ClosePassage, ...] = ()
-    """The passages closest to the question, best first."""
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a question, or that the text has none (`text` is None).
 
@@ -150,8 +141,6 @@ class Answer:
     """Whether the question was longer than the reader takes, and only its beginning was asked."""
     contexts: int = 0
     """How many contexts were read."""
-    skimmed: bool = False
-    """Whether the text was too long to read whole, so that only the contexts closest to the question were read."""
     damaged: tuple[str, ...] = ()
     """What of a collection could not be read, a line for each damaged shard: the answer may be in it."""
     cached: bool = False
@@ -159,6 +148,15 @@ class Answer:
     """Time spent by step, and `total`."""
     closest: tuple[ClosePassage, ...] = ()
     """The passages closest to the question, best first: three, or as many as answers were asked for."""
+    question_mended: str | None = None
+    """The question as it was read, where a misspelt word was mended."""
+    notes: tuple[str, ...] = ()
+    """What speaks against there being an answer: the text is in another language, or has no word of the question."""
+
+    @property
+    def skimmed(self) -> bool:
+        """False, always: what is read of any text is what is closest to the question. For callers of 0.3."""
+        return False
 
     @property
     def document(self) -> str | None:
@@ -201,7 +199,9 @@ class Answer:
             **_common(self),
             "question_cut": self.question_cut,
             "contexts": self.contexts,
-            "skimmed": self.skimmed,
+            "skimmed": False,
+            "question_mended": self.question_mended,
+            "notes": list(self.notes),
             "closest": [passage.to_json() for passage in self.closest],
             "damaged": list(self.damaged),
             "cached": self.cached,
@@ -240,21 +240,6 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
     }
 
 
-def in_parts(found: Found, texts: Sequence[Document]) -> Found:
-    """Returns what was found in `texts`, each candidate with the part of its text that it begins in."""
-    if all(text.part_at is None for text in texts):
-        return found
-
-    def located(one: Candidate) -> Candidate:
-        part_at = texts[one.source_number].part_at
-        if part_at is None:
-            return one
-        part, part_start = part_at(one.source_start)
-        return replace(one, part=part, part_start=part_start)
-
-    return replace(found, candidates=tuple(map(located, found.candidates)))
-
-
 _FIELDS = tuple(Answer.__dataclass_fields__)
 _CACHED = _FIELDS.index("cached")
 _values_of = attrgetter(*_FIELDS)
@@ -265,31 +250,3 @@ def as_remembered(answer: Answer) -> Answer:
     values = [*_values_of(answer)]
     values[_CACHED] = True
     return Answer(*values)
-
-
-def decide(
-    question: str, found: Found, *, no_answer_below: float, model: str, cached: bool, timings_ms: Mapping[str, float]
-) -> Answer:
-    """Returns the answer: the best candidate, or none where that is right with less than this probability."""
-    best = found.candidates[0] if found.candidates else None  # none in a text of nothing but an endless word
-    given = best if best and best.probability >= no_answer_below else None
-    return Answer(
-        question=question,
-        text=given.text if given else None,
-        start=given.start if given else None,
-        end=given.end if given else None,
-        context=given.context if given else None,
-        context_start=given.context_start if given else None,
-        source=given.source if given else None,
-        score=best.score if best else 0.0,
-        probability=best.probability if best else 0.0,
-        model=model,
-        candidates=found.candidates,
-        question_cut=found.question_cut,
-        contexts=found.contexts,
-        skimmed=found.skimmed,
-        damaged=found.damaged,
-        cached=cached,
-        timings_ms=timings_ms,
-        closest=found.closest,
-    )

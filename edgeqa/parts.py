@@ -11,7 +11,7 @@ import sys
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking, state
 from edgeqa.cache import Cache
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.kept import Kept
     from edgeqa.reading import Reading
     from edgeqa.routing.scope import Scope
 
 
-READING_VERSION = 1
-"""Of what makes answers of logits (`models.spans`, `models.ranking`) and contexts of texts: a new one where the same
+READING_VERSION = 2
+"""Of what makes answers of logits (`models.spans`, `asking.ranking`) and contexts of texts: a new one where the same
 text may give another answer, so that what was remembered before is read once more."""
+PASSAGES_PART = 12  # of the store of encodings, one part is for passages
 
 
 class Parts:
@@ -51,6 +53,7 @@ class Parts:
         self._cache: Cache | None = None
         self._reading: Reading | None = None
         self._scope: Scope | None = None
+        self._passages: Kept[Any] | None = None
         forking.tell(self)
 
     def forked(self) -> None:
@@ -111,6 +114,16 @@ class Parts:
             return self._cache
 
     @property
+    def passages(self) -> Kept[Any]:
+        """Passages of texts that were asked lately, by the texts' digest."""
+        with self._lock:
+            if self._passages is None:
+                from edgeqa.models.kept import Kept
+
+                self._passages = Kept(self.plan.encoding_store_bytes.value // PASSAGES_PART)
+            return self._passages
+
+    @property
     def reading(self) -> Reading:
         """The model, loaded and tested.
 
@@ -149,7 +162,7 @@ class Parts:
         """Lets model and cache go. Harmless when repeated."""
         with self._lock:
             self._closed = True
-            self._reading = self._scope = None
+            self._reading = self._scope = self._passages = None
             if self._cache is not None:
                 self._cache.close()
                 self._cache = None

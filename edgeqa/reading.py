@@ -1,47 +1,45 @@
-"""The model at work: a question and texts in, the best spans out, read anew. What a miss of the answer cache costs.
+"""The model at work: a question and a passage in, the best spans out, read anew. What a miss of the answer cache costs.
 
-Loads tokenizer and graphs when it is made, after the plan has shown that they fit; importing it imports numpy.
-`runtime` decides when it is needed, and remembers what it finds.
+Loads tokenizer and graphs when it is made, after the plan has shown that they fit; importing it imports numpy. Which
+passages are read, and what is remembered, is decided in `asking`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.answer import Found
 from edgeqa.capabilities.footprint import WINDOW_TOKENS
-from edgeqa.contexts.passages import Limits
-from edgeqa.contexts.routing import Router
-from edgeqa.contexts.texts import Passages
-from edgeqa.errors import ContextEmpty, EmptyQuestion
+from edgeqa.contexts.windows import Limits, Window, windows
+from edgeqa.errors import EmptyQuestion
 from edgeqa.models import selftest
 from edgeqa.models.callers import Callers
 from edgeqa.models.encodings import Encodings
 from edgeqa.models.kept import Kept
-from edgeqa.models.ranking import Ranking, places
+from edgeqa.models.places import places
 from edgeqa.models.readers import open_reader, session_options
 from edgeqa.models.spans import Layout, best_spans, layout
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.contexts.context import Context
-    from edgeqa.contexts.documents import Document
-    from edgeqa.contexts.passages import Tokenize
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
-    from edgeqa.models.ranking import Place
+    from edgeqa.models.places import Place
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.models.tokenizer import Tokens
     from edgeqa.timing import Stopwatch
 
 LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take
-KEPT_PART = 12  # of the store of encodings, one part is for passages and one for the layouts of their spans
+KEPT_PART = 12  # of the store of encodings, one part is for windows and one for the layouts of their spans
+SPARE_SPANS = 2
+_OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,6 @@ class Reading:
 
     def __init__(self, bundle: Bundle, plan: Plan, int8_flags: str) -> None:
         self._manifest = bundle.manifest
-        self._batch_contexts = plan.batch_contexts.value
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
         self._callers = callers = Callers(plan.callers.value)
         # Where there is memory for one at a time, there is none to load the graphs twice.
@@ -74,7 +71,7 @@ class Reading:
         # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
-        self._passages = Passages(self._tokenizer.tokenize, self._limits, others_bytes)
+        self._windows: Kept[tuple[Window, ...]] = Kept(others_bytes)
 
     @property
     def tokenize(self) -> Tokenize:
@@ -111,8 +108,37 @@ class Reading:
             is_cut = len(ids) > most_tokens or len(beginning) < len(question)
             return Question(self._reader.encode_question(ids[:most_tokens]), is_cut=is_cut)
 
+    def mended(self, question: str, slips: Mapping[str, str]) -> str:
+        """Returns the question with misspelt words put right.
+
+        Args:
+            question: as it was asked.
+            slips: words that no passage has, and what they may have been meant to be. One that the model's vocabulary
+                has as a whole is not misspelt.
+        """
+        for word, meant in slips.items():
+            if len(self._tokenizer.ids(word)) > 1:
+                question = re.sub(rf"\b{re.escape(word)}\b", meant, question, flags=re.IGNORECASE)
+        return question
+
+    def windows(self, passage: Passage) -> tuple[Window, ...]:
+        """Returns what is read of a passage; nothing of one without a token."""
+        found = self._windows.get(passage)
+        if found is None:
+            with self._callers:
+                found = tuple(windows(passage, self._tokenizer.tokenize, self._limits))
+            self._windows.put(passage, found, sum(map(_size_bytes, found)) + 4 * len(passage.text) + _OBJECT_BYTES)
+        return found
+
     def spans(
-        self, question: Question, context: Context, encoding: Encoding | None, *, top: int, watch: Stopwatch
+        self,
+        question: Question,
+        context: Context,
+        encoding: Encoding | None,
+        *,
+        top: int,
+        watch: Stopwatch,
+        is_spare: Callable[[str], bool] = lambda _: False,
     ) -> list[Place]:
         """Returns where the best spans of one context are, step by step on the watch.
 
@@ -122,13 +148,16 @@ class Reading:
             encoding: of the context, where it is stored; None to make it from the token ids.
             top: how many spans, of which no two overlap.
             watch: where the time goes.
+            is_spare: tells of a span's text whether it is less than an answer; SPARE_SPANS more are then given.
         """
         with self._callers:
             encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)
             watch.over("read")
-            found = places(best_spans(logits, self._layout(context), top=top), context)
+            found = places(best_spans(logits, layout := self._layout(context), top=top), context)
+            if any(is_spare(context.text[place.start : place.end]) for place in found):
+                found = places(best_spans(logits, layout, top=top + SPARE_SPANS), context)
             watch.over("decode")
             return found
 
@@ -138,8 +167,9 @@ class Reading:
         Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
         stored has the paragraphs that it was stored with.
         """
-        tokens, digest = context.tokens, getattr(context, "digest", None)
-        found = self._layouts.get(context.text)
+        tokens, key = context.tokens, (context.text, context.kind, context.pieces)
+        digest = getattr(context, "digest", None) or getattr(context, "borders", None)
+        found = self._layouts.get(key)
         if found is not None:
             made, of_tokens, of_digest = found
             same = of_tokens is tokens or (
@@ -151,40 +181,10 @@ class Reading:
                 return made
         made = layout(tokens.words, context.paragraphs, context.meaningful)
         size_bytes = made.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
-        self._layouts.put(context.text, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
+        self._layouts.put(key, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
         return made
 
-    def read(
-        self,
-        question: str,
-        texts: Sequence[Document],
-        *,
-        top: int,
-        most_contexts: int,
-        progress: Progress,
-        watch: Stopwatch,
-    ) -> Found:
-        """Returns the best spans of the texts for the question.
 
-        Raises:
-            EmptyQuestion: if the question has no token.
-            ContextError: for a text that cannot be read, or if none has a token.
-        """
-        asked = self.question(question)
-        watch.over("question")
-        router = Router(self._passages, most_contexts)
-        skims = router.skims(texts)
-        routed = router.route(texts, question, progress, skims=skims)
-        ranking = Ranking(top)
-        while batch := list(islice(routed, self._batch_contexts)):
-            watch.over("split")
-            for r in batch:
-                spans = self.spans(asked, r.passage, None, top=top, watch=watch)
-                ranking.offer(spans, r.passage, r.source, r.source_number)
-                watch.over("rank")
-        watch.over("split")
-        if not ranking.contexts:
-            raise ContextEmpty(", ".join(t.name for t in texts))
-        found = Found(ranking.candidates(self.calibration), ranking.contexts, skims, asked.is_cut)
-        watch.over("rank")
-        return found
+def _size_bytes(window: Window) -> int:
+    tokens = window.tokens
+    return 4 * len(window.text) + tokens.ids.nbytes + tokens.offsets.nbytes + tokens.words.nbytes + _OBJECT_BYTES

@@ -8,46 +8,37 @@ meet. The device is probed and the model loaded when a question misses the cache
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING
 
-from edgeqa.answer import Answer, as_remembered, decide, in_parts
-from edgeqa.cache import answer_keys, answers
+from edgeqa.answer import Answer
+from edgeqa.asking.options import Options
+from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.overrides import Overrides
-from edgeqa.contexts import MOST_CONTEXTS
-from edgeqa.contexts.documents import HELD_BYTES, Given, documents
+from edgeqa.contexts.documents import Given, documents
 from edgeqa.contexts.normal import one_line
-from edgeqa.errors import ContextChanged, ContextMissing, OptionError
+from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle, chosen
 from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Hashable, Iterable
     from types import TracebackType
 
-    from edgeqa.answer import ClosePassage, Found
+    from edgeqa.answer import ClosePassage
+    from edgeqa.asking.collected import Collected
+    from edgeqa.asking.scope import Progress
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
     from edgeqa.collection.managing import Paths
     from edgeqa.collection.report import Added
-    from edgeqa.contexts.documents import Document
-    from edgeqa.contexts.routing import Progress
     from edgeqa.models.selftest import Verdict
-    from edgeqa.routing.asking import Options
-    from edgeqa.routing.scope import Scope
-
-    KeyOf = Callable[[str], Key]
+    from edgeqa.routing.scope import Scope, Stamp
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
 AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
-
-
-class _Options(TypedDict):
-    top: int
-    force: bool
-    most_contexts: int
 
 
 def open(
@@ -105,7 +96,7 @@ class EdgeQA:
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
         self._front: Front | None = None
         self._scope: Scope | None = None
-        self._texts: dict[tuple[str, int, bool, int], tuple[list[Document], KeyOf]] = {}
+        self._texts: dict[str, Texts] = {}
 
     def ask(
         self,
@@ -125,8 +116,8 @@ class EdgeQA:
             context: a text (str), a file (Path), or several of them, of any length; None for the collection.
             top: how many distinct spans to give as `candidates`.
             force: give the best span even where "no answer" is likelier.
-            most_contexts: how many contexts to read: of a text at most so many (1,000 by default), those that share
-                most with the question; of a collection the closest, by default as many as can change the answer.
+            most_contexts: how many passages to read, those that share most with the question; by default as many as
+                can change the answer.
             refresh: read anew even if the answer is remembered.
             progress: called as reading goes on.
 
@@ -137,73 +128,22 @@ class EdgeQA:
             BundleError: if the model fails its self-test on this device.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        if context is None:
-            if type(question) is str and not refresh and (scope := self._scope) and (front := self._front) is not None:
-                entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
-                if entry is not None and type(answer := entry.value) is Answer:
-                    return answer
-            return self._ask_collection(question, top, force, most_contexts, refresh=refresh, progress=progress)
-        if most_contexts is None:
-            most_contexts = MOST_CONTEXTS
         # What is at hand in this process is found in well under a microsecond; all else is in `_ask`, because a
         # function with closures is slow to enter.
-        if type(question) is type(context) is str and not refresh and (front := self._front) is not None:
-            entry = front.get((self._identity, question, context, top, force, most_contexts))
+        if type(question) is str and not refresh and (front := self._front) is not None:
+            entry = None
+            if type(context) is str:
+                entry = front.get((self._identity, question, context, top, force, most_contexts))
+            elif context is None and (scope := self._scope):
+                entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
             if entry is not None and type(answer := entry.value) is Answer:
                 return answer
-        options: _Options = {"top": top, "force": force, "most_contexts": most_contexts}
-        return self._ask(question, context, options, refresh=refresh, progress=progress or _no_progress)
+        return self._ask(question, context, top, force, most_contexts, refresh=refresh, progress=progress)
 
-    def _ask(self, question: str, context: Given, options: _Options, *, refresh: bool, progress: Progress) -> Answer:
-        """Returns the answer from the cache, or reads it and remembers it."""
-        watch = Stopwatch()
-        cache = self._parts.cache
-        self._front = cache.front
-        asked = one_line(question)
-        texts, key_of = self._texts_of(context, options)
-        read_now: list[Found] = []
-
-        def read() -> dict[str, Any]:
-            watch.over("remember")
-            reading = self._parts.reading
-            watch.over("load")
-            found = reading.read(
-                asked,
-                texts,
-                top=options["top"],
-                most_contexts=options["most_contexts"],
-                progress=progress,
-                watch=watch,
-            )
-            if any(t.size_bytes > HELD_BYTES for t in texts) and key != self._key_of(texts, options)(asked):
-                raise ContextChanged(", ".join(t.name for t in texts))
-            read_now.append(found)
-            return answers.record(found)
-
-        key = key_of(asked)
-        watch.over("key")
-        record = cache.compute(key, read, refresh=refresh)
-        found = None if read_now else answers.found_again(record, texts)
-        if found is None and not read_now:  # what is remembered does not fit the texts
-            cache.put(key, read())
-        found = in_parts(found or read_now[0], texts)
-        watch.over("remember")
-        answer = decide(
-            asked,
-            found,
-            no_answer_below=0.0 if options["force"] else self.bundle.manifest.calibration.no_answer_below,
-            model=self._parts.model,
-            cached=not read_now,
-            timings_ms=watch.timings_ms(),
-        )
-        if isinstance(context, str) and len(context) <= AT_HAND_CHARACTERS:
-            alias = (self._identity, question, context, *options.values())
-            cache.bind(alias, key, answer if answer.cached else as_remembered(answer), of=record)
-        return answer
-
-    def _ask_collection(
+    def _ask(
         self,
         question: str,
+        context: Given | None,
         top: int,
         force: bool,  # noqa: FBT001 - as `ask` was given it
         most_contexts: int | None,
@@ -211,18 +151,27 @@ class EdgeQA:
         refresh: bool,
         progress: Progress | None,
     ) -> Answer:
-        from edgeqa.routing.asking import ask
+        """Returns the answer from the cache, or reads it and remembers it."""
+        from edgeqa.asking.pipe import ask
 
+        watch = Stopwatch()
+        parts = self._parts
+        self._front = parts.cache.front
         asked = one_line(question)
-        self._front, self._scope = self._parts.cache.front, self._parts.scope
-        return ask(
-            self._parts,
-            asked,
-            {"top": top, "force": bool(force), "most_contexts": most_contexts},
-            alias=(self._identity, question, top, force, most_contexts),
-            refresh=refresh,
-            progress=progress or _no_progress,
-        )
+        options = Options.of(top=top, force=force, most_contexts=most_contexts)
+        alias: tuple[Hashable, ...] | None = None
+        scope: Texts | Collected
+        if context is None:
+            self._scope = parts.scope
+            scope, stamp = self._collected()
+            if stamp is not None:
+                alias = (stamp, self._identity, question, top, force, most_contexts)
+        else:
+            scope = self._texts_of(context)
+            if type(context) is str and len(context) <= AT_HAND_CHARACTERS:
+                alias = (self._identity, question, context, top, force, most_contexts)
+        progress = progress or _no_progress
+        return ask(parts, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
 
     def get(self, name: str, *, force: bool = False) -> Answer:
         """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
@@ -241,7 +190,7 @@ class EdgeQA:
             entry = front.get((scope.stamp(), *alias))
             if entry is not None and type(answer := entry.value) is Answer:
                 return answer
-        from edgeqa.routing.getting import get
+        from edgeqa.asking.single import get
 
         self._front, self._scope = self._parts.cache.front, self._parts.scope
         return get(self._parts, name, force=force, alias=alias)
@@ -253,7 +202,7 @@ class EdgeQA:
             QuestionError: for an empty question.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        from edgeqa.routing.getting import closest
+        from edgeqa.asking.single import closest
 
         return closest(self._parts, one_line(question), most)
 
@@ -298,47 +247,31 @@ class EdgeQA:
         most_contexts: int | None = None,
     ) -> Key:
         """Returns what the answer to a question is remembered under; arguments and errors as for `ask`."""
-        if context is None:
-            from edgeqa.routing.asking import answer_key
+        from edgeqa.asking.pipe import answer_key
 
-            chosen: Options = {"top": top, "force": bool(force), "most_contexts": most_contexts}
-            return answer_key(self._parts, one_line(question), chosen)
-        most = MOST_CONTEXTS if most_contexts is None else most_contexts
-        options: _Options = {"top": top, "force": force, "most_contexts": most}
-        return self._texts_of(context, options)[1](one_line(question))
+        options = Options.of(top=top, force=force, most_contexts=most_contexts)
+        asked = one_line(question)
+        scope = self._collected()[0] if context is None else self._texts_of(context)
+        return answer_key(self._parts, scope, asked, options)
 
-    def _texts_of(self, context: Given, options: _Options) -> tuple[list[Document], KeyOf]:
-        """Returns the texts, and what makes keys of questions on them; both are at hand for a short text, again."""
-        for name, value in (("top", options["top"]), ("most_contexts", options["most_contexts"])):
-            if type(value) is not int or value < 1:
-                raise OptionError(name, value, "a whole number from 1 on")
+    def _collected(self) -> tuple[Collected, Stamp | None]:
+        """Returns the collection as it is now, and what changes with it."""
+        from edgeqa.asking.collected import Collected
+
+        digest, stamp = self._parts.scope.now()
+        return Collected(self._parts.scope, digest), stamp
+
+    def _texts_of(self, context: Given) -> Texts:
+        """Returns the texts to ask; short ones are at hand, again."""
         if type(context) is not str or len(context) > AT_HAND_CHARACTERS:
-            texts = documents(context)
-            return texts, self._key_of(texts, options)
-        asked_before = (context, options["top"], bool(options["force"]), options["most_contexts"])
-        found = self._texts.get(asked_before)
+            return Texts(self._parts, documents(context))
+        found = self._texts.get(context)
         if found is None:
-            texts = documents(context)
-            found = texts, self._key_of(texts, options)
+            found = Texts(self._parts, documents(context))
             if len(self._texts) >= AT_HAND_TEXTS:
                 self._texts.clear()
-            self._texts[asked_before] = found
+            self._texts[context] = found
         return found
-
-    def _key_of(self, texts: list[Document], options: _Options) -> KeyOf:
-        if not texts:
-            raise ContextMissing
-        return answer_keys(
-            bundle_digest=self.bundle.digest,
-            precision=self._parts.precision,
-            options={
-                **options,
-                "force": bool(options["force"]),
-                "window_tokens": self._parts.overrides.window_tokens,
-            },
-            scope_digest=answers.scope_digest(texts),
-            lowercase=self.bundle.manifest.lowercase,
-        )
 
     def add(
         self,

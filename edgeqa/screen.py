@@ -45,7 +45,7 @@ def describe(answer: Answer, *, top: int) -> str:
             numbered = [f"{number}. {around[0]}", *around[1:]] if top > 1 else around
             lines += ["", *_headed(candidate.heading), *(INDENT + line for line in numbered)]
             lines.append(f"{INDENT}{_place(candidate, best=number == 1)}")
-    lines += ["", f"{INDENT}{_work(answer)}"]
+    lines += ["", *(INDENT + note for note in _notes(answer)), f"{INDENT}{_work(answer)}"]
     return "\n".join(lines)
 
 
@@ -81,6 +81,14 @@ def folded(text: str, marked: tuple[int, int] | None, *, most_lines: int = MOST_
         mark = whole[low_mark:high_mark]
         lines.append(whole[low:low_mark] + (click.style(mark, bold=True) if mark else "") + whole[high_mark:high])
     return lines or [""]
+
+
+def _notes(answer: Answer) -> Iterator[str]:
+    """Yields what is to be known of how the question was read, and of the text."""
+    if answer.question_mended is not None:
+        yield f"Read as: {_one_line(answer.question_mended)}"
+    for note in answer.notes:
+        yield f"{note[0].upper()}{note[1:]}."
 
 
 def _closest(answer: Answer) -> Iterator[str]:

@@ -92,13 +92,18 @@ def held(place: Path) -> dict[str, str]:
         for number, context_id in enumerate(range(row.first, row.after), 1):
             context = opened.context(context_id)
             _assure(context.address == f"{row.name}:{{{row.tag}}}:{number}", f"address {context.address}")
-            text = text[: context.start] + context.text
+            text = text[: context.start].ljust(context.start) + context.text
         _assure(row.name not in found, f"{row.name} is there twice")
-        found[row.name] = text
+        found[row.name] = spaced(text)
     if rows and not unindexed:
         indexed = check(place / ROUTE)
         _assure(indexed == opened.contexts, f"the index has {indexed} contexts of {opened.contexts}")
     return found
+
+
+def spaced(text: str) -> str:
+    """Returns the words of a text: passages leave out white space between them."""
+    return " ".join(text.split())
 
 
 def _assure(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - what is claimed
@@ -160,9 +165,12 @@ def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int
             _assure(status in {0, signal.SIGKILL}, f"sync ended with {status}")
             documents = held(place)
             for name, text in documents.items():
-                _assure(text in folder.had[name], f"{name} is torn")
+                _assure(text in map(spaced, folder.had[name]), f"{name} is torn")
             if alone:
-                _assure(documents == folder.now(), "not what the folder holds")
+                _assure(
+                    documents == {name: spaced(text) for name, text in folder.now().items()},
+                    "not what the folder holds",
+                )
                 _assure(not managing.verify(place) and managing.verify_route(place) is None, "damaged")
                 with Catalogue.read(place) as catalogue:
                     tags = {shard.tag for shard in catalogue.shards()}

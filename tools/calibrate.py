@@ -1,11 +1,13 @@
-"""Fits how a bundle's scores become probabilities, and from which probability on there is an answer.
+"""Fits how a bundle's scores become probabilities, how passages that were searched for are ranked, and thresholds.
 
-    python tools/calibrate.py SQUAD_FILE BUNDLE [--questions 600] [--seed 1]
+    python tools/calibrate.py BUNDLE SQUAD_FILE DOCUMENTS_FILE FOLDER [--questions 400] [--seed 1]
 
-In: questions with their answers, and the bundle that is to be calibrated. Out: the `calibration` section of its
-manifest, rewritten in place. Each question is asked of texts that hold its answer and of texts that do not, in single
-paragraphs and in whole articles, through the runtime. Nothing is chosen by hand: the probability is a logistic fit, the
-threshold is where the F1 of the answers given and the share of the refusals that are right add up to the most.
+In: questions on paragraphs with their answers (SQuAD 1.1), and questions on documents that lie in a folder (those of
+their `fit` half, where they have halves), near misses among them. Out: the sections `calibration` and `searched` of the
+bundle's manifest, rewritten in place; on standard output, what the fit gives. Questions are asked as users ask them: of
+the right paragraph and of one of another article, of whole articles, of the right document, and of all documents
+together. Nothing is chosen by hand but MOST_WRONG: probabilities are logistic fits, the route's weight a conditional
+logit, and a threshold is where the answers given are worth most.
 """
 
 from __future__ import annotations
@@ -13,118 +15,297 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import edgeqa
+from edgeqa.answer import Candidate
+from edgeqa.asking.collected import Collected
+from edgeqa.asking.fusion import ENOUGH_BELOW, FEW_PASSAGES, MOST_READ
+from edgeqa.asking.options import Options
+from edgeqa.asking.question import Asking
+from edgeqa.asking.texts import Texts
+from edgeqa.contexts.documents import documents
+from edgeqa.contexts.normal import one_line
+from edgeqa.contexts.search import coverage
+from edgeqa.evaluation.documents_file import read_questions
+from edgeqa.evaluation.judging import Documents, Judge
 from edgeqa.evaluation.metrics import score_v1
-from edgeqa.models.manifest import Calibration
+from edgeqa.models.manifest import Calibration, Searched
+from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from edgeqa.asking.question import Near
+    from edgeqa.asking.scope import Placed
+
     Floats = NDArray[np.float64]
+    Worth = Callable[["Near"], float]
 
 NEWTON_STEPS = 50
 RIDGE = 1e-6  # keeps the fit finite where two classes can be told apart without fault
+REPEATS = 5.0  # what a span loses that only says the question's words again; 3 to 6 fit alike
+WRONG_COSTS = 0.5  # of what a right answer is worth, for a question that has one; an answer to a near miss costs 1
+
+
+class Read(NamedTuple):
+    """A passage read for a question, in the order of the routing."""
+
+    score: float
+    """Of its best span, less what that loses."""
+    share: float
+    coverage: float
+    right: float
+    """F1, or 1 where it is right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One question asked of one text."""
+class Asked:
+    """A question, and what was read for it."""
 
-    score: float
-    contexts: int
-    f1: float
-    """Of the best span; 0 where the text does not hold the answer."""
+    group: str
+    reads: tuple[Read, ...]
+    passages: int
+    """How many there are to read."""
     has_answer: bool
-    whole_article: bool
 
 
-def samples(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: int) -> Iterator[Sample]:
-    """Yields what the runtime makes of a random choice of the questions of a SQuAD file's `data`."""
+class Recording(Asking):
+    """Notes the share of each passage that is read."""
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as the base class says
+        super().__init__(*arguments)
+        self._numbers = Searched(route=0.0, repeats=REPEATS)
+        self.shares: list[tuple[Near, float]] = []
+        self.passages = 0
+
+    def offer(self, passage: Placed, share: float) -> bool:
+        """Reads a passage, as the base class does."""
+        before = len(self._near)
+        found = super().offer(passage, share)
+        self.shares += [(near, share) for near in self._near[before:]]
+        return found
+
+    def reads(self, worth: Worth) -> tuple[Read, ...]:
+        """Returns what was read, with what each passage's best span is worth."""
+        return tuple(
+            Read(near.rank, share, self._coverage(near), worth(near)) for near, share in self.shares if near.marked
+        )
+
+    def _coverage(self, near: Near) -> float:
+        text = near.placed.text
+        return coverage(text.text, text.heading, self._weights, self._language)
+
+
+def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, worth: Worth | None) -> Asked:
+    """Returns what is read for a question; `worth` is None where nothing answers it."""
+    parts = qa._parts  # noqa: SLF001 - nobody else wants the passages that are not the best
+    options = Options(most_contexts=MOST_READ)
+    asking = Recording(parts, scope, one_line(question), options, Stopwatch())
+    asking.read(lambda *_: None)
+    reads = asking.reads(worth or (lambda _: 0.0))
+    return Asked(group, reads, len(asking.shares), worth is not None)
+
+
+def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: int) -> Iterator[Asked]:
+    """Yields what is read for a random choice of the questions of a SQuAD file's `data`."""
     rng = random.Random(seed)  # noqa: S311 - a draw of questions, not a secret
     articles = [[p["context"] for p in article["paragraphs"]] for article in data]
-    asked = [
+    every = [
         (a, p, question["question"], [answer["text"] for answer in question["answers"]])
         for a, article in enumerate(data)
         for p, paragraph in enumerate(article["paragraphs"])
         for question in paragraph["qas"]
         if question["answers"]
     ]
-    for a, p, question, golds in rng.sample(asked, min(questions, len(asked))):
+    parts = qa._parts  # noqa: SLF001 - as above
+    for a, p, question, golds in rng.sample(every, min(questions, len(every))):
         other = rng.choice([i for i in range(len(articles)) if i != a])
         near = [text for i, text in enumerate(articles[a]) if i != p and not any(g in text for g in golds)]
-        texts = [(articles[a][p], True, False), ("\n\n".join(articles[a]), True, True)]
-        texts += [(rng.choice(near), False, False)] if near else []
-        texts += [(rng.choice(articles[other]), False, False), ("\n\n".join(articles[other]), False, True)]
-        for text, has_answer, whole_article in texts:
-            answer = qa.ask(question, text, force=True)
-            f1 = score_v1(answer.text, golds).f1 if has_answer else 0.0
-            yield Sample(answer.score, answer.contexts, f1, has_answer, whole_article)
+
+        def worth(found: Near, golds: list[str] = golds) -> float:
+            begin, end = found.marked or (0, 0)
+            return score_v1(found.placed.text.text[begin:end], golds).f1
+
+        asked: list[tuple[str, str, Worth | None]] = [("given", articles[a][p], worth)]
+        asked.append(("article", "\n\n".join(articles[a]), worth))
+        asked += [("given", rng.choice(near), None)] if near else []
+        asked += [("given", rng.choice(articles[other]), None), ("article", "\n\n".join(articles[other]), None)]
+        for group, text, of in asked:
+            yield ask(qa, group, Texts(parts, documents(text)), question, of)
 
 
-def fit(found: list[Sample]) -> Calibration:
-    """Returns the calibration that fits the samples best."""
-    f1 = np.array([s.f1 for s in found])
-    has_answer = np.array([s.has_answer for s in found])
-    weights = _weights(found)
-    x = np.array([(s.score, np.log(s.contexts), 1.0) for s in found])
-    slope, contexts, intercept = logistic(x, f1, weights).tolist()
-    probabilities = 1 / (1 + np.exp(-(x @ np.array([slope, contexts, intercept]))))
-    below = threshold(probabilities, f1, has_answer, weights)
-    return Calibration(round(slope, 4), round(contexts, 4), round(intercept, 4), below)
+def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA) -> Iterator[Asked]:
+    """Yields what is read for questions on documents: of the right one, and of all together."""
+    held = Documents(folder)
+    every = [q for q in read_questions(file) if q.groups.get("half", "fit") == "fit"]
+    judge = Judge(held, every, file)
+    parts = qa._parts  # noqa: SLF001 - as above
+    qa.add([held.path(name) for name in sorted({q.document for q in every})])
+    for question in every:
+
+        def worth(found: Near, question: Any = question) -> float:  # noqa: ANN401 - bound to this question
+            begin, end = found.marked or (0, 0)
+            placed, text = found.placed, found.placed.text
+            span = Candidate(
+                text.text[begin:end], begin, end, text.text, text.start, placed.source, 0, 0.0, 0.0,
+                part=placed.part, pieces=text.pieces,
+            )  # fmt: skip
+            return float(judge.is_right(question, span))
+
+        of = None if question.is_near_miss else worth
+        yield ask(qa, "document", Texts(parts, documents(held.path(question.document))), question.question, of)
+        digest, _ = parts.scope.now()
+        yield ask(qa, "collection", Collected(parts.scope, digest), question.question, of)
 
 
-def threshold(probabilities: Floats, f1: Floats, has_answer: NDArray[np.bool_], weights: Floats) -> float:
-    """Returns where F1 of the answers given and share of right refusals add up to the most."""
-    thresholds = np.unique(probabilities.round(3))
-    gains = [
-        float(np.sum(weights * np.where(has_answer, f1 * (probabilities >= t), probabilities < t))) for t in thresholds
-    ]
+def given(found: Sequence[Asked]) -> Calibration:
+    """Returns the calibration of passages that are given."""
+    one = [(max(asked.reads), asked) for asked in found if asked.group == "given" and asked.reads]
+    x = np.array([(read.score, 1.0) for read, _ in one])
+    right = np.array([read.right for read, _ in one])
+    has_answer = np.array([asked.has_answer for _, asked in one])
+    each = np.where(has_answer, 0.5 / has_answer.sum(), 0.5 / (~has_answer).sum())
+    slope, intercept = logistic(x, right, each).tolist()
+    below = threshold(sigmoid(x @ np.array([slope, intercept])), right, has_answer, each, wrong_costs=0.0)
+    return Calibration(round(slope, 4), 0.0, round(intercept, 4), below)
+
+
+def searched(found: Sequence[Asked]) -> Searched:
+    """Returns the numbers for passages that are searched for."""
+    asked = [one for one in found if one.group != "given" and one.reads]
+    route = round(_route_weight(asked), 2)
+    states = [state for one in asked if one.has_answer for state in _states(one, route)]
+    chance = logistic(np.array([x for x, _ in states]), np.array([better for _, better in states]))
+    numbers = Searched(route, REPEATS, chance=tuple(chance.round(3).tolist()))
+    chosen = [choose(one, numbers) for one in asked]
+    x = np.array([(rank, read.coverage, 1.0) for rank, read in chosen])
+    right = np.array([read.right for _, read in chosen])
+    has_answer = np.array([one.has_answer for one in asked])
+    each = _evenly(asked)
+    slope, of_coverage, intercept = logistic(x, right, each).round(4).tolist()
+    likely = sigmoid(x @ np.array([slope, of_coverage, intercept]))
+    below = threshold(likely, right, has_answer, each, wrong_costs=WRONG_COSTS)
+    for group in sorted({one.group for one in asked}):
+        of = np.array([one.group == group for one in asked])
+        counts = [np.sum(of & has_answer), np.sum(of & ~has_answer)]
+        on, off = of & has_answer & (likely >= below), of & ~has_answer & (likely >= below)
+        shares = (right[on].sum() / counts[0], (1 - right[on]).sum() / counts[0], off.sum() / max(1, counts[1]))
+        best = right[of & has_answer].sum() / counts[0]
+        print(f"{group:<12} right {shares[0]:.1%}, wrong {shares[1]:.1%}, answered without {shares[2]:.1%}; ", end="")
+        print(f"best span right {best:.1%}, asked {counts[0]} and {counts[1]}")
+    return numbers._replace(slope=slope, coverage=of_coverage, intercept=intercept, no_answer_below=below)
+
+
+def choose(asked: Asked, numbers: Searched) -> tuple[float, Read]:
+    """Returns the rank of the span that is chosen, and the passage that it is from."""
+    ranks = [read.score + numbers.route * (read.share - 1) for read in asked.reads]
+    read = 1
+    while read < len(ranks) and asked.passages > FEW_PASSAGES:
+        x = np.array([max(ranks[:read]), asked.reads[read].share, np.log(read), 1.0])
+        if sigmoid(x @ np.array(numbers.chance)) < ENOUGH_BELOW:
+            break
+        read += 1
+    read = len(ranks) if asked.passages <= FEW_PASSAGES else read
+    best = int(np.argmax(ranks[:read]))
+    return ranks[best], asked.reads[best]
+
+
+def _route_weight(found: Sequence[Asked]) -> float:
+    """Returns by how much a share outweighs a logit: a conditional logit, by Newton's method, of the passage to choose.
+
+    (McFadden, 1974.) The target is spread over the passages by what their answers are worth.
+    """
+    w = np.zeros(2)
+    for _ in range(NEWTON_STEPS):
+        gradient, curvature = np.zeros(2), RIDGE * np.eye(2)
+        for asked in found:
+            right = np.array([read.right for read in asked.reads])
+            if right.any():
+                x = np.array([(read.score, read.share) for read in asked.reads])
+                p = np.exp(x @ w - (x @ w).max())
+                p /= p.sum()
+                gradient += (right / right.sum() - p) @ x
+                curvature += (x * p[:, None]).T @ x - np.outer(p @ x, p @ x)
+        w += np.linalg.solve(curvature, gradient)
+    return float(w[1] / w[0])
+
+
+def _states(asked: Asked, route: float) -> Iterator[tuple[tuple[float, float, float, float], float]]:
+    """Yields, for each number of passages read, what is known then, and whether reading on makes the answer better."""
+    ranks = [read.score + route * (read.share - 1) for read in asked.reads]
+    final = asked.reads[int(np.argmax(ranks))].right
+    for read in range(1, len(ranks)):
+        best = int(np.argmax(ranks[:read]))
+        known = (ranks[best], asked.reads[read].share, float(np.log(read)), 1.0)
+        yield known, float(final > asked.reads[best].right)
+
+
+def _evenly(found: Sequence[Asked]) -> Floats:
+    """Each group counts alike, and in it the questions with an answer and those without."""
+    kinds = [(one.group, one.has_answer) for one in found]
+    each: Floats = np.array([1 / kinds.count(kind) for kind in kinds])
+    each /= each.sum()
+    return each
+
+
+def threshold(
+    likely: Floats, right: Floats, has_answer: NDArray[np.bool_], each: Floats, *, wrong_costs: float
+) -> float:
+    """Returns where answers are worth most: a right one 1, a wrong one less, a refusal where there is none 1."""
+    thresholds = np.unique(likely.round(3))
+    worth = np.where(has_answer, right - wrong_costs * (1 - right), 0.0)
+    gains = [float(np.sum(each * np.where(likely >= t, worth, np.where(has_answer, 0.0, 1.0)))) for t in thresholds]
     return round(float(thresholds[int(np.argmax(gains))]), 3)
 
 
-def _weights(found: list[Sample]) -> Floats:
-    """Paragraphs and articles, with the answer and without it, each count for a quarter."""
-    kinds = [(s.has_answer, s.whole_article) for s in found]
-    return np.array([1 / kinds.count(kind) for kind in kinds]) / 4
-
-
-def logistic(x: Floats, y: Floats, weights: Floats | None = None) -> Floats:
+def logistic(x: Floats, y: Floats, each: Floats | None = None) -> Floats:
     """Returns the coefficients of a logistic regression on targets in [0, 1], by Newton's method."""
-    weighted = np.full(len(y), 1 / len(y)) if weights is None else weights
+    weighted = np.full(len(y), 1 / len(y)) if each is None else each
     b = np.zeros(x.shape[1])
     for _ in range(NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-(x @ b)))
+        p = sigmoid(x @ b)
         curvature = (x * (weighted * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(len(b))
         b += np.linalg.solve(curvature, x.T @ (weighted * (y - p)))
     return b
 
 
+def sigmoid(x: Any) -> Any:  # noqa: ANN401 - a number or an array of them
+    """Returns 1 / (1 + exp(-x))."""
+    return 1 / (1 + np.exp(-x))
+
+
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line, in a home of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--questions", type=int, default=600)
+    for name in ("bundle", "squad", "questions_file", "folder"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--questions", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    data = json.loads(arguments.file.read_text(encoding="utf-8"))["data"]
-    with edgeqa.open(bundle=arguments.bundle) as qa:
-        found = list(samples(data, qa, questions=arguments.questions, seed=arguments.seed))
-    calibration = fit(found)
-    file = arguments.bundle / "manifest.json"
+    asked = parser.parse_args()
+    data = json.loads(asked.squad.read_text(encoding="utf-8"))["data"]
+    with (
+        tempfile.TemporaryDirectory() as home,
+        edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home) / "documents") as qa,
+    ):
+        found = list(on_paragraphs(data, qa, questions=asked.questions, seed=asked.seed))
+        found += on_documents(asked.questions_file, asked.folder, qa)
+    file = asked.bundle / "manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
-    fitted_on = f"{arguments.questions} questions of {arguments.file.name}, seed {arguments.seed}"
-    manifest["calibration"] = {**calibration._asdict(), "fitted_on": fitted_on}
+    fitted_on = f"{asked.questions} questions of {asked.squad.name}, seed {asked.seed}"
+    manifest["calibration"] = {**given(found)._asdict(), "fitted_on": fitted_on}
+    numbers = searched(found)._asdict()
+    numbers["chance"] = list(numbers["chance"])
+    manifest["searched"] = {**numbers, "fitted_on": f"{fitted_on}, and the fit half of {asked.questions_file.name}"}
     file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(manifest["calibration"]))
+    print(json.dumps({name: manifest[name] for name in ("calibration", "searched")}))
 
 
 if __name__ == "__main__":

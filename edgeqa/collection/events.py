@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from edgeqa.collection.layout import Layout
     from edgeqa.collection.rows import SourceRow
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.windows import Window
     from edgeqa.errors import EdgeQAError
     from edgeqa.models.reader import Encoding
 
@@ -40,7 +40,7 @@ class DocumentBegins:
 class ContextMade:
     """A context of that."""
 
-    passage: Passage
+    passage: Window
     layout: Layout
     encoding: Encoding | None = field(default=None)
 

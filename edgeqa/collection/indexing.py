@@ -84,6 +84,6 @@ def _add(directory: Path, catalogue: Catalogue, index: IndexWriter, first: int, 
             shard = Shard(directory / SHARDS / known.tag)
             for row in shard.rows(first, after):
                 record = shard.record(row)
-                index.add(row.context_id, record.text, record.title)
+                index.add(row.context_id, record.text, " ".join((record.title, *record.heading)))
         except ShardDamaged as damage:  # what lies behind it is indexed when it is mended
             mark(directory, damage)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.windows import Window
     from edgeqa.models.reader import Encoding
 
 FORMAT = 2
@@ -105,7 +105,7 @@ class Head(NamedTuple):
     kind: int = 0
 
 
-def pack_record(passage: Passage, layout: Layout, *, tag: str, name: str, title: str) -> bytes:
+def pack_record(passage: Window, layout: Layout, *, tag: str, name: str, title: str) -> bytes:
     """Returns a context's record.
 
     Args:

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from edgeqa.asking.scope import Progress
     from edgeqa.collection.report import Added
     from edgeqa.collection.rows import DocumentRow, SourceRow
-    from edgeqa.contexts.routing import Progress
     from edgeqa.formats import FormatOptions
     from edgeqa.parts import Parts
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.contexts.passages import Limits
+    from edgeqa.contexts.windows import Limits
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.models.tokenizer import Tokens
     from edgeqa.reading import Reading

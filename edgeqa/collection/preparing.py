@@ -28,7 +28,6 @@ from edgeqa.collection.rows import PENDING, WHOLE
 from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk
-from edgeqa.formats.blocks import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -149,13 +148,13 @@ class Preparing:
         return 0, None
 
     def _document(self, source: Source, record: Record, unfinished: DocumentRow | None) -> Iterator[Event]:
-        from edgeqa.contexts.passages import passages  # here: where nothing has changed, numpy is not needed
+        from edgeqa.contexts.windows import all_windows  # here: where nothing has changed, numpy is not needed
 
         suffix = record.name.removeprefix(source.name)
         yield DocumentBegins(suffix, record.title, resumed=unfinished is not None)
         done = unfinished.contexts if unfinished is not None else 0
-        for number, passage in enumerate(passages(text_of(record.blocks), self._model.tokenize, self._model.limits)):
+        for number, window in enumerate(all_windows(record.blocks, self._model.tokenize, self._model.limits)):
             if number >= done:
                 self._next_context = None
-                yield ContextMade(passage, Layout(passage.tokens.words, passage.paragraphs, passage.meaningful))
+                yield ContextMade(window, Layout(window.tokens.words, window.paragraphs, window.meaningful))
         yield DocumentEnds()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.indexing import IndexWriter
     from edgeqa.collection.mending import Damage
     from edgeqa.collection.rows import DocumentRow, ShardRow
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.windows import Window
     from edgeqa.models.reader import Encoding
 
 _OUT_OF_ORDER = "sources, documents and contexts are to be begun and ended in this order"
@@ -262,7 +262,7 @@ class Writer:
         self._document = self.catalogue.add_document(source, suffix, title, self._tag(), self._next_context)
         self._contexts = 0
 
-    def add(self, passage: Passage, layout: Layout, encoding: Encoding | None) -> None:
+    def add(self, passage: Window, layout: Layout, encoding: Encoding | None) -> None:
         """Adds the document's next context; without an encoding, it will be read from its token ids."""
         document = self._document
         if document is None:

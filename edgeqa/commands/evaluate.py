@@ -18,7 +18,7 @@ from edgeqa.commands.options import bundle_option, json_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.collected import CollectedScores
     from edgeqa.evaluation.documents_file import DocumentQuestion
     from edgeqa.evaluation.run import Scores

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeqa.contexts import MOST_CONTEXTS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,8 +60,7 @@ def asked(function: Callable[..., Any], *, question_required: bool = True) -> Ca
             "most_contexts",
             type=click.IntRange(min=1),
             metavar="N",
-            help=f"Read at most N contexts of a text ({MOST_CONTEXTS} by default), those closest to the question; of a "
-            "collection exactly the N closest, not as many as can still change the answer.",
+            help="Read exactly the N passages closest to the question, not as many as can still change the answer.",
         ),
         collection_option,
         bundle_option,

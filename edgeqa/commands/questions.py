@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from edgeqa.answer import Answer
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.asking.scope import Progress
 
 STANDARD_INPUT = "-"
 

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeqa.contexts.passages import Indexes
+    from edgeqa.contexts.pieces import Piece
+    from edgeqa.contexts.windows import Indexes
     from edgeqa.models.tokenizer import Tokens
 
 
@@ -21,7 +22,19 @@ class Text(Protocol):
 
     @property
     def start(self) -> int:
-        """Place of its first character in its document."""
+        """Place of its first character in its document; of one with pieces, of the first that is not said again."""
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """The headings that it stands under, outermost first."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, one of `pieces.KINDS`."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Where what of its text stands in its document; empty where all of it does as it is, from `start` on."""
 
 
 class Context(Text, Protocol):

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from edgeqa.contexts.normal import nfc_blocks
 from edgeqa.contexts.spool import BLOCK_BYTES, Spool
@@ -26,6 +26,10 @@ from edgeqa.errors import (
     ContextUTF16,
 )
 
+if TYPE_CHECKING:
+    from edgeqa.formats.blocks import Block
+
+BETWEEN_RECORDS = "\n\n"
 HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
@@ -42,6 +46,8 @@ class Document:
     """Begins reading: yields the NFC text in blocks."""
     raw: Callable[[], Iterator[bytes]]
     """Begins reading: yields what the text depends on: the bytes as they are, unchecked, or a digest of them."""
+    records: Callable[[], Iterator[Iterable[Block]]]
+    """Begins reading: yields the text's structure, a record after the other, "\n\n" between them in the text."""
     part_at: Callable[[int], tuple[str, int]] | None = None
     """Of a file of several parts, as pages, tells which one a place in the text is in, as far as it was read: what its
     name has beyond the file's, `#12`, and where it begins."""
@@ -82,8 +88,17 @@ def from_text(text: str, name: str = "text") -> Document:
         return (piece.encode("utf-8", "surrogatepass") for piece in pieces())
 
     if text.isascii():  # in NFC already
-        return Document(name, len(text), pieces, raw)
-    return Document(name, sum(map(len, raw())), lambda: nfc_blocks(pieces()), raw)
+        return Document(name, len(text), pieces, raw, lambda: _structure(pieces()))
+    return Document(
+        name, sum(map(len, raw())), lambda: nfc_blocks(pieces()), raw, lambda: _structure(nfc_blocks(pieces()))
+    )
+
+
+def _structure(pieces: Iterable[str]) -> Iterator[Iterable[Block]]:
+    """Yields the structure of a plain text, which is one record."""
+    from edgeqa.formats.plain import structured  # here: a remembered answer does without
+
+    yield structured(pieces)
 
 
 def from_path(path: Path) -> Document:
@@ -132,7 +147,11 @@ def from_file(path: Path) -> Document:
     if found.st_size <= HELD_BYTES or not stat.S_ISREG(found.st_mode):
         # Read once: a pipe cannot be read again, and what is hashed must be what is read, whoever writes meanwhile.
         return _copy(Spool(checked(raw(), str(path)), str(path), HELD_BYTES), str(path))
-    return Document(str(path), found.st_size, lambda: nfc_blocks(decode(raw(), str(path))), raw)
+
+    def text() -> Iterator[str]:
+        return nfc_blocks(decode(raw(), str(path)))
+
+    return Document(str(path), found.st_size, text, raw, lambda: _structure(text()))
 
 
 @contextlib.contextmanager
@@ -150,7 +169,10 @@ def from_stream(stream: IO[bytes], name: str) -> Iterator[Document]:
 
 
 def _copy(spool: Spool, name: str) -> Document:
-    return Document(name, spool.size_bytes, lambda: nfc_blocks(decode(spool.read(), name)), spool.read)
+    def text() -> Iterator[str]:
+        return nfc_blocks(decode(spool.read(), name))
+
+    return Document(name, spool.size_bytes, text, spool.read, lambda: _structure(text()))
 
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:

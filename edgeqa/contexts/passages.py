@@ -1,172 +1,414 @@
-"""A document's text to passages: contexts of a length that the reader takes, cut where sentences and paragraphs end.
+"""A document's blocks to passages: what a person would point at when asked where the answer stands.
 
-Pure. In: blocks of NFC text and a function that tokenises. Out: passages in order, each with its text, its place in the
-document and its tokens. They overlap, so that every run of OVERLAP_TOKENS tokens lies whole in at least one of them:
-no answer is lost on a border. The passages depend on the text alone, not on how it came in blocks.
+Pure, and without a tokenizer. In: blocks of NFC text. Out: passages in order, each with the headings that it stands
+under, its kind, and where its pieces stand in the document. A row of a table is a passage of its own that reads
+"Header: cell; Header: cell"; a term stays with what explains it, an item with the sentence that introduces its list, a
+heading with what follows it; a paragraph stays whole. What is too long is cut where sentences end, and its term or
+introduction said again. The passages depend on the blocks' text and kinds alone, not on how long texts were cut up.
+
+Lengths are in characters of Latin script, of which a token has about four. A character of another script counts as
+OTHER_CHARACTERS of them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.pieces import Piece
 from edgeqa.contexts.sentences import line_ends, paragraph_ends, sentence_ends
+from edgeqa.formats.blocks import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from edgeqa.formats.blocks import BlockKind
 
-    from edgeqa.contexts.pieces import Piece
-    from edgeqa.models.tokenizer import Tokens
+WHOLE_LENGTH = 1800  # a paragraph or an entry of at most this length stays whole
+PART_LENGTH = 1300  # of a longer one, each part is about so long
+GATHERED_LENGTH = 500  # short neighbours are one passage up to this length
+LEAD_LENGTH = 160  # a term, or the sentence before a list, is said again if it is not longer
+MOST_PENDING = 1 << 14  # characters of one block that are held; where more come, it is cut
+OTHER_CHARACTERS = 4
+MOST_HEADING_CHARACTERS = 300
+CAPTION_LENGTH = 80
 
-    Indexes = NDArray[np.int32]
-    Tokenize = Callable[[str], Tokens]
-
-OVERLAP_TOKENS = 30  # the longest answer
-LOOKAHEAD_TOKENS = 64  # what may still change at the end of a text that goes on: a word cut in two, a border
-LONGEST_PENDING = 1 << 20  # characters; more than this without a passage's worth of tokens is not prose
+_INTRODUCES = re.compile(r"[:\uff1a]\s*$")
+_LATIN_END = "\u0250"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A context: a slice of a document's NFC text."""
+    """A text to read, and where it comes from."""
 
     text: str
     start: int
-    """Place of its first character in the document."""
-    tokens: Tokens
-    """Its tokens, with offsets into `text`."""
+    """Place of its first character in the document; of one with pieces, of the first that is not said again."""
     heading: tuple[str, ...] = ()
-    """The headings that it stands under, outermost first."""
+    """The headings and terms that it stands under, outermost first."""
     kind: str = "paragraph"
     """One of `pieces.KINDS`."""
     pieces: tuple[Piece, ...] = ()
-    """Where what of its text stands in the document, rising; empty where all of it stands there as it is."""
+    """Where what of its text stands in the document; empty where all of it stands there as it is, from `start` on."""
+    borders: tuple[int, ...] = ()
+    """Where in its text an item, a term, a paragraph or a line of code begins after another, rising."""
 
-    @property
-    def paragraphs(self) -> Indexes:
-        """Number of each token's paragraph, int32 [tokens], rising from 0."""
-        ends = np.fromiter(paragraph_ends(self.text), np.int32)
-        return np.searchsorted(ends, self.tokens.offsets[:, 0], side="right").astype(np.int32)
-
-    @property
-    def meaningful(self) -> NDArray[np.bool_]:
-        """Whether each token is more than punctuation, bool [tokens]."""
-        return meaningful(self.text, self.tokens.offsets)
+    def moved(self, by: int) -> Passage:
+        """Returns the same passage of a document that has so many characters more before it."""
+        pieces = tuple(Piece(start, end, place + by) for start, end, place in self.pieces)
+        return Passage(self.text, self.start + by, self.heading, self.kind, pieces, self.borders)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long passages are."""
-
-    whole_tokens: int
-    """A document of at most so many tokens is one passage."""
-    window_tokens: int
-    """A longer document's passages have at most so many; from 4 * OVERLAP_TOKENS + 8 on they overlap as promised."""
+def passages(blocks: Iterable[Block]) -> Iterator[Passage]:
+    """Yields the passages of a document; none if there is nothing but white space in it."""
+    gathering = _Gathering()
+    for element in _elements(blocks):
+        yield from gathering.take(element)
+    yield from gathering.rest()
 
 
-def least_stride_tokens(limits: Limits) -> int:
-    """Returns how many tokens at least lie between the beginnings of two passages of a document."""
-    return max(1, limits.window_tokens // 4)
+def length(text: str) -> int:
+    """Returns how long a text is to read, in characters of Latin script."""
+    if text.isascii():
+        return len(text)
+    return len(text) + (OTHER_CHARACTERS - 1) * sum(character >= _LATIN_END for character in text)
 
 
-def passages(blocks: Iterable[str], tokenize: Tokenize, limits: Limits) -> Iterator[Passage]:
-    """Yields the passages of the document whose text comes in `blocks`; none if it has no token."""
-    # A token has about four characters. Tokenising more at a time only costs memory, less would tokenise twice.
-    enough = wanted = 16 * (limits.whole_tokens + limits.window_tokens)
-    pending, place, whole = "", 0, True
+class _Element(NamedTuple):
+    """A block with its place, without white space around it, neither cut up nor longer than it may be."""
+
+    text: str
+    place: int
+    before: str
+    """What stands between the element before and this one."""
+    kind: BlockKind
+    level: int
+    cells: tuple[tuple[int, int], ...] = ()
+    begins: bool = False
+
+
+# Blocks to elements.
+
+
+def _elements(blocks: Iterable[Block]) -> Iterator[_Element]:
+    return _apart(chain.from_iterable(_cut(joined, place) for joined, place in _joined(blocks)))
+
+
+def _joined(blocks: Iterable[Block]) -> Iterator[tuple[Block, int]]:
+    """Yields the blocks with their places, parts of one joined as far as MOST_PENDING allows."""
+    held: Block | None = None
+    place = begin = 0
     for block in blocks:
-        pending += block
-        if len(pending) < wanted:
-            continue
-        tokens = tokenize(pending)
-        settled = len(tokens) - LOOKAHEAD_TOKENS
-        if settled <= limits.whole_tokens and len(pending) < LONGEST_PENDING:
-            wanted = 2 * len(pending)
-            continue
-        whole = False
-        done = 0
-        for passage, next_token in _windows(pending, place, tokens, limits, settled):
-            yield passage
-            done = int(tokens.offsets[next_token, 0])
-        if not done and len(pending) >= LONGEST_PENDING:  # white space, or one endless word
-            yield from _rest(pending, place, tokens, limits)
-            done = len(pending)
-        pending, place, wanted = pending[done:], place + done, enough
-    if pending:
-        tokens = tokenize(pending)
-        if whole and 0 < len(tokens) <= limits.whole_tokens:
-            yield Passage(pending, place, tokens)
+        if held is not None and _goes_on(held, block):
+            text = held.text + block.text
+            cells = held.cells + tuple((a + len(held.text), b + len(held.text)) for a, b in block.cells)
+            held = Block(text, held.before, held.kind, held.level, cells, held.begins)
         else:
-            yield from _rest(pending, place, tokens, limits)
+            if held is not None:
+                yield held, begin
+            held, begin = block, place + len(block.before)
+        place += len(block.before) + len(block.text)
+        while len(held.text) > MOST_PENDING + 1 and not held.cells:
+            cut = _pending_cut(held)
+            yield Block(held.text[:cut], held.before, held.kind, held.level, (), held.begins), begin
+            held, begin = Block(held.text[cut:], "", held.kind, held.level), begin + cut
+    if held is not None:
+        yield held, begin
 
 
-def _rest(text: str, place: int, tokens: Tokens, limits: Limits) -> Iterator[Passage]:
-    """Yields all passages of `text`, which ends here."""
-    first = 0
-    for passage, then in _windows(text, place, tokens, limits, len(tokens)):
-        yield passage
-        first = then
-    if first < len(tokens):
-        yield _passage(text, place, tokens, first, len(tokens))
+def _goes_on(held: Block, block: Block) -> bool:
+    return (
+        not block.before
+        and (block.kind, block.level) == (held.kind, held.level)
+        and not (block.begins or block.cells)
+        and bool(held.text)
+    )
 
 
-def _windows(text: str, place: int, tokens: Tokens, limits: Limits, settled: int) -> Iterator[tuple[Passage, int]]:
-    """Yields passages and the token where the next one begins, as long as a whole window lies before `settled`."""
-    borders = _Borders(text, tokens)
-    first = 0
-    while first + limits.window_tokens < settled:
-        after = borders.end(first + limits.window_tokens // 2, first + limits.window_tokens)
-        # Not from the first quarter: `text` may begin there, and what stood before it must not matter.
-        low = first + least_stride_tokens(limits)
-        then = borders.begin(low, max(low, after - OVERLAP_TOKENS))
-        yield _passage(text, place, tokens, first, after), then
-        first = then
+def _pending_cut(held: Block) -> int:
+    """Returns where to cut a block of which more than MOST_PENDING characters are there; more may come."""
+    seen = held.text[:MOST_PENDING]
+    if held.kind == "paragraph":
+        ends = [end for end in paragraph_ends(seen) if end < len(seen)]
+        if ends:
+            return ends[-1]
+    for find in (sentence_ends, line_ends):
+        ends = [end for end in find(seen) if len(seen) // 2 < end < len(seen)]
+        if ends:
+            return ends[-1]
+    space = seen.rfind(" ", len(seen) // 2)
+    return space + 1 if space >= 0 else len(seen)
 
 
-def _passage(text: str, place: int, tokens: Tokens, first: int, after: int) -> Passage:
-    begin = int(tokens.offsets[first, 0])
-    end = int(tokens.offsets[after, 0]) if after < len(tokens) else len(text)
-    return Passage(text[begin:end], place + begin, tokens.part(first, after, begin))
+def _cut(block: Block, place: int) -> Iterator[_Element]:
+    """Yields a block's paragraphs, and of long ones the parts; what is between them is the next one's `before`."""
+    before, done = block.before, 0
+    begins = block.begins
+    for begin, end in _parts(block):
+        text = block.text[begin:end]
+        bare = text.strip()
+        if not bare:
+            continue
+        first = begin + text.index(bare[0])
+        cells = tuple((a - first, b - first) for a, b in block.cells)
+        between = before + block.text[done:first]
+        yield _Element(bare, place + first, between, block.kind, block.level, cells, begins)
+        before, done, begins = "", first + len(bare), False
+    left = before + block.text[done:]
+    if left:
+        yield _Element("", place + len(block.text), left, block.kind, block.level)
 
 
-class _Borders:
-    """Token numbers at which a passage may begin, by how good a place it is."""
-
-    def __init__(self, text: str, tokens: Tokens) -> None:
-        begins = tokens.offsets[:, 0].tolist()
-        self._words = tokens.words
-        kinds = (paragraph_ends(text), sentence_ends(text), line_ends(text))
-        self._kinds = [[bisect_left(begins, place) for place in kind] for kind in kinds]
-
-    def end(self, low: int, high: int) -> int:
-        """Returns where to end, in (low, high]: after the last paragraph there, else sentence, else line, else word."""
-        for kind in self._kinds:
-            if (border := _last(kind, low, high)) is not None:
-                return border
-        return self._word(low, high)
-
-    def begin(self, low: int, high: int) -> int:
-        """Returns where to begin, in [low, high]: at the last sentence or line that is near, else at a word."""
-        for kind in self._kinds[1:]:
-            if (border := _last(kind, max(low - 1, high - 2 * OVERLAP_TOKENS), high)) is not None:
-                return border
-        return self._word(low - 1, high)
-
-    def _word(self, low: int, high: int) -> int:
-        """Returns the last beginning of a word in (low, high], or `high` where a word is longer than that."""
-        place = high
-        while place > low + 1 and self._words[place] == self._words[place - 1]:
-            place -= 1
-        return place if self._words[place] != self._words[place - 1] else high
+def _parts(block: Block) -> Iterator[tuple[int, int]]:
+    text = block.text
+    if block.cells:
+        return iter([(0, len(text))])
+    ends = [0, *(paragraph_ends(text) if block.kind == "paragraph" and "\n" in text else ()), len(text)]
+    paragraphs = pairwise(ends)
+    return chain.from_iterable(
+        ((a + begin, b + begin) for a, b in _sentences_together(text[begin:end])) for begin, end in paragraphs
+    )
 
 
-def _last(borders: list[int], low: int, high: int) -> int | None:
-    """Returns the last of the rising `borders` in (low, high]."""
-    at = bisect_right(borders, high)
-    return borders[at - 1] if at and borders[at - 1] > low else None
+def _sentences_together(text: str) -> Iterator[tuple[int, int]]:
+    """Yields a text's place; if it is too long, those of parts of about the same length that end where sentences do."""
+    whole = length(text)
+    if whole <= WHOLE_LENGTH:
+        yield 0, len(text)
+        return
+    number = -(-whole // PART_LENGTH)
+    wanted, begin = len(text) / number, 0
+    borders = {find: list(find(text)) for find in (sentence_ends, line_ends)}
+    for part in range(1, number):
+        aim = round(part * wanted)
+        cut = next(
+            (
+                min(near, key=lambda end: abs(end - aim))
+                for found in borders.values()
+                if (near := [end for end in found if end > begin and abs(end - aim) <= wanted / 3])
+            ),
+            None,
+        )
+        if cut is None:
+            cut = text.rfind(" ", begin + 1, aim) + 1 or aim
+        if cut > begin:
+            yield begin, cut
+            begin = cut
+    yield begin, len(text)
+
+
+def _apart(elements: Iterable[_Element]) -> Iterator[_Element]:
+    """Yields the elements that have text; what stands between them is the later one's `before`."""
+    waiting = ""
+    for element in elements:
+        if element.text:
+            yield element._replace(before=waiting + element.before) if waiting else element
+            waiting = ""
+        else:
+            waiting += element.before
+
+
+# Elements to passages.
+
+
+class _Gathering:
+    """What was read of a document and is not given out yet."""
+
+    def __init__(self) -> None:
+        self._headings: list[_Element] = []
+        self._terms: list[_Element] = []  # open, outermost first
+        self._run: list[_Element] = []  # one after the other in the document; will be a passage
+        self._length = 0
+        self._lead: _Element | None = None  # what is said again before the run
+        self._introduction: _Element | None = None  # of the list that is open
+        self._header: list[tuple[str, int]] = []  # of the table that is open
+        self._caption = ""
+
+    def take(self, element: _Element) -> Iterator[Passage]:
+        """Takes the next element; yields the passages that are whole."""
+        if element.kind in ("row", "header"):
+            yield from self._row(element)
+            return
+        self._header, self._caption = [], ""
+        if element.kind == "heading":
+            yield from self._heading(element)
+        elif element.kind == "term":
+            yield from self._term(element)
+        else:
+            yield from self._text(element)
+
+    def rest(self) -> Iterator[Passage]:
+        """Yields what is left at the end of the document."""
+        if self._run:
+            yield self._passage(self._run, self._lead)
+        self._run, self._lead, self._length = [], None, 0
+
+    def _heading(self, element: _Element) -> Iterator[Passage]:
+        only_headings = bool(self._run) and all(e.kind == "heading" for e in self._run)
+        if not (only_headings and element.level > self._run[-1].level and self._length < GATHERED_LENGTH):
+            yield from self.rest()
+        self._terms.clear()
+        self._introduction = None
+        while self._headings and self._headings[-1].level >= element.level:
+            self._headings.pop()
+        self._headings.append(element)
+        self._append(element)
+
+    def _term(self, element: _Element) -> Iterator[Passage]:
+        self._introduction = None
+        is_second = bool(self._run) and self._run[-1].kind == "term" and self._run[-1].level == element.level
+        if not (is_second and self._length < WHOLE_LENGTH) and not self._has_heading_alone():
+            yield from self.rest()
+        while self._terms and self._terms[-1].level >= element.level:
+            self._terms.pop()
+        self._terms.append(element)
+        self._append(element)
+
+    def _text(self, element: _Element) -> Iterator[Passage]:
+        open_terms = len(self._terms)
+        while self._terms and not _belongs(element, self._terms[-1]):
+            self._terms.pop()
+        if len(self._terms) < open_terms:
+            yield from self.rest()
+        elif self._explains_item(element):
+            item = self._run.pop()
+            yield from self.rest()
+            self._terms.append(item)
+            self._append(item)
+            self._introduction = None
+        is_item = element.kind == "item"
+        if is_item and self._introduction is None and self._run and self._run[-1].kind == "paragraph":
+            last = self._run[-1]
+            if length(last.text) <= LEAD_LENGTH and _INTRODUCES.search(last.text):
+                self._introduction = last
+        if not is_item and not (self._introduction is not None and element.level):
+            self._introduction = None
+        if self._run and not self._fits(element):
+            lead = self._introduction if is_item else None
+            if lead is not None and self._run[-1] is lead and len(self._run) > 1:
+                self._run.pop()
+                yield from self.rest()
+                self._append(lead)
+            else:
+                yield from self.rest()
+                lead = lead or (self._terms[-1] if self._terms else None)
+                self._lead = lead if lead is not None and length(lead.text) <= LEAD_LENGTH else None
+        self._append(element)
+
+    def _explains_item(self, element: _Element) -> bool:
+        """Tells whether the element explains the item that the run ends with, as in a list of names with paragraphs."""
+        last = self._run[-1] if self._run else None
+        is_item = last is not None and last.kind == "item" and length(last.text) <= LEAD_LENGTH
+        return is_item and last is not None and element.kind != "item" and 0 < last.level <= element.level
+
+    def _fits(self, element: _Element) -> bool:
+        last = self._run[-1]
+        together = self._length + length(element.text)
+        if last.kind in ("heading", "term"):
+            return True
+        if last.kind == "paragraph" and _INTRODUCES.search(last.text):
+            return together <= (WHOLE_LENGTH if len(self._run) == 1 else GATHERED_LENGTH // 2)
+        return together <= (WHOLE_LENGTH if self._terms else GATHERED_LENGTH)
+
+    def _append(self, element: _Element) -> None:
+        self._run.append(element)
+        self._length += len(element.before) + length(element.text)
+
+    def _has_heading_alone(self) -> bool:
+        return bool(self._run) and all(e.kind == "heading" for e in self._run)
+
+    def _row(self, element: _Element) -> Iterator[Passage]:
+        self._introduction = None
+        if self._run:
+            last = self._run[-1]
+            is_caption = last.kind == "paragraph" and length(last.text) <= CAPTION_LENGTH and last.text[-1] != "."
+            self._caption = last.text.rstrip(":") if is_caption else ""
+            if self._has_heading_alone():  # which each row stands under
+                self._run, self._length = [], 0
+            yield from self.rest()
+        if element.begins:
+            self._header = []
+        while self._terms and not _belongs(element, self._terms[-1]):
+            self._terms.pop()
+        cells = [(element.text[a:b], element.place + a) for a, b in element.cells]
+        if element.kind == "header":
+            self._header = cells
+            return
+        text, pieces = _row_text(cells or [(element.text, element.place)], self._header)
+        if pieces:
+            heading = self._path(None)
+            yield Passage(text, element.place, (*heading, self._caption) if self._caption else heading, "row", pieces)
+
+    def _path(self, inside: _Element | None) -> tuple[str, ...]:
+        """Returns the headings and terms that a passage stands under, but for one that it begins with."""
+        above = [e for e in (*self._headings, *self._terms) if e is not inside]
+        return tuple(" ".join(e.text.split())[:MOST_HEADING_CHARACTERS] for e in above)
+
+    def _passage(self, run: Sequence[_Element], lead: _Element | None) -> Passage:
+        text, start, borders = _slice(run)
+        pieces: tuple[Piece, ...] = ()
+        if lead is not None:
+            shift = len(lead.text) + 1
+            pieces = (Piece(0, len(lead.text), lead.place), Piece(shift, shift + len(text), start))
+            text, borders = f"{lead.text}\n{text}", [shift, *(shift + border for border in borders)]
+        return Passage(text, start, self._path(None), _kind(run), pieces, tuple(borders))
+
+
+def _belongs(element: _Element, term: _Element) -> bool:
+    """Tells whether an element that is no term explains the term."""
+    return element.level > term.level or (element.level == term.level and element.kind != "item")
+
+
+def _slice(run: Sequence[_Element]) -> tuple[str, int, list[int]]:
+    """Returns the text of elements that follow each other, where it begins, and where in it no span goes on."""
+    parts = [run[0].text]
+    at = len(run[0].text)
+    borders: list[int] = []
+    if run[0].kind == "code":
+        borders += line_ends(run[0].text)
+    for element in run[1:]:
+        at += len(element.before)
+        borders.append(at)
+        if element.kind == "code":
+            borders += (at + end for end in line_ends(element.text))
+        parts += (element.before, element.text)
+        at += len(element.text)
+    return "".join(parts), run[0].place, borders
+
+
+def _kind(run: Sequence[_Element]) -> str:
+    kinds = {element.kind for element in run}
+    if "term" in kinds:
+        return "entry"
+    if "item" in kinds:
+        return "list"
+    return "code" if kinds <= {"code", "heading"} and "code" in kinds else "paragraph"
+
+
+def _row_text(cells: Sequence[tuple[str, int]], header: Sequence[tuple[str, int]]) -> tuple[str, tuple[Piece, ...]]:
+    """Returns how a row reads, and its pieces."""
+    text, pieces = "", []
+
+    def add(piece: str, place: int, after: str) -> None:
+        nonlocal text
+        bare = piece.strip()
+        if bare:
+            text += after
+            pieces.append(Piece(len(text), len(text) + len(bare), place + piece.index(bare[0])))
+            text += bare
+
+    for number, (cell, place) in enumerate(cells):
+        if not cell.strip():
+            continue
+        name = header[number] if number < len(header) else ("", 0)
+        is_value = not header and number == 1 and len(cells) == 2 and bool(text)
+        between = "; " if text else ""
+        if name[0].strip():
+            add(*name, between)
+            between = " " if text.endswith(":") else ": "
+        elif is_value:
+            between = " " if text.endswith((":", "=")) else ": "
+        add(cell, place, between)
+    return text, tuple(pieces)

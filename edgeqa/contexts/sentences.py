@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*|\r\n[^\S\n]*\r\n\s*")
 # Not after a single letter or digit: initials ("R. N.") and the numbers of a list are no ends.
 _SENTENCE_END = re.compile(r"(?:(?<!\b\w)\.|[!?…])['\"”’»)\]]*\s+|[。！？]['\"”’»)\]]*")
+# After these a full stop ends no sentence, though a capital follows.
+_ABBREVIATIONS = frozenset(
+    """
+    al approx apr aug bros ca capt cf co col corp dec dr ed eds etc feb fig figs ft gen gov hon inc jan jr lt ltd messrs
+    mr mrs ms mt no nos nov oct op pp prof pt rep rev sen sept sgt sp sr st vol vols vs
+    """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
+)
+_LAST_WORD = re.compile(r"\w+\Z")
+_OPENING = "\"'“\u2018([«"
 _LINE_END = re.compile(r"\n\s*")
 
 
@@ -25,6 +34,22 @@ def paragraph_ends(text: str) -> Iterator[int]:
 def sentence_ends(text: str) -> Iterator[int]:
     """Yields the places where a sentence begins after another in the same paragraph."""
     return (m.end() for m in _SENTENCE_END.finditer(text))
+
+
+def sure_sentence_ends(text: str) -> Iterator[int]:
+    """Yields the sentence ends that no answer goes over: not before a small letter, and not after an abbreviation.
+
+    Of the answers of SQuAD 1.1, 1 in 1,000 goes over one.
+    """
+    for found in _SENTENCE_END.finditer(text):
+        following = text[found.end() : found.end() + 4].lstrip(_OPENING)
+        if following[:1].islower() or not following:
+            continue
+        if text[found.start()] == ".":
+            last = _LAST_WORD.search(text, max(0, found.start() - 12), found.start())
+            if last is not None and last[0].lower() in _ABBREVIATIONS:
+                continue
+        yield found.end()
 
 
 def line_ends(text: str) -> Iterator[int]:

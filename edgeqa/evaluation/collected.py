@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.contexts.normal import nfc
 from edgeqa.evaluation.run import Scores, evaluate
-from edgeqa.routing.fusion import CALIBRATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.squad_file import SquadQuestion
     from edgeqa.runtime import EdgeQA
 
@@ -57,7 +56,9 @@ def evaluate_collected(
         progress: called as questions are answered.
     """
     asking = _Asking(qa, len(questions))
-    scores = evaluate(asking, questions, is_v2=is_v2, no_answer_below=CALIBRATION.no_answer_below, progress=progress)
+    scores = evaluate(
+        asking, questions, is_v2=is_v2, no_answer_below=qa.bundle.manifest.searched.no_answer_below, progress=progress
+    )
     recall = {most: 100 * fmean(place < most for place in asking.places) for most in RECALL_AT}
     return CollectedScores(scores, recall, fmean(asking.contexts), median(asking.ask_ms))
 

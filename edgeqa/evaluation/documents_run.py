@@ -19,7 +19,7 @@ from edgeqa.evaluation.reliability import Reliability, reliability
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.documents_file import DocumentQuestion
     from edgeqa.evaluation.judging import Judge, Span
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.contexts.routing import Progress
+    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.squad_file import SquadQuestion
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import Document
+from edgeqa.contexts.documents import BETWEEN_RECORDS, Document
 from edgeqa.errors import ContextIsDirectory
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.folders import walk
 from edgeqa.formats.records import FormatOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from edgeqa.formats.blocks import Block
     from edgeqa.formats.source import Source
 
 
@@ -32,7 +33,8 @@ def from_formatted(path: Path) -> Document:
         raise ContextIsDirectory(path)
     (source,) = walk([path], FormatOptions())
     whole = _Whole(source)
-    return Document(source.name, source.size_bytes, whole.blocks, lambda: iter([source.digest()]), whole.part_at)
+    raw = lambda: iter([source.digest()])  # noqa: E731 - as short as it is
+    return Document(source.name, source.size_bytes, whole.blocks, raw, whole.records, whole.part_at)
 
 
 class _Whole:
@@ -44,15 +46,25 @@ class _Whole:
         """By the place where it begins, what each record's name has beyond the source's."""
 
     def blocks(self) -> Iterator[str]:
-        between, place = "", 0
-        for record in self._source.records():
+        between = ""
+        for blocks in self.records():
             yield between
-            place += len(between)
-            between = "\n\n"
-            self._parts[place] = record.name.removeprefix(self._source.name)
-            for block in text_of(record.blocks):
+            between = BETWEEN_RECORDS
+            yield from text_of(blocks)
+
+    def records(self) -> Iterator[Iterable[Block]]:
+        place = 0
+
+        def counted(blocks: Iterable[Block]) -> Iterator[Block]:
+            nonlocal place
+            for block in blocks:
                 yield block
-                place += len(block)
+                place += len(block.before) + len(block.text)
+
+        for number, record in enumerate(self._source.records()):
+            place += len(BETWEEN_RECORDS) if number else 0
+            self._parts[place] = record.name.removeprefix(self._source.name)
+            yield counted(record.blocks)
 
     def part_at(self, place: int) -> tuple[str, int]:
         begins = max(begin for begin in list(self._parts) if begin <= place)

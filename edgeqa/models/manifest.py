@@ -28,6 +28,7 @@ LEAST_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
 MOST_TOKENS, MOST_WIDTH, MOST_LAYERS = 1 << 16, 1 << 16, 1 << 10
 MOST_FILE_BYTES = 1 << 40
 MOST_TYPE, MOST_SPECIAL_TOKENS = 1, 16
+CHANCE_WEIGHTS = 4
 MOST_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
 
 
@@ -51,6 +52,28 @@ class Calibration(NamedTuple):
     intercept: float = 0.0
     no_answer_below: float = 0.5
     """The probability under which the runtime says "no answer in this text"."""
+
+
+class Searched(NamedTuple):
+    """The same for the passages of a text or a collection that were searched for; fitted by `tools/calibrate.py`.
+
+    A passage's *share* is its route score as a part of the best one's, in (0, 1], and a span's rank is its score, plus
+    `route * (share - 1)`, less `repeats` where it only says the question's words again. The probability that the best
+    ranked span is right is `sigmoid(slope * rank + coverage * c + intercept)`, where c is the part of the question's
+    words, by weight, that stands in its passage. Without such numbers a score above "no answer" is an answer, and the
+    route breaks ties.
+    """
+
+    route: float = 0.01
+    repeats: float = 0.01
+    slope: float = 1.0
+    coverage: float = 0.0
+    intercept: float = 0.0
+    no_answer_below: float = 0.5
+    """The probability under which the runtime says that it is not sure."""
+    chance: tuple[float, ...] = ()
+    """How likely it is that the next passage has a better answer: weights of the best rank so far, of the next
+    passage's share, of ln of the number read, and 1. Without them, a fixed number is read."""
 
 
 class Pair(NamedTuple):
@@ -107,6 +130,10 @@ class Manifest(NamedTuple):
     """None for a split bundle."""
     files: tuple[FileFact, ...]
     calibration: Calibration
+    """Of a passage that is given."""
+    searched: Searched
+    language: str
+    """That of questions and texts, as in BCP 47; "" where it is unknown."""
 
     def file(self, name: str) -> FileFact:
         """Returns the facts of the file called `name`; KeyError if the manifest has none."""
@@ -152,6 +179,8 @@ def parse(text: str, where: str) -> Manifest:
         joint=None if kind == "split" else _joint(fields.part("joint"), {f.name for f in files}),
         files=files,
         calibration=_calibration(fields.part("calibration")) if "calibration" in raw else Calibration(),
+        searched=_searched(fields.part("searched")) if "searched" in raw else Searched(),
+        language=fields.text("language") if "language" in raw else "",
     )
     named = {f.name for f in manifest.files}
     for name in REQUIRED_FILES[kind]:
@@ -208,3 +237,14 @@ def _calibration(fields: Fields) -> Calibration:
         intercept=fields.number("intercept", least=-MOST_WEIGHT, most=MOST_WEIGHT),
         no_answer_below=fields.number("no_answer_below", least=0, most=1),
     )
+
+
+def _searched(fields: Fields) -> Searched:
+    weights = {
+        name: fields.number(name, least=-MOST_WEIGHT, most=MOST_WEIGHT)
+        for name in ("route", "repeats", "slope", "coverage", "intercept")
+    }
+    chance = fields.numbers("chance", least=-MOST_WEIGHT, most=MOST_WEIGHT)
+    if len(chance) not in (0, CHANCE_WEIGHTS):
+        raise BundleManifestInvalid(fields.where, f"chance has {len(chance)} members, not {CHANCE_WEIGHTS}")
+    return Searched(**weights, no_answer_below=fields.number("no_answer_below", least=0, most=1), chance=chance)

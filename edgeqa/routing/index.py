@@ -13,7 +13,6 @@ import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,19 +20,17 @@ from typing import TYPE_CHECKING, cast
 import tantivy
 
 from edgeqa import state
-from edgeqa.routing import spelling
+from edgeqa.contexts import spelling
+from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
+from edgeqa.contexts.terms import ENGLISH, term, terms, words
 from edgeqa.routing.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
-from edgeqa.routing.terms import stem, terms, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
 WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
-TITLE_WEIGHT = 0.3  # of a word in the title, against one in the text
 _OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
-MOST_WORDS = 64  # of a question; the reader reads no more of it
-MOST_MENDED = 3  # misspelt words of a question; looking for what one may be takes a millisecond
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
 META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
@@ -42,26 +39,17 @@ _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A context that shares something with the question."""
-
-    context_id: int
-    score: float
-    """BM25: larger is better; comparable between the contexts of one question only."""
-
-
 class IndexWriter:
     """The one that changes an index; for one thread. To be held by the collection's only writer."""
 
-    def __init__(self, directory: Path) -> None:
-        """Opens the index in `directory`, and makes it if there is none.
+    def __init__(self, directory: Path, language: str = ENGLISH) -> None:
+        """Opens the index in `directory`, and makes it if there is none; `language` is that of stop words and stems.
 
         Raises:
             RouteDamaged: if what is there cannot be read.
             RouteUnwritable: if the disk is full, or read-only.
         """
-        self._directory = directory
+        self._directory, self._language = directory, language
         with self._fallible():
             directory.mkdir(parents=True, exist_ok=True)
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
@@ -77,8 +65,8 @@ class IndexWriter:
         """Adds a context: its text, and what it is called, "" if it is not."""
         document = tantivy.Document()
         document.add_unsigned("id", context_id)
-        document.add_text("text", " ".join(terms(text)))
-        document.add_text("title", " ".join(terms(title)))
+        document.add_text("text", " ".join(terms(text, self._language)))
+        document.add_text("title", " ".join(terms(title, self._language)))
         with self._fallible():
             self._writer.add_document(document)
 
@@ -141,13 +129,13 @@ class IndexWriter:
 class Index:
     """What an index held when it was opened. Safe from many threads."""
 
-    def __init__(self, directory: Path) -> None:
-        """Opens the index in `directory`, which need not be writable.
+    def __init__(self, directory: Path, language: str = ENGLISH) -> None:
+        """Opens the index in `directory`, which need not be writable; `language` is that of stop words and stems.
 
         Raises:
             RouteDamaged: if there is none, or it cannot be read.
         """
-        self._directory = directory
+        self._directory, self._language = directory, language
         self._schema = _schema()
         try:
             self._searcher = _searcher(directory)
@@ -162,7 +150,7 @@ class Index:
         found: int = self._searcher.num_docs
         return found
 
-    def search(self, question: str, most: int) -> list[Hit]:
+    def search(self, question: str, most: int) -> Hits:
         """Returns the `most` best contexts, best first; of equal scores the one added first. None without a match.
 
         Raises:
@@ -175,37 +163,48 @@ class Index:
                 raise
             raise RouteDamaged(self._directory, str(error)) from error
 
-    def _search(self, question: str, most: int) -> list[Hit]:
-        looked_for = dict.fromkeys(self._known(islice(dict.fromkeys(words(question)), MOST_WORDS)))
+    def _search(self, question: str, most: int) -> Hits:
+        mended: dict[str, str] = {}
+        looked_for = dict.fromkeys(
+            self._known(islice(dict.fromkeys(words(question, self._language)), MOST_WORDS), mended)
+        )
+        contexts = self.contexts
+        weights = {one: weight(contexts, self._contexts_with(one)) for one in looked_for}
         if not looked_for:
-            return []
+            return Hits([], contexts, weights)
         found = self._searcher.search(self._query(looked_for), limit=most, count=False).hits
         ids = self._searcher.fast_field_values("id", [address for _, address in found])
         hits = [Hit(cast("int", context_id), score) for context_id, (score, _) in zip(ids, found, strict=True)]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.context_id))
+        return Hits(sorted(hits, key=lambda hit: (-hit.score, hit.number)), contexts, weights, mended)
 
     def _query(self, looked_for: Iterable[str]) -> tantivy.Query:
         parts = []
-        for term in looked_for:
-            in_title = tantivy.Query.term_query(self._schema, "title", term, "freq")
-            parts.append((tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", term, "freq")))
+        for one in looked_for:
+            in_title = tantivy.Query.term_query(self._schema, "title", one, "freq")
+            parts.append((tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", one, "freq")))
             parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(in_title, TITLE_WEIGHT)))
         return tantivy.Query.boolean_query(parts)
 
-    def _known(self, asked: Iterable[str]) -> Iterator[str]:
-        """Yields the terms to look for: instead of one that no context has, the commonest of those one slip away."""
-        mended = 0
-        for word in asked:
-            term = stem(word)
-            if mended < MOST_MENDED and not self._contexts_with(term):
-                mended += 1
-                likely = max((self._contexts_with(t), t) for t in {term, *map(stem, spelling.near(word))})
-                term = likely[1] if likely[0] else term
-            yield term
+    def _known(self, asked: Iterable[str], mended: dict[str, str]) -> Iterator[str]:
+        """Yields the terms to look for: instead of one that no context has, the commonest of those one slip away.
 
-    def _contexts_with(self, term: str) -> int:
-        in_text: int = self._searcher.doc_freq("text", term)
-        return in_text or self._searcher.doc_freq("title", term)
+        Notes in `mended` what words were taken for.
+        """
+        tried = 0
+        for word in dict.fromkeys(asked):
+            looked_for = term(word, self._language)
+            if tried < MOST_MENDED and not self._contexts_with(looked_for):
+                tried += 1
+                near = ((self._contexts_with(term(one, self._language)), one) for one in spelling.near(word))
+                count, likely = max(near, default=(0, word))
+                if count:
+                    mended[word] = likely
+                    looked_for = term(likely, self._language)
+            yield looked_for
+
+    def _contexts_with(self, one: str) -> int:
+        in_text: int = self._searcher.doc_freq("text", one)
+        return in_text or self._searcher.doc_freq("title", one)
 
 
 def _schema() -> tantivy.Schema:

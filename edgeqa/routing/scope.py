@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.encoder import Encoder
-    from edgeqa.routing.index import Hit, Index
+    from edgeqa.contexts.search import Hits
+    from edgeqa.routing.index import Index
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -96,7 +97,7 @@ class Scope:
                     return self._routed
             raise CollectionBusy(self._directory, "")
 
-    def search(self, index: Index, question: str, most: int) -> list[Hit]:
+    def search(self, index: Index, question: str, most: int) -> Hits:
         """Returns what `index.search` does, and notes what it finds damaged, for the next `edgeqa add` to mend.
 
         Raises:

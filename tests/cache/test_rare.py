@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from test_faults import overwrite
 
-from edgeqa.answer import Candidate, Found
-from edgeqa.cache import answers, values
+from edgeqa.cache import values
 from edgeqa.cache.front import ABSENT, Entry, Front
 from edgeqa.cache.keys import Key, name_key
 from edgeqa.cache.leases import Leases
 from edgeqa.cache.ledger import Ledger
-from edgeqa.contexts.documents import from_text
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -25,34 +23,6 @@ if TYPE_CHECKING:
     from edgeqa.cache import Cache
 
 FDS = Path("/proc/self/fd")
-
-
-@pytest.mark.parametrize("before", [0, 10, (1 << 16) - 12, 1 << 16, 150_000])
-def test_an_answer_is_cut_from_whichever_blocks_it_lies_in(before: int) -> None:
-    text = "x" * before + "The machine was designed by Charles Babbage." + "y" * 70_000
-    context = text[before : before + 44]
-    found = Found(
-        (
-            Candidate(
-                text="Charles Babbage",
-                start=28,
-                end=43,
-                context=context,
-                context_start=before,
-                source="text",
-                source_number=0,
-                score=9.0,
-                probability=0.9,
-                address=None,
-            ),
-        ),
-        3,
-        False,  # noqa: FBT003 - as it is stored
-        False,  # noqa: FBT003
-    )
-    document = from_text(text)
-    assert len(list(document.blocks())) > 1
-    assert answers.found_again(answers.record(found), [document]) == found
 
 
 def test_a_key_shows_its_keyspace_and_its_check_and_is_equal_to_no_text() -> None:

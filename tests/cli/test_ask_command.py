@@ -62,7 +62,7 @@ def test_no_answer_is_a_result_with_its_own_exit_code() -> None:
     question = "Who won the football world cup?"
     done = edgeqa("ask", question, PUMP)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("No answer in this text.\n")
+    assert done.stdout.startswith("Not sure. The closest passages:\n")
     answer = json.loads(edgeqa("ask", question, PUMP, "--json").stdout)
     assert (answer["answer"], answer["start"], answer["context"]) == (None, None, None)
     assert edgeqa("ask", question, PUMP, "-q").stdout == ""

@@ -8,7 +8,8 @@ from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.meaning import meaningful
-from edgeqa.contexts.passages import Limits, passages
+from edgeqa.contexts.windows import Limits, all_windows
+from edgeqa.formats.blocks import Block
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.tokenizer import Tokenizer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.windows import Window
     from edgeqa.models.reader import Encoding
 
 LIMITS = Limits(whole_tokens=40, window_tokens=128)
@@ -49,23 +50,33 @@ class ListedIndex:
         self._held = dict(self.committed)
 
 
+class Spaced(str):
+    """A text put together from passages, which leave out white space between them: equal where the words are."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # as what is equal has to have the same
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.split() == str(other).split()
+
+
 def open_writer(directory: Path, index: Callable[[Path], ListedIndex] = ListedIndex) -> Writer:
     return Writer(directory, ENCODER, index)
 
 
-def layout(passage: Passage) -> Layout:
+def layout(passage: Window) -> Layout:
     return Layout(passage.tokens.words, passage.paragraphs, meaningful(passage.text, passage.tokens.offsets))
 
 
-def passages_of(text: str) -> list[Passage]:
-    return list(passages([text], TOKENIZER.tokenize, LIMITS))
+def passages_of(text: str) -> list[Window]:
+    return list(all_windows([Block(text)], TOKENIZER.tokenize, LIMITS))
 
 
 def put(
     writer: Writer,
     name: str,
     texts: Iterable[tuple[str, str]],
-    encode: Callable[[Passage], Encoding | None] = lambda _: None,
+    encode: Callable[[Window], Encoding | None] = lambda _: None,
     *,
     digest: bytes = b"1",
 ) -> None:
@@ -77,7 +88,7 @@ def put(
 
 
 def put_document(
-    writer: Writer, suffix: str, text: str, encode: Callable[[Passage], Encoding | None] = lambda _: None
+    writer: Writer, suffix: str, text: str, encode: Callable[[Window], Encoding | None] = lambda _: None
 ) -> None:
     writer.begin_document(suffix, f"title of {suffix}" if suffix else "")
     for passage in passages_of(text):

@@ -7,6 +7,8 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filling import Spaced
+
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 
@@ -49,5 +51,5 @@ def _held(place: Path) -> Iterator[tuple[str, str]]:
         text = ""
         for context_id in range(row.first, row.after):
             context = opened.context(context_id)
-            text = text[: context.start] + context.text
-        yield row.name, text
+            text = text[: context.start].ljust(context.start) + context.text
+        yield row.name, Spaced(text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from filling import Spaced
 
 from edgeqa import collection, runtime
 from edgeqa.collection import adding, managing, storing
@@ -32,8 +33,8 @@ from edgeqa.collection.model import Model
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import pieces as passage_pieces
-from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.pieces import Piece
+from edgeqa.contexts.windows import Window
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.formats import kinds
 from edgeqa.parts import Parts
@@ -72,9 +73,9 @@ def documents() -> dict[str, str]:
         text = ""
         for context_id in range(row.first, row.after):
             context = opened.context(context_id)
-            text = text[: context.start] + context.text
-            assert context_id in {hit.context_id for hit in index.search(context.text, 50)}
-        found[os.path.basename(row.name)] = text  # noqa: PTH119
+            text = text[: context.start].ljust(context.start) + context.text
+            assert context_id in {hit.number for hit in index.search(context.text, 50).best}
+        found[os.path.basename(row.name)] = Spaced(text)  # noqa: PTH119
     return found
 
 
@@ -316,7 +317,7 @@ def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> 
         writer.begin_source(b"/parts.csv", "parts.csv", b"1", 160, reader="csv 1")
         writer.begin_document("", "Parts")
         for text, start, kind, of in ((row, 40, "row", pieces), (long, 60, "list", (Piece(0, len(long), 60),))):
-            passage = Passage(text, start, model.tokenize(text), ("Parts", "Pump"), kind, of)
+            passage = Window(text, start, model.tokenize(text), ("Parts", "Pump"), kind, of)
             layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
             writer.add(passage, layout, None)
         writer.end_document()

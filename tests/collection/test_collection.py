@@ -22,8 +22,8 @@ from edgeqa.collection.errors import (
 )
 from edgeqa.collection.shard import Manifest
 from edgeqa.collection.snapshot import FILE, SHARDS, Snapshot
-from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.pieces import Piece
+from edgeqa.contexts.windows import Window
 from edgeqa.models.reader import SplitReader
 from edgeqa.models.session import SessionOptions
 
@@ -75,7 +75,7 @@ def test_heading_kind_and_pieces_are_given_out(place: Path) -> None:
     with open_writer(place) as writer:
         writer.begin_source(b"/parts.csv", "parts.csv", b"1", 128)
         writer.begin_document("", "Parts")
-        writer.add(Passage(plain.text, 30, plain.tokens, ("Parts", "Pump"), "row", pieces), layout(plain), None)
+        writer.add(Window(plain.text, 30, plain.tokens, ("Parts", "Pump"), "row", pieces), layout(plain), None)
         writer.add(plain, layout(plain), None)
         writer.end_document()
         writer.end_source()

@@ -19,15 +19,15 @@ from edgeqa.collection.layout import (
     record_again,
     row_at,
 )
-from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.pieces import KINDS, Piece
+from edgeqa.contexts.windows import Window
 from edgeqa.models.reader import Encoding
 from edgeqa.models.tokenizer import Tokens
 
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 
 
-def packed(passage: Passage, of: Layout, tag: str = "8YG", name: str = "notes.txt", title: str = "Pumps") -> bytes:
+def packed(passage: Window, of: Layout, tag: str = "8YG", name: str = "notes.txt", title: str = "Pumps") -> bytes:
     return pack_record(passage, of, tag=tag, name=name, title=title)
 
 
@@ -49,7 +49,7 @@ def test_the_bytes_of_a_row() -> None:
 
 def test_the_bytes_of_a_narrow_record() -> None:
     tokens, of = made([2, 65535], [(0, 2), (3, 9)], [0, 1], [0, 1])
-    assert packed(Passage("A\u00e9 tokens", 77, tokens), of).hex() == (
+    assert packed(Window("A\u00e9 tokens", 77, tokens), of).hex() == (
         "4d00000000000000" "3859470000000000" "0a000000" "09000000" "05000000" "00000000"
         "00000000" "00000000" "00" "000000"
         "0200" "ffff" "0001" "0206" "80" "21"
@@ -59,7 +59,7 @@ def test_the_bytes_of_a_narrow_record() -> None:
 
 def test_the_bytes_of_a_wide_record() -> None:
     tokens, of = made([65536, 1], [(0, 2), (300, 309)], [0, 1], [0, 1])
-    assert packed(Passage("x" * 4, 0, tokens), of, name="n", title="").hex() == (
+    assert packed(Window("x" * 4, 0, tokens), of, name="n", title="").hex() == (
         "0000000000000000" "3859470000000000" "04000000" "01000000" "00000000" "03000000"
         "00000000" "00000000" "00" "000000"
         "00000100" "01000000" "00000000" "2c010000" "02000000" "09000000" "00000000" "01000000" "00000000" "01000000"
@@ -74,7 +74,7 @@ PIECES = (Piece(0, 4, 10), Piece(6, 11, 30), Piece(13, 18, 15), Piece(20, 23, 36
 
 def test_the_bytes_of_a_tables_row_under_headings() -> None:
     tokens, of = made([7, 8], [(0, 4), (6, 11)], [0, 1], [0, 0])
-    passage = Passage("Type: rotor", 30, tokens, ("Parts", "\u00c9l\u00e9ments"), "row", PIECES[:2])
+    passage = Window("Type: rotor", 30, tokens, ("Parts", "\u00c9l\u00e9ments"), "row", PIECES[:2])
     assert packed(passage, of).hex() == (
         "1e00000000000000" "3859470000000000" "0b000000" "09000000" "05000000" "00000000"
         "02000000" "17000000" "01" "000000"
@@ -88,7 +88,7 @@ def test_the_bytes_of_a_tables_row_under_headings() -> None:
 
 def test_the_bytes_of_pieces_far_away() -> None:
     tokens, of = made([7], [(0, 4)], [0], [0])
-    passage = Passage("Type: rotor", 1 << 33, tokens, (), "entry", PIECES[:1])
+    passage = Window("Type: rotor", 1 << 33, tokens, (), "entry", PIECES[:1])
     assert packed(passage, of, name="", title="").hex() == (
         "0000000002000000" "3859470000000000" "0b000000" "00000000" "00000000" "04000000"
         "01000000" "00000000" "02" "000000"
@@ -108,7 +108,7 @@ def test_heading_kind_and_pieces_come_back(
     plain = passages_of(ROW_OF_A_TABLE)[0]
     heading = [part.encode("utf-8", "replace").decode() for part in heading]
     pieces = tuple(Piece(begin, begin + length, place) for begin, length, place in drawn)
-    passage = Passage(plain.text, start, plain.tokens, tuple(heading), kind, pieces)
+    passage = Window(plain.text, start, plain.tokens, tuple(heading), kind, pieces)
     record = Record(packed(passage, layout(plain)), len(plain.tokens))
     assert (record.kind, record.heading, record.pieces) == (kind, tuple(heading), pieces)
     same(plain.tokens, layout(plain), passage)
@@ -121,7 +121,7 @@ def test_a_record_of_format_1_is_read_and_written_again() -> None:
         "0200" "ffff" "0001" "0206" "80" "21"
         "41c3a920746f6b656e73" "6e6f7465732e747874" "50756d7073"
     )  # fmt: skip
-    now = packed(Passage("A\u00e9 tokens", 77, tokens), of)
+    now = packed(Window("A\u00e9 tokens", 77, tokens), of)
     assert record_again(former) == now
     one, two = Record(former, 2, format=1), Record(now, 2)
     assert (one.name, one.title, one.text, one.content) == (two.name, two.title, two.text, two.content)
@@ -136,9 +136,9 @@ def test_what_decoding_depends_on_is_in_the_content() -> None:
         Record(packed(passage, layout(plain)), len(plain.tokens)).content
         for passage in (
             plain,
-            Passage(plain.text, plain.start, plain.tokens, (), "row"),
-            Passage(plain.text, plain.start, plain.tokens, (), "row", PIECES),
-            Passage(plain.text, plain.start, plain.tokens, (), "row", PIECES[1:]),
+            Window(plain.text, plain.start, plain.tokens, (), "row"),
+            Window(plain.text, plain.start, plain.tokens, (), "row", PIECES),
+            Window(plain.text, plain.start, plain.tokens, (), "row", PIECES[1:]),
         )
     }
     assert len(contents) == 4
@@ -178,10 +178,10 @@ def test_any_tokens_come_back(drawn: list[tuple[int, int, int, int, int]], text:
     offsets = [(max(0, int(b)), max(0, int(b)) + length) for b, (_, _, length, _, _) in zip(begins, drawn, strict=True)]
     words, paragraphs = ([int(n) for n in np.cumsum([d[at] for d in drawn])] for at in (3, 4))
     tokens, of = made([d[0] for d in drawn], offsets, words, paragraphs)
-    same(tokens, of, Passage(text.encode("utf-8", "replace").decode(), 5, tokens))
+    same(tokens, of, Window(text.encode("utf-8", "replace").decode(), 5, tokens))
 
 
-def same(tokens: Tokens, of: Layout, passage: Passage) -> None:
+def same(tokens: Tokens, of: Layout, passage: Window) -> None:
     record = Record(packed(passage, of), len(tokens))
     assert (record.text, record.name, record.title, record.tag) == (passage.text, "notes.txt", "Pumps", "8YG")
     assert record.head.start == passage.start
@@ -198,10 +198,10 @@ def same(tokens: Tokens, of: Layout, passage: Passage) -> None:
 
 def test_content_is_the_same_wherever_the_context_stands() -> None:
     passage = passages_of("The pump may be submerged to 60 metres.")[0]
-    elsewhere = Passage(passage.text, 1000, passage.tokens)
+    elsewhere = Window(passage.text, 1000, passage.tokens)
     one = Record(packed(passage, layout(passage)), len(passage.tokens))
     other = Record(packed(elsewhere, layout(passage), "AAA", "other.txt", ""), len(passage.tokens))
-    changed = Record(packed(Passage("THE" + passage.text[3:], 0, passage.tokens), layout(passage)), len(passage.tokens))
+    changed = Record(packed(Window("THE" + passage.text[3:], 0, passage.tokens), layout(passage)), len(passage.tokens))
     assert one.content == other.content != changed.content
 
 
@@ -217,7 +217,7 @@ def test_places_at_the_border_of_a_byte_come_back(length: int, gap: int) -> None
     begin = 200 + gap
     end = begin + length
     tokens, of = made([5, 6, 7], [(0, 200), (begin, end), (end, end + 1)], [0, 1, 2], [0, 0, 0])
-    same(tokens, of, Passage("text", 0, tokens))
+    same(tokens, of, Window("text", 0, tokens))
 
 
 @pytest.mark.parametrize("word", [31, 32, 33])
@@ -225,4 +225,4 @@ def test_places_at_the_border_of_a_byte_come_back(length: int, gap: int) -> None
 @pytest.mark.parametrize("token", [65_535, 65_536])
 def test_numbers_at_the_border_of_their_bits_come_back(word: int, paragraph: int, token: int) -> None:
     tokens, of = made([5, token], [(0, 4), (5, 9)], [0, word], [0, paragraph])
-    same(tokens, of, Passage("text", 0, tokens))
+    same(tokens, of, Window("text", 0, tokens))

@@ -71,7 +71,7 @@ def answers(place: Path) -> list[str]:
     """Returns what is read for the questions: the texts of the contexts closest to them."""
     scope = Scope(place, ENCODER)
     opened, index = scope.routed()
-    return [opened.context(scope.search(index, question, 3)[0].context_id).text for question in QUESTIONS]
+    return [opened.context(scope.search(index, question, 3).best[0].number).text for question in QUESTIONS]
 
 
 def test_a_flipped_bit_in_any_file_is_found_and_not_believed(held: Path) -> None:

@@ -6,7 +6,19 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, WINDOW, ListedIndex, fill, layout, long_text, open_writer, passages_of, put, put_document
+from filling import (
+    ENCODER,
+    WINDOW,
+    ListedIndex,
+    Spaced,
+    fill,
+    layout,
+    long_text,
+    open_writer,
+    passages_of,
+    put,
+    put_document,
+)
 from test_collection import text_or_damage
 
 from edgeqa import collection, runtime
@@ -156,15 +168,16 @@ def interrupted(writing: EdgeQA, file: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def texts() -> dict[str, str]:
     """Returns the documents that can be asked, each put together from its contexts."""
-    found, opened = {}, Collection(collection.directory())
+    found: dict[str, str] = {}
+    opened = Collection(collection.directory())
     with Catalogue.read(collection.directory()) as catalogue:
         for document in catalogue.documents():
             text = ""
             for number in range(document.contexts):
                 context = opened.context(document.first + number)
                 assert (context.document, context.address.rpartition(":")[2]) == (document.name, str(number + 1))
-                text = text[: context.start] + context.text
-            found[document.name] = text
+                text = text[: context.start].ljust(context.start) + context.text
+            found[document.name] = Spaced(text)
     return found
 
 

@@ -42,8 +42,8 @@ def test_it_is_read_as_it_is_and_nothing_of_it_is_changed(place: Path) -> None:
     snapshot = Snapshot.load(place)
     assert snapshot.digest == "404facf9994d1d26cb0894b2ced7e9c3-1ec77f8098a2975837c241d7ba722935"
     assert (snapshot.format, snapshot.documents, snapshot.contexts) == (1, 6, 7)
-    (hit,) = Index(place / "route").search("How deep may the pump be submerged?", 1)
-    context = Collection(place).context(hit.context_id)
+    (hit,) = Index(place / "route").search("How deep may the pump be submerged?", 1).best
+    context = Collection(place).context(hit.number)
     assert context.document == "manuals/pump.md"
     assert (context.kind, context.heading, context.pieces) == ("paragraph", (), ())
     (place / "snapshot.json").unlink()

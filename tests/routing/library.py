@@ -8,7 +8,8 @@ from edgeqa import collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.writer import Writer
-from edgeqa.contexts.passages import passages
+from edgeqa.contexts.windows import all_windows
+from edgeqa.formats.blocks import Block
 from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def add(qa: EdgeQA, documents: Mapping[str, str], name: str = collection.DEFAULT
         for document, text in documents.items():
             writer.begin_source(f"/{document}".encode(), document, text.encode()[:16], 320)
             writer.begin_document("", "")
-            for passage in passages([text], reading.tokenize, reading.limits):
+            for passage in all_windows([Block(text)], reading.tokenize, reading.limits):
                 layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
                 writer.add(passage, layout, reading.encode_context(passage.tokens.ids) if encoded else None)
             writer.end_document()

@@ -10,14 +10,16 @@ import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeqa.contexts.terms import terms
 from edgeqa.routing.errors import RouteDamaged, RouteUnwritable
-from edgeqa.routing.index import Hit, Index, IndexWriter
-from edgeqa.routing.terms import terms
+from edgeqa.routing.index import Index, IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Run
+
+    from edgeqa.contexts.search import Hits
 
 TEXTS = {
     1: ("The pump may be submerged to a depth of 1,250 centimetres.", "Pump manual"),
@@ -38,8 +40,8 @@ def made(tmp_path: Path) -> Path:
     return directory
 
 
-def ids(hits: list[Hit]) -> list[int]:
-    return [hit.context_id for hit in hits]
+def ids(hits: Hits) -> list[int]:
+    return [hit.number for hit in hits.best]
 
 
 @pytest.mark.parametrize(
@@ -61,13 +63,13 @@ def test_the_best_context_comes_first(made: Path, question: str, first: int) -> 
 def test_hits_are_as_many_as_wanted_best_first(made: Path) -> None:
     hits = Index(made).search("pump", 10)
     assert set(ids(hits)) == {1, 4, 7}
-    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert Index(made).search("pump", 2) == hits[:2]
+    assert [hit.score for hit in hits.best] == sorted((hit.score for hit in hits.best), reverse=True)
+    assert Index(made).search("pump", 2).best == hits.best[:2]
 
 
 @pytest.mark.parametrize("question", ["", "what is it", "?!", "xylophonist"])
 def test_what_nothing_matches_has_no_hit(made: Path, question: str) -> None:
-    assert Index(made).search(question, 10) == []
+    assert Index(made).search(question, 10).best == []
 
 
 def test_a_large_id_comes_back_whole(tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-print([hit.context_id for hit in Index(Path(sys.argv[1])).search("gardens", 5)])
+print([hit.number for hit in Index(Path(sys.argv[1])).search("gardens", 5).best])
 """
 
 

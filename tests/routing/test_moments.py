@@ -9,7 +9,8 @@ from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
 from edgeqa.collection.snapshot import Snapshot
-from edgeqa.routing.index import Hit, Index
+from edgeqa.contexts.search import Hit, Hits
+from edgeqa.routing.index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +86,10 @@ def test_a_context_that_the_index_still_names_and_that_is_gone_is_passed_over(
 ) -> None:
     search = Index.search
 
-    def with_one_that_is_gone(self: Index, question: str, most: int) -> list[Hit]:
+    def with_one_that_is_gone(self: Index, question: str, most: int) -> Hits:
         found = search(self, question, most)
-        return [Hit(1 << 40, found[0].score), *found]
+        found.best.insert(0, Hit(1 << 40, found.best[0].score))
+        return found
 
     monkeypatch.setattr(Index, "search", with_one_that_is_gone)
     assert filled.ask(QUESTION).source == "engine.txt"

@@ -75,7 +75,7 @@ def test_the_answer_in_a_long_text_is_found_with_its_place(qa: EdgeQA) -> None:
     text = FILLER * 60 + PUMP + "\n\n" + FILLER * 60
     answer = qa.ask("How deep may the pump be submerged?", text)
     assert answer.text == "12 metres"
-    assert answer.contexts > 10
+    assert 1 <= answer.contexts < 4  # of about thirty
     assert answer.context is not None
     assert answer.context[answer.start : answer.end] == "12 metres"
     assert text[answer.source_start : answer.source_end] == "12 metres"
@@ -209,11 +209,11 @@ def test_asking_after_close_is_an_error() -> None:
         qa.ask("Who?", BABBAGE)
 
 
-def test_a_text_beyond_the_limit_is_skimmed(qa: EdgeQA) -> None:
+def test_of_a_long_text_as_many_passages_are_read_as_were_asked_for(qa: EdgeQA) -> None:
     text = FILLER * 300 + PUMP + "\n\n" + FILLER * 300
     answer = qa.ask("How deep may the pump be submerged?", text, most_contexts=8)
-    assert answer.skimmed
-    assert 1 <= answer.contexts <= 16
+    assert answer.contexts == 8
+    assert not answer.skimmed
     assert answer.text == "12 metres"
     assert text[answer.source_start : answer.source_end] == "12 metres"
 

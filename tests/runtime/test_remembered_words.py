@@ -24,38 +24,40 @@ def test_texts_are_told_apart_by_where_one_ends_and_the_next_begins(qa: EdgeQA) 
     assert len(keys) == len(cut)
 
 
-def other_word(spans: list[list[Any]]) -> None:
-    spans[-1][0] = "x" * len(spans[-1][0])
+def other_word(record: dict[str, Any]) -> None:
+    record["spans"][-1][1] = "x" * len(record["spans"][-1][1])
 
 
-def shorter_word(spans: list[list[Any]]) -> None:
-    spans[-1][0] = spans[-1][0][:-1]
+def shorter_word(record: dict[str, Any]) -> None:
+    record["spans"][-1][1] = record["spans"][-1][1][:-1]
 
 
-def elsewhere(spans: list[list[Any]]) -> None:
-    spans[-1][1] += 1
-    spans[-1][2] += 1
+def elsewhere(record: dict[str, Any]) -> None:
+    record["spans"][-1][2] += 1
+    record["spans"][-1][3] += 1
 
 
-def other_context(spans: list[list[Any]]) -> None:
-    spans[-1][3] += 1
+def other_context(record: dict[str, Any]) -> None:
+    _, start, _, _, parts = record["passages"][record["spans"][-1][0]]
+    record["passages"][record["spans"][-1][0]][4] = [parts[0] + 1, parts[1] - 1]
+    assert start == 0
 
 
-def no_such_text(spans: list[list[Any]]) -> None:
-    spans[-1][4] = 1
+def no_such_text(record: dict[str, Any]) -> None:
+    record["passages"][record["spans"][-1][0]][0] = 1
 
 
 @pytest.mark.parametrize("damage", [other_word, shorter_word, elsewhere, other_context, no_such_text])
 @pytest.mark.parametrize("top", [1, 3])
 def test_an_answer_that_does_not_fit_its_text_word_for_word_is_read_again(
-    top: int, damage: Callable[[list[list[Any]]], None]
+    top: int, damage: Callable[[dict[str, Any]], None]
 ) -> None:
     with runtime.open() as fresh:
         right = fresh.ask(QUESTION, TEXT, top=top, force=True)
         assert len(right.candidates) == top
         key, cache = fresh.key(QUESTION, TEXT, top=top, force=True), fresh._parts.cache
         record = deepcopy(cache.get(key))
-        damage(record["spans"])
+        damage(record)
         cache.put(key, record)
         again = fresh.ask(QUESTION, TEXT, top=top, force=True)
         assert (again.cached, again.candidates) == (False, right.candidates)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgeqa.answer import ClosePassage, as_remembered, decide
+from edgeqa.answer import ClosePassage, as_remembered
+from edgeqa.asking.collected import Collected
+from edgeqa.asking.options import Options
+from edgeqa.asking.pipe import decide
+from edgeqa.asking.question import Asking
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
 from edgeqa.contexts.pieces import extent
-from edgeqa.routing import records
 from edgeqa.routing.address import AnswerName, meanings
-from edgeqa.routing.reading import RoutedReading
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def closest(parts: Parts, asked: str, most: int) -> list[ClosePassage]:
     """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
     collection, index = parts.scope.routed()
     found = []
-    for hit in parts.scope.search(index, asked, most):
+    for hit in parts.scope.search(index, asked, most).best:
         with contextlib.suppress(ContextGone):  # removed since the index was opened
-            context = collection.context(hit.context_id)
+            context = collection.context(hit.number)
             start, end = extent(context.text, context.start, context.pieces)
             found.append(
                 ClosePassage(
@@ -61,23 +62,17 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
         ContextGone: if the collection has no such context.
     """
     watch = Stopwatch()
-    _, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
+    digest, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
     meant, context = _find(parts.scope.collection(), name)
     watch.over("context")
     asked = one_line(meant.question)
-    reading = RoutedReading(parts, asked, 1, watch, refresh=False)
-    reading.offer(context, share=1.0)
-    calibration = parts.bundle.manifest.calibration
-    answer = decide(
-        asked,
-        replace(reading.found(), candidates=records.numbered(reading.ranking.candidates(calibration))),
-        no_answer_below=0.0 if force else calibration.no_answer_below,
-        model=parts.model,
-        cached=not reading.read_anew,
-        timings_ms=watch.timings_ms(),
-    )
-    if stamp is not None and reading.part is not None:
-        key, stored = reading.part
+    scope, options = Collected(parts.scope, digest), Options(force=bool(force))
+    scope.is_given = True
+    asking = Asking(parts, scope, asked, options, watch)
+    asking.offer(scope.placed(context), share=1.0)
+    answer = decide(parts, asked, asking.outcome(), options, watch, cached=not asking.read_anew)
+    if stamp is not None and asking.part is not None:
+        key, stored = asking.part
         parts.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)
     return answer
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.routing.spelling import near
-from edgeqa.routing.terms import LONGEST_TERM, terms
+from edgeqa.contexts.spelling import near
+from edgeqa.contexts.terms import LONGEST_TERM, terms
 
 
 @pytest.mark.parametrize(

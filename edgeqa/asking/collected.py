@@ -1,0 +1,106 @@
+"""A collection as what is asked: searched in its index, its contexts read from their encodings.
+
+In: the collection and its index, of one moment. Out: a scope.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.asking.scope import Placed
+from edgeqa.collection.errors import ContextGone, ShardDamaged
+from edgeqa.routing.errors import CollectionEmpty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.collection.collection import Collection, StoredContext
+    from edgeqa.contexts.context import Context
+    from edgeqa.contexts.search import Hit, Hits
+    from edgeqa.models.reader import Encoding
+    from edgeqa.routing.scope import Scope
+
+
+class Collected:
+    """The collection as it is now. For one question."""
+
+    is_given = False
+
+    def __init__(self, scope: Scope, digest: str) -> None:
+        self._scope, self.digest = scope, digest
+        self._collection: Collection | None = None
+        self._damaged: dict[str, ShardDamaged] = {}
+        self._documents: dict[str, int] = {}
+        self._ids: dict[str | None, int] = {}
+
+    def search(self, question: str, most: int) -> Hits:
+        """Returns the contexts that share most with the question.
+
+        Raises:
+            CollectionEmpty: if there is none at all.
+            CollectionError: if the index cannot be read.
+        """
+        self._collection, index = self._scope.routed()
+        if not self._collection.contexts:
+            raise CollectionEmpty(self._collection.directory)
+        hits = self._scope.search(index, question, most)
+        if not hits.best and not hits.weights:  # it has but words that every text has: the first are as close as any
+            hits.best.extend(islice(self._first(self._collection), most))
+        self._damaged.update(self._collection.damaged)
+        return hits
+
+    def _first(self, collection: Collection) -> Iterator[Hit]:
+        """Yields the first contexts of a collection as if each had been found."""
+        from edgeqa.contexts.search import Hit
+
+        for context in collection.contexts_from(0):
+            with contextlib.suppress(ContextGone):
+                yield Hit(collection.context(context.context_id).context_id, 1.0)
+
+    def passage(self, hit: Hit) -> Placed | None:
+        """Returns a context that was found; None if it is gone, or behind damage."""
+        collection = self._collection or self._scope.collection()
+        try:
+            return self.placed(collection.context(hit.number))
+        except ShardDamaged as damage:
+            self._damaged[damage.tag] = damage
+        except ContextGone:  # removed since the index was opened
+            pass
+        return None
+
+    def placed(self, context: StoredContext) -> Placed:
+        """Returns a context with where it is from."""
+        address = context.address
+        self._ids[address] = context.context_id
+        document = address.rpartition(":")[0]  # with its shard's tag: two documents may have one name
+        number = self._documents.setdefault(document, len(self._documents))
+        return Placed(context, context.document, number, address, context.digest)
+
+    def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
+        """Yields the context, which is stored as it is read."""
+        context: Any = passage.text
+        yield context, context.encoding
+
+    def reference(self, placed: Placed) -> int:
+        """Returns the context's id."""
+        return self._ids[placed.address]
+
+    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+        """Returns the context with an id; None if there is none."""
+        try:
+            return self.placed(self._scope.collection().context(reference))
+        except (ContextGone, ShardDamaged):
+            return None
+
+    def nothing_read(self) -> None:
+        """Does nothing: a collection need not share a word with a question."""
+
+    def damaged(self) -> tuple[str, ...]:
+        """Returns what could not be read, a line for each shard."""
+        return tuple(str(damage) for damage in self._damaged.values())
+
+    def is_whole(self) -> bool:
+        """Tells whether all of the collection could be read, as it was when it was asked."""
+        return not self._damaged and self._collection is not None and self._collection.digest == self.digest

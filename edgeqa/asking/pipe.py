@@ -1,0 +1,157 @@
+"""The pipe: key, cache, read, decide, remember, whatever the question is asked of.
+
+In: a question, a scope, options. Out: an `Answer`, remembered or read now. What an answer that is remembered does not
+need is imported when it is missing: the search, the model, and numpy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.answer import Answer, Candidate, ClosePassage, as_remembered
+from edgeqa.asking.keys import key_in
+from edgeqa.contexts.pieces import extent
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from edgeqa.asking.options import Options
+    from edgeqa.asking.question import Near, Outcome, Spot
+    from edgeqa.asking.scope import Progress, Scope
+    from edgeqa.cache import Key
+    from edgeqa.parts import Parts
+    from edgeqa.timing import Stopwatch
+
+
+def answer_key(parts: Parts, scope: Scope, asked: str, options: Options) -> Key:
+    """Returns what the answer is remembered under."""
+    return key_in(parts, asked, scope.digest, {**options.in_keys(), "window_tokens": parts.overrides.window_tokens})
+
+
+def ask(
+    parts: Parts,
+    scope: Scope,
+    asked: str,
+    options: Options,
+    watch: Stopwatch,
+    *,
+    alias: tuple[Hashable, ...] | None,
+    refresh: bool,
+    progress: Progress,
+) -> Answer:
+    """Returns the answer to a question, remembered or read now and then remembered.
+
+    Args:
+        parts: of the runtime.
+        scope: what is asked.
+        asked: the question, on one line.
+        options: how the answer is chosen.
+        watch: where the time goes.
+        alias: what the answer is put at hand under; None where it is not.
+        refresh: whether to read anew what is remembered.
+        progress: called as reading goes on.
+    """
+    from edgeqa.asking import records
+
+    cache = parts.cache
+    read_now: list[Outcome] = []
+
+    def read() -> dict[str, Any]:
+        from edgeqa.asking.question import Asking
+
+        watch.over("remember")
+        asking = Asking(parts, scope, asked, options, watch, refresh=refresh)
+        asking.read(progress)
+        outcome = asking.outcome()
+        read_now.append(outcome)
+        made = records.record(outcome, scope, whole=scope.is_whole())
+        watch.over("rank")
+        return made
+
+    key = answer_key(parts, scope, asked, options)
+    watch.over("key")
+    record = cache.compute(key, read, refresh=refresh)
+    outcome = None if read_now else records.found_again(record, scope)
+    if outcome is None and not read_now:  # what is remembered does not fit what is asked
+        record = read()
+        if record["whole"]:
+            cache.put(key, record)
+    outcome = outcome or read_now[0]
+    watch.over("remember")
+    answer = decide(parts, asked, outcome, options, watch, cached=not read_now)
+    if alias is not None and record["whole"]:
+        cache.bind(alias, key, answer if answer.cached else as_remembered(answer), of=record)
+    return answer
+
+
+def decide(parts: Parts, asked: str, outcome: Outcome, options: Options, watch: Stopwatch, *, cached: bool) -> Answer:
+    """Returns the answer: the best span, or none where that is right with too little probability."""
+    manifest = parts.bundle.manifest
+    numbers = manifest.calibration if outcome.is_given else manifest.searched
+    documents: dict[int, int] = {}  # of a collection's documents: counted in the order in which they come
+    candidates = tuple(
+        _candidate(spot, documents.setdefault(spot.placed.number, len(documents)) if spot.placed.address else None)
+        for spot in outcome.spots
+    )
+    best = candidates[0] if candidates else None  # none in a text of nothing but an endless word
+    given = best if best and (options.force or best.probability >= numbers.no_answer_below) else None
+    return Answer(
+        question=asked,
+        text=given.text if given else None,
+        start=given.start if given else None,
+        end=given.end if given else None,
+        context=given.context if given else None,
+        context_start=given.context_start if given else None,
+        source=given.source if given else None,
+        score=best.score if best else 0.0,
+        probability=best.probability if best else 0.0,
+        model=parts.model,
+        candidates=candidates,
+        question_cut=outcome.question_cut,
+        contexts=outcome.contexts,
+        damaged=outcome.damaged,
+        cached=cached,
+        timings_ms=watch.timings_ms(),
+        closest=tuple(_close(near) for near in outcome.closest),
+        question_mended=outcome.question_mended,
+        notes=outcome.notes,
+    )
+
+
+def _candidate(spot: Spot, number: int | None) -> Candidate:
+    placed, (start, end, score) = spot.placed, spot.place
+    text = placed.text
+    return Candidate(
+        text=text.text[start:end],
+        start=start,
+        end=end,
+        context=text.text,
+        context_start=text.start,
+        source=placed.source,
+        source_number=placed.number if number is None else number,
+        score=score,
+        probability=spot.probability,
+        address=placed.address,
+        part=placed.part,
+        part_start=placed.part_start,
+        heading=text.heading,
+        pieces=text.pieces,
+    )
+
+
+def _close(near: Near) -> ClosePassage:
+    placed = near.placed
+    text = placed.text
+    start, end = extent(text.text, text.start, text.pieces)
+    return ClosePassage(
+        text=text.text,
+        heading=text.heading,
+        document=placed.source + placed.part,
+        address=placed.address,
+        source=placed.source,
+        source_start=start,
+        source_end=end,
+        score=near.rank,
+        marked=near.marked,
+        document_start=placed.part_start,
+    )

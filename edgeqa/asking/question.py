@@ -1,0 +1,290 @@
+"""One question read against passages, the best first, until nothing better is likely.
+
+In: a question, a scope, the parts of a runtime. Out: an `Outcome`. What a stored context says to the question is looked
+up under the context's own digest first, and remembered there. The model is loaded when a passage has to be read, so
+that where all are remembered it is not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.asking import fusion
+from edgeqa.asking.keys import key_in
+from edgeqa.asking.ranking import Ranking
+from edgeqa.contexts.language import looks_foreign
+from edgeqa.contexts.search import coverage
+from edgeqa.contexts.terms import terms
+from edgeqa.models.places import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgeqa.asking.options import Options
+    from edgeqa.asking.scope import Placed, Progress, Scope
+    from edgeqa.cache import Key
+    from edgeqa.contexts.context import Context
+    from edgeqa.models.reader import Encoding
+    from edgeqa.parts import Parts
+    from edgeqa.reading import Question
+    from edgeqa.timing import Stopwatch
+
+SPARE_HITS = 16  # stand in for passages that cannot be read
+CLOSEST = 3  # passages that are given out at least
+OTHER_LANGUAGE = "the text is not in the model's language"
+NOTHING_SHARED = "the text has no word of the question"
+_ALTERNATIVES = re.compile(r"\bor\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A span of a passage."""
+
+    placed: Placed
+    place: Place
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A passage close to the question."""
+
+    placed: Placed
+    rank: float
+    marked: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What reading for a question gave: an answer without the decision whether there is one."""
+
+    spots: tuple[Spot, ...]
+    """The best spans, best first."""
+    closest: tuple[Near, ...]
+    contexts: int
+    """How many windows were read."""
+    is_given: bool
+    """Whether that is a passage which nobody searched for."""
+    question_cut: bool
+    question_mended: str | None
+    notes: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
+
+
+class Asking:
+    """One question on its way through the passages of a scope."""
+
+    def __init__(
+        self, parts: Parts, scope: Scope, asked: str, options: Options, watch: Stopwatch, *, refresh: bool = False
+    ) -> None:
+        self._parts, self._scope, self._asked, self._watch, self._refresh = parts, scope, asked, watch, refresh
+        self._options = options
+        manifest = parts.bundle.manifest
+        self._numbers, self._calibration, self._language = manifest.searched, manifest.calibration, manifest.language
+        self._question: Question | None = None
+        self._mended: dict[str, str] = {}
+        self._as_read: str | None = None
+        self._question_cut = False
+        self._terms = frozenset(terms(asked, self._language))
+        self._may_repeat = _ALTERNATIVES.search(asked) is not None or not self._terms
+        self._ranking = Ranking(options.top)
+        self._near: list[Near] = []
+        self._weights: Mapping[str, float] = {}
+        self._nothing_shared = False
+        self.contexts = self.read_anew = 0
+        self.part: tuple[Key, Any] | None = None
+        """What the last context's answers are remembered under, and what is remembered."""
+
+    def read(self, progress: Progress) -> None:
+        """Reads the passages closest to the question: as many as were asked for, or as can still change the answer.
+
+        Raises:
+            EmptyQuestion: if the question has no token.
+            ContextError: if a text cannot be read, or has none.
+        """
+        most = self._options.most_contexts
+        limit = most or fusion.MOST_READ
+        hits = self._scope.search(self._asked, limit + SPARE_HITS)
+        self._weights, self._mended = hits.weights, dict(hits.mended)
+        best = hits.best[0].score if hits.best else 0.0
+        self._nothing_shared = best <= 0
+        self._watch.over("route")
+        if not hits.best:
+            self.encoded()  # what has no token is no question
+        read = 0
+        unread: list[Near] = []
+        for hit in hits.best:
+            share = hit.score / best if best else 1.0
+            enough = read >= limit or (
+                most is None
+                and hits.passages > fusion.FEW_PASSAGES
+                and fusion.is_enough(self._ranking.best, share, read, self._numbers)
+            )
+            if enough and read + len(unread) >= CLOSEST:
+                break
+            passage = self._scope.passage(hit)
+            if passage is None:
+                continue
+            if enough:
+                unread.append(Near(passage, fusion.lift(share, self._numbers) + min(0.0, self._ranking.best), None))
+                continue
+            read += self.offer(passage, share)
+            if most is not None:  # else reading may end any time, and soon
+                progress("reading", read, min(limit, len(hits.best)))
+        if not self.contexts:
+            self._scope.nothing_read()
+        self._near.sort(key=lambda near: -near.rank)
+        self._near += unread
+
+    def offer(self, passage: Placed, share: float) -> bool:
+        """Reads one more passage, or remembers what it says; tells whether there was anything to read."""
+        lift = fusion.lift(share, self._numbers)
+        before = self.contexts
+        for context, encoding in self._scope.windows(passage):
+            self._watch.over("context")
+            placed = passage if context is passage.text else passage.window(context)
+            self.contexts += 1
+            best: Near | None = None
+            for place in self._places(context, encoding, passage.digest):
+                repeats = self._repeats(context.text[place.start : place.end])
+                rank = place.score + lift - (self._numbers.repeats if repeats else 0.0)
+                self._ranking.offer(rank, place, placed)
+                if best is None or rank > best.rank:
+                    best = Near(placed, rank, (place.start, place.end))
+            self._near.append(best or Near(placed, lift, None))
+            self._watch.over("rank")
+        return self.contexts > before
+
+    def outcome(self) -> Outcome:
+        """Returns what the passages that were read say."""
+        spots = tuple(
+            Spot(found.placed, found.place, self._probability(found.rank, found.placed))
+            for found in self._ranking.spans()
+        )
+        return Outcome(
+            spots,
+            self._closest(),
+            self.contexts,
+            self._scope.is_given,
+            self._question_cut,
+            self._as_read if self._as_read != self._asked else None,
+            self._notes(spots),
+            tuple(self._scope.damaged()),
+        )
+
+    def encoded(self) -> Question:
+        """Returns the question after the lower layers, mended where it is misspelt.
+
+        Raises:
+            EmptyQuestion: if it has no token.
+        """
+        if self._question is None:
+            reading = self._parts.reading
+            self._watch.over("load")
+            self._as_read = reading.mended(self._asked, self._mended) if self._mended else self._asked
+            self._question = reading.question(self._as_read)
+            self._watch.over("question")
+            self._question_cut = self._question.is_cut
+        return self._question
+
+    def _closest(self) -> tuple[Near, ...]:
+        """Returns the closest passages, of windows that overlap the best one."""
+        kept: list[Near] = []
+        seen = set()
+        most = max(CLOSEST, self._options.top)
+        for near in self._near:
+            at = near.placed.number, near.placed.text.start, near.placed.text.text
+            if at not in seen and len(kept) < most:
+                seen.add(at)
+                kept.append(near)
+        return tuple(kept)
+
+    def _probability(self, rank: float, placed: Placed) -> float:
+        if self._scope.is_given:
+            numbers = self._calibration
+            return fusion.sigmoid(numbers.slope * rank + numbers.intercept)
+        there = 0.0
+        if self._numbers.coverage:
+            there = coverage(placed.text.text, placed.text.heading, self._weights, self._language)
+        return fusion.probability(rank, there, self._numbers)
+
+    def _notes(self, spots: tuple[Spot, ...]) -> tuple[str, ...]:
+        """Returns why there may be no answer; asked for only where it is unlikely that there is one."""
+        if spots and spots[0].probability >= self.no_answer_below:
+            return ()
+        texts = [near.placed.text.text for near in self._near[:CLOSEST]]
+        notes = []
+        if looks_foreign(" ".join(texts), self._language):
+            notes.append(OTHER_LANGUAGE)
+        if self._terms and (self._nothing_shared if not self._scope.is_given else not self._shares(texts)):
+            notes.append(NOTHING_SHARED)
+        return tuple(notes)
+
+    @property
+    def no_answer_below(self) -> float:
+        """The probability under which no answer is given."""
+        return (self._calibration if self._scope.is_given else self._numbers).no_answer_below
+
+    def _shares(self, texts: list[str]) -> bool:
+        return any(not self._terms.isdisjoint(terms(text, self._language)) for text in texts)
+
+    def _repeats(self, span: str) -> bool:
+        """Tells whether a span says nothing but words of the question."""
+        if self._may_repeat:
+            return False
+        said = terms(span, self._language)
+        return bool(said) and self._terms.issuperset(said)
+
+    def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
+        if digest is None:
+            places, self._question_cut = self._read(context, encoding)
+            return places
+        options = {"context": True, "top": self._options.top}
+        key = key_in(self._parts, self._as_asked(), digest, options)
+        cache, stored = self._parts.cache, None
+        if self._scope.is_given:  # asked by its name, it is what was asked for; callers at once have it read once
+            stored = cache.compute(key, lambda: _part(*self._read(context, encoding)))
+        elif not self._refresh:  # a step on the way, and not counted
+            stored = cache.peek(key)
+        known = _part_again(stored, context.text)
+        if known is None:
+            known = self._read(context, encoding)
+            stored = _part(*known)
+            cache.put(key, stored)
+        self._watch.over("remember")
+        self.part = key, stored
+        places, cut = known
+        self._question_cut |= cut
+        return places
+
+    def _as_asked(self) -> str:
+        """Returns the question as it is read, as far as that can be known without the model."""
+        return self._asked if not self._mended else f"{self._asked}\n{sorted(self._mended.items())}"
+
+    def _read(self, context: Context, encoding: Encoding | None) -> tuple[list[Place], bool]:
+        """Returns where one context's answers are, read anew, and whether the question was cut."""
+        self._watch.over("remember")
+        question = self.encoded()
+        top = self._options.top
+        places = self._parts.reading.spans(
+            question, context, encoding, top=top, is_spare=self._repeats, watch=self._watch
+        )
+        self.read_anew += 1
+        return places, question.is_cut
+
+
+def _part(places: list[Place], cut: bool) -> dict[str, Any]:  # noqa: FBT001 - as `_part_again` gives it
+    """Returns what is stored of one context's answers."""
+    return {"places": [list(place) for place in places], "question_cut": cut}
+
+
+def _part_again(stored: Any, text: str) -> tuple[list[Place], bool] | None:  # noqa: ANN401 - whatever lies in the cache
+    """Returns where one context's answers are, and whether the question was cut; None if that does not fit its text."""
+    try:
+        places = [Place(start, end, score) for start, end, score in stored["places"]]
+        fits = all(0 <= p.start < p.end <= len(text) for p in places)
+        return (places, bool(stored["question_cut"])) if fits else None
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,76 @@
+"""Answers as they are remembered, of texts and of collections alike. Pure, but for the scope that finds passages again.
+
+In: what was found. Out: plain values without the passages' texts, and back. What is asked is part of the key, so that
+whoever asks for an answer has the texts that it is cut from. A record that no longer fits them, or has another shape,
+is no answer; so is one that was made of less than all that the scope holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.asking.question import Near, Outcome, Spot
+from edgeqa.models.places import Place
+
+if TYPE_CHECKING:
+    from edgeqa.asking.scope import Placed, Scope
+
+
+def record(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:
+    """Returns what is stored of an answer; `whole` tells whether it was made of all that the scope holds."""
+    references: list[Any] = []
+    numbers: dict[int, int] = {}
+
+    def number_of(placed: Placed) -> int:
+        if id(placed) not in numbers:
+            numbers[id(placed)] = len(references)
+            references.append(scope.reference(placed))
+        return numbers[id(placed)]
+
+    spots = [
+        [number_of(s.placed), s.placed.text.text[s.place.start : s.place.end], *s.place, s.probability]
+        for s in outcome.spots
+    ]
+    closest = [[number_of(n.placed), n.rank, *(n.marked or ())] for n in outcome.closest]
+    return {
+        "passages": references,
+        "spans": spots,
+        "closest": closest,
+        "contexts": outcome.contexts,
+        "is_given": outcome.is_given,
+        "question_cut": outcome.question_cut,
+        "question_mended": outcome.question_mended,
+        "notes": list(outcome.notes),
+        "whole": whole,
+    }
+
+
+def found_again(stored: Any, scope: Scope) -> Outcome | None:  # noqa: ANN401 - whatever lies in the cache
+    """Returns what was found, cut from the scope; None if it does not fit it."""
+    try:
+        if not stored["whole"]:
+            return None
+        passages = [scope.again(reference) for reference in stored["passages"]]
+        spots = []
+        for number, text, start, end, score, probability in stored["spans"]:
+            placed = passages[number]
+            if placed is None or placed.text.text[start:end] != text:
+                return None
+            spots.append(Spot(placed, Place(start, end, score), probability))
+        closest = []
+        for number, rank, *marked in stored["closest"]:
+            placed = passages[number]
+            if placed is None:
+                return None
+            closest.append(Near(placed, rank, (marked[0], marked[1]) if marked else None))
+        return Outcome(
+            tuple(spots),
+            tuple(closest),
+            stored["contexts"],
+            stored["is_given"],
+            stored["question_cut"],
+            stored["question_mended"],
+            tuple(stored["notes"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None

@@ -1,0 +1,84 @@
+"""What a question is asked of: what texts and collections have in common, and what they give out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgeqa.contexts.context import Context, Text
+    from edgeqa.contexts.search import Hit, Hits
+    from edgeqa.models.reader import Encoding
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done ("reading"), how much of it is done, and how much it is in all."""
+
+
+@dataclass(slots=True)  # not frozen, which would take twice as long for each passage
+class Placed:
+    """A passage, or a window of one, and where it is from."""
+
+    text: Text
+    source: str
+    """Name of its document."""
+    number: int
+    """The same for all passages of one document."""
+    address: str | None = None
+    """In a collection, DOCUMENT:{TAG}:N."""
+    digest: str | None = None
+    """Of what an answer on it depends on, where that is remembered by itself."""
+    part: str = ""
+    """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
+    part_start: int = 0
+    """Where that document begins in its source."""
+
+    def window(self, context: Context) -> Placed:
+        """Returns a window of the passage, where it is from."""
+        return Placed(context, self.source, self.number, self.address, self.digest, self.part, self.part_start)
+
+
+class Scope(Protocol):
+    """Texts, or a collection, as it was when this was made."""
+
+    @property
+    def digest(self) -> str:
+        """What changes with what it holds."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is a single passage, which need not be searched for."""
+
+    def search(self, question: str, most: int) -> Hits:
+        """Returns the passages that share most with the question, best first."""
+
+    def passage(self, hit: Hit) -> Placed | None:
+        """Returns a passage; None where it is gone or damaged."""
+
+    def windows(self, passage: Placed) -> Iterable[tuple[Context, Encoding | None]]:
+        """Yields what is read of a passage, and what the lower layers make of it where that is stored."""
+
+    def reference(self, placed: Placed) -> Any:  # noqa: ANN401 - plain values
+        """Returns what stands for a passage or window in a record."""
+
+    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+        """Returns what a reference stands for; None where there is no such thing any more."""
+
+    def nothing_read(self) -> None:
+        """Is told that there was nothing to read.
+
+        Raises:
+            ContextEmpty: if that is an error.
+        """
+
+    def damaged(self) -> Sequence[str]:
+        """Returns what of it could not be read, a line each."""
+
+    def is_whole(self) -> bool:
+        """Tells whether it still is what it was, and all of it could be read: only then is an answer remembered.
+
+        Raises:
+            ContextChanged: if a text has changed meanwhile.
+        """

@@ -1,0 +1,231 @@
+"""Texts and files as what is asked: split into passages, which are kept for a while, and searched when they are asked.
+
+In: documents. Out: a scope. Only passages that are read are tokenised. A text that is too long to be held is split anew
+for each step, so that memory does not grow with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.asking.scope import Placed
+from edgeqa.contexts.documents import BETWEEN_RECORDS, HELD_BYTES
+from edgeqa.contexts.pieces import Piece
+from edgeqa.digests import blake2b
+from edgeqa.errors import ContextChanged, ContextEmpty, ContextMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edgeqa.contexts.context import Context
+    from edgeqa.contexts.documents import Document
+    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.search import Hit, Hits
+    from edgeqa.formats.blocks import Block
+    from edgeqa.models.reader import Encoding
+    from edgeqa.parts import Parts
+
+    Numbered = tuple[int, tuple[str, int], Passage]
+
+FIRST_PASSAGES = 3  # are read of a text that shares nothing with the question
+DIGEST_BYTES = 16
+_OBJECT_BYTES = 500  # a passage's objects, besides its text
+
+
+class CutText:
+    """A passage as a record has it: cut from a text again."""
+
+    __slots__ = ("heading", "kind", "pieces", "start", "text")
+
+    def __init__(self, text: str, start: int, heading: tuple[str, ...], pieces: tuple[Piece, ...], kind: str) -> None:
+        self.text, self.start, self.heading, self.pieces, self.kind = text, start, heading, pieces, kind
+
+
+class Texts:
+    """Some texts to ask. May be asked again, by several threads at a time."""
+
+    def __init__(self, parts: Parts, documents: Sequence[Document]) -> None:
+        """Reads what the texts hold, to know them again.
+
+        Raises:
+            ContextMissing: if there is none.
+            ContextError: for a text that cannot be read.
+        """
+        if not documents:
+            raise ContextMissing
+        self._parts, self._documents = parts, documents
+        self._digests = [_digest(document) for document in documents]
+        self.digest = _joined(self._digests)
+        self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
+        self._found: dict[int, Numbered] = {}  # passages that a search found, where not all are held
+        self._read: dict[int, _Growing] = {}
+        self.is_given = False
+        """Whether they are a single passage; known after a search."""
+
+    def search(self, question: str, most: int) -> Hits:
+        """Returns the passages that share most with the question, best first; then, of few, those that do not.
+
+        Raises:
+            ContextError: for a text that cannot be read.
+        """
+        from edgeqa.contexts.search import Hit, Hits, search  # here: a remembered answer does without
+
+        held = self._held() if self._is_held else None
+        if held is not None and len(held) == 1:
+            self.is_given = True
+            return Hits([Hit(0, 1.0)], 1, {})
+        language = self._parts.bundle.manifest.language
+
+        def every() -> Iterator[Passage]:
+            return (passage for _, _, passage in (self._passages() if held is None else held))
+
+        hits = search(every, question, most, language)
+        found = {hit.number for hit in hits.best}
+        wanted = most if hits.best else min(most, FIRST_PASSAGES)
+        for number in range(min(hits.passages, most)):
+            if len(hits.best) < wanted and number not in found:
+                hits.best.append(Hit(number, 0.0))
+        self._found = {}
+        if held is None:
+            looked_for = {hit.number for hit in hits.best}
+            self._found = {n: numbered for n, numbered in enumerate(self._passages()) if n in looked_for}
+        return hits
+
+    def passage(self, hit: Hit) -> Placed:
+        """Returns a passage that was found."""
+        number, part, passage = self._held()[hit.number] if self._is_held else self._found[hit.number]
+        return Placed(passage, self._documents[number].name, number, None, None, *part)
+
+    def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
+        """Yields what is read of a passage."""
+        found: Any = passage.text  # a Passage, as `passage` gave it out
+        for window in self._parts.reading.windows(found):
+            yield window, None
+
+    def reference(self, placed: Placed) -> list[Any]:
+        """Returns where the passage can be cut from the texts again: places and lengths, and what stands between."""
+        text = placed.text
+        parts: list[Any] = [text.start, len(text.text)]
+        if text.pieces:
+            parts, at = [], 0
+            for piece in text.pieces:
+                parts += [text.text[at : piece.start], piece.place, piece.end - piece.start]
+                at = piece.end
+            parts.append(text.text[at:])
+        return [placed.number, text.start, list(text.heading), text.kind, parts]
+
+    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+        """Returns the passage that a reference stands for."""
+        number, start, heading, kind, parts = reference
+        document = self._documents[number]
+        pieces: tuple[Piece, ...] = ()
+        if isinstance(parts[0], int):
+            begin, characters = parts
+            text = self._cut(number, begin, begin + characters)
+            if len(text) != characters:
+                return None
+        else:
+            text, pieces = self._put_together(number, parts)
+        part = document.part_at(start) if document.part_at is not None else ("", 0)
+        return Placed(CutText(text, start, tuple(heading), pieces, kind), document.name, number, None, None, *part)
+
+    def _put_together(self, number: int, parts: list[Any]) -> tuple[str, tuple[Piece, ...]]:
+        text, pieces = "", []
+        for between, place, characters in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+            text += between
+            pieces.append(Piece(len(text), len(text) + characters, place))
+            text += self._cut(number, place, place + characters)
+        return text + parts[-1], tuple(pieces)
+
+    def nothing_read(self) -> None:
+        """Raises ContextEmpty."""
+        raise ContextEmpty(", ".join(document.name for document in self._documents))
+
+    def damaged(self) -> tuple[str, ...]:
+        """Returns nothing: a text that cannot be read is an error."""
+        return ()
+
+    def is_whole(self) -> bool:
+        """Returns True: what is read is all there is.
+
+        Raises:
+            ContextChanged: if a text that is not held has changed meanwhile.
+        """
+        changing = any(document.size_bytes > HELD_BYTES for document in self._documents)
+        if changing and _joined([_digest(document) for document in self._documents]) != self.digest:
+            raise ContextChanged(", ".join(document.name for document in self._documents))
+        return True
+
+    def _held(self) -> tuple[Numbered, ...]:
+        kept = self._parts.passages
+        found = kept.get(self.digest)
+        if found is None:
+            found = tuple(self._passages())
+            kept.put(self.digest, found, sum(4 * len(p.text) + _OBJECT_BYTES for _, _, p in found) + _OBJECT_BYTES)
+        return found
+
+    def _passages(self) -> Iterator[Numbered]:
+        from edgeqa.contexts.passages import passages
+
+        for number, document in enumerate(self._documents):
+            place = 0
+            for blocks in document.records():
+                counted = _Counted(blocks)
+                part = document.part_at(place) if document.part_at is not None else ("", 0)
+                for passage in passages(counted):
+                    yield number, part, passage.moved(place) if place else passage
+                place += counted.characters + len(BETWEEN_RECORDS)
+
+    def _cut(self, number: int, start: int, end: int) -> str:
+        if number not in self._read:
+            self._read[number] = _Growing(self._documents[number].blocks(), keeps=self._is_held)
+        found = self._read[number].cut(start, end)
+        if not self._is_held:
+            del self._read[number]
+        return found
+
+
+class _Counted:
+    """Blocks on their way, and how much text they are."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = blocks
+        self.characters = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._blocks:
+            self.characters += len(block.before) + len(block.text)
+            yield block
+
+
+class _Growing:
+    """A text that is read as far as it is wanted."""
+
+    def __init__(self, blocks: Iterator[str], *, keeps: bool) -> None:
+        self._blocks, self._keeps = blocks, keeps
+        self._text, self._place = "", 0
+
+    def cut(self, start: int, end: int) -> str:
+        """Returns `text[start:end]`, as far as there is so much; where nothing is kept, once."""
+        parts, characters = [self._text], len(self._text)
+        while self._place + characters < end and (block := next(self._blocks, None)) is not None:
+            if not self._keeps and self._place + characters + len(block) <= start:
+                self._place += characters + len(block)
+                parts, characters = [], 0
+                continue
+            parts.append(block)
+            characters += len(block)
+        self._text = "".join(parts)
+        return self._text[max(0, start - self._place) : max(0, end - self._place)]
+
+
+def _digest(document: Document) -> bytes:
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for block in document.raw():
+        digest.update(block)
+    return digest.digest()
+
+
+def _joined(digests: Iterable[bytes]) -> str:
+    """Returns a digest of what texts hold, in their order; their names do not count."""
+    return blake2b(b"".join(digests), digest_size=DIGEST_BYTES).hexdigest()

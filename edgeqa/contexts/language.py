@@ -1,0 +1,43 @@
+"""Whether a text is in another language than the model's: text in, a guess out that is seldom wrong. Pure.
+
+By the commonest words of some languages, and by script. Tables and names have few words of any language: they are not
+called foreign.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edgeqa.contexts.terms import ENGLISH
+
+LEAST_WORDS = 12
+SEEN_CHARACTERS = 4000
+_WORD = re.compile(r"[^\W\d_]+")
+_COMMON = {
+    "en": "the of and to in is that for it as was with be by on are this from or an which not",
+    "de": "der die und das den von zu mit sich des auf ist im dem nicht ein eine als auch werden",
+    "fr": "de la le et les des en du une est dans que pour qui par sur au avec ne sont",
+    "es": "de la que el en los del las por con una para es se no al lo como su",
+    "it": "di che la il un per non una del con sono della le da si dei nel anche al",
+    "pt": "de que os do da em um para uma com não no na se por mais as dos como",
+    "nl": "de van het een en in is dat op te zijn met voor niet aan er om ook als",
+    "pl": "w i na z do się że nie jest o od po przez dla za jak są oraz co",
+    "sv": "och att det som en på är av för med till den har inte om ett",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
+
+
+def looks_foreign(text: str, language: str) -> bool:
+    """Tells whether a text is in another language than English, where that is `language`; False where in doubt."""
+    if language != ENGLISH:
+        return False
+    found = _WORD.findall(text[:SEEN_CHARACTERS].lower())
+    if len(found) < LEAST_WORDS:
+        return False
+    letters = "".join(found)
+    if sum(letter >= "\u0250" for letter in letters) * 2 > len(letters):
+        return True
+    shares = {one: sum(word in words for word in found) / len(found) for one, words in _WORDS.items()}
+    own = shares.pop(ENGLISH)
+    best = max(shares.values())
+    return best >= 0.12 and best > 2 * own

@@ -1,0 +1,177 @@
+"""Passages by what they share with a question: passages in, the best ones out, without an index on disk.
+
+Pure. BM25 (Robertson and Zaragoza, 2009) as the index of a collection has it: of the text, and with less weight of the
+headings above it. A text is gone through once for each question, which takes 0.1 ms a kilobyte; nothing is kept of it
+but the counts of passages that share a word, so that a text of any size can be asked. A word that the text does not
+have is looked for as one that is a slip away, as in a collection.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeqa.contexts import spelling
+from edgeqa.contexts.terms import all_words, bare, is_stop_word, term, terms, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from edgeqa.contexts.passages import Passage
+
+SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
+TITLE_WEIGHT = 0.3  # of a word in the headings, against one in the text
+MOST_WORDS = 64  # of a question; the reader reads no more of it
+MOST_MENDED = 3  # misspelt words of a question
+
+
+class Hit(NamedTuple):
+    """A passage that shares something with the question."""
+
+    number: int
+    """Which of the passages it is, counted from 0; in a collection, the context's id."""
+    score: float
+    """Larger is better; comparable between the passages of one question only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found."""
+
+    best: list[Hit]
+    """Best first; of equal scores the earlier."""
+    passages: int
+    """How many were looked at."""
+    weights: Mapping[str, float]
+    """How rare each term of the question is, those that no passage has too."""
+    mended: Mapping[str, str] = field(default_factory=dict)
+    """Words of the question that no passage has, and what they were taken for."""
+
+
+def weight(passages: int, holding: int) -> float:
+    """Returns what a term counts that so many of the passages have, as BM25 weighs it."""
+    return math.log(1 + (passages - holding + 0.5) / (holding + 0.5))
+
+
+def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], language: str) -> float:
+    """Returns which part of the question's terms, by weight, stands in a passage or above it, in [0, 1]."""
+    total = sum(weights.values())
+    if not total:
+        return 0.0
+    there = set(terms(" ".join((*heading, text)), language))
+    return sum(of for term, of in weights.items() if term in there) / total
+
+
+def search(passages: Callable[[], Iterable[Passage]], question: str, most: int, language: str) -> Hits:
+    """Returns the `most` passages that share most with the question.
+
+    Args:
+        passages: begins reading the passages of the texts.
+        question: on one line.
+        most: how many to return.
+        language: of stop words and stems.
+    """
+    asked = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MOST_WORDS))
+    scan = _Scan([term(word, language) for word in asked], language)
+    scan.over(passages())
+    mended: dict[str, str] = {}
+    missing = [word for word in asked if not scan.holds(term(word, language))][:MOST_MENDED]
+    candidates = {word: near for word in missing if (near := sorted(spelling.near(word) & scan.vocabulary.keys()))}
+    if candidates:
+        every = (*asked, *(word for near in candidates.values() for word in near))
+        wider = _Scan([term(word, language) for word in every], language)
+        wider.over(passages())
+        for word, near in candidates.items():
+            mended[word] = max(near, key=lambda one: (wider.holds(term(one, language)), one))
+        scan = wider.only({term(mended.get(word, word), language) for word in asked})
+    looked_for = dict.fromkeys(term(mended.get(word, word), language) for word in asked)
+    weights = {one: weight(scan.passages, scan.holds(one)) for one in looked_for}
+    return Hits(scan.best(most), scan.passages, weights, mended)
+
+
+class _Scan:
+    """Counts terms in passages."""
+
+    def __init__(self, terms: list[str], language: str) -> None:
+        self._terms = list(dict.fromkeys(terms))
+        self._language = language
+        self._initials = {one[0] for one in self._terms}
+        self._places = {one: place for place, one in enumerate(self._terms)}
+        self.vocabulary: dict[str, int] = {}
+        """By word, which of the terms it is, or -1."""
+        self._counts: list[tuple[int, int, dict[int, int], dict[int, int]]] = []
+        self.passages = 0
+        self._words = self._heading_words = self._with_heading = 0
+        self._heading: tuple[tuple[str, ...], dict[int, int], int] = ((), {}, 0)
+
+    def over(self, passages: Iterable[Passage]) -> None:
+        """Goes through the passages."""
+        for passage in passages:
+            in_text, size = self._counted(passage.text)
+            if passage.heading != self._heading[0]:
+                self._heading = (passage.heading, *self._counted(" ".join(passage.heading)))
+            in_heading = self._heading[1]
+            self._words += size
+            self._heading_words += self._heading[2]
+            self._with_heading += bool(passage.heading)
+            if in_text or in_heading:
+                self._counts.append((self.passages, size, in_text, in_heading))
+            self.passages += 1
+
+    def _counted(self, text: str) -> tuple[dict[int, int], int]:
+        """Returns how often which terms are in a text, and how many words it has."""
+        found: dict[int, int] = {}
+        known = self.vocabulary
+        every = all_words(text)
+        for word in every:
+            place = known.get(word)
+            if place is None:
+                place = known[word] = self._place(word)
+            if place >= 0:
+                found[place] = found.get(place, 0) + 1
+        return found, len(every)
+
+    def _place(self, word: str) -> int:
+        if word[0] not in self._initials:
+            return -1
+        word = bare(word)
+        return -1 if is_stop_word(word, self._language) else self._places.get(term(word, self._language), -1)
+
+    def holds(self, one: str) -> int:
+        """Returns how many passages have a term, in the text or above it."""
+        place = self._places.get(one, -1)
+        return sum(place in in_text or place in in_heading for _, _, in_text, in_heading in self._counts)
+
+    def only(self, terms: set[str]) -> _Scan:
+        """Returns the same counts of some of the terms."""
+        kept = {self._places[one] for one in terms if one in self._places}
+        self._counts = [
+            (number, size, {p: n for p, n in a.items() if p in kept}, {p: n for p, n in b.items() if p in kept})
+            for number, size, a, b in self._counts
+        ]
+        return self
+
+    def best(self, most: int) -> list[Hit]:
+        """Returns the best passages."""
+        in_texts, in_headings = self._weights(2, self.passages), self._weights(3, self._with_heading)
+        mean = max(1.0, self._words / max(1, self.passages))
+        hits = []
+        for number, size, in_text, in_heading in self._counts:
+            norm = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * size / mean)
+            score = sum(in_texts[place] * n * (SATURATION + 1) / (n + norm) for place, n in in_text.items())
+            score += TITLE_WEIGHT * sum(
+                in_headings[place] * n * (SATURATION + 1) / (n + SATURATION) for place, n in in_heading.items()
+            )
+            if score:
+                hits.append(Hit(number, score))
+        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:most]
+
+    def _weights(self, which: int, total: int) -> dict[int, float]:
+        """Returns how rare each term is in texts or in headings, as BM25 weighs it."""
+        holding = dict.fromkeys(range(len(self._terms)), 0)
+        for counts in self._counts:
+            for place in counts[2] if which == 2 else counts[3]:
+                holding[place] += 1
+        return {place: weight(total, n) for place, n in holding.items()}

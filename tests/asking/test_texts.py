@@ -1,0 +1,70 @@
+"""Texts as a scope: passages found, and found again by what a record says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeqa.asking.texts import Texts
+from edgeqa.contexts.documents import HELD_BYTES, documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.asking.scope import Placed
+    from edgeqa.runtime import EdgeQA
+
+TABLE = """Spare parts
+
+Part                      Number        Price (EUR)
+Impeller                  240-2201      18.90
+Shaft seal set            240-2215      12.40
+Float switch              240-2230      27.50
+"""
+
+
+def found(texts: Texts, question: str) -> list[Placed]:
+    return [texts.passage(hit) for hit in texts.search(question, 5).best]
+
+
+@pytest.mark.parametrize("before", [0, 10, (1 << 16) - 12, 1 << 16, 150_000, HELD_BYTES + 1])
+def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(qa: EdgeQA, before: int) -> None:
+    lines = "words that fill a line of it\n\n" * (before // 30 + 1)
+    text = lines[:before] + "\n\nThe machine was designed by Charles Babbage.\n\n" + TABLE + lines
+    for question, start in (("Who designed the machine?", "The machine"), ("price of the float switch", "Part: Float")):
+        texts = Texts(qa._parts, documents(text))
+        passage = found(texts, question)[0]
+        assert start in passage.text.text
+        again = Texts(qa._parts, documents(text)).again(texts.reference(passage))
+        assert again is not None
+        for name in ("text", "start", "heading", "kind", "pieces"):
+            assert getattr(again.text, name) == getattr(passage.text, name)
+        for piece in again.text.pieces:
+            assert text[piece.place :].startswith(again.text.text[piece.start : piece.end])
+
+
+def test_what_a_shorter_text_does_not_have_is_not_found_again(qa: EdgeQA) -> None:
+    texts = Texts(qa._parts, documents("The machine was designed by Charles Babbage."))
+    reference = texts.reference(found(texts, "Who?")[0])
+    assert Texts(qa._parts, documents("The machine.")).again(reference) is None
+
+
+def test_a_single_passage_is_given_and_of_several_those_that_share_nothing_come_last(qa: EdgeQA) -> None:
+    one = Texts(qa._parts, documents("The machine was designed by Charles Babbage."))
+    one.search("Who?", 5)
+    assert one.is_given
+    several = Texts(qa._parts, documents(["The pump is red.", "The bridge is old."]))
+    assert [(hit.number, hit.score > 0) for hit in several.search("How old is the bridge?", 5).best] == [
+        (1, True),
+        (0, False),
+    ]
+    assert not several.is_given
+
+
+def test_of_files_alike_in_content_each_keeps_its_name(qa: EdgeQA, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("The pump is red.\n\nThe bridge is old.")
+    for name in ("a.txt", "b.txt"):
+        answer = qa.ask("What colour is the pump?", tmp_path / name, force=True)
+        assert answer.source == str(tmp_path / name)
