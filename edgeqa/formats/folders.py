@@ -49,8 +49,9 @@ class Skipped:
 
     @property
     def ending(self) -> str:
-        """The end of its name that says what it is, in lower case, "" if there is none."""
-        return os.path.splitext(self.name)[1].lower()
+        """The end of its name that says what it is, in lower case, "" if there is none; of a program's folder all."""
+        name = os.path.basename(self.name)
+        return name if name in _INSTALLED else os.path.splitext(name)[1].lower()
 
 
 def is_pipe(path: str, found: os.stat_result) -> bool:
@@ -175,7 +176,7 @@ class _Walk:
     def _is_gone_into(self, path: str, place: tuple[int, int], *, is_link: bool) -> bool:
         """Tells whether a folder is gone into, for the first time then; says why not."""
         if os.path.basename(path) in _INSTALLED:
-            self._skip(path, "what other programs have put there", is_kind=True)
+            self._skip(path, "what programs have put there", is_kind=True)
         elif place in self._own:
             self._skip(path, "what edgeqa keeps itself")
         elif is_link and self._is_below_a_root(path):

@@ -76,7 +76,7 @@ class Ignored:
         whole = os.path.abspath(path)
         if self._excluded is not None and self._excluded.match_file(_below(self._root, whole, is_folder=is_folder)):
             return "excluded"
-        return f"left out by {IGNORE_FILE}" if self._match(whole, is_folder=is_folder) else None
+        return f"named in {IGNORE_FILE}" if self._match(whole, is_folder=is_folder) else None
 
     def _match(self, whole: str, *, is_folder: bool) -> bool:
         """Tells whether ignore files leave a path out: the innermost that says anything about it decides."""

@@ -183,8 +183,8 @@ def by_content(head: bytes) -> Kind | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Tells whether a file begins as text in UTF-8 does."""
-    if _CONTROL.search(head):
+    """Tells whether a file begins as text in UTF-8 does, and with some."""
+    if not head or _CONTROL.search(head):
         return False
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, len(head) < HEAD_BYTES)

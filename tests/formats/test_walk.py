@@ -82,6 +82,7 @@ def test_a_file_of_an_unknown_ending_is_looked_at(folder: Path) -> None:
         "c.dat": b"Gr\xf6\xdfe",
         "d.dat": b"\x1f\x8b\x08 ",
         "e.dat": b"\x01",
+        "f.dat": b"",
     }
     for name, data in others.items():
         (folder / name).write_bytes(data)
@@ -119,10 +120,11 @@ def test_what_is_ignored_is_left_out(folder: Path) -> None:
         "folder/sub/e.log",
     ]
     assert {s.name.removeprefix("folder/"): s.reason for s in skipped} == {
-        **dict.fromkeys(("a.log", "build", "sub/build/c.txt", "sub/f.txt", "deep/y/x.txt"), "left out by .gitignore"),
-        **dict.fromkeys(("node_modules", "__pycache__"), "what other programs have put there"),
+        **dict.fromkeys(("a.log", "build", "sub/build/c.txt", "sub/f.txt", "deep/y/x.txt"), "named in .gitignore"),
+        **dict.fromkeys(("node_modules", "__pycache__"), "what programs have put there"),
     }
     assert all(s.is_kind for s in skipped)
+    assert {s.ending for s in skipped if "programs" in s.reason} == {"node_modules", "__pycache__"}
     assert names("folder/a.log", "folder/sub/f.txt") == ["folder/a.log", "folder/sub/f.txt"]
 
 
