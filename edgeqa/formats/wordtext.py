@@ -30,6 +30,7 @@ MOST_HELD_CHARACTERS = 1 << 22  # of text boxes that wait for the end of what ho
 MOST_ENTRIES = 2000  # of a list to choose from
 RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
+_PROMPTS = ("placeholder text", "placeholdertext")  # a style
 _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
 # Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
 _SKIPPED = frozenset(
@@ -272,6 +273,9 @@ class WordText:
             align = run.align or style.align or below.align
             if not align and abs(run.position) >= RAISED_HALF_POINTS:
                 align = "superscript" if run.position > 0 else "subscript"
+            # A prompt that its control does not own up to.
+            is_prompt = bool(self._controls) and (style.name.lower() or run.style.lower()) in _PROMPTS
+            is_hidden = is_hidden or is_prompt
             run.effect = is_hidden, is_bold, align if align in ("superscript", "subscript") else ""
         return run.effect
 

@@ -92,6 +92,7 @@ def test_headings_have_the_level_of_their_styles() -> None:
         p(r("seen "), "<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>" + r("99") + "</w:sdtContent></w:sdt>",
           "<w:sdt><w:sdtPr><w:rPr><w:vanish/></w:rPr></w:sdtPr><w:sdtContent>" + r("here") + "</w:sdtContent></w:sdt>"),
         p(r("seen here")) + "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='1'/></w:sdtPr><w:sdtContent>" + paragraph("99") + "</w:sdtContent></w:sdt>",
+        p(r("seen "), "<w:sdt><w:sdtPr/><w:sdtContent>" + r("99", "<w:rStyle w:val='PlaceholderText'/>") + r("here") + "</w:sdtContent></w:sdt>"),
         "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='0'/></w:sdtPr><w:sdtContent>" + p(r("seen here")) + "</w:sdtContent></w:sdt>",
     ],
 )  # fmt: skip
