@@ -32,7 +32,10 @@ MOST_CELL_CHARACTERS = 32_767  # that Excel takes
 MOST_COLUMNS = 16_384  # that Excel has
 MOST_SHEETS = 4096
 MOST_FORMATS = 1 << 16
+MOST_MERGES = 1 << 16  # of a sheet
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+_MERGED = re.compile(rb"mergeCell\s[^<>]{0,200}?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})[\"']")
+_MOST_MERGE_BYTES = 300
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _HIDDEN = ("hidden", "veryHidden")
 
@@ -80,9 +83,25 @@ def _all(first: Block, second: Block | None, rest: Iterator[Block]) -> Iterator[
 
 
 def _blocks(archive: Archive, part: str, sheet: _Sheet, name: str) -> Iterator[Block]:
+    # Which cells are merged stands behind them all: the part is gone through twice, the first time for that alone.
+    sheet.merge(_merges(archive.blocks(part)))
     for _ in parse(archive.blocks(part), sheet, name, "XLSX"):
         yield from sheet.grid.taken()
     yield from sheet.grid.ended()
+
+
+def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Yields the column and the first and last row of cells that are merged from top to bottom."""
+    held = b""
+    for block in blocks:
+        held += block
+        end = 0
+        for found in _MERGED.finditer(held):
+            end = found.end()
+            first, last = int(found[2]) - 1, int(found[4]) - 1
+            if first < last:
+                yield _column(found[1].decode("ascii")), first, last
+        held = held[max(end, len(held) - _MOST_MERGE_BYTES) :]
 
 
 class _Workbook:
@@ -209,6 +228,14 @@ class _Sheet:
         self._parts: list[str] | None = None
         self._aids = 0
         self._left = MOST_TEXT_CHARACTERS
+        self._merges: dict[tuple[int, int], int] = {}  # by the row and column that they begin in, the last row
+        self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
+
+    def merge(self, merges: Iterator[tuple[int, int, int]]) -> None:
+        """Takes which cells are merged: column, first and last row."""
+        for column, first, last in merges:
+            if len(self._merges) < MOST_MERGES:
+                self._merges[first, column] = last
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "c":
@@ -262,10 +289,13 @@ class _Sheet:
             return
         cell = self._cell("".join(parts))
         if cell.text.strip():
-            row.cells[column] = cell
-            self._left -= len(cell.text)
-            if self._left < 0:
-                raise FileExcessive(self._name, f"one of its sheets shows more than {MOST_TEXT_CHARACTERS} characters")
+            self._put(row, column, cell)
+
+    def _put(self, row: _Row, column: int, cell: Cell) -> None:
+        row.cells[column] = cell
+        self._left -= len(cell.text)
+        if self._left < 0:
+            raise FileExcessive(self._name, f"one of its sheets shows more than {MOST_TEXT_CHARACTERS} characters")
 
     def _cell(self, value: str) -> Cell:
         code, is_bold = self._looks.of(self._style)
@@ -290,8 +320,21 @@ class _Sheet:
         if row.is_hidden:
             self._hidden_rows += 1
             return
+        if self._merges:
+            self._repeat(row)
         stays = row.number < self._frozen_rows
         self.grid.row(row.number - self._hidden_rows, self._dense(row.cells), stays=stays)
+
+    def _repeat(self, row: _Row) -> None:
+        """Puts cells that go on from above into the row, if it has others."""
+        merged = {column: (last, cell) for column, (last, cell) in self._merged.items() if row.number <= last}
+        for column, (_, cell) in merged.items() if row.cells else ():
+            if column not in row.cells:
+                self._put(row, column, cell)
+        for column, cell in row.cells.items():
+            if (last := self._merges.get((row.number, column))) is not None:
+                merged[column] = (last, cell)
+        self._merged = merged
 
     def _dense(self, cells: dict[int, Cell]) -> dict[int, Cell]:
         """Returns the cells by their columns among those that are shown."""

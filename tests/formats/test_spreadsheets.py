@@ -93,6 +93,30 @@ def test_what_is_hidden_is_left_out() -> None:
     assert [name for name, _, _ in found] == ["a.xlsx#Seen"]
 
 
+def test_a_cell_that_goes_on_below_is_repeated_where_there_are_others() -> None:
+    rows = data(
+        row("Pump", "Depth", "Weight"),
+        row("A", 12, 5),
+        row(None, 13, 6),
+        row(None, 14, 7),
+        row("B", 1, 2),
+        row(),
+        row("Title", number=9),
+        row(),
+    )
+    merges = (
+        "<mergeCells>" + "".join(f'<mergeCell ref="{ref}"/>' for ref in ("A2:A4", "B5:C5", "A9:C10")) + "</mergeCells>"
+    )
+    assert shape(rows + merges) == [
+        ("header", "Pump | Depth | Weight"),
+        ("row", "A | 12 | 5"),
+        ("row", "A | 13 | 6"),
+        ("row", "A | 14 | 7"),
+        ("row", "B | 1 | 2"),
+        ("paragraph", "Title"),
+    ]
+
+
 def test_strings_are_shared_or_not() -> None:
     strings = "<si><t>one</t></si><si><r><t>tw</t></r><r><t>o_x0041_</t></r><rPh><t>too</t></rPh></si>"
     cells = (
