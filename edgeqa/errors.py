@@ -416,6 +416,18 @@ class CacheError(EdgeQAError):
     exit_code = EXIT_USAGE
 
 
+class CacheInUse(CacheError):
+    """The cache could not be cleared, because another process that does not go on keeps it."""
+
+    exit_code = EXIT_DEVICE
+
+    def __init__(self, directory: object) -> None:
+        super().__init__(
+            f"{directory} was not cleared: another process keeps it",
+            "let that process go on, or end it (a stopped one: fg, or kill -CONT), and try again",
+        )
+
+
 class CacheKeyInvalid(CacheError, TypeError):
     """An argument has no canonical form, so that no key can be made of it."""
 

@@ -202,14 +202,14 @@ class Backend:
         if self._writing is not None:
             self._writing.flush()
 
-    def clear(self) -> None:
-        """Deletes everything."""
+    def clear(self) -> bool:
+        """Deletes everything; returns whether that is done, and not kept from it by another process."""
         writing = self._writing_to(self._enter())
-        if writing is not None:
-            writing.clear()
+        cleared = writing.clear() if writing is not None else self.directory is None
         self.front.clear()
         if (ledger := self._ledger) is not None:
             ledger.add({"epoch": 1})
+        return cleared
 
     def _tell(self, committed: Committed) -> None:
         """Has every process drop what it has at hand of records that are others now; and this one of those evicted."""

@@ -244,9 +244,14 @@ class Cache:
         """Deletes a key, in all processes; returns whether it was there."""
         return self._entries.forget(_as_key(key))
 
-    def clear(self) -> None:
-        """Deletes everything, in all processes."""
-        self._backend.clear()
+    def clear(self) -> bool:
+        """Deletes everything, in all processes.
+
+        Returns:
+            whether that is done; not so where another process, one that was stopped, kept this one from it for two
+            seconds, or where the files cannot be opened.
+        """
+        return self._backend.clear()
 
     def flush(self) -> None:
         """Waits until other processes can see what was put so far; in durable mode, until it is on the disk."""

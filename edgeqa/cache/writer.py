@@ -76,12 +76,13 @@ class Writer:
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._flushing = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._stopping = self._unsynced = self._in_vain = False
+        self._stopping = self._unsynced = self._in_vain = self._to_clear = False
 
     def submit(self, digest: bytes, record: bytes | None, done: Done | None = None) -> bool:
         """Queues a record, or a deletion; returns whether there was room. `done` is called once it is settled."""
         with self._changed:
-            room = self._stopping or self._changed.wait_for(self.has_room, FULL_WAIT_S)
+            # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
+            room = self._stopping or self._changed.wait_for(self.has_room, 0 if self._is_kept_out() else FULL_WAIT_S)
             if room and not self._stopping:
                 self._enqueue(digest, record, done)
                 return True
@@ -97,11 +98,33 @@ class Writer:
             change.done.append(done)
         self._waiting[digest] = self._queued[digest] = change
         self._waiting_bytes += len(record or b"") - len((former and former.record) or b"")
+        self._start()
+        if len(self._waiting) in (1, BATCH_RECORDS):
+            self._changed.notify_all()
+
+    def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
             self._thread.start()
-        if len(self._waiting) in (1, BATCH_RECORDS):
+
+    def clear(self) -> bool:
+        """Deletes every record, once what was queued before is settled; by the one thread that waits to be let write.
+
+        Returns:
+            whether that is settled; not so where another process that does not go on keeps this one from writing.
+        """
+        if not self.flush():
+            return False
+        with self._changed:
+            if self._stopping:
+                return False
+            self._to_clear = True
+            self._start()
             self._changed.notify_all()
+            while not self._changed.wait_for(lambda: not self._to_clear, _LOOK_S):
+                if self._is_kept_out():
+                    return False
+        return True
 
     def flush(self) -> bool:
         """Waits until everything queued so far is committed or given up.
@@ -151,7 +174,9 @@ class Writer:
         try:
             self._before_write()
             while self._take_batch():
-                if self._writing:
+                if self._to_clear:
+                    self._clear()
+                elif self._writing:
                     self._write(self._writing)
                 else:
                     self._sync()
@@ -163,8 +188,10 @@ class Writer:
         """Moves a batch from waiting to writing; an empty one means idle. Returns False at the end."""
         with self._changed:
             started = self._changed.wait_for(
-                lambda: self._waiting or self._stopping, IDLE_SYNC_S if self._unsynced else None
+                lambda: self._waiting or self._stopping or self._to_clear, IDLE_SYNC_S if self._unsynced else None
             )
+            if self._to_clear:
+                return True
             if started and not self._stopping:
                 self._changed.wait_for(
                     lambda: len(self._waiting) >= BATCH_RECORDS or self._flushing or self._stopping, BATCH_DELAY_S
@@ -178,6 +205,16 @@ class Writer:
             for digest in batch:
                 self._waiting_bytes -= len(self._waiting.pop(digest).record or b"")
             return bool(batch) or not self._stopping
+
+    def _clear(self) -> None:
+        try:
+            self.commits.clear()
+            self.commits.sync()  # the file will be sealed
+        except StoreFault as fault:
+            self._on_fault(fault)
+        with self._changed:
+            self._to_clear = False
+            self._changed.notify_all()
 
     def _write(self, batch: dict[bytes, Change]) -> None:
         try:
@@ -250,7 +287,7 @@ class Writer:
     def _give_up(self) -> None:
         """Lets nobody wait for a thread that has ended, whatever ended it."""
         with self._changed:
-            self._stopping = True
+            self._stopping, self._to_clear = True, False
             left = self._writing | self._waiting
             self._waiting, self._writing = {}, {}
             self._unqueue(left)

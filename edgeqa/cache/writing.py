@@ -10,7 +10,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.cache.environment import StoreFault
 from edgeqa.cache.eviction import Hits
 from edgeqa.cache.writer import Writer
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.cache.commits import Committed
+    from edgeqa.cache.environment import StoreFault
     from edgeqa.cache.guard import Guard
     from edgeqa.cache.store import Store
     from edgeqa.cache.tally import Tally
@@ -81,15 +81,12 @@ class Writing:
         if not self._writer.flush():
             self._tally.count("unavailable")
 
-    def clear(self) -> None:
-        """Deletes every record."""
-        self._writer.flush()
-        try:
-            self._guard.before_first_write()
-            self._writer.commits.clear()
-            self._writer.commits.sync()  # the file will be sealed
-        except StoreFault as fault:
-            self._failed(fault)
+    def clear(self) -> bool:
+        """Deletes every record; returns whether that is settled."""
+        settled = self._writer.clear()
+        if not settled:
+            self._tally.count("unavailable")
+        return settled
 
     def stop(self) -> bool:
         """Writes what is queued, and ends. Harmless when repeated.

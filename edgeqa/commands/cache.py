@@ -10,7 +10,7 @@ import click
 
 from edgeqa import state, streams
 from edgeqa.commands.options import asked, json_option, named
-from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER
+from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheInUse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,5 +230,6 @@ def clear(*, yes: bool, as_json: bool) -> None:
             Guard(_directory()).discard()
         except StoreFault:  # others are using it: they keep the file, which is emptied
             with _open() as cache:
-                cache.clear()
+                if not cache.clear():
+                    raise CacheInUse(_directory()) from None
     _print({"cleared": True}, ["cleared"], as_json=as_json)

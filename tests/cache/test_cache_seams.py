@@ -263,16 +263,15 @@ sys.stdin.read()
 
 
 STOPPED = """
-import os, signal, sys
+import os, signal, sys, time
 from edgeqa.cache import Cache, commits, ledger
 cache = Cache.open(sys.argv[1])
 cache.get("a")
 if sys.argv[2] == "commit":
-    entering = commits.Commits._evict
     def stop(self, *arguments):
         print("stopped", flush=True)
         os.kill(os.getpid(), signal.SIGSTOP)
-        return entering(self, *arguments)
+        time.sleep(600)  # this thread goes on for a moment after that, and would be through with its commit
     commits.Commits._evict = stop
     cache.put("b", 1)
     cache.flush()
@@ -301,3 +300,63 @@ print("closed", flush=True)
     )
     assert other.stdout.splitlines() in (["1 3", "closed"], ["None 3", "closed"])
     os.kill(stopped.pid, signal.SIGKILL)
+
+
+WHILE_STOPPED = """
+import sys
+from edgeqa.cache import Cache, writer
+writer.QUEUE_LIMIT_RECORDS = 64
+with Cache.open(sys.argv[1]) as cache:
+    cache.put("b", 2)
+    {act}
+    assert cache.get("a") == 1  # it is read all the same
+print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "assert not cache.clear()",
+        "cache.flush()",
+        "cache.forget('b')",
+        "[cache.put(f'n{number}', number) for number in range(400)]",  # not two seconds for each
+    ],
+)
+def test_whoever_writes_behind_a_stopped_process_goes_on(act: str, tmp_path: Path, run: Run) -> None:
+    made(tmp_path)
+    stopped = run(STOPPED, tmp_path, "commit")
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline() == "stopped\n"
+    code = WHILE_STOPPED.format(act=act)
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    assert other.stdout == "closed\n"
+    os.kill(stopped.pid, signal.SIGKILL)
+
+
+def test_the_command_does_not_say_cleared_where_a_stopped_process_keeps_it_from_it(home: Path, run: Run) -> None:
+    made(home / "cache")
+    stopped = run(STOPPED, home / "cache", "commit")
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline() == "stopped\n"
+    command = [sys.executable, "-m", "edgeqa", "cache", "clear", "--yes"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "was not cleared" in refused.stderr
+    os.kill(stopped.pid, signal.SIGKILL)
+    stopped.wait()
+    cleared = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (cleared.returncode, cleared.stdout) == (0, "cleared\n")
+
+
+def test_clearing_is_done_by_the_thread_that_writes_and_told(tmp_path: Path) -> None:
+    with Cache.open(tmp_path) as cache:
+        cache.put("a", 1)
+        assert cache.clear()
+        assert (cache.get("a"), cache.stats().entries) == (None, 0)
+        cache.put("a", 2)
+    assert not cache.clear()  # closed
+    with Cache.open(tmp_path) as cache:
+        assert cache.get("a") == 2
