@@ -90,6 +90,25 @@ def test_the_quick_way_does_not_bring_it_back_either(
         assert cache.get("k") == expected
 
 
+@pytest.mark.parametrize("change", ["put", "forget"])
+def test_who_reads_just_before_a_change_is_queued_does_not_keep_the_old(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    stored(cache)
+    write = cache._backend.write
+    replace, expected = CHANGES[change]
+
+    def read_then_written(*arguments: Any) -> None:  # noqa: ANN401 - what it is given
+        monkeypatch.setattr(cache._backend, "write", write)
+        assert cache.get("k") == OLD
+        cache._entries.entry(name_key("k"))  # puts it at hand
+        write(*arguments)
+
+    monkeypatch.setattr(cache._backend, "write", read_then_written)
+    replace(cache)
+    assert cache.get("k") == expected
+
+
 @pytest.mark.parametrize("last", ["outer", "inner"])
 def test_of_two_puts_at_once_the_one_that_is_stored_is_seen(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, last: str
