@@ -1,7 +1,7 @@
 """Opening the document of an answer with the program that the system has for it: `edgeqa ask --view`.
 
-Only a file that is there under its own name, of an ending that edgeqa reads, and that cannot be run: neither a link nor
-a program. It opens nothing that is named by what stands in a document.
+Only a file that is there under its own name, of an ending that documents have, and that cannot be run: neither a link
+nor a program. It opens nothing that is named by what stands in a document.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 from edgeqa.errors import OptionError
-from edgeqa.formats.kinds import by_name
 
+# Of what edgeqa reads, what no system runs: neither scripts and settings nor documents with macros.
+_DOCUMENTS = frozenset(
+    ".txt .text .md .markdown .html .htm .xhtml .pdf .docx .odt .ods .odp .epub .rtf .xlsx .pptx .csv .tsv".split()  # noqa: SIM905 - read more easily without quotes
+)
 _OPENERS = ("open",) if sys.platform == "darwin" else ("xdg-open", "termux-open")
 
 
@@ -28,7 +32,7 @@ def view(source: str) -> None:
         mode = os.lstat(source).st_mode
     except (OSError, ValueError):
         mode = 0
-    if not stat.S_ISREG(mode) or by_name(source) is None or mode & 0o111:
+    if not stat.S_ISREG(mode) or Path(source).suffix.lower() not in _DOCUMENTS or mode & 0o111:
         raise OptionError(name="--view", value=source, expected="for documents of known endings, no links or programs")
     opener = next((found for name in _OPENERS if (found := shutil.which(name))), None)
     if opener is None:
