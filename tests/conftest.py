@@ -56,6 +56,14 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
+@pytest.fixture
+def traced() -> Iterator[None]:
+    """Has what is traced go on being traced: Python ends that for good where the stack overflows in the tracer."""
+    tracer = sys.gettrace()
+    yield
+    sys.settrace(tracer)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     return Tokenizer(DEFAULT_BUNDLE / "tokenizer.json")

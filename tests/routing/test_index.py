@@ -220,6 +220,7 @@ allowed, made, tempfile.TemporaryDirectory = sys.argv[2], tempfile.TemporaryDire
 """
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("is_elsewhere", [True, False])
 def test_without_a_temporary_directory_another_is_found_or_named(
     made: Path, run: Run, tmp_path: Path, *, is_elsewhere: bool
