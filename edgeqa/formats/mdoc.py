@@ -147,6 +147,8 @@ class Mdoc:
     def take(self, call: Call) -> None:
         """Takes the call of a macro."""
         name, words = call.name, self._roff.arguments(call.rest)
+        if name == "It" and "\t" in call.rest and self._lists and self._lists[-1].kind == "-column":
+            words = [word for cell in call.rest.split("\t") for word in ("Ta", *self._roff.arguments(cell))][1:]
         structure = self._structure.get(name)
         if structure is not None:
             structure(words)

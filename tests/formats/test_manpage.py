@@ -178,6 +178,70 @@ def test_what_a_terminal_shows(source: str, expected: str | None) -> None:
     assert [text for r in found for text in ["".join(text_of(r.blocks))]] == ([] if expected is None else [expected])
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('.ds a one\n.as a " two\n\\*a', ["paragraph:0 one two"]),
+        (".de X\nfirst\n..\n.am X\nsecond\n..\n.X", ["paragraph:0 first second"]),
+        (".de X\nx\n..\n.als Y X\n.rn X Z\n.Z\n.Y\n.rm Z\n.Z\nend", ["paragraph:0 x x end"]),
+        (".tr ab\na\\(aq", ["paragraph:0 b'"]),
+        (".nop shown\n.do B bold", ["paragraph:0 shown bold"]),
+        (".nr x 2\n.nr x +3\n\\nx \\n+x \\n[x]", ["paragraph:0 5 6 6"]),
+        (".if r none no\n.if c\\(em yes\n.if e even\n.if o odd", ["paragraph:0 yes odd"]),
+        (
+            ".ie (1+2)*3=9 yes\n.el no\n.if 7/2=3&5%3=2 and\n.if 1=2:3<>4 or\n.if 5>=5 ge\n.if 4<=3 le\n.if 10/0 zero",
+            ["paragraph:0 yes or ge"],
+        ),
+        (".if \\w'abc'=72 wide", ["paragraph:0 wide"]),
+        ("a\\N'65'b\\o'ab'c\\zdx\\C'em'\\[char65]\\s'12'y\\s(12z\\m[red]w\\X'x'", ["paragraph:0 aAbacdx—Ayzw"]),
+        (".SH\nName here\n.SS\n.B Bold name\ntext", ["heading:2 Name here", "heading:3 Bold name", "paragraph:0 text"]),
+        (
+            ".IP 1.\none\n.IP 2.\ntwo\n.IP\nmore\n.IP \\-x\ngloss",
+            ["item:1 1. one", "item:1 2. two", "paragraph:1 more", "term:1 -x", "paragraph:1 gloss"],
+        ),
+        (".EX\ncode  here\n.B bold\n\n.sp\nmore\n.EE\ntext", ["code:0 code  here\nbold\n\n\nmore", "paragraph:0 text"]),
+        (".SY cmd\n.OP \\-a file\n.YS\n.MR page 7 ,", ["paragraph:0 cmd [-a file]", "paragraph:0 page(7),"]),
+        (".TP\n.B a\n.TQ\n.B b\nboth", ["term:1 a", "term:1 b", "paragraph:1 both"]),
+        ("one\n  two \\c\nthree", ["paragraph:0 one\ntwo three"]),
+        (
+            ".Dd today\n.Dt X 1\n.Os\n.Sh S\n.Rs\n.%A Ann\n.%A Bob\n.%T Title\n.%D 2020\n.Re",
+            ["heading:2 S", "paragraph:0 Ann and Bob, Title, 2020.", "paragraph:0 today"],
+        ),
+        (
+            ".Dt X 1\n.Sh S\n.Bl -enum\n.It\none\n.It\ntwo\n.El\n.Bl -column a b\n.It A Ta B\n.It C\tD\n.El\n.Bl -item\n.It\nplain\n.El",
+            ["heading:2 S", "item:1 1. one", "item:1 2. two", "row:0 A | B", "row:0 C | D", "paragraph:1 plain"],
+        ),
+        (
+            '.Dt X 3\n.Sh SYNOPSIS\n.In stdio.h\n.Ft int\n.Fn f "int a" "char *b"\n.Fo g\n.Fa "int x"\n.Fa y\n.Fc',
+            ["heading:2 SYNOPSIS", "paragraph:0 #include <stdio.h>\nint\nf(int a, char *b); g(int x, y);"],
+        ),
+        (
+            ".Dt X 1\n.Sh S\n.Ss Sub\n.Dl one line\n.Bd -ragged\ntext\n.Ed\n.Bd -literal\n.Ic code x\n\n.Ed\n.Pf a Ar b\n.Bx 4.3\n.Fx 2\n.Ux\n.At\n.Lb libc\n.St -p1003.1\n.Ex -std x\n.Rv -std f\n.Lk http://x name\n.Ap s\n.Xr a 1\n.Fl\n.Ar",
+            [
+                "heading:2 S",
+                "heading:3 Sub",
+                "code:0 one line",
+                "paragraph:0 text",
+                "code:0 code x",
+                "paragraph:0 ab 4.3BSD FreeBSD 2 UNIX AT&T UNIX library (libc, -lc) IEEE Std 1003.1 (“POSIX.1”) The x utility exits 0 on success, and >0 if an error occurs. The f() function returns the value 0 if successful; otherwise the value -1 is returned and the global variable errno is set to indicate the error. name <http://x> 's a(1) -file ...",
+            ],
+        ),
+        (
+            ".Dt X 1\n.Sh S\n.Bl -tag\n.It Xo\n.Fl a\n.Ar b\n.Xc\ntext\n.El\n.Pq Dq a , b .\n.Do x Dc y\n.Po a\n.Pc\n.br\nz",
+            ["heading:2 S", "term:1 -a b", "paragraph:1 text", "paragraph:0 (“a, b”). “x” y (a)\nz"],
+        ),
+        (
+            ".TS\nl l;\nc | c.\na\tb\n=\nc\t\\^\n.T&\nl.\nd\n.TE\nx",
+            ["header:0 a | b", "row:0 c", "row:0 d", "paragraph:0 x"],
+        ),
+        (".TS\nl l.\nT{\n.B bold\ntext\nT}\tT{\nmore\nT}\n.TE", ["row:0 bold text | more"]),
+    ],
+)
+def test_requests_and_macros(source: str, expected: list[str]) -> None:
+    found = [f"{block.kind}:{block.level} {block.text}" for block in blocks(source)]
+    assert [line for line in found if not line.startswith("heading:1 X(")] == expected
+
+
 def test_tables_in_man_pages_are_rows() -> None:
     source = ".TS\nallbox tab(:);\nlb lb\nl l.\nName:Depth\nA:T{\n12\nmetres\nT}\n_\nB:\n.TE\nend"
     found = blocks(source)
