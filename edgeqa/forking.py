@@ -11,6 +11,7 @@ A registry of its own, because Python keeps what is registered with `os.register
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -22,12 +23,37 @@ class Forked(Protocol):
         """Lets go of what belongs to the parent; called in the child."""
 
 
+_HOLDING_LIMIT_S = 1.0
+
 _told: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
 def tell(one: Forked) -> None:
     """Has an object told of forks from now on."""
     _told.add(one)
+
+
+_locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+_held: list[threading.Lock] = []
+
+
+def lock() -> threading.Lock:
+    """Returns a lock that is free in a forked child: a fork waits for a moment until no thread is inside.
+
+    For libraries that are not to be copied in the middle of something. Whoever holds it must not fork, or take another.
+    """
+    made = threading.Lock()
+    _locks.add(made)
+    return made
+
+
+def _hold() -> None:
+    _held.extend(one for one in list(_locks) if one.acquire(timeout=_HOLDING_LIMIT_S))
+
+
+def _let_go() -> None:
+    while _held:
+        _held.pop().release()
 
 
 def _call(name: str) -> None:
@@ -41,3 +67,4 @@ os.register_at_fork(
     after_in_parent=lambda: _call("after_fork"),
     after_in_child=lambda: _call("forked"),
 )
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

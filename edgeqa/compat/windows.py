@@ -7,9 +7,9 @@ as they are, not NFC-normalised: places count code points of what was given.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
+from edgeqa import forking
 from edgeqa.compat.errors import WindowTooShort
 from edgeqa.errors import BundleGraphInvalid
 from edgeqa.models import tokenizer as _  # noqa: F401 - sets up the library for use in threads and forks
@@ -36,7 +36,7 @@ class Windows:
         self._library.no_truncation()
         self._library.encode_special_tokens = special_tokens_as_text
         self._added = self._library.num_special_tokens_to_add(is_pair=True)
-        self._lock = threading.Lock()  # how the library truncates is its state: no two threads may set it
+        self._lock = forking.lock()  # how the library truncates is its state: no two threads may set it
 
     def of(
         self, question: str, context: str, max_seq_len: int, doc_stride: int, most_context_tokens: int

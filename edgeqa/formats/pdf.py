@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import re
-import threading
 from functools import lru_cache
 from importlib.resources import files
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from edgeqa import forking
 from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, TextMissing
 from edgeqa.formats.pdfpage import Line, blocks_of, plain_title
 from edgeqa.formats.records import FormatOptions, Record, one_line
@@ -30,7 +30,7 @@ BOLD = 600  # weight
 WIDE_GAP = 1.2  # letters' sizes between cells
 SCANNED = "a scanned page: a picture of text, which a program for OCR has to add first (ocrmypdf in.pdf out.pdf)"
 
-_PDFIUM = threading.Lock()
+_PDFIUM = forking.lock()
 _BREAK = re.compile(r"\r?\n|\r|[\x02\ufffe](?:\r?\n)?")  # the last is a hyphen at the end of a line: the word goes on
 _FROM_OFFICE = re.compile(r"^Microsoft \w+ - |^untitled$", re.IGNORECASE)
 _PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD

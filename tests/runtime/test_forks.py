@@ -112,3 +112,30 @@ def test_turns_come_back_after_a_fork() -> None:
         callers.forked()
     with callers, callers:
         pass
+
+
+def test_a_lock_of_a_library_is_free_in_a_child(run: Run) -> None:
+    code = """
+import os, threading
+from edgeqa import forking
+lock = forking.lock()
+stop, began = False, threading.Event()
+def hold():
+    while not stop:
+        with lock:
+            began.set()
+            sum(range(20_000))
+thread = threading.Thread(target=hold)
+thread.start()
+began.wait()
+ended = []
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        os._exit(0 if lock.acquire(timeout=5) else 1)
+    ended.append(os.waitpid(child, 0)[1])
+stop = True
+thread.join()
+print(ended.count(0))
+"""
+    assert run(code).communicate(timeout=120) == ("20\n", "")
