@@ -24,7 +24,7 @@ MOST_TABLES = 64  # within each other
 _MOST_INDENTED = 8
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # where a word may be cut at a line's end
+_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")  # where a word may be cut, or signs of formulas stand
 _NONE, _LINE, _PARAGRAPH = range(3)
 _WRITTEN = ("", "\n", "\n\n")
 
