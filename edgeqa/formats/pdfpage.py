@@ -198,27 +198,29 @@ class _Layout:
 
 def _joined(lines: Sequence[Line], is_word: Callable[[str], bool], seen: set[str]) -> str:
     """Returns lines as one text, a line break between them, words that a hyphen divides put together."""
-    out = ""
+    out: list[str] = []
+    is_parted = False
     for line in lines:
         text = line.text.translate(_LIGATURES).strip()
-        before = out.removesuffix("\n")
-        if out.endswith("\ufffe"):
-            out = before[:-1] + _hyphen(before[:-1], text, is_word, seen) + text
-        elif (dash := _DASH.search(before)) is not None and text[:1].isalnum():
-            found = dash.group()
-            if found in "\u2010-\u00ad":
-                kept = _hyphen(before[:-1], text, is_word, seen)
-                out = before[:-1] + (kept and found.replace("\u00ad", "-")) + text
-            else:
-                out = before + text
+        before = out[-1] if out else ""
+        dash = _DASH.search(before[-2:])
+        if is_parted:
+            out += (_hyphen(before, text, is_word, seen), text)
+        elif dash is not None and text[:1].isalnum():
+            if dash.group() in "\u2010-\u00ad":
+                out[-1] = before[:-1]
+                hyphen = _hyphen(before[:-1], text, is_word, seen)
+                out.append(hyphen and dash.group().replace("\u00ad", "-"))
+            out.append(text)
         else:
-            out += text
-        out += "\ufffe" if line.is_parted else "\n"
-    return out.replace("\ufffe", "-").rstrip("\n")
+            out += ("\n" if out else "", text)
+        is_parted = line.is_parted
+    return "".join(out) + ("-" if is_parted else "")
 
 
 def _hyphen(before: str, after: str, is_word: Callable[[str], bool], seen: set[str]) -> str:
     """Returns "-" where a hyphen at a line's end belongs to what it parts, else ""."""
+    before = before[-100:]
     left, right = _WORD_END.search(before), _WORD_BEGIN.match(after)
     token = _TOKEN_END.search(before)
     if left is None or right is None or (token and re.search(r"[-/@_.:\\]\S", token.group())):
