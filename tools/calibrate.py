@@ -7,7 +7,9 @@ their `fit` half, where they have halves), near misses among them. Out: the sect
 bundle's manifest, rewritten in place; on standard output, what the fit gives. Questions are asked as users ask them: of
 the right paragraph and of one of another article, of whole articles, of the right document, and of all documents
 together. Nothing is chosen by hand but MOST_WRONG: probabilities are logistic fits, the route's weight a conditional
-logit, and a threshold is where the answers given are worth most.
+logit. The threshold of a given paragraph is where the F1 of the answers given and the share of the refusals that are
+right add up to the most; that of what is searched is the lowest at which no more than MOST_WRONG of the questions on
+documents that can be answered are given a wrong answer.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 NEWTON_STEPS = 50
 RIDGE = 1e-6  # keeps the fit finite where two classes can be told apart without fault
 REPEATS = 5.0  # what a span loses that only says the question's words again; 3 to 6 fit alike
-WRONG_COSTS = 0.5  # of what a right answer is worth, for a question that has one; an answer to a near miss costs 1
+MOST_WRONG = 0.22  # of the questions on documents; of those that nothing was fitted on, fewer
 
 
 class Read(NamedTuple):
@@ -174,7 +176,7 @@ def given(found: Sequence[Asked]) -> Calibration:
     has_answer = np.array([asked.has_answer for _, asked in one])
     each = np.where(has_answer, 0.5 / has_answer.sum(), 0.5 / (~has_answer).sum())
     slope, intercept = logistic(x, right, each).tolist()
-    below = threshold(sigmoid(x @ np.array([slope, intercept])), right, has_answer, each, wrong_costs=0.0)
+    below = threshold(sigmoid(x @ np.array([slope, intercept])), right, has_answer, each)
     return Calibration(round(slope, 4), 0.0, round(intercept, 4), below)
 
 
@@ -192,7 +194,8 @@ def searched(found: Sequence[Asked]) -> Searched:
     each = _evenly(asked)
     slope, of_coverage, intercept = logistic(x, right, each).round(4).tolist()
     likely = sigmoid(x @ np.array([slope, of_coverage, intercept]))
-    below = threshold(likely, right, has_answer, each, wrong_costs=WRONG_COSTS)
+    on_documents = has_answer & np.array([one.group in ("document", "collection") for one in asked])
+    below = lowest(likely[on_documents], right[on_documents])
     for group in sorted({one.group for one in asked}):
         of = np.array([one.group == group for one in asked])
         counts = [np.sum(of & has_answer), np.sum(of & ~has_answer)]
@@ -256,14 +259,18 @@ def _evenly(found: Sequence[Asked]) -> Floats:
     return each
 
 
-def threshold(
-    likely: Floats, right: Floats, has_answer: NDArray[np.bool_], each: Floats, *, wrong_costs: float
-) -> float:
-    """Returns where answers are worth most: a right one 1, a wrong one less, a refusal where there is none 1."""
+def threshold(likely: Floats, right: Floats, has_answer: NDArray[np.bool_], each: Floats) -> float:
+    """Returns where F1 of the answers given and share of right refusals add up to the most."""
     thresholds = np.unique(likely.round(3))
-    worth = np.where(has_answer, right - wrong_costs * (1 - right), 0.0)
-    gains = [float(np.sum(each * np.where(likely >= t, worth, np.where(has_answer, 0.0, 1.0)))) for t in thresholds]
+    gains = [float(np.sum(each * np.where(has_answer, right * (likely >= t), likely < t))) for t in thresholds]
     return round(float(thresholds[int(np.argmax(gains))]), 3)
+
+
+def lowest(likely: Floats, right: Floats) -> float:
+    """Returns the lowest threshold with which at most MOST_WRONG of these questions are answered wrong."""
+    thresholds = np.unique(likely.round(3))
+    few = [t for t in thresholds if np.mean((likely >= t) * (1 - right)) <= MOST_WRONG]
+    return round(float(min(few, default=1.0)), 3)
 
 
 def logistic(x: Floats, y: Floats, each: Floats | None = None) -> Floats:
