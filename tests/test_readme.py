@@ -68,7 +68,7 @@ def test_a_command_prints_what_is_shown(command: str, output: str, tmp_path: Pat
     assert re.fullmatch(
         r"(edgeqa: (adding|asking|copying|loading|measuring|reading|the text is what came).*\n)*", done.stderr
     )
-    assert done.returncode == (1 if "No answer" in output else 0)
+    assert done.returncode == (1 if output.startswith(("No answer", "Not sure")) else 0)
     if output:
         assert MEASURED.sub("N", done.stdout) == MEASURED.sub("N", output)
     else:
