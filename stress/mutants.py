@@ -57,6 +57,7 @@ TARGETS = (
     "edgeqa/reading.py",
 )
 COPIED = ("edgeqa", "tests", "stress", "examples", "tools", "README.md", "pyproject.toml", "benchmarks", "reference")
+ROOMS = {"asking": ("asking", "routing", "runtime"), "edgeqa": ("runtime", "routing")}  # where it is not the same name
 STALLED_S = 90.0
 _NOT_RUN = 99
 _TIMES = "EDGEQA_TEST_TIMES"
@@ -106,9 +107,8 @@ class Map:
         known = self.lines.get(file, {})
         at = bisect.bisect_right(begins := sorted(map(int, known)), line) - 1
         measured = [self.tests[number] for number in known[str(begins[at])]] if at >= 0 else []
-        room = f"tests/{_room(file)}/"
-        new = self.seconds.keys() - self.tests
-        return [test for test in measured if test in self.seconds] + [test for test in new if test.startswith(room)]
+        new = self.seconds.keys() - self.tests if file in self.lines else self.seconds.keys()
+        return [test for test in measured if test in self.seconds] + [test for test in new if _is_of(test, file)]
 
 
 def pytest_configure() -> None:
@@ -169,10 +169,14 @@ def _test_of(context: str) -> str:
     return re.sub(r" \((setup|call|teardown)\)$", "", last)
 
 
-def _room(file: str) -> str:
-    """Returns the folder of tests that a module's are in."""
+def _rooms(file: str) -> tuple[str, ...]:
+    """Returns the folders of tests that a module's are in, the nearest first."""
     folder = Path(file).parent.name
-    return folder if folder != "edgeqa" else "runtime"
+    return ROOMS.get(folder, (folder,))
+
+
+def _is_of(test: str, file: str) -> bool:
+    return test.split("/")[1] in _rooms(file)
 
 
 def read_map(file: Path, copy: Path, *, anew: bool) -> Map:
@@ -213,7 +217,7 @@ def ordered(tests: list[str], file: str, known: Map) -> list[str]:
 
     These are those of the module's name, then those of its room; one case of each test before the others; quick files.
     """
-    room, name = _room(file), Path(file).stem
+    room, name = _rooms(file)[0], Path(file).stem
     spent_s: dict[str, float] = collections.defaultdict(float)
     seen: set[str] = set()
     another: set[str] = set()
@@ -252,7 +256,7 @@ def chosen(copy: Path, only: str, count: int, chance: random.Random) -> list[Sit
     for path in sorted(path for pattern in TARGETS for path in copy.glob(pattern)):
         file = str(path.relative_to(copy))
         sources[file] = path.read_text(encoding="utf-8")
-        for mutant in mutants(sources[file]) if only in file else ():
+        for mutant in mutants(sources[file]) if only in file and path.name != "errors.py" else ():  # words for people
             of_lines[file, mutant.line].append(mutant)
     found: list[Site] = []
     while of_lines and len(found) < count:
@@ -273,7 +277,7 @@ def outcome(site: Site, copy: Path, known: Map, most_s: float) -> tuple[str, str
     """Runs a mutant's tests in the copy, those that take so long together; returns "killed" or "LIVES", and how."""
     tests = known.of(site.file, site.mutant.line)
     if not tests:  # only run when imported, or in a process that is killed
-        tests = [test for test in known.seconds if test.startswith(f"tests/{_room(site.file)}/")]
+        tests = [test for test in known.seconds if _is_of(test, site.file)]
     reaching, tests = len(tests), list(_in_time(ordered(tests, site.file, known), known, most_s))
     path = copy / site.file
     source, former = path.read_text(encoding="utf-8"), path.stat()
@@ -383,6 +387,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=200, help="mutants")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--part", default="1/1", help="2/3: the second third of the mutants, to run the others beside it"
+    )
     parser.add_argument("--only", default="", metavar="FILE", help="mutate files with this in their path")
     parser.add_argument("--log", type=Path, help="where the lines are written to, besides standard output")
     parser.add_argument("--resume", action="store_true", help="leave out what the log holds")
@@ -397,7 +404,8 @@ def main() -> int:
         copy = copied(Path(place).resolve())
         for name in _IMPORTED:
             importlib.import_module(name)
-        sites = chosen(copy, options.only, options.n, random.Random(options.seed))
+        part, parts = map(int, options.part.split("/"))
+        sites = chosen(copy, options.only, options.n, random.Random(options.seed))[part - 1 :: parts]
         for line in tried(sites, copy, read_map(options.map, copy, anew=options.measure), log, options.most_s):
             print(line, flush=True)
             if options.log is not None:

@@ -41,7 +41,7 @@ OPERATORS: dict[type[ast.operator], str] = {
     ast.BitOr: "&",
 }
 # What may be left out of `f(x)` or `x.f(...)`, so that `x` alone is used.
-PLAIN = frozenset({"abs", "bool", "bytes", "dict", "frozenset", "int", "list", "reversed", "set", "sorted", "tuple"})
+PLAIN = frozenset({"abs", "bytes", "dict", "frozenset", "int", "list", "reversed", "set", "sorted", "tuple"})
 _NOTHING_ENTERED = "__import__('contextlib').nullcontext()"
 METHODS = frozenset({"casefold", "copy", "lower", "removeprefix", "removesuffix", "replace", "rstrip", "strip"})
 
@@ -234,7 +234,7 @@ class _Finder:
         if len(plain) > 1:
             yield self._without(node, plain[-1], [*node.args, *node.keywords], "argument")
             first, second = plain[:2]
-            if self._text(first) != self._text(second):
+            if self._text(first) != self._text(second) and name not in OPPOSITE:
                 start, end = self._span(first)[0], self._span(second)[1]
                 between = self._source[self._span(first)[1] : self._span(second)[0]]
                 swapped = self._text(second) + between + self._text(first)

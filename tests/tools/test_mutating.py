@@ -64,7 +64,6 @@ def test_a_line_is_changed_in_every_way_that_a_hand_would(monkeypatch: pytest.Mo
         "return text[:most], (len(text))",
         "return text[:most], (7)",
         "return text[:most], min(len(text))",
-        "return text[:most], min(7, len(text))",
         "return text[:most], min(len(text), 8)",
         "return text[:most], min(len(text), 6)",
     }
