@@ -5,7 +5,6 @@ In: the collection and its index, of one moment. Out: a scope.
 
 from __future__ import annotations
 
-import contextlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +46,19 @@ class Collected:
             raise CollectionEmpty(self._collection.directory)
         hits = self._scope.search(index, question, most)
         if not hits.best and not hits.weights:  # it has but words that every text has: the first are as close as any
-            hits.best.extend(islice(self._first(self._collection), most))
+            hits.best.extend(self._first(self._collection, most))
         self._damaged.update(self._collection.damaged)
         return hits
 
-    def _first(self, collection: Collection) -> Iterator[Hit]:
-        """Yields the first contexts of a collection as if each had been found."""
+    def _first(self, collection: Collection, most: int) -> Iterator[Hit]:
+        """Yields the first contexts of a collection as if each had been found, but none of what was removed."""
+        from edgeqa.collection.catalogue import Catalogue
         from edgeqa.contexts.search import Hit
 
-        for context in collection.contexts_from(0):
-            with contextlib.suppress(ContextGone):
-                yield Hit(collection.context(context.context_id).context_id, 1.0)
+        with Catalogue.read(collection.directory) as catalogue:  # a shard does not forget what is gone from it
+            ids = (context_id for row in catalogue.documents() for context_id in range(row.first, row.after))
+            for context_id in islice(ids, most):
+                yield Hit(context_id, 1.0)
 
     def passage(self, hit: Hit) -> Placed | None:
         """Returns a context that was found; None if it is gone, or behind damage."""

@@ -94,3 +94,12 @@ def test_a_context_that_the_index_still_names_and_that_is_gone_is_passed_over(
     monkeypatch.setattr(Index, "search", with_one_that_is_gone)
     assert filled.ask(QUESTION).source == "engine.txt"
     assert filled.closest(QUESTION)[0].document == "engine.txt"
+
+
+def test_a_question_that_shares_nothing_is_not_asked_of_what_was_removed(filled: EdgeQA) -> None:
+    filled.remove("engine.txt")
+    held = filled._parts.scope.collection()
+    assert len(list(held.contexts_from(0))) == held.contexts + 1  # it is still in its shard
+    found = filled.ask("What is it?", force=True, most_contexts=8, top=8)
+    assert found.contexts == held.contexts
+    assert "engine.txt" not in {candidate.source for candidate in found.candidates}
