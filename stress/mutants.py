@@ -290,6 +290,13 @@ def outcome(site: Site, copy: Path, known: Map, most_s: float) -> tuple[str, str
             arguments.write_text("\n".join(tests), encoding="utf-8")
             options = [*_OPTIONS, "-W", _FORKED, "-x", f"--basetemp={place}/t", f"@{arguments}"]
             code, said = _run(options, copy, Path(place) / "said")
+            if (
+                code == pytest.ExitCode.USAGE_ERROR and "no match" in said
+            ):  # a case of another name: try all of its file
+                arguments.write_text(
+                    "\n".join(dict.fromkeys(test.partition("::")[0] for test in tests)), encoding="utf-8"
+                )
+                code, said = _run(options, copy, Path(place) / "said again")
     finally:
         path.write_text(source, encoding="utf-8")
         os.utime(path, ns=(former.st_atime_ns, former.st_mtime_ns))
