@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,10 @@ from hypothesis import strategies as st
 from edgeqa.cache.eviction import Hits, limits
 from edgeqa.cache.front import Entry, Front
 from edgeqa.cache.header import round_map
+from edgeqa.cache.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def entry(number: int) -> Entry:
@@ -132,3 +138,22 @@ def test_where_all_was_hit_an_eighth_makes_room_and_not_everything() -> None:
     front.put(64, entry(64), as_of=front.change(entry(64).digest))
     assert len(front) == 57
     assert front.get(64) is not None
+
+
+def test_what_was_read_before_all_was_dropped_is_not_put_at_hand_after(tmp_path: Path) -> None:
+    for drop in ("clear", "another process"):
+        ledger = Ledger(tmp_path / drop)
+        front, read = Front(64), entry(1)
+        front.watch(ledger)
+        as_of = front.changes[read.digest[-1]]
+        if drop == "clear":
+            front.clear()
+        else:
+            ledger.add({"epoch": 1})
+            assert front.peek("anything") is None
+        front.add("a", read, as_of=as_of)
+        assert front.peek("a") is None
+        front.add("a", read, as_of=front.changes[read.digest[-1]])
+        assert front.peek("a") is read
+        front.unwatch()
+        ledger.close()

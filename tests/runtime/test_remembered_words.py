@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgeqa import runtime
+from edgeqa.runtime import AT_HAND_CHARACTERS, AT_HAND_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,3 +75,14 @@ def test_what_is_to_be_remembered_in_memory_goes_to_no_cache_on_the_disk_that_is
         assert second._parts.cache.persist == "memory"
     with runtime.open() as third:
         assert not third.ask(QUESTION, TEXT).cached
+
+
+def test_of_a_long_text_nothing_is_kept_at_hand_and_of_short_ones_not_many(qa: EdgeQA) -> None:
+    for number in range(AT_HAND_TEXTS + 3):
+        qa.key(QUESTION, f"{TEXT} {number}")
+        assert len(qa._texts) <= AT_HAND_TEXTS
+    before = len(qa._texts)
+    qa.key(QUESTION, "x" * (AT_HAND_CHARACTERS + 1))
+    assert len(qa._texts) == before
+    qa.key(QUESTION, "x" * AT_HAND_CHARACTERS)
+    assert len(qa._texts) == before + 1
