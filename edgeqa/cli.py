@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "bench",
     "cache": "cache",
     "capabilities": "capabilities",
+    "chat": "chat",
     "closest": "closest",
     "eval": "evaluate",
     "get": "get",

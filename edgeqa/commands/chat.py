@@ -1,0 +1,198 @@
+"""`edgeqa chat`: one question after the other, with the model loaded once; a terminal has history and completion.
+
+In: lines, each a question, or a command that begins with a colon. Out: what `edgeqa ask` prints. A question that cannot
+be answered, for whatever reason, ends nothing. Editing, history and completion are those of Python's own readline,
+where it has one: nothing needs to be installed for them. It keeps no conversation: each question stands alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeqa import streams
+from edgeqa.commands.options import bundle_option, collection_option, json_option, named, threads_option
+from edgeqa.errors import EdgeQAError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edgeqa.answer import Answer, ClosePassage
+    from edgeqa.contexts.documents import Given
+    from edgeqa.runtime import EdgeQA
+
+PROMPT = "? "
+HISTORY = "chat-history"
+MOST_REMEMBERED = 1000  # lines of history
+MORE_PASSAGES = 10
+COMMANDS = {
+    ":more": "more of the passages closest to the last question",
+    ":view": "open the document of the last answer, or :view N of the N-th passage",
+    ":in": "ask these files from now on, :in FILE...; all again: :in",
+    ":help": "this list",
+    ":quit": "the end, as Ctrl-D",
+}
+
+
+@click.command("chat", short_help="Ask one question after the other.", context_settings={"max_content_width": 100})
+@click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]...")
+@collection_option
+@bundle_option
+@json_option
+@threads_option
+def command(
+    *, files: tuple[str, ...], collection: str | None, bundle: str | None, as_json: bool, threads: int | None
+) -> None:
+    """Ask one question after the other, of the collection or of FILEs; the model is loaded once.
+
+    \b
+    edgeqa chat
+    edgeqa chat manuals/*.txt
+    edgeqa chat --collection support
+
+    :more shows more of the closest passages, :view opens the document of the answer, :in FILE asks another file, :help
+    lists the commands, Ctrl-D ends it.
+
+    Exit codes: 0 ended, 3 model or device, 130 interrupted.
+    """
+    from edgeqa import runtime
+
+    with ExitStack() as opened:
+        qa = opened.enter_context(runtime.open(bundle=bundle, threads=threads, collection=named(collection)))
+        session = _Session(qa, files, as_json=as_json)
+        for line in _lines(opened):
+            session.take(line)
+
+
+class _Session:
+    """What is asked, and what was answered last."""
+
+    def __init__(self, qa: EdgeQA, files: Sequence[str], *, as_json: bool) -> None:
+        self._qa, self._files, self._as_json = qa, tuple(files), as_json
+        self._last: Answer | None = None
+        self._shown: tuple[ClosePassage, ...] = ()
+        self._commands: dict[str, Callable[[list[str]], None]] = {
+            ":more": self._more,
+            ":view": self._view,
+            ":in": self._in,
+            ":help": self._help,
+        }
+
+    def take(self, line: str) -> None:
+        """Answers a question, or does what a command says; an error is told, and nothing more."""
+        try:
+            if not line.startswith(":"):
+                self._ask(line)
+            elif (act := self._commands.get(line.split()[0])) is not None:
+                act(line.split()[1:])
+            else:
+                self._help([])
+        except EdgeQAError as error:
+            from edgeqa.screen import plain
+
+            streams.say(f"edgeqa: {plain(str(error))}\n  hint: {plain(error.hint)}")
+
+    def _ask(self, question: str) -> None:
+        from edgeqa.commands.ask import show
+        from edgeqa.commands.progress import ProgressBar
+
+        with ProgressBar() as progress:
+            self._last = self._qa.ask(question, self._given(), progress=progress)
+        self._shown = self._last.closest
+        show(self._last, top=1, quiet=False, as_json=self._as_json)
+
+    def _given(self) -> Given | None:
+        from pathlib import Path
+
+        return [Path(file) for file in self._files] if self._files else None
+
+    def _more(self, _: list[str]) -> None:
+        from edgeqa.screen import passages_shown
+
+        if self._last is None:
+            streams.say("edgeqa: nothing was asked yet")
+            return
+        if not self._files:
+            self._shown = tuple(self._qa.closest(self._last.question, MORE_PASSAGES))
+        click.echo("\n".join(passages_shown(self._shown)) or "No passage shares a word with the question.")
+
+    def _view(self, arguments: list[str]) -> None:
+        from edgeqa.commands.viewing import view
+
+        number = int(arguments[0]) if arguments and arguments[0].isdecimal() else 0
+        if number and number <= len(self._shown):
+            view(self._shown[number - 1].source)
+        elif not number and self._last is not None and (self._last.source or self._shown):
+            view(self._last.source or self._shown[0].source)
+        else:
+            streams.say("edgeqa: there is no such passage; ask something, or :more")
+
+    def _in(self, files: list[str]) -> None:
+        from pathlib import Path
+
+        from edgeqa.contexts.documents import from_path
+
+        for file in files:
+            from_path(Path(file))  # refuses what is not there
+        self._files = tuple(files)
+        streams.say(f"edgeqa: asking {', '.join(files) if files else 'the collection'} from now on")
+
+    def _help(self, _: list[str]) -> None:
+        for name, what in COMMANDS.items():
+            streams.say(f"  {name:<8} {what}")
+
+
+def _lines(opened: ExitStack) -> Iterator[str]:
+    """Yields the lines that are not blank, up to the end of the input or :quit."""
+    is_terminal = sys.stdin is not None and sys.stdin.isatty()
+    if is_terminal:
+        opened.callback(_with_history())
+        streams.say("edgeqa: a question a line; :help lists the commands, Ctrl-D ends it")
+    while True:
+        try:
+            line = input(PROMPT if is_terminal else "").strip()
+        except EOFError:
+            if is_terminal:
+                click.echo()
+            return
+        except UnicodeDecodeError as error:
+            streams.say(f"edgeqa: not UTF-8: {error.reason}\n  hint: convert it, for example with iconv")
+            continue
+        if line == ":quit":
+            return
+        if line:
+            yield line
+
+
+def _with_history() -> Callable[[], None]:
+    """Has the terminal edit lines, with the history of former sessions; returns what keeps this one's."""
+    try:
+        import readline
+    except ImportError:  # Python was built without
+        return lambda: None
+    from edgeqa import state
+
+    file = os.fspath(state.home() / HISTORY)
+    with contextlib.suppress(OSError):
+        readline.read_history_file(file)
+    readline.set_history_length(MOST_REMEMBERED)
+
+    def completed(text: str, number: int) -> str | None:
+        found = [name for name in COMMANDS if name.startswith(text)]
+        return found[number] if number < len(found) else None
+
+    readline.set_completer(completed)
+    readline.set_completer_delims(" \t")
+    readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
+
+    def keep() -> None:
+        with contextlib.suppress(OSError):
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else's to read
+            readline.write_history_file(file)
+
+    return keep

@@ -1,0 +1,73 @@
+"""`edgeqa chat`: many questions in one session, at a terminal and through a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+from program import DEADLINE_S, EDGEQA, edgeqa
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+PUMP = EXAMPLES / "pump-manual.txt"
+DEPTH = "To what depth may the pump be submerged?"
+
+
+def test_questions_are_answered_one_after_the_other(tmp_path: Path) -> None:
+    other = tmp_path / "bridge.txt"
+    other.write_text("The bridge was built by Dorman Long.")
+    lines = f"{DEPTH}\n\n:more\n:in {other}\nWho built the bridge?\n:quit\nnever asked\n"
+    done = edgeqa("chat", PUMP, stdin=lines.encode())
+    assert done.returncode == 0
+    assert done.stdout.startswith("12 metres\n")
+    assert "  1. " in done.stdout
+    assert "\nDorman Long\n" in done.stdout
+    assert f"asking {other} from now on" in done.stderr
+    assert "never asked" not in done.stdout
+
+
+def test_what_fails_is_told_and_the_session_goes_on() -> None:
+    lines = f":more\n:in nope.txt\n:nonsense\n:view 3\n{DEPTH}\n"
+    done = edgeqa("chat", PUMP, "--json", stdin=lines.encode())
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["answer"] == "12 metres"
+    for told in ("nothing was asked yet", "no such file: nope.txt", "  :view ", "there is no such passage"):
+        assert told in done.stderr
+
+
+def test_a_collection_is_asked_where_no_file_is_named() -> None:
+    assert edgeqa("add", "pump-manual.txt", cwd=EXAMPLES).returncode == 0
+    done = edgeqa("chat", stdin=f"{DEPTH}\n:more\n".encode())
+    assert done.stdout.startswith("12 metres\n")
+    assert "  1. " in done.stdout
+    empty = edgeqa("chat", "--collection", "none", stdin=f"{DEPTH}\n".encode())
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "edgeqa: " in empty.stderr
+
+
+def test_a_terminal_is_prompted_and_has_a_history(home: Path) -> None:
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*EDGEQA, "chat", str(PUMP)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "dumb"},
+    ) as process:
+        os.close(terminal)
+        os.write(ours, f"{DEPTH}\n:quit\n".encode())
+        shown = b""
+        while True:
+            try:
+                block = os.read(ours, 4096)
+            except OSError:  # how a terminal ends that nobody is at any more
+                break
+            shown += block
+        assert process.wait(DEADLINE_S) == 0
+    os.close(ours)
+    assert b"12 metres" in shown
+    assert b":help lists the commands" in shown
+    assert DEPTH in (home / "chat-history").read_text()
+    assert (home / "chat-history").stat().st_mode & 0o077 == 0
