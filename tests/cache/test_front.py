@@ -141,16 +141,18 @@ def test_where_all_was_hit_an_eighth_makes_room_and_not_everything() -> None:
 
 
 def test_what_was_read_before_all_was_dropped_is_not_put_at_hand_after(tmp_path: Path) -> None:
-    for drop in ("clear", "another process"):
+    for drop in ("clear", "another process", "another process, of this address"):
         ledger = Ledger(tmp_path / drop)
         front, read = Front(64), entry(1)
         front.watch(ledger)
         as_of = front.changes[read.digest[-1]]
         if drop == "clear":
             front.clear()
-        else:
+        elif drop == "another process":
             ledger.add({"epoch": 1})
-            assert front.peek("anything") is None
+        else:
+            ledger.mark([read.digest])
+        assert front.peek("anything") is None
         front.add("a", read, as_of=as_of)
         assert front.peek("a") is None
         front.add("a", read, as_of=front.changes[read.digest[-1]])

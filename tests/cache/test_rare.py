@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_faults import overwrite
+from test_faults import damage_at_rest, overwrite
 
-from edgeqa.cache import values
+from edgeqa.cache import Cache, premises, values
 from edgeqa.cache.front import ABSENT, Entry, Front
 from edgeqa.cache.keys import Key, name_key
 from edgeqa.cache.leases import Leases
@@ -19,8 +19,6 @@ from edgeqa.cache.ledger import Ledger
 
 if TYPE_CHECKING:
     from conftest import Run
-
-    from edgeqa.cache import Cache
 
 FDS = Path("/proc/self/fd")
 
@@ -132,3 +130,23 @@ def test_a_forked_child_that_cannot_enter_the_cache_goes_on_by_itself(directory:
     before, after = output.splitlines()
     assert before in ("x None this process only", "None None this process only")
     assert after == "z"
+
+
+def test_a_large_file_that_does_not_fit_its_seal_is_not_believed_at_a_later_start(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(premises, "HASHED_EACH_TIME_BYTES", 4096)
+    files = directory / "format-1"
+    with Cache.open(directory) as cache:
+        for number in range(100):
+            cache.put(f"n{number}", number)
+    ledger = Ledger(files / "ledger")
+    premises.Premises(files).judge(ledger, most_check_bytes=0)  # it does
+    damage_at_rest(files / "data.mdb", 5000)
+    ledger.set("hashed", 0)  # as on the next day
+    for _ in range(3):
+        with pytest.raises(premises.CheckDue):
+            premises.Premises(files).judge(ledger, most_check_bytes=0)
+    damage_at_rest(files / "data.mdb", 5000)
+    premises.Premises(files).judge(ledger, most_check_bytes=0)  # it does again
+    ledger.close()
