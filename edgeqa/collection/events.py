@@ -56,6 +56,8 @@ class SourceEnds:
 
     waits: bool = False
     """Whether it is to take the place of what was there only together with all others."""
+    is_reread: bool = False
+    """Whether it has not changed since an older reader or splitter read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class Preparing:
                     yield SourceUnchanged(row.path, source.size_bytes)
                     self._note(source, row.name)
                     return
+            is_reread = any(row.state == WHOLE and source.was_read_by(row.reader, row.digest) for row in known)
             documents_done, unfinished = self._left(known, digest)
             window_tokens = self._model.limits.window_tokens
             yield SourceBegins(path, printed(name), digest, window_tokens, source.reader, pieces.SPLITTER_VERSION)
@@ -123,7 +124,7 @@ class Preparing:
                         pass
                 else:
                     yield from self._document(source, record, unfinished if number == documents_done else None)
-            yield SourceEnds()
+            yield SourceEnds(is_reread=is_reread)
             for part, why in source.notes:
                 self._report.skip(Skipped(part, why))
             self._note(source, printed(name))

@@ -22,6 +22,8 @@ class Added:
     """Name of the collection."""
     files_added: int = 0
     files_changed: int = 0
+    files_reread: int = 0
+    """How many have not changed, and were read anew because an older version of their reader had read them."""
     files_unchanged: int = 0
     files_removed: int = 0
     files_re_encoded: int = 0
@@ -59,11 +61,12 @@ class Added:
     @property
     def files_done(self) -> int:
         """How many files the collection now holds as they are, or has dropped."""
-        return self.files_added + self.files_changed + self.files_unchanged + self.files_removed
+        return self.files_added + self.files_changed + self.files_reread + self.files_unchanged + self.files_removed
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
-        files = ("files_added", "files_changed", "files_unchanged", "files_removed", "files_re_encoded")
+        kinds = ("added", "changed", "reread", "unchanged", "removed", "re_encoded")
+        files = [f"files_{kind}" for kind in kinds]
         return {
             "collection": self.collection,
             **{name: getattr(self, name) for name in (*files, "documents", "contexts", "encoded")},

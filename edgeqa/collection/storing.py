@@ -90,10 +90,12 @@ class Storing:
         if event.waits:
             self._writer.set_source_by()
             self._report.files_re_encoded += 1
-        elif self._writer.end_source():
-            self._report.files_changed += 1
-        else:
+        elif not self._writer.end_source():
             self._report.files_added += 1
+        elif event.is_reread:
+            self._report.files_reread += 1
+        else:
+            self._report.files_changed += 1
 
     def _unchanged(self, event: SourceUnchanged) -> None:
         self._writer.keep_source(event.path)

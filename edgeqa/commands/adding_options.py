@@ -131,6 +131,7 @@ def _lines(report: Added) -> list[str]:
         (report.files_re_encoded, "re-encoded"),
         (report.files_added, "added"),
         (report.files_changed, "changed"),
+        (report.files_reread, "read anew by a newer reader"),
         (report.files_unchanged, "unchanged"),
         (report.files_removed, "removed"),
         (len(report.failed), "failed"),

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.contexts.documents import blocks_of, reason
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextError, ContextNotFound, ContextUnreadable
+from edgeqa.formats.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,9 +60,25 @@ class Source:
         Raises:
             ContextError: if it cannot be read.
         """
-        kind, options = self._kind, self._options
+        return self._digest_by(self._kind.name, self._kind.version)
+
+    def was_read_by(self, reader: str, digest: bytes) -> bool:
+        """Tells whether `digest` is that of this very content, read with these options by another reader.
+
+        Args:
+            reader: its name and version, as `reader` has them; "" for what edgeqa 0.3 had, all of version 1.
+            digest: what was noted then.
+
+        Raises:
+            ContextError: if the content cannot be read.
+        """
+        name, _, version = (reader or f"{self.format} 1").rpartition(" ")
+        return version.isdecimal() and digest == self._digest_by(name, int(version))
+
+    def _digest_by(self, reader: str, version: int) -> bytes:
+        kind, options = KINDS.get(reader, self._kind), self._options
         fields = (options.text_field, options.title_field) if kind.has_fields else ()
-        reading = repr((kind.name, kind.version, *fields)).encode()
+        reading = repr((reader, version, *fields)).encode()
         return blake2b(self.content_digest() + reading, digest_size=DIGEST_BYTES).digest()
 
     def content_digest(self) -> bytes:

@@ -347,12 +347,18 @@ def test_what_an_older_reader_or_splitter_made_is_read_again(
         }
     with monkeypatch.context() as patch:
         patch.setattr(passage_pieces, "SPLITTER_VERSION", passage_pieces.SPLITTER_VERSION + 1)
-        assert counts(writing.sync(manuals)) == (0, 2, 0, 0, 0)
+        (manuals / "pump.txt").write_text("The pump is new.")
+        report = writing.sync(manuals)
+        assert (counts(report), report.files_reread) == ((0, 1, 0, 0, 0), 1)
+        assert (report.to_json()["files_reread"], report.files_done) == (1, 2)
         assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
     newer = replace(kinds.TEXT, version=kinds.TEXT.version + 1)
     monkeypatch.setattr(kinds, "TEXT", newer)
     monkeypatch.setitem(kinds.KINDS, "text", newer)
-    assert counts(writing.add(manuals, format="text")) == (0, 2, 0, 0, 0)
+    (manuals / "pump.txt").write_text(PUMP)
+    report = writing.add(manuals, format="text")
+    assert (counts(report), report.files_reread) == ((0, 1, 0, 0, 0), 1)
+    assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
     with Catalogue.read(collection.directory()) as catalogue:
         assert {s.reader for s in catalogue.sources()} == {f"text {newer.version}"}
 
