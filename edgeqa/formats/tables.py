@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.records import FormatOptions
 
 DELIMITERS = ",;\t|"
+_TABBED = (".tsv", ".tab")
 _UNQUOTED = "\t|"  # between these a quote is a character, unless it quotes a whole field
 
 
@@ -100,6 +101,8 @@ def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
     if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
         lines.skip()
         delimiter = declared[1]
+    elif name.lower().endswith(_TABBED) and "\t" in lines.first:  # its name says so, whatever else is in its fields
+        delimiter = "\t"
     else:
         delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
     if delimiter in _UNQUOTED:

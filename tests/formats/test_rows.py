@@ -391,3 +391,9 @@ def test_json_of_another_kind_that_is_too_large_is_read_as_it_stands(
     data = '{"a": "' + "x " * 200_000 + '"}'
     file.write_text(data)
     assert text(file) == data
+
+
+def test_a_file_named_for_its_tabs_is_cut_there_whatever_its_fields_hold(tmp_path: Path) -> None:
+    file = tmp_path / "zones.tsv"
+    file.write_text("codes, of countries, and seas\tzone\nDE,DK,NO\tEurope/Berlin\n")
+    assert "DE,DK,NO | Europe/Berlin" in text(file).replace("\t", " | ")
