@@ -142,6 +142,8 @@ class Asking:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""
         lift = fusion.lift(share, self._numbers)
         before = self.contexts
+        if passage.digest is None:  # nothing of it is remembered: it is read, and the model needed
+            self.encoded()
         for context, encoding in self._scope.windows(passage):
             self._watch.over("context")
             placed = passage if context is passage.text else passage.window(context)

@@ -57,7 +57,7 @@ class Texts:
         self._digests = [_digest(document) for document in documents]
         self.digest = _joined(self._digests)
         self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
-        self._found: dict[int, Numbered] = {}  # passages that a search found, where not all are held
+        self._found: Sequence[Numbered] | dict[int, Numbered] = ()  # all passages; where not all are held, those found
         self._read: dict[int, _Growing] = {}
         self.is_given = False
         """Whether they are a single passage; known after a search."""
@@ -71,6 +71,8 @@ class Texts:
         from edgeqa.contexts.search import Hit, Hits, search  # here: a remembered answer does without
 
         held = self._held() if self._is_held else None
+        if held is not None:
+            self._found = held
         if held is not None and len(held) == 1:
             self.is_given = True
             return Hits([Hit(0, 1.0)], 1, {})
@@ -85,7 +87,6 @@ class Texts:
         for number in range(min(hits.passages, most)):
             if len(hits.best) < wanted and number not in found:
                 hits.best.append(Hit(number, 0.0))
-        self._found = {}
         if held is None:
             looked_for = {hit.number for hit in hits.best}
             self._found = {n: numbered for n, numbered in enumerate(self._passages()) if n in looked_for}
@@ -93,7 +94,7 @@ class Texts:
 
     def passage(self, hit: Hit) -> Placed:
         """Returns a passage that was found."""
-        number, part, passage = self._held()[hit.number] if self._is_held else self._found[hit.number]
+        number, part, passage = self._found[hit.number]
         return Placed(passage, self._documents[number].name, number, None, None, *part)
 
     def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
