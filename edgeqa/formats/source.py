@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.contexts.documents import blocks_of, reason
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextError, ContextNotFound, ContextUnreadable
-from edgeqa.formats.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,10 +59,10 @@ class Source:
         Raises:
             ContextError: if it cannot be read.
         """
-        return self._digest_by(self._kind.name, self._kind.version)
+        return self._digest_by(self._kind.version)
 
     def was_read_by(self, reader: str, digest: bytes) -> bool:
-        """Tells whether `digest` is that of this very content, read with these options by another reader.
+        """Tells whether `digest` is that of this very content, read with these options by its reader of any version.
 
         Args:
             reader: its name and version, as `reader` has them; "" for what edgeqa 0.3 had, all of version 1.
@@ -73,12 +72,12 @@ class Source:
             ContextError: if the content cannot be read.
         """
         name, _, version = (reader or f"{self.format} 1").rpartition(" ")
-        return version.isdecimal() and digest == self._digest_by(name, int(version))
+        return name == self.format and version.isdecimal() and digest == self._digest_by(int(version))
 
-    def _digest_by(self, reader: str, version: int) -> bytes:
-        kind, options = KINDS.get(reader, self._kind), self._options
+    def _digest_by(self, version: int) -> bytes:
+        kind, options = self._kind, self._options
         fields = (options.text_field, options.title_field) if kind.has_fields else ()
-        reading = repr((reader, version, *fields)).encode()
+        reading = repr((kind.name, version, *fields)).encode()
         return blake2b(self.content_digest() + reading, digest_size=DIGEST_BYTES).digest()
 
     def content_digest(self) -> bytes:

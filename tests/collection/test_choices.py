@@ -258,17 +258,18 @@ def test_who_waits_at_a_channel_that_is_broken_off_goes_on() -> None:
 
 
 def test_a_report_says_everything_under_its_name(tmp_path: Path) -> None:
-    report = Added("manuals", 1, 2, 3, 4, 5, 6, 7, 8)
+    report = Added("manuals", 1, 2, 3, 4, 5, 6, 7, 8, 9)
     report.timings_ms = {"read": 1.23456}
     said = report.to_json()
     assert said["collection"] == "manuals"
-    counted = ("files_added", "files_changed", "files_unchanged", "files_removed", "files_re_encoded")
+    kinds = ("added", "changed", "reread", "unchanged", "removed", "re_encoded")
+    counted = tuple(f"files_{kind}" for kind in kinds)
     assert [said[name] for name in (*counted, "documents", "contexts", "encoded")] == [
         getattr(report, name) for name in (*counted, "documents", "contexts", "encoded")
     ]
     assert (said["failed"], said["skipped"], said["piped"], said["damaged"]) == ([], [], [], [])
     assert said["timings_ms"] == {"read": 1.235}
-    assert report.files_done == sum(getattr(report, name) for name in counted[:4])
+    assert report.files_done == sum(getattr(report, name) for name in counted[:5])
     with open_writer(tmp_path / "default") as writer:
         put(writer, "a.txt", [("", "Text.")])
         assert writer.waiting_bytes > 0
