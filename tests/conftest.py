@@ -56,12 +56,13 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def traced() -> Iterator[None]:
-    """Has what is traced go on being traced: Python ends that for good where the stack overflows in the tracer."""
+    """Has what is traced go on being traced: a test may trace by itself, or the stack may overflow in the tracer."""
     tracer = sys.gettrace()
     yield
-    sys.settrace(tracer)
+    if sys.gettrace() is not tracer:
+        sys.settrace(tracer)
 
 
 @pytest.fixture(scope="session")

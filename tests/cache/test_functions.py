@@ -261,7 +261,6 @@ def test_what_was_typed_in_is_known_by_its_code(run: Run) -> None:
     assert outputs == [("called\n2\n", ""), ("called\n3\n", ""), ("2\n", "")]
 
 
-@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("part", [0.5, 0.9])
 def test_a_function_may_call_itself_as_often_as_without_being_remembered(cache: Cache, part: float) -> None:
     @cache.memoize("depth")
@@ -272,7 +271,6 @@ def test_a_function_may_call_itself_as_often_as_without_being_remembered(cache: 
     assert depth(levels) == levels
 
 
-@pytest.mark.usefixtures("traced")
 def test_a_function_that_calls_itself_for_ever_ends_in_a_recursion_error(cache: Cache) -> None:
     @cache.memoize("depth")
     def depth(n: int) -> int:
