@@ -155,7 +155,7 @@ class Parts:
                 from edgeqa.collection.encoder import Encoder
                 from edgeqa.routing.scope import Scope
 
-                self._scope = Scope(directory(self.collection), Encoder.of(self.bundle))
+                self._scope = Scope(directory(self.collection), Encoder.of(self.bundle), self.bundle.manifest.language)
             return self._scope
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from edgeqa.asking.keys import key_in
 from edgeqa.asking.ranking import Ranking
 from edgeqa.contexts.language import looks_foreign
 from edgeqa.contexts.search import coverage
-from edgeqa.contexts.terms import terms
+from edgeqa.contexts.terms import all_words, bare, term, terms
 from edgeqa.models.places import Place
 
 if TYPE_CHECKING:
@@ -230,7 +230,8 @@ class Asking:
         return (self._calibration if self._scope.is_given else self._numbers).no_answer_below
 
     def _shares(self, texts: list[str]) -> bool:
-        return any(not self._terms.isdisjoint(terms(text, self._language)) for text in texts)
+        every = (word for text in texts for word in all_words(text))
+        return any(term(bare(word), self._language) in self._terms for word in every)
 
     def _repeats(self, span: str) -> bool:
         """Tells whether a span says nothing but words of the question."""

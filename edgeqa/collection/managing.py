@@ -7,6 +7,7 @@ where contexts are made.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa.collection import directory
@@ -81,7 +82,8 @@ def add(
         raise NothingToAdd
     place = directory(parts.collection)
     encoder = Encoder.of(parts.bundle)
-    with Writer(place, encoder, IndexWriter, anew=anew) as writer, Catalogue.read(place) as catalogue:
+    open_index = partial(IndexWriter, language=parts.bundle.manifest.language)
+    with Writer(place, encoder, open_index, anew=anew) as writer, Catalogue.read(place) as catalogue:
         gone = Gone(place, catalogue, even_all=drop_all) if drop_gone else None
         if gone is not None:
             gone.check(named)

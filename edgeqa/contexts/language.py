@@ -11,7 +11,8 @@ import re
 from edgeqa.contexts.terms import ENGLISH
 
 LEAST_WORDS = 12
-SEEN_CHARACTERS = 4000
+LEAST_SHARE, MOST_SHARE_OF_ANOTHER = 0.12, 0.2  # of the commonest words, in a text of a language and of another
+SEEN_CHARACTERS = 600  # some hundred words tell as much as more
 _WORD = re.compile(r"[^\W\d_]+")
 _COMMON = {
     "en": "the of and to in is that for it as was with be by on are this from or an which not",
@@ -34,10 +35,11 @@ def looks_foreign(text: str, language: str) -> bool:
     found = _WORD.findall(text[:SEEN_CHARACTERS].lower())
     if len(found) < LEAST_WORDS:
         return False
+    own = sum(map(_WORDS[ENGLISH].__contains__, found)) / len(found)
+    if own > MOST_SHARE_OF_ANOTHER:
+        return False
     letters = "".join(found)
-    if sum(letter >= "\u0250" for letter in letters) * 2 > len(letters):
+    if not letters.isascii() and sum(letter >= "\u0250" for letter in letters) * 2 > len(letters):
         return True
-    shares = {one: sum(word in words for word in found) / len(found) for one, words in _WORDS.items()}
-    own = shares.pop(ENGLISH)
-    best = max(shares.values())
-    return best >= 0.12 and best > 2 * own
+    best = max(sum(map(words.__contains__, found)) for words in _WORDS.values()) / len(found)
+    return best >= LEAST_SHARE and best > 2 * own

@@ -29,6 +29,8 @@ _LONGEST_WORD = 256  # characters on one side; more without a blank is no word t
 
 def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
     """Returns `start` and `end` moved outwards over what belongs to the span's first and last word."""
+    if _stands_free(text, start, end):  # as most do, and looking closer takes longer than all else of decoding
+        return start, end
     low, high = _word_begin(text, start), _word_end(text, end)
     start, end = _whole(text, start, end, low, high)
     start = _signs_begin(text, start, low)
@@ -39,6 +41,17 @@ def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
         if text[end - 1] == "°" and end < high and text[end] in "CFK" and not text[end + 1 : end + 2].isalnum():
             end += 1
     return start, _bracket_end(text, start, end, high)
+
+
+def _stands_free(text: str, start: int, end: int) -> bool:
+    """Tells at a glance that nothing around the span can belong to it."""
+    before, after = text[start - 1 : start], text[end : end + 2]
+    return (
+        (not before or before.isspace())
+        and (not after or after[0].isspace() or (after[0] in ".,;" and not after[1:].strip()))
+        and "`" not in text[max(0, start - 80) : end + 80]
+        and "(" not in text[start:end]
+    )
 
 
 def _word_begin(text: str, place: int) -> int:

@@ -33,8 +33,8 @@ _OPEN_ATTEMPTS = 20  # of a collection that somebody writes to all the time
 class Scope:
     """A collection to ask."""
 
-    def __init__(self, directory: Path, encoder: Encoder) -> None:
-        self._directory, self._encoder = directory, encoder
+    def __init__(self, directory: Path, encoder: Encoder, language: str = "en") -> None:
+        self._directory, self._encoder, self._language = directory, encoder, language
         self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
         self._seen: Stamp | None = None
@@ -114,7 +114,7 @@ class Scope:
         with self._noting_damage():
             if (found := seals.wrong(self._directory, ROUTE)) is not None:
                 raise RouteDamaged(self._directory / ROUTE, f"{found.name.removeprefix(f'{ROUTE}/')}: {found.what}")
-            return Index(self._directory / ROUTE)
+            return Index(self._directory / ROUTE, self._language)
 
     @contextlib.contextmanager
     def _noting_damage(self) -> Iterator[None]:
