@@ -55,6 +55,8 @@ class Candidate:
     """The headings that the passage stands under, outermost first."""
     pieces: tuple[Piece, ...] = ()
     """Where what of the passage stands in its source; empty where all of it does as it is, from `context_start` on."""
+    path: str | None = None
+    """From a collection, the full path of the file that the document is of; None of what came through a pipe."""
 
     @property
     def document(self) -> str:
@@ -100,6 +102,8 @@ class ClosePassage:
     """Where in `text` the best guess is; None in a passage that was not read, or has none."""
     document_start: int = 0
     """Where its document begins in the source."""
+    path: str | None = None
+    """From a collection, the full path of the file that the document is of; None of what came through a pipe."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the passage as JSON values; its headings as one line, parted by " > "."""
@@ -109,6 +113,7 @@ class ClosePassage:
             "document": self.document,
             "address": self.address,
             "source": self.source,
+            "path": self.path,
             "source_start": self.source_start,
             "source_end": self.source_end,
             "score": round(self.score, 4),
@@ -174,6 +179,11 @@ class Answer:
         return None if self.text is None else self.candidates[0].source_end
 
     @property
+    def path(self) -> str | None:
+        """From a collection, the full path of the file that the answer is from; None of what came through a pipe."""
+        return None if self.text is None else self.candidates[0].path
+
+    @property
     def address(self) -> str | None:
         """In a collection, the address of the context, DOCUMENT:{TAG}:N."""
         return None if self.text is None else self.candidates[0].address
@@ -232,6 +242,7 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
         "start": one.start,
         "end": one.end,
         "source": one.source,
+        "path": one.path,
         "document": one.document,
         "source_start": one.source_start,
         "source_end": one.source_end,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.errors import CollectionNotFound, ContextGone
+from edgeqa.collection.naming import document_named
 from edgeqa.contexts.pieces import extent
 from edgeqa.errors import CollectionError
 from edgeqa.formats import FormatOptions, walk
@@ -147,14 +148,12 @@ def _headed(blocks: Iterable[Block]) -> Iterator[_Part]:
 def _of_first(place: Path, name: str) -> Iterator[_Part]:
     try:
         with Catalogue.read(place) as catalogue:
-            rows = catalogue.documents_named(name)
+            row = document_named(catalogue, name)
     except CollectionError as error:
-        if isinstance(error, LookupError):  # there is no collection, and no file of this name
+        if isinstance(error, CollectionNotFound):  # there is no collection, and no file of this name
             raise ContextGone(name) from error
         raise
-    if not rows:
-        raise ContextGone(name)
-    yield from _of_collection(place, rows[0])
+    yield from _of_collection(place, row)
 
 
 def _of_collection(place: Path, row: DocumentRow) -> Iterator[_Part]:

@@ -13,7 +13,7 @@ from edgeqa.collection.errors import ContextGone, ShardDamaged
 from edgeqa.routing.errors import CollectionEmpty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from edgeqa.collection.collection import Collection, StoredContext
     from edgeqa.contexts.context import Context
@@ -84,16 +84,26 @@ class Collected:
         context: Any = passage.text
         yield context, context.encoding
 
-    def reference(self, placed: Placed) -> int:
-        """Returns the context's id."""
-        return self._ids[placed.address]
+    def reference(self, placed: Placed) -> tuple[int, str | None]:
+        """Returns the context's id, and the full path of its file, for which an answer need not open the catalogue."""
+        return self._ids[placed.address], placed.path
 
     def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
-        """Returns the context with an id; None if there is none."""
+        """Returns the context that a reference stands for; None if there is none."""
         try:
-            return self.placed(self._scope.collection().context(reference))
+            context_id, path = reference
+            placed = self.placed(self._scope.collection().context(context_id))
         except (ContextGone, ShardDamaged):
             return None
+        placed.path = path
+        return placed
+
+    def locate(self, found: Iterable[Placed]) -> None:
+        """Notes the full path of the file that each context is from."""
+        placed = list(found)
+        paths = self._scope.paths(self._ids[one.address] for one in placed)
+        for one in placed:
+            one.path = paths[self._ids[one.address]]
 
     def nothing_read(self) -> None:
         """Does nothing: a collection need not share a word with a question."""

@@ -63,6 +63,7 @@ def ask(
         asking = Asking(parts, scope, asked, options, watch, refresh=refresh)
         asking.read(progress)
         outcome = asking.outcome()
+        scope.locate(outcome.placed())
         read_now.append(outcome)
         made = records.record(outcome, scope, whole=scope.is_whole())
         watch.over("rank")
@@ -136,6 +137,7 @@ def _candidate(spot: Spot, number: int | None) -> Candidate:
         part_start=placed.part_start,
         heading=text.heading,
         pieces=text.pieces,
+        path=placed.path,
     )
 
 
@@ -154,4 +156,5 @@ def _close(near: Near) -> ClosePassage:
         score=near.rank,
         marked=near.marked,
         document_start=placed.part_start,
+        path=placed.path,
     )

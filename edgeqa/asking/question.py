@@ -72,6 +72,10 @@ class Outcome:
     notes: tuple[str, ...]
     damaged: tuple[str, ...] = ()
 
+    def placed(self) -> list[Placed]:
+        """Returns the passages that it names."""
+        return [*(spot.placed for spot in self.spots), *(near.placed for near in self.closest)]
+
 
 class Asking:
     """One question on its way through the passages of a scope."""

@@ -34,6 +34,8 @@ class Placed:
     """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
     part_start: int = 0
     """Where that document begins in its source."""
+    path: str | None = None
+    """In a collection, the full path of the file that it is from."""
 
     def window(self, context: Context) -> Placed:
         """Returns a window of the passage, where it is from."""
@@ -65,6 +67,9 @@ class Scope(Protocol):
 
     def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
         """Returns what a reference stands for; None where there is no such thing any more."""
+
+    def locate(self, found: Iterable[Placed]) -> None:
+        """Notes the full path of the file that each passage is from, where it is a collection's."""
 
     def nothing_read(self) -> None:
         """Is told that there was nothing to read.

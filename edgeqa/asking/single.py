@@ -29,7 +29,9 @@ def closest(parts: Parts, asked: str, most: int) -> list[ClosePassage]:
     """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
     collection, index = parts.scope.routed()
     found = []
-    for hit in parts.scope.search(index, asked, most).best:
+    hits = parts.scope.search(index, asked, most).best
+    paths = parts.scope.paths(hit.number for hit in hits)
+    for hit in hits:
         with contextlib.suppress(ContextGone):  # removed since the index was opened
             context = collection.context(hit.number)
             start, end = extent(context.text, context.start, context.pieces)
@@ -43,6 +45,7 @@ def closest(parts: Parts, asked: str, most: int) -> list[ClosePassage]:
                     source_start=start,
                     source_end=end,
                     score=hit.score,
+                    path=paths[hit.number],
                 )
             )
     return found
@@ -70,7 +73,9 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
     scope.is_given = True
     asking = Asking(parts, scope, asked, options, watch)
     asking.offer(scope.placed(context), share=1.0)
-    answer = decide(parts, asked, asking.outcome(), options, watch, cached=not asking.read_anew)
+    outcome = asking.outcome()
+    scope.locate(outcome.placed())
+    answer = decide(parts, asked, outcome, options, watch, cached=not asking.read_anew)
     if stamp is not None and asking.part is not None:
         key, stored = asking.part
         parts.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)

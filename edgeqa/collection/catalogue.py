@@ -27,7 +27,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, ranges
+from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, printed, ranges
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS, ShardRange, Snapshot
 from edgeqa.errors import CollectionError
@@ -326,6 +326,12 @@ class Catalogue:
         query = "WHERE s.name = ? AND d.suffix = ? AND d.whole AND s.state > ? ORDER BY d.id"
         return [row for cut in cuts for row in self._documents(query, name[:cut], name[cut:], PENDING)]
 
+    def documents_at(self, path: str) -> list[DocumentRow]:
+        """Returns the documents of the name that a file's full path has, where the user has called it otherwise."""
+        cuts = [len(path), *(at for at, character in enumerate(path) if character == "#")]
+        query = "WHERE s.path = ? AND d.suffix = ? AND d.whole AND s.state > ? ORDER BY d.id"
+        return [row for cut in cuts for row in self._documents(query, os.fsencode(path[:cut]), path[cut:], PENDING)]
+
     def add_document(self, source: SourceRow, suffix: str, title: str, tag: str, first: int) -> DocumentRow:
         """Notes a document that is being added: it has no context yet."""
         columns = "source, suffix, title, tag, first, contexts, whole"
@@ -528,8 +534,3 @@ def _what(error: Exception, file: Path, otherwise: Callable[[Path, str], Collect
     """Returns what an error of SQLite is to the user: damage, or `otherwise` the system's."""
     of_the_system = isinstance(error, sqlite3.OperationalError) and not str(error).startswith(_OF_THE_CONTENT)
     return otherwise(file.parent, str(error)) if of_the_system else CatalogueDamaged(file, str(error))
-
-
-def printed(name: str) -> str:
-    """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

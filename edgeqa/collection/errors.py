@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgeqa.errors import EXIT_USAGE, CollectionError, EdgeQAError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -150,6 +151,16 @@ class ShardDamaged(CollectionError):
             f"shard {tag} is damaged: {file.name}: {what}",
             "`edgeqa add` on the texts that it holds mends it; `edgeqa verify` names them",
         )
+
+
+class NameAmbiguous(CollectionError):
+    """Several texts of the collection are called alike."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str, paths: Sequence[str | None]) -> None:
+        files = " or ".join(path or "what came through a pipe" for path in paths)
+        super().__init__(f"{name} means {len(paths)} texts of the collection", f"give its full path: {files}")
 
 
 class ContextGone(CollectionError, LookupError):

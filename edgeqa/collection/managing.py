@@ -16,12 +16,13 @@ from edgeqa.collection.budget import encodings_budget
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.encoder import Encoder
-from edgeqa.collection.errors import ContextGone, NameNotUsed
+from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
 from edgeqa.collection.gone import Gone
 from edgeqa.collection.model import Model
-from edgeqa.collection.naming import file_identity
+from edgeqa.collection.naming import document_named, file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
 from edgeqa.collection.re_encoding import ReEncoding
+from edgeqa.collection.rows import PENDING
 from edgeqa.collection.verifying import check_there
 from edgeqa.collection.verifying import is_former as is_former
 from edgeqa.collection.verifying import verify as verify
@@ -149,6 +150,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
 
     Raises:
         ContextGone: if it holds nothing of a name; then nothing is removed.
+        NameAmbiguous: if several files are called so; then, too.
         CollectionError: if it cannot be opened or written to.
     """
     check_there(place)
@@ -168,12 +170,17 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
 
 
 def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
-    """Returns the files, or else the documents, that a name stands for."""
-    sources = catalogue.sources_named(name) or list(catalogue.sources_below(file_identity(name)))
-    documents = [] if sources else catalogue.documents_named(name)
-    if not sources and not documents:
-        raise ContextGone(name)
-    return sources, documents
+    """Returns the files, or else the documents, that a name stands for.
+
+    Raises:
+        NameAmbiguous: if several files are called so.
+        ContextGone: if there is none.
+    """
+    sources = catalogue.sources_named(name)
+    if len({source.path for source in sources}) > 1:
+        raise NameAmbiguous(name, [source.full_path for source in sources if source.state > PENDING])
+    sources = sources or list(catalogue.sources_below(file_identity(name)))
+    return sources, [] if sources else [document_named(catalogue, name)]
 
 
 def _several(paths: Paths) -> list[str]:

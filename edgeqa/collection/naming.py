@@ -2,7 +2,7 @@
 
 In: a source, and the name that the user gave it, if any. Out: its identity and its name. Two texts from pipes are never
 taken for one another, whatever they came through; the same text is, and whatever somebody named alike. It reads no more
-than a source's digest.
+than a source's digest. And back: a name that was shown in, its document out, unless several are called so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa.collection.errors import ContextGone, NameAmbiguous
+
 if TYPE_CHECKING:
+    from edgeqa.collection.catalogue import Catalogue
+    from edgeqa.collection.rows import DocumentRow
     from edgeqa.formats import Source
 
 SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
@@ -56,6 +60,24 @@ def _listed(folder: str, name: str) -> str:
     except OSError:  # as a rule because there is no such other file
         return path
     return path if name in names or len(names) != 1 else os.path.join(folder, names[0])
+
+
+def document_named(catalogue: Catalogue, name: str) -> DocumentRow:
+    """Returns the document that a name stands for, or a file's full path with what its documents' names have beyond.
+
+    Raises:
+        NameAmbiguous: if several documents are called so.
+        ContextGone: if there is none.
+    """
+    rows = catalogue.documents_named(name)
+    if len(rows) > 1:
+        suffixes = [row.name[len(source.name) :] for row in rows for source in [catalogue.source(row.source)]]
+        paths = [catalogue.source(row.source).full_path for row in rows]
+        raise NameAmbiguous(name, [path and path + suffix for path, suffix in zip(paths, suffixes, strict=True)])
+    rows = rows or catalogue.documents_at(name)
+    if not rows:
+        raise ContextGone(name)
+    return rows[0]
 
 
 def identity(source: Source, name: str | None) -> Identity:

@@ -10,7 +10,6 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.catalogue import printed
 from edgeqa.collection.errors import AllGone
 from edgeqa.collection.events import (
     ContextMade,
@@ -24,7 +23,7 @@ from edgeqa.collection.events import (
 )
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.naming import file_identity, identity
-from edgeqa.collection.rows import PENDING, WHOLE
+from edgeqa.collection.rows import PENDING, WHOLE, printed
 from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk

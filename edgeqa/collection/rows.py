@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ class SourceRow:
     """Which reader made its text, and of which version; "" where edgeqa 0.3 noted none."""
     splitter: int = SPLITTER_VERSION
     """Which version cut it into contexts."""
+
+    @property
+    def full_path(self) -> str | None:
+        """The file's full path, as names are shown; None of what came through a pipe."""
+        return printed(os.fsdecode(self.path)) if self.path.startswith(b"/") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,11 @@ class ShardRow:
     encodings_bytes: int
     size_bytes: int
     seen: str
+
+
+def printed(name: str) -> str:
+    """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:

@@ -27,8 +27,9 @@ def command(*, collection: str | None, as_json: bool) -> None:
     with Catalogue.read(directory(named(collection))) as catalogue:
         for row in catalogue.documents():
             if as_json:
-                facts = {"document": row.name, "title": row.title, "tag": row.tag, "contexts": row.contexts}
-                streams.print_json(facts)
+                path = catalogue.source(row.source).full_path
+                facts = {"document": row.name, "path": path, "title": row.title, "tag": row.tag}
+                streams.print_json({**facts, "contexts": row.contexts})
             else:
                 title = f"  ({plain(row.title)})" if row.title else ""
                 click.echo(f"{row.contexts:>7}  {row.tag}  {plain(row.name)}{title}")

@@ -16,9 +16,10 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle
 from edgeqa.collection.snapshot import FILE, ROUTE, Snapshot
+from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from edgeqa.collection.encoder import Encoder
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Stamp: TypeAlias = tuple[int, int, int]
 
+MOST_PATHS = 10_000  # of contexts that are kept at hand
 _OPEN_ATTEMPTS = 20  # of a collection that somebody writes to all the time
 
 
@@ -41,6 +43,8 @@ class Scope:
         self._snapshot: Snapshot | None = None
         self._collection: Collection | None = None
         self._routed: tuple[Collection, Index] | None = None
+        self._paths: dict[int, str | None] = {}
+        self._paths_of = ""
         forking.tell(self)
 
     def forked(self) -> None:
@@ -105,6 +109,27 @@ class Scope:
         """
         with self._noting_damage():
             return index.search(question, most)
+
+    def paths(self, context_ids: Iterable[int]) -> dict[int, str | None]:
+        """Returns the full paths of the files that contexts are from; None for what came through a pipe, or is gone."""
+        with self._lock:
+            now = self._now().digest
+            if now != self._paths_of or len(self._paths) > MOST_PATHS:
+                self._paths, self._paths_of = {}, now
+            wanted = set(context_ids)
+            if missing := wanted.difference(self._paths):
+                self._paths |= self._looked_up(missing)
+            return {context_id: self._paths[context_id] for context_id in wanted}
+
+    def _looked_up(self, context_ids: Iterable[int]) -> dict[int, str | None]:
+        from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes a while, and is needed for nothing else
+
+        found: dict[int, str | None] = dict.fromkeys(context_ids)
+        with contextlib.suppress(CollectionError), Catalogue.read(self._directory) as catalogue:
+            for context_id in found:
+                for row in catalogue.documents_between(context_id, context_id):
+                    found[context_id] = catalogue.source(row.source).full_path
+        return found
 
     def _index(self) -> Index:
         from edgeqa.collection import seals

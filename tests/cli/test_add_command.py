@@ -43,6 +43,7 @@ def test_add_list_sync_remove(manuals: Path) -> None:
     names = sorted(str(p.relative_to(manuals.parent)) for p in manuals.rglob("*.*"))
     assert done.stdout.splitlines()[0] == f"default: {len(names)} added"
     assert sorted(listed()) == names
+    assert {name: row["path"] for name, row in listed().items()} == {n: str(manuals.parent / n) for n in names}
     plain = edgeqa("list").stdout.splitlines()
     assert [line.split()[2] for line in plain] == list(listed())
     assert {len(str(row["tag"])) for row in listed().values()} == {3}

@@ -46,6 +46,7 @@ def test_a_passage_is_shown_by_its_address() -> None:
         "document",
         "address",
         "source",
+        "path",
         "source_start",
         "source_end",
         "score",

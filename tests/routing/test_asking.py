@@ -345,7 +345,7 @@ finally: print("heavy:", sorted({"onnxruntime", "tokenizers", "tantivy", "numpy"
 @pytest.mark.usefixtures("unmeasured")
 def test_a_remembered_answer_needs_neither_model_nor_index(filled: EdgeQA, run: Run) -> None:
     filled.close()
-    for heavy in ("['numpy', 'onnxruntime', 'tantivy', 'tokenizers']", "[]"):
+    for heavy in ("['numpy', 'onnxruntime', 'sqlite3', 'tantivy', 'tokenizers']", "[]"):
         done = run(PROGRAM, "ask", "-q", QUESTION).communicate("", timeout=120)
         assert done == (f"Charles Babbage\nheavy: {heavy}\n", "")
 
