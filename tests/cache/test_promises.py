@@ -183,3 +183,29 @@ def test_places_of_readers_that_were_killed_are_used_again(
         cache.front.clear()
         assert cache.get("a") == 1
         assert cache.stats().faults == {}
+
+
+def test_where_all_records_were_hit_room_is_made_all_the_same(directory: Path) -> None:
+    with Cache.open(directory, map_bytes=MIB, front_entries=1) as cache:
+        names = [f"n{number}" for number in range(1500)]
+        for name in names:
+            cache.put(name, "x" * 300)
+        cache.flush()
+        writing = cache._backend._writing
+        assert writing is not None
+        high_bytes = writing._writer.commits.limits.high_bytes
+        number = 0
+        while cache.stats().used_bytes <= high_bytes - 30_000:
+            for _ in range(32):
+                cache.put(f"m{number}", "x" * 300)
+                names.append(f"m{number}")
+                number += 1
+            cache.flush()
+        for name in names:
+            cache.get(name)
+        for more in range(96):
+            cache.put(f"k{more}", "x" * 300)
+        cache.flush()
+        assert cache.stats().used_bytes <= high_bytes
+        assert cache.stats().second_chances > 0
+        assert cache.check() == []

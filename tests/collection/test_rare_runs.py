@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -215,3 +216,38 @@ def test_a_catalogue_that_a_reader_holds_open_is_settled_later(place: Path) -> N
     fill(place, {"c.txt": "And more."})
     assert (place / "seals.json").exists()
     assert texts(place) == {"a.txt": "Text.", "b.txt": "More.", "c.txt": "And more."}
+
+
+def test_where_encoding_fails_nobody_waits_for_room_that_never_comes(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text("\n".join(f"The valve {n} opens at {n * 7} bar, says its maker." for n in range(6000)))
+
+    def breaking(_: Model, __: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(Model, "encode", breaking)
+    with pytest.raises(Interrupted):
+        writing.add(file)
+    monkeypatch.undo()
+    assert threading.active_count() == len([t for t in threading.enumerate() if "_guarded" not in t.name])
+
+
+def test_the_log_of_a_damaged_catalogue_is_not_taken_for_that_of_the_new_one(place: Path) -> None:
+    log = place / f"{CATALOGUE}-wal"
+    with open_writer(place) as writer:
+        for number in range(8):
+            put(writer, f"{number}.txt", [("", f"Number {number}.")])
+        writer.commit()
+        former = log.read_bytes()  # of a catalogue that is empty but for these
+    assert len(former) > 4096
+    fill(place, {"last.txt": "The last one."})
+    expected = texts(place)
+    raw = bytearray((place / CATALOGUE).read_bytes())
+    raw[5000] ^= 1
+    (place / CATALOGUE).write_bytes(raw)
+    log.write_bytes(former)  # as a killed writer leaves it
+    managing.repair(place)
+    assert texts(place) == expected
+    assert managing.verify(place) == []
