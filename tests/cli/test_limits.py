@@ -89,13 +89,13 @@ CHINESE = "花园每天早上九点开放，狗可以用绳子牵着进来；咖
 @pytest.mark.parametrize(
     ("line", "size_bytes", "arguments", "most"),
     [
-        (PROSE, 200 * MIB, ("What is the impeller made of?",), 1000),
-        (CHINESE, 30 * MIB, ("What is the impeller made of?",), 1000),
+        (PROSE, 24 * MIB, ("What is the impeller made of?",), 20),
+        (CHINESE, 8 * MIB, ("What is the impeller made of?",), 20),
         (CHINESE, 4 * MIB, ("花园 impeller made of?", "--contexts", "40"), 40),  # a word of it is in every section
     ],
     ids=["prose", "Chinese", "Chinese everywhere"],
 )
-def test_a_large_text_is_answered_in_less_than_400_mb(
+def test_a_large_text_is_answered_in_less_than_250_mb(
     tmp_path: Path, line: str, size_bytes: int, arguments: tuple[str, ...], most: int
 ) -> None:
     half = line * (size_bytes // 2 // len(line.encode()))
@@ -118,7 +118,6 @@ def test_a_large_text_is_answered_in_less_than_400_mb(
     peak_bytes, answer = done.stdout.splitlines()
     found = json.loads(answer)
     assert found["answer"] == "phosphor bronze"
-    assert found["skimmed"]
     assert found["contexts"] <= most
     assert found["source_start"] == len(half) + len("The impeller of the pump is made of ")
-    assert int(peak_bytes) < 400 * 1000 * 1000
+    assert int(peak_bytes) < 250 * 1000 * 1000
