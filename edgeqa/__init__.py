@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
     from edgeqa.collection.errors import ContextGone
+    from edgeqa.collection.overview import CollectionInfo, collections, delete_collection
     from edgeqa.compat.answering import pipeline
     from edgeqa.compat.errors import TaskUnknown
     from edgeqa.errors import (
@@ -55,6 +56,7 @@ _HOMES = {
     "Candidate": "answer",
     "CapabilityError": "errors",
     "CollectionError": "errors",
+    "CollectionInfo": "collection.overview",
     "ComputationFailed": "errors",
     "ContextError": "errors",
     "ContextGone": "collection.errors",
@@ -67,6 +69,8 @@ _HOMES = {
     "PipelineError": "errors",
     "QuestionError": "errors",
     "TaskUnknown": "compat.errors",
+    "collections": "collection.overview",
+    "delete_collection": "collection.overview",
     "memoize": "cache.memoizing",
     "open": "runtime",
     "pipeline": "compat.answering",
@@ -85,6 +89,7 @@ __all__ = [
     "Candidate",
     "CapabilityError",
     "CollectionError",
+    "CollectionInfo",
     "ComputationFailed",
     "ContextError",
     "ContextGone",
@@ -97,6 +102,8 @@ __all__ = [
     "PipelineError",
     "QuestionError",
     "TaskUnknown",
+    "collections",
+    "delete_collection",
     "memoize",
     "open",
     "pipeline",

@@ -24,6 +24,7 @@ COMMANDS = {
     "capabilities": "capabilities",
     "chat": "chat",
     "closest": "closest",
+    "collections": "collections",
     "eval": "evaluate",
     "get": "get",
     "list": "list",

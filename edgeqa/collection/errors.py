@@ -47,6 +47,16 @@ class CollectionNotFound(CollectionError, LookupError):
         super().__init__(f"no collection called {directory.name}", f"make it: edgeqa add{option(directory)} PATH...")
 
 
+class CollectionForeign(CollectionError):
+    """The directory of a collection is not edgeqa's alone: it is not deleted."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"the collection {directory.name} is not deleted: {reason}",
+            f"look at {directory}, and move away what is not edgeqa's, or delete the directory yourself",
+        )
+
+
 class CollectionFormatUnsupported(CollectionError):
     """The collection is of a format that this version does not know."""
 

@@ -113,9 +113,9 @@ def quicker(example: str) -> str:
     return f"echo y | {line}" if line == "edgeqa cache clear" else line  # it asks
 
 
-def turn(line: str) -> tuple[bool, bool]:
+def turn(line: str) -> tuple[bool, bool, bool]:
     """Returns what puts the lines into an order in which they can be run: models later, what removes last of all."""
-    return "edgeqa models" in line or "--bundle" in line, " remove " in line
+    return " delete " in line, "edgeqa models" in line or "--bundle" in line, " remove " in line
 
 
 def test_every_example_of_the_help_can_be_run(folder: Path) -> None:

@@ -1,0 +1,177 @@
+"""All collections of a user: what is in each, and what it takes on disk; and deleting one.
+
+In: the directory of collections, or a name. Out: frozen values. A collection that cannot be read is listed with what is
+wrong with it. Deleting follows no link, and deletes nothing where anything lies in the directory that edgeqa does not
+put there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.collection import directory
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.errors import (
+    CollectionBusy,
+    CollectionForeign,
+    CollectionNameInvalid,
+    CollectionNotFound,
+    CollectionUnreadable,
+    CollectionUnwritable,
+)
+from edgeqa.collection.lock import FILE as LOCK_FILE
+from edgeqa.collection.lock import Lock
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
+from edgeqa.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRATCH = ".edgeqa-"  # how a directory begins that is being deleted or made: no collection can be called so
+_OWN = re.compile(
+    r"catalogue\.sqlite(?:\.partial)?(?:-wal|-shm|-journal)?|(?:snapshot|seals)\.json(?:\.partial)?"
+    r"|writer\.lock|shards|route|damaged"
+)
+_OWN_SHARD = re.compile(r"(?:partial-)?[0-9A-Z]{3,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection, as `edgeqa collections` lists it."""
+
+    name: str
+    documents: int
+    contexts: int
+    """How many passages."""
+    texts_bytes: int
+    """Of all in its directory but encodings and index."""
+    encodings_bytes: int
+    index_bytes: int
+    bundle: str
+    """Name and version of the model that it was made with; "" while it is empty."""
+    format: int
+    """Of the collection on disk; 0 where it cannot be read."""
+    problem: str = ""
+    """What is wrong with it; "" if it can be read."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All that it takes on disk."""
+        return self.texts_bytes + self.encodings_bytes + self.index_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return asdict(self)
+
+
+def collections() -> tuple[CollectionInfo, ...]:
+    """Returns the user's collections, by name; one that cannot be read says so in its `problem`.
+
+    Raises:
+        CollectionError: if the directory of collections cannot be read.
+    """
+    root = directory().parent
+    try:
+        names = sorted(found.name for found in root.iterdir() if found.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise CollectionUnreadable(root, error.strerror or str(error)) from error
+    return tuple(found for name in names if (found := _info(name)) is not None)
+
+
+def _info(name: str) -> CollectionInfo | None:
+    """Returns what is known of a collection; None if there is none of this name."""
+    try:
+        place = directory(name)
+    except CollectionNameInvalid:
+        return None
+    documents = contexts = encodings_bytes = found_format = 0
+    bundle = problem = ""
+    try:
+        with Catalogue.read(place) as catalogue:
+            snapshot = catalogue.snapshot()
+            documents, contexts, bundle = snapshot.documents, snapshot.contexts, snapshot.bundle
+            found_format = snapshot.format
+            encodings_bytes = sum(shard.encodings_bytes for shard in catalogue.shards())
+    except CollectionNotFound:
+        return None
+    except CollectionError as error:
+        problem = str(error)
+    index_bytes = _bytes_below(place / ROUTE)
+    texts_bytes = max(0, _bytes_below(place) - index_bytes - encodings_bytes)
+    sizes = (texts_bytes, encodings_bytes, index_bytes)
+    return CollectionInfo(name, documents, contexts, *sizes, bundle, found_format, problem)
+
+
+def _bytes_below(place: Path) -> int:
+    size_bytes = 0
+    for folder, _, files in os.walk(place):  # it follows no link
+        for name in files:
+            with contextlib.suppress(OSError):  # a writer may be at work
+                size_bytes += Path(folder, name).lstat().st_size
+    return size_bytes
+
+
+def delete_collection(name: str) -> None:
+    """Deletes a collection with all that it holds: texts, encodings and index. The files that were added stay.
+
+    Args:
+        name: of the collection, as `collections` lists it.
+
+    Raises:
+        CollectionError: if there is none, somebody is writing to it, its directory is a link or holds something that is
+            not edgeqa's, or it cannot be deleted; but for the last, nothing is deleted then.
+    """
+    place = directory(str(name))
+    if place.is_symlink():
+        raise CollectionForeign(place, "it is a link to another place")
+    if not (place / CATALOGUE).is_file() or (place / CATALOGUE).is_symlink():
+        raise CollectionNotFound(place)
+    doomed = scratch(place.parent)
+    try:
+        if (foreign := next(_foreign(place), None)) is not None:
+            raise CollectionForeign(place, f"{foreign} is not edgeqa's")
+        lock = Lock(place)
+        try:
+            place.rename(doomed)
+            shutil.rmtree(doomed)  # it follows no link
+        finally:
+            lock.release()
+        sweep(place.parent)
+    except OSError as error:
+        raise CollectionUnwritable(place, error.strerror or str(error)) from error
+
+
+def _foreign(place: Path) -> Iterator[str]:
+    """Yields what lies in a collection's directory that edgeqa does not put there."""
+    for folder, known in ((place, _OWN), (place / SHARDS, _OWN_SHARD)):
+        if folder.is_dir():
+            for found in folder.iterdir():
+                if found.is_symlink() or not known.fullmatch(found.name):
+                    yield str(found)
+
+
+def scratch(root: Path) -> Path:
+    """Returns where a collection may lie while it is made or deleted: beside the others, and none of them."""
+    return root / f"{SCRATCH}{secrets.token_hex(8)}"
+
+
+def sweep(root: Path) -> None:
+    """Deletes what was being made or deleted by processes that have died."""
+    for found in root.glob(f"{SCRATCH}*"):
+        if found.is_symlink() or not (found / LOCK_FILE).is_file():
+            continue
+        with contextlib.suppress(CollectionBusy, OSError):
+            lock = Lock(found)
+            try:
+                shutil.rmtree(found, ignore_errors=True)
+            finally:
+                lock.release()
