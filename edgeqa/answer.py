@@ -156,7 +156,9 @@ class Answer:
     question_mended: str | None = None
     """The question as it was read, where a misspelt word was mended."""
     notes: tuple[str, ...] = ()
-    """What speaks against there being an answer: the text is in another language, or has no word of the question."""
+    """What speaks against there being an answer: the text is in another language, or has no word of the question.
+
+    And which pages or chapters of a file have no text: they are pictures, or missing."""
 
     @property
     def skimmed(self) -> bool:

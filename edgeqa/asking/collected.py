@@ -112,6 +112,10 @@ class Collected:
         """Returns what could not be read, a line for each shard."""
         return tuple(str(damage) for damage in self._damaged.values())
 
+    def left_out(self) -> tuple[str, ...]:
+        """Returns nothing: whoever added it was told."""
+        return ()
+
     def is_whole(self) -> bool:
         """Tells whether all of the collection could be read, as it was when it was asked."""
         return not self._damaged and self._collection is not None and self._collection.digest == self.digest

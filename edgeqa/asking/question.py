@@ -176,7 +176,7 @@ class Asking:
             self._scope.is_given,
             self._question_cut,
             self._as_read if self._as_read != self._asked else None,
-            self._notes(spots),
+            (*self._notes(spots), *self._scope.left_out()),
             tuple(self._scope.damaged()),
         )
 

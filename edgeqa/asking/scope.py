@@ -81,6 +81,9 @@ class Scope(Protocol):
     def damaged(self) -> Sequence[str]:
         """Returns what of it could not be read, a line each."""
 
+    def left_out(self) -> Sequence[str]:
+        """Returns what of it has no text, though it may look as if it had, a line for each reason."""
+
     def is_whole(self) -> bool:
         """Tells whether it still is what it was, and all of it could be read: only then is an answer remembered.
 

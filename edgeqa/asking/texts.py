@@ -6,6 +6,7 @@ for each step, so that memory does not grow with it.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking.scope import Placed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Numbered = tuple[int, tuple[str, int], Passage]
 
 FIRST_PASSAGES = 3  # are read of a text that shares nothing with the question
+MOST_REASONS, MOST_LISTED = 5, 8  # of parts without text, that are named
 DIGEST_BYTES = 16
 _OBJECT_BYTES = 500  # a passage's objects, besides its text
 
@@ -59,6 +61,7 @@ class Texts:
         self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
         self._found: Sequence[Numbered] | dict[int, Numbered] = ()  # all passages; where not all are held, those found
         self._read: dict[int, _Growing] = {}
+        self._left_out: list[tuple[str, str]] = []
         self.is_given = False
         """Whether they are a single passage; known after a search."""
 
@@ -149,6 +152,19 @@ class Texts:
         """Returns nothing: a text that cannot be read is an error."""
         return ()
 
+    def left_out(self) -> tuple[str, ...]:
+        """Returns which pages or chapters have no text, by why; without files' names, which do not count here."""
+        if not self._is_held:
+            self._left_out = self._without_text()
+        found: dict[str, list[str]] = {}
+        for part, why in self._left_out:
+            found.setdefault(why, []).append(part)
+        return tuple(f"without text: {_listed(parts)}: {why}" for why, parts in islice(found.items(), MOST_REASONS))
+
+    def _without_text(self) -> list[tuple[str, str]]:
+        """Returns the parts that had no text when the documents were last read, each with why."""
+        return [found for document in self._documents if document.left_out for found in document.left_out()]
+
     def is_whole(self) -> bool:
         """Returns True: what is read is all there is.
 
@@ -164,9 +180,12 @@ class Texts:
         kept = self._parts.passages
         found = kept.get(self.digest)
         if found is None:
-            found = tuple(self._passages())
-            kept.put(self.digest, found, sum(4 * len(p.text) + _OBJECT_BYTES for _, _, p in found) + _OBJECT_BYTES)
-        return found
+            passages = tuple(self._passages())
+            found = passages, self._without_text()
+            size_bytes = sum(4 * len(p.text) + _OBJECT_BYTES for _, _, p in passages) + _OBJECT_BYTES
+            kept.put(self.digest, found, size_bytes + _OBJECT_BYTES * len(found[1]))
+        passages, self._left_out = found
+        return passages
 
     def _passages(self) -> Iterator[Numbered]:
         from edgeqa.contexts.passages import passages
@@ -221,6 +240,11 @@ class _Growing:
             characters += len(block)
         self._text = "".join(parts)
         return self._text[max(0, start - self._place) : max(0, end - self._place)]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = len(parts) - MOST_LISTED
+    return ", ".join(parts[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _digest(document: Document) -> bytes:

@@ -51,6 +51,8 @@ class Document:
     part_at: Callable[[int], tuple[str, int]] | None = None
     """Of a file of several parts, as pages, tells which one a place in the text is in, as far as it was read: what its
     name has beyond the file's, `#12`, and where it begins."""
+    left_out: Callable[[], list[tuple[str, str]]] | None = None
+    """Of such a file, returns which parts have no text, `#13`, each with why, as far as it was last read."""
 
 
 def documents(given: Given) -> list[Document]:

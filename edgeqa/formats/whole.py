@@ -34,7 +34,7 @@ def from_formatted(path: Path) -> Document:
     (source,) = walk([path], FormatOptions())
     whole = _Whole(source)
     raw = lambda: iter([source.digest()])  # noqa: E731 - as short as it is
-    return Document(source.name, source.size_bytes, whole.blocks, raw, whole.records, whole.part_at)
+    return Document(source.name, source.size_bytes, whole.blocks, raw, whole.records, whole.part_at, whole.left_out)
 
 
 class _Whole:
@@ -65,6 +65,9 @@ class _Whole:
             place += len(BETWEEN_RECORDS) if number else 0
             self._parts[place] = record.name.removeprefix(self._source.name)
             yield counted(record.blocks)
+
+    def left_out(self) -> list[tuple[str, str]]:
+        return [(name.removeprefix(self._source.name), why) for name, why in self._source.notes]
 
     def part_at(self, place: int) -> tuple[str, int]:
         begins = max(begin for begin in list(self._parts) if begin <= place)

@@ -9,10 +9,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
-from office import docx, epub, paragraph, pdf
+from office import PICTURE, docx, epub, paragraph, pdf
 from reading import read
 
 from edgeqa import errors, runtime
+from edgeqa.asking import texts
 from edgeqa.contexts.documents import documents, from_file
 from edgeqa.formats import kinds
 from edgeqa.screen import describe
@@ -42,6 +43,31 @@ def test_a_question_is_answered_from_the_text_of_the_file(qa: EdgeQA, tmp_path: 
     assert answer.context is not None
     assert SENTENCE in answer.context
     assert answer.candidates[0].source == str(path)
+
+
+def test_pages_without_text_are_noted_also_of_an_answer_that_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([[PICTURE], [SENTENCE], *[[PICTURE]] * 9]))
+    question = "At how many centimetres does the pump start?"
+    for _ in range(2):
+        with runtime.open() as opened:
+            for asked in (question, "What starts the pump?", question):  # the second of passages that are at hand
+                (note,) = opened.ask(asked, path).notes
+                assert note.startswith("without text: #1, #3, #4, #5, #6, #7, #8, #9 and 2 more: a scanned page: ")
+    with runtime.open() as opened:
+        assert "Without text: #1, #3, " in describe(opened.ask(question, path), top=1)
+        path.write_bytes(FILES["a.pdf"])
+        assert opened.ask(question, path).notes == ()
+
+
+def test_pages_of_a_file_that_is_not_held_are_noted_too(
+    qa: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([[PICTURE], [SENTENCE], ["Nothing here."]]))
+    monkeypatch.setattr(texts, "HELD_BYTES", 10)
+    (note,) = qa.ask("At how many centimetres does the pump start?", path, refresh=True).notes
+    assert note.startswith("without text: #1: a scanned page")
 
 
 def test_an_answer_is_remembered_under_the_files_content(tmp_path: Path) -> None:
