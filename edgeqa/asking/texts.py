@@ -7,7 +7,7 @@ for each step, so that memory does not grow with it.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.asking.scope import Placed
 from edgeqa.contexts.documents import BETWEEN_RECORDS, HELD_BYTES
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.documents import Document
     from edgeqa.contexts.passages import Passage
-    from edgeqa.contexts.search import Hit, Hits
+    from edgeqa.contexts.search import Hit, Hits, Words
     from edgeqa.formats.blocks import Block
     from edgeqa.models.reader import Encoding
     from edgeqa.parts import Parts
@@ -41,6 +41,21 @@ class CutText:
 
     def __init__(self, text: str, start: int, heading: tuple[str, ...], pieces: tuple[Piece, ...], kind: str) -> None:
         self.text, self.start, self.heading, self.pieces, self.kind = text, start, heading, pieces, kind
+
+
+class _Kept(NamedTuple):
+    """What is kept of texts that were asked."""
+
+    passages: tuple[Numbered, ...]
+    left_out: list[tuple[str, str]]
+    words: Words | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about."""
+        texts = sum(4 * len(passage.text) + _OBJECT_BYTES for _, _, passage in self.passages)
+        others = _OBJECT_BYTES * (1 + len(self.left_out))
+        return texts + others + (self.words.size_bytes if self.words is not None else 0)
 
 
 class Texts:
@@ -73,18 +88,16 @@ class Texts:
         """
         from edgeqa.contexts.search import Hit, Hits, search  # here: a remembered answer does without
 
-        held = self._held() if self._is_held else None
-        if held is not None:
-            self._found = held
-        if held is not None and len(held) == 1:
-            self.is_given = True
-            return Hits([Hit(0, 1.0)], 1, {})
         language = self._parts.bundle.manifest.language
-
-        def every() -> Iterator[Passage]:
-            return (passage for _, _, passage in (self._passages() if held is None else held))
-
-        hits = search(every, question, most, language)
+        held = self._held() if self._is_held else None
+        if held is None:
+            hits = search(lambda: (passage for _, _, passage in self._passages()), question, most, language)
+        else:
+            self._found = held.passages
+            if len(self._found) == 1:
+                self.is_given = True
+                return Hits([Hit(0, 1.0)], 1, {})
+            hits = search(self._words(held, language), question, most, language)
         found = {hit.number for hit in hits.best}
         wanted = most if hits.best else min(most, FIRST_PASSAGES)
         for number in range(min(hits.passages, most)):
@@ -176,16 +189,25 @@ class Texts:
             raise ContextChanged(", ".join(document.name for document in self._documents))
         return True
 
-    def _held(self) -> tuple[Numbered, ...]:
-        kept = self._parts.passages
-        found = kept.get(self.digest)
-        if found is None:
+    def _held(self) -> _Kept:
+        kept: _Kept | None = self._parts.passages.get(self.digest)
+        if kept is None:
             passages = tuple(self._passages())
-            found = passages, self._without_text()
-            size_bytes = sum(4 * len(p.text) + _OBJECT_BYTES for _, _, p in passages) + _OBJECT_BYTES
-            kept.put(self.digest, found, size_bytes + _OBJECT_BYTES * len(found[1]))
-        passages, self._left_out = found
-        return passages
+            kept = _Kept(passages, self._without_text())
+            self._parts.passages.put(self.digest, kept, kept.size_bytes)
+        self._left_out = kept.left_out
+        return kept
+
+    def _words(self, kept: _Kept, language: str) -> Words:
+        """Returns the words of the passages, which are kept with them if there is room for both."""
+        from edgeqa.contexts.search import Words
+
+        if kept.words is not None:
+            return kept.words
+        words = Words((passage for _, _, passage in kept.passages), language)
+        kept = kept._replace(words=words)
+        self._parts.passages.put(self.digest, kept, kept.size_bytes)
+        return words
 
     def _passages(self) -> Iterator[Numbered]:
         from edgeqa.contexts.passages import passages

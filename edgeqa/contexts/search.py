@@ -1,9 +1,10 @@
 """Passages by what they share with a question: passages in, the best ones out, without an index on disk.
 
 Pure. BM25 (Robertson and Zaragoza, 2009) as the index of a collection has it: of the text, and with less weight of the
-headings above it. A text is gone through once for each question, which takes 0.1 ms a kilobyte; nothing is kept of it
-but the counts of passages that share a word, so that a text of any size can be asked. A word that the text does not
-have is looked for as one that is a slip away, as in a collection.
+headings above it. A text that is held in memory is gone through once, and its words are looked up for each question.
+Any other is gone through for each, which takes 0.1 ms a kilobyte; nothing is kept of it but the counts of passages that
+share a word, so that a text of any size can be asked. A word that the text does not have is looked for as one that is a
+slip away, as in a collection.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts import spelling
-from edgeqa.contexts.terms import all_words, bare, is_stop_word, term, terms, words
+from edgeqa.contexts.terms import all_words, bare, is_stop_word, term, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,7 @@ SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
 TITLE_WEIGHT = 0.3  # of a word in the headings, against one in the text
 MOST_WORDS = 64  # of a question; the reader reads no more of it
 MOST_MENDED = 3  # misspelt words of a question
+_WORD_BYTES = 400  # a word, the list of its passages, its term, and their places in tables
 
 
 class Hit(NamedTuple):
@@ -60,29 +62,82 @@ def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], 
     total = sum(weights.values())
     if not total:
         return 0.0
-    there = set(terms(" ".join((*heading, text)), language))
-    return sum(of for term, of in weights.items() if term in there) / total
+    initials = {one[0] for one in weights}  # a term begins as its word does
+    likely = {word for word in all_words(" ".join((*heading, text))) if word[0] in initials}
+    there = {term(word, language) for word in map(bare, likely) if not is_stop_word(word, language)}
+    return sum(of for one, of in weights.items() if one in there) / total
 
 
-def search(passages: Callable[[], Iterable[Passage]], question: str, most: int, language: str) -> Hits:
+class Words:
+    """Which of some passages have which words: made once, to be searched for any number of questions."""
+
+    def __init__(self, passages: Iterable[Passage], language: str) -> None:
+        self.language = language
+        self.in_texts: dict[str, list[int]] = {}
+        """All words, and by word the passages that have it in the text: rising, one as often as it has it there."""
+        self.in_headings: dict[str, list[int]] = {}
+        """The same for the headings above; of the words that are in any."""
+        self.sizes: list[int] = []
+        """How many words each passage has, without its headings."""
+        self.with_heading = 0
+        """How many passages have a heading."""
+        self._terms: dict[str, dict[str, list[str]]] = {}
+        in_texts, heading, in_heading = self.in_texts, None, list[str]()
+        for number, passage in enumerate(passages):
+            every = all_words(passage.text)
+            for word in every:
+                if word in in_texts:
+                    in_texts[word].append(number)
+                else:
+                    in_texts[word] = [number]
+            if passage.heading != heading:
+                heading, in_heading = passage.heading, all_words(" ".join(passage.heading))
+            for word in in_heading:
+                self.in_headings.setdefault(word, []).append(number)
+            self.sizes.append(len(every))
+            self.with_heading += bool(heading)
+        for word in self.in_headings:
+            in_texts.setdefault(word, [])
+        self._initials: dict[str, list[str]] = {}
+        for word in in_texts:
+            self._initials.setdefault(word[0], []).append(word)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that they take, about, when terms of all initials were looked for."""
+        each = sum(map(len, self.in_texts.values())) + sum(map(len, self.in_headings.values()))
+        return 9 * each + _WORD_BYTES * (len(self.in_texts) + len(self.in_headings)) + 40 * len(self.sizes)
+
+    def of(self, one: str) -> list[str]:
+        """Returns the words that a term is made of."""
+        initial = one[0]
+        found = self._terms.get(initial)
+        if found is None:  # two threads may both make it, and of the same words
+            found = {}
+            for word in self._initials.get(initial, ()):
+                if not is_stop_word(known := bare(word), self.language):
+                    found.setdefault(term(known, self.language), []).append(word)
+            self._terms[initial] = found
+        return found.get(one, [])
+
+
+def search(passages: Words | Callable[[], Iterable[Passage]], question: str, most: int, language: str) -> Hits:
     """Returns the `most` passages that share most with the question.
 
     Args:
-        passages: begins reading the passages of the texts.
+        passages: the passages' words, or what begins reading them.
         question: on one line.
         most: how many to return.
         language: of stop words and stems.
     """
     asked = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MOST_WORDS))
-    scan = _Scan([term(word, language) for word in asked], language)
-    scan.over(passages())
+    scan = _Scan([term(word, language) for word in asked], language).over(passages)
     mended: dict[str, str] = {}
     missing = [word for word in asked if not scan.holds(term(word, language))][:MOST_MENDED]
     candidates = {word: near for word in missing if (near := sorted(spelling.near(word) & scan.vocabulary.keys()))}
     if candidates:
         every = (*asked, *(word for near in candidates.values() for word in near))
-        wider = _Scan([term(word, language) for word in every], language)
-        wider.over(passages())
+        wider = _Scan([term(word, language) for word in every], language).over(passages)
         for word, near in candidates.items():
             mended[word] = max(near, key=lambda one: (wider.holds(term(one, language)), one))
         scan = wider.only({term(mended.get(word, word), language) for word in asked})
@@ -99,23 +154,42 @@ class _Scan:
         self._language = language
         self._initials = {one[0] for one in self._terms}
         self._places = {one: place for place, one in enumerate(self._terms)}
-        self.vocabulary: dict[str, int] = {}
-        """By word, which of the terms it is, or -1."""
+        self.vocabulary: Mapping[str, object] = {}
+        """All words of the passages."""
+        self._known: dict[str, int] = {}  # by word, which of the terms it is, or -1
         self._counts: list[tuple[int, int, dict[int, int], dict[int, int]]] = []
         self.passages = 0
-        self._words = self._heading_words = self._with_heading = 0
-        self._heading: tuple[tuple[str, ...], dict[int, int], int] = ((), {}, 0)
+        self._words = self._with_heading = 0
 
-    def over(self, passages: Iterable[Passage]) -> None:
-        """Goes through the passages."""
+    def over(self, passages: Words | Callable[[], Iterable[Passage]]) -> _Scan:
+        """Goes through the passages, or looks up their words."""
+        if isinstance(passages, Words):
+            self._look_up(passages)
+        else:
+            self._read(passages())
+        return self
+
+    def _look_up(self, words: Words) -> None:
+        self.vocabulary, self.passages, self._words = words.in_texts, len(words.sizes), sum(words.sizes)
+        self._with_heading = words.with_heading
+        counts: dict[int, tuple[dict[int, int], dict[int, int]]] = {}
+        for one, place in self._places.items():
+            for word in words.of(one):
+                for which, numbers in enumerate((words.in_texts[word], words.in_headings.get(word, ()))):
+                    for number in numbers:
+                        found = counts.setdefault(number, ({}, {}))[which]
+                        found[place] = found.get(place, 0) + 1
+        self._counts = [(number, words.sizes[number], *counts[number]) for number in sorted(counts)]
+
+    def _read(self, passages: Iterable[Passage]) -> None:
+        self.vocabulary = self._known
+        heading, in_heading = tuple[str, ...](), dict[int, int]()
         for passage in passages:
             in_text, size = self._counted(passage.text)
-            if passage.heading != self._heading[0]:
-                self._heading = (passage.heading, *self._counted(" ".join(passage.heading)))
-            in_heading = self._heading[1]
+            if passage.heading != heading:
+                heading, (in_heading, _) = passage.heading, self._counted(" ".join(passage.heading))
             self._words += size
-            self._heading_words += self._heading[2]
-            self._with_heading += bool(passage.heading)
+            self._with_heading += bool(heading)
             if in_text or in_heading:
                 self._counts.append((self.passages, size, in_text, in_heading))
             self.passages += 1
@@ -123,7 +197,7 @@ class _Scan:
     def _counted(self, text: str) -> tuple[dict[int, int], int]:
         """Returns how often which terms are in a text, and how many words it has."""
         found: dict[int, int] = {}
-        known = self.vocabulary
+        known = self._known
         every = all_words(text)
         for word in every:
             place = known.get(word)
@@ -131,7 +205,7 @@ class _Scan:
                 place = known[word] = self._place(word)
             if place >= 0:
                 found[place] = found.get(place, 0) + 1
-        return found, len(every)
+        return dict(sorted(found.items())), len(every)  # what is added up in one order is the same to the last bit
 
     def _place(self, word: str) -> int:
         if word[0] not in self._initials:

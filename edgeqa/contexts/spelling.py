@@ -7,10 +7,6 @@ of n letters, of which the caller knows which there are. Only Latin letters with
 from __future__ import annotations
 
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SHORTEST, LONGEST = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
 
@@ -19,17 +15,9 @@ def near(word: str) -> set[str]:
     """Returns the words one slip away from `word`; none for a word that is not tried."""
     if not (SHORTEST <= len(word) <= LONGEST and word.isascii() and word.isalpha()):
         return set()
-    return set(_near(word)) - {word}
-
-
-def _near(word: str) -> Iterator[str]:
-    for place in range(len(word) + 1):
-        before, after = word[:place], word[place:]
-        for letter in ascii_lowercase:
-            yield before + letter + after
-            if after:
-                yield before + letter + after[1:]
-        if after:
-            yield before + after[1:]
-        if len(after) > 1:
-            yield before + after[1] + after[0] + after[2:]
+    parts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
+    found = {before + letter + after for before, after in parts for letter in ascii_lowercase}
+    found.update([before + letter + after[1:] for before, after in parts[:-1] for letter in ascii_lowercase])
+    found.update([before + after[1:] for before, after in parts[:-1]])
+    found.update([before + after[1] + after[0] + after[2:] for before, after in parts[:-2]])
+    return found - {word}

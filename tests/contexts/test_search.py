@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeqa.contexts.passages import Passage
-from edgeqa.contexts.search import coverage, search
+from edgeqa.contexts.search import Words, coverage, search
 from edgeqa.contexts.stems import stem
 from edgeqa.routing.index import Index, IndexWriter
 
@@ -71,11 +73,31 @@ def test_it_ranks_as_the_index_of_a_collection_does(tmp_path: Path) -> None:
         assert stored.weights.keys() == found.weights.keys()
 
 
+@given(
+    st.lists(st.tuples(st.text("ab '\u00e9", max_size=20), st.sampled_from([(), ("ab",), ("ba b", "a")])), max_size=8),
+    st.text("ab ", max_size=12),
+    st.sampled_from(["en", ""]),
+)
+def test_words_that_are_kept_give_what_going_through_the_passages_gives(
+    texts: list[tuple[str, tuple[str, ...]]], question: str, language: str
+) -> None:
+    passages = [Passage(text, 0, heading) for text, heading in texts]
+    kept = Words(passages, language)
+    for _ in range(2):
+        assert search(kept, question, 5, language) == search(lambda: passages, question, 5, language)
+
+
+@pytest.mark.parametrize("question", ["Who desinged the machnie?", "pumps in a month", "depth of the pump", "the"])
+def test_words_that_are_kept_mend_and_rank_alike(question: str) -> None:
+    assert search(Words(PASSAGES, "en"), question, 5, "en") == search(lambda: PASSAGES, question, 5, "en")
+
+
 def test_coverage_is_the_part_of_the_question_that_is_there() -> None:
     weights = {"pump": 1.0, "depth": 3.0}
     assert coverage("The pump.", (), weights, "en") == 0.25
     assert coverage("The pump.", ("Depths",), weights, "en") == 1.0
     assert coverage("The pump.", (), {}, "en") == 0.0
+    assert coverage("It does.", (), {"doe": 1.0}, "en") == 0.0  # a stop word is not there
 
 
 @pytest.mark.parametrize(
