@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.collection.managing import Paths
+    from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.report import Added
     from edgeqa.models.selftest import Verdict
     from edgeqa.routing.scope import Scope, Stamp
@@ -282,7 +282,7 @@ class EdgeQA:
         name: str | None = None,
         format: str | None = None,
         exclude: str | Iterable[str] = (),
-        encodings_bytes: int | None = None,
+        encodings_bytes: int | Later | None = None,
         re_encode: bool = False,
         progress: Progress | None = None,
     ) -> Added:
@@ -299,7 +299,8 @@ class EdgeQA:
             format: how to read everything named; by default told from each file's name and content.
             exclude: what to leave out of folders, in patterns as in a `.gitignore`: "drafts/", "*.log".
             encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
-                the same answers, slower. By default 10 % of what is free, at most 8 GiB.
+                the same answers, slower. By default 10 % of what is free, at most 8 GiB. With "later", none is made
+                now, so that adding is much faster; `re_encode` makes them.
             re_encode: first make the whole collection anew, for another model or for another `encodings_bytes`.
             progress: called as it goes on.
 
@@ -335,7 +336,7 @@ class EdgeQA:
         name: str | None = None,
         format: str | None = None,
         exclude: str | Iterable[str] = (),
-        encodings_bytes: int | None = None,
+        encodings_bytes: int | Later | None = None,
         drop_all: bool = False,
         progress: Progress | None = None,
     ) -> Added:

@@ -25,6 +25,8 @@ class SourceBegins:
     """What reads it, and of which version."""
     splitter: int
     """Which version cuts it into contexts."""
+    size_bytes: int = 0
+    """Size of the file; 0 where it is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class SourceFailed:
     name: str
     error: EdgeQAError
     begun: bool
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edgeqa.collection import directory
 from edgeqa.collection.adding import Adding
@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     from edgeqa.formats import FormatOptions
     from edgeqa.parts import Parts
 
+    Later: TypeAlias = Literal["later"]
     Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+LATER: Final = "later"
+"""Adds no encodings in this run: contexts can be asked much sooner, and `re_encode` makes what is missing."""
 
 
 def add(
@@ -52,7 +56,7 @@ def add(
     name: str | None = None,
     drop_gone: bool = False,
     drop_all: bool = False,
-    encodings_bytes: int | None = None,
+    encodings_bytes: int | Later | None = None,
     anew: bool = False,
     progress: Progress | None = None,
 ) -> Added:
@@ -67,7 +71,7 @@ def add(
         drop_gone: whether files that are gone from the paths go from the collection too.
         drop_all: whether they do so even where all that was added from a path is gone.
         encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
-            before, or a share of the disk.
+            before, or a share of the disk; "later" for none in this run, which changes nothing for those to come.
         anew: first re-encode what is there, with whatever model it was made.
         progress: called as it goes on.
 
@@ -78,7 +82,7 @@ def add(
     """
     parts.check_open()
     named = _several(paths)
-    _check(named, name, encodings_bytes)
+    _check(named, name, encodings_bytes, anew=anew)
     if not named and not anew:
         raise NothingToAdd
     place = directory(parts.collection)
@@ -88,7 +92,7 @@ def add(
         gone = Gone(place, catalogue, even_all=drop_all) if drop_gone else None
         if gone is not None:
             gone.check(named)
-        most = encodings_budget(writer, encodings_bytes)
+        most = 0 if encodings_bytes == LATER else encodings_budget(writer, encodings_bytes)
 
         def adding(model: Model) -> Adding:
             return Adding(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
@@ -114,9 +118,12 @@ def add(
     return report
 
 
-def _check(named: list[str], name: object, encodings_bytes: object) -> None:
-    if encodings_bytes is not None and (type(encodings_bytes) is not int or encodings_bytes < 0):
-        raise OptionError(name="encodings_bytes", value=encodings_bytes, expected="a number of bytes; 0 stores none")
+def _check(named: list[str], name: object, encodings_bytes: object, *, anew: bool) -> None:
+    if encodings_bytes == LATER and anew:
+        raise OptionError(name="encodings_bytes", value=LATER, expected="a size, or nothing, where all is re-encoded")
+    if encodings_bytes not in {None, LATER} and (type(encodings_bytes) is not int or encodings_bytes < 0):
+        expected = f"a number of bytes, 0 to store none, or {LATER!r}"
+        raise OptionError(name="encodings_bytes", value=encodings_bytes, expected=expected)
     if name is None:
         return
     if not isinstance(name, str) or not name.strip():

@@ -115,7 +115,8 @@ class Preparing:
             is_reread = any(row.state == WHOLE and source.was_read_by(row.reader, row.digest) for row in known)
             documents_done, unfinished = self._left(known, digest)
             window_tokens = self._model.limits.window_tokens
-            yield SourceBegins(path, printed(name), digest, window_tokens, source.reader, pieces.SPLITTER_VERSION)
+            how = (window_tokens, source.reader, pieces.SPLITTER_VERSION)
+            yield SourceBegins(path, printed(name), digest, *how, size_bytes=source.size_bytes)
             begun = True
             for number, record in enumerate(source.records()):
                 if number < documents_done:
@@ -128,7 +129,7 @@ class Preparing:
                 self._report.skip(Skipped(part, why))
             self._note(source, printed(name))
         except ContextError as error:
-            yield SourceFailed(source.name, error, begun=begun)
+            yield SourceFailed(source.name, error, begun=begun, size_bytes=source.size_bytes)
 
     def _note(self, source: Source, name: str) -> None:
         if source.is_piped:

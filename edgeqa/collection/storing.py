@@ -32,7 +32,8 @@ class Storing:
 
     def __init__(self, writer: Writer, report: Added) -> None:
         self.done_bytes = 0
-        """How much of the files was gone through, about: contexts overlap, and formats have more than text in them."""
+        """How much of the files was gone through: of whole files exactly; of the one under way, by its text, about."""
+        self._source_end_bytes = 0
         self.store_s = self.commit_s = 0.0
         self._writer, self._report = writer, report
         self._committed = time.monotonic()
@@ -67,7 +68,7 @@ class Storing:
         self._writer.add(event.passage, event.layout, event.encoding)
         self._report.contexts += 1
         self._report.encoded += event.encoding is not None
-        self.done_bytes += len(event.passage.text)
+        self.done_bytes = min(self.done_bytes + len(event.passage.text), self._source_end_bytes)
 
     def _document(self, event: DocumentBegins) -> None:
         self._writer.begin_document(event.suffix, event.title, resumed=event.resumed)
@@ -77,6 +78,7 @@ class Storing:
         self._report.documents += 1
 
     def _source(self, event: SourceBegins) -> None:
+        self._source_end_bytes = self.done_bytes + event.size_bytes
         self._writer.begin_source(
             event.path,
             event.name,
@@ -87,6 +89,7 @@ class Storing:
         )
 
     def _source_ends(self, event: SourceEnds) -> None:
+        self.done_bytes = self._source_end_bytes
         if event.waits:
             self._writer.set_source_by()
             self._report.files_re_encoded += 1
@@ -105,6 +108,9 @@ class Storing:
     def _failed(self, event: SourceFailed) -> None:
         if event.begun:
             self._writer.fail_source()
+            self.done_bytes = self._source_end_bytes
+        else:
+            self.done_bytes += event.size_bytes
         self._report.failed.append((event.name, event.error))
 
     def _gone(self, event: SourceGone) -> None:

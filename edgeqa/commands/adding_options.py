@@ -14,6 +14,7 @@ from edgeqa.errors import EXIT_ANSWERED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edgeqa.collection.managing import Later
     from edgeqa.collection.report import Added
     from edgeqa.commands.progress import ProgressBar
     from edgeqa.runtime import EdgeQA
@@ -22,9 +23,11 @@ SHOWN = 20  # of what went wrong, in a terminal; --json has more
 MOST_ENDINGS = 12
 
 
-def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | Later | None:
     from edgeqa.capabilities.sizes import parse_bytes
 
+    if value is not None and value.strip().lower() == "later":
+        return "later"
     if value is None or value.strip().lower() in {"0", "none"}:
         return value if value is None else 0
     return parse_bytes(value, "--encodings")
@@ -54,8 +57,9 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
             "encodings_bytes",
             callback=_encodings,
             metavar="SIZE",
-            help="Let encodings take at most SIZE of the disk (2G, 0), now and later. They make reading a context "
-            "twice as fast; without, answers are the same. By default 10 % of what is free, at most 8G.",
+            help="Let encodings take at most SIZE of the disk (2G, 0), from now on. They make reading a context "
+            "twice as fast; without, answers are the same. By default 10 % of what is free, at most 8G. "
+            "`later` adds without them, much faster; add --re-encode makes them when there is time.",
         ),
         json_option,
         bundle_option,

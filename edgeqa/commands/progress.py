@@ -28,16 +28,20 @@ class ProgressBar:
         """
         self._show_rate = show_rate
         self._began = time.monotonic()
+        self._seen, self._doing_began = "", self._began
         self._doing = ""
         self._done = 0
         self._bar: Any = None  # click does not name the type of its bar
 
     def __call__(self, doing: str, done: int, total: int) -> None:
         """Moves the bar to `done` of `total`; a new `doing` begins a new bar."""
+        now = time.monotonic()
+        if doing != self._seen:  # what is done first began before it was told of
+            self._doing_began, self._seen = now if self._seen else self._began, doing
         if doing != self._doing:
             if os.environ.get("TERM") == "dumb":  # which cannot go back to the beginning of a line
                 return
-            if time.monotonic() - self._began < SHOWN_AFTER_S or done >= total:
+            if now - self._began < SHOWN_AFTER_S or done >= total:
                 return
             self._finish()
             self._bar = click.progressbar(
@@ -47,11 +51,13 @@ class ProgressBar:
                 show_eta=True,
                 item_show_func=lambda rate: rate,
             )
+            # What was done before the bar was shown took its time, too; else the time left would be far too short.
+            self._bar.start = self._bar.last_eta = time.time() - (now - self._doing_began)
             self._doing, self._done = doing, 0
             with contextlib.suppress(OSError):  # standard error may be full, which is no reason to stop working
                 self._bar.__enter__()
         with contextlib.suppress(OSError):
-            rate = done / max(time.monotonic() - self._began, 1e-3)
+            rate = done / max(now - self._doing_began, 1e-3)
             self._bar.update(done - self._done, self._show_rate(rate) if self._show_rate is not None else None)
         self._done = done
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from edgeqa.commands.adding_options import adding, opened_to_add, tell
+
+if TYPE_CHECKING:
+    from edgeqa.collection.managing import Later
 
 
 @click.command("sync", short_help="Add what is new, remove what is gone.", context_settings={"max_content_width": 100})
@@ -22,7 +27,7 @@ def command(
     name: str | None,
     format_name: str | None,
     exclude: tuple[str, ...],
-    encodings_bytes: int | None,
+    encodings_bytes: int | Later | None,
     as_json: bool,
     bundle: str | None,
     threads: int | None,

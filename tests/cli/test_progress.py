@@ -36,6 +36,21 @@ def test_long_work_shows_what_is_being_done_on_standard_error(clock: Clock, caps
     assert shown.err.split("\n") == ["edgeqa: skimming", "edgeqa: reading", ""]
 
 
+def test_the_time_left_counts_what_was_done_before_the_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0 + clock.now_s)
+    with ProgressBar() as progress:
+        for done in range(1, 5):
+            clock.now_s += 0.6
+            progress("adding", done, 100)
+            assert (progress._bar is not None) == (done > 1)
+        assert progress._bar.eta == pytest.approx(96 * 0.6)
+        clock.now_s += 3.0
+        progress("indexing", 1, 100)
+        clock.now_s += 2.0
+        progress("indexing", 2, 100)
+        assert progress._bar.eta == pytest.approx(98 * 1.0, rel=0.6)
+
+
 def test_short_work_shows_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     work(clock, 0.1)
     shown = capsys.readouterr()

@@ -31,6 +31,7 @@ from edgeqa.collection.indexing import NoIndex
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.model import Model
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
+from edgeqa.collection.storing import Storing
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import pieces as passage_pieces
 from edgeqa.contexts.pieces import Piece
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.report import Added
-    from edgeqa.collection.storing import Storing
     from edgeqa.runtime import EdgeQA
 
 PUMP = "The pump may be submerged to 60 metres. It was made in Leeds in 1931."
@@ -334,6 +334,38 @@ def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> 
         assert long[piece.place - 60 :][: piece.end] == context.text
     with Catalogue.read(place) as catalogue:
         assert [s.reader for s in catalogue.sources()] == ["csv 1"]
+
+
+def test_encodings_can_be_made_later(writing: EdgeQA, manuals: Path) -> None:
+    report = writing.add(manuals, encodings_bytes="later")
+    assert (report.contexts, report.encoded) == (2, 0)
+    assert writing.ask("What lifts?", PUMP).candidates
+    (manuals / "third.txt").write_text("The crane lifts 9 tons.")
+    assert writing.add(manuals).encoded == 1  # as without it: nothing of the collection has changed
+    report = writing.add([], re_encode=True)
+    assert (report.files_re_encoded, report.encoded) == (3, 3)
+    with pytest.raises(OptionError, match="encodings_bytes"):
+        writing.add([], re_encode=True, encodings_bytes="later")
+
+
+def test_what_is_done_in_the_end_are_all_bytes_of_the_files(
+    writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (manuals / "page.html").write_text(f"<p>The page says little.<!-- {'x' * 5000} -->")
+    (manuals / "wrong.html").write_bytes(b"<p>caf\xe9" * 99)
+    (manuals / "wrong.json").write_text('[{"text": "One."}' + " " * 999)
+    in_all = sum(file.stat().st_size for file in manuals.iterdir())
+    made: list[Storing] = []
+
+    class Watched(Storing):
+        def __init__(self, writer: Writer, report: Added) -> None:
+            super().__init__(writer, report)
+            made.append(self)
+
+    monkeypatch.setattr(adding, "Storing", Watched)
+    for _ in range(2):
+        writing.add(manuals)
+        assert made[-1].done_bytes == in_all
 
 
 def test_what_an_older_reader_or_splitter_made_is_read_again(
