@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from library import DOCUMENTS, add
@@ -35,11 +35,11 @@ def add_when_the_index_is_opened(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch, do
     opened: list[Path] = []
     open_index = Index.__init__
 
-    def meddled(self: Index, directory: Path) -> None:
+    def meddled(self: Index, directory: Path, *others: Any, **options: Any) -> None:  # noqa: ANN401 - as it is called
         opened.append(directory)
         if len(opened) == 1:
             add(qa, documents)
-        open_index(self, directory)
+        open_index(self, directory, *others, **options)
 
     monkeypatch.setattr(Index, "__init__", meddled)
 
