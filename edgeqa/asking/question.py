@@ -16,7 +16,7 @@ from edgeqa.asking.keys import key_in
 from edgeqa.asking.ranking import Ranking
 from edgeqa.contexts.language import looks_foreign
 from edgeqa.contexts.search import coverage
-from edgeqa.contexts.terms import all_words, bare, term, terms
+from edgeqa.contexts.terms import distinct, term, terms, words
 from edgeqa.models.places import Place
 
 if TYPE_CHECKING:
@@ -234,15 +234,14 @@ class Asking:
         return (self._calibration if self._scope.is_given else self._numbers).no_answer_below
 
     def _shares(self, texts: list[str]) -> bool:
-        every = (word for text in texts for word in all_words(text))
-        return any(term(bare(word), self._language) in self._terms for word in every)
+        return any(not self._terms.isdisjoint(distinct(text, self._language)) for text in texts)
 
     def _repeats(self, span: str) -> bool:
         """Tells whether a span says nothing but words of the question."""
         if self._may_repeat:
             return False
-        said = terms(span, self._language)
-        return bool(said) and self._terms.issuperset(said)
+        said = words(span, self._language)
+        return bool(said) and all(term(word, self._language) in self._terms for word in said)
 
     def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
         if digest is None:

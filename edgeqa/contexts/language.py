@@ -7,6 +7,7 @@ called foreign.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from edgeqa.contexts.terms import ENGLISH
 
@@ -32,7 +33,12 @@ def looks_foreign(text: str, language: str) -> bool:
     """Tells whether a text is in another language than English, where that is `language`; False where in doubt."""
     if language != ENGLISH:
         return False
-    found = _WORD.findall(text[:SEEN_CHARACTERS].lower())
+    return _is_foreign(text[:SEEN_CHARACTERS])
+
+
+@lru_cache(maxsize=32)  # beginnings of texts that are asked about
+def _is_foreign(text: str) -> bool:
+    found = _WORD.findall(text.lower())
     if len(found) < LEAST_WORDS:
         return False
     own = sum(map(_WORDS[ENGLISH].__contains__, found)) / len(found)

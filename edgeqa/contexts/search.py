@@ -10,12 +10,13 @@ slip away, as in a collection.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts import spelling
-from edgeqa.contexts.terms import all_words, bare, is_stop_word, term, words
+from edgeqa.contexts.terms import all_words, bare, distinct, is_stop_word, term, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,10 +63,8 @@ def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], 
     total = sum(weights.values())
     if not total:
         return 0.0
-    initials = {one[0] for one in weights}  # a term begins as its word does
-    likely = {word for word in all_words(" ".join((*heading, text))) if word[0] in initials}
-    there = {term(word, language) for word in map(bare, likely) if not is_stop_word(word, language)}
-    return sum(of for one, of in weights.items() if one in there) / total
+    there, above = distinct(text, language), distinct(" ".join(heading), language)
+    return sum(of for term, of in weights.items() if term in there or term in above) / total
 
 
 class Words:
@@ -160,6 +159,7 @@ class _Scan:
         self._counts: list[tuple[int, int, dict[int, int], dict[int, int]]] = []
         self.passages = 0
         self._words = self._with_heading = 0
+        self._holding: Counter[int] | None = None
 
     def over(self, passages: Words | Callable[[], Iterable[Passage]]) -> _Scan:
         """Goes through the passages, or looks up their words."""
@@ -215,8 +215,9 @@ class _Scan:
 
     def holds(self, one: str) -> int:
         """Returns how many passages have a term, in the text or above it."""
-        place = self._places.get(one, -1)
-        return sum(place in in_text or place in in_heading for _, _, in_text, in_heading in self._counts)
+        if self._holding is None:
+            self._holding = Counter(place for *_, a, b in self._counts for place in a.keys() | b.keys())
+        return self._holding[self._places.get(one, -1)]
 
     def only(self, terms: set[str]) -> _Scan:
         """Returns the same counts of some of the terms."""

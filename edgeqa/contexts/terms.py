@@ -38,6 +38,13 @@ def terms(text: str, language: str = ENGLISH) -> list[str]:
     return [term(word, language) for word in words(text, language)]
 
 
+@lru_cache(maxsize=32)  # passages of the text that is asked about
+def distinct(text: str, language: str = ENGLISH) -> frozenset[str]:
+    """Returns the different terms of a text."""
+    every = set(map(bare, all_words(text)))
+    return frozenset(map(_stem, every - _STOP_WORDS) if language == ENGLISH else every)
+
+
 def words(text: str, language: str = ENGLISH) -> list[str]:
     """Returns the words of a text that count, folded but whole; `term` makes terms of them."""
     found = (bare(word) for word in all_words(text))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.contexts.spelling import near
-from edgeqa.contexts.terms import LONGEST_TERM, terms
+from edgeqa.contexts.terms import LONGEST_TERM, distinct, terms
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,11 @@ def test_a_term_of_any_text_is_a_word_and_a_text_of_terms_keeps_its_count(text: 
     found = terms(text)
     assert all(term and not any(c.isspace() for c in term) and len(term) <= 2 * LONGEST_TERM for term in found)
     assert " ".join(found).split() == found
+
+
+@given(st.text() | st.text("aes ,.'1\u00e9"), st.sampled_from(["en", ""]))
+def test_the_different_terms_of_a_text_are_its_terms(text: str, language: str) -> None:
+    assert distinct(text, language) == set(terms(text, language))
 
 
 @given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"])))
