@@ -36,8 +36,8 @@ from edgeqa.timing import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgeqa.contexts.pieces import Place
     from edgeqa.evaluation.squad_file import SquadQuestion
-    from edgeqa.models.places import Place
     from edgeqa.models.reader import Ids
     from edgeqa.reading import Reading
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.plan import Plan
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.pieces import Place
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
-    from edgeqa.models.places import Place
     from edgeqa.models.reader import Encoding, Ids
     from edgeqa.models.tokenizer import Tokens
     from edgeqa.timing import Stopwatch

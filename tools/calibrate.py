@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.question import Near
+    from edgeqa.asking.outcome import Near
     from edgeqa.asking.scope import Placed
 
     Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from edgeqa.asking.options import Options
-    from edgeqa.asking.question import Near, Outcome, Spot
+    from edgeqa.asking.outcome import Near, Outcome, Spot
     from edgeqa.asking.scope import Progress, Scope
     from edgeqa.cache import Key
     from edgeqa.parts import Parts

@@ -8,16 +8,16 @@ that where all are remembered it is not.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking import fusion
 from edgeqa.asking.keys import key_in
+from edgeqa.asking.outcome import Near, Outcome, Spot
 from edgeqa.asking.ranking import Ranking
 from edgeqa.contexts.language import looks_foreign
+from edgeqa.contexts.pieces import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, term, terms, words
-from edgeqa.models.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,45 +36,6 @@ CLOSEST = 3  # passages that are given out at least
 OTHER_LANGUAGE = "the text is not in the model's language"
 NOTHING_SHARED = "the text has no word of the question"
 _ALTERNATIVES = re.compile(r"\bor\b")
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A span of a passage."""
-
-    placed: Placed
-    place: Place
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """A passage close to the question."""
-
-    placed: Placed
-    rank: float
-    marked: tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What reading for a question gave: an answer without the decision whether there is one."""
-
-    spots: tuple[Spot, ...]
-    """The best spans, best first."""
-    closest: tuple[Near, ...]
-    contexts: int
-    """How many windows were read."""
-    is_given: bool
-    """Whether that is a passage which nobody searched for."""
-    question_cut: bool
-    question_mended: str | None
-    notes: tuple[str, ...]
-    damaged: tuple[str, ...] = ()
-
-    def placed(self) -> list[Placed]:
-        """Returns the passages that it names."""
-        return [*(spot.placed for spot in self.spots), *(near.placed for near in self.closest)]
 
 
 class Asking:
@@ -117,6 +78,8 @@ class Asking:
         self._watch.over("route")
         if not hits.best:
             self.encoded()  # what has no token is no question
+        if most is None and best <= 0:  # nothing tells which passages are closer
+            limit += SPARE_HITS
         read = 0
         unread: list[Near] = []
         for hit in hits.best:

@@ -15,7 +15,7 @@ from edgeqa.contexts.pieces import place_of
 
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed
-    from edgeqa.models.places import Place
+    from edgeqa.contexts.pieces import Place
 
 KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
 

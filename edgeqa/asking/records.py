@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.asking.question import Near, Outcome, Spot
-from edgeqa.models.places import Place
+from edgeqa.asking.outcome import Near, Outcome, Spot
+from edgeqa.contexts.pieces import Place
 
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed, Scope

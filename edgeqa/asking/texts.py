@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     Numbered = tuple[int, tuple[str, int], Passage]
 
-FIRST_PASSAGES = 3  # are read of a text that shares nothing with the question
 MOST_REASONS, MOST_LISTED = 5, 8  # of parts without text, that are named
 DIGEST_BYTES = 16
 _OBJECT_BYTES = 500  # a passage's objects, besides its text
@@ -99,9 +98,8 @@ class Texts:
                 return Hits([Hit(0, 1.0)], 1, {})
             hits = search(self._words(held, language), question, most, language)
         found = {hit.number for hit in hits.best}
-        wanted = most if hits.best else min(most, FIRST_PASSAGES)
         for number in range(min(hits.passages, most)):
-            if len(hits.best) < wanted and number not in found:
+            if len(hits.best) < most and number not in found:
                 hits.best.append(Hit(number, 0.0))
         if held is None:
             looked_for = {hit.number for hit in hits.best}

@@ -26,6 +26,14 @@ class Piece(NamedTuple):
     """Where in the document's text it begins."""
 
 
+class Place(NamedTuple):
+    """A span in characters of its passage."""
+
+    start: int
+    end: int
+    score: float
+
+
 def place_of(start: int, pieces: tuple[Piece, ...], begin: int, end: int) -> tuple[int, int]:
     """Returns where in the document `text[begin:end]` of a passage stands.
 

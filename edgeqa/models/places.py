@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from edgeqa.contexts.graphemes import widen
+from edgeqa.contexts.pieces import Place
 from edgeqa.contexts.signs import with_signs
 
 if TYPE_CHECKING:
@@ -12,14 +13,6 @@ if TYPE_CHECKING:
 
     from edgeqa.contexts.context import Context
     from edgeqa.models.spans import Span
-
-
-class Place(NamedTuple):
-    """A span in characters of its context."""
-
-    start: int
-    end: int
-    score: float
 
 
 def places(spans: Iterable[Span], context: Context) -> list[Place]:

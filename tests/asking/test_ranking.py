@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from edgeqa.asking.ranking import Ranking
 from edgeqa.asking.scope import Placed
-from edgeqa.contexts.pieces import Piece
+from edgeqa.contexts.pieces import Piece, Place
 from edgeqa.contexts.windows import Window
-from edgeqa.models.places import Place, places
+from edgeqa.models.places import places
 from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokens
 
