@@ -7,6 +7,7 @@ meet. The device is probed and the model loaded when a question misses the cache
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.collection.contents import ListedDocument
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.report import Added
+    from edgeqa.collection.verifying import Verified
     from edgeqa.models.selftest import Verdict
     from edgeqa.routing.scope import Scope, Stamp
+    from edgeqa.showing import Shown
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
 AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
@@ -384,6 +388,56 @@ class EdgeQA:
         from edgeqa.collection import directory, managing
 
         return [gone.name for gone in managing.remove(directory(self._parts.collection), names)]
+
+    def list(self) -> tuple[ListedDocument, ...]:
+        """Returns the documents of the collection, in the order in which they were added.
+
+        Raises:
+            CollectionError: if there is no collection, or it cannot be read.
+        """
+        from edgeqa.collection import directory
+        from edgeqa.collection.contents import listed
+
+        return tuple(listed(directory(self._parts.collection)))
+
+    def verify(self, *, repair: bool = False) -> Verified:
+        """Reads every byte of the collection; returns what is damaged.
+
+        Args:
+            repair: first make again what can be made from the rest, without any of the files that were added.
+
+        Raises:
+            CollectionError: if there is no collection, or it cannot be read, or made again.
+        """
+        from edgeqa.collection import directory, managing
+
+        place = directory(self._parts.collection)
+        if repair:
+            managing.repair(place)
+        return managing.verified(place)
+
+    def show(self, source: str | Path, place: tuple[int, int] | None = None) -> Shown:
+        """Returns a part of a document with what stands around it.
+
+        Args:
+            source: a passage's address, alone; or a file, one of its documents (`manual.pdf#12`), or a document of the
+                collection.
+            place: of such a document, where the part begins and ends in it, as answers say; None for all of its text.
+
+        Raises:
+            ContextGone: if there is no such passage or document, or it ends before.
+            ContextError: if the file cannot be read.
+            CollectionError: if the collection cannot be read.
+        """
+        from edgeqa import showing
+        from edgeqa.collection import directory
+        from edgeqa.routing.address import Address
+
+        home, name = directory(self._parts.collection), os.fspath(source)
+        if place is not None:
+            return showing.in_document(home, name, *place)
+        address = Address.parse(name)
+        return showing.whole(home, name) if address is None else showing.at_address(home, address)
 
     @property
     def bundle(self) -> Bundle:

@@ -105,6 +105,12 @@ def text_pieces(place: Path, name: str) -> Iterator[str]:
     return (part.text for part in _parts_of(place, name))
 
 
+def whole(place: Path, name: str) -> Shown:
+    """Returns the text of a document that its places count in, all of it; arguments and errors as for `in_document`."""
+    text = "".join(text_pieces(place, name))
+    return Shown(name, (), text, 0, (0, len(text)))
+
+
 class _Part(NamedTuple):
     """A run of a document's text, and the headings that it stands under."""
 

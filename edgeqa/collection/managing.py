@@ -25,6 +25,7 @@ from edgeqa.collection.re_encoding import ReEncoding
 from edgeqa.collection.rows import PENDING
 from edgeqa.collection.verifying import check_there
 from edgeqa.collection.verifying import is_former as is_former
+from edgeqa.collection.verifying import verified as verified
 from edgeqa.collection.verifying import verify as verify
 from edgeqa.collection.verifying import verify_route as verify_route
 from edgeqa.collection.writer import Writer

@@ -8,7 +8,8 @@ for them (`damage`), and so is what is found here.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
@@ -26,6 +27,46 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.rows import ShardRow
+
+
+FORMER_NOTE = "made by 0.3, without checksums"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What reading every byte of a collection has found."""
+
+    damaged: tuple[Damage, ...]
+    """What is damaged, shard by shard, with the documents that are in it."""
+    route: RouteDamaged | None
+    """What is wrong with the index; None if it is sound."""
+    is_former: bool
+    """Whether edgeqa 0.3 made it, without checksums of all of it: then less can be told."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is damaged, as far as can be told."""
+        return not self.damaged and self.route is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        facts = {
+            "sound": self.sound,
+            "damaged": [damage.to_json() for damage in self.damaged],
+            "route": None if self.route is None else str(self.route),
+        }
+        note = f"{FORMER_NOTE}: the next `edgeqa add` or `sync` makes them"
+        return facts | {"note": note} if self.sound and self.is_former else facts
+
+
+def verified(place: Path) -> Verified:
+    """Reads every byte of a collection and of its index; returns what is damaged.
+
+    Raises:
+        CollectionError: if it cannot be opened.
+    """
+    damaged, route = tuple(verify(place)), verify_route(place)
+    return Verified(damaged, route, not damaged and route is None and is_former(place))
 
 
 def check_there(place: Path) -> None:

@@ -21,15 +21,12 @@ def command(*, collection: str | None, as_json: bool) -> None:
     A tag and a number make the address of a context: DOCUMENT:{TAG}:N.
     """
     from edgeqa.collection import directory
-    from edgeqa.collection.catalogue import Catalogue
+    from edgeqa.collection.contents import listed
     from edgeqa.screen import plain
 
-    with Catalogue.read(directory(named(collection))) as catalogue:
-        for row in catalogue.documents():
-            if as_json:
-                path = catalogue.source(row.source).full_path
-                facts = {"document": row.name, "path": path, "title": row.title, "tag": row.tag}
-                streams.print_json({**facts, "contexts": row.contexts})
-            else:
-                title = f"  ({plain(row.title)})" if row.title else ""
-                click.echo(f"{row.contexts:>7}  {row.tag}  {plain(row.name)}{title}")
+    for found in listed(directory(named(collection))):
+        if as_json:
+            streams.print_json(found.to_json())
+        else:
+            title = f"  ({plain(found.title)})" if found.title else ""
+            click.echo(f"{found.contexts:>7}  {found.tag}  {plain(found.document)}{title}")

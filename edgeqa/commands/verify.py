@@ -13,8 +13,6 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 if TYPE_CHECKING:
     from edgeqa.collection.mending import Damage
 
-_FORMER = "made by 0.3, without checksums"
-
 
 @click.command(
     "verify", short_help="Read every byte of a collection, and check it.", context_settings={"max_content_width": 100}
@@ -38,32 +36,28 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
     Exit codes: 0 it is sound, 3 something is damaged.
     """
     from edgeqa.collection import directory, managing
+    from edgeqa.collection.verifying import FORMER_NOTE
     from edgeqa.screen import plain
 
     place = directory(named(collection))
     if repair:
         managing.repair(place)
-    damages, route = managing.verify(place), managing.verify_route(place)
-    sound = not damages and route is None
-    former = sound and managing.is_former(place)
+    found = managing.verified(place)
     if as_json:
-        found = [damage.to_json() for damage in damages]
-        facts = {"sound": sound, "damaged": found, "route": None if route is None else str(route)}
-        if former:
-            facts["note"] = f"{_FORMER}: the next `edgeqa add` or `sync` makes them"
-        streams.print_json(facts)
-    elif sound:
-        click.echo(f"sound, as far as can be told: {_FORMER}; the next `edgeqa add` makes them" if former else "sound")
-    for damage in damages if not as_json else ():
+        streams.print_json(found.to_json())
+    elif found.sound:
+        former = f"sound, as far as can be told: {FORMER_NOTE}; the next `edgeqa add` makes them"
+        click.echo(former if found.is_former else "sound")
+    for damage in found.damaged if not as_json else ():
         for problem in damage.problems:
             click.echo(f"damaged: {plain(str(problem))}")
         for document in damage.documents:
             click.echo(f"  {plain(document.name)}")
         if not damage.documents:
             click.echo(f"  {_remedy(damage)}")
-    if route is not None and not as_json:
-        click.echo(f"damaged: {plain(str(route))}\n  `edgeqa add` on any file makes it anew")
-    ctx.exit(EXIT_ANSWERED if sound else EXIT_DEVICE)
+    if found.route is not None and not as_json:
+        click.echo(f"damaged: {plain(str(found.route))}\n  `edgeqa add` on any file makes it anew")
+    ctx.exit(EXIT_ANSWERED if found.sound else EXIT_DEVICE)
 
 
 def _remedy(damage: Damage) -> str:
