@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test lint types suite wheel bench reference clean
+.PHONY: demo test lint types suite man wheel bench reference clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -27,6 +27,10 @@ suite: $(VENV)/developed
 	$(VENV)/bin/coverage report --fail-under=95 --include="edgeqa/cache/*"
 	$(VENV)/bin/coverage report --fail-under=98 --include="edgeqa/collection/*"
 	$(VENV)/bin/coverage report --fail-under=100 --include=edgeqa/models/spans.py
+
+# The manual page, of the commands' own help.
+man: $(VENV)/developed
+	$(VENV)/bin/python tools/man_page.py man/edgeqa.1
 
 reference:
 	reference/run
