@@ -116,6 +116,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any t
         from importlib.metadata import version
 
         return version("edgeqa")
+    if name == "models":  # a package of this name, with functions
+        return importlib.import_module("edgeqa.models")
     if name not in _HOMES:
         raise AttributeError(f"module 'edgeqa' has no attribute {name!r}")  # noqa: EM102 - Python's own wording
     return getattr(importlib.import_module(f"edgeqa.{_HOMES[name]}"), name)
