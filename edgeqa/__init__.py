@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
     from edgeqa.collection.errors import ContextGone
+    from edgeqa.collection.exporting import export_collection
+    from edgeqa.collection.importing import import_collection
     from edgeqa.collection.overview import CollectionInfo, collections, delete_collection
     from edgeqa.compat.answering import pipeline
     from edgeqa.compat.errors import TaskUnknown
@@ -71,6 +73,8 @@ _HOMES = {
     "TaskUnknown": "compat.errors",
     "collections": "collection.overview",
     "delete_collection": "collection.overview",
+    "export_collection": "collection.exporting",
+    "import_collection": "collection.importing",
     "memoize": "cache.memoizing",
     "open": "runtime",
     "pipeline": "compat.answering",
@@ -104,6 +108,8 @@ __all__ = [
     "TaskUnknown",
     "collections",
     "delete_collection",
+    "export_collection",
+    "import_collection",
     "memoize",
     "open",
     "pipeline",

@@ -57,6 +57,47 @@ class CollectionForeign(CollectionError):
         )
 
 
+class CollectionExists(CollectionError):
+    """There is a collection of this name already: an import takes no other's place."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"there is a collection called {directory.name} already: {directory}",
+            f"give it another name: --as NAME; or delete that one: edgeqa collections delete {directory.name}",
+        )
+
+
+class CarriedDamaged(CollectionError):
+    """A file to import is not what `edgeqa collections export` wrote."""
+
+    def __init__(self, file: Path, what: str) -> None:
+        super().__init__(
+            f"{file} is not imported: {what}",
+            "copy it again, or export it again where it was made: edgeqa collections export NAME FILE",
+        )
+
+
+class CarriedUnsupported(CollectionError):
+    """A file to import is of a format that this version does not know."""
+
+    def __init__(self, file: Path, found: object, known: int) -> None:
+        super().__init__(
+            f"{file} is not imported: format {found!r}, this edgeqa reads format {known}",
+            "use an edgeqa as new as the one that made it",
+        )
+
+
+class CarriedInaccessible(CollectionError, OSError):
+    """The system refused to read or write a file that carries a collection."""
+
+    def __init__(self, file: Path, doing: str, reason: str) -> None:
+        super().__init__(
+            f"cannot {doing} {file}: {reason}", "check its name, its permissions, and the room on the disk"
+        )
+
+
 class CollectionFormatUnsupported(CollectionError):
     """The collection is of a format that this version does not know."""
 

@@ -159,6 +159,14 @@ def record_again(raw: bytes) -> bytes:
     return _HEAD.pack(*former.unpack_from(raw), 0, 0, 0) + raw[former.size :]
 
 
+def renamed(raw: bytes, tokens: int, name: str) -> bytes:
+    """Returns a record of this format with another name of its document."""
+    record = Record(raw, tokens)
+    begin, end = record.name_place
+    head = record.head._replace(name_bytes=len(name.encode()))
+    return _HEAD.pack(*head) + raw[_HEAD.size : begin] + name.encode() + raw[end:]
+
+
 def _within(numbers: NDArray[np.int32], least: int, most: int) -> bool:
     return not len(numbers) or (int(numbers.min()) >= least and int(numbers.max()) <= most)
 
@@ -190,6 +198,11 @@ class Record:
     def name(self) -> str:
         """The document's name."""
         return self._raw[self._name_begin : self._name_end].decode()
+
+    @property
+    def name_place(self) -> tuple[int, int]:
+        """Where in the record the document's name begins and ends."""
+        return self._name_begin, self._name_end
 
     @property
     def title(self) -> str:

@@ -12,12 +12,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
+from edgeqa.collection.rows import printed
 
 if TYPE_CHECKING:
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.rows import DocumentRow
     from edgeqa.formats import Source
 
+CARRIED = b"carried:"  # what a file of a collection from another device is known by begins with; then comes its name
 SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
 
 
@@ -29,7 +31,8 @@ class Identity(NamedTuple):
     name: str
     """What its documents' names begin with."""
     former: bytes | None = None
-    """What edgeqa 0.2 knew it by, which was the same for all texts that came through one pipe."""
+    """What else it may be known by: a file by its name, in a collection from another device; a text from a pipe as
+    edgeqa 0.2 knew it, which was the same for all that came through one."""
 
 
 def file_identity(path: str) -> bytes:
@@ -91,7 +94,7 @@ def identity(source: Source, name: str | None) -> Identity:
         ContextError: if it cannot be read.
     """
     if not source.is_piped:
-        return Identity(file_identity(source.name), source.name)
+        return Identity(file_identity(source.name), source.name, CARRIED + printed(source.name).encode())
     if name is not None:
         return Identity(b"named:" + os.fsencode(name), name)
     content = source.content_digest().hex()

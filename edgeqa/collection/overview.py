@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,22 +17,20 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.collection import directory
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import (
-    CollectionBusy,
     CollectionForeign,
     CollectionNameInvalid,
     CollectionNotFound,
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.lock import FILE as LOCK_FILE
 from edgeqa.collection.lock import Lock
+from edgeqa.collection.scratch import scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRATCH = ".edgeqa-"  # how a directory begins that is being deleted or made: no collection can be called so
 _OWN = re.compile(
     r"catalogue\.sqlite(?:\.partial)?(?:-wal|-shm|-journal)?|(?:snapshot|seals)\.json(?:\.partial)?"
     r"|writer\.lock|shards|route|damaged"
@@ -90,9 +86,17 @@ def collections() -> tuple[CollectionInfo, ...]:
 def _info(name: str) -> CollectionInfo | None:
     """Returns what is known of a collection; None if there is none of this name."""
     try:
-        place = directory(name)
-    except CollectionNameInvalid:
+        return info_of(directory(name))
+    except (CollectionNameInvalid, CollectionNotFound):
         return None
+
+
+def info_of(place: Path) -> CollectionInfo:
+    """Returns what is known of the collection in a directory.
+
+    Raises:
+        CollectionNotFound: if there is none.
+    """
     documents = contexts = encodings_bytes = found_format = 0
     bundle = problem = ""
     try:
@@ -102,13 +106,13 @@ def _info(name: str) -> CollectionInfo | None:
             found_format = snapshot.format
             encodings_bytes = sum(shard.encodings_bytes for shard in catalogue.shards())
     except CollectionNotFound:
-        return None
+        raise
     except CollectionError as error:
         problem = str(error)
     index_bytes = _bytes_below(place / ROUTE)
     texts_bytes = max(0, _bytes_below(place) - index_bytes - encodings_bytes)
     sizes = (texts_bytes, encodings_bytes, index_bytes)
-    return CollectionInfo(name, documents, contexts, *sizes, bundle, found_format, problem)
+    return CollectionInfo(place.name, documents, contexts, *sizes, bundle, found_format, problem)
 
 
 def _bytes_below(place: Path) -> int:
@@ -135,17 +139,15 @@ def delete_collection(name: str) -> None:
         raise CollectionForeign(place, "it is a link to another place")
     if not (place / CATALOGUE).is_file() or (place / CATALOGUE).is_symlink():
         raise CollectionNotFound(place)
-    doomed = scratch(place.parent)
+    if (foreign := next(_foreign(place), None)) is not None:
+        raise CollectionForeign(place, f"{foreign} is not edgeqa's")
     try:
-        if (foreign := next(_foreign(place), None)) is not None:
-            raise CollectionForeign(place, f"{foreign} is not edgeqa's")
         lock = Lock(place)
         try:
-            place.rename(doomed)
-            shutil.rmtree(doomed)  # it follows no link
+            with scratch(place.parent) as doomed:
+                place.rename(doomed / place.name)  # gone in one step; what is left of it is no collection
         finally:
             lock.release()
-        sweep(place.parent)
     except OSError as error:
         raise CollectionUnwritable(place, error.strerror or str(error)) from error
 
@@ -157,21 +159,3 @@ def _foreign(place: Path) -> Iterator[str]:
             for found in folder.iterdir():
                 if found.is_symlink() or not known.fullmatch(found.name):
                     yield str(found)
-
-
-def scratch(root: Path) -> Path:
-    """Returns where a collection may lie while it is made or deleted: beside the others, and none of them."""
-    return root / f"{SCRATCH}{secrets.token_hex(8)}"
-
-
-def sweep(root: Path) -> None:
-    """Deletes what was being made or deleted by processes that have died."""
-    for found in root.glob(f"{SCRATCH}*"):
-        if found.is_symlink() or not (found / LOCK_FILE).is_file():
-            continue
-        with contextlib.suppress(CollectionBusy, OSError):
-            lock = Lock(found)
-            try:
-                shutil.rmtree(found, ignore_errors=True)
-            finally:
-                lock.release()

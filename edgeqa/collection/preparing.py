@@ -22,7 +22,7 @@ from edgeqa.collection.events import (
     SourceUnchanged,
 )
 from edgeqa.collection.layout import Layout
-from edgeqa.collection.naming import file_identity, identity
+from edgeqa.collection.naming import CARRIED, file_identity, identity
 from edgeqa.collection.rows import PENDING, WHOLE, printed
 from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
@@ -125,6 +125,8 @@ class Preparing:
                 else:
                     yield from self._document(source, record, unfinished if number == documents_done else None)
             yield SourceEnds(is_reread=is_reread)
+            if former is not None and former.startswith(CARRIED):  # it is here by its full path now
+                yield from map(SourceGone, self._catalogue.sources_at(former))
             for part, why in source.notes:
                 self._report.skip(Skipped(part, why))
             self._note(source, printed(name))
