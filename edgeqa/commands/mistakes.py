@@ -6,9 +6,7 @@ whether files are there, and reads none.
 
 from __future__ import annotations
 
-import difflib
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,8 @@ _URLS = ("http://", "https://", "ftp://", "file://", "www.")
 
 def asked_wrongly(question: str, files: Sequence[str]) -> str | None:
     """Returns what to write instead of `edgeqa ask QUESTION FILE...`; None where nothing is known better."""
+    import shlex
+
     missing = [file for file in files if file != "-" and not os.path.lexists(file)]
     there = [file for file in files if file not in missing]
     if url := next((file for file in (*files, question) if file.lower().startswith(_URLS)), None):
@@ -47,9 +47,11 @@ def is_no_question(question: str, files: Sequence[str], texts: Sequence[str]) ->
 
 def command_meant(name: str, commands: Iterable[str]) -> str | None:
     """Returns a line that says which command a word may have been meant as; None where none is near."""
+    from difflib import get_close_matches  # here, as all that only a wrong line needs
+
     if " " in name or name.endswith("?"):
         return f"To ask a question: edgeqa ask {_quoted(name)}"
-    near = difflib.get_close_matches(name.lower(), [*commands], 2, 0.6)
+    near = get_close_matches(name.lower(), [*commands], 2, 0.6)
     return f"Did you mean {' or '.join(f'edgeqa {command}' for command in near)}?" if near else None
 
 
@@ -59,4 +61,6 @@ def _is_file(name: str) -> bool:
 
 def _quoted(text: str) -> str:
     """Returns the text as a person quotes it."""
+    import shlex
+
     return f'"{text}"' if not any(mark in text for mark in '"$`\\!') else shlex.quote(text)

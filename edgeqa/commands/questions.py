@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa import streams
-from edgeqa.contexts.documents import from_file, from_stream
 from edgeqa.errors import EXIT_ANSWERED, ContextMissing, EdgeQAError, QuestionsMissing
 
 if TYPE_CHECKING:
@@ -32,10 +31,14 @@ def questions_in(file: str, opened: ExitStack) -> list[str]:
         QuestionsMissing: if there is none.
     """
     if file != STANDARD_INPUT:
+        from edgeqa.contexts.documents import from_file  # here: a single question needs none, nor does `--help`
+
         document = from_file(Path(file))
     elif sys.stdin is None or sys.stdin.closed:
         raise ContextMissing
     else:
+        from edgeqa.contexts.documents import from_stream
+
         document = opened.enter_context(from_stream(sys.stdin.buffer, "standard input"))
     found = [line.strip() for line in "".join(document.blocks()).split("\n")]
     if not any(found):
