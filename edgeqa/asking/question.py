@@ -54,6 +54,7 @@ class Asking:
         self._question_cut = False
         self._terms = frozenset(terms(asked, self._language))
         self._may_repeat = _ALTERNATIVES.search(asked) is not None or not self._terms
+        self._repeating: dict[str, bool] = {}
         self._ranking = Ranking(options.top)
         self._near: list[Near] = []
         self._weights: Mapping[str, float] = {}
@@ -203,8 +204,12 @@ class Asking:
         """Tells whether a span says nothing but words of the question."""
         if self._may_repeat:
             return False
-        said = words(span, self._language)
-        return bool(said) and all(term(word, self._language) in self._terms for word in said)
+        known = self._repeating.get(span)
+        if known is None:  # each span is asked about when it is chosen, and when it is ranked
+            said = words(span, self._language)
+            known = bool(said) and all(term(word, self._language) in self._terms for word in said)
+            self._repeating[span] = known
+        return known
 
     def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
         if digest is None:
