@@ -389,6 +389,16 @@ class DeviceUnknown(CapabilityError, LookupError):
         super().__init__(f"unknown device: {name}", f"known devices: {', '.join(sorted(known))}")
 
 
+class ThreadsLimited(CapabilityError, RuntimeError):
+    """The system lets this process start no thread that is needed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no thread can be started: a limit on processes or threads is reached",
+            "raise it: `ulimit -u` in a shell, `--pids-limit` of a container, TasksMax= of a service",
+        )
+
+
 class NotEnoughMemory(CapabilityError, MemoryError):
     """The smallest plan does not fit, or not with these overrides. `missing_bytes` more would do."""
 

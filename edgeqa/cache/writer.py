@@ -83,7 +83,7 @@ class Writer:
         with self._changed:
             # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
             room = self._stopping or self._changed.wait_for(self.has_room, 0 if self._is_kept_out() else FULL_WAIT_S)
-            if room and not self._stopping:
+            if room and not self._stopping and self._start():
                 self._enqueue(digest, record, done)
                 return True
         if done is not None:
@@ -98,14 +98,19 @@ class Writer:
             change.done.append(done)
         self._waiting[digest] = self._queued[digest] = change
         self._waiting_bytes += len(record or b"") - len((former and former.record) or b"")
-        self._start()
         if len(self._waiting) in (1, BATCH_RECORDS):
             self._changed.notify_all()
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Has the thread run; returns whether it does: the system may let this process start none."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
 
     def clear(self) -> bool:
         """Deletes every record, once what was queued before is settled; by the one thread that waits to be let write.
@@ -116,10 +121,9 @@ class Writer:
         if not self.flush():
             return False
         with self._changed:
-            if self._stopping:
+            if self._stopping or not self._start():
                 return False
             self._to_clear = True
-            self._start()
             self._changed.notify_all()
             while not self._changed.wait_for(lambda: not self._to_clear, _LOOK_S):
                 if self._is_kept_out():

@@ -18,6 +18,7 @@ from edgeqa.collection.events import ContextMade
 from edgeqa.collection.layout import ALIGNMENT, encoding_bytes
 from edgeqa.collection.report import Added
 from edgeqa.collection.storing import Storing
+from edgeqa.errors import ThreadsLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,15 +66,21 @@ class Adding:
             threading.Thread(target=self._guarded, args=(self._prepare, events)),
             threading.Thread(target=self._guarded, args=(self._write,)),
         ]
-        for thread in threads:
-            thread.start()
+        started: list[threading.Thread] = []
         try:
+            for thread in threads:
+                thread.start()
+                started.append(thread)
             self._encode_all(watched)
+        except RuntimeError as error:
+            if len(started) == len(threads):
+                raise
+            raise ThreadsLimited from error
         finally:
             # However this ends, what has come through is written, and no more is prepared.
             self._prepared.close()
             self._encoded.end()
-            for thread in threads:
+            for thread in started:
                 thread.join()
         if self._failures:
             raise self._failures[0]

@@ -34,6 +34,8 @@ class Storing:
         self.done_bytes = 0
         """How much of the files was gone through: of whole files exactly; of the one under way, by its text, about."""
         self._source_end_bytes = 0
+        self._counted = (0, 0, 0)
+        """Documents, contexts and encodings of all sources before the one under way."""
         self.store_s = self.commit_s = 0.0
         self._writer, self._report = writer, report
         self._committed = time.monotonic()
@@ -79,6 +81,7 @@ class Storing:
 
     def _source(self, event: SourceBegins) -> None:
         self._source_end_bytes = self.done_bytes + event.size_bytes
+        self._counted = self._report.documents, self._report.contexts, self._report.encoded
         self._writer.begin_source(
             event.path,
             event.name,
@@ -108,6 +111,8 @@ class Storing:
     def _failed(self, event: SourceFailed) -> None:
         if event.begun:
             self._writer.fail_source()
+            # What was taken of it is taken back, and was never added.
+            self._report.documents, self._report.contexts, self._report.encoded = self._counted
             self.done_bytes = self._source_end_bytes
         else:
             self.done_bytes += event.size_bytes

@@ -23,6 +23,7 @@ from edgeqa import state
 from edgeqa.contexts import spelling
 from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, term, terms, words
+from edgeqa.errors import ThreadsLimited
 from edgeqa.routing.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 # Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
 _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
+_NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
 
 
@@ -122,6 +124,8 @@ class IndexWriter:
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
+            if _NO_THREAD.search(str(error)):
+                raise ThreadsLimited from error
             kind = RouteUnwritable if _OF_THE_SYSTEM.search(str(error)) else RouteDamaged
             raise kind(self._directory, str(error)) from error
 
@@ -142,6 +146,8 @@ class Index:
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
+            if _NO_THREAD.search(str(error)):
+                raise ThreadsLimited from error
             self._searcher = _searcher_of_links(directory, error)
 
     @property

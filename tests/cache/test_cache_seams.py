@@ -360,3 +360,22 @@ def test_clearing_is_done_by_the_thread_that_writes_and_told(tmp_path: Path) -> 
     assert not cache.clear()  # closed
     with Cache.open(tmp_path) as cache:
         assert cache.get("a") == 2
+
+
+def test_where_no_thread_can_be_started_nothing_is_stored_and_nothing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    with Cache.open(tmp_path) as cache:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refused)
+            assert cache.compute("a", lambda: 1) == 1
+            cache.put("b", 2)
+            cache.flush()
+        assert cache.stats().faults["dropped"] == 2
+        cache.put("b", 3)
+        cache.flush()
+        assert cache.get("b") == 3

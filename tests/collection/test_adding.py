@@ -609,3 +609,12 @@ def test_two_at_a_time_are_refused(writing: EdgeQA, manuals: Path) -> None:
     writing.add(manuals)
     with Writer(collection.directory(), None, lambda _: NoIndex()), pytest.raises(CollectionBusy, match="process"):
         writing.add(manuals)
+
+
+def test_what_was_taken_back_with_a_file_that_failed_is_not_counted(writing: EdgeQA, tmp_path: Path) -> None:
+    bad, good = tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
+    bad.write_text('{"text": "The motor weighs 40 kilograms."}\n{"text": 5}\n')
+    good.write_text('{"text": "The pump weighs 20 kilograms."}\n')
+    added = writing.add([bad, good])
+    assert (added.files_added, len(added.failed)) == (1, 1)
+    assert (added.documents, added.contexts, added.encoded) == (1, 1, 1)
