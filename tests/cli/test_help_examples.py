@@ -107,6 +107,7 @@ def run(example: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def quicker(example: str) -> str:
     """Returns the example as it takes less time, and no person: what it does beyond that has tests of its own."""
     line = re.sub(r"\s+#.*", "", example)
+    line = re.sub(r"^edgeqa chat", "echo 'To what depth may the pump be submerged?' | edgeqa chat", line)
     line = re.sub(r"edgeqa bench( --quick --threads 1)?", "edgeqa bench --quick --threads 1", line)
     if line.startswith("edgeqa eval"):
         line = line.replace(" --limit 500", "").replace("edgeqa eval", "edgeqa eval --limit 2")
