@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.report import Added
     from edgeqa.collection.verifying import Verified
+    from edgeqa.collection.within import Within
     from edgeqa.models.selftest import Verdict
     from edgeqa.routing.scope import Scope, Stamp
     from edgeqa.showing import Shown
@@ -111,6 +112,7 @@ class EdgeQA:
         force: bool = False,
         most_contexts: int | None = None,
         refresh: bool = False,
+        within: Within | None = None,
         progress: Progress | None = None,
     ) -> Answer:
         """Returns the answer to `question` from `context`: the one remembered, or one read now and then remembered.
@@ -123,9 +125,11 @@ class EdgeQA:
             most_contexts: how many passages to read, those that share most with the question; by default as many as
                 can change the answer.
             refresh: read anew even if the answer is remembered.
+            within: names or paths of files, folders or documents of the collection: nothing else of it is asked.
             progress: called as reading goes on.
 
         Raises:
+            ContextGone: if the collection has nothing of a name in `within`.
             QuestionError: for an empty question.
             ContextError: for a text that cannot be read, or is empty.
             CapabilityError: if the device lacks what the smallest plan needs.
@@ -134,7 +138,7 @@ class EdgeQA:
         """
         # What is at hand in this process is found in well under a microsecond; all else is in `_ask`, because a
         # function with closures is slow to enter.
-        if type(question) is str and not refresh and (front := self._front) is not None:
+        if type(question) is str and not refresh and within is None and (front := self._front) is not None:
             entry = None
             if type(context) is str:
                 entry = front.get((self._identity, question, context, top, force, most_contexts))
@@ -142,7 +146,9 @@ class EdgeQA:
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
             if entry is not None and type(answer := entry.value) is Answer:
                 return answer
-        return self._ask(question, context, top, force, most_contexts, refresh=refresh, progress=progress)
+        return self._ask(
+            question, context, top, force, most_contexts, refresh=refresh, within=within, progress=progress
+        )
 
     def _ask(
         self,
@@ -153,6 +159,7 @@ class EdgeQA:
         most_contexts: int | None,
         *,
         refresh: bool,
+        within: Within | None,
         progress: Progress | None,
     ) -> Answer:
         """Returns the answer from the cache, or reads it and remembers it."""
@@ -167,9 +174,11 @@ class EdgeQA:
         scope: Texts | Collected
         if context is None:
             self._scope = parts.scope
-            scope, stamp = self._collected()
-            if stamp is not None:
+            scope, stamp = self._collected(within)
+            if stamp is not None and within is None:
                 alias = (stamp, self._identity, question, top, force, most_contexts)
+        elif within is not None:
+            raise OptionError(name="within", value=within, expected="nothing where texts are given")
         else:
             scope = self._texts_of(context)
             if type(context) is str and len(context) <= AT_HAND_CHARACTERS:
@@ -199,16 +208,22 @@ class EdgeQA:
         self._front, self._scope = self._parts.cache.front, self._parts.scope
         return get(self._parts, name, force=force, alias=alias)
 
-    def closest(self, question: str, most: int = 5) -> list[ClosePassage]:
+    def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
         """Returns the passages of the collection that share most with the question, best first, without reading them.
 
+        Args:
+            question: in the model's language.
+            most: how many.
+            within: names or paths of files, folders or documents of the collection: nothing else of it is looked at.
+
         Raises:
+            ContextGone: if the collection has nothing of a name in `within`.
             QuestionError: for an empty question.
             CollectionError: if there is no collection, or it cannot be read.
         """
         from edgeqa.asking.single import closest
 
-        return closest(self._parts, one_line(question), most)
+        return closest(self._parts, one_line(question), most, within)
 
     def ask_many(
         self,
@@ -258,12 +273,13 @@ class EdgeQA:
         scope = self._collected()[0] if context is None else self._texts_of(context)
         return answer_key(self._parts, scope, asked, options)
 
-    def _collected(self) -> tuple[Collected, Stamp | None]:
+    def _collected(self, within: Within | None = None) -> tuple[Collected, Stamp | None]:
         """Returns the collection as it is now, and what changes with it."""
         from edgeqa.asking.collected import Collected
 
         digest, stamp = self._parts.scope.now()
-        return Collected(self._parts.scope, digest), stamp
+        ranges = None if within is None else self._parts.scope.ranges_within(within)
+        return Collected(self._parts.scope, digest, ranges), stamp
 
     def _texts_of(self, context: Given) -> Texts:
         """Returns the texts to ask; short ones are at hand, again."""

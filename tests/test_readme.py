@@ -42,6 +42,16 @@ def beside_an_export(directory: Path) -> Path:
     return directory
 
 
+def where(command: str, directory: Path) -> Path:
+    """Returns the directory to run a command in: what writes a file runs beside a copy of the examples."""
+    if f"models add {EXPORT}" in command:
+        return beside_an_export(directory)
+    if "collections export" in command:
+        shutil.copytree(ROOT / "examples", directory / "examples")
+        return directory
+    return ROOT
+
+
 def test_the_two_commands_that_make_an_export_are_those_of_the_error() -> None:
     (block,) = [block for block in blocks("sh") if "optimum" in block]
     assert block.splitlines() == [INSTALL_EXPORTER, export_command("deepset/roberta-base-squad2", EXPORT)]
@@ -57,7 +67,7 @@ def test_a_command_prints_what_is_shown(command: str, output: str, tmp_path: Pat
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-c", command],
-        cwd=beside_an_export(tmp_path) if f"models add {EXPORT}" in command else ROOT,
+        cwd=where(command, tmp_path),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -27,8 +27,16 @@ class Collected:
 
     is_given = False
 
-    def __init__(self, scope: Scope, digest: str) -> None:
-        self._scope, self.digest = scope, digest
+    def __init__(self, scope: Scope, digest: str, within: tuple[tuple[int, int], ...] | None = None) -> None:
+        """Asks the collection, or what is within ranges of context ids alone.
+
+        Args:
+            scope: the collection.
+            digest: of what it holds now.
+            within: ranges of context ids, rising; None for all.
+        """
+        self._scope, self._whole_digest, self._within = scope, digest, within
+        self.digest = digest if within is None else f"{digest} within {within}"
         self._collection: Collection | None = None
         self._damaged: dict[str, ShardDamaged] = {}
         self._documents: dict[str, int] = {}
@@ -44,7 +52,7 @@ class Collected:
         self._collection, index = self._scope.routed()
         if not self._collection.contexts:
             raise CollectionEmpty(self._collection.directory)
-        hits = self._scope.search(index, question, most)
+        hits = self._scope.search(index, question, most, self._within)
         if not hits.best and not hits.weights:  # it has but words that every text has: the first are as close as any
             hits.best.extend(self._first(self._collection, most))
         self._damaged.update(self._collection.damaged)
@@ -55,6 +63,10 @@ class Collected:
         from edgeqa.collection.catalogue import Catalogue
         from edgeqa.contexts.search import Hit
 
+        if self._within is not None:
+            every = (context_id for first, after in self._within for context_id in range(first, after))
+            yield from (Hit(context_id, 1.0) for context_id in islice(every, most))
+            return
         with Catalogue.read(collection.directory) as catalogue:  # a shard does not forget what is gone from it
             ids = (context_id for row in catalogue.documents() for context_id in range(row.first, row.after))
             for context_id in islice(ids, most):
@@ -118,4 +130,4 @@ class Collected:
 
     def is_whole(self) -> bool:
         """Tells whether all of the collection could be read, as it was when it was asked."""
-        return not self._damaged and self._collection is not None and self._collection.digest == self.digest
+        return not self._damaged and self._collection is not None and self._collection.digest == self._whole_digest

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer
     from edgeqa.collection.collection import Collection, StoredContext
+    from edgeqa.collection.within import Within
     from edgeqa.parts import Parts
 
 
-def closest(parts: Parts, asked: str, most: int) -> list[ClosePassage]:
+def closest(parts: Parts, asked: str, most: int, within: Within | None = None) -> list[ClosePassage]:
     """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
+    ranges = None if within is None else parts.scope.ranges_within(within)
     collection, index = parts.scope.routed()
     found = []
-    hits = parts.scope.search(index, asked, most).best
+    hits = parts.scope.search(index, asked, most, ranges).best
     paths = parts.scope.paths(hit.number for hit in hits)
     for hit in hits:
         with contextlib.suppress(ContextGone):  # removed since the index was opened

@@ -250,6 +250,12 @@ class Catalogue:
             SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources WHERE name = ?", printed(name))
         ]
 
+    def sources_named_below(self, name: str) -> Iterator[SourceRow]:
+        """Yields the files that the user called as in a folder of this name."""
+        folder = printed(name).rstrip("/")
+        query = f"SELECT {self._source} FROM sources WHERE name > ? AND name < ? ORDER BY id"
+        yield from (SourceRow(*row) for row in self._all(query, f"{folder}/", f"{folder}0"))  # 0 is after /
+
     def sources(self) -> Iterator[SourceRow]:
         """Yields all, in the order in which they were added."""
         yield from (SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources ORDER BY id"))

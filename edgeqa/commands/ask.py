@@ -10,7 +10,7 @@ import click
 
 from edgeqa import streams
 from edgeqa.commands.mistakes import asked_wrongly, is_no_question
-from edgeqa.commands.options import asked, budget_option, json_option, named, threads_option
+from edgeqa.commands.options import asked, budget_option, json_option, named, threads_option, within_option
 from edgeqa.commands.questions import STANDARD_INPUT, ask_all, questions_in
 from edgeqa.errors import (
     EXIT_ANSWERED,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print the bare answer and nothing else, on one line; with --top, each on its own.",
 )
+@within_option
 @json_option
 @click.option("--view", "viewed", is_flag=True, help="Open the document that the answer is from.")
 @click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
@@ -66,6 +67,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     viewed: bool,
     most_contexts: int | None,
     collection: str | None,
+    within: tuple[str, ...],
     no_cache: bool,
     refresh: bool,
     bundle: str | None,
@@ -107,7 +109,13 @@ def command(  # noqa: C901 - what was meant is told apart once, here
         elif is_no_question(question, files, texts):
             raise _explained(QuestionIsFile(question), question, files)
         try:
-            given = named_texts(files, texts, collection, opened, may_pipe=questions_file != STANDARD_INPUT)
+            given = named_texts(
+                files,
+                texts,
+                named(collection) if within else collection,
+                opened,
+                may_pipe=questions_file != STANDARD_INPUT,
+            )
         except ContextError as error:
             raise _explained(error, question, files) from None
         persist: Persist | None = "off" if no_cache else None
@@ -125,7 +133,14 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
         def ask(question: str, shown: Progress | None = None) -> Answer:
             return qa.ask(
-                question, given, top=top, force=force, most_contexts=most_contexts, refresh=refresh, progress=shown
+                question,
+                given,
+                top=top,
+                force=force,
+                most_contexts=most_contexts,
+                refresh=refresh,
+                within=within or None,
+                progress=shown,
             )
 
         try:
@@ -133,7 +148,9 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 ctx.exit(ask_all(questions, ask, top=top, progress=progress))
             answer = ask(question, progress)
         except CollectionError as error:
-            if given is None and collection is None and isinstance(error, LookupError):  # there is none at all
+            if (
+                given is None and collection is None and not within and isinstance(error, LookupError)
+            ):  # there is none at all
                 raise ContextMissing from error
             raise
         for damage in answer.damaged:

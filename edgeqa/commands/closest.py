@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, collection_option, json_option, named
+from edgeqa.commands.options import bundle_option, collection_option, json_option, named, within_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 
 
@@ -15,11 +15,19 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
 @click.argument("question")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="Show N passages.")
 @collection_option
+@within_option
 @json_option
 @bundle_option
 @click.pass_context
 def command(
-    ctx: click.Context, *, question: str, top: int, collection: str | None, as_json: bool, bundle: str | None
+    ctx: click.Context,
+    *,
+    question: str,
+    top: int,
+    collection: str | None,
+    within: tuple[str, ...],
+    as_json: bool,
+    bundle: str | None,
 ) -> None:
     """Show the passages of the collection that share most with QUESTION, best first; no model reads them.
 
@@ -33,7 +41,7 @@ def command(
     from edgeqa.screen import passages_shown
 
     with runtime.open(bundle=bundle, collection=named(collection)) as qa:
-        found = tuple(qa.closest(question, top))
+        found = tuple(qa.closest(question, top, within=within or None))
     if as_json:
         facts = {"question": question, "closest": [passage.to_json() for passage in found]}
         streams.print_json(facts)

@@ -30,6 +30,15 @@ collection_option = click.option(
 )
 
 
+within_option = click.option(
+    "--in",
+    "within",
+    multiple=True,
+    metavar="PATH",
+    help="Only in this file, folder or document of the collection. May be repeated.",
+)
+
+
 def named(collection: str | None) -> str:
     """Returns the name of the collection that is meant; an empty one is a name that no collection can have."""
     return "default" if collection is None else collection

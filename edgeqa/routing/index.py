@@ -15,7 +15,7 @@ import re
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import tantivy
 
@@ -27,9 +27,10 @@ from edgeqa.errors import ThreadsLimited
 from edgeqa.routing.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
+Ranges: TypeAlias = "Sequence[tuple[int, int]]"
 WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
 _OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
@@ -156,32 +157,42 @@ class Index:
         found: int = self._searcher.num_docs
         return found
 
-    def search(self, question: str, most: int) -> Hits:
+    def search(self, question: str, most: int, within: Ranges | None = None) -> Hits:
         """Returns the `most` best contexts, best first; of equal scores the one added first. None without a match.
+
+        Args:
+            question: as it was asked.
+            most: how many to give.
+            within: ranges of context ids, each from its first on and below its second, and no others are looked at; how
+                much a word weighs is still that of all. None to look at all.
 
         Raises:
             RouteDamaged: if what is read for it is seen to be wrong.
         """
         try:
-            return self._search(question, most)
+            return self._search(question, most, within)
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
             raise RouteDamaged(self._directory, str(error)) from error
 
-    def _search(self, question: str, most: int) -> Hits:
+    def _search(self, question: str, most: int, within: Ranges | None) -> Hits:
         mended: dict[str, str] = {}
         looked_for = dict.fromkeys(
             self._known(islice(dict.fromkeys(words(question, self._language)), MOST_WORDS), mended)
         )
         contexts = self.contexts
         weights = {one: weight(contexts, self._contexts_with(one)) for one in looked_for}
+        passages = contexts if within is None else min(contexts, sum(after - first for first, after in within))
         if not looked_for:
-            return Hits([], contexts, weights)
-        found = self._searcher.search(self._query(looked_for), limit=most, count=False).hits
+            return Hits([], passages, weights)
+        query = self._query(looked_for)
+        if within is not None:
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, self._only(within))])
+        found = self._searcher.search(query, limit=most, count=False).hits
         ids = self._searcher.fast_field_values("id", [address for _, address in found])
         hits = [Hit(cast("int", context_id), score) for context_id, (score, _) in zip(ids, found, strict=True)]
-        return Hits(sorted(hits, key=lambda hit: (-hit.score, hit.number)), contexts, weights, mended)
+        return Hits(sorted(hits, key=lambda hit: (-hit.score, hit.number)), passages, weights, mended)
 
     def _query(self, looked_for: Iterable[str]) -> tantivy.Query:
         parts = []
@@ -190,6 +201,17 @@ class Index:
             parts.append((tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", one, "freq")))
             parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(in_title, TITLE_WEIGHT)))
         return tantivy.Query.boolean_query(parts)
+
+    def _only(self, within: Ranges) -> tantivy.Query:
+        """Returns what finds the contexts in ranges of ids, and adds nothing to their scores."""
+        parts = [
+            tantivy.Query.range_query(
+                self._schema, "id", tantivy.FieldType.Unsigned, lower_bound=a, upper_bound=b, include_upper=False
+            )
+            for a, b in within
+        ]
+        any_of = tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in parts])
+        return tantivy.Query.const_score_query(any_of, 0.0)
 
     def _known(self, asked: Iterable[str], mended: dict[str, str]) -> Iterator[str]:
         """Yields the terms to look for: instead of one that no context has, the commonest of those one slip away.

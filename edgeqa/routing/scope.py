@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.within import Within
     from edgeqa.contexts.search import Hits
-    from edgeqa.routing.index import Index
+    from edgeqa.routing.index import Index, Ranges
 
 Stamp: TypeAlias = tuple[int, int, int]
 
@@ -101,14 +102,20 @@ class Scope:
                     return self._routed
             raise CollectionBusy(self._directory, "")
 
-    def search(self, index: Index, question: str, most: int) -> Hits:
+    def ranges_within(self, within: Within) -> tuple[tuple[int, int], ...]:
+        """Returns the ranges of context ids of a part of the collection; raises as `within.ranges_within` does."""
+        from edgeqa.collection.within import ranges_within
+
+        return ranges_within(self._directory, within)
+
+    def search(self, index: Index, question: str, most: int, within: Ranges | None = None) -> Hits:
         """Returns what `index.search` does, and notes what it finds damaged, for the next `edgeqa add` to mend.
 
         Raises:
             RouteDamaged: as `index.search` does.
         """
         with self._noting_damage():
-            return index.search(question, most)
+            return index.search(question, most, within)
 
     def paths(self, context_ids: Iterable[int]) -> dict[int, str | None]:
         """Returns the full paths of the files that contexts are from; None for what came through a pipe, or is gone."""

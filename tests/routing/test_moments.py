@@ -10,7 +10,7 @@ from library import DOCUMENTS, add
 from edgeqa import collection, runtime
 from edgeqa.collection.snapshot import Snapshot
 from edgeqa.contexts.search import Hit, Hits
-from edgeqa.routing.index import Index
+from edgeqa.routing.index import Index, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +86,8 @@ def test_a_context_that_the_index_still_names_and_that_is_gone_is_passed_over(
 ) -> None:
     search = Index.search
 
-    def with_one_that_is_gone(self: Index, question: str, most: int) -> Hits:
-        found = search(self, question, most)
+    def with_one_that_is_gone(self: Index, question: str, most: int, within: Ranges | None = None) -> Hits:
+        found = search(self, question, most, within)
         found.best.insert(0, Hit(1 << 40, found.best[0].score))
         return found
 
