@@ -16,6 +16,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.naming import document_named
+from edgeqa.contexts.documents import BETWEEN_RECORDS
 from edgeqa.contexts.pieces import extent
 from edgeqa.errors import CollectionError
 from edgeqa.formats import FormatOptions, walk
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from edgeqa.routing.address import Address
 
 AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many
-BETWEEN_RECORDS = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
