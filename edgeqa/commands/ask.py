@@ -10,8 +10,16 @@ import click
 
 from edgeqa import streams
 from edgeqa.commands.mistakes import asked_wrongly, is_no_question
-from edgeqa.commands.options import asked, budget_option, json_option, named, threads_option, within_option
-from edgeqa.commands.questions import STANDARD_INPUT, ask_all, questions_in
+from edgeqa.commands.options import (
+    STANDARD_INPUT,
+    asked,
+    budget_option,
+    json_option,
+    named,
+    threads_option,
+    within_option,
+)
+from edgeqa.commands.questions import ask_all, questions_in
 from edgeqa.errors import (
     EXIT_ANSWERED,
     EXIT_NO_ANSWER,

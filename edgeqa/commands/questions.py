@@ -6,12 +6,12 @@ The model is loaded once. What is wrong with one question is no reason to leave 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa import streams
-from edgeqa.errors import EXIT_ANSWERED, ContextMissing, EdgeQAError, QuestionsMissing
+from edgeqa.commands.options import STANDARD_INPUT
+from edgeqa.errors import EXIT_ANSWERED, EdgeQAError, QuestionsMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer
     from edgeqa.asking.scope import Progress
-
-STANDARD_INPUT = "-"
 
 
 def questions_in(file: str, opened: ExitStack) -> list[str]:
@@ -34,12 +32,10 @@ def questions_in(file: str, opened: ExitStack) -> list[str]:
         from edgeqa.contexts.documents import from_file  # here: a single question needs none, nor does `--help`
 
         document = from_file(Path(file))
-    elif sys.stdin is None or sys.stdin.closed:
-        raise ContextMissing
     else:
-        from edgeqa.contexts.documents import from_stream
+        from edgeqa.commands.texts import from_standard_input
 
-        document = opened.enter_context(from_stream(sys.stdin.buffer, "standard input"))
+        document = from_standard_input(opened)
     found = [line.strip() for line in "".join(document.blocks()).split("\n")]
     if not any(found):
         raise QuestionsMissing(document.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from edgeqa import streams
+from edgeqa.commands.options import STANDARD_INPUT
 from edgeqa.contexts.documents import from_path, from_stream, from_text
 from edgeqa.contexts.normal import in_utf8
 from edgeqa.errors import CollectionAndTexts, ContextMissing
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from edgeqa.contexts.documents import Document
-
-STANDARD_INPUT = "-"
 
 
 def named_texts(
@@ -51,11 +50,21 @@ def named_texts(
     for file in files or (() if texts else (STANDARD_INPUT,)):
         if os.fspath(file) != STANDARD_INPUT:
             given.append(from_path(Path(file)))
-        elif sys.stdin is None or sys.stdin.closed:
-            raise ContextMissing
         else:
-            given.append(opened.enter_context(from_stream(sys.stdin.buffer, "standard input")))
+            given.append(from_standard_input(opened))
     return given
+
+
+def from_standard_input(opened: ExitStack) -> Document:
+    """Returns what comes through standard input as a document, which may be read as long as `opened` is.
+
+    Raises:
+        ContextMissing: if it is closed.
+        ContextError: if it is not UTF-8 text.
+    """
+    if sys.stdin is None or sys.stdin.closed:
+        raise ContextMissing
+    return opened.enter_context(from_stream(sys.stdin.buffer, "standard input"))
 
 
 def _has_something() -> bool:
