@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import xxhash
 
@@ -38,12 +38,14 @@ from edgeqa.collection.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edgeqa.collection.listing import Later
     from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.models.reader import Encoding
+
+T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 PARTIAL = "partial-"  # how the name of a shard begins that is being written
@@ -276,15 +278,8 @@ class Shard:
         """
         from edgeqa.collection import listing
 
-        file = self.directory / GONE
-        try:
-            return listing.unpack_gone(file.read_bytes())
-        except FileNotFoundError:
-            return [], len(self)
-        except OSError as error:
-            raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
-        except ValueError as error:
-            raise ShardDamaged(self.tag, file, str(error)) from error
+        none: list[tuple[int, int]] = []
+        return self._unpacked(GONE, listing.unpack_gone, (none, len(self)))
 
     def later(self) -> Later:
         """Returns what of its documents came to its end after it was written.
@@ -294,11 +289,15 @@ class Shard:
         """
         from edgeqa.collection.listing import Later
 
-        file = self.directory / LATER
+        return self._unpacked(LATER, Later.unpack, Later())
+
+    def _unpacked(self, name: str, unpack: Callable[[bytes], T], absent: T) -> T:
+        """Returns what a file holds that was put beside the shard later, or what its absence means."""
+        file = self.directory / name
         try:
-            return Later.unpack(file.read_bytes())
+            return unpack(file.read_bytes())
         except FileNotFoundError:
-            return Later()
+            return absent
         except OSError as error:
             raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
         except (ValueError, KeyError, TypeError) as error:
