@@ -26,14 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts.context import Context, Tokens
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.pieces import Place
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
     from edgeqa.models.reader import Encoding, Ids
-    from edgeqa.models.tokenizer import Tokens
     from edgeqa.timing import Stopwatch
 
 LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from edgeqa import state
 
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # onnxruntime's own variable
 _ASK_PROVIDERS = "import onnxruntime; print(*onnxruntime.get_available_providers())"
 _ASK_LIMIT_S = 20.0
 
@@ -178,8 +179,6 @@ class DeviceSource:
 
     def ask_providers(self) -> Finished:
         """With the same Python as this one."""
-        from edgeqa.models.session import NO_TELEMETRY
-
         return _run([sys.executable, "-c", f"import os; os.environ[{NO_TELEMETRY!r}] = '1'; {_ASK_PROVIDERS}"])
 
 

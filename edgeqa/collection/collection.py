@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.layout import Layout, Row
+    from edgeqa.contexts.context import Tokens
     from edgeqa.contexts.pieces import Piece
     from edgeqa.models.reader import Encoding
-    from edgeqa.models.tokenizer import Tokens
 
 DIGEST_BYTES = 16
 _OPEN_ATTEMPTS = 20  # each merge of a busy writer may take the shards away that were just read of
@@ -105,7 +105,7 @@ class StoredContext:
     @cached_property
     def tokens(self) -> Tokens:
         """Its tokens, with offsets into `text`."""
-        from edgeqa.models.tokenizer import Tokens
+        from edgeqa.contexts.context import Tokens
 
         return Tokens(self._record.ids(), self._record.offsets(), self.layout.words)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgeqa.contexts.context import Tokens
     from edgeqa.contexts.windows import Limits
     from edgeqa.models.reader import Encoding, Ids
-    from edgeqa.models.tokenizer import Tokens
     from edgeqa.reading import Reading
 
 

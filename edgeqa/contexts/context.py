@@ -1,7 +1,8 @@
-"""What a question is read against: a passage of a text that was given, or a context of a collection."""
+"""What a question is read against: a passage of a text that was given, or a context of a collection; and its tokens."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -10,7 +11,29 @@ if TYPE_CHECKING:
 
     from edgeqa.contexts.pieces import Piece
     from edgeqa.contexts.windows import Indexes
-    from edgeqa.models.tokenizer import Tokens
+
+    Ids = NDArray[np.int64]
+    Offsets = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's tokens, without special ones."""
+
+    ids: Ids
+    """int64 [tokens]"""
+    offsets: Offsets
+    """int32 [tokens, 2]: first character and the one after the last"""
+    words: Offsets
+    """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, first: int, after: int, shift: int) -> Tokens:
+        """Returns tokens `first` to `after` of a text that begins at character `shift` of this one."""
+        words = self.words[first:after]
+        return Tokens(self.ids[first:after], self.offsets[first:after] - shift, words - words[0])
 
 
 class Text(Protocol):

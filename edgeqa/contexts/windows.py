@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts.context import Context, Tokens
     from edgeqa.formats.blocks import Block
-    from edgeqa.models.tokenizer import Tokens
 
     Indexes = NDArray[np.int32]
     Tokenize = Callable[[str], Tokens]

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking
+from edgeqa.capabilities.source import NO_TELEMETRY
 from edgeqa.errors import BundleGraphInvalid
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
 # 174 tokens of edgeqa-mini, one thread).

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa.contexts.context import Tokens
 from edgeqa.errors import BundleGraphInvalid
 from edgeqa.models.words import settled
 
@@ -27,26 +27,6 @@ if TYPE_CHECKING:
 
 # A single text gains nothing from the library's thread pool, which also warns after a fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A text's tokens, without special ones."""
-
-    ids: Ids
-    """int64 [tokens]"""
-    offsets: Offsets
-    """int32 [tokens, 2]: first character and the one after the last"""
-    words: Offsets
-    """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def part(self, first: int, after: int, shift: int) -> Tokens:
-        """Returns tokens `first` to `after` of a text that begins at character `shift` of this one."""
-        words = self.words[first:after]
-        return Tokens(self.ids[first:after], self.offsets[first:after] - shift, words - words[0])
 
 
 class Tokenizer:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from edgeqa.asking.ranking import Ranking
 from edgeqa.asking.scope import Placed
+from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.pieces import Piece, Place
 from edgeqa.contexts.windows import Window
 from edgeqa.models.places import places
 from edgeqa.models.spans import Span
-from edgeqa.models.tokenizer import Tokens
 
 if TYPE_CHECKING:
     from random import Random

@@ -19,10 +19,10 @@ from edgeqa.collection.layout import (
     record_again,
     row_at,
 )
+from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.pieces import KINDS, Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.models.reader import Encoding
-from edgeqa.models.tokenizer import Tokens
 
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 

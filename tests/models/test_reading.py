@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgeqa import runtime
+from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.windows import Window
-from edgeqa.models.tokenizer import Tokens
 
 SENTENCE = "The gardens are open from nine in the morning, and the bridge was built by Dorman Long. "
 
