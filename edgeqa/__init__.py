@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate
+    from edgeqa.asking.answer_names import AnswerNameInvalid
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
@@ -43,12 +44,11 @@ if TYPE_CHECKING:
         PipelineError,
         QuestionError,
     )
-    from edgeqa.routing.errors import AnswerNameInvalid
     from edgeqa.runtime import EdgeQA, open
 
 _HOMES = {
     "Answer": "answer",
-    "AnswerNameInvalid": "routing.errors",
+    "AnswerNameInvalid": "asking.answer_names",
     "BundleError": "errors",
     "BundleSelfTestFailed": "errors",
     "Cache": "cache",

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.overrides import Overrides
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.kept import Kept
     from edgeqa.reading import Reading
-    from edgeqa.routing.scope import Scope
 
 
 READING_VERSION = 2
@@ -52,7 +52,7 @@ class Parts:
         self._plan: Plan | None = None
         self._cache: Cache | None = None
         self._reading: Reading | None = None
-        self._scope: Scope | None = None
+        self._scope: LiveCollection | None = None
         self._passages: Kept[Any] | None = None
         forking.tell(self)
 
@@ -143,7 +143,7 @@ class Parts:
             return self._reading
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> LiveCollection:
         """The collection that is asked where no text is given; nothing of it is opened before it is asked.
 
         Raises:
@@ -152,10 +152,12 @@ class Parts:
         with self._lock:
             if self._scope is None:
                 from edgeqa.collection import directory
+                from edgeqa.collection.collection import LiveCollection
                 from edgeqa.collection.encoder import Encoder
-                from edgeqa.routing.scope import Scope
 
-                self._scope = Scope(directory(self.collection), Encoder.of(self.bundle), self.bundle.manifest.language)
+                self._scope = LiveCollection(
+                    directory(self.collection), Encoder.of(self.bundle), self.bundle.manifest.language
+                )
             return self._scope
 
     def close(self) -> None:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.collection.collection import LiveCollection, Stamp
     from edgeqa.collection.contents import ListedDocument
     from edgeqa.collection.managing import Later, Paths
+    from edgeqa.collection.naming import Within
     from edgeqa.collection.report import Added
     from edgeqa.collection.verifying import Verified
-    from edgeqa.collection.within import Within
     from edgeqa.models.selftest import Verdict
-    from edgeqa.routing.scope import Scope, Stamp
     from edgeqa.showing import Shown
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
@@ -100,7 +100,7 @@ class EdgeQA:
         # shrank is left out: answers would come and go with the memory that happens to be free.
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
         self._front: Front | None = None
-        self._scope: Scope | None = None
+        self._scope: LiveCollection | None = None
         self._texts: dict[str, Texts] = {}
 
     def ask(
@@ -447,7 +447,7 @@ class EdgeQA:
         """
         from edgeqa import showing
         from edgeqa.collection import directory
-        from edgeqa.routing.address import Address
+        from edgeqa.collection.naming import Address
 
         home, name = directory(self._parts.collection), os.fspath(source)
         if place is not None:

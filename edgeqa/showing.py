@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from edgeqa.collection.naming import Address
     from edgeqa.collection.rows import DocumentRow
     from edgeqa.formats.blocks import Block
-    from edgeqa.routing.address import Address
 
 AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many
 

@@ -31,9 +31,9 @@ from edgeqa.collection import managing, storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound
+from edgeqa.collection.index import check_index
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
-from edgeqa.routing.checking import check
 
 if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
@@ -96,7 +96,7 @@ def held(place: Path) -> dict[str, str]:
         _assure(row.name not in found, f"{row.name} is there twice")
         found[row.name] = spaced(text)
     if rows and not unindexed:
-        indexed = check(place / ROUTE)
+        indexed = check_index(place / ROUTE)
         _assure(indexed == opened.contexts, f"the index has {indexed} contexts of {opened.contexts}")
     return found
 

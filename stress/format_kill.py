@@ -26,10 +26,9 @@ from edgeqa.collection import managing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CatalogueDamaged
+from edgeqa.collection.index import IndexWriter, check_index
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
-from edgeqa.routing.checking import check
-from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +116,7 @@ def whole(place: Path, expected: dict[str, list[str]]) -> None:
     _assure(Snapshot.load(place).format == 2, "of another format")
     damages, route = managing.verify(place), managing.verify_route(place)
     _assure(not damages and route is None, (damages, route))
-    _assure(check(place / ROUTE) == sum(map(len, expected.values())), "the index has other contexts")
+    _assure(check_index(place / ROUTE) == sum(map(len, expected.values())), "the index has other contexts")
     with Catalogue.read(place) as catalogue:
         tags = {shard.tag for shard in catalogue.shards()}
     _assure({found.name for found in (place / SHARDS).iterdir()} == tags, "shards were left over")

@@ -4,7 +4,7 @@
     python stress/mutants.py -n 20 --only edgeqa/cache/front.py
     python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log --resume
 
-The core is mutated: cache, collection, routing, asking, spans, and the runtime. All is done in a copy of the tree,
+The core is mutated: cache, collection, asking, spans, and the runtime. All is done in a copy of the tree,
 with its tests, so that the tree may change meanwhile. Which tests run a line is measured once (it takes twice as long
 as the suite; `--map` says where that is kept) and carried over to later states of the code: a mutant is tried with
 the tests that run its line, those of its file's name and of its room first, until one fails (or they have taken as
@@ -47,7 +47,6 @@ TREE = Path(__file__).resolve().parents[1]
 TARGETS = (
     "edgeqa/cache/*.py",
     "edgeqa/collection/*.py",
-    "edgeqa/routing/*.py",
     "edgeqa/asking/*.py",
     "edgeqa/models/spans.py",
     "edgeqa/models/places.py",

@@ -9,17 +9,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking.scope import Placed
-from edgeqa.collection.errors import ContextGone, ShardDamaged
-from edgeqa.routing.errors import CollectionEmpty
+from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgeqa.collection.collection import Collection, StoredContext
+    from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.reader import Encoding
-    from edgeqa.routing.scope import Scope
 
 
 class Collected:
@@ -27,7 +25,7 @@ class Collected:
 
     is_given = False
 
-    def __init__(self, scope: Scope, digest: str, within: tuple[tuple[int, int], ...] | None = None) -> None:
+    def __init__(self, scope: LiveCollection, digest: str, within: tuple[tuple[int, int], ...] | None = None) -> None:
         """Asks the collection, or what is within ranges of context ids alone.
 
         Args:

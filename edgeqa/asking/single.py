@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from edgeqa.answer import ClosePassage, as_remembered
+from edgeqa.asking.answer_names import AnswerName, meanings
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.options import Options
 from edgeqa.asking.pipe import decide
@@ -14,7 +15,6 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
 from edgeqa.contexts.pieces import extent
-from edgeqa.routing.address import AnswerName, meanings
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer
     from edgeqa.collection.collection import Collection, StoredContext
-    from edgeqa.collection.within import Within
+    from edgeqa.collection.naming import Within
     from edgeqa.parts import Parts
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a collection: each error names the collection, shard or document, and the remedy."""
+"""What can be wrong with a collection: each error names the collection, shard, document or index, and the remedy."""
 
 from __future__ import annotations
 
@@ -221,3 +221,42 @@ class ContextGone(CollectionError, LookupError):
 
     def __init__(self, what: object) -> None:
         super().__init__(f"not in the collection: {what}", "`edgeqa list` shows what is there")
+
+
+class RouteDamaged(CollectionError):
+    """The route index cannot be read."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"the route index is damaged: {directory}: {reason}",
+            "run `edgeqa add` on any text, or on the same again: the index is made again from what is stored",
+        )
+
+
+class RouteUnreadable(CollectionError, OSError):
+    """The route index cannot be opened where it is: nothing can be written there, nor anywhere else."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"cannot read the route index {directory}: nothing can be written there, nor to a temporary directory",
+            "set TMPDIR to a directory that can be written to: a few links are made there for a moment",
+        )
+
+
+class RouteUnwritable(CollectionError, OSError):
+    """The route index cannot be written to: the disk is full, or read-only."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot write to the route index {directory}: {reason}",
+            f"make room in {directory} and run this again: what was added before is kept",
+        )
+
+
+class CollectionEmpty(CollectionError):
+    """There is nothing in the collection to ask."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"the collection {directory.name} is empty", f"fill it: edgeqa add{option(directory)} PATH...")

@@ -30,6 +30,7 @@ from edgeqa.collection.errors import (
     CollectionUnwritable,
     ShardDamaged,
 )
+from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.rebuilding import rebuild
 from edgeqa.collection.scratch import scratch
@@ -37,7 +38,6 @@ from edgeqa.collection.shard import FILES, MANIFEST, Shard
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
-from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,6 +18,7 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
 from edgeqa.collection.gone import Gone
+from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.model import Model
 from edgeqa.collection.naming import document_named, file_identity
 from edgeqa.collection.preparing import Preparing, is_still, total_bytes
@@ -30,7 +31,6 @@ from edgeqa.collection.verifying import verify as verify
 from edgeqa.collection.verifying import verify_route as verify_route
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import NothingToAdd, OptionError
-from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

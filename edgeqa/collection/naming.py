@@ -2,25 +2,54 @@
 
 In: a source, and the name that the user gave it, if any. Out: its identity and its name. Two texts from pipes are never
 taken for one another, whatever they came through; the same text is, and whatever somebody named alike. It reads no more
-than a source's digest. And back: a name that was shown in, its document out, unless several are called so.
+than a source's digest. And back: a name that was shown in, its document out, unless several are called so; or
+names of files and folders, and the part of a collection that they stand for. A name is whole: `notes` is a file, or a
+folder, of just this name, never `notes-old`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
-from edgeqa.collection.rows import printed
+from edgeqa.collection.rows import PENDING, printed, ranges
+from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
-    from edgeqa.collection.catalogue import Catalogue
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from edgeqa.collection.rows import DocumentRow
     from edgeqa.formats import Source
 
+
 CARRIED = b"carried:"  # what a file of a collection from another device is known by begins with; then comes its name
+TAG = r"[A-Za-z0-9]{1,8}"
+_ADDRESS = re.compile(rf"(.*):\{{({TAG})\}}:([1-9][0-9]{{0,17}})", re.DOTALL)
 SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
+
+
+class Address(NamedTuple):
+    """Where a context is: DOCUMENT:{TAG}:N, as in `manuals/pump.md:{8YG}:10`."""
+
+    document: str
+    tag: str
+    """Of the shard that the document was added in."""
+    number: int
+    """Which of the document's contexts it is, counted from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.document}:{{{self.tag}}}:{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address | None:
+        """Returns the address that `text` is, or None."""
+        found = _ADDRESS.fullmatch(text)
+        return cls(found[1], found[2], int(found[3])) if found else None
 
 
 class Identity(NamedTuple):
@@ -100,3 +129,40 @@ def identity(source: Source, name: str | None) -> Identity:
     content = source.content_digest().hex()
     former = b"standard input" if source.name == "standard input" else file_identity(source.name)
     return Identity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
+
+
+Within: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
+
+
+def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:
+    """Returns the ranges of context ids, each from its first on and below its second, rising, of what names stand for.
+
+    Args:
+        place: where the collection lives.
+        within: names as `edgeqa list` shows them, names of folders in them, or paths.
+
+    Raises:
+        OptionError: if there is no name.
+        ContextGone: if the collection has nothing of a name.
+        NameAmbiguous: if several files are called so.
+        CollectionError: if it cannot be read.
+    """
+    names = [os.fspath(one) for one in ((within,) if isinstance(within, (str, os.PathLike)) else within)]
+    if not names or not all(names):
+        raise OptionError(name="within", value=within, expected="names of files, folders or documents")
+    documents: dict[int, DocumentRow] = {}
+    with Catalogue.read(place) as catalogue:
+        for name in names:
+            documents |= {document.id: document for document in _named(catalogue, name)}
+    return tuple(ranges(sorted(documents.values(), key=lambda document: document.first)))
+
+
+def _named(catalogue: Catalogue, name: str) -> list[DocumentRow]:
+    sources = [source for source in catalogue.sources_named(name) if source.state > PENDING]
+    if len({source.path for source in sources}) > 1:
+        raise NameAmbiguous(name, [source.full_path for source in sources])
+    for others in (catalogue.sources_below(file_identity(name)), catalogue.sources_named_below(name)):
+        sources = sources or [source for source in others if source.state > PENDING]
+    if not sources:
+        return [document_named(catalogue, name)]
+    return [document for source in sources for document in catalogue.documents_of(source.id) if document.whole]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeqa.collection.catalogue import Catalogue, check_sealed
 from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
 from edgeqa.collection.durable import replace_file
-from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle
+from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, RouteDamaged
 from edgeqa.collection.indexing import ROUTE_FILE
 from edgeqa.collection.mending import examine, note, seen, suspects
 from edgeqa.collection.rebuilding import rebuild
@@ -17,7 +17,6 @@ from edgeqa.collection.rows import PENDING
 from edgeqa.collection.seals import load, wrong
 from edgeqa.collection.shard import MANIFEST, is_shard
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
-from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +75,7 @@ def note_route(directory: Path) -> None:
 
 def route_files(directory: Path) -> set[str]:
     """Returns the names of the files that make up the route index, as its last commit has it; none if it has none."""
-    from edgeqa.routing.index import META, files_of  # here: only a writer needs tantivy
+    from edgeqa.collection.index import META, files_of  # here: only a writer needs tantivy
 
     try:
         return {META, *files_of((directory / ROUTE / META).read_bytes())}

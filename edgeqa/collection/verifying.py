@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
-from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, ShardDamaged
+from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, RouteDamaged, ShardDamaged
+from edgeqa.collection.index import check_index
 from edgeqa.collection.layout import GONE
 from edgeqa.collection.mending import Damage, examine, note, seen
 from edgeqa.collection.shard import Shard, is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FILE, FORMER, ROUTE, SHARDS, Snapshot
-from edgeqa.routing.checking import check
-from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +142,7 @@ def verify_route(place: Path) -> RouteDamaged | None:
         before = expected()
         wrong = seals.wrong(place, ROUTE, thorough=True)
         try:
-            found = check(place / ROUTE)
+            found = check_index(place / ROUTE)
         except RouteDamaged as error:
             damage = error
         else:

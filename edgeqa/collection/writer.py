@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edgeqa.collection import merging, seals
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.durable import sync_directory
-from edgeqa.collection.errors import CollectionUnwritable, ShardDamaged
+from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
 from edgeqa.collection.indexing import catch_up
 from edgeqa.collection.layout import Layout, pack_encoding, pack_record
 from edgeqa.collection.listing import Later
@@ -38,7 +38,6 @@ from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
 from edgeqa.collection.upgrading import upgrade
 from edgeqa.contexts.pieces import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
-from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -43,7 +43,7 @@ def command(
     from edgeqa import showing
     from edgeqa.collection import directory
     from edgeqa.collection.errors import ContextGone
-    from edgeqa.routing.address import Address
+    from edgeqa.collection.naming import Address
 
     home = directory(named(collection))
     try:

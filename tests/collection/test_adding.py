@@ -26,7 +26,9 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
     ContextGone,
+    RouteDamaged,
 )
+from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.collection.indexing import NoIndex
 from edgeqa.collection.layout import Layout
 from edgeqa.collection.model import Model
@@ -39,8 +41,6 @@ from edgeqa.contexts.windows import Window
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.formats import kinds
 from edgeqa.parts import Parts
-from edgeqa.routing.errors import RouteDamaged
-from edgeqa.routing.index import Index, IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,11 +16,11 @@ from edgeqa.collection import gone, naming
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import NameNotUsed
+from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.rows import WHOLE
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
 from edgeqa.formats import FormatOptions, walk
-from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

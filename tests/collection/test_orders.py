@@ -10,11 +10,11 @@ from filling import ENCODER, WINDOW, ListedIndex, fill, layout, long_text, open_
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import ROUTE_NOTE, marked
+from edgeqa.collection.errors import RouteDamaged
 from edgeqa.collection.merging import AT_A_TIME
 from edgeqa.collection.rows import PENDING
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.collection.writer import Writer
-from edgeqa.routing.errors import RouteDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,12 @@ from filling import ENCODER, ListedIndex, fill, layout, open_writer, passages_of
 from edgeqa import collection
 from edgeqa.collection import managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.errors import CatalogueDamaged, ShardDamaged
+from edgeqa.collection.collection import Collection, LiveCollection
+from edgeqa.collection.errors import CatalogueDamaged, RouteDamaged, ShardDamaged
 from edgeqa.collection.mending import Damage
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
-from edgeqa.routing.errors import RouteDamaged
-from edgeqa.routing.scope import Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +67,7 @@ def found(place: Path) -> bool:
 
 def answers(place: Path) -> list[str]:
     """Returns what is read for the questions: the texts of the contexts closest to them."""
-    scope = Scope(place, ENCODER)
+    scope = LiveCollection(place, ENCODER)
     opened, index = scope.routed()
     return [opened.context(scope.search(index, question, 3).best[0].number).text for question in QUESTIONS]
 

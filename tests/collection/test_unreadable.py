@@ -25,13 +25,13 @@ from edgeqa.collection.errors import (
     ContextGone,
     ShardDamaged,
 )
+from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.layout import GONE, ROW_BYTES
 from edgeqa.collection.rows import PENDING
 from edgeqa.collection.shard import MANIFEST, Shard
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
-from edgeqa.routing.index import IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

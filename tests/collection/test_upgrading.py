@@ -18,10 +18,10 @@ from edgeqa.cli import commands
 from edgeqa.collection import managing
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CatalogueLost, CollectionUnwritable
+from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.collection.shard import MANIFEST, Shard
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
-from edgeqa.routing.index import Index, IndexWriter
 
 SCRIPT = Path(__file__).parents[2] / "stress" / "format_kill.py"
 

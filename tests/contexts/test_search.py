@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.search import Words, coverage, search
 from edgeqa.contexts.stems import stem
-from edgeqa.routing.index import Index, IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

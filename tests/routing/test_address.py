@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.routing.address import Address, AnswerName, meanings
-from edgeqa.routing.errors import AnswerNameInvalid
+from edgeqa.asking.answer_names import AnswerName, AnswerNameInvalid, meanings
+from edgeqa.collection.naming import Address
 
 TAGS = st.from_regex(r"[A-Z0-9]{3}", fullmatch=True)
 # Of what addresses are made of themselves, more often than chance would have it.

@@ -15,13 +15,13 @@ from library import DOCUMENTS, add
 
 from edgeqa import collection, errors, runtime, state
 from edgeqa.asking import single
+from edgeqa.asking.answer_names import AnswerNameInvalid
 from edgeqa.cache import Cache
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.errors import CollectionNotFound, ContextGone
+from edgeqa.collection.errors import CollectionEmpty, CollectionNotFound, ContextGone
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.parts import Parts
 from edgeqa.reading import Reading
-from edgeqa.routing.errors import AnswerNameInvalid, CollectionEmpty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

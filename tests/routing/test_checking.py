@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeqa.routing.checking import check
-from edgeqa.routing.errors import RouteDamaged
-from edgeqa.routing.index import META, Index, IndexWriter, files_of
+from edgeqa.collection.errors import RouteDamaged
+from edgeqa.collection.index import META, Index, IndexWriter, check_index, files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +51,9 @@ def put(file: Path, content: bytes | bytearray) -> None:
 
 def test_a_sound_index_has_its_contexts(made: Path, tmp_path: Path) -> None:
     assert any(name.endswith(".del") for name in files_of((made / META).read_bytes()))
-    assert check(made) == 77
+    assert check_index(made) == 77
     IndexWriter(tmp_path / "empty").close()
-    assert check(tmp_path / "empty") == 0
+    assert check_index(tmp_path / "empty") == 0
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -66,14 +65,14 @@ def test_any_flipped_bit_is_found(copy: Path, data: st.DataObject) -> None:
     raw[data.draw(st.integers(0, len(raw) - FOOTER_BYTES - 1))] ^= 1 << data.draw(st.integers(0, 7))
     put(file, raw)
     with pytest.raises(RouteDamaged, match=rf"{file.name}: wrong checksum"):
-        check(copy)
+        check_index(copy)
     try:
         Index(copy).search(QUESTION, 5)
     except RouteDamaged:
         pass
     finally:
         put(file, whole)
-    assert check(copy) == 77
+    assert check_index(copy) == 77
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -85,7 +84,7 @@ def test_what_names_the_files_is_read_right_or_damaged(copy: Path, data: st.Data
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     put(file, raw)
     try:
-        check(copy)
+        check_index(copy)
         Index(copy).search(QUESTION, 5)
     except RouteDamaged:
         pass
@@ -99,14 +98,14 @@ def test_a_file_that_is_cut_off_or_gone_is_found(copy: Path, cut_bytes: int) -> 
         whole = (copy / name).read_bytes()
         put(copy / name, whole[:-cut_bytes])
         with pytest.raises(RouteDamaged, match=name):
-            check(copy)
+            check_index(copy)
         (copy / name).unlink()
         with pytest.raises(RouteDamaged, match=f"{name} is missing"):
-            check(copy)
+            check_index(copy)
         put(copy / name, whole)
     (copy / META).unlink()
     with pytest.raises(RouteDamaged, match=r"meta\.json is missing"):
-        check(copy)
+        check_index(copy)
 
 
 def add_one(directory: Path) -> None:
@@ -128,12 +127,12 @@ def test_a_writer_calls_damage_what_is_damage(copy: Path, number: int) -> None:
 
 
 def test_an_index_that_is_written_to_meanwhile_is_sound(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeqa.routing import checking
+    from edgeqa.collection import index
 
     before = set(copy.iterdir())
 
     def merged(meta: bytes) -> set[str]:
-        monkeypatch.setattr(checking, "files_of", files_of)
+        monkeypatch.setattr(index, "files_of", files_of)
         names = files_of(meta)
         for name in names:  # a writer whose next commit has other files
             (copy / name).unlink()
@@ -144,6 +143,6 @@ def test_an_index_that_is_written_to_meanwhile_is_sound(copy: Path, monkeypatch:
     with IndexWriter(other) as writer:
         writer.add(1, "A text.", "")
         writer.commit()
-    monkeypatch.setattr(checking, "files_of", merged)
-    assert check(copy) == 1
+    monkeypatch.setattr(index, "files_of", merged)
+    assert check_index(copy) == 1
     assert not before & set(copy.iterdir()) - {copy / META, *copy.glob(".*")}

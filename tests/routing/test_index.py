@@ -10,9 +10,9 @@ import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeqa.collection.errors import RouteDamaged, RouteUnwritable
+from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.contexts.terms import terms
-from edgeqa.routing.errors import RouteDamaged, RouteUnwritable
-from edgeqa.routing.index import Index, IndexWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def test_it_holds_what_was_added_and_not_deleted(
 KILLED = """
 import os, sys
 from pathlib import Path
-from edgeqa.routing.index import IndexWriter
+from edgeqa.collection.index import IndexWriter
 writer = IndexWriter(Path(sys.argv[1]))
 writer.delete(0, 3)
 for number in range(1000, 3000):
@@ -189,7 +189,7 @@ def test_what_a_killed_writer_left_is_swept(made: Path) -> None:
 READ_AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from edgeqa.routing.index import Index
+from edgeqa.collection.index import Index
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -8,9 +8,9 @@ import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
+from edgeqa.collection.index import Index, Ranges
 from edgeqa.collection.snapshot import Snapshot
 from edgeqa.contexts.search import Hit, Hits
-from edgeqa.routing.index import Index, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

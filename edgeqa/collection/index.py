@@ -2,6 +2,10 @@
 
 `IndexWriter`: contexts in by their ids, permanent at `commit`; `Index`: a question in, the best ids out, from files
 that are mapped into memory. It holds no text and knows nothing of documents; ids mean what the collection says.
+`check_index` compares every byte with the checksums that the files end in: the library writes the CRC-32 of a file's
+content into a line of JSON at its end, then the length of that and a number (tantivy, src/directory/footer.rs), and
+does not compare them when it opens an index. Nothing is mended here: the next writer makes an index anew from what is
+stored.
 
 Why tantivy: `benchmarks/route.py` has it beside SQLite's FTS5 and an inverted index in numpy.
 """
@@ -12,7 +16,9 @@ import contextlib
 import json
 import os
 import re
+import struct
 import tempfile
+import zlib
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -20,11 +26,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import tantivy
 
 from edgeqa import state
+from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 from edgeqa.contexts import spelling
 from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, term, terms, words
 from edgeqa.errors import ThreadsLimited
-from edgeqa.routing.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,13 +38,17 @@ if TYPE_CHECKING:
 
 Ranges: TypeAlias = "Sequence[tuple[int, int]]"
 WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
-_OPEN_ATTEMPTS = 10  # of a directory that somebody writes to while its files are linked
+_ATTEMPTS = 10  # at a directory that somebody writes to meanwhile
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
 META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 # Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
 _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
 _NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
+MANAGED = ".managed.json"  # of the library: what may be deleted when it is not in use any more
+_END = struct.Struct("<II")  # length of the line of JSON, and what shows that there is one
+_MAGIC = 1337
+_BLOCK_BYTES = 1 << 20
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
 
 
@@ -264,7 +274,7 @@ def _searcher_of_links(directory: Path, first: BaseException) -> tantivy.Searche
 
     It is shown another directory, of links to the files. They are not needed any more once the files are mapped.
     """
-    for _ in range(_OPEN_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         with _scratch(directory, first) as links:
             try:
                 meta = (directory / META).read_bytes()
@@ -312,3 +322,63 @@ def files_of(meta: bytes) -> set[str]:
         if segment["deletes"]:
             names.add(f"{stem_of_names}.{segment['deletes']['opstamp']}.del")
     return names
+
+
+def check_index(directory: Path) -> int:
+    """Reads the whole index in `directory`; returns how many contexts it has.
+
+    Raises:
+        RouteDamaged: if it is not what was written.
+    """
+    for attempt in range(_ATTEMPTS):
+        name = META
+        try:
+            meta = (directory / META).read_bytes()
+            files = files_of(meta)
+            for name in sorted(files):
+                _check(directory / name)
+            name = MANAGED
+            with contextlib.suppress(FileNotFoundError):  # the library does without
+                _check_listed({META, *files}, directory / MANAGED)
+            return Index(directory).contexts
+        except RouteDamaged:
+            raise
+        except FileNotFoundError as error:
+            # Gone since its name was read, if somebody else writes there: then there are other names now.
+            if name == META or attempt + 1 == _ATTEMPTS or (directory / META).read_bytes() == meta:
+                raise RouteDamaged(directory, f"{name} is missing") from error
+        except OSError as error:
+            raise RouteDamaged(directory, f"{name}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RouteDamaged(directory, f"{name}: {error}") from error
+    raise RouteDamaged(directory, "it changes all the time")
+
+
+def _check_listed(files: set[str], file: Path) -> None:
+    """Raises ValueError if what the library lists to delete some day lacks a file that is in use."""
+    if files - set(json.loads(file.read_bytes())):
+        message = "it lacks files"
+        raise ValueError(message)
+
+
+def _check(file: Path) -> None:
+    """Raises ValueError if a file's content is not that of its checksum."""
+    with file.open("rb") as stream:
+        size_bytes = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size_bytes - _END.size))
+        end = stream.read()
+        length, magic = _END.unpack(end) if len(end) == _END.size else (0, 0)
+        left_bytes = size_bytes - _END.size - length
+        if magic != _MAGIC or left_bytes < 0:
+            message = "it is cut off"
+            raise ValueError(message)
+        stream.seek(left_bytes)
+        wanted = json.loads(stream.read(length))["crc"]
+        stream.seek(0)
+        found = 0
+        while left_bytes and (block := stream.read(min(left_bytes, _BLOCK_BYTES))):
+            found = zlib.crc32(block, found)
+            left_bytes -= len(block)
+    if found != wanted:
+        message = "wrong checksum"
+        raise ValueError(message)

@@ -1,7 +1,6 @@
-"""Addresses of contexts, and names of answers: text in, parts out, and back. Pure.
+"""Names of answers: text in, the address of a context and the question out, and back. Pure.
 
-An address is DOCUMENT:{TAG}:N, as in `manuals/pump.md:{8YG}:10`. The name of an answer is the question's and the
-context's together: bertqa{TAG}_ADDRESS_QUESTION, as in
+The name of an answer is the question's and the context's together: bertqa{TAG}_ADDRESS_QUESTION, as in
 `bertqa{8YG}_PMC302072.xml:{8YG}:10_Who performs viral transmission among adults`. The braces once told Redis which
 shard a key belongs to; here they keep shard and number apart from names, which may hold any character.
 """
@@ -11,33 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.routing.errors import AnswerNameInvalid
+from edgeqa.collection.naming import TAG, Address
+from edgeqa.errors import EXIT_USAGE, CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TAG = r"[A-Za-z0-9]{1,8}"
-_NAME = re.compile(rf"bertqa\{{({_TAG})\}}_(.*)", re.DOTALL)
-_ADDRESS = re.compile(rf"(.*):\{{({_TAG})\}}:([1-9][0-9]{{0,17}})", re.DOTALL)
+_NAME = re.compile(rf"bertqa\{{({TAG})\}}_(.*)", re.DOTALL)
 
 
-class Address(NamedTuple):
-    """Where a context is."""
+class AnswerNameInvalid(CollectionError, ValueError):
+    """This is not the name of an answer."""
 
-    document: str
-    tag: str
-    """Of the shard that the document was added in."""
-    number: int
-    """Which of the document's contexts it is, counted from 1."""
+    exit_code = EXIT_USAGE
 
-    def __str__(self) -> str:
-        return f"{self.document}:{{{self.tag}}}:{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> Address | None:
-        """Returns the address that `text` is, or None."""
-        found = _ADDRESS.fullmatch(text)
-        return cls(found[1], found[2], int(found[3])) if found else None
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"not the name of an answer: {name!r}",
+            'it is bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address"',
+        )
 
 
 class AnswerName(NamedTuple):
