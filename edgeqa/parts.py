@@ -20,9 +20,9 @@ from edgeqa.capabilities.precision import flags_in, precision
 from edgeqa.errors import Closed
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.overrides import Overrides
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.kept import Kept

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgeqa.answer import Answer
 from edgeqa.asking.options import Options
 from edgeqa.asking.texts import Texts
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.contexts.documents import Given, documents
 from edgeqa.contexts.normal import one_line
 from edgeqa.errors import OptionError
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from edgeqa.asking.scope import Progress
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
-    from edgeqa.capabilities.overrides import Persist
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.settings import Persist
     from edgeqa.collection.collection import LiveCollection, Stamp
     from edgeqa.collection.contents import ListedDocument
     from edgeqa.collection.managing import Later, Paths

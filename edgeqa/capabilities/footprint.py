@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeqa.capabilities.sizes import MIB
+from edgeqa.capabilities.settings import MIB
 
 WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself: 57 MiB were measured without edgeqa.

@@ -8,28 +8,42 @@ shrunk: it fits, or the refusal names it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from edgeqa.capabilities.choice import Choice
-from edgeqa.capabilities.fitting import Room, callers_that_fit, fit
-from edgeqa.capabilities.footprint import WINDOW_TOKENS, Sizes, memory_bytes
-from edgeqa.capabilities.overrides import Overrides, Persist
+from edgeqa.capabilities.footprint import WINDOW_TOKENS, ModelNeeds, Sizes, address_bytes, memory_bytes
 from edgeqa.capabilities.precision import precision
-from edgeqa.capabilities.sizes import MIB, show_bytes
-from edgeqa.errors import OptionError
+from edgeqa.capabilities.settings import MIB, MIN_WINDOW_TOKENS, Overrides, Persist, show_bytes
+from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.footprint import ModelNeeds
+    from collections.abc import Collection, Mapping
+
     from edgeqa.capabilities.readings import Capabilities, Reading
 
-MOST_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
+USEFUL_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16
 SPARE_CALLERS = 2  # ready to take over a core while others work in Python
 ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
-ANSWER_CACHE_PERCENT, LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
+ANSWER_CACHE_PERCENT, MIN_CACHE_BYTES, MAX_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
+WINDOW_STEP_TOKENS = 32
+MIN_ANSWER_CACHE_BYTES = 8 * MIB
+# Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
+MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB
+ADDRESS_MARGIN_BYTES = 64 * MIB
 # mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """One decision, and the reason for it, for a person to read."""
+
+    value: T
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
 def _check(device: Capabilities, needs: ModelNeeds, wanted: Overrides) -> None:
     most = {"window_tokens": (needs.max_context_tokens, "for this model")}
     if device.pointer_bits.value == 32:
-        most["answer_cache_bytes"] = (MOST_CACHE_BYTES, "on 32 bits, where address space is short")
+        most["answer_cache_bytes"] = (MAX_CACHE_BYTES, "on 32 bits, where address space is short")
     for name, (limit, why) in most.items():
         value: int | None = getattr(wanted, name)
         if value is not None and value > limit:
@@ -140,7 +154,7 @@ def _window(needs: ModelNeeds) -> Choice[int]:
 
 
 def _share(total_bytes: int, percent: int) -> int:
-    return min(max(total_bytes * percent // 100, LEAST_CACHE_BYTES), MOST_CACHE_BYTES)
+    return min(max(total_bytes * percent // 100, MIN_CACHE_BYTES), MAX_CACHE_BYTES)
 
 
 def _available(device: Capabilities, wanted: Overrides) -> Choice[int]:
@@ -160,8 +174,8 @@ def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
     found: Reading[int] = device.cores
     if found.value is None:
         return Choice(1, f"the number of cores is {found.reason}")
-    if found.value > MOST_THREADS:
-        return Choice(MOST_THREADS, f"{found.value} cores; more than {MOST_THREADS} threads gain nothing")
+    if found.value > USEFUL_THREADS:
+        return Choice(USEFUL_THREADS, f"{found.value} cores; more than {USEFUL_THREADS} threads gain nothing")
     return Choice(found.value, found.reason)
 
 
@@ -208,3 +222,100 @@ def _place(device: Capabilities, size_bytes: int) -> Choice[Persist]:
     if ram.value < size_bytes:
         return Choice("off", f"{why}; only {show_bytes(ram.value)} free in {ram.reason}")
     return Choice("memory", f"{why}; kept in {ram.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What there is to fit into."""
+
+    available_bytes: int
+    address_space_bytes: int | None
+    """None if it is not limited."""
+
+    @property
+    def margin_bytes(self) -> int:
+        """What of the available memory stays free."""
+        return max(MIN_MARGIN_BYTES, self.available_bytes * MARGIN_PERCENT // 100)
+
+    def missing_bytes(self, needs: ModelNeeds, sizes: Sizes, threads: int) -> int:
+        """Returns by how much the sizes are too large for memory or address space; not above 0 if they fit."""
+        missing = memory_bytes(needs, sizes) + self.margin_bytes - self.available_bytes
+        if self.address_space_bytes is None:
+            return missing
+        address = address_bytes(needs, sizes, threads) + ADDRESS_MARGIN_BYTES
+        return max(missing, address - self.address_space_bytes)
+
+
+def fit(
+    needs: ModelNeeds, wanted: Sizes, threads: int, room: Room, overrides: Mapping[str, object]
+) -> tuple[Sizes, int]:
+    """Returns sizes and threads that fit in the room; what is named in `overrides` is left as it is.
+
+    Raises:
+        NotEnoughMemory: if not even the smallest fit.
+    """
+    smallest = _smallest(wanted, overrides)
+    if "threads" not in overrides:
+        while threads > 1 and room.missing_bytes(needs, smallest, threads) > 0:
+            threads -= 1
+    sizes = _shrunk(needs, wanted, smallest, threads, room)
+    if room.missing_bytes(needs, sizes, threads) > 0:
+        raise _refusal(needs, smallest, threads, room, overrides)
+    return sizes, threads
+
+
+def callers_that_fit(needs: ModelNeeds, sizes: Sizes, threads: int, room: Room, most: int) -> int:
+    """Returns how many callers, at most `most`, there is room for besides sizes that fit."""
+    for callers in range(most, 1, -1):
+        if room.missing_bytes(needs, replace(sizes, callers=callers), threads) <= 0:
+            return callers
+    return 1
+
+
+def _smallest(wanted: Sizes, fixed: Collection[str]) -> Sizes:
+    least = {
+        "batch_contexts": 1,
+        "window_tokens": MIN_WINDOW_TOKENS,
+        "answer_cache_bytes": MIN_ANSWER_CACHE_BYTES,
+        "encoding_store_bytes": 0,
+    }
+    # Never above what is wanted: a model may be made for shorter contexts, a cache may be off.
+    return Sizes(
+        **{
+            name: getattr(wanted, name) if name in fixed else min(value, getattr(wanted, name))
+            for name, value in least.items()
+        }
+    )
+
+
+def _shrunk(needs: ModelNeeds, wanted: Sizes, smallest: Sizes, threads: int, room: Room) -> Sizes:
+    sizes = wanted
+
+    def missing() -> int:
+        return room.missing_bytes(needs, sizes, threads)
+
+    while missing() > 0 and sizes.batch_contexts > smallest.batch_contexts:
+        sizes = replace(sizes, batch_contexts=max(smallest.batch_contexts, sizes.batch_contexts // 2))
+    # Encodings go before answers: an answer is worth all of a reading, an encoding half of one.
+    if missing() > 0:
+        kept = max(smallest.encoding_store_bytes, sizes.encoding_store_bytes - missing())
+        sizes = replace(sizes, encoding_store_bytes=kept)
+    if missing() > 0:
+        kept = max(smallest.answer_cache_bytes, sizes.answer_cache_bytes - missing())
+        sizes = replace(sizes, answer_cache_bytes=kept)
+    while missing() > 0 and sizes.window_tokens > smallest.window_tokens:
+        shorter = max(smallest.window_tokens, sizes.window_tokens - WINDOW_STEP_TOKENS)
+        sizes = replace(sizes, window_tokens=shorter)
+    return sizes
+
+
+def _refusal(
+    needs: ModelNeeds, smallest: Sizes, threads: int, room: Room, overrides: Mapping[str, object]
+) -> NotEnoughMemory:
+    needed = memory_bytes(needs, smallest)
+    # The least that leaves `needed` beside its margin, which grows with it.
+    enough = max(needed + MIN_MARGIN_BYTES, (needed - 1) * 100 // (100 - MARGIN_PERCENT) + 1)
+    if enough > room.available_bytes:
+        return NotEnoughMemory("memory", enough, room.available_bytes, overrides)
+    address = address_bytes(needs, smallest, threads) + ADDRESS_MARGIN_BYTES
+    return NotEnoughMemory("address space", address, room.address_space_bytes or 0, overrides)

@@ -1,4 +1,4 @@
-"""`probe`: reads the device. A `Source` in, `Capabilities` out, each field a value or None with the reason.
+"""`probe`: reads the device. A `Device` in, `Capabilities` out, each field a value or None with the reason.
 
 It never raises, and never imports onnxruntime into this process: its library is tens of MB, and may be built for a
 newer CPU. What the readings lead to is decided in `plan`.
@@ -9,39 +9,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from edgeqa.capabilities.cores import cores
-from edgeqa.capabilities.memory import address_space, memory
-from edgeqa.capabilities.processor import board, cpu_flags
-from edgeqa.capabilities.providers import providers as ask_providers
-from edgeqa.capabilities.providers import remembered_providers
+from edgeqa.capabilities.accelerators import accelerators, remembered_providers
+from edgeqa.capabilities.accelerators import providers as ask_providers
+from edgeqa.capabilities.device import Device
+from edgeqa.capabilities.memory import address_space, file_system, home_free, memory, ram_disk
+from edgeqa.capabilities.processor import board, cores, cpu_flags
 from edgeqa.capabilities.readings import Capabilities, Reading
-from edgeqa.capabilities.source import DeviceSource
-from edgeqa.capabilities.storage import file_system, home_free, ram_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
-    from edgeqa.capabilities.source import Source
-
 T = TypeVar("T")
 
-ACCELERATOR_NODES = (
-    "/dev/dri/renderD*",
-    "/dev/nvidia[0-9]*",
-    "/dev/nvhost-gpu",
-    "/dev/kfd",
-    "/dev/accel/*",
-    "/dev/apex_*",
-    "/dev/hailo*",
-    "/dev/mali*",
-    "/dev/kgsl-3d0",
-)
 _PLAUSIBLE_C = (1.0, 150.0)  # broken sensors say 0, or thousands
 
 
 def probe(
-    source: Source | None = None, *, directory: str | PathLike[str] | None = None, providers: bool = True
+    source: Device | None = None, *, directory: str | PathLike[str] | None = None, providers: bool = True
 ) -> Capabilities:
     """Returns what the device has.
 
@@ -50,7 +35,7 @@ def probe(
         directory: where edgeqa keeps its state, if not at home.
         providers: ask onnxruntime what it offers; without it, nothing is started or remembered.
     """
-    device = DeviceSource() if source is None else source
+    device = Device() if source is None else source
     system = _guarded(lambda: Reading(device.system(), "operating system"))
     machine = _guarded(lambda: Reading(device.machine() or None, "operating system"))
     flags = _guarded(lambda: cpu_flags(device, system.value))
@@ -76,7 +61,7 @@ def probe(
         cores=_guarded(lambda: cores(device)),
         cpu_flags=flags,
         providers=_guarded(offered),
-        accelerators=_guarded(lambda: _accelerators(device)),
+        accelerators=_guarded(lambda: accelerators(device)),
         home=home,
         home_free_bytes=_of_home(home, lambda path: home_free(device, path)),
         home_file_system=_of_home(home, lambda path: file_system(device, path)),
@@ -99,24 +84,19 @@ def _of_home(home: Reading[str], read: Callable[[str], Reading[T]]) -> Reading[T
     return _guarded(lambda: read(path))
 
 
-def _memory(source: Source) -> tuple[Reading[int], Reading[int]]:
+def _memory(device: Device) -> tuple[Reading[int], Reading[int]]:
     try:
-        return memory(source)
+        return memory(device)
     except Exception as error:
         unknown = Reading[int](None, f"unknown: {error}")
         return unknown, unknown
 
 
-def _accelerators(source: Source) -> Reading[tuple[str, ...]]:
-    found = tuple(node for pattern in ACCELERATOR_NODES for node in source.glob(pattern))
-    return Reading(found, "present, not used: edgeqa runs on the CPU" if found else "no device node of any")
-
-
-def _temperature(source: Source) -> Reading[float]:
+def _temperature(device: Device) -> Reading[float]:
     readable = []
-    for path in source.glob("/sys/class/thermal/thermal_zone*/temp"):
+    for path in device.glob("/sys/class/thermal/thermal_zone*/temp"):
         try:
-            celsius = int(source.read(path)) / 1000
+            celsius = int(device.read(path)) / 1000
         except (OSError, ValueError):
             continue
         if _PLAUSIBLE_C[0] <= celsius <= _PLAUSIBLE_C[1]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, fields
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.capabilities.sizes import show_bytes
+from edgeqa.capabilities.settings import show_bytes
 from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgeqa.capabilities.choice import Choice
-    from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.plan import Choice, Plan
     from edgeqa.capabilities.readings import Capabilities
 
 WIDTH = 110

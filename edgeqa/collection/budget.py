@@ -10,7 +10,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from edgeqa.capabilities.sizes import GIB, MIB
+from edgeqa.capabilities.settings import GIB, MIB
 
 if TYPE_CHECKING:
     from edgeqa.collection.writer import Writer

@@ -24,7 +24,7 @@ MOST_ENDINGS = 12
 
 
 def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | Later | None:
-    from edgeqa.capabilities.sizes import parse_bytes
+    from edgeqa.capabilities.settings import parse_bytes
 
     if value is not None and value.strip().lower() == "later":
         return "later"
@@ -77,7 +77,7 @@ def opened_to_add(
 ) -> Iterator[tuple[EdgeQA, ProgressBar]]:
     """Gives the runtime that adds to a collection, and the bar that shows how it goes on."""
     from edgeqa import runtime
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
     from edgeqa.commands.progress import ProgressBar
 
     with (

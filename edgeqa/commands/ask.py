@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer
     from edgeqa.asking.scope import Progress
-    from edgeqa.capabilities.overrides import Persist
+    from edgeqa.capabilities.settings import Persist
 
 
 @click.command("ask", short_help="Answer a question from your texts.", context_settings={"max_content_width": 100})

@@ -40,11 +40,11 @@ def command(
 
     Exit codes: 0 the plan fits, 2 wrong usage, 3 it does not fit, or the model is broken.
     """
-    from edgeqa.capabilities.devices import recorded_device
-    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.device import recorded_device
     from edgeqa.capabilities.plan import make_plan
     from edgeqa.capabilities.probe import probe
     from edgeqa.capabilities.report import describe, to_json
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.bundle import Bundle, chosen
     from edgeqa.runtime import EdgeQA
 

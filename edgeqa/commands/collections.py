@@ -30,7 +30,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
     from edgeqa.collection.overview import collections
     from edgeqa.screen import counted, plain
 
@@ -88,7 +88,7 @@ def _export(*, name: str, file: str, encodings: bool) -> None:
     """
     from pathlib import Path
 
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
     from edgeqa.collection.exporting import export_collection
     from edgeqa.screen import counted, plain
 

@@ -71,7 +71,7 @@ def add(
 
     Exit codes: 0 added, 2 wrong usage, 3 DIR is no model that can be used on this device.
     """
-    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.commands.progress import ProgressBar
     from edgeqa.importing.adding import add as add_model
 
@@ -188,7 +188,7 @@ def remove(*, name: str, as_json: bool) -> None:
     \b
     edgeqa models remove roberta-base-squad2
     """
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
     from edgeqa.importing import shelf
 
     was_in_use = shelf.in_use() == name
@@ -217,7 +217,7 @@ def check(
 
     Exit codes: 0 all are right, 3 one is not.
     """
-    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.errors import EdgeQAError
     from edgeqa.importing.checking import check as checked
     from edgeqa.models.bundle import BUNDLED, added_models
@@ -261,7 +261,7 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
 
 def _line(facts: dict[str, Any]) -> str:
     """Returns the facts of a model that tell it from others, on one line."""
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
 
     if "fault" in facts:
         return f"BROKEN: {facts['fault']}"
@@ -288,7 +288,7 @@ _ROWS = {
 
 
 def _described(facts: dict[str, Any]) -> str:
-    from edgeqa.capabilities.sizes import show_bytes
+    from edgeqa.capabilities.settings import show_bytes
 
     lines = []
     for key, called in _ROWS.items():

@@ -16,7 +16,7 @@ STANDARD_INPUT = "-"
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     if value is None:  # as in most starts, which need not wait for what reads it
         return None
-    from edgeqa.capabilities.sizes import parse_bytes
+    from edgeqa.capabilities.settings import parse_bytes
 
     return parse_bytes(value, "--budget")
 

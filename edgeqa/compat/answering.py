@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.compat.calls import INPUTS, Form, understood
 from edgeqa.compat.decoding import Decoder
 from edgeqa.compat.errors import ContextTooLarge, TaskUnknown, WindowTooLong

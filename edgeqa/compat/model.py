@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgeqa.capabilities.overrides import Overrides
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.compat.decoding import Floats
     from edgeqa.compat.windows import Window
     from edgeqa.models.reader import Encoding, Ids, SplitReader

@@ -26,8 +26,8 @@ from edgeqa.models.session import Session
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.overrides import Overrides
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.importing.asking import Moved, Progress
     from edgeqa.importing.export import Export
     from edgeqa.importing.graph import GraphFacts

@@ -12,7 +12,7 @@ from edgeqa.models.readers import open_reader, session_options
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.overrides import Overrides
+    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.selftest import Verdict
 
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import BundleError, OptionError
 from edgeqa.importing import shelf
 from edgeqa.models.bundle import BUNDLED, Bundle, added_models, chosen

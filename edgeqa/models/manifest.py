@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from edgeqa.capabilities.overrides import LEAST_WINDOW_TOKENS
+from edgeqa.capabilities.settings import MIN_WINDOW_TOKENS
 from edgeqa.errors import BundleFormatUnsupported, BundleManifestInvalid, BundlePathUnsafe
 from edgeqa.models.fields import Fields, parsed
 
@@ -170,7 +170,7 @@ def parse(text: str, where: str) -> Manifest:
         width=fields.count("width", least=1, most=MOST_WIDTH),
         context_position=fields.count("context_position", most=MOST_TOKENS) if kind == "split" else 0,
         max_question_tokens=fields.count("max_question_tokens", least=LEAST_QUESTION_TOKENS, most=MOST_TOKENS),
-        max_context_tokens=fields.count("max_context_tokens", least=LEAST_WINDOW_TOKENS, most=MOST_TOKENS),
+        max_context_tokens=fields.count("max_context_tokens", least=MIN_WINDOW_TOKENS, most=MOST_TOKENS),
         lowercase=fields.flag("lowercase"),
         cls_id=cls_id,
         sep_id=sep_id,
@@ -219,7 +219,7 @@ def _joint(fields: Fields, files: set[str]) -> Joint:
     joint = Joint(
         outputs=fields.texts("outputs"),
         first_position=fields.count("first_position", most=MOST_TOKENS),
-        max_tokens=fields.count("max_tokens", least=LEAST_WINDOW_TOKENS, most=MOST_TOKENS),
+        max_tokens=fields.count("max_tokens", least=MIN_WINDOW_TOKENS, most=MOST_TOKENS),
         heads=fields.count("heads", least=1, most=MOST_WIDTH),
         graph_files=fields.texts("graph_files"),
     )

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking
-from edgeqa.capabilities.source import NO_TELEMETRY
+from edgeqa.capabilities.device import NO_TELEMETRY
 from edgeqa.errors import BundleGraphInvalid
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
-"""Machines for tests: a plain one, and what turns it into another. Records as `RecordedSource` takes them."""
+"""Machines for tests: a plain one, and what turns it into another. Records as `RecordedDevice` takes them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.capabilities.device import RecordedDevice
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.recorded import RecordedSource
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.readings import Capabilities
@@ -35,7 +35,7 @@ SHM_MOUNT = "28 26 0:24 / /dev/shm rw - tmpfs tmpfs rw\n"
 
 def machine(
     files: dict[str, str | None] | None = None, unreadable: tuple[str, ...] = (), **calls: object
-) -> RecordedSource:
+) -> RecordedDevice:
     """Returns four equal x86 cores with VNNI, 8 GiB and no limits, changed; a file of None is taken away."""
     plain: dict[str, str | None] = {
         "/proc/meminfo": f"MemTotal: {8 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable: {6 * GIB // 1024} kB\n",
@@ -65,7 +65,7 @@ def machine(
         "files": {path: text for path, text in kept.items() if path not in unreadable},
         "unreadable": dict.fromkeys(unreadable, "Permission denied"),
     }
-    return RecordedSource(record)
+    return RecordedDevice(record)
 
 
 def siblings(*lists: str) -> dict[str, str | None]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from edgeqa.capabilities.devices import device_names
-from edgeqa.capabilities.source import DeviceSource, Finished
+from edgeqa.capabilities.device import Device, Finished, device_names
 from edgeqa.cli import commands
 from edgeqa.errors import BundleSelfTestFailed, DeviceUnknown, NotEnoughMemory, OptionError
 from edgeqa.runtime import EdgeQA
@@ -42,7 +41,7 @@ def test_the_table_is_the_default() -> None:
 
 
 def test_a_recorded_board_is_not_self_tested_and_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeviceSource, "ask_providers", lambda _: pytest.fail("this device was asked"))
+    monkeypatch.setattr(Device, "ask_providers", lambda _: pytest.fail("this device was asked"))
     assert report("--device", "pi-4")["self_test"] == {"passed": None, "text": "another device"}
 
 
@@ -85,7 +84,7 @@ def test_a_budget_that_is_no_size() -> None:
 
 
 def test_where_onnxruntime_cannot_be_imported_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeviceSource, "ask_providers", lambda _: Finished(-4, "", ""))
+    monkeypatch.setattr(Device, "ask_providers", lambda _: Finished(-4, "", ""))
     monkeypatch.setattr(EdgeQA, "self_test", lambda _: pytest.fail("the self-test was run"))
     found = report()
     assert found["self_test"] == {"passed": None, "text": "onnxruntime cannot be imported"}

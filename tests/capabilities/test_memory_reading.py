@@ -8,7 +8,7 @@ from machines import GIB, HYBRID_MOUNTS, MIB, ROOT_MOUNT, V1_MOUNTS, V2_MOUNT, m
 from edgeqa.capabilities.memory import address_space, memory
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.recorded import RecordedSource
+    from edgeqa.capabilities.device import RecordedDevice
 
 V1 = "/sys/fs/cgroup/memory"
 V2 = "/sys/fs/cgroup"
@@ -35,7 +35,7 @@ def mib(count: int) -> str:
     return f"{count * MIB}\n"
 
 
-MACHINES: dict[str, tuple[RecordedSource, int, int, str]] = {
+MACHINES: dict[str, tuple[RecordedDevice, int, int, str]] = {
     "the host alone": (machine(), 8 * GIB, 6 * GIB, "/proc/meminfo"),
     "v2, inactive file cache is available": (
         machine({"/proc/self/cgroup": "0::/a\n", **v2_group(f"{V2}/a", mib(512), 300 * MIB, 100 * MIB)}),

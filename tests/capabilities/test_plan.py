@@ -10,11 +10,11 @@ from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
 from edgeqa import runtime
 from edgeqa.cache import front
 from edgeqa.capabilities import footprint
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.device import RecordedDevice
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Reading
-from edgeqa.capabilities.recorded import RecordedSource
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_model_of_short_contexts_gets_short_windows() -> None:
 
 
 def test_unknown_memory_is_taken_for_the_smallest_board() -> None:
-    plan = make_plan(probe(RecordedSource({})), MINI)
+    plan = make_plan(probe(RecordedDevice({})), MINI)
     assert plan.available_bytes.value == 512 * MIB
     assert "assumed" in plan.available_bytes.reason
     assert plan.threads.value == 1

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from machines import ROOT_MOUNT, SHM_MOUNT, machine
 
 from edgeqa import state
+from edgeqa.capabilities.device import Device, Finished, RecordedDevice
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities
-from edgeqa.capabilities.recorded import RecordedSource
-from edgeqa.capabilities.source import DeviceSource, Finished
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ GIB = 1 << 30
 
 
 def test_a_device_that_says_nothing_is_all_unknown_with_reasons() -> None:
-    found = probe(RecordedSource({}))
+    found = probe(RecordedDevice({}))
     for field in fields(Capabilities):
         reading = getattr(found, field.name)
         assert reading.reason, field.name
@@ -100,20 +99,20 @@ def test_probing_imports_neither_onnxruntime_nor_other_slow_things() -> None:
 def test_providers_are_asked_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def once(_: DeviceSource) -> Finished:
+    def once(_: Device) -> Finished:
         asked.append(1)
         return Finished(0, "CPUExecutionProvider OtherExecutionProvider\n", "")
 
-    monkeypatch.setattr(DeviceSource, "ask_providers", once)
+    monkeypatch.setattr(Device, "ask_providers", once)
     assert probe().providers == probe().providers
     assert probe().providers.value == ("CPUExecutionProvider", "OtherExecutionProvider")
     assert len(asked) == 1
 
 
 def test_a_failure_to_ask_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeviceSource, "ask_providers", lambda _: Finished(-4, "", ""))
+    monkeypatch.setattr(Device, "ask_providers", lambda _: Finished(-4, "", ""))
     assert probe().providers.value is None
-    monkeypatch.setattr(DeviceSource, "ask_providers", lambda _: Finished(0, "CPUExecutionProvider", ""))
+    monkeypatch.setattr(Device, "ask_providers", lambda _: Finished(0, "CPUExecutionProvider", ""))
     assert probe().providers.value == ("CPUExecutionProvider",)
 
 
@@ -152,14 +151,14 @@ def test_a_real_illegal_instruction_kills_the_subprocess_only(monkeypatch: pytes
     if not hasattr(__import__("signal"), "SIGILL") or sys.platform == "win32":
         pytest.skip("no such signal here")
     monkeypatch.setattr(
-        "edgeqa.capabilities.source._ASK_PROVIDERS", "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+        "edgeqa.capabilities.device._ASK_PROVIDERS", "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
     )
     assert probe().providers.reason.startswith("illegal instruction")
 
 
 def test_an_onnxruntime_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeqa.capabilities.source._ASK_PROVIDERS", "import threading; threading.Event().wait()")
-    monkeypatch.setattr("edgeqa.capabilities.source._ASK_LIMIT_S", 0.5)
+    monkeypatch.setattr("edgeqa.capabilities.device._ASK_PROVIDERS", "import threading; threading.Event().wait()")
+    monkeypatch.setattr("edgeqa.capabilities.device._ASK_LIMIT_S", 0.5)
     assert "no answer within" in probe().providers.reason
 
 
@@ -173,7 +172,7 @@ def test_a_module_that_lies_in_the_working_directory_is_not_run(
 
 def test_accelerators_are_device_nodes() -> None:
     record = {"nodes": ["/dev/nvidia0", "/dev/nvidiactl", "/dev/dri/renderD128", "/dev/dri/card0", "/dev/hailo0"]}
-    found = probe(RecordedSource(record)).accelerators
+    found = probe(RecordedDevice(record)).accelerators
     assert found.value == ("/dev/dri/renderD128", "/dev/nvidia0", "/dev/hailo0")
     assert "not used" in found.reason
 
@@ -215,4 +214,4 @@ def test_the_ram_disk_must_be_mounted() -> None:
 def test_the_int8_flags_name_the_processor_in_one_line() -> None:
     assert probe(machine()).int8_flags == "x86_64: avx2 avx512f avx512_vnni"
     assert probe(machine(unreadable=("/proc/cpuinfo",))).int8_flags == "x86_64: unknown"
-    assert probe(RecordedSource({})).int8_flags == "unknown: unknown"
+    assert probe(RecordedDevice({})).int8_flags == "unknown: unknown"

@@ -85,11 +85,11 @@ def run(limit: str, *arguments: str) -> dict[str, Any]:
 
 def own_group() -> Path:
     """The memory group that this process is in, wherever it is mounted; of version 1 or 2."""
-    from edgeqa.capabilities.cgroups import groups
-    from edgeqa.capabilities.source import DeviceSource
+    from edgeqa.capabilities.device import Device
+    from edgeqa.capabilities.memory import groups
 
     files = {1: "memory.limit_in_bytes", 2: "memory.max"}
-    for group in groups(DeviceSource(), "memory"):
+    for group in groups(Device(), "memory"):
         if (Path(group.directory) / "cgroup.procs").exists() and (
             group.version == 1 or (Path(group.directory) / files[2]).exists()
         ):

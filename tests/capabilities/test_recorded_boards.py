@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from machines import MIB, MINI
 
-from edgeqa.capabilities.devices import device_names, recorded_device
+from edgeqa.capabilities.device import Device, RecordedDevice, device_names, recorded_device
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import DeviceUnknown
@@ -61,3 +61,10 @@ def test_an_unknown_board_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DeviceUnknown) as caught:
         recorded_device("../pi-4")
     assert "pi-zero-2w" in caught.value.hint
+
+
+def test_nothing_of_this_device_is_seen_through_a_recorded_one() -> None:
+    looks = [name for name in vars(Device) if not name.startswith("_")]
+    assert len(looks) > 10
+    for name in looks:
+        assert name in vars(RecordedDevice) or name in vars(RecordedDevice({})), name

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from machines import MIB, MINI, machine
 
-from edgeqa.capabilities.devices import recorded_device
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.device import RecordedDevice, recorded_device
 from edgeqa.capabilities.plan import Plan, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities, Reading
-from edgeqa.capabilities.recorded import RecordedSource
 from edgeqa.capabilities.report import WIDTH, SelfTestLine, describe, to_json
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory
 
 GOLDEN = Path(__file__).parent / "data" / "pi-zero-2w.txt"
@@ -47,7 +46,7 @@ def test_the_self_test_is_shown(*, passed: bool | None, shown: str) -> None:
 
 
 def test_what_is_unknown_is_shown_as_unknown() -> None:
-    device = probe(RecordedSource({}))
+    device = probe(RecordedDevice({}))
     lines = describe(device, make_plan(device, MINI), NOT_RUN).splitlines()
     named = {line[:18].strip(): line for line in lines if line.startswith("  ")}
     for name in ("board", "memory", "available", "cores", "int8 flags", "providers", "disk", "temperature"):

@@ -14,7 +14,7 @@ import pytest
 from families import Made
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import EXIT_DEVICE, EXIT_USAGE, EdgeQAError, ExportError, NotEnoughMemory
 from edgeqa.importing import errors
 from edgeqa.importing.adding import add

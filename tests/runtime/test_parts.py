@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeqa import errors, runtime
-from edgeqa.capabilities.overrides import Overrides
+from edgeqa.capabilities.settings import Overrides
 from edgeqa.models.bundle import Bundle
 from edgeqa.parts import Parts
 
