@@ -1,0 +1,217 @@
+"""The Redis protocol's grammar, a server's half: bytes in, requests out; replies in, bytes out. Pure.
+
+`Requests` takes what a client sends, cut anywhere, and gives requests, as lists of byte strings; `encoded` writes a
+reply in protocol 2 or 3. Both forms of request are read: arrays of bulk strings, as libraries send them, and lines, as
+a person types them (https://redis.io/docs/latest/develop/reference/protocol-spec/). What is longer than `Limits` allows
+is refused before it is kept, so that a client can claim a gigabyte and get an error for it. It knows no command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEAD_BYTES = 32  # of `*3` and `$12`: no number that is within limits is longer
+_COUNT = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+_LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
+_BREAKS = re.compile(r"[\r\n]+")
+# One piece of a line: a gap, a run in double quotes, in which a backslash escapes, one in single quotes, one in none.
+_PIECE = re.compile(
+    rb"""(?P<gap>[ \t]+) | "(?P<double>(?:[^"\\]|\\.)*)"(?=[ \t]|$) | '(?P<single>(?:[^'\\]|\\.)*)'(?=[ \t]|$)
+    | (?P<bare>[^ \t"']+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+
+Reply: TypeAlias = "bytes | str | int | Error | Sequence[Reply] | Mapping[bytes, Reply] | None"
+"""bytes: a bulk string; str: a status, as `OK`; None: nil; the rest as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A reply that says that something went wrong: its first word is what clients act on (ERR, NOAUTH, TRYAGAIN)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take."""
+
+    members: int = 1024
+    """The words of it."""
+    request_bytes: int = 1 << 20
+    """All of them together."""
+    line_bytes: int = 1 << 16
+    """Of a request that is typed."""
+
+
+STRANGERS = Limits(members=10, request_bytes=1 << 14, line_bytes=1 << 14)  # who has yet to say who he is, as in Redis
+
+
+class ProtocolError(Exception):
+    """What was sent is no request; nothing after it can be understood either."""
+
+
+class Requests:
+    """Requests out of bytes that are cut anywhere."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        """May be changed between requests."""
+        self._buffer = bytearray()
+        self._at = 0  # what is before it has been read
+        self._looked = 0  # as far as a line's end was looked for
+        self._members: list[bytes] = []
+        self._missing = 0  # members of the request that is being read
+        self._length = -1  # of the member that is being read
+        self._bytes = 0  # of all its members so far
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of a request is here, and its end is not."""
+        return self._missing > 0 or self._at < len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Takes what has come."""
+        if self._at:
+            del self._buffer[: self._at]
+            self._looked -= self._at
+            self._at = 0
+        self._buffer += data
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        """Yields the requests that are whole.
+
+        Raises:
+            ProtocolError: where one is none, or is larger than it may be.
+        """
+        while (request := self._next()) is not None:
+            if request:  # an empty one asks nothing, and gets no reply
+                yield request
+
+    def _next(self) -> list[bytes] | None:
+        if self._missing == 0:
+            if self._at == len(self._buffer):
+                return None
+            if self._buffer[self._at] != ord("*"):
+                line = self._line(self.limits.line_bytes, b"\n", "too big inline request")
+                return None if line is None else _words(line.removesuffix(b"\r"), self.limits.members)
+            head = self._line(_HEAD_BYTES, b"\r\n", "too big mbulk count string")
+            if head is None:
+                return None
+            if _COUNT.fullmatch(head, 1) is None or int(head[1:]) > self.limits.members:
+                raise ProtocolError("invalid multibulk length")  # noqa: EM101 - in Redis's words, which clients know
+            self._members, self._missing, self._bytes = [], max(0, int(head[1:])), 0
+        while self._missing:
+            if not self._member():
+                return None
+        return self._members
+
+    def _member(self) -> bool:
+        """Reads one member; tells whether it is here."""
+        if self._length < 0:
+            head = self._line(_HEAD_BYTES, b"\r\n", "too big bulk count string")
+            if head is None:
+                return False
+            if not head.startswith(b"$"):
+                raise ProtocolError(f"expected '$', got {chr(head[0])!a}" if head else "expected '$'")
+            if _LENGTH.fullmatch(head, 1) is None or self._bytes + int(head[1:]) > self.limits.request_bytes:
+                raise ProtocolError("invalid bulk length")  # noqa: EM101 - as above
+            self._length = int(head[1:])
+        end = self._at + self._length
+        if len(self._buffer) < end + 2:
+            return False
+        if self._buffer[end : end + 2] != b"\r\n":
+            raise ProtocolError("a bulk is longer than it says")  # noqa: EM101 - Redis itself does not look
+        self._members.append(bytes(self._buffer[self._at : end]))
+        self._bytes += self._length
+        self._at = self._looked = end + 2
+        self._missing -= 1
+        self._length = -1
+        return True
+
+    def _line(self, most: int, ending: bytes, too_long: str) -> bytes | None:
+        """Returns the next line without its ending; None if that has yet to come."""
+        start = self._at
+        end = self._buffer.find(ending, max(start, self._looked - 1), start + most + len(ending))
+        if end < 0:
+            if len(self._buffer) - start >= most + len(ending):
+                raise ProtocolError(too_long)
+            self._looked = len(self._buffer)
+            return None
+        self._at = self._looked = end + len(ending)
+        return bytes(self._buffer[start:end])
+
+
+def _words(line: bytes, most: int) -> list[bytes]:
+    """Returns the words of a line that was typed, as redis-cli and Redis split one."""
+    words: list[bytes] = []
+    at, in_word = 0, False
+    while at < len(line):
+        piece = _PIECE.match(line, at)
+        if piece is None:
+            raise ProtocolError("unbalanced quotes in request")  # noqa: EM101 - in Redis's words
+        at = piece.end()
+        if piece["gap"] is not None:
+            in_word = False
+            continue
+        if piece["double"] is not None:
+            text = _ESCAPE.sub(_unescaped, piece["double"])
+        elif piece["single"] is not None:
+            text = piece["single"].replace(b"\\'", b"'")
+        else:
+            text = piece["bare"]
+        if in_word:
+            words[-1] += text
+        elif len(words) == most:
+            raise ProtocolError("invalid multibulk length")  # noqa: EM101 - as for arrays
+        else:
+            words.append(text)
+        in_word = True
+    return words
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    code, character = found.groups()
+    return bytes.fromhex(code.decode()) if code is not None else _ESCAPED.get(character, character)
+
+
+def encoded(reply: Reply, protocol: int) -> bytes:
+    """Returns a reply as it is sent.
+
+    Args:
+        reply: what is said.
+        protocol: 2 or 3; in 2, a mapping is a list of keys and values.
+    """
+    parts: list[bytes] = []
+    _encode(reply, protocol, parts)
+    return b"".join(parts)
+
+
+def _encode(reply: Reply, protocol: int, parts: list[bytes]) -> None:
+    if isinstance(reply, bytes):
+        parts.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+    elif isinstance(reply, str):
+        parts.append(b"+%b\r\n" % reply.encode())
+    elif reply is None:
+        parts.append(b"_\r\n" if protocol == 3 else b"$-1\r\n")
+    elif isinstance(reply, int):
+        parts.append(b":%d\r\n" % reply)
+    elif isinstance(reply, Error):  # on one line, whatever a name in it holds
+        parts.append(b"-%b\r\n" % _BREAKS.sub(" ", reply.text).encode(errors="backslashreplace"))
+    elif isinstance(reply, Mapping):
+        parts.append(b"%%%d\r\n" % len(reply) if protocol == 3 else b"*%d\r\n" % (2 * len(reply)))
+        for key, value in reply.items():
+            _encode(key, protocol, parts)
+            _encode(value, protocol, parts)
+    else:
+        parts.append(b"*%d\r\n" % len(reply))
+        for one in reply:
+            _encode(one, protocol, parts)
