@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate
     from edgeqa.asking.answer_names import AnswerNameInvalid
+    from edgeqa.asynchronous import AsyncEdgeQA, aopen
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": "answer",
     "AnswerNameInvalid": "asking.answer_names",
+    "AsyncEdgeQA": "asynchronous",
     "BundleError": "errors",
     "BundleSelfTestFailed": "errors",
     "Cache": "cache",
@@ -71,6 +73,7 @@ _HOMES = {
     "PipelineError": "errors",
     "QuestionError": "errors",
     "TaskUnknown": "compat.errors",
+    "aopen": "asynchronous",
     "collections": "collection.overview",
     "delete_collection": "collection.overview",
     "export_collection": "collection.exporting",
@@ -84,6 +87,7 @@ _HOMES = {
 __all__ = [
     "Answer",
     "AnswerNameInvalid",
+    "AsyncEdgeQA",
     "BundleError",
     "BundleSelfTestFailed",
     "Cache",
@@ -106,6 +110,7 @@ __all__ = [
     "PipelineError",
     "QuestionError",
     "TaskUnknown",
+    "aopen",
     "collections",
     "delete_collection",
     "export_collection",

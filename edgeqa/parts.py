@@ -47,6 +47,7 @@ class Parts:
         self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
         """Name and version of the bundle."""
         self._lock = threading.RLock()
+        self._loading = threading.RLock()  # what takes long: whoever looks up an answer does not wait for it
         self._closed = False
         self._device: Capabilities | None = None
         self._plan: Plan | None = None
@@ -58,7 +59,7 @@ class Parts:
 
     def forked(self) -> None:
         """Lets go of a lock that a thread of the parent may have held."""
-        self._lock = threading.RLock()
+        self._lock, self._loading = threading.RLock(), threading.RLock()
 
     def check_open(self) -> None:
         """Does nothing.
@@ -72,7 +73,7 @@ class Parts:
     @property
     def device(self) -> Capabilities:
         """What the device has."""
-        with self._lock:
+        with self._loading:
             if self._device is None:
                 from edgeqa.capabilities.probe import probe
 
@@ -86,7 +87,7 @@ class Parts:
         Raises:
             NotEnoughMemory: if not even the smallest plan fits.
         """
-        with self._lock:
+        with self._loading:
             if self._plan is None:
                 from edgeqa.capabilities.plan import make_plan
 
@@ -116,7 +117,7 @@ class Parts:
     @property
     def passages(self) -> Kept[Any]:
         """Passages of texts that were asked lately, by the texts' digest."""
-        with self._lock:
+        with self._loading:
             if self._passages is None:
                 from edgeqa.models.kept import Kept
 
@@ -132,7 +133,7 @@ class Parts:
             NotEnoughMemory: if it does not fit.
             BundleError: if it cannot be loaded, or fails its self-test.
         """
-        with self._lock:
+        with self._loading:
             if self._closed:
                 raise Closed
             if self._reading is None:
@@ -160,14 +161,28 @@ class Parts:
                 )
             return self._scope
 
+    @property
+    def has_model(self) -> bool:
+        """Whether the model is in memory."""
+        return self._reading is not None
+
+    def unload(self) -> None:
+        """Lets the model go, with what it has made of texts, until it is needed again. Harmless when repeated."""
+        with self._loading:
+            self._reading = self._passages = None
+
     def close(self) -> None:
         """Lets model and cache go. Harmless when repeated."""
-        with self._lock:
+        with self._lock, self._loading:
             self._closed = True
             self._reading = self._scope = self._passages = None
             if self._cache is not None:
                 self._cache.close()
                 self._cache = None
+
+    def with_collection(self, collection: str | Path) -> Parts:
+        """Returns the same parts for another collection."""
+        return _Beside(self, collection)
 
     def _persistence(self) -> tuple[str, int | None]:
         """Returns where answers are kept and, where a cache has to be made, its size."""
@@ -178,6 +193,43 @@ class Parts:
             return "disk", None
         plan = self.plan
         return (plan.persist.value, plan.answer_cache_bytes.value) if plan.answer_cache_bytes.value else ("off", None)
+
+
+class _Beside(Parts):
+    """The parts of another runtime, for another collection; closing it closes nothing of theirs."""
+
+    def __init__(self, others: Parts, collection: str | Path) -> None:
+        super().__init__(others.bundle, others.overrides, collection)
+        self._others = others
+
+    @property
+    def device(self) -> Capabilities:
+        return self._others.device
+
+    @property
+    def plan(self) -> Plan:
+        return self._others.plan
+
+    @property
+    def cache(self) -> Cache:
+        self.check_open()
+        return self._others.cache
+
+    @property
+    def passages(self) -> Kept[Any]:
+        return self._others.passages
+
+    @property
+    def reading(self) -> Reading:
+        self.check_open()
+        return self._others.reading
+
+    @property
+    def has_model(self) -> bool:
+        return self._others.has_model
+
+    def unload(self) -> None:
+        self._others.unload()
 
 
 def _precision_path(of_bundle: str) -> str:

@@ -17,6 +17,7 @@ from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.contexts.documents import Given, documents
 from edgeqa.contexts.normal import one_line
+from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle, chosen
 from edgeqa.parts import Parts
@@ -94,11 +95,20 @@ def open(
 class EdgeQA:
     """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`."""
 
-    def __init__(self, bundle: Bundle, overrides: Overrides, collection: str | Path = "default") -> None:
-        self._parts = parts = Parts(bundle, overrides, collection)
+    def __init__(
+        self,
+        bundle: Bundle,
+        overrides: Overrides,
+        collection: str | Path = "default",
+        *,
+        others: Parts | None = None,
+    ) -> None:
+        parts = Parts(bundle, overrides, collection) if others is None else others.with_collection(collection)
+        self._parts = parts
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
         self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
+        self._counts = Counts()
         self._front: Front | None = None
         self._scope: LiveCollection | None = None
         self._texts: dict[str, Texts] = {}
@@ -166,25 +176,81 @@ class EdgeQA:
         from edgeqa.asking.pipe import ask
 
         watch = Stopwatch()
-        parts = self._parts
-        self._front = parts.cache.front
         asked = one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
-        alias: tuple[Hashable, ...] | None = None
-        scope: Texts | Collected
-        if context is None:
-            self._scope = parts.scope
-            scope, stamp = self._collected(within)
-            if stamp is not None and within is None:
-                alias = (stamp, self._identity, question, top, force, most_contexts)
-        elif within is not None:
-            raise OptionError(name="within", value=within, expected="nothing where texts are given")
-        else:
-            scope = self._texts_of(context)
-            if type(context) is str and len(context) <= AT_HAND_CHARACTERS:
-                alias = (self._identity, question, context, top, force, most_contexts)
+        scope, alias = self._asked_of(context, within, question, top, force, most_contexts)
         progress = progress or _no_progress
-        return ask(parts, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
+        answer = ask(self._parts, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
+        self._counts.note(answer)
+        return answer
+
+    def _asked_of(
+        self,
+        context: Given | None,
+        within: Within | None,
+        question: str,
+        top: int,
+        force: bool,  # noqa: FBT001 - as `ask` was given it
+        most_contexts: int | None,
+    ) -> tuple[Texts | Collected, tuple[Hashable, ...] | None]:
+        """Returns what is asked, and what an answer of it is at hand under, where it may be."""
+        self._front = self._parts.cache.front
+        if context is None:
+            self._scope = self._parts.scope
+            scope, stamp = self._collected(within)
+            at_hand = stamp is not None and within is None
+            return scope, (stamp, self._identity, question, top, force, most_contexts) if at_hand else None
+        if within is not None:
+            raise OptionError(name="within", value=within, expected="nothing where texts are given")
+        at_hand = type(context) is str and len(context) <= AT_HAND_CHARACTERS
+        alias = (self._identity, question, context, top, force, most_contexts) if at_hand else None
+        return self._texts_of(context), alias
+
+    def remembered(
+        self,
+        question: str,
+        context: Given | None = None,
+        *,
+        top: int = 1,
+        force: bool = False,
+        most_contexts: int | None = None,
+        within: Within | None = None,
+        at_hand: bool = False,
+    ) -> Answer | None:
+        """Returns the answer if it is remembered, and None if it would have to be read. The model is never loaded.
+
+        Args:
+            question: as for `ask`.
+            context: as for `ask`.
+            top: as for `ask`.
+            force: as for `ask`.
+            most_contexts: as for `ask`.
+            within: as for `ask`.
+            at_hand: look at nothing but what this process has in memory: no file is opened or read, and no lock taken.
+
+        Raises:
+            QuestionError, ContextError, ContextGone, CollectionError: as for `ask`, but none with `at_hand`.
+        """
+        if within is None and (front := self._front) is not None:
+            entry = None
+            if type(context) is str:
+                entry = front.get((self._identity, question, context, top, force, most_contexts))
+            elif context is None and (scope := self._scope):
+                entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
+            if entry is not None and type(answer := entry.value) is Answer:
+                return answer
+        if at_hand:
+            return None
+        from edgeqa.asking.pipe import remembered
+
+        watch = Stopwatch()
+        asked = one_line(question)
+        options = Options.of(top=top, force=force, most_contexts=most_contexts)
+        asked_of, alias = self._asked_of(context, within, question, top, force, most_contexts)
+        answer = remembered(self._parts, asked_of, asked, options, watch, alias=alias)
+        if answer is not None:
+            self._counts.note(answer)
+        return answer
 
     def get(self, name: str, *, force: bool = False) -> Answer:
         """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
@@ -199,14 +265,46 @@ class EdgeQA:
             QuestionError, CapabilityError, BundleError, CollectionError: as for `ask`.
         """
         alias = ("get", self._identity, name, bool(force))
-        if type(name) is str and (scope := self._scope) and (front := self._front) is not None:
-            entry = front.get((scope.stamp(), *alias))
-            if entry is not None and type(answer := entry.value) is Answer:
-                return answer
+        if (answer := self._named_at_hand(alias)) is not None:
+            return answer
         from edgeqa.asking.single import get
 
         self._front, self._scope = self._parts.cache.front, self._parts.scope
-        return get(self._parts, name, force=force, alias=alias)
+        answer = get(self._parts, name, force=force, alias=alias)
+        self._counts.note(answer)
+        return answer
+
+    def remembered_name(self, name: str, *, force: bool = False, at_hand: bool = False) -> Answer | None:
+        """Returns what `get` would if it is remembered, and None if it would have to be read.
+
+        The model is never loaded; and SQLite is not opened for what this process has in memory.
+
+        Args:
+            name: as for `get`.
+            force: as for `get`.
+            at_hand: look at nothing but what this process has in memory: no file is opened or read, and no lock taken.
+
+        Raises:
+            AnswerNameInvalid, ContextGone, QuestionError, CollectionError: as for `get`, but none with `at_hand`.
+        """
+        alias = ("get", self._identity, name, bool(force))
+        answer = self._named_at_hand(alias)
+        if answer is not None or at_hand:
+            return answer
+        from edgeqa.asking.single import remembered
+
+        self._front, self._scope = self._parts.cache.front, self._parts.scope
+        answer = remembered(self._parts, name, force=force, alias=alias)
+        if answer is not None:
+            self._counts.note(answer)
+        return answer
+
+    def _named_at_hand(self, alias: tuple[str, str, str, bool]) -> Answer | None:
+        if type(alias[2]) is str and (scope := self._scope) and (front := self._front) is not None:
+            entry = front.get((scope.stamp(), *alias))
+            if entry is not None and type(answer := entry.value) is Answer:
+                return answer
+        return None
 
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
         """Returns the passages of the collection that share most with the question, best first, without reading them.
@@ -473,6 +571,28 @@ class EdgeQA:
     def cache_off_reason(self) -> str:
         """Why nothing is remembered: the cache has killed those who opened it. Empty if it has not."""
         return self._parts.cache.off_reason
+
+    def with_collection(self, collection: str | Path) -> EdgeQA:
+        """Returns a runtime for another collection, with the model, the plan and the answer cache of this one.
+
+        Closing it closes nothing of this one; when this one is closed, it cannot be asked any more.
+
+        Args:
+            collection: as for `edgeqa.open`.
+        """
+        return EdgeQA(self._parts.bundle, self._parts.overrides, collection, others=self._parts)
+
+    def unload(self) -> None:
+        """Lets the model go, with all that it has made of texts, until a question has to be read.
+
+        Harmless when repeated. What is being read is read to its end; the answer cache and the collection stay open.
+        """
+        self._parts.unload()
+
+    def counters(self) -> Counters:
+        """Returns what this runtime has done since it was opened, and what it holds; for watching a long run."""
+        front = self._front
+        return self._counts.counters(model_loaded=self._parts.has_model, at_hand=front.hits if front else 0)
 
     def self_test(self) -> Verdict:
         """Returns how the bundle's golden cases come out on this device, tested now or remembered.

@@ -85,6 +85,30 @@ def ask(
     return answer
 
 
+def remembered(
+    parts: Parts, scope: Scope, asked: str, options: Options, watch: Stopwatch, *, alias: tuple[Hashable, ...] | None
+) -> Answer | None:
+    """Returns the answer to a question if it is remembered, and puts it at hand; arguments as for `ask`.
+
+    A hit is counted as one; what is not there is not counted as a miss, because whoever looks need not want it read.
+    """
+    from edgeqa.asking import records
+
+    cache, key = parts.cache, answer_key(parts, scope, asked, options)
+    watch.over("key")
+    if cache.peek(key) is None:
+        return None
+    record = cache.get(key)
+    outcome = records.found_again(record, scope)
+    if outcome is None:
+        return None
+    watch.over("remember")
+    answer = decide(parts, asked, outcome, options, watch, cached=True)
+    if alias is not None:
+        cache.bind(alias, key, answer, of=record)
+    return answer
+
+
 def decide(parts: Parts, asked: str, outcome: Outcome, options: Options, watch: Stopwatch, *, cached: bool) -> Answer:
     """Returns the answer: the best span, or none where that is right with too little probability."""
     manifest = parts.bundle.manifest

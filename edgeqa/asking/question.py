@@ -38,13 +38,26 @@ NOTHING_SHARED = "the text has no word of the question"
 _ALTERNATIVES = re.compile(r"\bor\b")
 
 
+class NotRemembered(LookupError):
+    """A context would have to be read, and is not to be."""
+
+
 class Asking:
     """One question on its way through the passages of a scope."""
 
     def __init__(
-        self, parts: Parts, scope: Scope, asked: str, options: Options, watch: Stopwatch, *, refresh: bool = False
+        self,
+        parts: Parts,
+        scope: Scope,
+        asked: str,
+        options: Options,
+        watch: Stopwatch,
+        *,
+        refresh: bool = False,
+        may_read: bool = True,
     ) -> None:
         self._parts, self._scope, self._asked, self._watch, self._refresh = parts, scope, asked, watch, refresh
+        self._may_read = may_read
         self._options = options
         manifest = parts.bundle.manifest
         self._numbers, self._calibration, self._language = manifest.searched, manifest.calibration, manifest.language
@@ -218,12 +231,14 @@ class Asking:
         options = {"context": True, "top": self._options.top}
         key = key_in(self._parts, self._as_asked(), digest, options)
         cache, stored = self._parts.cache, None
-        if self._scope.is_given:  # asked by its name, it is what was asked for; callers at once have it read once
+        if self._scope.is_given and self._may_read:  # what was asked for by its name; callers at once have it read once
             stored = cache.compute(key, lambda: _part(*self._read(context, encoding)))
         elif not self._refresh:  # a step on the way, and not counted
             stored = cache.peek(key)
         known = _part_again(stored, context.text)
         if known is None:
+            if not self._may_read:
+                raise NotRemembered
             known = self._read(context, encoding)
             stored = _part(*known)
             cache.put(key, stored)

@@ -10,7 +10,7 @@ from edgeqa.asking.answer_names import AnswerName, meanings
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.options import Options
 from edgeqa.asking.pipe import decide
-from edgeqa.asking.question import Asking
+from edgeqa.asking.question import Asking, NotRemembered
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.normal import one_line
@@ -66,6 +66,23 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
         AnswerNameInvalid: if the name is not of the form.
         ContextGone: if the collection has no such context.
     """
+    return _named(parts, name, force, alias, may_read=True)
+
+
+def remembered(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
+    """Returns what `get` would, and None if the context would have to be read for it; raises as `get` does."""
+    try:
+        return _named(parts, name, force, alias, may_read=False)
+    except NotRemembered:
+        return None
+
+
+def _named(parts: Parts, name: str, force: bool, alias: tuple[Hashable, ...], *, may_read: bool) -> Answer:  # noqa: FBT001 - as `get` was given it
+    """Returns the answer of a name.
+
+    Raises:
+        NotRemembered: if its context would have to be read, and may not.
+    """
     watch = Stopwatch()
     digest, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
     meant, context = _find(parts.scope.collection(), name)
@@ -73,7 +90,7 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
     asked = one_line(meant.question)
     scope, options = Collected(parts.scope, digest), Options(force=bool(force))
     scope.is_given = True
-    asking = Asking(parts, scope, asked, options, watch)
+    asking = Asking(parts, scope, asked, options, watch, may_read=may_read)
     asking.offer(scope.placed(context), share=1.0)
     outcome = asking.outcome()
     scope.locate(outcome.placed())

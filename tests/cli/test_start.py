@@ -54,6 +54,7 @@ def test_the_public_names_are_these() -> None:
     assert package.__all__ == [
         "Answer",
         "AnswerNameInvalid",
+        "AsyncEdgeQA",
         "BundleError",
         "BundleSelfTestFailed",
         "Cache",
@@ -76,6 +77,7 @@ def test_the_public_names_are_these() -> None:
         "PipelineError",
         "QuestionError",
         "TaskUnknown",
+        "aopen",
         "collections",
         "delete_collection",
         "export_collection",

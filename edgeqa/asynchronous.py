@@ -1,0 +1,173 @@
+"""`AsyncEdgeQA`: the runtime for asyncio. What is remembered comes without a thread, all else from threads.
+
+In: what `EdgeQA` takes. Out: awaitables of what it gives. As many threads read as the plan says, and one changes the
+collection. A task that is cancelled gives up its wait: what nobody has begun with is not done, and what is being read
+is read to its end, remembered, and given to whoever else waits for it. Made by `edgeqa.aopen`. It decides nothing about
+answers, and turns nobody away: that is `serving`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from edgeqa import runtime
+from edgeqa.errors import Closed
+from edgeqa.runtime import AT_HAND_CHARACTERS, EdgeQA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+
+    from edgeqa.answer import Answer
+    from edgeqa.asking.scope import Progress
+    from edgeqa.collection.naming import Within
+    from edgeqa.contexts.documents import Given
+    from edgeqa.counting import Counters
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_thread(
+    method: Callable[Concatenate[EdgeQA, P], T],
+) -> Callable[Concatenate[AsyncEdgeQA, P], Coroutine[Any, Any, T]]:
+    """Returns an awaitable form of a method that needs no model."""
+
+    @wraps(method)
+    async def call(self: AsyncEdgeQA, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self.qa, *args, **kwargs)
+
+    return call
+
+
+def _in_writer(
+    method: Callable[Concatenate[EdgeQA, P], T],
+) -> Callable[Concatenate[AsyncEdgeQA, P], Coroutine[Any, Any, T]]:
+    """Returns an awaitable form of a method that changes the collection: one at a time."""
+
+    @wraps(method)
+    async def call(self: AsyncEdgeQA, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._write(partial(method, self.qa, *args, **kwargs))
+
+    return call
+
+
+class AsyncEdgeQA:
+    """Answers questions from texts, for the tasks of one event loop. Made by `edgeqa.aopen`; a context manager.
+
+    `closest`, `list`, `show`, `add`, `sync` and `remove` are `EdgeQA`'s, to be awaited; what they are given to tell
+    progress to is called in another thread.
+    """
+
+    def __init__(self, opened: Callable[[], EdgeQA]) -> None:
+        self._open = opened
+        self._qa: EdgeQA | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._writer: ThreadPoolExecutor | None = None
+
+    @property
+    def qa(self) -> EdgeQA:
+        """The runtime itself; only between entering and leaving."""
+        if self._qa is None:
+            raise Closed
+        return self._qa
+
+    async def ask(
+        self,
+        question: str,
+        context: Given | None = None,
+        *,
+        top: int = 1,
+        force: bool = False,
+        most_contexts: int | None = None,
+        refresh: bool = False,
+        within: Within | None = None,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Returns the answer to a question; arguments and errors as for `EdgeQA.ask`."""
+        qa = self.qa
+        is_short = context is None or (type(context) is str and len(context) <= AT_HAND_CHARACTERS)
+        if is_short and within is None and not refresh:
+            found = qa.remembered(question, context, top=top, force=force, most_contexts=most_contexts)
+            if found is not None:
+                return found
+        ask = partial(qa.ask, question, context, top=top, force=force, most_contexts=most_contexts, refresh=refresh)
+        return await self._read(partial(ask, within=within, progress=progress))
+
+    async def get(self, name: str, *, force: bool = False) -> Answer:
+        """Returns the answer of a name; arguments and errors as for `EdgeQA.get`."""
+        found = self.qa.remembered_name(name, force=force, at_hand=True)
+        if found is not None:
+            return found
+        return await self._read(partial(self.qa.get, name, force=force))
+
+    closest = _in_thread(EdgeQA.closest)
+    list = _in_thread(EdgeQA.list)
+    show = _in_thread(EdgeQA.show)
+    add = _in_writer(EdgeQA.add)
+    sync = _in_writer(EdgeQA.sync)
+    remove = _in_writer(EdgeQA.remove)
+
+    def unload(self) -> None:
+        """Lets the model go until it is needed, as `EdgeQA.unload` does."""
+        self.qa.unload()
+
+    def counters(self) -> Counters:
+        """Returns what was done, as `EdgeQA.counters` does."""
+        return self.qa.counters()
+
+    async def close(self) -> None:
+        """Waits for what is being done, and lets the model and the cache go. Harmless when repeated."""
+        qa, self._qa = self._qa, None
+        pools, self._readers, self._writer = (self._readers, self._writer), None, None
+
+        def close() -> None:
+            for pool in pools:
+                if pool is not None:
+                    pool.shutdown(cancel_futures=True)
+            if qa is not None:
+                qa.close()
+
+        await asyncio.to_thread(close)
+
+    async def __aenter__(self) -> AsyncEdgeQA:
+        self._qa = await asyncio.to_thread(self._opened)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _opened(self) -> EdgeQA:
+        qa = self._open()
+        qa.remembered("?", "?")  # opens the answer cache, which may take its time, and not in the event loop
+        return qa
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        if self._readers is None:
+            readers = await asyncio.to_thread(lambda: self.qa.plan.callers.value)  # it looks at the device first
+            if self._readers is None:  # no other task was quicker
+                self._readers = ThreadPoolExecutor(readers, "edgeqa-reader")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "edgeqa-writer")
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+
+def _asynchronous(opener: Callable[P, EdgeQA]) -> Callable[P, AsyncEdgeQA]:
+    """Returns an opener for asyncio, with the arguments and errors of the other."""
+
+    def aopen(*args: P.args, **kwargs: P.kwargs) -> AsyncEdgeQA:
+        return AsyncEdgeQA(partial(opener, *args, **kwargs))
+
+    aopen.__doc__ = "Returns an `AsyncEdgeQA`, to be entered by `async with`; arguments and errors as for `open`."
+    return aopen
+
+
+aopen = _asynchronous(runtime.open)
