@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
+    from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
-    from edgeqa.collection.exporting import export_collection
-    from edgeqa.collection.importing import import_collection
     from edgeqa.collection.overview import CollectionInfo, collections, delete_collection
     from edgeqa.compat.answering import pipeline
     from edgeqa.compat.errors import TaskUnknown
@@ -76,8 +75,8 @@ _HOMES = {
     "aopen": "asynchronous",
     "collections": "collection.overview",
     "delete_collection": "collection.overview",
-    "export_collection": "collection.exporting",
-    "import_collection": "collection.importing",
+    "export_collection": "collection.carrying",
+    "import_collection": "collection.carrying",
     "memoize": "cache.memoizing",
     "open": "runtime",
     "pipeline": "compat.answering",

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.settings import Persist
+    from edgeqa.collection.adding_events import Added
     from edgeqa.collection.collection import LiveCollection, Stamp
-    from edgeqa.collection.contents import ListedDocument
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.naming import Within
-    from edgeqa.collection.report import Added
+    from edgeqa.collection.overview import ListedDocument
     from edgeqa.collection.verifying import Verified
     from edgeqa.models.selftest import Verdict
     from edgeqa.showing import Shown
@@ -510,7 +510,7 @@ class EdgeQA:
             CollectionError: if there is no collection, or it cannot be read.
         """
         from edgeqa.collection import directory
-        from edgeqa.collection.contents import listed
+        from edgeqa.collection.overview import listed
 
         return tuple(listed(directory(self._parts.collection)))
 

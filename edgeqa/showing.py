@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.collection.naming import Address
-    from edgeqa.collection.rows import DocumentRow
     from edgeqa.formats.blocks import Block
 
 AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import edgeqa
 from edgeqa import collection, state
-from edgeqa.collection import managing, storing
+from edgeqa.collection import adding, managing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound
@@ -131,7 +131,7 @@ def forked(work: object, *arguments: object) -> int:
 
 def sync(qa: EdgeQA, folder: Path, encodings_bytes: int) -> None:
     """What is killed."""
-    storing.COMMIT_S, storing.COMMIT_BYTES = 0.05, 1 << 16
+    adding.COMMIT_S, adding.COMMIT_BYTES = 0.05, 1 << 16
     qa.sync(folder, encodings_bytes=encodings_bytes, drop_all=True)
 
 

@@ -1,8 +1,14 @@
 """Collections: texts added once, cut up, tokenised and encoded, so that a question reads what is ready on disk.
 
-A collection is a directory: immutable shards of contexts (`shard`), a catalogue of the documents that they are of
-(`catalogue`), a file that says what is there now (`snapshot`), and the index that questions are routed by. `Collection`
-reads, from any number of processes; `Writer` writes, one at a time; `adding` is the pipeline from files to shards.
+    a collection         `collection` reads it, from any number of processes; `writer` changes it, one at a time
+    what is in it        `catalogue*`: the documents, in SQLite; `snapshot`: all of it at one moment, for readers
+    where contexts lie   `shard*`: immutable files of token ids and encodings
+    how they are found   `index*`: the BM25 index; `naming`: names and addresses
+    how they get there   `adding*`: the pipeline from files to shards; `encoder`: the model as it uses it
+    whether it is sound  `seals`, `damage`, `verifying`
+    what is done with it `managing`: add, sync, remove, repair; `overview`: list, delete; `carrying`: export, import
+
+It knows no question and no answer.
 """
 
 from __future__ import annotations

@@ -1,37 +1,48 @@
 """Adding: files in, contexts in a collection out, by three threads that work at the same time.
 
-    prepare: find, skip, read, split, tokenise  ->  encode (the caller's thread)  ->  write: shards, catalogue, index
+    prepare: find, skip, read, split, tokenise  ->  encode (the caller's thread)  ->  store: shards, catalogue, index
 
 Encoding takes nearly all of the time, so that the other two are to keep out of its way: what they do overlaps with what
-onnxruntime does without Python's lock. Commits come every few seconds, so that an interruption costs that much; then
-what is whole is kept, and adding the same again goes on from there.
+onnxruntime does without Python's lock. Blocks of events go through channels, so that threads change places a few times
+a second and not at every context. Commits come every few seconds, so that an interruption costs that much; then what is
+whole is kept, and adding the same again goes on from there.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from edgeqa.collection.channel import Channel, ChannelClosed
-from edgeqa.collection.events import ContextMade
-from edgeqa.collection.layout import ALIGNMENT, encoding_bytes
-from edgeqa.collection.report import Added
-from edgeqa.collection.storing import Storing
+from edgeqa.collection.adding_events import (
+    Added,
+    ContextMade,
+    DocumentBegins,
+    DocumentEnds,
+    SourceBegins,
+    SourceEnds,
+    SourceFailed,
+    SourceGone,
+    SourceUnchanged,
+)
+from edgeqa.collection.catalogue_rows import PENDING
+from edgeqa.collection.shard_format import ALIGNMENT, encoding_bytes
 from edgeqa.errors import ThreadsLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.events import Event
-    from edgeqa.collection.model import Model
+    from edgeqa.collection.adding_events import Event
+    from edgeqa.collection.encoder import Encoder, Model
     from edgeqa.collection.writer import Writer
 
     Watched: TypeAlias = Callable[[int, int], None]
     """Called with how many bytes of the files were gone through, and how many contexts were stored."""
 
 BLOCK_CONTEXTS, BLOCK_EVENTS, BLOCKS = 16, 256, 4
+COMMIT_S, COMMIT_BYTES = 10.0, 64 << 20
+T = TypeVar("T")
 
 
 class Adding:
@@ -163,3 +174,159 @@ def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
             block, contexts = [], 0
     if block:
         yield block
+
+
+class ChannelClosed(Exception):
+    """The other side has broken off, or is done."""
+
+
+class Channel(Generic[T]):
+    """First in, first out, for one thread on each side."""
+
+    def __init__(self, most: int) -> None:
+        """Makes it for `most` items at a time."""
+        self._most = most
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._broken = False
+        self.waited_s = 0.0
+        """How long `get` has waited for items so far."""
+
+    def put(self, item: T) -> None:
+        """Waits for room, and puts an item in.
+
+        Raises:
+            ChannelClosed: if nobody takes items out any more.
+        """
+        with self._changed:
+            while len(self._items) >= self._most and not self._broken:
+                self._changed.wait()
+            if self._broken:
+                raise ChannelClosed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self) -> T:
+        """Waits for an item, and takes it out.
+
+        Raises:
+            ChannelClosed: if no item will come any more.
+        """
+        began = time.perf_counter()
+        with self._changed:
+            while not self._items and not self._ended and not self._broken:
+                self._changed.wait()
+            self.waited_s += time.perf_counter() - began
+            if self._broken or not self._items:
+                raise ChannelClosed
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def end(self) -> None:
+        """Says that no more items will be put in; those in it can still be taken out."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Breaks off: nothing goes in or out any more."""
+        with self._changed:
+            self._broken = True
+            self._changed.notify_all()
+
+
+class Storing:
+    """Takes events in their order."""
+
+    def __init__(self, writer: Writer, report: Added) -> None:
+        self.done_bytes = 0
+        """How much of the files was gone through: of whole files exactly; of the one under way, by its text, about."""
+        self._source_end_bytes = 0
+        self._counted = (0, 0, 0)
+        """Documents, contexts and encodings of all sources before the one under way."""
+        self.store_s = self.commit_s = 0.0
+        self._writer, self._report = writer, report
+        self._committed = time.monotonic()
+        self._take: dict[type, Callable[[Any], None]] = {
+            ContextMade: self._context,
+            DocumentBegins: self._document,
+            DocumentEnds: self._document_ends,
+            SourceBegins: self._source,
+            SourceEnds: self._source_ends,
+            SourceUnchanged: self._unchanged,
+            SourceFailed: self._failed,
+            SourceGone: self._gone,
+        }
+
+    def take(self, block: Iterable[Event]) -> None:
+        """Stores what the events say, and commits if it is time."""
+        began = time.perf_counter()
+        for event in block:
+            self._take[type(event)](event)
+        self.store_s += time.perf_counter() - began
+        if self._writer.waiting_bytes > COMMIT_BYTES or time.monotonic() - self._committed > COMMIT_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Makes all that was taken permanent."""
+        began = time.perf_counter()
+        self._writer.commit()
+        self.commit_s += time.perf_counter() - began
+        self._committed = time.monotonic()
+
+    def _context(self, event: ContextMade) -> None:
+        self._writer.add(event.passage, event.layout, event.encoding)
+        self._report.contexts += 1
+        self._report.encoded += event.encoding is not None
+        self.done_bytes = min(self.done_bytes + len(event.passage.text), self._source_end_bytes)
+
+    def _document(self, event: DocumentBegins) -> None:
+        self._writer.begin_document(event.suffix, event.title, resumed=event.resumed)
+
+    def _document_ends(self, _: DocumentEnds) -> None:
+        self._writer.end_document()
+        self._report.documents += 1
+
+    def _source(self, event: SourceBegins) -> None:
+        self._source_end_bytes = self.done_bytes + event.size_bytes
+        self._counted = self._report.documents, self._report.contexts, self._report.encoded
+        self._writer.begin_source(
+            event.path,
+            event.name,
+            event.digest,
+            event.window_tokens,
+            reader=event.reader,
+            splitter=event.splitter,
+        )
+
+    def _source_ends(self, event: SourceEnds) -> None:
+        self.done_bytes = self._source_end_bytes
+        if event.waits:
+            self._writer.set_source_by()
+            self._report.files_re_encoded += 1
+        elif not self._writer.end_source():
+            self._report.files_added += 1
+        elif event.is_reread:
+            self._report.files_reread += 1
+        else:
+            self._report.files_changed += 1
+
+    def _unchanged(self, event: SourceUnchanged) -> None:
+        self._writer.keep_source(event.path)
+        self._report.files_unchanged += 1
+        self.done_bytes += event.size_bytes
+
+    def _failed(self, event: SourceFailed) -> None:
+        if event.begun:
+            self._writer.fail_source()
+            # What was taken of it is taken back, and was never added.
+            self._report.documents, self._report.contexts, self._report.encoded = self._counted
+            self.done_bytes = self._source_end_bytes
+        else:
+            self.done_bytes += event.size_bytes
+        self._report.failed.append((event.name, event.error))
+
+    def _gone(self, event: SourceGone) -> None:
+        self._writer.remove_source(event.source)
+        self._report.files_removed += event.source.state > PENDING  # not what was begun to replace one

@@ -20,6 +20,7 @@ from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection import seals
+from edgeqa.collection.catalogue_rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, printed, ranges
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionFormatUnsupported,
@@ -27,7 +28,6 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, printed, ranges
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS, ShardRange, Snapshot
 from edgeqa.errors import CollectionError

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from edgeqa import forking
 from edgeqa.collection.damage import mark, mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, ContextGone, RouteDamaged, ShardDamaged
-from edgeqa.collection.layout import NO_ENCODING
 from edgeqa.collection.shard import Shard
+from edgeqa.collection.shard_format import NO_ENCODING
 from edgeqa.collection.snapshot import FILE, ROUTE, SHARDS, Snapshot
 from edgeqa.digests import blake2b
 from edgeqa.errors import CollectionError
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.index import Index, Ranges
-    from edgeqa.collection.layout import Layout, Row
     from edgeqa.collection.naming import Within
+    from edgeqa.collection.shard_format import Layout, Row
     from edgeqa.contexts.context import Tokens
     from edgeqa.contexts.pieces import Piece
     from edgeqa.contexts.search import Hits

@@ -1,19 +1,33 @@
-"""What was found damaged, by readers and by `edgeqa verify`: a file for each shard, and one for the route index.
+"""Damaged shards, and what of the collection is in them: how `verify` and `add` see a flipped byte.
 
-`edgeqa add` acts on them.
-A note is lost without a word where it cannot be written: whoever reads the shard next will find the damage again.
+`mark` and the like note what was found damaged, by readers and by `edgeqa verify`: a file for each shard, and one for
+the route index; `edgeqa add` acts on them. A note is lost without a word where it cannot be written: whoever reads the
+shard next will find the damage again.
+
+`suspects` are the shards that a reader found damaged, or whose files the system says were changed since they were last
+known to be sound. `examine` reads a shard whole. Nothing is mended here: `add` does, by reading the sources again whose
+documents cannot be read.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.collection.errors import ShardDamaged
+from edgeqa.collection.shard import FILES, MANIFEST, Shard
+from edgeqa.collection.snapshot import SHARDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from edgeqa.collection.errors import ShardDamaged
+    from edgeqa.collection.catalogue import Catalogue
+    from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow
     from edgeqa.errors import CollectionError
+
 
 ROUTE_NOTE = "route index"  # no shard has such a tag
 _NOTES = "damaged"
@@ -47,3 +61,67 @@ def unmark(directory: Path, tag: str) -> None:
     """Forgets about a shard that is mended, or gone, or with ROUTE_NOTE about the route index."""
     with contextlib.suppress(OSError):
         (directory / _NOTES / tag).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a shard, or with a file beside the shards."""
+
+    tag: str
+    """The shard's; "" for a file beside them."""
+    problems: tuple[CollectionError, ...]
+    documents: tuple[DocumentRow, ...]
+    """Those that cannot be read whole; none if what is damaged belongs to no document any more."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "shard": self.tag or None,
+            "problems": [str(problem) for problem in self.problems],
+            "documents": [document.name for document in self.documents],
+        }
+
+
+def note(directory: Path, damage: Damage) -> None:
+    """Notes what was found, for the next `add`."""
+    for problem in damage.problems:
+        if isinstance(problem, ShardDamaged):
+            mark(directory, problem)
+
+
+def seen(shard: Path) -> str:
+    """Returns what the system says of a shard's files: it changes when somebody writes to one."""
+    try:
+        found = [(shard / name).stat() for name in (*FILES, MANIFEST)]
+    except OSError as error:
+        return str(error)
+    return json.dumps([[file.st_size, file.st_mtime_ns, file.st_ino] for file in found])
+
+
+def suspects(directory: Path, shards: Sequence[ShardRow]) -> list[ShardRow]:
+    """Returns the shards that have to be examined."""
+    noted = marked(directory)
+    return [s for s in shards if s.tag in noted or s.seen != seen(directory / SHARDS / s.tag)]
+
+
+def examine(directory: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
+    """Returns what is wrong with a shard, or None if it is sound."""
+    place = directory / SHARDS / known.tag
+    lost: list[DocumentRow] = []
+    problems: list[ShardDamaged] = []
+    shard: Shard | None = None
+    try:
+        shard = Shard(place)
+        problems = list(shard.check())
+    except ShardDamaged as error:
+        problems = [error]
+    except OSError as error:
+        problems = [ShardDamaged(known.tag, place, error.strerror or str(error))]
+    if not problems:
+        return None
+    sound = shard.sound() if shard is not None else set()
+    for document in catalogue.documents_between(known.first, known.last):
+        here = range(max(document.first, known.first), min(document.after, known.last + 1))
+        if any(context_id not in sound for context_id in here):
+            lost.append(document)
+    return Damage(known.tag, tuple(problems), tuple(lost))

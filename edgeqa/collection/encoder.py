@@ -1,18 +1,28 @@
-"""What of a bundle a collection depends on: its tokenizer, what encodes a context, and how long a context may be.
+"""What of a bundle a collection depends on, and the bundle at work as adding uses it.
 
-Pure. A bundle whose reading half, calibration or licence changes keeps its collections; one with another tokenizer or
-encoder needs `edgeqa add --re-encode`.
+`EncoderIdentity`: the tokenizer, what encodes a context, and how long a context may be. A bundle whose reading half,
+calibration or licence changes keeps its collections; one with another tokenizer or encoder needs `edgeqa add
+--re-encode`. `TimedModel`: loaded when the first document needs it, and how long each of its parts took. Where nothing
+has changed, nothing asks it for anything. Importing this imports no numpy.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.contexts.context import Tokens
+    from edgeqa.contexts.windows import Limits
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.reader import Encoding, Ids
+    from edgeqa.reading import Reading
 
 
 class Encoder(NamedTuple):
@@ -33,3 +43,39 @@ class Encoder(NamedTuple):
         facts = [m.kind, m.max_context_tokens, files, *((m.context_position, m.sep_id) if split else ())]
         digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
         return cls(digest, f"{m.name} {m.version}", m.width if split else 0)
+
+
+class Model:
+    """One run's model. Its first use, and all of `tokenize`, are for one thread; `encode` may be for another."""
+
+    def __init__(self, load: Callable[[], Reading]) -> None:
+        self._load = load
+        self.load_s = self.tokenize_s = self.encode_s = 0.0
+
+    @cached_property
+    def _reading(self) -> Reading:
+        began = time.perf_counter()
+        reading = self._load()
+        self.load_s = time.perf_counter() - began
+        return reading
+
+    @property
+    def limits(self) -> Limits:
+        """How long contexts are."""
+        return self._reading.limits
+
+    def tokenize(self, text: str) -> Tokens:
+        """Returns the tokens of `text`."""
+        tokenize = self._reading.tokenize
+        began = time.perf_counter()
+        tokens = tokenize(text)
+        self.tokenize_s += time.perf_counter() - began
+        return tokens
+
+    def encode(self, ids: Ids) -> Encoding:
+        """Returns the encoding of a context from its token ids."""
+        encode = self._reading.encode_context
+        began = time.perf_counter()
+        encoding: Encoding = encode(ids)
+        self.encode_s += time.perf_counter() - began
+        return encoding

@@ -1,29 +1,28 @@
 """Changing a collection, as the runtime and the command line do it: add, sync, remove, re-encode, repair.
 
-In: the collection's directory, paths or names, and the parts of a runtime. Out: what was done. The model is loaded only
-where contexts are made.
+In: the collection's directory, paths or names, and what loads the model, which is done only where contexts are made.
+Out: what was done.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from edgeqa.capabilities.settings import GIB, MIB
 from edgeqa.collection import directory
 from edgeqa.collection.adding import Adding
-from edgeqa.collection.budget import encodings_budget
+from edgeqa.collection.adding_sources import MissingFiles, Preparing, ReEncoding, is_still, total_bytes
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.encoder import Encoder, Model
 from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
-from edgeqa.collection.gone import Gone
 from edgeqa.collection.index import IndexWriter
-from edgeqa.collection.model import Model
 from edgeqa.collection.naming import document_named, file_identity
-from edgeqa.collection.preparing import Preparing, is_still, total_bytes
-from edgeqa.collection.re_encoding import ReEncoding
-from edgeqa.collection.rows import PENDING
 from edgeqa.collection.verifying import check_there
 from edgeqa.collection.verifying import is_former as is_former
 from edgeqa.collection.verifying import verified as verified
@@ -37,16 +36,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.asking.scope import Progress
-    from edgeqa.collection.report import Added
-    from edgeqa.collection.rows import DocumentRow, SourceRow
+    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.formats import FormatOptions
     from edgeqa.parts import Parts
 
     Later: TypeAlias = Literal["later"]
     Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
+
 LATER: Final = "later"
 """Adds no encodings in this run: contexts can be asked much sooner, and `re_encode` makes what is missing."""
+SHARE_PERCENT, MOST_BYTES = 10, 8 * GIB
+MOST_BYTES_ON_32_BITS = 512 * MIB  # they are mapped, and address space is short
+_FACT = "encodings_budget"
 
 
 def add(
@@ -90,7 +93,7 @@ def add(
     encoder = Encoder.of(parts.bundle)
     open_index = partial(IndexWriter, language=parts.bundle.manifest.language)
     with Writer(place, encoder, open_index, anew=anew) as writer, Catalogue.read(place) as catalogue:
-        gone = Gone(place, catalogue, even_all=drop_all) if drop_gone else None
+        gone = MissingFiles(place, catalogue, even_all=drop_all) if drop_gone else None
         if gone is not None:
             gone.check(named)
         most = 0 if encodings_bytes == LATER else encodings_budget(writer, encodings_bytes)
@@ -208,3 +211,16 @@ def repair(place: Path) -> None:
     check_there(place)
     with Writer(place, None, IndexWriter) as writer:
         writer.commit()
+
+
+def encodings_budget(writer: Writer, wanted_bytes: int | None) -> int:
+    """Returns how many bytes of encodings the collection may hold: what was last asked for, or a share of the disk."""
+    if wanted_bytes is not None:
+        with writer.catalogue.transaction():
+            writer.catalogue.set(_FACT, wanted_bytes)
+    asked: int | None = writer.catalogue.get(_FACT, None)
+    if asked is not None:
+        return asked
+    most = MOST_BYTES if sys.maxsize > 1 << 32 else MOST_BYTES_ON_32_BITS
+    free = shutil.disk_usage(writer.directory).free
+    return min(most, (free + writer.encodings_bytes()) * SHARE_PERCENT // 100)

@@ -15,15 +15,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import PENDING, printed, ranges
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
-from edgeqa.collection.rows import PENDING, printed, ranges
 from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edgeqa.collection.rows import DocumentRow
+    from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.formats import Source
 
 
@@ -31,6 +31,7 @@ CARRIED = b"carried:"  # what a file of a collection from another device is know
 TAG = r"[A-Za-z0-9]{1,8}"
 _ADDRESS = re.compile(rf"(.*):\{{({TAG})\}}:([1-9][0-9]{{0,17}})", re.DOTALL)
 SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
+Within: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 
 
 class Address(NamedTuple):
@@ -129,9 +130,6 @@ def identity(source: Source, name: str | None) -> Identity:
     content = source.content_digest().hex()
     former = b"standard input" if source.name == "standard input" else file_identity(source.name)
     return Identity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
-
-
-Within: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 
 
 def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:

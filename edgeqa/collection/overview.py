@@ -1,8 +1,8 @@
-"""All collections of a user: what is in each, and what it takes on disk; and deleting one.
+"""All collections of a user, what is in each, and what it takes on disk; and deleting one.
 
 In: the directory of collections, or a name. Out: frozen values. A collection that cannot be read is listed with what is
-wrong with it. Deleting follows no link, and deletes nothing where anything lies in the directory that edgeqa does not
-put there.
+wrong with it; no document is read. Deleting follows no link, and deletes nothing where anything lies in the directory
+that edgeqa does not put there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.lock import Lock
-from edgeqa.collection.scratch import scratch
+from edgeqa.collection.ownership import Lock, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 _OWN = re.compile(
     r"catalogue\.sqlite(?:\.partial)?(?:-wal|-shm|-journal)?|(?:snapshot|seals)\.json(?:\.partial)?"
@@ -159,3 +159,35 @@ def _foreign(place: Path) -> Iterator[str]:
             for found in folder.iterdir():
                 if found.is_symlink() or not known.fullmatch(found.name):
                     yield str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    """A document of a collection."""
+
+    document: str
+    """Its name: of a PDF a page, `manual.pdf#12`."""
+    path: str | None
+    """The full path of the file that it is of; None of what came through a pipe."""
+    title: str
+    """Its title, "" if it has none."""
+    tag: str
+    """Of the shard that it was added in: `document:{tag}:N` is the address of its passage N, counted from 1."""
+    contexts: int
+    """How many passages it has."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return asdict(self)
+
+
+def listed(place: Path) -> Iterator[ListedDocument]:
+    """Yields the documents of the collection in the directory `place`, in the order in which they were added.
+
+    Raises:
+        CollectionError: if there is no collection, or it cannot be read.
+    """
+    with Catalogue.read(place) as catalogue:
+        for row in catalogue.documents():
+            path = catalogue.source(row.source).full_path
+            yield ListedDocument(row.name, path, row.title, row.tag, row.contexts)

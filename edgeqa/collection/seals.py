@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import xxhash
 
 from edgeqa import forking
-from edgeqa.collection import checked
-from edgeqa.collection.durable import replace_file
+from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def damage(directory: Path) -> str:
 
 
 def _parsed(raw: bytes) -> Mapping[str, Seal]:
-    facts = checked.load(raw)
+    facts = unpack_checked(raw)
     if facts["format"] != FORMAT:
         return {}
     return {name: Seal(*fields) for name, fields in facts["files"].items()}
@@ -139,7 +138,7 @@ def store(directory: Path, route: Iterable[str], former: Mapping[str, Seal] | No
         else:
             times = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
             seals[name] = Seal(found.st_size, _digest(file), *times)
-    replace_file(directory / FILE, checked.dump({"format": FORMAT, "files": seals}))
+    replace_file(directory / FILE, pack_checked({"format": FORMAT, "files": seals}))
 
 
 # --- reading what SQLite has open ------------------------------------------------------------------------------------

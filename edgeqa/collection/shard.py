@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import xxhash
 
-from edgeqa.collection import checked
 from edgeqa.collection.errors import CollectionFormatUnsupported, ShardDamaged
-from edgeqa.collection.layout import (
+from edgeqa.collection.files import pack_checked, unpack_checked
+from edgeqa.collection.shard_format import (
     CONTEXT_ID,
     DOCUMENTS,
     ENCODINGS,
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgeqa.collection.listing import Later
-    from edgeqa.collection.rows import DocumentRow, SourceRow
+    from edgeqa.collection.catalogue_rows import DocumentRow, Later, SourceRow
     from edgeqa.models.reader import Encoding
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ class Manifest(NamedTuple):
         facts: dict[str, Any] = {"format": self.format}
         facts |= {name: getattr(self, name) for name in (*_FORMER_FACTS, "bundle", "number")}
         facts["files"] = {name: {"bytes": self.sizes_bytes[name], "xxh3_128": self.digests[name]} for name in FILES}
-        return checked.dump(facts)
+        return pack_checked(facts)
 
     @classmethod
     def parse(cls, raw: bytes, file: Path) -> Manifest:
@@ -92,7 +91,7 @@ class Manifest(NamedTuple):
         """
         try:
             try:
-                facts = checked.load(raw)
+                facts = unpack_checked(raw)
             except ValueError:
                 facts = _former(raw)
             if facts["format"] not in (FORMER, FORMAT):
@@ -257,14 +256,14 @@ class Shard:
         Raises:
             ShardDamaged: if they cannot be read.
         """
-        from edgeqa.collection import listing  # here, and below: an answer that is remembered does without
+        from edgeqa.collection.catalogue_rows import unpack_documents
 
         file = self.directory / DOCUMENTS
         try:
             raw = file.read_bytes()
             if xxhash.xxh3_128_hexdigest(raw) != self.manifest.digests[DOCUMENTS]:
                 raise ShardDamaged(self.tag, file, "wrong checksum")
-            return self.later().of(*listing.unpack(raw))
+            return self.later().of(*unpack_documents(raw))
         except OSError as error:
             raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
         except (ValueError, KeyError) as error:
@@ -276,10 +275,10 @@ class Shard:
         Raises:
             ShardDamaged: if they cannot be read.
         """
-        from edgeqa.collection import listing
+        from edgeqa.collection.catalogue_rows import unpack_gone
 
         none: list[tuple[int, int]] = []
-        return self._unpacked(GONE, listing.unpack_gone, (none, len(self)))
+        return self._unpacked(GONE, unpack_gone, (none, len(self)))
 
     def later(self) -> Later:
         """Returns what of its documents came to its end after it was written.
@@ -287,7 +286,7 @@ class Shard:
         Raises:
             ShardDamaged: if that cannot be read.
         """
-        from edgeqa.collection.listing import Later
+        from edgeqa.collection.catalogue_rows import Later
 
         return self._unpacked(LATER, Later.unpack, Later())
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa.collection import checked
 from edgeqa.collection.errors import CollectionFormatUnsupported
+from edgeqa.collection.files import pack_checked, unpack_checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ class Snapshot(NamedTuple):
             CollectionFormatUnsupported: if it is of a later format.
         """
         try:
-            facts = checked.load(raw)
+            facts = unpack_checked(raw)
         except ValueError:
             facts = json.loads(raw)
             try:
@@ -108,9 +108,9 @@ class Snapshot(NamedTuple):
     def store(self, directory: Path) -> None:
         """Lets readers find this; it is for the writer alone."""
         facts = {"format": self.format, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
-        from edgeqa.collection.durable import replace_file  # here: it is for the writer alone
+        from edgeqa.collection.files import replace_file  # here: it is for the writer alone
 
-        replace_file(directory / FILE, checked.dump(facts))
+        replace_file(directory / FILE, pack_checked(facts))
 
 
 def withdraw(directory: Path) -> None:

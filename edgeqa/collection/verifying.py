@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
+from edgeqa.collection.damage import ROUTE_NOTE, Damage, examine, mark_route, marked, note, seen, unmark
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, RouteDamaged, ShardDamaged
 from edgeqa.collection.index import check_index
-from edgeqa.collection.layout import GONE
-from edgeqa.collection.mending import Damage, examine, note, seen
 from edgeqa.collection.shard import Shard, is_shard
+from edgeqa.collection.shard_format import GONE
 from edgeqa.collection.snapshot import CATALOGUE, FILE, FORMER, ROUTE, SHARDS, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgeqa.collection.rows import ShardRow
+    from edgeqa.collection.catalogue_rows import ShardRow
 
 
 FORMER_NOTE = "made by 0.3, without checksums"

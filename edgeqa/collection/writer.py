@@ -12,15 +12,18 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgeqa.collection import merging, seals
+from edgeqa.collection import seals
+from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
-from edgeqa.collection.durable import sync_directory
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
-from edgeqa.collection.indexing import catch_up
-from edgeqa.collection.layout import Layout, pack_encoding, pack_record
-from edgeqa.collection.listing import Later
-from edgeqa.collection.lock import Lock
-from edgeqa.collection.opening import (
+from edgeqa.collection.files import sync_directory
+from edgeqa.collection.index_upkeep import catch_up
+from edgeqa.collection.ownership import Lock
+from edgeqa.collection.shard_format import Layout, pack_encoding, pack_record
+from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
+from edgeqa.collection.shard_writer import ShardWriter
+from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
+from edgeqa.collection.writer_opening import (
     bind,
     find_damage,
     make_route,
@@ -30,12 +33,8 @@ from edgeqa.collection.opening import (
     open_route,
     route_files,
     sweep,
+    upgrade,
 )
-from edgeqa.collection.rows import GROWING, MARK, PENDING, READY, WHOLE, SourceRow
-from edgeqa.collection.shards import add_shard, mend_gone, next_tag, note_gone, note_later
-from edgeqa.collection.shardwriter import ShardWriter
-from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
-from edgeqa.collection.upgrading import upgrade
 from edgeqa.contexts.pieces import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
 
@@ -44,10 +43,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow
+    from edgeqa.collection.damage import Damage
     from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.indexing import IndexWriter
-    from edgeqa.collection.mending import Damage
-    from edgeqa.collection.rows import DocumentRow, ShardRow
+    from edgeqa.collection.index_upkeep import IndexWriter
     from edgeqa.contexts.windows import Window
     from edgeqa.models.reader import Encoding
 
@@ -314,7 +313,7 @@ class Writer:
                 self._add_shard(shard)
             self.catalogue.set("next_context", self._next_context)
             self._publish(anew=False)
-        while chosen := merging.choose(self.catalogue.shards(), marked(self.directory)):
+        while chosen := choose_to_merge(self.catalogue.shards(), marked(self.directory)):
             if not self._merge(chosen):
                 break
         for damage in self.damages:
@@ -327,7 +326,7 @@ class Writer:
         """Makes one shard of the chosen ones; returns whether there is any use in going on."""
         self.catalogue.begin()
         try:
-            made = merging.merge(self.directory, self.catalogue, chosen, self._tag())
+            made = merge(self.directory, self.catalogue, chosen, self._tag())
         except ShardDamaged as damage:
             self.catalogue.roll_back()
             mark(self.directory, damage)  # so that it is not chosen again

@@ -14,8 +14,8 @@ from edgeqa.errors import EXIT_ANSWERED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edgeqa.collection.adding_events import Added
     from edgeqa.collection.managing import Later
-    from edgeqa.collection.report import Added
     from edgeqa.commands.progress import ProgressBar
     from edgeqa.runtime import EdgeQA
 

@@ -89,7 +89,7 @@ def _export(*, name: str, file: str, encodings: bool) -> None:
     from pathlib import Path
 
     from edgeqa.capabilities.settings import show_bytes
-    from edgeqa.collection.exporting import export_collection
+    from edgeqa.collection.carrying import export_collection
     from edgeqa.screen import counted, plain
 
     made = export_collection(name, file, encodings=encodings)
@@ -112,7 +112,7 @@ def _import(*, file: str, name: str | None) -> None:
 
     Exit codes: 0 imported, 2 there is a collection of this name, 3 FILE cannot be read, or is damaged.
     """
-    from edgeqa.collection.importing import import_collection
+    from edgeqa.collection.carrying import import_collection
     from edgeqa.screen import counted
 
     info = import_collection(file, name=name)

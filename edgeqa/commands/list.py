@@ -21,7 +21,7 @@ def command(*, collection: str | None, as_json: bool) -> None:
     A tag and a number make the address of a context: DOCUMENT:{TAG}:N.
     """
     from edgeqa.collection import directory
-    from edgeqa.collection.contents import listed
+    from edgeqa.collection.overview import listed
     from edgeqa.screen import plain
 
     for found in listed(directory(named(collection))):

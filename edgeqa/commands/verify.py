@@ -11,7 +11,7 @@ from edgeqa.commands.options import collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 if TYPE_CHECKING:
-    from edgeqa.collection.mending import Damage
+    from edgeqa.collection.damage import Damage
 
 
 @click.command(

@@ -14,8 +14,8 @@ import pytest
 from program import DEADLINE_S, edgeqa
 
 import edgeqa as library
-from edgeqa.collection import checked
-from edgeqa.collection.carried import FIRST
+from edgeqa.collection import files
+from edgeqa.collection.carrying import FIRST
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 QUESTION = "To what depth may the pump be submerged?"
@@ -108,7 +108,7 @@ def forged(exported: Path, change: str) -> None:
     """Writes the file again, hostile in one way."""
     with zipfile.ZipFile(exported) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
-    facts = checked.load(members[FIRST])
+    facts = files.unpack_checked(members[FIRST])
     facts.pop("check", None)
     method = zipfile.ZIP_STORED
     shard = next(name for name in members if name.endswith("records.bin"))
@@ -126,7 +126,7 @@ def forged(exported: Path, change: str) -> None:
             info.compress_type = method
             if change == "link" and name == shard:
                 info.external_attr = 0o120777 << 16
-            archive.writestr(info, checked.dump(facts) if name == FIRST else content)
+            archive.writestr(info, files.pack_checked(facts) if name == FIRST else content)
         if change in ("../../escaped", "/escaped", "shards/../escaped"):
             archive.writestr(change, b"escaped")
 
@@ -146,20 +146,20 @@ def test_a_hostile_file_is_refused(exported: Path, home: Path, change: str) -> N
 _KILLED = """
 import os, sys
 step, number, file = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-from edgeqa.collection import importing
+from edgeqa.collection import carrying
 seen = [0]
 def watch(event, arguments):
     if event == "os." + step or event == step:
         seen[0] += 1
         if seen[0] == number:
             os.kill(os.getpid(), 9)
-original = importing.sync
+original = carrying.sync
 def synced(descriptor):
     watch("fsync", ())
     original(descriptor)
-importing.sync = synced
+carrying.sync = synced
 sys.addaudithook(watch)
-importing.import_collection(file, name="carried")
+carrying.import_collection(file, name="carried")
 """
 
 

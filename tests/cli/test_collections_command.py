@@ -9,7 +9,7 @@ import pytest
 from program import edgeqa
 
 import edgeqa as library
-from edgeqa.collection.lock import Lock
+from edgeqa.collection.ownership import Lock
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

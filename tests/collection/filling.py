@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeqa.collection.encoder import Encoder
-from edgeqa.collection.layout import Layout
+from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.meaning import meaningful
 from edgeqa.contexts.windows import Limits, all_windows

@@ -14,11 +14,12 @@ import pytest
 from filling import Spaced
 
 from edgeqa import collection, runtime
-from edgeqa.collection import adding, managing, storing
+from edgeqa.collection import adding, managing
+from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import ROUTE_NOTE, marked
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.encoder import Encoder, Model
 from edgeqa.collection.errors import (
     CollectionBusy,
     CollectionNotFound,
@@ -29,11 +30,9 @@ from edgeqa.collection.errors import (
     RouteDamaged,
 )
 from edgeqa.collection.index import Index, IndexWriter
-from edgeqa.collection.indexing import NoIndex
-from edgeqa.collection.layout import Layout
-from edgeqa.collection.model import Model
+from edgeqa.collection.index_upkeep import NoIndex
+from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
-from edgeqa.collection.storing import Storing
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import pieces as passage_pieces
 from edgeqa.contexts.pieces import Piece
@@ -45,7 +44,7 @@ from edgeqa.parts import Parts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.collection.report import Added
+    from edgeqa.collection.adding_events import Added
     from edgeqa.runtime import EdgeQA
 
 PUMP = "The pump may be submerged to 60 metres. It was made in Leeds in 1931."
@@ -432,9 +431,9 @@ def test_an_interrupted_file_goes_on_where_it_was(
 ) -> None:
     file = tmp_path / "long.txt"
     file.write_text("\n".join(f"The valve {n} opens at {n * 7} bar, says its maker." for n in range(3000)))
-    monkeypatch.setattr(storing, "COMMIT_BYTES", 1)
+    monkeypatch.setattr(adding, "COMMIT_BYTES", 1)
     taken: list[int] = []
-    store = storing.Storing.take
+    store = adding.Storing.take
 
     def breaking(self: Storing, block: list[object]) -> None:
         if len(taken) == 4:
@@ -443,7 +442,7 @@ def test_an_interrupted_file_goes_on_where_it_was(
         store(self, block)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing.Storing, "take", breaking)
+        patch.setattr(adding.Storing, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)
     assert documents() == {}

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection import checked
+from edgeqa.collection import files
 
 FACTS = {"format": 2, "name": "caf\u00e9", "shards": [["8YG", 0, 6]]}
 RAW = b'{"format": 2, "name": "caf\\u00e9", "shards": [["8YG", 0, 6]], "check": "d8eb0fec9d7e9700f3b6fa84d9fa3abc"}\n'
 
 
 def test_the_bytes() -> None:
-    assert checked.dump(FACTS) == RAW
-    assert checked.load(RAW) == FACTS
+    assert files.pack_checked(FACTS) == RAW
+    assert files.unpack_checked(RAW) == FACTS
 
 
 @given(st.integers(0, 8 * len(RAW) - 1))
@@ -22,15 +22,15 @@ def test_no_changed_bit_passes(bit: int) -> None:
     raw = bytearray(RAW)
     raw[bit // 8] ^= 1 << bit % 8
     with pytest.raises(ValueError, match="wrong checksum"):
-        checked.load(bytes(raw))
+        files.unpack_checked(bytes(raw))
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", RAW[:-1], RAW + b"\n", RAW + RAW, b" " + RAW, b'{"format": 2}\n'])
 def test_what_is_not_whole_does_not_pass(raw: bytes) -> None:
     with pytest.raises(ValueError, match="wrong checksum"):
-        checked.load(raw)
+        files.unpack_checked(raw)
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.lists(st.text())), min_size=1))
 def test_any_facts_come_back(facts: dict[str, object]) -> None:
-    assert checked.load(checked.dump(facts)) == facts
+    assert files.unpack_checked(files.pack_checked(facts)) == facts

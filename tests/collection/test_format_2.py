@@ -13,8 +13,8 @@ from filling import ENCODER, fill, open_writer, put
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection import checked, listing, seals
-from edgeqa.collection.rows import WHOLE, DocumentRow, SourceRow
+from edgeqa.collection import catalogue_rows, files, seals
+from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.shard import Manifest, Shard
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, ShardRange, Snapshot
 
@@ -38,29 +38,29 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_the_lines_of_documents() -> None:
-    assert listing.pack([SOURCE], [DOCUMENT]) == LINES
-    assert listing.unpack(LINES) == ([SOURCE], [DOCUMENT])
+    assert catalogue_rows.pack_documents([SOURCE], [DOCUMENT]) == LINES
+    assert catalogue_rows.unpack_documents(LINES) == ([SOURCE], [DOCUMENT])
 
 
 @pytest.mark.parametrize("raw", [b"[]\n", b"{}\n", b'["document", 7, 3, "", "", "", 0, 0, true]\n', b"\xff\n"])
 def test_lines_that_are_none_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"documents|unpack|decode|column"):
-        listing.unpack(raw)
+        catalogue_rows.unpack_documents(raw)
 
 
 def test_the_bytes_of_what_is_gone() -> None:
-    assert listing.pack_gone([(3, 5), (9, 10)], 4) == GONE
-    assert listing.unpack_gone(GONE) == ([(3, 5), (9, 10)], 4)
+    assert catalogue_rows.pack_gone([(3, 5), (9, 10)], 4) == GONE
+    assert catalogue_rows.unpack_gone(GONE) == ([(3, 5), (9, 10)], 4)
 
 
 def test_the_bytes_of_what_ended_later() -> None:
-    later = listing.Later(frozenset({7, 3}), {5: WHOLE})
+    later = catalogue_rows.Later(frozenset({7, 3}), {5: WHOLE})
     raw = b'{"format": 2, "documents": [3, 7], "sources": [[5, 2]], "check": "74bd8386ce218de3084f09fcd08ae84f"}\n'
     assert later.pack() == raw
-    assert listing.Later.unpack(raw) == later
+    assert catalogue_rows.Later.unpack(raw) == later
     sources, documents = later.of([replace(SOURCE, id=5, state=1)], [replace(DOCUMENT, whole=False)])
     assert (sources[0].state, documents[0].whole) == (WHOLE, True)
-    assert later.and_then(listing.Later(frozenset({8}), {5: 1, 6: 2})) == listing.Later(
+    assert later.and_then(catalogue_rows.Later(frozenset({8}), {5: 1, 6: 2})) == catalogue_rows.Later(
         frozenset({3, 7, 8}), {5: 1, 6: 2}
     )
 
@@ -70,13 +70,13 @@ def test_no_changed_bit_of_what_is_gone_passes(bit: int) -> None:
     raw = bytearray(GONE)
     raw[bit // 8] ^= 1 << bit % 8
     with pytest.raises(ValueError, match="wrong checksum"):
-        listing.unpack_gone(bytes(raw))
+        catalogue_rows.unpack_gone(bytes(raw))
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 40), st.integers(1, 30))
 def test_what_is_gone_is_what_is_not_kept(kept: set[int], first: int, count: int) -> None:
     ranges = [(one, one + 1) for one in sorted(kept)]
-    gone = list(listing.without(first, first + count, ranges))
+    gone = list(catalogue_rows.without(first, first + count, ranges))
     assert [one for begin, end in gone for one in range(begin, end)] == [
         one for one in range(first, first + count) if one not in kept
     ]
@@ -86,7 +86,7 @@ def test_what_is_gone_is_what_is_not_kept(kept: set[int], first: int, count: int
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9))))
 def test_ranges_together_are_the_same_ids_apart(drawn: list[tuple[int, int]]) -> None:
     parts = [(first, first + count) for first, count in drawn]
-    joined = list(listing.together(parts))
+    joined = list(catalogue_rows.together(parts))
     assert {n for first, after in joined for n in range(first, after)} == {n for a, b in parts for n in range(a, b)}
     assert all(one[1] < other[0] for one, other in pairwise(joined))
 
@@ -126,7 +126,7 @@ def test_seals_hold_size_digest_and_times(tmp_path: Path) -> None:
     (tmp_path / "route" / "meta.json").write_bytes(b"meta")
     (tmp_path / "route" / ".writer.lock").touch()
     seals.store(tmp_path, {"meta.json"}, None)
-    facts = checked.load((tmp_path / "seals.json").read_bytes())
+    facts = files.unpack_checked((tmp_path / "seals.json").read_bytes())
     assert facts.keys() == {"format", "files"}
     assert facts["format"] == 2
     found = (tmp_path / "catalogue.sqlite").stat()

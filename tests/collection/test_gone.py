@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa import collection
-from edgeqa.collection import gone
+from edgeqa.collection import adding_sources
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.errors import AllGone
-from edgeqa.collection.rows import PENDING
 from edgeqa.collection.snapshot import Snapshot
 from edgeqa.errors import ContextUnreadable
 
@@ -108,15 +108,15 @@ def test_a_disk_that_goes_while_files_are_added_takes_nothing_with_it(
     writing: EdgeQA, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing.add(disk)
-    check = gone.Gone.check
+    check = adding_sources.MissingFiles.check
 
-    def then_gone(self: gone.Gone, paths: list[str]) -> None:
+    def then_gone(self: adding_sources.MissingFiles, paths: list[str]) -> None:
         check(self, paths)
         if disk.exists():
             shutil.rmtree(disk)
-            monkeypatch.setattr(gone.Gone, "check", check)
+            monkeypatch.setattr(adding_sources.MissingFiles, "check", check)
 
-    monkeypatch.setattr(gone.Gone, "check", then_gone)
+    monkeypatch.setattr(adding_sources.MissingFiles, "check", then_gone)
     with pytest.raises(AllGone):
         writing.sync(disk)
     assert len(names()) == 3

@@ -6,7 +6,7 @@ from filling import layout, passages_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection.layout import (
+from edgeqa.collection.shard_format import (
     NO_ENCODING,
     ROW_BYTES,
     Layout,

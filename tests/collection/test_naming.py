@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa import collection
-from edgeqa.collection import gone, naming
+from edgeqa.collection import adding_sources, naming
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import WHOLE
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import NameNotUsed
 from edgeqa.collection.index import IndexWriter
-from edgeqa.collection.rows import WHOLE
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
 from edgeqa.formats import FormatOptions, walk
@@ -25,7 +25,7 @@ from edgeqa.formats import FormatOptions, walk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.collection.report import Added
+    from edgeqa.collection.adding_events import Added
     from edgeqa.runtime import EdgeQA
 
     Pipe = Callable[[bytes], None]
@@ -156,7 +156,7 @@ def test_where_case_makes_no_difference_a_file_is_known_by_its_listed_name(tmp_p
     for name in ("Docs/Notes.txt", "docs/NOTES.TXT", "DOCS/notes.txt"):
         assert naming.file_identity(f"{tmp_path}/{name}") == expected
     assert naming.file_identity(f"{tmp_path}/docs/other.txt") == os.fsencode(file.with_name("other.txt"))
-    assert not gone._is_gone(expected)
+    assert not adding_sources._is_missing(expected)
     file.rename(file.with_name("notes.txt"))
     assert naming.file_identity(f"{tmp_path}/docs/NOTES.txt") == os.fsencode(file.with_name("notes.txt"))
 
@@ -167,8 +167,8 @@ def test_what_is_called_otherwise_now_is_gone_under_its_old_name(
 ) -> None:
     (tmp_path / "notes.txt").touch()
     monkeypatch.setattr(os, "stat", lambda path: os.lstat(os.fsdecode(path)))
-    assert gone._is_gone(os.fsencode(tmp_path / "NOTES.txt"))
-    assert not gone._is_gone(os.fsencode(tmp_path / "notes.txt"))
+    assert adding_sources._is_missing(os.fsencode(tmp_path / "NOTES.txt"))
+    assert not adding_sources._is_missing(os.fsencode(tmp_path / "notes.txt"))
 
 
 def test_two_names_of_one_file_are_two_where_case_makes_a_difference(tmp_path: Path) -> None:

@@ -10,15 +10,14 @@ import pytest
 from filling import ENCODER, WINDOW, ListedIndex, fill, open_writer, put, put_document
 
 from edgeqa import collection
-from edgeqa.collection import directory, managing, storing
+from edgeqa.collection import adding, directory, managing
 from edgeqa.collection.adding import Adding
+from edgeqa.collection.adding_events import MOST_SKIPPED, Added
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.encoder import Encoder, Model
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNameInvalid, ShardDamaged
-from edgeqa.collection.model import Model
-from edgeqa.collection.report import MOST_SKIPPED, Added
-from edgeqa.collection.rows import MARK
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextError
@@ -82,18 +81,18 @@ def test_documents_that_an_interrupted_run_has_stored_are_not_stored_again(
 ) -> None:
     file = tmp_path / "many.jsonl"
     file.write_text("".join(f'{{"text": "Valve {n} opens at {n} bar."}}\n' for n in range(60)))
-    monkeypatch.setattr(storing, "COMMIT_BYTES", 1)
+    monkeypatch.setattr(adding, "COMMIT_BYTES", 1)
     taken: list[object] = []
-    take = storing.Storing.take
+    take = adding.Storing.take
 
-    def breaking(self: storing.Storing, block: list[object]) -> None:
+    def breaking(self: adding.Storing, block: list[object]) -> None:
         if len(taken) == 2:
             raise Interrupted
         taken.append(block)
         take(self, block)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing.Storing, "take", breaking)
+        patch.setattr(adding.Storing, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)
     stored = len(texts(collection.directory()))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from filling import ENCODER, ListedIndex, fill, layout, long_text, open_writer, passages_of, put, put_document
 
-from edgeqa.collection import managing, merging
+from edgeqa.collection import managing, shard_upkeep
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost
-from edgeqa.collection.rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 
@@ -72,7 +72,7 @@ def test_whatever_was_added_changed_and_removed_it_comes_back_as_it_was(
     place: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
-    monkeypatch.setattr(merging, "AT_A_TIME", chance.choice((2, 3, 8)))
+    monkeypatch.setattr(shard_upkeep, "AT_A_TIME", chance.choice((2, 3, 8)))
     with open_writer(place) as writer:
         for turn in range(40):
             name = f"{chance.randrange(8)}.jsonl"
@@ -177,7 +177,7 @@ def test_numbers_that_were_given_are_not_given_again(place: Path) -> None:
 
 def test_what_merged_shards_left_behind_is_not_taken_twice(place: Path) -> None:
     with open_writer(place) as writer:
-        for number in range(merging.AT_A_TIME - 1):
+        for number in range(shard_upkeep.AT_A_TIME - 1):
             put(writer, f"{number}.txt", [("", f"Number {number}.")])
             writer.commit()
     copies = place.parent / "copies"

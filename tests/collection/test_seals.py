@@ -15,8 +15,8 @@ from edgeqa import collection
 from edgeqa.collection import managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection
+from edgeqa.collection.damage import Damage
 from edgeqa.collection.errors import CatalogueDamaged, RouteDamaged, ShardDamaged
-from edgeqa.collection.mending import Damage
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-    from edgeqa.collection.rows import ShardRow
+    from edgeqa.collection.catalogue_rows import ShardRow
     from edgeqa.runtime import EdgeQA
 
 TEXTS = {f"{n}.txt": f"Machine number {n} was built by maker{n} in {1900 + n}." for n in range(12)}

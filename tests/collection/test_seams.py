@@ -22,16 +22,16 @@ from filling import (
 from test_collection import text_or_damage
 
 from edgeqa import collection, runtime
-from edgeqa.collection import storing
+from edgeqa.collection import adding as adding_module
+from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import ShardDamaged
-from edgeqa.collection.merging import AT_A_TIME
-from edgeqa.collection.rows import MARK
 from edgeqa.collection.shard import Shard
+from edgeqa.collection.shard_upkeep import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, Snapshot
-from edgeqa.collection.storing import Storing
 from edgeqa.collection.writer import Writer
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def interrupted(writing: EdgeQA, file: Path, monkeypatch: pytest.MonkeyPatch) ->
         take(self, block)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing, "COMMIT_BYTES", 1)
+        patch.setattr(adding_module, "COMMIT_BYTES", 1)
         patch.setattr(Storing, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)

@@ -13,8 +13,9 @@ import pytest
 from filling import ENCODER, WINDOW, fill, layout, long_text, open_writer, passages_of, put, put_document
 from xxhash import xxh3_64_intdigest
 
-from edgeqa.collection import checked, durable, listing, managing, seals
+from edgeqa.collection import catalogue_rows, files, managing, seals
 from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import marked
 from edgeqa.collection.errors import (
@@ -26,9 +27,8 @@ from edgeqa.collection.errors import (
     ShardDamaged,
 )
 from edgeqa.collection.index import IndexWriter
-from edgeqa.collection.layout import GONE, ROW_BYTES
-from edgeqa.collection.rows import PENDING
 from edgeqa.collection.shard import MANIFEST, Shard
+from edgeqa.collection.shard_format import GONE, ROW_BYTES
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
@@ -153,8 +153,8 @@ def test_what_is_gone_of_a_shard_is_noted_again_from_the_catalogue(place: Path, 
 
 def test_a_listing_that_says_that_others_are_gone_is_damage(place: Path) -> None:
     file = shards(place)[2] / GONE
-    gone, left = listing.unpack_gone(file.read_bytes())
-    file.write_bytes(listing.pack_gone(gone, left + 1))
+    gone, left = catalogue_rows.unpack_gone(file.read_bytes())
+    file.write_bytes(catalogue_rows.pack_gone(gone, left + 1))
     (problem,) = problems(place)
     assert f"it leaves {left + 1} contexts instead of {left}" in problem
 
@@ -259,14 +259,14 @@ def test_what_is_sealed_and_cannot_be_read_is_wrong(place: Path, of: str) -> Non
         assert sealed is not None
         long_name = f"route/{'x' * 300}"
         facts = {"format": 2, "files": {long_name: list(next(iter(sealed.values())))}}
-        (place / seals.FILE).write_bytes(checked.dump(facts))
+        (place / seals.FILE).write_bytes(files.pack_checked(facts))
         wrong = seals.wrong(place, "route")
         assert wrong is not None
         assert wrong.what == os.strerror(36)
 
 
 def test_seals_of_a_later_format_say_nothing(place: Path) -> None:
-    (place / seals.FILE).write_bytes(checked.dump({"format": 3, "files": 7}))
+    (place / seals.FILE).write_bytes(files.pack_checked({"format": 3, "files": 7}))
     assert seals.load(place) == {}
     assert seals.damage(place) == ""
     assert Collection(place, ENCODER).context(0).text == "Number one."
@@ -284,10 +284,10 @@ def test_what_is_no_snapshot_is_not_believed(place: Path, raw: bytes) -> None:
 
 
 def test_a_snapshot_or_a_catalogue_of_a_later_format_is_refused(place: Path) -> None:
-    raw = checked.dump({**json.loads((place / FILE).read_bytes()), "format": 3})
+    raw = files.pack_checked({**json.loads((place / FILE).read_bytes()), "format": 3})
     (place / FILE).write_bytes(raw.replace(b', "check": "', b', "check": "', 1))
     with pytest.raises(CollectionFormatUnsupported):
-        Snapshot.parse(checked.dump({"format": 3}), place / FILE)
+        Snapshot.parse(files.pack_checked({"format": 3}), place / FILE)
     with sqlite3.connect(place / CATALOGUE) as connection:
         connection.execute("UPDATE facts SET value = 3 WHERE name = 'format'")
     connection.close()
@@ -376,11 +376,11 @@ def test_the_drive_is_asked_to_write_where_the_system_can_be_told_to(
         if refused:
             raise OSError(25, os.strerror(25))
 
-    monkeypatch.setattr(durable, "_FULL", 51)
+    monkeypatch.setattr(files, "_FULL", 51)
     monkeypatch.setattr("fcntl.fcntl", fcntl)
     monkeypatch.setattr(os, "fsync", lambda _: asked.append("fsync"))
-    durable.replace_file(tmp_path / "a", b"1")
+    files.replace_file(tmp_path / "a", b"1")
     assert asked == ["fcntl 51"]
     refused = True
-    durable.sync_directory(tmp_path)
+    files.sync_directory(tmp_path)
     assert asked == ["fcntl 51", "fcntl 51", "fsync"]

@@ -23,14 +23,14 @@ from filling import (
     put_document,
 )
 
-from edgeqa.collection import mending, merging, snapshot
+from edgeqa.collection import damage, shard_upkeep, snapshot
 from edgeqa.collection import writer as writer_module
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
-from edgeqa.collection.merging import AT_A_TIME
 from edgeqa.collection.shard import MANIFEST
+from edgeqa.collection.shard_upkeep import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
 from edgeqa.models.reader import Encoding
@@ -268,7 +268,7 @@ def test_a_crash_at_any_step_leaves_whole_documents_and_going_on_works(
         put(writer, "b.txt", [("", "Gone soon.")])
         writer.commit()
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "AT_A_TIME", 2)
+        patch.setattr(shard_upkeep, "AT_A_TIME", 2)
         for module, name in (
             (snapshot, "withdraw"),
             (writer_module, "withdraw"),
@@ -468,7 +468,7 @@ def test_a_file_that_was_touched_only_is_no_damage(place: Path) -> None:
     with open_writer(place) as writer:
         assert writer.damages == []
         (row,) = writer.catalogue.shards()
-        assert row.seen == mending.seen(shard)
+        assert row.seen == damage.seen(shard)
 
 
 def test_a_reader_in_another_process_is_never_disturbed(place: Path, run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgeqa import collection
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.index import IndexWriter
-from edgeqa.collection.layout import Layout
+from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import all_windows
 from edgeqa.formats.blocks import Block

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.collection.errors import CollectionBusy
-from edgeqa.collection.lock import Lock
+from edgeqa.collection.ownership import Lock
 from edgeqa.models.callers import Callers
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_children_forked_among_threads_that_ask_answer(persist: str, threads: in
 HOLD_AND_FORK = """
 import os, sys
 from pathlib import Path
-from edgeqa.collection.lock import Lock
+from edgeqa.collection.ownership import Lock
 lock = Lock(Path(sys.argv[1]))
 child = os.fork()
 if not child:

@@ -14,9 +14,9 @@ from typing import IO
 
 import xxhash
 
-from edgeqa.collection.durable import sync, sync_directory
-from edgeqa.collection.layout import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
+from edgeqa.collection.files import sync, sync_directory
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
+from edgeqa.collection.shard_format import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
 
 
 class _File:

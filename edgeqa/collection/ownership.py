@@ -1,19 +1,31 @@
-"""One writer at a time: a lock on a collection's directory that the kernel drops with its holder, however that dies."""
+"""Whose a collection is while it is changed, and what is made beside it, by locks that go with their holder.
+
+`Lock`: one writer at a time, of a collection's directory. `scratch`: a directory for what is being made or deleted,
+beside its place, so that a rename suffices; no collection is called so. A process that was killed leaves its own
+behind, which the next one deletes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import re
+import secrets
+import shutil
 from typing import TYPE_CHECKING
 
 from edgeqa import forking
 from edgeqa.collection.errors import CollectionBusy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+
 FILE = "writer.lock"
+PREFIX = ".edgeqa-"
+_NAME = re.compile(r"\.edgeqa-[0-9a-f]{16}")
 
 
 class Lock:
@@ -56,3 +68,37 @@ class Lock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """Gives an empty directory in `root`, and deletes it with all that is in it.
+
+    Raises:
+        OSError: if none can be made.
+    """
+    _sweep(root)
+    made = root / f"{PREFIX}{secrets.token_hex(8)}"
+    made.mkdir()
+    descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nothing of others is swept there, either
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)  # it follows no link
+        os.close(descriptor)
+
+
+def _sweep(root: Path) -> None:
+    """Deletes the directories of processes that have died."""
+    for found in root.glob(f"{PREFIX}*"):
+        if not _NAME.fullmatch(found.name):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(found, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(found, ignore_errors=True)
+            finally:
+                os.close(descriptor)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.windows import Window
     from edgeqa.models.reader import Encoding
 
+
 FORMAT = 2
 FORMER = 1  # is read, too
 TABLE, RECORDS, ENCODINGS = "table.bin", "records.bin", "encodings.bin"

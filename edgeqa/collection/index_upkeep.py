@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.catalogue import Catalogue
 
+
 ROUTE_FILE = "meta.json"  # without it there is no index, whatever else is in the directory
 
 

@@ -1,17 +1,101 @@
-"""What adding did, as values and in JSON."""
+"""What goes through the pipeline of `adding`, as it is to be written, and what was done in the end: values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from edgeqa.collection.mending import Damage
+    from edgeqa.collection.catalogue_rows import SourceRow
+    from edgeqa.collection.damage import Damage
+    from edgeqa.collection.shard_format import Layout
+    from edgeqa.contexts.windows import Window
     from edgeqa.errors import EdgeQAError
     from edgeqa.formats import Skipped
+    from edgeqa.models.reader import Encoding
 
 MOST_SKIPPED = 100  # named; a folder may hold any number of pictures
 MOST_ENDINGS = 1000  # counted apart
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBegins:
+    """A file that is new, or changed."""
+
+    path: bytes
+    name: str
+    digest: bytes
+    window_tokens: int
+    reader: str
+    """What reads it, and of which version."""
+    splitter: int
+    """Which version cuts it into contexts."""
+    size_bytes: int = 0
+    """Size of the file; 0 where it is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBegins:
+    """A document of it."""
+
+    suffix: str
+    title: str
+    resumed: bool
+
+
+@dataclass(slots=True)
+class ContextMade:
+    """A context of that."""
+
+    passage: Window
+    layout: Layout
+    encoding: Encoding | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEnds:
+    """The document is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnds:
+    """The file is whole."""
+
+    waits: bool = False
+    """Whether it is to take the place of what was there only together with all others."""
+    is_reread: bool = False
+    """Whether it has not changed since an older reader or splitter read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """The file cannot be read to its end."""
+
+    name: str
+    error: EdgeQAError
+    begun: bool
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUnchanged:
+    """The file is there already, as it is."""
+
+    path: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGone:
+    """The file is not there any more."""
+
+    source: SourceRow
+
+
+Event: TypeAlias = (
+    "SourceBegins | DocumentBegins | ContextMade | DocumentEnds | SourceEnds | SourceFailed | SourceUnchanged | "
+    "SourceGone"
+)
 
 
 @dataclass(slots=True)

@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING
 
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.durable import sync_directory
+from edgeqa.collection.catalogue_rows import GROWING, MARK, READY, WHOLE
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost, ShardDamaged
-from edgeqa.collection.layout import ENCODINGS, FORMAT
-from edgeqa.collection.rows import GROWING, MARK, READY, WHOLE
+from edgeqa.collection.files import sync_directory
 from edgeqa.collection.shard import Shard, is_shard
-from edgeqa.collection.shards import row_of
+from edgeqa.collection.shard_format import ENCODINGS, FORMAT
+from edgeqa.collection.shard_upkeep import row_of
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgeqa.collection.rows import DocumentRow, SourceRow
+    from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
+
 
 _PARTIAL = f"{CATALOGUE}.partial"
 _BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file

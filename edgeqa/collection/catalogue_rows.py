@@ -1,4 +1,6 @@
-"""What a shard says of the documents of its contexts: enough for them to stand again without a catalogue. Pure.
+"""What a catalogue lists, as values: files in their states, documents, shards; and as a shard says them. Pure.
+
+A shard says of the documents of its contexts what lets them stand again without a catalogue:
 
     documents.jsonl   one JSON array a line: sources, then documents, as they were when the shard was written
     gone.bin          the ranges of context ids that are no document's any more; there is none before something is
@@ -16,24 +18,109 @@ and end.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping  # noqa: TC003 - a named tuple's fields
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from edgeqa.collection import checked
-from edgeqa.collection.rows import DocumentRow, SourceRow
+from edgeqa.collection.files import pack_checked, unpack_checked
+from edgeqa.contexts.pieces import SPLITTER_VERSION
+from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+
+READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
+MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
+DIGEST_BYTES = 16
 _HEAD, _RANGE, _CHECK = Struct("<4sI"), Struct("<QQ"), Struct("<Q")
 _MAGIC = b"gone"
 
 
-def pack(sources: Iterable[SourceRow], documents: Iterable[DocumentRow]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A file in one of its states."""
+
+    id: int
+    path: bytes
+    name: str
+    digest: bytes
+    window_tokens: int
+    encoder: str
+    state: int
+    reader: str = ""
+    """Which reader made its text, and of which version; "" where edgeqa 0.3 noted none."""
+    splitter: int = SPLITTER_VERSION
+    """Which version cut it into contexts."""
+
+    @property
+    def full_path(self) -> str | None:
+        """The file's full path, as names are shown; None of what came through a pipe."""
+        return printed(os.fsdecode(self.path)) if self.path.startswith(b"/") else None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document."""
+
+    id: int
+    source: int
+    name: str
+    title: str
+    tag: str
+    first: int
+    contexts: int
+    whole: bool
+
+    @property
+    def after(self) -> int:
+        """The id after its last context's."""
+        return self.first + self.contexts
+
+    def digest(self) -> int:
+        """Returns a number that stands for the document and its place; a collection's digest is their sum."""
+        fields = "\0".join((self.tag, str(self.first), str(self.contexts), self.title, self.name))
+        return int.from_bytes(blake2b(fields.encode(), digest_size=DIGEST_BYTES).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """A shard."""
+
+    tag: str
+    encoder: str
+    first: int
+    last: int
+    contexts: int
+    live: int
+    encodings_bytes: int
+    size_bytes: int
+    seen: str
+
+
+def printed(name: str) -> str:
+    """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of context ids of documents, neighbours as one."""
+    begin = end = 0
+    for document in documents:
+        if document.first != end:
+            if begin < end:
+                yield begin, end
+            begin = document.first
+        end = document.after
+    if begin < end:
+        yield begin, end
+
+
+def pack_documents(sources: Iterable[SourceRow], documents: Iterable[DocumentRow]) -> bytes:
     """Returns the lines of a shard."""
     names = {}
     lines: list[list[object]] = []
@@ -47,7 +134,7 @@ def pack(sources: Iterable[SourceRow], documents: Iterable[DocumentRow]) -> byte
     return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
 
 
-def unpack(raw: bytes) -> tuple[list[SourceRow], list[DocumentRow]]:
+def unpack_documents(raw: bytes) -> tuple[list[SourceRow], list[DocumentRow]]:
     """Returns the sources and the documents of a shard.
 
     Raises:
@@ -81,7 +168,7 @@ class Later(NamedTuple):
     def pack(self) -> bytes:
         """Returns the bytes of `later.json`."""
         sources = sorted(self.sources.items())
-        return checked.dump({"format": 2, "documents": sorted(self.documents), "sources": sources})
+        return pack_checked({"format": 2, "documents": sorted(self.documents), "sources": sources})
 
     @classmethod
     def unpack(cls, raw: bytes) -> Later:
@@ -90,7 +177,7 @@ class Later(NamedTuple):
         Raises:
             ValueError: if it is not what was written.
         """
-        facts = checked.load(raw)
+        facts = unpack_checked(raw)
         return cls(frozenset(facts["documents"]), dict(facts["sources"]))
 
     def and_then(self, later: Later) -> Later:

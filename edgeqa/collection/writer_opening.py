@@ -1,4 +1,11 @@
-"""What a writer does before it writes: it sweeps what a killed one left, finds what is damaged, opens the index."""
+"""What a writer does before it writes: it brings a former collection to this format, sweeps, and finds what is damaged.
+
+In: a collection's directory, and the lock of its writer. `upgrade` brings a collection of format 1, as edgeqa 0.3 wrote
+it, to this format, whole or not at all. New shards are written beside the old ones, which are asked meanwhile; their
+encodings are linked, not copied. Then one transaction of the catalogue changes its format, its id and its shards.
+Whatever ends this before leaves the collection as it was, and shards that the next writer sweeps. A shard that is
+damaged stays as it is: what of it is sound is brought to this format with what mends it.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +14,26 @@ import shutil
 from typing import TYPE_CHECKING
 
 from edgeqa.collection.catalogue import Catalogue, check_sealed
-from edgeqa.collection.damage import ROUTE_NOTE, mark_route, marked, unmark
-from edgeqa.collection.durable import replace_file
-from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, RouteDamaged
-from edgeqa.collection.indexing import ROUTE_FILE
-from edgeqa.collection.mending import examine, note, seen, suspects
-from edgeqa.collection.rebuilding import rebuild
-from edgeqa.collection.rows import PENDING
+from edgeqa.collection.catalogue_rebuilding import rebuild
+from edgeqa.collection.catalogue_rows import PENDING
+from edgeqa.collection.damage import ROUTE_NOTE, examine, mark, mark_route, marked, note, seen, suspects, unmark
+from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, RouteDamaged, ShardDamaged
+from edgeqa.collection.files import replace_file, sync_directory
+from edgeqa.collection.index_upkeep import ROUTE_FILE
 from edgeqa.collection.seals import load, wrong
-from edgeqa.collection.shard import MANIFEST, is_shard
-from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
+from edgeqa.collection.shard import MANIFEST, Shard, is_shard
+from edgeqa.collection.shard_format import ENCODINGS, NO_ENCODING
+from edgeqa.collection.shard_upkeep import add_shard, next_tag
+from edgeqa.collection.shard_writer import ShardWriter
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edgeqa.collection.damage import Damage
     from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.indexing import IndexWriter
-    from edgeqa.collection.mending import Damage
+    from edgeqa.collection.index_upkeep import IndexWriter
 
 
 def bind(directory: Path, catalogue: Catalogue, encoder: Encoder) -> None:
@@ -139,3 +148,53 @@ def make_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path
     with catalogue.transaction():
         catalogue.unindex_all()
     return open_index(route)
+
+
+def upgrade(directory: Path, catalogue: Catalogue) -> None:
+    """Brings the collection to this format.
+
+    Raises:
+        CollectionError, OSError: if it cannot be written to; then it is as it was.
+    """
+    sweep(directory, catalogue)  # a shard of this name may be left by one that was killed here
+    catalogue.begin()
+    try:
+        former = catalogue.shards()
+        catalogue.upgrade()
+        for known in former:
+            try:
+                made = _again(directory, catalogue, Shard(directory / SHARDS / known.tag))
+            except ShardDamaged as damage:
+                mark(directory, damage)
+                continue
+            except FileNotFoundError as error:
+                place = directory / SHARDS / known.tag
+                mark(directory, ShardDamaged(known.tag, place, error.strerror or str(error)))
+                continue
+            catalogue.delete_shard(known.tag)
+            add_shard(directory, catalogue, made)
+            catalogue.count_live(made.tag, known.live)
+        withdraw(directory)
+        sync_directory(directory)
+        catalogue.commit()
+    except BaseException:
+        catalogue.roll_back()
+        raise
+
+
+def _again(directory: Path, catalogue: Catalogue, shard: Shard) -> ShardWriter:
+    """Returns a shard with all that is in one of format 1, not yet finished."""
+    facts = shard.manifest
+    made = ShardWriter(directory / SHARDS, next_tag(catalogue), facts.encoder, facts.width, catalogue.get("bundle", ""))
+    try:
+        made.take_encodings(shard.directory / ENCODINGS)
+        for row in shard.rows():
+            if row.encoding_offset != NO_ENCODING:
+                shard.raw_encoding(row)  # raises if it is damaged
+            record = shard.record_as_written_now(row)
+            placed = (row.encoding_offset, row.encoding_digest)
+            made.add(row.context_id, row.document, row.number, record, row.tokens, b"", placed=placed)
+    except BaseException:
+        made.abandon()
+        raise
+    return made

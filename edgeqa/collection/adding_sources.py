@@ -1,17 +1,30 @@
-"""Paths to events: the first stage of adding. Finds the files, skips what is there already, reads, splits, tokenises.
+"""Where the events of `adding` come from: paths, or what the collection holds. The first stage of the pipeline.
 
-In: paths, and the catalogue as it was when adding began. Out: events in blocks. A file that cannot be read is an event
-too, and the next one is gone on with. It writes nothing.
+`Preparing`: paths, and the catalogue as it was when adding began, in. It finds the files, skips what is there already,
+reads, splits, tokenises. A file that cannot be read is an event too, and the next one is gone on with.
+
+`MissingFiles`: what was added from a path and is not there any more, and when that is so much that nothing is removed
+unasked. Missing is what the system says is not there; what it cannot look at (on a share that does not answer, in a
+folder that may not be read) is not. A path of which all is missing is likelier a disk that is not mounted than a wish,
+and is refused, whatever else lies there now. Where one file still is, the disk is there: how many of the others are
+missing would say no more.
+
+`ReEncoding`: the collection anew from the text that it holds, for another bundle, or with encodings where there were
+none. Each file's documents are put together from their contexts, cut up and encoded again beside the old ones, which
+are asked until all are done. Then, in one commit, the new ones take their place: the two are never mixed. Broken off,
+it goes on with the next file when it is run again.
+
+Nothing is written here.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.errors import AllGone
-from edgeqa.collection.events import (
+from edgeqa.collection.adding_events import (
     ContextMade,
     DocumentBegins,
     DocumentEnds,
@@ -21,23 +34,23 @@ from edgeqa.collection.events import (
     SourceGone,
     SourceUnchanged,
 )
-from edgeqa.collection.layout import Layout
+from edgeqa.collection.catalogue_rows import MARK, PENDING, READY, WHOLE, printed
+from edgeqa.collection.errors import AllGone, ShardDamaged
 from edgeqa.collection.naming import CARRIED, file_identity, identity
-from edgeqa.collection.rows import PENDING, WHOLE, printed
+from edgeqa.collection.shard_format import Layout
 from edgeqa.contexts import pieces
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from edgeqa.collection.adding_events import Added, Event
     from edgeqa.collection.catalogue import Catalogue
-    from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.events import Event
-    from edgeqa.collection.gone import Gone
-    from edgeqa.collection.model import Model
-    from edgeqa.collection.report import Added
-    from edgeqa.collection.rows import DocumentRow, SourceRow
+    from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
+    from edgeqa.collection.collection import Collection
+    from edgeqa.collection.encoder import Encoder, Model
     from edgeqa.formats import FormatOptions, Record, Source
 
 
@@ -78,7 +91,7 @@ class Preparing:
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
 
-    def events(self, paths: Sequence[str], *, name: str | None, gone: Gone | None) -> Iterator[Event]:
+    def events(self, paths: Sequence[str], *, name: str | None, gone: MissingFiles | None) -> Iterator[Event]:
         """Yields what is to be done.
 
         Args:
@@ -161,3 +174,94 @@ class Preparing:
                 self._next_context = None
                 yield ContextMade(window, Layout(window.tokens.words, window.paragraphs, window.meaningful))
         yield DocumentEnds()
+
+
+class ReEncoding:
+    """One run over what a collection holds."""
+
+    def __init__(self, catalogue: Catalogue, held: Collection, encoder: Encoder, model: Model) -> None:
+        self._catalogue, self._held, self._encoder, self._model = catalogue, held, encoder, model
+
+    def events(self) -> Iterator[Event]:
+        """Yields what is to be done."""
+        for source in self._catalogue.sources():
+            if source.state > PENDING:
+                yield from self._source(source)
+
+    def _source(self, source: SourceRow) -> Iterator[Event]:
+        from edgeqa.contexts.windows import again, windows  # here: it needs numpy
+
+        # Of a file that was not added to its end, the rest is to be read when it is next added.
+        digest = MARK + (source.digest if source.state == WHOLE else b"")
+        documents_done = 0
+        made_with = (digest, self._model.limits.window_tokens, self._encoder.digest)
+        for begun in self._catalogue.sources_at(source.path):
+            if (begun.digest, begun.window_tokens, begun.encoder) == made_with:
+                if begun.state == READY:
+                    return
+                documents_done = self._catalogue.whole_documents(begun.id)
+        how = (self._model.limits.window_tokens, source.reader, source.splitter)
+        yield SourceBegins(source.path, source.name, digest, *how)
+        try:
+            whole = (document for document in self._catalogue.documents_of(source.id) if document.whole)
+            for document in islice(whole, documents_done, None):
+                yield DocumentBegins(document.name.removeprefix(source.name), document.title, resumed=False)
+                for context in self._held.contexts_from(document.first, document.after):
+                    for window in windows(again(context), self._model.tokenize, self._model.limits):
+                        yield ContextMade(window, Layout(window.tokens.words, window.paragraphs, window.meaningful))
+                yield DocumentEnds()
+            yield SourceEnds(waits=True)
+        except ShardDamaged as error:
+            yield SourceFailed(source.name, error, begun=True)
+
+
+class MissingFiles:
+    """What a collection holds and the disk does not, path by path."""
+
+    def __init__(self, directory: Path, catalogue: Catalogue, *, even_all: bool) -> None:
+        """Prepares to look.
+
+        Args:
+            directory: where the collection lives.
+            catalogue: of the collection.
+            even_all: whether all that was added from a path may be gone.
+        """
+        self._directory, self._catalogue, self._even_all = directory, catalogue, even_all
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Refuses paths of which everything is gone.
+
+        Raises:
+            AllGone: if files were added from one of them, none is there, and that may not be.
+        """
+        for path in () if self._even_all else paths:
+            files = 0
+            for source in self._catalogue.sources_below(file_identity(path)):
+                if not _is_missing(source.path):
+                    break
+                files += source.state > PENDING  # what was begun to replace one is none of its own
+            else:
+                if files:
+                    raise AllGone(self._directory, path, files)
+
+    def below(self, path: str) -> Iterator[SourceRow]:
+        """Yields the files that were added from `path` and are gone.
+
+        Raises:
+            AllGone: as `check` does: a disk may go at any time.
+        """
+        self.check([path])
+        for source in self._catalogue.sources_below(file_identity(path)):
+            if _is_missing(source.path):
+                yield source
+
+
+def _is_missing(path: bytes) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    # Where case makes no difference, a file that is called otherwise now still answers to its old name.
+    return path.startswith(b"/") and file_identity(os.fsdecode(path)) != path
