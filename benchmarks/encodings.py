@@ -29,7 +29,7 @@ from edgeqa.contexts.windows import all_windows
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.evaluation.squad_file import read_squad, sample
 from edgeqa.formats.blocks import Block
-from edgeqa.models.reader import Encoding, SplitReader
+from edgeqa.models.readers import Encoding, SplitReader
 from edgeqa.models.session import Session, SessionOptions
 from edgeqa.timing import Stopwatch
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from edgeqa.contexts.pieces import Place
     from edgeqa.evaluation.squad_file import SquadQuestion
-    from edgeqa.models.reader import Ids
-    from edgeqa.reading import Reading
+    from edgeqa.models.readers import Ids
+    from edgeqa.models.reading import PassageReader
 
 STEPS = ("tokenise", "fetch", "encode", "read", "decode", "whole")
 
@@ -122,7 +122,7 @@ def _floated(read: Path, directory: Path) -> Path:
 
 def rounding(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
     """Prints F1 and bytes of int8 encodings beside float32 ones."""
-    reading: Reading = qa._parts.reading  # noqa: SLF001 - its reader is exchanged
+    reading: PassageReader = qa._parts.reading  # noqa: SLF001 - its reader is exchanged
     with tempfile.TemporaryDirectory() as directory:
         readers: dict[str, Any] = {"int8": reading._reader, "float32": Unrounded(qa, Path(directory))}  # noqa: SLF001
         f1: dict[str, list[float]] = {name: [] for name in readers}

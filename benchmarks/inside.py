@@ -26,7 +26,7 @@ import edgeqa
 from edgeqa.bench.inside import watched
 from edgeqa.bench.products import sessions
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
-from edgeqa.models.readers import session_options
+from edgeqa.models.session import SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 PRODUCTS = ("MatMul", "Gemm", "Attention")  # in the names of operators that multiply matrices, with what they add
@@ -89,7 +89,7 @@ def ask(qa: edgeqa.EdgeQA, workload: Workload, count: int) -> tuple[list[float],
     inside_ms, alone_ms = [], []
     texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
     contexts = texts.contexts(workload)
-    products = sessions(qa.bundle.manifest, workload, session_options(qa.plan))
+    products = sessions(qa.bundle.manifest, workload, SessionOptions.of(qa.plan))
     with watched() as inside:
         qa.ask(texts.question(workload.question_tokens), contexts)
         for _ in range(count):

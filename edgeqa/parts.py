@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.settings import Overrides
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
-    from edgeqa.models.kept import Kept
-    from edgeqa.reading import Reading
+    from edgeqa.models.lru import LruTable
+    from edgeqa.models.reading import PassageReader
 
 
 READING_VERSION = 2
@@ -52,9 +52,9 @@ class Parts:
         self._device: Capabilities | None = None
         self._plan: Plan | None = None
         self._cache: Cache | None = None
-        self._reading: Reading | None = None
+        self._reading: PassageReader | None = None
         self._scope: LiveCollection | None = None
-        self._passages: Kept[Any] | None = None
+        self._passages: LruTable[Any] | None = None
         forking.tell(self)
 
     def forked(self) -> None:
@@ -115,17 +115,17 @@ class Parts:
             return self._cache
 
     @property
-    def passages(self) -> Kept[Any]:
+    def passages(self) -> LruTable[Any]:
         """Passages of texts that were asked lately, by the texts' digest."""
         with self._loading:
             if self._passages is None:
-                from edgeqa.models.kept import Kept
+                from edgeqa.models.lru import LruTable
 
-                self._passages = Kept(self.plan.encoding_store_bytes.value // PASSAGES_PART)
+                self._passages = LruTable(self.plan.encoding_store_bytes.value // PASSAGES_PART)
             return self._passages
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> PassageReader:
         """The model, loaded and tested.
 
         Raises:
@@ -138,9 +138,9 @@ class Parts:
                 raise Closed
             if self._reading is None:
                 plan = self.plan  # refuses before anything large is imported
-                from edgeqa.reading import Reading
+                from edgeqa.models.reading import PassageReader
 
-                self._reading = Reading(self.bundle, plan, self.device.int8_flags)
+                self._reading = PassageReader(self.bundle, plan, self.device)
             return self._reading
 
     @property
@@ -216,7 +216,7 @@ class _Beside(Parts):
         return self._others.cache
 
     @property
-    def passages(self) -> Kept[Any]:
+    def passages(self) -> LruTable[Any]:
         return self._others.passages
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.search import Hit, Hits
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 
 class Collected:

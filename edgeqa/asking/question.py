@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed, Progress, Scope
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
+    from edgeqa.models.reading import Question
     from edgeqa.parts import Parts
-    from edgeqa.reading import Question
     from edgeqa.timing import Stopwatch
 
 SPARE_HITS = 16  # stand in for passages that cannot be read

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from edgeqa.contexts.context import Context, Text
     from edgeqa.contexts.search import Hit, Hits
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done ("reading"), how much of it is done, and how much it is in all."""

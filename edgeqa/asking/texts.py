@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.search import Hit, Hits, Words
     from edgeqa.formats.blocks import Block
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
     from edgeqa.parts import Parts
 
     Numbered = tuple[int, tuple[str, int], Passage]

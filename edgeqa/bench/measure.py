@@ -19,7 +19,7 @@ from edgeqa.bench.figures import Figures, Measured, Setting, Throughput, Times
 from edgeqa.bench.inside import Inside, watched
 from edgeqa.bench.products import sessions
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
-from edgeqa.models.readers import session_options
+from edgeqa.models.session import SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _Bench:
         self._outside_ms: list[float] = []
         self._steps_ms: dict[str, list[float]] = defaultdict(list)
         is_split = qa.bundle.manifest.kind == "split"
-        self._products = sessions(qa.bundle.manifest, workload, session_options(qa.plan)) if is_split else []
+        self._products = sessions(qa.bundle.manifest, workload, SessionOptions.of(qa.plan)) if is_split else []
         for _ in range(2):  # the first encodes the contexts, the second warms up
             qa.ask(texts.question(workload.question_tokens), self._contexts)
         for session in self._products:

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeqa.bench import onnx_bytes
 from edgeqa.bench.onnx_bytes import Node, Value
-from edgeqa.models.reader import likely_tokens
+from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions, session_setup
 
 if TYPE_CHECKING:

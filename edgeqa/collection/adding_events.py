@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.windows import Window
     from edgeqa.errors import EdgeQAError
     from edgeqa.formats import Skipped
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 MOST_SKIPPED = 100  # named; a folder may hold any number of pictures
 MOST_ENDINGS = 1000  # counted apart

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts.context import Tokens
     from edgeqa.contexts.pieces import Piece
     from edgeqa.contexts.search import Hits
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 
 Stamp: TypeAlias = tuple[int, int, int]

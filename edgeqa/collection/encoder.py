@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edgeqa.contexts.context import Tokens
     from edgeqa.contexts.windows import Limits
     from edgeqa.models.bundle import Bundle
-    from edgeqa.models.reader import Encoding, Ids
-    from edgeqa.reading import Reading
+    from edgeqa.models.readers import Encoding, Ids
+    from edgeqa.models.reading import PassageReader
 
 
 class Encoder(NamedTuple):
@@ -48,12 +48,12 @@ class Encoder(NamedTuple):
 class Model:
     """One run's model. Its first use, and all of `tokenize`, are for one thread; `encode` may be for another."""
 
-    def __init__(self, load: Callable[[], Reading]) -> None:
+    def __init__(self, load: Callable[[], PassageReader]) -> None:
         self._load = load
         self.load_s = self.tokenize_s = self.encode_s = 0.0
 
     @cached_property
-    def _reading(self) -> Reading:
+    def _reading(self) -> PassageReader:
         began = time.perf_counter()
         reading = self._load()
         self.load_s = time.perf_counter() - began

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.contexts.windows import Window
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 
 FORMAT = 2
@@ -302,7 +302,7 @@ def encoding_in(buffer: memoryview, offset: int, tokens: int, width: int) -> Enc
     """Returns the encoding at `offset`, which lies in `buffer` and is not copied."""
     import numpy as np
 
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
     rows = tokens + 1
     hidden = np.frombuffer(buffer, "<i1", rows * width, offset).reshape(rows, width)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.encoder import Encoder
     from edgeqa.collection.index_upkeep import IndexWriter
     from edgeqa.contexts.windows import Window
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 _OUT_OF_ORDER = "sources, documents and contexts are to be begun and ended in this order"
 

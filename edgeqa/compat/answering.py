@@ -13,7 +13,7 @@ from edgeqa.capabilities.settings import Overrides
 from edgeqa.compat.calls import INPUTS, Form, understood
 from edgeqa.compat.decoding import Decoder
 from edgeqa.compat.errors import ContextTooLarge, TaskUnknown, WindowTooLong
-from edgeqa.compat.model import open_model
+from edgeqa.compat.model import open_pipeline_model
 from edgeqa.compat.ranking import Ranker
 from edgeqa.compat.settings import Settings, updated
 from edgeqa.compat.windows import Windows
@@ -69,7 +69,7 @@ def pipeline(
     kept = {name: value for name, value in settings.items() if name not in NOT_NEEDED}
     defaults = updated(Settings(), kept, lenient=compatible)
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes, persist="off")
-    return QuestionAnsweringPipeline(open_model(model, overrides), defaults, compatible=compatible)
+    return QuestionAnsweringPipeline(open_pipeline_model(model, overrides), defaults, compatible=compatible)
 
 
 class QuestionAnsweringPipeline:

@@ -15,13 +15,12 @@ import numpy as np
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.compat.decoding import CONTEXT, QUESTION
-from edgeqa.models import manifest, selftest
+from edgeqa.models import manifest
 from edgeqa.models.bundle import Bundle, chosen
-from edgeqa.models.encodings import Encodings
-from edgeqa.models.joint import JointReader
-from edgeqa.models.readers import open_reader, session_options
-from edgeqa.models.tokenizer import Tokenizer
-from edgeqa.parts import Parts
+from edgeqa.models.lru import Encodings
+from edgeqa.models.opening import open_model
+from edgeqa.models.readers import JointReader
+from edgeqa.models.session import SessionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.settings import Overrides
     from edgeqa.compat.decoding import Floats
     from edgeqa.compat.windows import Window
-    from edgeqa.models.reader import Encoding, Ids, SplitReader
+    from edgeqa.models.readers import Encoding, Ids, SplitReader
 
     Read = Callable[[Ids, Ids], tuple[Floats, Floats]]
 
@@ -58,7 +57,7 @@ class Model:
         return self.read(ids[question], ids[context])
 
 
-def open_model(given: str | Path | None, overrides: Overrides) -> Model:
+def open_pipeline_model(given: str | Path | None, overrides: Overrides) -> Model:
     """Returns the model that is meant, loaded.
 
     Args:
@@ -72,15 +71,11 @@ def open_model(given: str | Path | None, overrides: Overrides) -> Model:
     path = chosen(given)
     if not (path / manifest.NAME).exists():
         return _of_export(path, overrides)
-    parts = Parts(Bundle.load(path), overrides)
-    plan, bundle, m = parts.plan, parts.bundle, parts.bundle.manifest
-    reader, file = open_reader(bundle, session_options(plan)), bundle.file("tokenizer.json")
-    flags, precision = parts.device.int8_flags, plan.precision.value
-    if selftest.remembered(bundle, flags, precision) is None:
-        selftest.assure(bundle, flags, precision, Tokenizer(file), reader)
-    if isinstance(reader, JointReader):
-        return _joint(reader, file, plan)
-    split = cast("SplitReader", reader)  # there are two kinds
+    bundle = Bundle.load(path)
+    opened, m, file = open_model(bundle, overrides), bundle.manifest, bundle.file("tokenizer.json")
+    if isinstance(opened.reader, JointReader):
+        return _joint(opened.reader, file, opened.plan)
+    split, plan = cast("SplitReader", opened.reader), opened.plan  # there are two kinds
     return Model(
         tokenizer_file=file,
         read=_in_two_steps(split, Encodings(split.encode_context, plan.encoding_store_bytes.value)),
@@ -102,7 +97,7 @@ def _of_export(directory: Path, overrides: Overrides) -> Model:
     export = read_export(str(directory))
     tokens = tokenizer_facts(export.tokenizer)
     plan = make_plan(probe(providers=False), export_needs(export.graph, export, tokens), overrides)
-    return _joint(try_graph(export.graph, export, tokens, session_options(plan)), export.tokenizer, plan)
+    return _joint(try_graph(export.graph, export, tokens, SessionOptions.of(plan)), export.tokenizer, plan)
 
 
 def _joint(reader: JointReader, tokenizer_file: Path, plan: Plan) -> Model:

@@ -18,11 +18,11 @@ from edgeqa.importing.export import read_export
 from edgeqa.importing.template import tokenizer_facts
 from edgeqa.importing.trial import try_graph
 from edgeqa.importing.writing import QUESTION_TOKENS, context_tokens, copy_graph, write_bundle
-from edgeqa.models import manifest, selftest
+from edgeqa.models import manifest
 from edgeqa.models.bundle import Bundle
-from edgeqa.models.joint import JointReader
-from edgeqa.models.readers import session_options
-from edgeqa.models.session import Session
+from edgeqa.models.opening import open_model
+from edgeqa.models.readers import JointReader
+from edgeqa.models.session import Session, SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def add(
     tokenizer = Tokenizer(export.tokenizer)
     watch("loading", 0, 1)
     reference = export.reference
-    reader = try_graph(reference, export, tokens, session_options(planned(export_needs(reference, export, tokens))))
+    reader = try_graph(reference, export, tokens, SessionOptions.of(planned(export_needs(reference, export, tokens))))
     said = now = asking.ask(reader, tokenizer, watch)
     if not said.is_finite:
         raise ExportGraphRefused(reference.path, "its logits are infinite, or no numbers at all")
@@ -99,11 +99,11 @@ def add(
             joint, precision = joint._replace(graph_files=quantizing.quantize(export.graph, partial)), "int8"
             write_bundle(partial, called, export, tokens, joint, precision, cases, watch)
             plan = planned(Bundle.load(partial).needs())
-            reader = JointReader(Session(partial / manifest.JOINT_GRAPH, session_options(plan)), tokens.pair, joint)
+            reader = JointReader(Session(partial / manifest.JOINT_GRAPH, SessionOptions.of(plan)), tokens.pair, joint)
         else:
             if export.graph is not reference:
                 del reader
-                reader = try_graph(export.graph, export, tokens, session_options(plan))
+                reader = try_graph(export.graph, export, tokens, SessionOptions.of(plan))
                 joint = reader.joint
             copy_graph(export.graph, partial, joint, watch)
             write_bundle(partial, called, export, tokens, joint, precision, cases, watch)
@@ -113,8 +113,8 @@ def add(
             moved = asking.moved(said, now)
             if int8 and (reason := quantizing.too_far(moved)):
                 raise ExportQuantizedBadly(reason)
-        verdict = selftest.assure(Bundle.load(partial), device.int8_flags, plan.precision.value, tokenizer, reader)
-    return Added(Bundle.load(shelf.directory(called)), verdict, now.right_percent, moved)
+        made = open_model(Bundle.load(partial), overrides, device=device, tokenizer=tokenizer, reader=reader)
+    return Added(Bundle.load(shelf.directory(called)), made.verdict, now.right_percent, moved)
 
 
 def export_needs(graph: GraphFacts, export: Export, tokens: TokenizerFacts) -> ModelNeeds:

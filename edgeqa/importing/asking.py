@@ -11,13 +11,13 @@ import numpy as np
 from edgeqa.contexts.meaning import meaningful
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.importing.questions import GOLDEN, QUESTIONS
-from edgeqa.models.selftest import laid_out
-from edgeqa.models.spans import best_spans, layout
+from edgeqa.models.selftest import pair_ids
+from edgeqa.models.spans import best_spans, span_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.models.joint import Floats, JointReader
+    from edgeqa.models.readers import Floats, JointReader
     from edgeqa.models.tokenizer import Tokenizer
 
     Progress = Callable[[str, int, int], None]
@@ -66,7 +66,7 @@ def ask(reader: JointReader, tokenizer: Tokenizer, progress: Progress) -> Said:
         question, context = tokenizer.tokenize(built_in.question), tokenizer.tokenize(built_in.context)
         found = reader.read(question.ids, context.ids)
         telling = meaningful(built_in.context, context.offsets)
-        spans = best_spans(found, layout(context.words, np.zeros_like(context.words), telling))
+        spans = best_spans(found, span_table(context.words, np.zeros_like(context.words), telling))
         places = [(context.offsets[s.first, 0], context.offsets[s.last, 1]) for s in spans]
         answers.append("".join(built_in.context[begin:end] for begin, end in places))
         logits.append(reader.logits(question.ids, context.ids))
@@ -92,7 +92,7 @@ def golden_cases(said: Said, reader: JointReader, tokenizer: Tokenizer) -> list[
 def _case(number: int, said: Said, reader: JointReader, tokenizer: Tokenizer) -> dict[str, Any]:
     built_in, (start, end) = QUESTIONS[number], said.logits[number]
     question, context = tokenizer.tokenize(built_in.question), tokenizer.tokenize(built_in.context)
-    question_ids, context_ids = laid_out(reader.pair, question.ids, context.ids)
+    question_ids, context_ids = pair_ids(reader.pair, question.ids, context.ids)
     return {
         "question": built_in.question,
         "context": built_in.context,

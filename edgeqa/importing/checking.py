@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.capabilities.plan import make_plan
-from edgeqa.capabilities.probe import probe
-from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle, chosen
-from edgeqa.models.readers import open_reader, session_options
-from edgeqa.models.tokenizer import Tokenizer
+from edgeqa.models.opening import open_model
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.settings import Overrides
@@ -23,7 +19,4 @@ def check(name: str, overrides: Overrides | None = None) -> Verdict:
         BundleError: if a byte is wrong, or a golden case.
         NotEnoughMemory: if it does not fit this device.
     """
-    bundle = Bundle.load(chosen(name), anew=True)
-    plan = make_plan(probe(providers=False), bundle.needs(), overrides)
-    reader = open_reader(bundle, session_options(plan))
-    return selftest.run(bundle, Tokenizer(bundle.file("tokenizer.json")), reader)
+    return open_model(Bundle.load(chosen(name), anew=True), overrides, anew=True).verdict

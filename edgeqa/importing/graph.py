@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from edgeqa.importing.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
 from edgeqa.importing.protobuf import Malformed, Message
-from edgeqa.models import golden, manifest
+from edgeqa.models import manifest, selftest
 
 # Field numbers of onnx.proto.
 MODEL_GRAPH, MODEL_OPSETS, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 8, 20, 25
@@ -42,7 +42,7 @@ INT8_OPERATORS = {
     "QGemm",
     "QLinearMatMul",
 }
-RESERVED = {manifest.NAME, golden.NAME, *manifest.REQUIRED_FILES["joint"]}
+RESERVED = {manifest.NAME, selftest.GOLDEN_FILE, *manifest.REQUIRED_FILES["joint"]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from edgeqa.importing.errors import (
     ExportShapeFixed,
     ExportVocabularyWrong,
 )
-from edgeqa.models.joint import JointReader, element_types, layout
 from edgeqa.models.manifest import JOINT_GRAPH, Joint
+from edgeqa.models.readers import JointReader, element_types, joint_inputs
 from edgeqa.models.session import Session
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def try_graph(graph: GraphFacts, export: Export, tokens: TokenizerFacts, options
         raise ExportInputsUnknown(graph.path, f"it takes {', '.join(known) or 'nothing'}, but no input_ids")
 
     def run(question: int, context: int, token: int) -> dict[str, NDArray[np.float32]]:
-        arrays = layout(tokens.pair, np.full(question, token), np.full(context, token), config.first_position)
+        arrays = joint_inputs(tokens.pair, np.full(question, token), np.full(context, token), config.first_position)
         feed = {name: array.astype(known[name]) for name, array in arrays.items() if name in known}
         return dict(zip(session.outputs, session.run_for(session.outputs, feed), strict=True))
 

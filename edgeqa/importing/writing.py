@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.importing.errors import ExportUnreadable, ExportUnwritable
-from edgeqa.models import golden, manifest
+from edgeqa.models import manifest, selftest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def write_bundle(
         ExportUnreadable, ExportUnwritable: if the system refuses.
     """
     _copy(export.tokenizer, directory / TOKENIZER, watch)
-    _write(directory / golden.NAME, json.dumps(cases, ensure_ascii=False, indent=1))
+    _write(directory / selftest.GOLDEN_FILE, json.dumps(cases, ensure_ascii=False, indent=1))
     facts = _manifest(called, export, tokens, joint, precision, directory)
     _write(directory / manifest.NAME, json.dumps(facts, indent=1) + "\n")
 
@@ -62,7 +62,7 @@ def write_bundle(
 def _manifest(
     called: str, export: Export, tokens: TokenizerFacts, joint: Joint, precision: str, directory: Path
 ) -> dict[str, Any]:
-    names = (*joint.graph_files, TOKENIZER, golden.NAME)
+    names = (*joint.graph_files, TOKENIZER, selftest.GOLDEN_FILE)
     return {
         "format": manifest.FORMAT,
         "name": called,

@@ -1,8 +1,9 @@
-"""Does this bundle give right answers on this device? The golden cases in, a `Verdict` out, remembered.
+"""Does this bundle give right answers on this device? Its golden cases in, a `Verdict` out, remembered.
 
 int8 kernels give wrong logits, without a word, on CPUs that lack the instructions they were written for. So the golden
 questions are run once per bundle, CPU, onnxruntime and precision path, and compared with the logits that the reference
-network gives in float32.
+network gives in float32. They are in golden.json: at least one, each complete and within the bundle's limits; anything
+else is a `BundleError` that names the case and the fault.
 """
 
 from __future__ import annotations
@@ -15,30 +16,46 @@ import numpy as np
 
 from edgeqa import state
 from edgeqa.contexts.meaning import meaningful
-from edgeqa.errors import BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
+from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
 from edgeqa.models import manifest as manifests
-from edgeqa.models.golden import golden_cases
-from edgeqa.models.reader import Logits
-from edgeqa.models.spans import best_spans, layout
+from edgeqa.models.manifest import LEAST_QUESTION_TOKENS, Fields, parse_json
+from edgeqa.models.readers import Logits
+from edgeqa.models.spans import best_spans, span_table
+from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
-    from edgeqa.models.golden import GoldenCase
     from edgeqa.models.manifest import Pair
-    from edgeqa.models.reader import Ids
-    from edgeqa.models.readers import Reader
+    from edgeqa.models.readers import Ids, Reader
     from edgeqa.models.spans import Indexes, Span
-    from edgeqa.models.tokenizer import Tokenizer
 
+GOLDEN_FILE = "golden.json"
+MIN_CONTEXT_TOKENS = 2  # one of the context, [SEP]
+MAX_LOGIT = 1e6  # logits are some tens; this only keeps infinity and NaN out
 # Largest difference to the reference's logits. int8 differs by 0.96 at most with exact products (measured on x86 with
 # VNNI); with products that overflow 16 bits, by 18 (published for a BERT-large).
-LARGEST_ERROR = {"int8": 2.0, "float32": 0.01, "float16": 0.2}
+MAX_ERROR = {"int8": 2.0, "float32": 0.01, "float16": 0.2}
 ENCODING_ERROR = 0.3  # of a split bundle of any precision: its encodings are rounded to int8 (0.06 measured)
 # A golden answer with a score beyond this must come out as the best span, or one that the reference scores no lower by
 # more than this: models of others have near ties.
 CLEAR_SCORE = 1.0
-LARGEST_MOVE = 4.0  # of the score of a case that has no clear answer
+MAX_MOVE = 4.0  # of the score of a case that has no clear answer
 _REMEMBERED = "self-tests"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenCase:
+    """A question on a text, and the reference's logits."""
+
+    question: str
+    context: str
+    question_ids: tuple[int, ...]
+    """With [CLS] and [SEP]."""
+    context_ids: tuple[int, ...]
+    """With [SEP]."""
+    start_logits: tuple[float, ...]
+    """Of all tokens: the question's, then the context's."""
+    end_logits: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,7 @@ class Verdict:
     """One line for the capability report."""
 
 
-def remembered(bundle: Bundle, cpu_flags: str, precision: str) -> Verdict | None:
+def recall(bundle: Bundle, cpu_flags: str, precision: str) -> Verdict | None:
     """Returns the verdict of an earlier test under the same conditions, or None.
 
     Args:
@@ -66,13 +83,13 @@ def remembered(bundle: Bundle, cpu_flags: str, precision: str) -> Verdict | None
     return None
 
 
-def assure(bundle: Bundle, cpu_flags: str, precision: str, tokenizer: Tokenizer, reader: Reader) -> Verdict:
-    """Returns the remembered verdict, or tests and remembers.
+def assure(bundle: Bundle, cpu_flags: str, precision: str, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
+    """Returns the remembered verdict, or tests and remembers; without a tokenizer the bundle's is loaded for that.
 
     Raises:
         BundleError: as `run` does. That is not remembered: the next start tests again.
     """
-    if (known := remembered(bundle, cpu_flags, precision)) is not None:
+    if (known := recall(bundle, cpu_flags, precision)) is not None:
         return known
     verdict = run(bundle, tokenizer, reader)
     facts = {"largest_error": verdict.largest_error, "detail": verdict.detail}
@@ -84,8 +101,8 @@ def _key(bundle: Bundle, cpu_flags: str, precision: str) -> str:
     return f"{bundle.digest}|{cpu_flags}|{precision}|onnxruntime {version('onnxruntime')}"
 
 
-def run(bundle: Bundle, tokenizer: Tokenizer, reader: Reader) -> Verdict:
-    """Returns the verdict of running the golden cases now.
+def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
+    """Returns the verdict of running the golden cases now; without a tokenizer the bundle's is loaded.
 
     Raises:
         BundleSelfTestFailed: for a case that comes out wrong; BundleTokensWrong where it is the tokenizer's fault.
@@ -93,6 +110,7 @@ def run(bundle: Bundle, tokenizer: Tokenizer, reader: Reader) -> Verdict:
         BundleFileDamaged: if golden.json cannot be read.
     """
     cases = golden_cases(bundle)
+    tokenizer = tokenizer or Tokenizer(bundle.file("tokenizer.json"))
     largest = max(_error(bundle, case, f"case {n}", tokenizer, reader) for n, case in enumerate(cases, 1))
     return Verdict(largest, f"{len(cases)} of {len(cases)} golden cases, logits within {largest:.2f} of the reference")
 
@@ -101,7 +119,7 @@ def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, re
     """Returns the case's largest difference to the reference's logits; raises as `run` does."""
     m = bundle.manifest
     question, context = tokenizer.tokenize(case.question), tokenizer.tokenize(case.context)
-    ids = laid_out(m.pair, question.ids, context.ids)
+    ids = pair_ids(m.pair, question.ids, context.ids)
     if ids != (case.question_ids, case.context_ids):
         raise BundleTokensWrong(m.name, f"{name}: other token ids")
     hidden = reader.encode_question(question.ids)
@@ -109,12 +127,12 @@ def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, re
         raise BundleManifestInvalid(bundle.file(manifests.NAME), f"width is {m.width}, the graphs' {hidden.shape[-1]}")
     encoding, expected = reader.encode_context(context.ids), _expected(case, m.pair)
     error = _difference(reader.read_all(hidden, encoding), expected)
-    largest_error = LARGEST_ERROR[m.precision] if m.kind == "joint" else max(LARGEST_ERROR[m.precision], ENCODING_ERROR)
+    largest_error = MAX_ERROR[m.precision] if m.kind == "joint" else max(MAX_ERROR[m.precision], ENCODING_ERROR)
     if not error <= largest_error:  # also where it is not a number
         raise BundleSelfTestFailed(m.name, f"{name}: logits differ by {error:.2f}")
     one_paragraph, telling = np.zeros_like(context.words), meaningful(case.context, context.offsets)
     found = reader.read(hidden, encoding)
-    spans = layout(context.words, one_paragraph, telling)
+    spans = span_table(context.words, one_paragraph, telling)
     best, right = (best_spans(logits, spans) for logits in (found, expected))
     if not _same_answer(best, right, expected, context.words):
         raise BundleSelfTestFailed(m.name, f"{name}: another answer")
@@ -126,13 +144,13 @@ def _same_answer(best: list[Span], right: list[Span], expected: Logits, words: I
     if not best or not right:
         return not best and not right
     if right[0].score <= CLEAR_SCORE:  # no answer, or hardly one
-        return best[0].score < right[0].score + LARGEST_MOVE
+        return best[0].score < right[0].score + MAX_MOVE
     ours = words == words[best[0].first], words == words[best[0].last]
     its_score = float(expected.start[ours[0]].max() + expected.end[ours[1]].max()) - expected.no_answer
     return its_score > right[0].score - CLEAR_SCORE
 
 
-def laid_out(pair: Pair, question: Ids, context: Ids) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def pair_ids(pair: Pair, question: Ids, context: Ids) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the two halves of a golden case's tokens: up to the context, and from there on."""
     return (*pair.before, *question.tolist(), *pair.between), (*context.tolist(), *pair.after)
 
@@ -147,3 +165,44 @@ def _difference(found: Logits, expected: Logits) -> float:
     pairs = ((found.start, expected.start), (found.end, expected.end), (found.no_answer, expected.no_answer))
     # numpy's max, unlike Python's, lets no NaN pass for a small number.
     return float(np.max([np.abs(np.subtract(*pair)).max() for pair in pairs]))
+
+
+def golden_cases(bundle: Bundle) -> tuple[GoldenCase, ...]:
+    """Returns the bundle's cases.
+
+    Raises:
+        BundleManifestInvalid: if the file is not a list of cases, or an empty one.
+        BundleFileDamaged: if it cannot be read.
+    """
+    file = bundle.file(GOLDEN_FILE)
+    try:
+        raw = parse_json(file.read_bytes(), file)
+    except OSError as error:
+        raise BundleFileDamaged(file, "reading", "possible", error.strerror) from error
+    if not isinstance(raw, list) or not raw:
+        raise BundleManifestInvalid(file, "not a list of at least one case")
+    cases = Fields({f"case {number}": case for number, case in enumerate(raw, 1)}, file)
+    return tuple(_case(cases.part(name), bundle) for name in cases.raw)
+
+
+def _case(fields: Fields, bundle: Bundle) -> GoldenCase:
+    limits = bundle.manifest
+    case = GoldenCase(
+        question=fields.text("question"),
+        context=fields.text("context"),
+        question_ids=fields.counts("question_ids"),
+        context_ids=fields.counts("context_ids"),
+        start_logits=fields.numbers("start_logits", least=-MAX_LOGIT, most=MAX_LOGIT),
+        end_logits=fields.numbers("end_logits", least=-MAX_LOGIT, most=MAX_LOGIT),
+    )
+    tokens = len(case.question_ids) + len(case.context_ids)
+    for name, length, least, most in (
+        ("question_ids", len(case.question_ids), LEAST_QUESTION_TOKENS, limits.max_question_tokens),
+        ("context_ids", len(case.context_ids), MIN_CONTEXT_TOKENS, limits.max_context_tokens),
+        ("start_logits", len(case.start_logits), tokens, tokens),
+        ("end_logits", len(case.end_logits), tokens, tokens),
+    ):
+        if not least <= length <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise BundleManifestInvalid(fields.where, f"{name} has {length} members, not {wanted}")
+    return case

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgeqa.capabilities.plan import Plan
     from edgeqa.models.callers import Callers
 
     Array = NDArray[Any]
@@ -45,6 +46,11 @@ class SessionOptions:
     """Whether threads wait for the next operator awake. Only within a run: an idle process leaves the cores alone."""
     x64_quant_precision: bool = False
     """Exact int8 products on x86 without VNNI, whose fast kernels overflow 16 bits."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> SessionOptions:
+        """Returns how the plan sets a session up."""
+        return cls(plan.threads.value, plan.spinning.value, plan.precision.value == "int8-u8u8")
 
 
 class Session:

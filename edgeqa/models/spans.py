@@ -1,10 +1,11 @@
-"""Logits to spans: which tokens of a context are the best answers.
+"""Logits to spans: which tokens of a context are the best answers, and where in its text those are.
 
-Pure. In: start and end logits of a context's tokens, the no-answer logit, and the layout of its spans, which is made
+Pure. In: start and end logits of a context's tokens, the no-answer logit, and the table of its spans, which is made
 once from the word of each token. Out: spans of whole words, not of punctuation alone, best first, no two of them
-overlapping. A span's start logit is the best among its first word's pieces, its end logit the best among its last
-word's; the score is their sum minus the same context's no-answer logit, so that scores of different contexts can be
-compared. Start and end are chosen together (end >= start), within `max_tokens` tokens and one paragraph.
+overlapping; and their places, in whole characters of a reader, with the signs that belong to them. A span's start logit
+is the best among its first word's pieces, its end logit the best among its last word's; the score is their sum minus
+the same context's no-answer logit, so that scores of different contexts can be compared. Start and end are chosen
+together (end >= start), within `max_tokens` tokens and one paragraph.
 
 The search is plain Python: of the few tokens that may begin or end an answer, the best pairs are tried first, and most
 need not be tried. Arrays were slower: a dozen steps of numpy, each of which reading has driven out of the cache.
@@ -19,17 +20,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa.contexts.graphemes import widen
+from edgeqa.contexts.pieces import Place
+from edgeqa.contexts.signs import with_signs
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from edgeqa.models.reader import Logits
+    from edgeqa.contexts.context import Context
+    from edgeqa.models.readers import Logits
 
     Indexes = NDArray[np.int32]
     Mask = NDArray[np.bool_]
     Scored = list[tuple[float, int]]
 
 MAX_ANSWER_TOKENS = 30
-LARGEST_KEPT = 256  # of Python's integers
+MAX_SHARED_INT = 256  # of Python's integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SpanTable:
     """Which spans a context has: what does not depend on the question. Made once, used for any logits.
 
     Of each word, counted from 0: a span that begins with it ends with one of the words from `nearest` to `farthest`.
@@ -63,10 +71,12 @@ class Layout:
     def size_bytes(self) -> int:
         """Memory that the lists take; small numbers are there once for all."""
         numbers = chain(self.words, self.first, self.last, self.nearest, self.farthest)
-        return sum(8 if number <= LARGEST_KEPT else 40 for number in numbers)
+        return sum(8 if number <= MAX_SHARED_INT else 40 for number in numbers)
 
 
-def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens: int = MAX_ANSWER_TOKENS) -> Layout:
+def span_table(
+    words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens: int = MAX_ANSWER_TOKENS
+) -> SpanTable:
     """Returns which spans a context has.
 
     Args:
@@ -76,7 +86,7 @@ def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens:
         max_tokens: longest span, in tokens.
     """
     if not len(words):
-        return Layout([], [], [], [], [])
+        return SpanTable([], [], [], [], [])
     first = np.flatnonzero(np.diff(words, prepend=-1))
     last = np.append(first[1:], len(words)) - 1
     meant = np.cumsum(meaningful)  # how many up to and with each token
@@ -86,10 +96,10 @@ def layout(words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens:
     in_paragraph = np.searchsorted(paragraphs[last], paragraphs[first], side="right") - 1
     in_limit = np.searchsorted(last, first + max_tokens) - 1
     farthest = np.minimum(in_paragraph, in_limit)
-    return Layout(words.tolist(), first.tolist(), last.tolist(), nearest.tolist(), farthest.tolist())
+    return SpanTable(words.tolist(), first.tolist(), last.tolist(), nearest.tolist(), farthest.tolist())
 
 
-def best_spans(logits: Logits, of_context: Layout, *, top: int = 1) -> list[Span]:
+def best_spans(logits: Logits, of_context: SpanTable, *, top: int = 1) -> list[Span]:
     """Returns at most `top` spans, best first; of equal scores the earlier and shorter one.
 
     Args:
@@ -109,8 +119,17 @@ def best_spans(logits: Logits, of_context: Layout, *, top: int = 1) -> list[Span
     return found
 
 
+def locate(spans: Iterable[Span], context: Context) -> list[Place]:
+    """Returns where in the context's text its spans are."""
+    offsets, text, found = context.tokens.offsets, context.text, []
+    for span in spans:
+        start, end = widen(text, *with_signs(text, offsets.item(span.first, 0), offsets.item(span.last, 1)))
+        found.append(Place(start, end, span.score))
+    return found
+
+
 def _best(
-    starts: Scored, ends: Scored, of_context: Layout, taken: list[tuple[int, int]]
+    starts: Scored, ends: Scored, of_context: SpanTable, taken: list[tuple[int, int]]
 ) -> tuple[float, int, int] | None:
     """Returns score, first and last word of the best span that overlaps none of those taken; None if there is none."""
     words = of_context.words

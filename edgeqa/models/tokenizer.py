@@ -2,19 +2,24 @@
 
 Offsets count code points of the text that was given (callers give NFC text). Nothing is truncated or padded by the
 library, and special tokens written out in a text ("[SEP]") are read as the plain characters they are.
+
+BERT's tokenizer ends a token where a word ends. Byte-level BPE and SentencePiece put the space before a word into its
+first token, give one character several tokens, leave tokens of nothing but white space, and keep a full stop in the
+word before it. Here every family gets the same words, BERT's: runs of letters, digits and marks; each other character
+alone; and, in scripts that do without spaces, each token.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeqa.contexts.context import Tokens
 from edgeqa.errors import BundleGraphInvalid
-from edgeqa.models.words import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +29,15 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
     Offsets = NDArray[np.int32]
+    Words = NDArray[np.int32]
 
 # A single text gains nothing from the library's thread pool, which also warns after a fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+_SPACE, _WORD, _ALONE, _UNSPACED = range(4)
+# Scripts written without spaces between words: Thai to Myanmar, Khmer, kana, ideographs, and the supplementary planes'.
+_UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF))
+_IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
 
 class Tokenizer:
@@ -51,7 +62,7 @@ class Tokenizer:
         ids = np.array(encoding.ids, dtype=np.int64)
         if self._words_are_its:
             return Tokens(ids, offsets, np.array(encoding.word_ids, dtype=np.int32))
-        return Tokens(ids, *settled(text, offsets))
+        return Tokens(ids, *place_words(text, offsets))
 
     def ids(self, text: str) -> Ids:
         """Returns the token ids of `text` alone: a question needs no places, and finding them takes twice as long."""
@@ -63,3 +74,53 @@ def _cuts_words(library: Library) -> bool:
     """Tells whether the library cuts words as BERT does: at white space and around each punctuation mark."""
     cutter = json.loads(library.to_str()).get("pre_tokenizer") or {}
     return bool(cutter.get("type") == "BertPreTokenizer")
+
+
+def place_words(text: str, offsets: Offsets) -> tuple[Offsets, Words]:
+    """Returns offsets without white space at their ends, int32 [tokens, 2], and the word of each token, int32 [tokens].
+
+    A token of white space alone becomes an empty one where the next word begins, and part of it; at the end of the
+    text, where the last word ends.
+    """
+    if not len(offsets):
+        return offsets, np.zeros(0, np.int32)
+    kinds = _kinds(text)
+    length = len(text)
+    places = np.arange(length + 1)
+    written = np.append(kinds != _SPACE, True)
+    # From each place, the next character that is no space; before each place, the end of the last one.
+    following = np.minimum.accumulate(np.where(written, places, length)[::-1])[::-1]
+    ended = np.maximum.accumulate(np.concatenate(([0], np.where(written[:-1], places[1:], 0))))
+    start, end = following[offsets[:, 0]], ended[offsets[:, 1]]
+    start = np.minimum(np.maximum.accumulate(start), ended[-1])
+    end = np.maximum(start, end)
+    begins = _begins(np.append(kinds, _SPACE), start, end) & (start < ended[-1])
+    begins[0] = True
+    return np.stack([start, end], axis=1).astype(np.int32), (np.cumsum(begins) - 1).astype(np.int32)
+
+
+def _begins(kinds: NDArray[np.int8], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Returns, bool [tokens], which tokens begin a word."""
+    here, before = kinds[start], kinds[start - 1]  # of the text's first character, [-1] is the space after the last
+    apart = (here != _WORD) | (before != _WORD)
+    # Not within one character, and not after a token of white space that went before the word.
+    reached = np.maximum.accumulate(end)
+    further = np.append(True, (start[1:] >= reached[:-1]) & (start[1:] > start[:-1]))
+    begins: NDArray[np.bool_] = apart & further
+    return begins
+
+
+def _kinds(text: str) -> NDArray[np.int8]:
+    """Returns the kind of each character of `text`, int8 [characters]."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    return np.fromiter(map(_kind, distinct.tolist()), np.int8, len(distinct))[inverse]
+
+
+def _kind(code: int) -> int:
+    character = chr(code)
+    if character.isspace():
+        return _SPACE
+    if any(low <= code <= high for low, high in _UNSPACED_RANGES + _IDEOGRAPHS):
+        return _UNSPACED
+    return _WORD if unicodedata.category(character)[0] in "LNM" else _ALONE

@@ -11,8 +11,7 @@ from edgeqa.asking.scope import Placed
 from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.pieces import Piece, Place
 from edgeqa.contexts.windows import Window
-from edgeqa.models.places import places
-from edgeqa.models.spans import Span
+from edgeqa.models.spans import Span, locate
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,7 +21,7 @@ TEXT = "abcdefghijklmnopqrstuvwxyz"
 
 
 def offer(ranking: Ranking, spans: list[Span], context: Window, source: str, number: int) -> None:
-    for place in places(spans, context):
+    for place in locate(spans, context):
         ranking.offer(place.score, place, Placed(context, source, number))
 
 

@@ -12,7 +12,7 @@ from edgeqa.bench import onnx_bytes
 from edgeqa.bench.onnx_bytes import Node, Value
 from edgeqa.bench.products import Products, layer, of_question
 from edgeqa.bench.workloads import WORKLOADS, Workload
-from edgeqa.models.reader import likely_tokens
+from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions
 
 if TYPE_CHECKING:

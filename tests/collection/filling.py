@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.contexts.windows import Window
-    from edgeqa.models.reader import Encoding
+    from edgeqa.models.readers import Encoding
 
 LIMITS = Limits(whole_tokens=40, window_tokens=128)
 WINDOW = LIMITS.window_tokens

@@ -24,7 +24,7 @@ from edgeqa.collection.shard import Manifest
 from edgeqa.collection.snapshot import FILE, SHARDS, Snapshot
 from edgeqa.contexts.pieces import Piece
 from edgeqa.contexts.windows import Window
-from edgeqa.models.reader import SplitReader
+from edgeqa.models.readers import SplitReader
 from edgeqa.models.session import SessionOptions
 
 if TYPE_CHECKING:

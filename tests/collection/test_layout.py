@@ -22,7 +22,7 @@ from edgeqa.collection.shard_format import (
 from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.pieces import KINDS, Piece
 from edgeqa.contexts.windows import Window
-from edgeqa.models.reader import Encoding
+from edgeqa.models.readers import Encoding
 
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 

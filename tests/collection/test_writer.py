@@ -33,7 +33,7 @@ from edgeqa.collection.shard import MANIFEST
 from edgeqa.collection.shard_upkeep import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
-from edgeqa.models.reader import Encoding
+from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

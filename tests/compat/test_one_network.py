@@ -24,10 +24,10 @@ import edgeqa
 from edgeqa import runtime
 from edgeqa.importing.adding import add
 from edgeqa.models.bundle import DEFAULT_BUNDLE
-from edgeqa.models.reader import Encoding, SplitReader
+from edgeqa.models.readers import Encoding, SplitReader
 
 if TYPE_CHECKING:
-    from edgeqa.models.reader import Ids
+    from edgeqa.models.readers import Ids
 
 WEIGHTS = os.environ.get("EDGEQA_REFERENCE_WEIGHTS")
 DATA = Path(__file__).parent.parent / "data"

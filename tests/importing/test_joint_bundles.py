@@ -18,9 +18,8 @@ from edgeqa.evaluation.squad_file import SquadQuestion
 from edgeqa.importing.adding import add
 from edgeqa.importing.checking import check
 from edgeqa.models.bundle import Bundle, chosen
-from edgeqa.models.joint import JointReader, layout
 from edgeqa.models.manifest import Pair
-from edgeqa.models.readers import open_reader
+from edgeqa.models.readers import JointReader, joint_inputs, open_reader
 from edgeqa.models.session import SessionOptions
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def test_the_plan_keeps_no_encodings(pointing: str) -> None:
 
 def test_a_pair_is_laid_out_with_types_and_positions() -> None:
     pair = Pair(before=(101,), between=(102, 103), after=(104,), question_type=0, context_type=1)
-    arrays = layout(pair, np.array([7, 8]), np.array([9]), first_position=2)
+    arrays = joint_inputs(pair, np.array([7, 8]), np.array([9]), first_position=2)
     assert arrays["input_ids"].tolist() == [[101, 7, 8, 102, 103, 9, 104]]
     assert arrays["token_type_ids"].tolist() == [[0, 0, 0, 0, 0, 1, 1]]
     assert arrays["position_ids"].tolist() == [[2, 3, 4, 5, 6, 7, 8]]

@@ -158,6 +158,6 @@ def test_a_remembered_answer_of_an_added_model_imports_nothing_more(export: str)
     for cached in (False, True):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
         imported = done.stdout.splitlines()[-1]
-        assert ("edgeqa.models.joint" in imported) != cached
+        assert ("edgeqa.models.readers" in imported) != cached
         assert "edgeqa.importing" not in imported
-    assert imported == "['edgeqa.models', 'edgeqa.models.bundle', 'edgeqa.models.fields', 'edgeqa.models.manifest']"
+    assert imported == "['edgeqa.models', 'edgeqa.models.bundle', 'edgeqa.models.manifest']"

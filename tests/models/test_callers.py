@@ -10,7 +10,7 @@ import pytest
 
 from edgeqa.models import callers as module
 from edgeqa.models.callers import CROWDED_FOR_S, Callers
-from edgeqa.models.reader import SplitReader
+from edgeqa.models.readers import SplitReader
 from edgeqa.models.session import Session, SessionOptions
 
 if TYPE_CHECKING:

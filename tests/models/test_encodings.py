@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.models.encodings import Encodings
-from edgeqa.models.kept import Kept
-from edgeqa.models.reader import Encoding
+from edgeqa.models.lru import Encodings, LruTable
+from edgeqa.models.readers import Encoding
 
 TOKENS, WIDTH = 5, 16
 ONE_BYTES = TOKENS * (WIDTH + 4) + 8  # an encoding, and the id that it is kept under
@@ -37,7 +36,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 @pytest.mark.parametrize("budget_bytes", [0, ONE_BYTES - 1])
-def test_without_room_nothing_is_kept(budget_bytes: int) -> None:
+def test_without_room_nothing_is_made(budget_bytes: int) -> None:
     encoder = Encoder()
     store = Encodings(encoder, budget_bytes)
     for _ in range(3):
@@ -56,8 +55,8 @@ def test_it_holds_the_last_that_fit_and_no_more(order: list[int], fit: int, spar
             expected.append(number)
         held = ([n for n in held if n != number] + [number])[-fit:] if fit else []
         store.of(ids(number))
-        kept_bytes = sum(encoding.size_bytes + 8 for encoding, _ in store._kept._held.values())
-        assert kept_bytes == store._kept.held_bytes == len(held) * ONE_BYTES
+        kept_bytes = sum(encoding.nbytes + 8 for encoding, _ in store._made._held.values())
+        assert kept_bytes == store._made.held_bytes == len(held) * ONE_BYTES
     assert encoder.asked == expected
 
 
@@ -72,11 +71,11 @@ def test_two_that_miss_the_same_context_at_once_keep_it_once() -> None:
 
     store = Encodings(meanwhile, 2 * ONE_BYTES)
     store.of(ids(1))
-    assert store._kept.held_bytes == ONE_BYTES
+    assert store._made.held_bytes == ONE_BYTES
 
 
 def test_one_thing_larger_than_all_the_room_puts_nothing_out() -> None:
-    kept: Kept[str] = Kept(100)
+    kept: LruTable[str] = LruTable(100)
     kept.put("a", "small", 60)
     kept.put("b", "large", 101)
     assert (kept.get("a"), kept.get("b"), kept.held_bytes) == ("small", None, 60)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edgeqa import errors
-from edgeqa.models.reader import SplitReader, likely_tokens
-from edgeqa.models.selftest import LARGEST_ERROR
+from edgeqa.models.readers import SplitReader, likely_tokens
+from edgeqa.models.selftest import MAX_ERROR
 from edgeqa.models.session import Session, SessionOptions
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def test_logits_are_those_of_the_reference(reader: SplitReader, cases: list[dict
         assert len(set(found.tokens.tolist())) == likely_tokens(len(case["context_ids"]) - 1)
         for logits, expected in ((found.start, case["start_logits"]), (found.end, case["end_logits"])):
             of_likely = np.array(expected[of_context])[found.tokens]
-            np.testing.assert_allclose(logits, of_likely, atol=LARGEST_ERROR["int8"])
+            np.testing.assert_allclose(logits, of_likely, atol=MAX_ERROR["int8"])
             assert found.tokens[logits.argmax()] == np.argmax(expected[of_context])
         no_answer = case["start_logits"][0] + case["end_logits"][0]
-        assert found.no_answer == pytest.approx(no_answer, abs=LARGEST_ERROR["int8"])
+        assert found.no_answer == pytest.approx(no_answer, abs=MAX_ERROR["int8"])
 
 
 def test_an_encoding_is_int8_with_one_scale_a_token(reader: SplitReader, cases: list[dict[str, Any]]) -> None:
@@ -53,7 +53,7 @@ def test_an_encoding_is_int8_with_one_scale_a_token(reader: SplitReader, cases: 
     assert encoding.hidden.shape == (len(ids) + 1, 384)
     assert (encoding.hidden.dtype.name, encoding.scale.dtype.name) == ("int8", "float32")
     assert np.abs(encoding.hidden).max(axis=1).min() == 127  # each row uses the whole range
-    assert encoding.size_bytes == (len(ids) + 1) * (384 + 4)
+    assert encoding.nbytes == (len(ids) + 1) * (384 + 4)
 
 
 def test_threads_and_exact_products_change_no_logit_by_more_than_rounding(

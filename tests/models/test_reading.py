@@ -41,10 +41,10 @@ def test_the_same_text_with_other_tokens_has_spans_of_its_own() -> None:
             np.array([0, 0, 1, 1], np.int32),
         )
         joined = Tokens(pieces.ids, pieces.offsets, np.array([0, 1, 2, 2], np.int32))
-        layouts = [reading._layout(Window("The machine", 0, tokens)) for tokens in (whole, pieces, joined, whole)]
-        assert [layout.words for layout in layouts] == [[0, 1], [0, 0, 1, 1], [0, 1, 2, 2], [0, 1]]
+        tables = [reading._table(Window("The machine", 0, tokens)) for tokens in (whole, pieces, joined, whole)]
+        assert [table.words for table in tables] == [[0, 1], [0, 0, 1, 1], [0, 1, 2, 2], [0, 1]]
         again = Tokens(whole.ids.copy(), whole.offsets.copy(), whole.words.copy())
-        assert reading._layout(Window("The machine", 0, again)) is layouts[3]
+        assert reading._table(Window("The machine", 0, again)) is tables[3]
 
 
 def test_a_question_of_any_length_is_read_by_its_beginning() -> None:

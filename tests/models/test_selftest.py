@@ -15,7 +15,7 @@ from edgeqa import errors, runtime, state
 from edgeqa.models import bundle as bundles
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
-from edgeqa.models.reader import Encoding, Logits, SplitReader
+from edgeqa.models.readers import Encoding, Logits, SplitReader
 from edgeqa.models.session import SessionOptions
 from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokenizer
@@ -55,14 +55,14 @@ def with_golden(path: Path, change: Change) -> Bundle:
 
 def test_the_bundled_model_passes(bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader) -> None:
     verdict = selftest.run(bundle, tokenizer, reader)
-    assert 0 < verdict.largest_error <= selftest.LARGEST_ERROR["int8"]
+    assert 0 < verdict.largest_error <= selftest.MAX_ERROR["int8"]
     assert verdict.detail.startswith("4 of 4 golden cases")
 
 
 def shift(key: str, at: int) -> Change:
     def change(cases: list[dict[str, Any]]) -> None:
         case = cases[1]
-        case[key][at] += 2 * selftest.LARGEST_ERROR["int8"]
+        case[key][at] += 2 * selftest.MAX_ERROR["int8"]
 
     return change
 
@@ -116,7 +116,7 @@ def test_another_answer_is_seen_whatever_the_logits(
         for key in ("start_logits", "end_logits"):  # the reference answers with the context's first word
             cases[1][key][len(cases[1]["question_ids"])] += 30
 
-    monkeypatch.setitem(selftest.LARGEST_ERROR, "int8", 99.0)
+    monkeypatch.setitem(selftest.MAX_ERROR, "int8", 99.0)
     with pytest.raises(errors.BundleSelfTestFailed, match="case 2: another answer"):
         selftest.run(with_golden(copied, change), tokenizer, reader)
 
@@ -124,7 +124,7 @@ def test_another_answer_is_seen_whatever_the_logits(
 def test_an_answer_where_the_reference_has_none_is_seen(
     bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(selftest.LARGEST_ERROR, "int8", 99.0)
+    monkeypatch.setitem(selftest.MAX_ERROR, "int8", 99.0)
     sure = Altered(reader, lambda logits: replace(logits, no_answer=logits.no_answer - 40))
     with pytest.raises(errors.BundleSelfTestFailed, match="case 3: another answer"):
         selftest.run(bundle, tokenizer, sure)
@@ -214,9 +214,9 @@ def test_a_verdict_is_remembered_for_its_conditions(
     bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader)
-    assert selftest.remembered(bundle, "x86_64: avx2", "int8") == verdict
-    assert selftest.remembered(bundle, "x86_64: avx2", "int8-u8u8") is None
-    assert selftest.remembered(bundle, "x86_64: avx512f", "int8") is None
+    assert selftest.recall(bundle, "x86_64: avx2", "int8") == verdict
+    assert selftest.recall(bundle, "x86_64: avx2", "int8-u8u8") is None
+    assert selftest.recall(bundle, "x86_64: avx512f", "int8") is None
     monkeypatch.setattr(selftest, "run", lambda *_: pytest.fail("tested again"))
     assert selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader) == verdict
 
@@ -231,7 +231,7 @@ def test_a_failure_is_not_remembered(copied: Path, tokenizer: Tokenizer, reader:
 @pytest.mark.parametrize("known", [{"passed": 1, "zz": 1}, {}, [], 3, {"largest_error": "0", "detail": "fine"}])
 def test_a_remembered_verdict_of_another_shape_is_none(bundle: Bundle, known: object) -> None:
     state.remember("self-tests", selftest._key(bundle, "", "int8"), known)
-    assert selftest.remembered(bundle, "", "int8") is None
+    assert selftest.recall(bundle, "", "int8") is None
 
 
 def test_a_near_tie_of_the_reference_may_come_out_either_way() -> None:
@@ -255,6 +255,6 @@ def test_another_onnxruntime_is_tested_anew(
     bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = selftest.assure(bundle, "avx2", "int8", tokenizer, reader)
-    assert selftest.remembered(bundle, "avx2", "int8") == verdict
+    assert selftest.recall(bundle, "avx2", "int8") == verdict
     monkeypatch.setattr(selftest, "version", lambda name: f"another {name}")
-    assert selftest.remembered(bundle, "avx2", "int8") is None
+    assert selftest.recall(bundle, "avx2", "int8") is None

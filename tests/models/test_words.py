@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from edgeqa.models.words import settled
+from edgeqa.models.tokenizer import place_words
 
 CORPUS = ["The pump (IP68) isn't made for salt water.", "東京は日本の首都です。 กรุงเทพ", "naïve café, 2,850 km 🌊"]
 UNKNOWN = "<unk>"
@@ -33,7 +33,7 @@ def library(kind: str) -> Tokenizer:
 
 
 def words_of(text: str, kind: str) -> list[str]:
-    offsets, words = settled(text, offsets_of(text, kind))
+    offsets, words = place_words(text, offsets_of(text, kind))
     spans = [offsets[words == word] for word in range(words[-1] + 1)] if len(words) else []
     return [text[span[0, 0] : span[-1, 1]] for span in spans]
 
@@ -86,7 +86,7 @@ TEXTS = st.text(st.sampled_from("ab Z.,'()-\n\t\u00a0\u3000é\u0301ß東京ก�
 def test_offsets_rise_and_no_word_begins_or_ends_in_white_space(text: str, kind: str) -> None:
     text = text.encode("utf-8", "ignore").decode()
     given_offsets = offsets_of(text, kind)
-    offsets, words = settled(text, given_offsets)
+    offsets, words = place_words(text, given_offsets)
     assert offsets.shape == given_offsets.shape
     assert offsets.dtype == words.dtype == np.int32
     assert (offsets[:, 0] <= offsets[:, 1]).all()

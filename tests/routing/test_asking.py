@@ -20,8 +20,8 @@ from edgeqa.cache import Cache
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import CollectionEmpty, CollectionNotFound, ContextGone
 from edgeqa.collection.snapshot import SHARDS
+from edgeqa.models.reading import PassageReader
 from edgeqa.parts import Parts
-from edgeqa.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +65,13 @@ def filled(home: Path, filled_home: Path) -> Iterator[EdgeQA]:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts of the contexts that the model reads from now on."""
     seen: list[str] = []
-    spans = Reading.spans
+    spans = PassageReader.spans
 
-    def noted(self: Reading, question: object, context: object, *arguments: object, **options: object) -> object:
+    def noted(self: PassageReader, question: object, context: object, *arguments: object, **options: object) -> object:
         seen.append(context.text)  # type: ignore[attr-defined]
         return spans(self, question, context, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Reading, "spans", noted)
+    monkeypatch.setattr(PassageReader, "spans", noted)
     return seen
 
 

@@ -16,7 +16,7 @@ from edgeqa import errors, runtime
 from edgeqa.asking.answer_names import AnswerNameInvalid
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
-from edgeqa.reading import Reading
+from edgeqa.models.reading import PassageReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(*_: object) -> None:
         pytest.fail("the model was loaded")
 
-    monkeypatch.setattr(Reading, "__init__", loaded)
+    monkeypatch.setattr(PassageReader, "__init__", loaded)
 
 
 def test_what_is_not_remembered_is_none_and_nothing_is_read_for_it(fresh: EdgeQA, never_read: None) -> None:  # noqa: ARG001
@@ -107,7 +107,7 @@ def test_a_name_is_looked_up_without_reading(fresh: EdgeQA, files: Path, monkeyp
     address = fresh.closest(QUESTION)[0].address
     name = f"bertqa{{{fresh.list()[0].tag}}}_{address}_{QUESTION}"
     with monkeypatch.context() as patch:
-        patch.setattr(Reading, "question", lambda *_: pytest.fail("it was read"))
+        patch.setattr(PassageReader, "question", lambda *_: pytest.fail("it was read"))
         assert fresh.remembered_name(name) is None
         with pytest.raises(AnswerNameInvalid):
             fresh.remembered_name("nonsense")
@@ -169,14 +169,14 @@ def test_who_looks_up_does_not_wait_for_the_model_to_load(fresh: EdgeQA, monkeyp
     fresh.ask(QUESTION, TEXT)
     fresh.unload()
     begun, go_on = threading.Event(), threading.Event()
-    load = Reading.__init__
+    load = PassageReader.__init__
 
     def slowly(*arguments: object) -> None:
         begun.set()
         assert go_on.wait(60)
         load(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Reading, "__init__", slowly)
+    monkeypatch.setattr(PassageReader, "__init__", slowly)
     reader = threading.Thread(target=fresh.ask, args=("Who built the bridge?", OTHER))
     reader.start()
     try:
@@ -232,16 +232,16 @@ def test_asyncio_reads_adds_and_gets(files: Path) -> None:
 
 def test_a_cancelled_task_does_not_take_the_reading_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    begin = Reading.question
+    begin = PassageReader.question
     asked: list[str] = []
 
-    def slowly(self: Reading, question: str) -> object:
+    def slowly(self: PassageReader, question: str) -> object:
         asked.append(question)
         begun.set()
         assert go_on.wait(60)
         return begin(self, question)
 
-    monkeypatch.setattr(Reading, "question", slowly)
+    monkeypatch.setattr(PassageReader, "question", slowly)
 
     async def work() -> None:
         async with edgeqa.aopen() as qa:

@@ -16,7 +16,7 @@ import pytest
 
 from edgeqa import errors, parts, runtime
 from edgeqa.models.bundle import DEFAULT_BUNDLE
-from edgeqa.reading import Reading
+from edgeqa.models.reading import PassageReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +33,13 @@ UNRELATED = "When did the Normans arrive in Iceland?"
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The questions that were really read by the model."""
     asked: list[str] = []
-    begin = Reading.question
+    begin = PassageReader.question
 
-    def watched(self: Reading, question: str) -> object:
+    def watched(self: PassageReader, question: str) -> object:
         asked.append(question)
         return begin(self, question)
 
-    monkeypatch.setattr(Reading, "question", watched)
+    monkeypatch.setattr(PassageReader, "question", watched)
     return asked
 
 
@@ -278,16 +278,16 @@ def test_a_large_file_that_changes_while_it_is_read_is_an_error_and_not_remember
 ) -> None:
     file = tmp_path / "large.txt"
     file.write_text("The gardens are open.\n" * 200_000 + TEXT, encoding="utf-8")
-    begin = Reading.question
+    begin = PassageReader.question
 
-    def meddled(self: Reading, question: str) -> object:
+    def meddled(self: PassageReader, question: str) -> object:
         found = begin(self, question)
         with file.open("a", encoding="utf-8") as stream:
             stream.write("More.")
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Reading, "question", meddled)
+        patch.setattr(PassageReader, "question", meddled)
         with pytest.raises(errors.ContextChanged, match=r"changed while it was read: .*large\.txt"):
             fresh.ask(QUESTION, file, most_contexts=5)
     assert not fresh.ask(QUESTION, file, most_contexts=5).cached

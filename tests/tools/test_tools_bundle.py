@@ -25,7 +25,7 @@ from small_reader import SIZES, WIDTH, small_weights
 
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
-from edgeqa.models.reader import SplitReader
+from edgeqa.models.readers import SplitReader
 from edgeqa.models.session import SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 

@@ -13,30 +13,28 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.capabilities.footprint import WINDOW_TOKENS
 from edgeqa.contexts.windows import Limits, Window, windows
 from edgeqa.errors import EmptyQuestion
-from edgeqa.models import selftest
 from edgeqa.models.callers import Callers
-from edgeqa.models.encodings import Encodings
-from edgeqa.models.kept import Kept
-from edgeqa.models.places import places
-from edgeqa.models.readers import open_reader, session_options
-from edgeqa.models.spans import Layout, best_spans, layout
+from edgeqa.models.lru import Encodings, LruTable
+from edgeqa.models.opening import open_model
+from edgeqa.models.spans import SpanTable, best_spans, locate, span_table
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.contexts.context import Context, Tokens
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.pieces import Place
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
-    from edgeqa.models.reader import Encoding, Ids
+    from edgeqa.models.readers import Encoding, Ids
     from edgeqa.timing import Stopwatch
 
-LONGEST_QUESTION = 1 << 14  # characters; more than the tokens that a question may have ever take
-KEPT_PART = 12  # of the store of encodings, one part is for windows and one for the layouts of their spans
+MAX_QUESTION_CHARACTERS = 1 << 14  # more than the tokens that a question may have ever take
+STORE_PARTS = 12  # of the store of encodings; one is for windows, and one for the tables of their spans
 SPARE_SPANS = 2
 _OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold
 
@@ -51,26 +49,32 @@ class Question:
     """Whether it was longer than the reader takes, and only its beginning is asked."""
 
 
-class Reading:
+class PassageReader:
     """A bundle in memory, on a plan. Safe from many threads."""
 
-    def __init__(self, bundle: Bundle, plan: Plan, int8_flags: str) -> None:
+    def __init__(self, bundle: Bundle, plan: Plan, device: Capabilities) -> None:
         self._manifest = bundle.manifest
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
         self._callers = callers = Callers(plan.callers.value)
         # Where there is memory for one at a time, there is none to load the graphs twice.
-        self._reader = open_reader(bundle, session_options(plan), callers if plan.callers.value > 1 else None)
-        self.verdict = selftest.assure(bundle, int8_flags, plan.precision.value, self._tokenizer, self._reader)
+        model = open_model(
+            bundle,
+            device=device,
+            plan=plan,
+            tokenizer=self._tokenizer,
+            callers=callers if plan.callers.value > 1 else None,
+        )
+        self._reader, self.verdict = model.reader, model.verdict
         store_bytes = plan.encoding_store_bytes.value
-        others_bytes = store_bytes // KEPT_PART
+        others_bytes = store_bytes // STORE_PARTS
         self._encodings = Encodings(self._reader.encode_context, store_bytes - 2 * others_bytes)
-        self._layouts: Kept[tuple[Layout, Tokens, str | None]] = Kept(others_bytes)
+        self._tables: LruTable[tuple[SpanTable, Tokens, str | None]] = LruTable(others_bytes)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context
         window_tokens = min(most_tokens, plan.window_tokens.value)
         # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
-        self._windows: Kept[tuple[Window, ...]] = Kept(others_bytes)
+        self._windows: LruTable[tuple[Window, ...]] = LruTable(others_bytes)
 
     @property
     def tokenize(self) -> Tokenize:
@@ -98,7 +102,7 @@ class Reading:
         Raises:
             EmptyQuestion: if it has no token.
         """
-        beginning = question[:LONGEST_QUESTION]
+        beginning = question[:MAX_QUESTION_CHARACTERS]
         with self._callers:
             ids = self._tokenizer.ids(beginning)
             if not len(ids):
@@ -154,13 +158,13 @@ class Reading:
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)
             watch.over("read")
-            found = places(best_spans(logits, layout := self._layout(context), top=top), context)
+            found = locate(best_spans(logits, table := self._table(context), top=top), context)
             if any(is_spare(context.text[place.start : place.end]) for place in found):
-                found = places(best_spans(logits, layout, top=top + SPARE_SPANS), context)
+                found = locate(best_spans(logits, table, top=top + SPARE_SPANS), context)
             watch.over("decode")
             return found
 
-    def _layout(self, context: Context) -> Layout:
+    def _table(self, context: Context) -> SpanTable:
         """Returns which spans a context has.
 
         Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
@@ -168,7 +172,7 @@ class Reading:
         """
         tokens, key = context.tokens, (context.text, context.kind, context.pieces)
         digest = getattr(context, "digest", None) or getattr(context, "borders", None)
-        found = self._layouts.get(key)
+        found = self._tables.get(key)
         if found is not None:
             made, of_tokens, of_digest = found
             same = of_tokens is tokens or (
@@ -178,9 +182,9 @@ class Reading:
             )
             if same:
                 return made
-        made = layout(tokens.words, context.paragraphs, context.meaningful)
+        made = span_table(tokens.words, context.paragraphs, context.meaningful)
         size_bytes = made.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
-        self._layouts.put(key, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
+        self._tables.put(key, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
         return made
 
 

@@ -1,7 +1,7 @@
 """Things that were made before, kept in memory up to a number of bytes: a key in, what was put under it out.
 
 The least recently used goes first. Safe from many threads. It makes nothing: two threads that miss the same key at once
-both make it.
+both make it. `Encodings` are such a table in front of a reader: token ids in, an encoding out.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from edgeqa import forking
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
+
+    from edgeqa.models.readers import Encoding, Ids
 
 V = TypeVar("V")
+E = TypeVar("E", bound="Encoding | Ids")
 
 
-class Kept(Generic[V]):
+class LruTable(Generic[V]):
     """A bounded table."""
 
     def __init__(self, budget_bytes: int) -> None:
@@ -53,3 +56,20 @@ class Kept(Generic[V]):
             while self.held_bytes > self._budget_bytes and self._held:
                 _, (_, gone_bytes) = self._held.popitem(last=False)
                 self.held_bytes -= gone_bytes
+
+
+class Encodings(Generic[E]):
+    """A bounded store in front of an encoder. Safe from many threads."""
+
+    def __init__(self, encode: Callable[[Ids], E], budget_bytes: int) -> None:
+        self._encode = encode
+        self._made: LruTable[E] = LruTable(budget_bytes)
+
+    def of(self, ids: Ids) -> E:
+        """Returns the encoding of the context with these token ids."""
+        key = ids.tobytes()
+        encoding = self._made.get(key)
+        if encoding is None:
+            encoding = self._encode(ids)
+            self._made.put(key, encoding, encoding.nbytes + len(key))
+        return encoding
