@@ -220,7 +220,7 @@ class _Beside(Parts):
         return self._others.passages
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> PassageReader:
         self.check_open()
         return self._others.reading
 

@@ -55,7 +55,6 @@ BESIDE = {
     "errors": "base",
     "forking": "base",
     "parts": "asking",
-    "reading": "models",
     "runtime": "runtime",
     "screen": "base",
     "showing": "asking",
@@ -93,7 +92,7 @@ NOT_PURE = [
     "collection.carried -> collection.naming",
     "collection.carried -> collection.shard",
     "collection.carried -> os",
-    "collection.layout -> models.reader",
+    "collection.layout -> models.readers",
     "collection.listing -> collection.rows",
     "collection.merging -> collection.rows",
     "collection.merging -> collection.shard",
@@ -131,8 +130,6 @@ SMALL: dict[str, str] = {
     "formats.blocks": LATER,
     "formats.entities": LATER,
     "importing.checking": LATER,
-    "models.encodings": LATER,
-    "models.places": LATER,
     "timing": LATER,
 }
 
