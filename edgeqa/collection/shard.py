@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.catalogue_rows import DocumentRow, Later, SourceRow
-    from edgeqa.collection.listing import Later
-    from edgeqa.collection.rows import DocumentRow, SourceRow
     from edgeqa.models.readers import Encoding
 
 T = TypeVar("T")
