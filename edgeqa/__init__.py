@@ -15,17 +15,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeqa.answer import Answer, Candidate
+    from edgeqa.answer import Answer, Candidate, ClosePassage
     from edgeqa.asking.answer_names import AnswerNameInvalid
     from edgeqa.asynchronous import AsyncEdgeQA, aopen
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
     from edgeqa.capabilities.probe import probe
+    from edgeqa.collection.adding_events import Added
     from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
-    from edgeqa.collection.overview import CollectionInfo, collections, delete_collection
+    from edgeqa.collection.overview import CollectionInfo, ListedDocument, collections, delete_collection
     from edgeqa.compat.answering import pipeline
     from edgeqa.compat.errors import TaskUnknown
+    from edgeqa.counting import Counters
     from edgeqa.errors import (
         BundleError,
         BundleSelfTestFailed,
@@ -45,8 +47,10 @@ if TYPE_CHECKING:
         QuestionError,
     )
     from edgeqa.runtime import EdgeQA, open
+    from edgeqa.showing import Shown
 
 _HOMES = {
+    "Added": "collection.adding_events",
     "Answer": "answer",
     "AnswerNameInvalid": "asking.answer_names",
     "AsyncEdgeQA": "asynchronous",
@@ -58,19 +62,23 @@ _HOMES = {
     "CacheValueInvalid": "errors",
     "Candidate": "answer",
     "CapabilityError": "errors",
+    "ClosePassage": "answer",
     "CollectionError": "errors",
     "CollectionInfo": "collection.overview",
     "ComputationFailed": "errors",
     "ContextError": "errors",
     "ContextGone": "collection.errors",
+    "Counters": "counting",
     "EdgeQA": "runtime",
     "EdgeQAError": "errors",
     "EventLoopBlocked": "errors",
     "FunctionUnknown": "errors",
+    "ListedDocument": "collection.overview",
     "NotEnoughMemory": "errors",
     "OptionError": "errors",
     "PipelineError": "errors",
     "QuestionError": "errors",
+    "Shown": "showing",
     "TaskUnknown": "compat.errors",
     "aopen": "asynchronous",
     "collections": "collection.overview",
@@ -84,6 +92,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Added",
     "Answer",
     "AnswerNameInvalid",
     "AsyncEdgeQA",
@@ -95,19 +104,23 @@ __all__ = [
     "CacheValueInvalid",
     "Candidate",
     "CapabilityError",
+    "ClosePassage",
     "CollectionError",
     "CollectionInfo",
     "ComputationFailed",
     "ContextError",
     "ContextGone",
+    "Counters",
     "EdgeQA",
     "EdgeQAError",
     "EventLoopBlocked",
     "FunctionUnknown",
+    "ListedDocument",
     "NotEnoughMemory",
     "OptionError",
     "PipelineError",
     "QuestionError",
+    "Shown",
     "TaskUnknown",
     "aopen",
     "collections",

@@ -398,6 +398,7 @@ class EdgeQA:
         text_field: str | None = None,
         title_field: str | None = None,
         name: str | None = None,
+        copied: bool = False,
         format: str | None = None,
         exclude: str | Iterable[str] = (),
         encodings_bytes: int | Later | None = None,
@@ -414,6 +415,8 @@ class EdgeQA:
             title_field: the field that holds the title.
             name: what a text is called that comes through a pipe ("-"); another of that name takes its place. By
                 default it is called after its content, and takes no other's place.
+            copied: take a file as if it had come through a pipe: it is known by `name`, not by its path, where it need
+                not stay.
             format: how to read everything named; by default told from each file's name and content.
             exclude: what to leave out of folders, in patterns as in a `.gitignore`: "drafts/", "*.log".
             encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
@@ -440,6 +443,7 @@ class EdgeQA:
             paths,
             options,
             name=name,
+            copied=copied,
             encodings_bytes=encodings_bytes,
             anew=re_encode,
             progress=progress,
@@ -530,13 +534,15 @@ class EdgeQA:
             managing.repair(place)
         return managing.verified(place)
 
-    def show(self, source: str | Path, place: tuple[int, int] | None = None) -> Shown:
+    def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
         """Returns a part of a document with what stands around it.
 
         Args:
             source: a passage's address, alone; or a file, one of its documents (`manual.pdf#12`), or a document of the
                 collection.
             place: of such a document, where the part begins and ends in it, as answers say; None for all of its text.
+            files: whether files are read; else `source` is an address, or a document of the collection, whose text is
+                put together of its passages.
 
         Raises:
             ContextGone: if there is no such passage or document, or it ends before.
@@ -549,9 +555,9 @@ class EdgeQA:
 
         home, name = directory(self._parts.collection), os.fspath(source)
         if place is not None:
-            return showing.in_document(home, name, *place)
+            return showing.in_document(home, name, *place, files=files)
         address = Address.parse(name)
-        return showing.whole(home, name) if address is None else showing.at_address(home, address)
+        return showing.whole(home, name, files=files) if address is None else showing.at_address(home, address)
 
     @property
     def bundle(self) -> Bundle:

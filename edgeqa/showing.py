@@ -80,7 +80,7 @@ def at_address(place: Path, address: Address) -> Shown:
     raise ContextGone(address)
 
 
-def in_document(place: Path, name: str, start: int, end: int) -> Shown:
+def in_document(place: Path, name: str, start: int, end: int, *, files: bool = True) -> Shown:
     """Returns a part of a document with what stands around it.
 
     Args:
@@ -88,26 +88,27 @@ def in_document(place: Path, name: str, start: int, end: int) -> Shown:
         name: of a file, `manual.pdf`, of one of its documents, `manual.pdf#12`, or of a document of the collection.
         start: where the part begins in it.
         end: where it ends.
+        files: whether files are read; else it is a document of the collection.
 
     Raises:
         ContextGone: if there is no such document, or it ends before.
         ContextError: if the file cannot be read.
         CollectionError: if the collection cannot be read.
     """
-    found = _around(name, _parts_of(place, name), start, end)
+    found = _around(name, _parts_of(place, name, files=files), start, end)
     if found is None:
         raise ContextGone(what=f"{name} {start}-{end}")
     return found
 
 
-def text_pieces(place: Path, name: str) -> Iterator[str]:
+def text_pieces(place: Path, name: str, *, files: bool = True) -> Iterator[str]:
     """Yields the text of a document that its places count in; arguments and errors as for `in_document`."""
-    return (part.text for part in _parts_of(place, name))
+    return (part.text for part in _parts_of(place, name, files=files))
 
 
-def whole(place: Path, name: str) -> Shown:
+def whole(place: Path, name: str, *, files: bool = True) -> Shown:
     """Returns the text of a document that its places count in, all of it; arguments and errors as for `in_document`."""
-    text = "".join(text_pieces(place, name))
+    text = "".join(text_pieces(place, name, files=files))
     return Shown(name, (), text, 0, (0, len(text)))
 
 
@@ -118,8 +119,10 @@ class _Part(NamedTuple):
     heading: tuple[str, ...]
 
 
-def _parts_of(place: Path, name: str) -> Iterator[_Part]:
+def _parts_of(place: Path, name: str, *, files: bool) -> Iterator[_Part]:
     """Yields the text of a file, of one of its documents, or of a document of the collection."""
+    if not files:
+        return _of_first(place, name)
     source = name if Path(name).is_file() else name.rpartition("#")[0]
     return _of_file(source, name) if source and Path(source).is_file() else _of_first(place, name)
 

@@ -91,17 +91,21 @@ class Preparing:
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
 
-    def events(self, paths: Sequence[str], *, name: str | None, gone: MissingFiles | None) -> Iterator[Event]:
+    def events(
+        self, paths: Sequence[str], *, name: str | None, copied: bool = False, gone: MissingFiles | None
+    ) -> Iterator[Event]:
         """Yields what is to be done.
 
         Args:
             paths: files, folders, or "-".
             name: what a text that comes through a pipe is called; None to call it after its content.
+            copied: whether a file is taken as if it had come through a pipe.
             gone: the files that are gone, which go from the collection too; None to keep them.
         """
         for path in paths:
             try:
                 for source in walk([path], self._options, self._report.skip):
+                    source.is_piped |= copied
                     yield from self._source(source, name)
             except (ContextError, OptionError) as error:  # all else is not the path's fault
                 is_gone = isinstance(error, ContextNotFound) and gone is not None

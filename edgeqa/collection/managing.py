@@ -58,6 +58,7 @@ def add(
     options: FormatOptions,
     *,
     name: str | None = None,
+    copied: bool = False,
     drop_gone: bool = False,
     drop_all: bool = False,
     encodings_bytes: int | Later | None = None,
@@ -72,6 +73,7 @@ def add(
         options: how to read them.
         name: what the one text is called that `paths` name, and that comes through a pipe; None to call it after its
             content.
+        copied: whether a file is taken as if it had come through a pipe: known by `name`, and not by its path.
         drop_gone: whether files that are gone from the paths go from the collection too.
         drop_all: whether they do so even where all that was added from a path is gone.
         encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
@@ -86,7 +88,7 @@ def add(
     """
     parts.check_open()
     named = _several(paths)
-    _check(named, name, encodings_bytes, anew=anew)
+    _check(named, name, encodings_bytes, anew=anew, copied=copied)
     if not named and not anew:
         raise NothingToAdd
     place = directory(parts.collection)
@@ -116,23 +118,23 @@ def add(
             if progress is not None:
                 progress("adding", min(done_bytes, in_all), in_all)
 
-        report = run.run(stage.events(named, name=name, gone=gone), watched)
+        report = run.run(stage.events(named, name=name, copied=copied, gone=gone), watched)
     if report.failed and not report.files_done:
         raise report.failed[0][1]
     return report
 
 
-def _check(named: list[str], name: object, encodings_bytes: object, *, anew: bool) -> None:
+def _check(named: list[str], name: object, encodings_bytes: object, *, anew: bool, copied: bool) -> None:
     if encodings_bytes == LATER and anew:
         raise OptionError(name="encodings_bytes", value=LATER, expected="a size, or nothing, where all is re-encoded")
     if encodings_bytes not in {None, LATER} and (type(encodings_bytes) is not int or encodings_bytes < 0):
         expected = f"a number of bytes, 0 to store none, or {LATER!r}"
         raise OptionError(name="encodings_bytes", value=encodings_bytes, expected=expected)
-    if name is None:
+    if name is None and not copied:
         return
     if not isinstance(name, str) or not name.strip():
         raise OptionError(name="name", value=name, expected="what a text is called")
-    if len(named) != 1 or is_still(named[0]):
+    if len(named) != 1 or os.path.isdir(named[0]) or (is_still(named[0]) and not copied):  # noqa: PTH112 - a str
         raise NameNotUsed(name)
 
 

@@ -1,0 +1,37 @@
+"""Who asks, and what they may do. Pure.
+
+A caller has scopes: `ask` to ask and to look, `add` to change collections, `admin` for what is about the server itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeqa.serving.errors import NotAllowed
+
+ASK, ADD, ADMIN = SCOPES = ("ask", "add", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who asks."""
+
+    name: str
+    """Of the token, or the address: those of one name share one turn."""
+    scopes: frozenset[str] = frozenset((ASK,))
+    way: str = "http"
+    """How it came: "http", "redis", "mcp" or "wyoming"; what it asked is counted by it."""
+
+    def require(self, scope: str) -> None:
+        """Does nothing.
+
+        Raises:
+            NotAllowed: if the caller does not have the scope.
+        """
+        if scope not in self.scopes:
+            raise NotAllowed(scope, self.name)
+
+
+def scopes_up_to(scope: str) -> frozenset[str]:
+    """Returns a scope with those that it includes: who may add may ask, and an admin may do both."""
+    return frozenset(SCOPES[: SCOPES.index(scope) + 1])

@@ -1,0 +1,86 @@
+"""What a server says no with: each error says why, and what to do. What else can be wrong, edgeqa's own errors say."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from edgeqa.errors import EXIT_USAGE, EdgeQAError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ServingError(EdgeQAError):
+    """A request was not done, though nothing is wrong with the texts or the device."""
+
+    exit_code = EXIT_USAGE
+
+
+class Refused(ServingError):
+    """Too much is waiting: the request could not be answered in time, and was not begun with."""
+
+    def __init__(self, retry_after_s: float, reason: str = "too many questions are waiting to be read") -> None:
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
+        """Whole seconds after which it may be tried again."""
+        super().__init__(reason, f"ask again in {self.retry_after_s} s")
+
+
+class Draining(Refused):
+    """The server is being stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(5, "the server is being stopped")
+
+
+class DeadlinePassed(ServingError):
+    """The answer was not there in time. What is being read is read to its end: asking again may find it remembered."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"no answer within {timeout_s:g} s", "ask again, or allow more: timeout_s, up to 60")
+
+
+class NotAllowed(ServingError):
+    """The caller may not do this."""
+
+    def __init__(self, scope: str, caller: str) -> None:
+        self.scope = scope
+        super().__init__(
+            f"{caller} may not do this: it needs the scope {scope}",
+            f"give a token of that scope (edgeqa serve token add NAME --scope {scope})"
+            + (", or start the server with --allow-add" if scope == "add" else ""),
+        )
+
+
+class TokenUnknown(ServingError):
+    """A token was given, and it is none that this server knows; or none was given where one is needed."""
+
+    def __init__(self, reason: str = "this token is not known here") -> None:
+        super().__init__(
+            reason, "give one that `edgeqa serve token add` has printed; `edgeqa serve token list` has names"
+        )
+
+
+class CollectionNotServed(ServingError, LookupError):
+    """The server does not serve a collection of this name."""
+
+    def __init__(self, name: object, known: Iterable[str]) -> None:
+        super().__init__(f"no collection called {name} is served here", f"there are: {', '.join(known)}")
+
+
+class NameInSeveral(ServingError):
+    """The name of an answer means one in more than one collection."""
+
+    def __init__(self, name: str, collections: Iterable[str]) -> None:
+        super().__init__(f"in more than one collection: {name}", f"name one of them: {', '.join(collections)}")
+
+
+class RequestInvalid(ServingError, ValueError):
+    """A request, or a setting of the server, cannot be understood."""
+
+
+class ValueOutOfRange(RequestInvalid):
+    """A field of a request has a value that it cannot have."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} cannot be {value!r}", f"{name} is {expected}")
