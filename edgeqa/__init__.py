@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate, ClosePassage
-    from edgeqa.asking.answer_names import AnswerNameInvalid
+    from edgeqa.asking.named import AnswerNameInvalid
     from edgeqa.asynchronous import AsyncEdgeQA, aopen
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Added": "collection.adding_events",
     "Answer": "answer",
-    "AnswerNameInvalid": "asking.answer_names",
+    "AnswerNameInvalid": "asking.named",
     "AsyncEdgeQA": "asynchronous",
     "BundleError": "errors",
     "BundleSelfTestFailed": "errors",

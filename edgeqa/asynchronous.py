@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
     from edgeqa.collection.naming import Within
     from edgeqa.contexts.documents import Given
     from edgeqa.counting import Counters
+    from edgeqa.timing import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa.answer import Answer
-from edgeqa.asking.options import Options
+from edgeqa.asking.keys import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.contexts.documents import Given, documents
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import ClosePassage
     from edgeqa.asking.collected import Collected
-    from edgeqa.asking.scope import Progress
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.plan import Plan
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.verifying import Verified
     from edgeqa.models.selftest import Verdict
     from edgeqa.showing import Shown
+    from edgeqa.timing import Progress
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
 AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
@@ -267,7 +267,7 @@ class EdgeQA:
         alias = ("get", self._identity, name, bool(force))
         if (answer := self._named_at_hand(alias)) is not None:
             return answer
-        from edgeqa.asking.single import get
+        from edgeqa.asking.named import get
 
         self._front, self._scope = self._parts.cache.front, self._parts.scope
         answer = get(self._parts, name, force=force, alias=alias)
@@ -291,7 +291,7 @@ class EdgeQA:
         answer = self._named_at_hand(alias)
         if answer is not None or at_hand:
             return answer
-        from edgeqa.asking.single import remembered
+        from edgeqa.asking.named import remembered
 
         self._front, self._scope = self._parts.cache.front, self._parts.scope
         answer = remembered(self._parts, name, force=force, alias=alias)
@@ -319,7 +319,7 @@ class EdgeQA:
             QuestionError: for an empty question.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        from edgeqa.asking.single import closest
+        from edgeqa.asking.collected import closest
 
         return closest(self._parts, one_line(question), most, within)
 

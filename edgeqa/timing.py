@@ -1,8 +1,13 @@
-"""Where the time of one question goes: what was just done in, milliseconds by step out."""
+"""Time that is spent: where that of one question goes, in milliseconds by step, and how far something long has got."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done ("reading"), how much of it is done, and how much it is in all."""
 
 
 class Stopwatch:

@@ -27,9 +27,9 @@ import numpy as np
 import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
-from edgeqa.asking.fusion import ENOUGH_BELOW, FEW_PASSAGES, MOST_READ
-from edgeqa.asking.options import Options
+from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
+from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MOST_READ
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.documents import documents
 from edgeqa.contexts.normal import one_line
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.outcome import Near
+    from edgeqa.asking.records import Near
     from edgeqa.asking.scope import Placed
 
     Floats = NDArray[np.float64]

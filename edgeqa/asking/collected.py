@@ -5,19 +5,24 @@ In: the collection and its index, of one moment. Out: a scope.
 
 from __future__ import annotations
 
+import contextlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.answer import ClosePassage
 from edgeqa.asking.scope import Placed
 from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
+from edgeqa.contexts.pieces import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
+    from edgeqa.collection.naming import Within
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.readers import Encoding
+    from edgeqa.parts import Parts
 
 
 class Collected:
@@ -129,3 +134,30 @@ class Collected:
     def is_whole(self) -> bool:
         """Tells whether all of the collection could be read, as it was when it was asked."""
         return not self._damaged and self._collection is not None and self._collection.digest == self._whole_digest
+
+
+def closest(parts: Parts, asked: str, most: int, within: Within | None = None) -> list[ClosePassage]:
+    """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
+    ranges = None if within is None else parts.scope.ranges_within(within)
+    collection, index = parts.scope.routed()
+    found = []
+    hits = parts.scope.search(index, asked, most, ranges).best
+    paths = parts.scope.paths(hit.number for hit in hits)
+    for hit in hits:
+        with contextlib.suppress(ContextGone):  # removed since the index was opened
+            context = collection.context(hit.number)
+            start, end = extent(context.text, context.start, context.pieces)
+            found.append(
+                ClosePassage(
+                    text=context.text,
+                    heading=context.heading,
+                    document=context.document,
+                    address=context.address,
+                    source=context.document,
+                    source_start=start,
+                    source_end=end,
+                    score=hit.score,
+                    path=paths[hit.number],
+                )
+            )
+    return found

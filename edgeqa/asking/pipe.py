@@ -15,12 +15,12 @@ from edgeqa.contexts.pieces import extent
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from edgeqa.asking.options import Options
-    from edgeqa.asking.outcome import Near, Outcome, Spot
-    from edgeqa.asking.scope import Progress, Scope
+    from edgeqa.asking.keys import Options
+    from edgeqa.asking.records import Near, Outcome, Spot
+    from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
     from edgeqa.parts import Parts
-    from edgeqa.timing import Stopwatch
+    from edgeqa.timing import Progress, Stopwatch
 
 
 def answer_key(parts: Parts, scope: Scope, asked: str, options: Options) -> Key:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.asking import fusion
+from edgeqa.asking import ranking
 from edgeqa.asking.keys import key_in
-from edgeqa.asking.outcome import Near, Outcome, Spot
-from edgeqa.asking.ranking import Ranking
+from edgeqa.asking.records import Near, Outcome, Spot
 from edgeqa.contexts.language import looks_foreign
 from edgeqa.contexts.pieces import Place
 from edgeqa.contexts.search import coverage
@@ -22,14 +21,14 @@ from edgeqa.contexts.terms import distinct, term, terms, words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgeqa.asking.options import Options
-    from edgeqa.asking.scope import Placed, Progress, Scope
+    from edgeqa.asking.keys import Options
+    from edgeqa.asking.scope import Placed, Scope
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context
     from edgeqa.models.readers import Encoding
     from edgeqa.models.reading import Question
     from edgeqa.parts import Parts
-    from edgeqa.timing import Stopwatch
+    from edgeqa.timing import Progress, Stopwatch
 
 SPARE_HITS = 16  # stand in for passages that cannot be read
 CLOSEST = 3  # passages that are given out at least
@@ -68,7 +67,7 @@ class Asking:
         self._terms = frozenset(terms(asked, self._language))
         self._may_repeat = _ALTERNATIVES.search(asked) is not None or not self._terms
         self._repeating: dict[str, bool] = {}
-        self._ranking = Ranking(options.top)
+        self._ranking = ranking.Ranking(options.top)
         self._near: list[Near] = []
         self._weights: Mapping[str, float] = {}
         self._nothing_shared = False
@@ -84,7 +83,7 @@ class Asking:
             ContextError: if a text cannot be read, or has none.
         """
         most = self._options.most_contexts
-        limit = most or fusion.MOST_READ
+        limit = most or ranking.MOST_READ
         hits = self._scope.search(self._asked, limit + SPARE_HITS)
         self._weights, self._mended = hits.weights, dict(hits.mended)
         best = hits.best[0].score if hits.best else 0.0
@@ -100,8 +99,8 @@ class Asking:
             share = hit.score / best if best else 1.0
             enough = read >= limit or (
                 most is None
-                and hits.passages > fusion.FEW_PASSAGES
-                and fusion.is_enough(self._ranking.best, share, read, self._numbers)
+                and hits.passages > ranking.FEW_PASSAGES
+                and ranking.is_enough(self._ranking.best, share, read, self._numbers)
             )
             if enough and read + len(unread) >= CLOSEST:
                 break
@@ -109,7 +108,7 @@ class Asking:
             if passage is None:
                 continue
             if enough:
-                unread.append(Near(passage, fusion.lift(share, self._numbers) + min(0.0, self._ranking.best), None))
+                unread.append(Near(passage, ranking.lift(share, self._numbers) + min(0.0, self._ranking.best), None))
                 continue
             read += self.offer(passage, share)
             if most is not None:  # else reading may end any time, and soon
@@ -121,7 +120,7 @@ class Asking:
 
     def offer(self, passage: Placed, share: float) -> bool:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""
-        lift = fusion.lift(share, self._numbers)
+        lift = ranking.lift(share, self._numbers)
         before = self.contexts
         if passage.digest is None:  # nothing of it is remembered: it is read, and the model needed
             self.encoded()
@@ -187,11 +186,11 @@ class Asking:
     def _probability(self, rank: float, placed: Placed) -> float:
         if self._scope.is_given:
             numbers = self._calibration
-            return fusion.sigmoid(numbers.slope * rank + numbers.intercept)
+            return ranking.sigmoid(numbers.slope * rank + numbers.intercept)
         there = 0.0
         if self._numbers.coverage:
             there = coverage(placed.text.text, placed.text.heading, self._weights, self._language)
-        return fusion.probability(rank, there, self._numbers)
+        return ranking.probability(rank, there, self._numbers)
 
     def _notes(self, spots: tuple[Spot, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""

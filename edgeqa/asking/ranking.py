@@ -1,7 +1,10 @@
-"""Spans of many passages to the few best ones.
+"""Spans of many passages to the few best ones, and whether reading another passage may still change them.
 
-Pure. Spans are ranked across passages by their rank, which is score and all that counts besides; of spans that overlap
-in the same document (windows overlap, so that the same place is read twice) only the best is kept.
+Pure. A span's rank is its score and all that counts besides, first of all what its passage adds: raw BM25 scores mean
+something else for each question, so that a passage counts by its *share*, its route score as a part of the best one's,
+in [0, 1]. The numbers are the model's own (`models.manifest.Searched`), fitted by `tools/calibrate.py` on questions on
+paragraphs, articles and documents. Of spans that overlap in the same document (windows overlap, so that the same place
+is read twice) only the best is kept.
 """
 
 from __future__ import annotations
@@ -16,7 +19,11 @@ from edgeqa.contexts.pieces import place_of
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed
     from edgeqa.contexts.pieces import Place
+    from edgeqa.models.manifest import Searched
 
+ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends
+MOST_READ = 8
+FEW_PASSAGES = 3  # are all read
 KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
 
 
@@ -71,3 +78,33 @@ class Ranking:
             if len(kept) < self._top and not any(found.overlaps(other) for other in kept):
                 kept.append(found)
         return kept
+
+
+def lift(share: float, numbers: Searched) -> float:
+    """Returns what a passage's place in the routing adds to its spans' ranks: 0 for the best, less for the others."""
+    return numbers.route * (share - 1)
+
+
+def is_enough(best: float, next_share: float, read: int, numbers: Searched) -> bool:
+    """Tells whether the passages that were not read yet are unlikely to have a better answer.
+
+    Args:
+        best: rank of the best span so far; -inf before there is one.
+        next_share: of the next passage.
+        read: how many passages were read.
+        numbers: of the model.
+    """
+    if not read or best == -math.inf or not numbers.chance:
+        return False
+    of_best, of_share, of_read, intercept = numbers.chance
+    return sigmoid(of_best * best + of_share * next_share + of_read * math.log(read) + intercept) < ENOUGH_BELOW
+
+
+def probability(rank: float, coverage: float, numbers: Searched) -> float:
+    """Returns how likely the best ranked span is right."""
+    return sigmoid(numbers.slope * rank + numbers.coverage * coverage + numbers.intercept)
+
+
+def sigmoid(x: float) -> float:
+    """Returns 1 / (1 + exp(-x)), however far from 0 x is."""
+    return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(x) / (1 + math.exp(x))

@@ -1,19 +1,55 @@
-"""Answers as they are remembered, of texts and of collections alike. Pure, but for the scope that finds passages again.
+"""What reading passages for a question gave, and how that is remembered: one record for texts and collections.
 
-In: what was found. Out: plain values without the passages' texts, and back. What is asked is part of the key, so that
-whoever asks for an answer has the texts that it is cut from. A record that no longer fits them, or has another shape,
-is no answer; so is one that was made of less than all that the scope holds.
+In: an `Outcome`, before it is decided whether there is an answer. Out: plain values without the passages' texts, and
+back. What is asked is part of the key, so that whoever asks for an answer has the texts that it is cut from. A record
+that no longer fits them, or has another shape, is no answer; so is one that was made of less than all that the scope
+holds. It reads nothing: the scope finds passages again. Frozen dataclasses would take a millisecond more to import.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa.asking.outcome import Near, Outcome, Spot
 from edgeqa.contexts.pieces import Place
 
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed, Scope
+
+
+class Spot(NamedTuple):
+    """A span of a passage."""
+
+    placed: Placed
+    place: Place
+    probability: float
+
+
+class Near(NamedTuple):
+    """A passage close to the question."""
+
+    placed: Placed
+    rank: float
+    marked: tuple[int, int] | None
+
+
+class Outcome(NamedTuple):
+    """What reading for a question gave: an answer without the decision whether there is one."""
+
+    spots: tuple[Spot, ...]
+    """The best spans, best first."""
+    closest: tuple[Near, ...]
+    contexts: int
+    """How many windows were read."""
+    is_given: bool
+    """Whether that is a passage which nobody searched for."""
+    question_cut: bool
+    question_mended: str | None
+    notes: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
+
+    def placed(self) -> list[Placed]:
+        """Returns the passages that it names."""
+        return [*(spot.placed for spot in self.spots), *(near.placed for near in self.closest)]
 
 
 def record(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -12,9 +11,6 @@ if TYPE_CHECKING:
     from edgeqa.contexts.context import Context, Text
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.readers import Encoding
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done ("reading"), how much of it is done, and how much it is in all."""
 
 
 @dataclass(slots=True)  # not frozen, which would take twice as long for each passage

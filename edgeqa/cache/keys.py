@@ -1,6 +1,6 @@
 """What a value is remembered under: a `Key`, made of a canonical byte string.
 
-In: a keyspace and fields, or a question and all that its answer depends on, or the arguments of a call. Out: a `Key`.
+In: a keyspace and fields, or the arguments of a call. Out: a `Key`.
 Every field is preceded by its length, so that no delimiter inside a field can make two different inputs alike.
 The digest (127 bits of XXH3-128) is the address in the store, and its first bit is 0: what begins with 1 is the
 store's. The check (BLAKE2b-128) is the identity, compared on every read, because two inputs with one XXH3 digest can
@@ -9,7 +9,6 @@ be made at will. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_128_intdigest
@@ -17,8 +16,7 @@ from xxhash import xxh3_128_intdigest
 from edgeqa.errors import CacheKeyInvalid
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 try:
     from _blake2 import blake2b  # what hashlib gives, without loading OpenSSL for it
@@ -26,14 +24,7 @@ except ImportError:
     from hashlib import blake2b
 
 KEY_FORMAT = b"edgeqa-key-1"
-ANSWER_KEYSPACE = "answers"
 NESTING_LIMIT = 64
-
-# Equal values of these types are the same value; of float they are not (0.0, -0.0), nor of what holds others (1, True).
-_TOLD_APART = frozenset({str, int, bool, type(None)})
-
-# White space as BERT's normaliser sees it. `str.split` also splits at control characters, which the normaliser deletes.
-_SPACES = "[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 
 
 class Key:
@@ -62,12 +53,13 @@ class Key:
     @staticmethod
     def of(keyspace: str, *fields: bytes) -> Key:
         """Returns the key of some fields in a keyspace."""
-        return _key(keyspace, join_fields((_utf8(keyspace), *fields)))
+        return Key.of_canonical(keyspace, join_fields((utf8(keyspace), *fields)))
 
-
-def _key(keyspace: str, canonical: bytes) -> Key:
-    digest = (xxh3_128_intdigest(canonical) >> 1).to_bytes(16, "big")
-    return Key(keyspace, digest, blake2b(canonical, digest_size=16).digest(), canonical)
+    @staticmethod
+    def of_canonical(keyspace: str, canonical: bytes) -> Key:
+        """Returns the key of a canonical byte string, which begins with the keyspace's field."""
+        digest = (xxh3_128_intdigest(canonical) >> 1).to_bytes(16, "big")
+        return Key(keyspace, digest, blake2b(canonical, digest_size=16).digest(), canonical)
 
 
 def join_fields(fields: Iterable[bytes]) -> bytes:
@@ -98,65 +90,6 @@ def split_fields(canonical: bytes) -> list[bytes]:
     return fields
 
 
-def normalise_question(question: str, *, lowercase: bool) -> str:
-    """Returns the question as it is remembered: NFC, trimmed, white space collapsed, lower case if the model is.
-
-    Letters are lowered one by one, as tokenizers do it: lowering the whole string would make a final sigma of a
-    capital one, and so give two questions with different tokens one key.
-    """
-    if question.isascii() and question.isprintable():  # most are, and need none of the tables; the only space is " "
-        text = " ".join(question.split())
-        return text.lower() if lowercase else text
-    import unicodedata
-
-    text = _spaces().sub(" ", unicodedata.normalize("NFC", question)).strip(" ")
-    if not lowercase:
-        return text
-    return unicodedata.normalize("NFC", "".join([letter.lower() for letter in text]))
-
-
-@lru_cache(maxsize=1)
-def _spaces() -> re.Pattern[str]:
-    import re
-
-    return re.compile(_SPACES)
-
-
-def answer_keys(
-    *, bundle_digest: str, precision: str, options: Mapping[str, object], scope_digest: str, lowercase: bool
-) -> Callable[[str], Key]:
-    """Returns the function that gives a question's key, for all questions that share everything else.
-
-    The key holds everything that the answer depends on: the model, how it is run, the decoding options, which contexts
-    the question is asked of; and the normalised question, last.
-    """
-    scope = _utf8(scope_digest)
-    shared = _join_shared(bundle_digest, precision, options) + len(scope).to_bytes(4, "little") + scope
-
-    def key_of(question: str) -> Key:
-        field = _utf8(normalise_question(question, lowercase=lowercase))
-        return _key(ANSWER_KEYSPACE, shared + len(field).to_bytes(4, "little") + field)
-
-    return key_of
-
-
-def _join_shared(bundle_digest: str, precision: str, options: Mapping[str, object]) -> bytes:
-    """Returns the fields that all questions to one model share; for most questions without joining them again."""
-    if _TOLD_APART.issuperset(map(type, options.values())):
-        typed = tuple([(name, type(value), value) for name, value in options.items()])
-        return _join_typed(bundle_digest, precision, typed)
-    return _join_model(bundle_digest, precision, dict(options))
-
-
-@lru_cache(maxsize=64)
-def _join_typed(bundle_digest: str, precision: str, typed: tuple[tuple[str, type, object], ...]) -> bytes:
-    return _join_model(bundle_digest, precision, {name: value for name, _, value in typed})
-
-
-def _join_model(bundle_digest: str, precision: str, options: dict[str, object]) -> bytes:
-    return join_fields((ANSWER_KEYSPACE.encode(), _utf8(bundle_digest), _utf8(precision), encode_argument(options)))
-
-
 def name_key(name: str | bytes) -> Key:
     """Returns the key of a plain name; its keyspace is the name itself, for patterns such as `bertqa*` to match."""
     if isinstance(name, bytes):
@@ -175,9 +108,9 @@ def memo_key(
         CacheKeyInvalid: an argument has no canonical form.
     """
     arguments = [encode_argument(value) for value in args]
-    named = [part for name in sorted(kwargs) for part in (_utf8(name), encode_argument(kwargs[name]))]
+    named = [part for name in sorted(kwargs) for part in (utf8(name), encode_argument(kwargs[name]))]
     count = len(arguments).to_bytes(4, "little")
-    return Key.of(keyspace, function, _utf8(version), count, *arguments, *named)
+    return Key.of(keyspace, function, utf8(version), count, *arguments, *named)
 
 
 def encode_argument(value: object, depth: int = 0) -> bytes:
@@ -199,9 +132,9 @@ def encode_argument(value: object, depth: int = 0) -> bytes:
     if hasattr(kind, "__dataclass_fields__"):
         import dataclasses
 
-        named = [_utf8(f"{kind.__module__}.{kind.__qualname__}")]
+        named = [utf8(f"{kind.__module__}.{kind.__qualname__}")]
         for field in dataclasses.fields(value):  # type: ignore[arg-type]  # a dataclass by the line above
-            named += [_utf8(field.name), encode_argument(getattr(value, field.name), depth + 1)]
+            named += [utf8(field.name), encode_argument(getattr(value, field.name), depth + 1)]
         return _join(b"D", named)
     return _encode_atom(value)
 
@@ -209,7 +142,7 @@ def encode_argument(value: object, depth: int = 0) -> bytes:
 def _encode_atom(value: object) -> bytes:
     kind = type(value)
     if isinstance(value, str) and kind is str:
-        return b"s" + _utf8(value)
+        return b"s" + utf8(value)
     if value is None or kind is bool:
         return b"N" if value is None else b"T" if value else b"F"
     if isinstance(value, bytes) and kind is bytes:
@@ -227,5 +160,6 @@ def _join(tag: bytes, parts: list[bytes]) -> bytes:
     return tag + b"".join([len(part).to_bytes(4, "little") + part for part in parts])
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
+    """Returns the bytes of a text, whatever is in it."""
     return text.encode("utf-8", "surrogatepass")  # file names and bad input may hold lone surrogates; they are distinct

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from edgeqa.asking.scope import Progress
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.formats import FormatOptions
     from edgeqa.parts import Parts
+    from edgeqa.timing import Progress
 
     Later: TypeAlias = Literal["later"]
     Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

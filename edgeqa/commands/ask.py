@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
     from edgeqa.capabilities.settings import Persist
+    from edgeqa.timing import Progress
 
 
 @click.command("ask", short_help="Answer a question from your texts.", context_settings={"max_content_width": 100})

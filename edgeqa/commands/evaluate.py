@@ -18,11 +18,11 @@ from edgeqa.commands.options import bundle_option, json_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.collected import CollectedScores
     from edgeqa.evaluation.documents_file import DocumentQuestion
     from edgeqa.evaluation.run import Scores
     from edgeqa.runtime import EdgeQA
+    from edgeqa.timing import Progress
 
 _ROWS = {
     "questions": "questions",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
+    from edgeqa.timing import Progress
 
 
 def questions_in(file: str, opened: ExitStack) -> list[str]:

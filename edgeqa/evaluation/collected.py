@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.squad_file import SquadQuestion
     from edgeqa.runtime import EdgeQA
+    from edgeqa.timing import Progress
 
 RECALL_AT = (1, 5, 20)
 

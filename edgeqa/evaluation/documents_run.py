@@ -19,9 +19,9 @@ from edgeqa.evaluation.reliability import Reliability, reliability
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.documents_file import DocumentQuestion
     from edgeqa.evaluation.judging import Judge, Span
+    from edgeqa.timing import Progress
 
 
 class Answered(Protocol):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.asking.scope import Progress
     from edgeqa.evaluation.squad_file import SquadQuestion
+    from edgeqa.timing import Progress
 
 
 class Asks(Protocol):

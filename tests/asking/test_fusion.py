@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.fusion import is_enough, lift, probability, sigmoid
+from edgeqa.asking.ranking import is_enough, lift, probability, sigmoid
 from edgeqa.models.manifest import Searched
 
 SCORES = st.floats(-60, 60)

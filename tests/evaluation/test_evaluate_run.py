@@ -16,7 +16,7 @@ from edgeqa.evaluation.squad_file import SquadQuestion, read_squad
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from edgeqa.asking.scope import Progress
+    from edgeqa.timing import Progress
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -14,8 +14,8 @@ import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, errors, runtime, state
-from edgeqa.asking import single
-from edgeqa.asking.answer_names import AnswerNameInvalid
+from edgeqa.asking import named
+from edgeqa.asking.named import AnswerNameInvalid
 from edgeqa.cache import Cache
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import CollectionEmpty, CollectionNotFound, ContextGone
@@ -257,14 +257,14 @@ def test_a_name_that_many_ask_for_at_once_is_read_once(
 ) -> None:
     name, callers = name_of(filled, "engine.txt", QUESTION), 8
     all_have_looked = threading.Barrier(callers)
-    find = single._find
+    find = named._find
 
     def found_by_all(*arguments: Any) -> Any:  # noqa: ANN401 - what it is given
         found = find(*arguments)
         all_have_looked.wait(60)
         return found
 
-    monkeypatch.setattr(single, "_find", found_by_all)
+    monkeypatch.setattr(named, "_find", found_by_all)
     with ThreadPoolExecutor(callers) as pool:
         answers = list(pool.map(filled.get, [name] * callers))
     assert {answer.text for answer in answers} == {"Charles Babbage"}

@@ -13,7 +13,7 @@ import pytest
 
 import edgeqa
 from edgeqa import errors, runtime
-from edgeqa.asking.answer_names import AnswerNameInvalid
+from edgeqa.asking.named import AnswerNameInvalid
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.models.reading import PassageReader

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.answer_names import AnswerName, AnswerNameInvalid, meanings
+from edgeqa.asking.named import AnswerName, AnswerNameInvalid, meanings
 from edgeqa.collection.naming import Address
 
 TAGS = st.from_regex(r"[A-Z0-9]{3}", fullmatch=True)

@@ -1,56 +1,81 @@
-"""Single contexts of a collection: those closest to a question, and the one that an answer's name tells."""
+"""Answers by their names: the address of one context and a question in one string in, the answer out.
+
+The name of an answer is the question's and the context's together: bertqa{TAG}_ADDRESS_QUESTION, as in
+`bertqa{8YG}_PMC302072.xml:{8YG}:10_Who performs viral transmission among adults`. The braces once told Redis which
+shard a key belongs to; here they keep shard and number apart from names, which may hold any character.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.answer import ClosePassage, as_remembered
-from edgeqa.asking.answer_names import AnswerName, meanings
+from edgeqa.answer import as_remembered
 from edgeqa.asking.collected import Collected
-from edgeqa.asking.options import Options
+from edgeqa.asking.keys import Options
 from edgeqa.asking.pipe import decide
 from edgeqa.asking.question import Asking, NotRemembered
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.naming import TAG, Address
 from edgeqa.contexts.normal import one_line
-from edgeqa.contexts.pieces import extent
+from edgeqa.errors import EXIT_USAGE, CollectionError
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from edgeqa.answer import Answer
     from edgeqa.collection.collection import Collection, StoredContext
-    from edgeqa.collection.naming import Within
     from edgeqa.parts import Parts
 
+_NAME = re.compile(rf"bertqa\{{({TAG})\}}_(.*)", re.DOTALL)
 
-def closest(parts: Parts, asked: str, most: int, within: Within | None = None) -> list[ClosePassage]:
-    """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
-    ranges = None if within is None else parts.scope.ranges_within(within)
-    collection, index = parts.scope.routed()
-    found = []
-    hits = parts.scope.search(index, asked, most, ranges).best
-    paths = parts.scope.paths(hit.number for hit in hits)
-    for hit in hits:
-        with contextlib.suppress(ContextGone):  # removed since the index was opened
-            context = collection.context(hit.number)
-            start, end = extent(context.text, context.start, context.pieces)
-            found.append(
-                ClosePassage(
-                    text=context.text,
-                    heading=context.heading,
-                    document=context.document,
-                    address=context.address,
-                    source=context.document,
-                    source_start=start,
-                    source_end=end,
-                    score=hit.score,
-                    path=paths[hit.number],
-                )
-            )
-    return found
+
+class AnswerNameInvalid(CollectionError, ValueError):
+    """This is not the name of an answer."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"not the name of an answer: {name!r}",
+            'it is bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address"',
+        )
+
+
+class AnswerName(NamedTuple):
+    """What an answer is asked for by."""
+
+    address: Address
+    question: str
+
+    def __str__(self) -> str:
+        return f"bertqa{{{self.address.tag}}}_{self.address}_{self.question}"
+
+
+def meanings(name: str) -> list[AnswerName]:
+    """Returns what `name` may be the name of; the longest document name first.
+
+    It is more than one only where a document's name, or the question, has what looks like the end of an address in it,
+    with the same tag: which of them is meant can then be seen by which document there is.
+
+    Raises:
+        AnswerNameInvalid: if it is not of the form.
+    """
+    found = list(_meanings(name))
+    if not found:
+        raise AnswerNameInvalid(name)
+    return found[::-1]
+
+
+def _meanings(name: str) -> Iterator[AnswerName]:
+    matched = _NAME.fullmatch(name)
+    if matched is None:
+        return
+    tag, rest = matched.groups()
+    for end in re.finditer(rf":\{{{tag}\}}:([1-9][0-9]{{0,17}})_", rest):
+        yield AnswerName(Address(rest[: end.start()], tag, int(end[1])), rest[end.end() :])
 
 
 def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer:
