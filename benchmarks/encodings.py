@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import edgeqa
-from edgeqa.contexts.normal import nfc
 from edgeqa.contexts.windows import all_windows
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.evaluation.squad_file import read_squad, sample
 from edgeqa.formats.blocks import Block
+from edgeqa.formats.text import nfc
 from edgeqa.models.readers import Encoding, SplitReader
 from edgeqa.models.session import Session, SessionOptions
 from edgeqa.timing import Stopwatch
@@ -36,7 +36,7 @@ from edgeqa.timing import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.contexts.pieces import Place
+    from edgeqa.contexts.context import Place
     from edgeqa.evaluation.squad_file import SquadQuestion
     from edgeqa.models.readers import Ids
     from edgeqa.models.reading import PassageReader

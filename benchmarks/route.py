@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgeqa.collection.index import Index, IndexWriter
-from edgeqa.contexts.sentences import sentence_ends
+from edgeqa.contexts.borders import sentence_ends
 from edgeqa.contexts.terms import terms, words
 from edgeqa.evaluation.squad_file import read_squad, sample
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edgeqa.answer import Answer
+    from edgeqa.asking.documents import Given
     from edgeqa.collection.naming import Within
-    from edgeqa.contexts.documents import Given
     from edgeqa.counting import Counters
     from edgeqa.timing import Progress
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa.answer import Answer
+from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.keys import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import Overrides
-from edgeqa.contexts.documents import Given, documents
-from edgeqa.contexts.normal import one_line
 from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle, chosen
@@ -176,7 +175,7 @@ class EdgeQA:
         from edgeqa.asking.pipe import ask
 
         watch = Stopwatch()
-        asked = one_line(question)
+        asked = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         scope, alias = self._asked_of(context, within, question, top, force, most_contexts)
         progress = progress or _no_progress
@@ -244,7 +243,7 @@ class EdgeQA:
         from edgeqa.asking.pipe import remembered
 
         watch = Stopwatch()
-        asked = one_line(question)
+        asked = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         asked_of, alias = self._asked_of(context, within, question, top, force, most_contexts)
         answer = remembered(self._parts, asked_of, asked, options, watch, alias=alias)
@@ -321,7 +320,7 @@ class EdgeQA:
         """
         from edgeqa.asking.collected import closest
 
-        return closest(self._parts, one_line(question), most, within)
+        return closest(self._parts, on_one_line(question), most, within)
 
     def ask_many(
         self,
@@ -367,7 +366,7 @@ class EdgeQA:
         from edgeqa.asking.pipe import answer_key
 
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
-        asked = one_line(question)
+        asked = on_one_line(question)
         scope = self._collected()[0] if context is None else self._texts_of(context)
         return answer_key(self._parts, scope, asked, options)
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa.asking.documents import BETWEEN_RECORDS
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.naming import document_named
-from edgeqa.contexts.documents import BETWEEN_RECORDS
-from edgeqa.contexts.pieces import extent
+from edgeqa.contexts.context import extent
 from edgeqa.errors import CollectionError
 from edgeqa.formats import FormatOptions, walk
 

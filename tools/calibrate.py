@@ -27,12 +27,11 @@ import numpy as np
 import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
+from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MOST_READ
 from edgeqa.asking.texts import Texts
-from edgeqa.contexts.documents import documents
-from edgeqa.contexts.normal import one_line
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents_file import read_questions
 from edgeqa.evaluation.judging import Documents, Judge
@@ -111,7 +110,7 @@ def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, 
     """Returns what is read for a question; `worth` is None where nothing answers it."""
     parts = qa._parts  # noqa: SLF001 - nobody else wants the passages that are not the best
     options = Options(most_contexts=MOST_READ)
-    asking = Recording(parts, scope, one_line(question), options, Stopwatch())
+    asking = Recording(parts, scope, on_one_line(question), options, Stopwatch())
     asking.read(lambda *_: None)
     reads = asking.reads(worth or (lambda _: 0.0))
     return Asked(group, reads, len(asking.shares), worth is not None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.answer import ClosePassage
 from edgeqa.asking.scope import Placed
 from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
-from edgeqa.contexts.pieces import extent
+from edgeqa.contexts.context import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

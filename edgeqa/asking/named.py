@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.answer import as_remembered
 from edgeqa.asking.collected import Collected
+from edgeqa.asking.documents import on_one_line
 from edgeqa.asking.keys import Options
 from edgeqa.asking.pipe import decide
 from edgeqa.asking.question import Asking, NotRemembered
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import TAG, Address
-from edgeqa.contexts.normal import one_line
 from edgeqa.errors import EXIT_USAGE, CollectionError
 from edgeqa.timing import Stopwatch
 
@@ -112,7 +112,7 @@ def _named(parts: Parts, name: str, force: bool, alias: tuple[Hashable, ...], *,
     digest, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
     meant, context = _find(parts.scope.collection(), name)
     watch.over("context")
-    asked = one_line(meant.question)
+    asked = on_one_line(meant.question)
     scope, options = Collected(parts.scope, digest), Options(force=bool(force))
     scope.is_given = True
     asking = Asking(parts, scope, asked, options, watch, may_read=may_read)

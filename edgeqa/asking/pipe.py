@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer, Candidate, ClosePassage, as_remembered
 from edgeqa.asking.keys import key_in
-from edgeqa.contexts.pieces import extent
+from edgeqa.contexts.context import extent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

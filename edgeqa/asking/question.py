@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.asking import ranking
 from edgeqa.asking.keys import key_in
 from edgeqa.asking.records import Near, Outcome, Spot
-from edgeqa.contexts.language import looks_foreign
-from edgeqa.contexts.pieces import Place
+from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import coverage
-from edgeqa.contexts.terms import distinct, term, terms, words
+from edgeqa.contexts.terms import distinct, looks_foreign, term, terms, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,11 +14,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.pieces import place_of
+from edgeqa.contexts.context import place_of
 
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed
-    from edgeqa.contexts.pieces import Place
+    from edgeqa.contexts.context import Place
     from edgeqa.models.manifest import Searched
 
 ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends

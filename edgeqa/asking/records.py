@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa.contexts.pieces import Place
+from edgeqa.contexts.context import Place
 
 if TYPE_CHECKING:
     from edgeqa.asking.scope import Placed, Scope

@@ -9,17 +9,18 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgeqa.asking.documents import BETWEEN_RECORDS
 from edgeqa.asking.scope import Placed
-from edgeqa.contexts.documents import BETWEEN_RECORDS, HELD_BYTES
-from edgeqa.contexts.pieces import Piece
+from edgeqa.contexts.context import Piece
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextEmpty, ContextMissing
+from edgeqa.formats.source import HELD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from edgeqa.asking.documents import Document
     from edgeqa.contexts.context import Context
-    from edgeqa.contexts.documents import Document
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.search import Hit, Hits, Words
     from edgeqa.formats.blocks import Block

@@ -38,7 +38,7 @@ from edgeqa.collection.catalogue_rows import MARK, PENDING, READY, WHOLE, printe
 from edgeqa.collection.errors import AllGone, ShardDamaged
 from edgeqa.collection.naming import CARRIED, file_identity, identity
 from edgeqa.collection.shard_format import Layout
-from edgeqa.contexts import pieces
+from edgeqa.contexts import passages as splitter
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk
 
@@ -123,7 +123,7 @@ class Preparing:
             digest = source.digest()
             path, name, former = identity(source, given)
             known = self._catalogue.sources_at(path)
-            whole = (digest, WHOLE, self._encoder.digest, pieces.SPLITTER_VERSION)
+            whole = (digest, WHOLE, self._encoder.digest, splitter.SPLITTER_VERSION)
             for row in (*known, *(self._catalogue.sources_at(former) if former is not None else ())):
                 if (row.digest, row.state, row.encoder, row.splitter) == whole:
                     yield SourceUnchanged(row.path, source.size_bytes)
@@ -132,7 +132,7 @@ class Preparing:
             is_reread = any(row.state == WHOLE and source.was_read_by(row.reader, row.digest) for row in known)
             documents_done, unfinished = self._left(known, digest)
             window_tokens = self._model.limits.window_tokens
-            how = (window_tokens, source.reader, pieces.SPLITTER_VERSION)
+            how = (window_tokens, source.reader, splitter.SPLITTER_VERSION)
             yield SourceBegins(path, printed(name), digest, *how, size_bytes=source.size_bytes)
             begun = True
             for number, record in enumerate(source.records()):
@@ -156,7 +156,7 @@ class Preparing:
 
     def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
         """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
-        wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, pieces.SPLITTER_VERSION)
+        wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, splitter.SPLITTER_VERSION)
         for row in known:
             made = (row.digest, row.window_tokens, row.encoder, row.splitter)
             if PENDING <= row.state < WHOLE and made == wanted:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import xxhash
 
 from edgeqa.collection.files import pack_checked, unpack_checked
-from edgeqa.contexts.pieces import SPLITTER_VERSION
+from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.index import Index, Ranges
     from edgeqa.collection.naming import Within
     from edgeqa.collection.shard_format import Layout, Row
-    from edgeqa.contexts.context import Tokens
-    from edgeqa.contexts.pieces import Piece
+    from edgeqa.contexts.context import Piece, Tokens
     from edgeqa.contexts.search import Hits
     from edgeqa.models.readers import Encoding
 
@@ -80,7 +79,7 @@ class StoredContext:
 
     @property
     def kind(self) -> str:
-        """What it is, one of `contexts.pieces.KINDS`."""
+        """What it is, one of `contexts.context.KINDS`."""
         return self._record.kind
 
     @cached_property

@@ -27,9 +27,8 @@ import tantivy
 
 from edgeqa import state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
-from edgeqa.contexts import spelling
 from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
-from edgeqa.contexts.terms import ENGLISH, term, terms, words
+from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
 from edgeqa.errors import ThreadsLimited
 
 if TYPE_CHECKING:
@@ -233,7 +232,7 @@ class Index:
             looked_for = term(word, self._language)
             if tried < MOST_MENDED and not self._contexts_with(looked_for):
                 tried += 1
-                near = ((self._contexts_with(term(one, self._language)), one) for one in spelling.near(word))
+                near = ((self._contexts_with(term(one, self._language)), one) for one in one_slip_away(word))
                 count, likely = max(near, default=(0, word))
                 if count:
                     mended[word] = likely

@@ -35,7 +35,7 @@ from edgeqa.collection.writer_opening import (
     sweep,
     upgrade,
 )
-from edgeqa.contexts.pieces import SPLITTER_VERSION
+from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:

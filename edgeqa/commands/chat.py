@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edgeqa.answer import Answer, ClosePassage
-    from edgeqa.contexts.documents import Given
+    from edgeqa.asking.documents import Given
     from edgeqa.runtime import EdgeQA
 
 PROMPT = "? "
@@ -135,7 +135,7 @@ class _Session:
     def _in(self, files: list[str]) -> None:
         from pathlib import Path
 
-        from edgeqa.contexts.documents import from_path
+        from edgeqa.asking.documents import from_path
 
         for file in files:
             from_path(Path(file))  # refuses what is not there

@@ -29,7 +29,7 @@ def questions_in(file: str, opened: ExitStack) -> list[str]:
         QuestionsMissing: if there is none.
     """
     if file != STANDARD_INPUT:
-        from edgeqa.contexts.documents import from_file  # here: a single question needs none, nor does `--help`
+        from edgeqa.asking.documents import from_file  # here: a single question needs none, nor does `--help`
 
         document = from_file(Path(file))
     else:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from edgeqa import streams
+from edgeqa.asking.documents import from_path, from_stream, from_text
 from edgeqa.commands.options import STANDARD_INPUT
-from edgeqa.contexts.documents import from_path, from_stream, from_text
-from edgeqa.contexts.normal import in_utf8
 from edgeqa.errors import CollectionAndTexts, ContextMissing
+from edgeqa.formats.text import in_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
     from io import BufferedReader
 
-    from edgeqa.contexts.documents import Document
+    from edgeqa.asking.documents import Document
 
 
 def named_texts(

@@ -15,16 +15,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edgeqa.contexts.pieces import Piece
-from edgeqa.contexts.sentences import line_ends, paragraph_ends, sentence_ends
+from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends
+from edgeqa.contexts.context import Piece
 from edgeqa.formats.blocks import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.formats.blocks import BlockKind
+
+SPLITTER_VERSION: Final = 2
+"""Raised whenever the same blocks become other passages: what a collection holds is then read again when it is next
+added."""
 
 WHOLE_LENGTH = 1800  # a paragraph or an entry of at most this length stays whole
 PART_LENGTH = 1300  # of a longer one, each part is about so long
@@ -49,7 +53,7 @@ class Passage:
     heading: tuple[str, ...] = ()
     """The headings and terms that it stands under, outermost first."""
     kind: str = "paragraph"
-    """One of `pieces.KINDS`."""
+    """One of `context.KINDS`."""
     pieces: tuple[Piece, ...] = ()
     """Where what of its text stands in the document; empty where all of it stands there as it is, from `start` on."""
     borders: tuple[int, ...] = ()

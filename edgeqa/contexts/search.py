@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.contexts import spelling
-from edgeqa.contexts.terms import all_words, bare, distinct, is_stop_word, term, words
+from edgeqa.contexts.terms import all_words, bare, distinct, is_stop_word, one_slip_away, term, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -133,7 +132,7 @@ def search(passages: Words | Callable[[], Iterable[Passage]], question: str, mos
     scan = _Scan([term(word, language) for word in asked], language).over(passages)
     mended: dict[str, str] = {}
     missing = [word for word in asked if not scan.holds(term(word, language))][:MOST_MENDED]
-    candidates = {word: near for word in missing if (near := sorted(spelling.near(word) & scan.vocabulary.keys()))}
+    candidates = {word: near for word in missing if (near := sorted(one_slip_away(word) & scan.vocabulary.keys()))}
     if candidates:
         every = (*asked, *(word for near in candidates.values() for word in near))
         wider = _Scan([term(word, language) for word in every], language).over(passages)

@@ -6,16 +6,16 @@ run of OVERLAP_TOKENS tokens lies whole in at least one of them: no answer is lo
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends, sure_sentence_ends
+from edgeqa.contexts.context import Piece
 from edgeqa.contexts.passages import Passage, passages
-from edgeqa.contexts.pieces import Piece
-from edgeqa.contexts.sentences import line_ends, paragraph_ends, sentence_ends, sure_sentence_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Tokenize = Callable[[str], Tokens]
 
 OVERLAP_TOKENS = 30  # the longest answer
+_MEANINGLESS = "PZC"  # Unicode's categories of punctuation, separators, and controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Window:
     heading: tuple[str, ...] = ()
     """The headings that it stands under, outermost first."""
     kind: str = "paragraph"
-    """One of `pieces.KINDS`."""
+    """One of `context.KINDS`."""
     pieces: tuple[Piece, ...] = ()
     """Where what of its text stands in the document, rising; empty where all of it stands there as it is."""
     borders: tuple[int, ...] = ()
@@ -129,6 +130,24 @@ def _window(passage: Passage, tokens: Tokens, first: int, after: int) -> Window:
     return Window(
         text[begin:end], start, tokens.part(first, after, begin), passage.heading, passage.kind, pieces, borders
     )
+
+
+def meaningful(text: str, offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Returns, bool [tokens], whether a token means something by itself.
+
+    A full stop, a quotation mark or a dash is part of many answers and is none alone. Letters, digits and symbols
+    (currencies, emoji) may be.
+
+    Args:
+        text: the text.
+        offsets: int32 [tokens, 2]: first character of each token, and the one after the last.
+    """
+    pieces = (text[begin:end] for begin, end in offsets.tolist())
+    return np.fromiter((piece.isalnum() or any(map(_means, piece)) for piece in pieces), np.bool_, len(offsets))
+
+
+def _means(character: str) -> bool:
+    return unicodedata.category(character)[0] not in _MEANINGLESS
 
 
 class _Borders:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.contexts.normal import nfc
 from edgeqa.evaluation.run import Scores, evaluate
+from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.contexts.documents import from_file
+from edgeqa.asking.documents import from_file
 from edgeqa.evaluation.errors import QuestionsFileError, QuestionsNotFound
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeqa.contexts.documents import from_path
+from edgeqa.asking.documents import from_path
 from edgeqa.evaluation.errors import DocumentMissing, DocumentsNotFound, PlaceNotFound
 from edgeqa.evaluation.quotations import Quoted, holds, is_near
 

@@ -13,7 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from edgeqa.contexts.documents import from_file
+from edgeqa.asking.documents import from_file
 from edgeqa.errors import EvaluationFileError
 
 if TYPE_CHECKING:

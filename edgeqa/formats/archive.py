@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
+from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

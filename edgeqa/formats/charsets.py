@@ -11,8 +11,8 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import checked, decode
 from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.text import checked, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

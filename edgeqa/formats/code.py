@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import decode
-from edgeqa.contexts.normal import nfc_blocks
 from edgeqa.formats.blocks import Block
 from edgeqa.formats.records import FormatOptions, Record
+from edgeqa.formats.text import decode, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

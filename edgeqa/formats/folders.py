@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from edgeqa import state
-from edgeqa.contexts.documents import HELD_BYTES, blocks_of, checked, reason
-from edgeqa.contexts.spool import Spool
 from edgeqa.errors import ContextEmpty, ContextError, ContextMissing, ContextNotFound, ContextType, ContextUnreadable
 from edgeqa.formats import kinds
 from edgeqa.formats.errors import FormatOld, FormatUnknown
 from edgeqa.formats.ignored import IGNORE_FILE, Ignored
 from edgeqa.formats.packed import unpacked
-from edgeqa.formats.source import Source
+from edgeqa.formats.source import HELD_BYTES, Source, Spool
+from edgeqa.formats.text import blocks_of, checked, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

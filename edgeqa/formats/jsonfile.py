@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from edgeqa.contexts.documents import checked, decode
-from edgeqa.contexts.normal import nfc_blocks
 from edgeqa.formats.errors import FileDamaged, RecordInvalid, RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
 from edgeqa.formats.objects import decoded, records, row_blocks, title_of, written
 from edgeqa.formats.plain import record, structured
 from edgeqa.formats.records import Record, one_line
 from edgeqa.formats.rows import Rows
+from edgeqa.formats.text import checked, decode, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

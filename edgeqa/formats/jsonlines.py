@@ -8,10 +8,10 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import checked
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
 from edgeqa.formats.objects import records
+from edgeqa.formats.text import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,13 +18,12 @@ from dataclasses import replace
 from email.parser import BytesFeedParser
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from edgeqa.contexts.normal import nfc, nfc_blocks
-from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats import plain, webpage
 from edgeqa.formats.blocks import Block
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.records import FormatOptions, Record, one_line
 from edgeqa.formats.sheet import Sheet
+from edgeqa.formats.text import BLOCK_BYTES, nfc, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,13 +12,13 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import checked
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.mdoc import MANUALS, Mdoc
 from edgeqa.formats.records import FormatOptions, Record, one_line
 from edgeqa.formats.roff import GLUED, Call, Roff
 from edgeqa.formats.sheet import LINE, PARAGRAPH, Sheet
 from edgeqa.formats.tbl import Table
+from edgeqa.formats.text import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pyromark
 
-from edgeqa.contexts.documents import decode
 from edgeqa.formats.records import FormatOptions, Record, begun, one_line
 from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:

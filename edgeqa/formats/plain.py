@@ -18,11 +18,9 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from edgeqa.contexts.documents import decode
-from edgeqa.contexts.normal import nfc_blocks
-from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats.blocks import Block
 from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.text import BLOCK_BYTES, decode, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from edgeqa.contexts.normal import nfc_blocks
-from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats.blocks import Block, BlockKind
+from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
 
 MOST_ROW_CHARACTERS = 4096  # longer ones are no rows
 MOST_CELLS = 1000  # of a row; what follows stays in the last

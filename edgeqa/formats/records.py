@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.normal import nfc
+from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

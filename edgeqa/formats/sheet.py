@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.normal import nfc_blocks
 from edgeqa.formats.blocks import Block
+from edgeqa.formats.text import nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

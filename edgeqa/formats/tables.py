@@ -17,12 +17,12 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.documents import decode
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES, find
 from edgeqa.formats.plain import record
 from edgeqa.formats.records import Record
 from edgeqa.formats.rows import Rows
+from edgeqa.formats.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.windows import meaningful
 from edgeqa.evaluation.metrics import score_v1
 from edgeqa.importing.questions import GOLDEN, QUESTIONS
 from edgeqa.models.selftest import pair_ids

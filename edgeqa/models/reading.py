@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
-    from edgeqa.contexts.context import Context, Tokens
+    from edgeqa.contexts.context import Context, Place, Tokens
     from edgeqa.contexts.passages import Passage
-    from edgeqa.contexts.pieces import Place
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeqa import state
-from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.windows import meaningful
 from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
 from edgeqa.models import manifest as manifests
 from edgeqa.models.manifest import LEAST_QUESTION_TOKENS, Fields, parse_json

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeqa.contexts.graphemes import widen
-from edgeqa.contexts.pieces import Place
-from edgeqa.contexts.signs import with_signs
+from edgeqa.contexts.borders import widen, with_signs
+from edgeqa.contexts.context import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

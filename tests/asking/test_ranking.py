@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from edgeqa.asking.ranking import Ranking
 from edgeqa.asking.scope import Placed
-from edgeqa.contexts.context import Tokens
-from edgeqa.contexts.pieces import Piece, Place
+from edgeqa.contexts.context import Piece, Place, Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.spans import Span, locate
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgeqa.asking.documents import documents
 from edgeqa.asking.texts import Texts
-from edgeqa.contexts.documents import HELD_BYTES, documents
+from edgeqa.formats.source import HELD_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

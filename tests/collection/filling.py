@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from edgeqa.collection.encoder import Encoder
 from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.writer import Writer
-from edgeqa.contexts.meaning import meaningful
-from edgeqa.contexts.windows import Limits, all_windows
+from edgeqa.contexts.windows import Limits, all_windows, meaningful
 from edgeqa.formats.blocks import Block
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.tokenizer import Tokenizer

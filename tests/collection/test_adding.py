@@ -34,8 +34,8 @@ from edgeqa.collection.index_upkeep import NoIndex
 from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
 from edgeqa.collection.writer import Writer
-from edgeqa.contexts import pieces as passage_pieces
-from edgeqa.contexts.pieces import Piece
+from edgeqa.contexts import passages as splitter
+from edgeqa.contexts.context import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.formats import kinds
@@ -374,10 +374,10 @@ def test_what_an_older_reader_or_splitter_made_is_read_again(
     assert counts(writing.sync(manuals)) == (0, 0, 2, 0, 0)
     with Catalogue.read(collection.directory()) as catalogue:
         assert {(s.reader, s.splitter) for s in catalogue.sources()} == {
-            (f"text {kinds.TEXT.version}", passage_pieces.SPLITTER_VERSION)
+            (f"text {kinds.TEXT.version}", splitter.SPLITTER_VERSION)
         }
     with monkeypatch.context() as patch:
-        patch.setattr(passage_pieces, "SPLITTER_VERSION", passage_pieces.SPLITTER_VERSION + 1)
+        patch.setattr(splitter, "SPLITTER_VERSION", splitter.SPLITTER_VERSION + 1)
         (manuals / "pump.txt").write_text("The pump is new.")
         report = writing.sync(manuals)
         assert (counts(report), report.files_reread) == ((0, 1, 0, 0, 0), 1)

@@ -19,8 +19,7 @@ from edgeqa.collection.shard_format import (
     record_again,
     row_at,
 )
-from edgeqa.contexts.context import Tokens
-from edgeqa.contexts.pieces import KINDS, Piece
+from edgeqa.contexts.context import KINDS, Piece, Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.readers import Encoding
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgeqa import errors
-from edgeqa.contexts.documents import HELD_BYTES, documents, from_file, from_stream
-from edgeqa.contexts.spool import BLOCK_BYTES
+from edgeqa.asking.documents import documents, from_file, from_stream
+from edgeqa.formats.source import HELD_BYTES
+from edgeqa.formats.text import BLOCK_BYTES
 
 
 def read(path: Path) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeqa.contexts.graphemes import widen
+from edgeqa.contexts.borders import widen
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 

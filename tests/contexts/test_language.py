@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeqa.contexts.language import looks_foreign
+from edgeqa.contexts.terms import looks_foreign
 
 GERMAN = "Die Pumpe ist für den Dauerbetrieb ausgelegt und darf bis zu einer Tiefe von zwölf Metern getaucht werden."
 ENGLISH = "The pump is rated for continuous use and may be submerged to a depth of twelve metres, in any kind of water."

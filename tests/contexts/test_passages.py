@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeqa.contexts.context import KINDS
 from edgeqa.contexts.passages import MOST_PENDING, WHOLE_LENGTH, Passage, length, passages
-from edgeqa.contexts.pieces import KINDS
 from edgeqa.formats.blocks import Block, text_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeqa.contexts.sentences import sentence_around
+from edgeqa.contexts.borders import sentence_around
 
 
 @pytest.mark.parametrize(

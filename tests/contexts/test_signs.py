@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.signs import with_signs
+from edgeqa.contexts.borders import with_signs
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from edgeqa import errors
-from edgeqa.contexts import spool as spools
-from edgeqa.contexts.spool import Spool
+from edgeqa.formats import source as spools
+from edgeqa.formats.source import Spool
+from edgeqa.formats.text import BLOCK_BYTES
 
 HELD_BYTES = 1000
 
 
-@pytest.mark.parametrize("size", [0, 10, HELD_BYTES, 3 * HELD_BYTES, 5 * spools.BLOCK_BYTES + 7])
+@pytest.mark.parametrize("size", [0, 10, HELD_BYTES, 3 * HELD_BYTES, 5 * BLOCK_BYTES + 7])
 def test_what_was_copied_is_read_as_often_as_wanted(size: int) -> None:
     data = bytes(n % 251 for n in range(size))
     spool = Spool((data[i : i + 300] for i in range(0, size, 300)), "a pipe", HELD_BYTES)
@@ -24,7 +25,7 @@ def test_what_was_copied_is_read_as_often_as_wanted(size: int) -> None:
 
 
 def test_two_readers_at_a_time_do_not_disturb_each_other() -> None:
-    data = bytes(n % 251 for n in range(3 * spools.BLOCK_BYTES))
+    data = bytes(n % 251 for n in range(3 * BLOCK_BYTES))
     spool = Spool([data], "a pipe", HELD_BYTES)
     pairs = list(zip(spool.read(), spool.read(), strict=True))
     assert b"".join(first for first, _ in pairs) == b"".join(second for _, second in pairs) == data

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeqa.contexts.context import Piece, extent, place_of
 from edgeqa.contexts.passages import Passage
-from edgeqa.contexts.pieces import Piece, extent, place_of
 from edgeqa.contexts.windows import OVERLAP_TOKENS, Limits, Window, again, windows
 
 if TYPE_CHECKING:

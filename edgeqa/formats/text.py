@@ -1,20 +1,23 @@
-"""Text to NFC, piece by piece: the one normalisation that a context gets when it enters.
+"""Bytes to text, and text to NFC, piece by piece: what every format begins with.
 
-Pure. In: pieces of a text, cut anywhere. Out: blocks whose concatenation is the NFC form of the whole text, so that a
-text larger than memory can be normalised, and offsets count characters of one well-defined string.
+In: blocks of bytes, or pieces of a text, cut anywhere. Out: blocks whose concatenation is the NFC form of the whole
+text, so that a text larger than memory can be normalised, and offsets count characters of one well-defined string. What
+is not UTF-8 is an error that names the file and the place; other encodings are for the formats that declare them.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from edgeqa.errors import EmptyQuestion, QuestionType
+from edgeqa.errors import ContextBinary, ContextEncoding, ContextUTF16
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+BLOCK_BYTES = 1 << 16
 LONGEST_RUN = 1024  # characters; a letter of a living language has a few marks
 _UNDECODED = re.compile("[\udc80-\udcff]+")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
@@ -71,15 +74,48 @@ def _begins_anew(character: str) -> bool:
     return not ("\u1100" <= character <= "\u11ff") and unicodedata.category(character)[0] != "M"
 
 
-def one_line(question: str) -> str:
-    """Returns the question as it is asked: NFC, its white space collapsed.
+def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yields what is left of the stream."""
+    while block := stream.read(BLOCK_BYTES):
+        yield block
+
+
+def checked(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yields the blocks as long as they may be text in UTF-8; else raises ContextUTF16 or ContextBinary."""
+    offset_bytes = 0
+    for block in blocks:
+        if not offset_bytes and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ContextUTF16(name)
+        if (nul := block.find(b"\0")) >= 0:
+            raise ContextBinary(name, offset_bytes + nul)
+        yield block
+        offset_bytes += len(block)
+
+
+def decode(blocks: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yields text in UTF-8, without its byte order mark.
 
     Raises:
-        QuestionError: if nothing is left of it, or it is no string.
+        ContextError: naming `name` and the offset of what is not UTF-8 text.
     """
-    if not isinstance(question, str):
-        raise QuestionType(question)
-    asked = " ".join(nfc(question).split())
-    if not asked:
-        raise EmptyQuestion
-    return asked
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset_bytes = 0
+    for block in checked(blocks, name):
+        yield _text(decoder, block, name, offset_bytes).removeprefix("" if offset_bytes else "\ufeff")
+        offset_bytes += len(block)
+    yield _text(decoder, b"", name, offset_bytes, final=True)
+
+
+def _text(
+    decoder: codecs.IncrementalDecoder, block: bytes, name: str, offset_bytes: int, *, final: bool = False
+) -> str:
+    waiting = len(decoder.getstate()[0])  # bytes of a character that the block before cut in two
+    try:
+        return decoder.decode(block, final)
+    except UnicodeDecodeError as error:
+        raise ContextEncoding(name, offset_bytes - waiting + error.start, error.object[error.start]) from error
+
+
+def reason(error: Exception) -> str:
+    """Returns why the operating system refused, in its words."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,13 +1,104 @@
-"""Signs that belong to an answer's first or last word: offsets in, offsets out that leave none of them behind.
+"""Where paragraphs, sentences, lines and words end, and what belongs to an answer's first and last character. Pure.
 
-Pure. The reader chooses words, and words are letters and digits: of "-38.8 °C", "<1 %", "/etc/apt/sources.list" or
-"C++" it may leave out what stands before or after without a blank, and with it the meaning. A span only ever grows,
-and never over white space, except to the other end of code in backticks.
+In: text. Out: places in it. Paragraphs and sentences are told by punctuation alone: a wrong guess ("Dr. | Smith") costs
+nothing but a less pretty border, for contexts overlap. An answer's span only ever grows: by the rest of a character as
+people see it, and by signs that belong to its words, never over white space but to the other end of code in backticks.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*|\r\n[^\S\n]*\r\n\s*")
+# Not after a single letter or digit: initials ("R. N.") and the numbers of a list are no ends.
+_SENTENCE_END = re.compile(r"(?:(?<!\b\w)\.|[!?…])['\"”’»)\]]*\s+|[。！？]['\"”’»)\]]*")
+# After these a full stop ends no sentence, though a capital follows.
+_ABBREVIATIONS = frozenset(
+    """
+    al approx apr aug bros ca capt cf co col corp dec dr ed eds etc feb fig figs ft gen gov hon inc jan jr lt ltd messrs
+    mr mrs ms mt no nos nov oct op pp prof pt rep rev sen sept sgt sp sr st vol vols vs
+    """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
+)
+_LAST_WORD = re.compile(r"\w+\Z")
+_OPENING = "\"'“\u2018([«"
+_LINE_END = re.compile(r"\n\s*")
+
+
+def paragraph_ends(text: str) -> Iterator[int]:
+    """Yields the places where a paragraph begins after another."""
+    return (m.end() for m in _PARAGRAPH_END.finditer(text))
+
+
+def sentence_ends(text: str) -> Iterator[int]:
+    """Yields the places where a sentence begins after another in the same paragraph."""
+    return (m.end() for m in _SENTENCE_END.finditer(text))
+
+
+def sure_sentence_ends(text: str) -> Iterator[int]:
+    """Yields the sentence ends that no answer goes over: not before a small letter, and not after an abbreviation.
+
+    Of the answers of SQuAD 1.1, 1 in 1,000 goes over one.
+    """
+    for found in _SENTENCE_END.finditer(text):
+        following = text[found.end() : found.end() + 4].lstrip(_OPENING)
+        if following[:1].islower() or not following:
+            continue
+        if text[found.start()] == ".":
+            last = _LAST_WORD.search(text, max(0, found.start() - 12), found.start())
+            if last is not None and last[0].lower() in _ABBREVIATIONS:
+                continue
+        yield found.end()
+
+
+def line_ends(text: str) -> Iterator[int]:
+    """Yields the places where a line begins after another. A text may break its lines anywhere in a sentence."""
+    return (m.end() for m in _LINE_END.finditer(text))
+
+
+def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Returns begin and end of the sentence, or sentences, that `text[start:end]` stands in, without white space."""
+    ends = [0, *paragraph_ends(text), *sentence_ends(text), len(text)]
+    begin = max(place for place in ends if place <= start)
+    stop = min(place for place in ends if place >= end)
+    return begin, begin + len(text[begin:stop].rstrip())
+
+
+# Characters as people see them. The tokenizer drops combining marks, joiners and variation selectors, so that a token's
+# last offset may stand before them. This is the part of Unicode's rules (UAX 29) that such a text needs.
+
+_JOINER = "\u200d"
+
+
+def widen(text: str, start: int, end: int) -> tuple[int, int]:
+    """Returns `start` and `end` moved outwards as far as the characters at the borders of `text[start:end]` reach."""
+    while 0 < start < len(text) and _continues(text, start):
+        start -= 1
+    while end < len(text) and _continues(text, end):
+        end += 1
+    return start, end
+
+
+def _continues(text: str, place: int) -> bool:
+    """Tells whether the code point at `place` belongs to the same character as the one before it."""
+    character = text[place]
+    if character.isascii():
+        return False
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character in (_JOINER, "\u200c")
+        or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
+        or "\U000e0020" <= character <= "\U000e007f"  # tags, as in the flags of regions
+        or text[place - 1] == _JOINER
+    )
+
+
+# Signs. The reader chooses words, and words are letters and digits: of "-38.8 °C", "<1 %", "/etc/apt/sources.list" or
+# "C++" it may leave out what stands before or after without a blank, and with it the meaning.
 
 _OPENING, _CLOSING = "([{«“\u2018\"'`|,;:=", ")]}»”’\"'`|,;:.!?"
 _CURRENCIES = "$€£¥₹₽₩"
