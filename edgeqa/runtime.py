@@ -298,6 +298,21 @@ class EdgeQA:
             self._counts.note(answer)
         return answer
 
+    def forget_name(self, name: str, *, force: bool = False) -> bool:
+        """Deletes what `get` would find remembered, in all processes; returns whether it was there.
+
+        Args:
+            name: as for `get`.
+            force: as for `get`.
+
+        Raises:
+            AnswerNameInvalid, ContextGone, QuestionError, CollectionError: as for `get`.
+        """
+        from edgeqa.asking.named import forget
+
+        alias = ("get", self._identity, name, bool(force))
+        return forget(self._parts, name, force=force, alias=alias)
+
     def _named_at_hand(self, alias: tuple[str, str, str, bool]) -> Answer | None:
         if type(alias[2]) is str and (scope := self._scope) and (front := self._front) is not None:
             entry = front.get((scope.stamp(), *alias))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from edgeqa.answer import Answer
+    from edgeqa.cache import Key
     from edgeqa.collection.collection import Collection, StoredContext
     from edgeqa.parts import Parts
 
@@ -91,19 +92,35 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
         AnswerNameInvalid: if the name is not of the form.
         ContextGone: if the collection has no such context.
     """
-    return _named(parts, name, force, alias, may_read=True)
+    return _named(parts, name, force, alias, may_read=True)[0]
 
 
 def remembered(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
     """Returns what `get` would, and None if the context would have to be read for it; raises as `get` does."""
     try:
-        return _named(parts, name, force, alias, may_read=False)
+        return _named(parts, name, force, alias, may_read=False)[0]
     except NotRemembered:
         return None
 
 
-def _named(parts: Parts, name: str, force: bool, alias: tuple[Hashable, ...], *, may_read: bool) -> Answer:  # noqa: FBT001 - as `get` was given it
-    """Returns the answer of a name.
+def forget(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> bool:
+    """Deletes what `get` would find remembered; tells whether it was there; raises as `get` does."""
+    try:
+        _, key = _named(parts, name, force, alias, may_read=False)
+    except NotRemembered:
+        return False
+    return key is not None and parts.cache.forget(key)
+
+
+def _named(
+    parts: Parts,
+    name: str,
+    force: bool,  # noqa: FBT001 - as `get` was given it
+    alias: tuple[Hashable, ...],
+    *,
+    may_read: bool,
+) -> tuple[Answer, Key | None]:
+    """Returns the answer of a name, and what it is remembered under.
 
     Raises:
         NotRemembered: if its context would have to be read, and may not.
@@ -120,10 +137,10 @@ def _named(parts: Parts, name: str, force: bool, alias: tuple[Hashable, ...], *,
     outcome = asking.outcome()
     scope.locate(outcome.placed())
     answer = decide(parts, asked, outcome, options, watch, cached=not asking.read_anew)
-    if stamp is not None and asking.part is not None:
-        key, stored = asking.part
+    key, stored = asking.part or (None, None)
+    if stamp is not None and key is not None:
         parts.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)
-    return answer
+    return answer, key
 
 
 def _find(collection: Collection, name: str) -> tuple[AnswerName, StoredContext]:

@@ -209,6 +209,19 @@ class Engine:
         qa = self._runtime(collection)
         return qa.remembered(question, context, top=top, force=force, most_contexts=contexts, at_hand=True)
 
+    def name_at_hand(self, caller: Caller, name: str) -> Answer | None:
+        """Returns the answer of a name if it is at hand in this process, at once, and counts it.
+
+        None does not say that it is not remembered; where several collections are served, it is always None.
+
+        Raises:
+            NotAllowed: as for `ask`.
+        """
+        caller.require(ASK)
+        only = self._only(None)
+        found = None if only is None else only.remembered_name(name, at_hand=True)
+        return None if found is None else self._noted(caller, found)
+
     def remembered_name(
         self, caller: Caller, name: str, *, collection: str | None = None, force: bool = False
     ) -> Answer | None:
@@ -223,6 +236,26 @@ class Engine:
         if only is not None:
             return only.remembered_name(name, force=force)
         return self._named(name, None, force=force)[1]
+
+    async def look_up_name(self, caller: Caller, name: str) -> Answer | None:
+        """Returns what `remembered_name` does, and raises as that does; files are looked at in another thread."""
+        return await self._look(partial(self.remembered_name, caller, name))
+
+    async def forget_name(self, caller: Caller, name: str, *, collection: str | None = None) -> bool:
+        """Deletes the remembered answer of a name; returns whether it was there.
+
+        Raises:
+            NotAllowed: if the caller may not change the collection.
+            CollectionNotServed, NameInSeveral, EdgeQAError: as for `get`.
+        """
+        caller.require(ADD)
+        only = self._only(collection)
+
+        def forget() -> bool:
+            qa, found = self._named(name, only, force=False)
+            return found is not None and qa.forget_name(name)
+
+        return await self._look(forget)
 
     # --- looking -------------------------------------------------------------------------------------------------
 

@@ -117,6 +117,19 @@ def test_a_name_is_looked_up_without_reading(fresh: EdgeQA, files: Path, monkeyp
     assert fresh.remembered_name(name) == replace(expected, cached=True)
 
 
+def test_what_a_name_says_can_be_forgotten(fresh: EdgeQA, files: Path) -> None:
+    fresh.add(files)
+    name = f"bertqa{{{fresh.list()[0].tag}}}_{fresh.closest(QUESTION)[0].address}_{QUESTION}"
+    assert not fresh.forget_name(name)
+    fresh.get(name)
+    assert fresh.remembered_name(name, at_hand=True) is not None
+    assert fresh.forget_name(name)
+    assert fresh.remembered_name(name, at_hand=True) is None
+    assert fresh.remembered_name(name) is None
+    with pytest.raises(AnswerNameInvalid):
+        fresh.forget_name("nonsense")
+
+
 def test_nothing_is_remembered_of_a_collection_that_has_changed(fresh: EdgeQA, files: Path, tmp_path: Path) -> None:
     fresh.add(files)
     fresh.ask(QUESTION)
