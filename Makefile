@@ -1,11 +1,13 @@
 # make demo: from nothing to an answer.  make test: from nothing to lint, types and the whole suite passed.
 # make reference: edgeqa compared with transformers and PyTorch, in an environment of its own.
+# make clients: the clients that `edgeqa serve` is tested with, in an environment of their own.
 # make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+CLIENTS ?= .clients
 
-.PHONY: demo test lint types suite man wheel bench reference clean
+.PHONY: demo test lint types suite man wheel bench reference clients clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -35,6 +37,8 @@ man: $(VENV)/developed
 reference:
 	reference/run
 
+clients: $(CLIENTS)/installed
+
 wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel
 
@@ -42,7 +46,7 @@ bench: $(BENCH_VENV)/installed
 	$(BENCH_VENV)/bin/python benchmarks/compare.py $(if $(QUICK),--quick)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS) build dist
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -58,4 +62,14 @@ $(BENCH_VENV)/installed: benchmarks/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BENCH_VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+# Without npm, those of Node are left out, and their tests say so.
+$(CLIENTS)/installed: pyproject.toml tests/serving/clients/package.json
+	$(PYTHON) -m venv $(CLIENTS)/python
+	$(CLIENTS)/python/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(CLIENTS)/python/bin/python -m pip install --quiet --group serving-clients
+	mkdir -p $(CLIENTS)/node
+	cp tests/serving/clients/package.json $(CLIENTS)/node
+	if command -v npm > /dev/null; then npm install --prefix $(CLIENTS)/node --no-audit --no-fund --loglevel=error; fi
 	touch $@

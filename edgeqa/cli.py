@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": "evaluate",
     "get": "get",
     "list": "list",
+    "mcp": "mcp",
     "models": "models",
     "remove": "remove",
     "show": "show",

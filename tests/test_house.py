@@ -153,6 +153,7 @@ DOORS: dict[str, str] = {
     "commands.evaluate": HELP,
     "commands.get": HELP,
     "commands.list": HELP,
+    "commands.mcp": HELP,
     "commands.mistakes": RARE,
     "commands.models": HELP,
     "commands.options": HELP,

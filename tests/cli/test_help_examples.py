@@ -43,6 +43,7 @@ FILES = {
 }
 # Programs that are not everywhere, or that ask the network; and what they print.
 OTHERS = {
+    "claude": "done",
     "curl": f"<p>{PUMP}</p>",
     "man": "-t, --list: list the contents of an archive",
     "jq": "1",
@@ -108,6 +109,7 @@ def quicker(example: str) -> str:
     """Returns the example as it takes less time, and no person: what it does beyond that has tests of its own."""
     line = re.sub(r"\s+#.*", "", example)
     line = re.sub(r"^edgeqa chat", "echo 'To what depth may the pump be submerged?' | edgeqa chat", line)
+    line = re.sub(r"^edgeqa mcp", """echo '{"jsonrpc": "2.0", "id": 1, "method": "ping"}' | edgeqa mcp""", line)
     line = re.sub(r"edgeqa bench( --quick --threads 1)?", "edgeqa bench --quick --threads 1", line)
     if line.startswith("edgeqa eval"):
         line = line.replace(" --limit 500", "").replace("edgeqa eval", "edgeqa eval --limit 2")
