@@ -22,9 +22,9 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 import edgeqa
-from edgeqa.evaluation.metrics import score_v1
 from edgeqa.evaluation.squad_file import read_squad, sample
 from edgeqa.formats.text import nfc
+from edgeqa.models.metrics import score_v1
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ import numpy as np
 
 import edgeqa
 from edgeqa.contexts.windows import all_windows
-from edgeqa.evaluation.metrics import score_v1
 from edgeqa.evaluation.squad_file import read_squad, sample
 from edgeqa.formats.blocks import Block
 from edgeqa.formats.text import nfc
+from edgeqa.models.metrics import score_v1
 from edgeqa.models.readers import Encoding, SplitReader
 from edgeqa.models.session import Session, SessionOptions
 from edgeqa.timing import Stopwatch

@@ -361,7 +361,48 @@ class ModelNotFound(BundleNotFound):
 
 
 class ExportError(BundleError):
-    """An exported model cannot become a bundle. What can be wrong is in `edgeqa.importing.errors`."""
+    """An exported model cannot become a bundle. What can be wrong is in `edgeqa.models.exports.errors`."""
+
+
+class ModelNameInvalid(ExportError):
+    """A name that no model can have."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"a model cannot be called {name!r}",
+            "choose with --name: letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+        )
+
+
+class ModelExists(ExportError, FileExistsError):
+    """There is a model of this name already."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is a model called {name} already", f"choose another --name, or first: edgeqa models remove {name}"
+        )
+
+
+class ModelBundled(ExportError):
+    """The bundled model cannot be removed or replaced."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} comes with edgeqa and stays", "choose another name")
+
+
+class ExportUnwritable(ExportError, OSError):
+    """There is no room for the bundle, or no right to write it."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(
+            f"cannot write {path}: {reason}", "make room there, or set EDGEQA_HOME to a directory that has some"
+        )
 
 
 # --- the drop-in for old pipelines (its leaves are in edgeqa/compat/errors.py) ----------------------------------------

@@ -18,7 +18,8 @@ from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
-from edgeqa.models.bundle import Bundle, chosen
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.shelf import find_bundle
 from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
@@ -88,7 +89,7 @@ def open(
     )
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
-    return EdgeQA(Bundle.load(chosen(bundle)), overrides, collection)
+    return EdgeQA(Bundle.load(find_bundle(bundle)), overrides, collection)
 
 
 class EdgeQA:

@@ -20,7 +20,7 @@ from torch_networks import BUNDLED_TOKENIZER
 from weights import load_weights
 
 import edgeqa
-from edgeqa.importing.adding import add
+from edgeqa.models.exports.adding import add_model as add
 
 WEIGHTS, QUESTIONS = (os.environ.get(f"EDGEQA_REFERENCE_{name}") for name in ("WEIGHTS", "QUESTIONS"))
 

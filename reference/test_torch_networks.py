@@ -15,7 +15,7 @@ from texts import asked
 from torch_networks import FAMILIES
 
 import edgeqa
-from edgeqa.importing.adding import add
+from edgeqa.models.exports.adding import add_model as add
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from families import Made
 
-from edgeqa.importing.errors import INSTALL_EXPORTER, export_command
+from edgeqa.models.exports.errors import INSTALL_EXPORTER, export_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

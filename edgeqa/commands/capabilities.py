@@ -45,12 +45,13 @@ def command(
     from edgeqa.capabilities.probe import probe
     from edgeqa.capabilities.report import describe, to_json
     from edgeqa.capabilities.settings import Overrides
-    from edgeqa.models.bundle import Bundle, chosen
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.shelf import find_bundle
     from edgeqa.runtime import EdgeQA
 
     wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
     device = probe(None if device_name is None else recorded_device(device_name))
-    model = Bundle.load(chosen(bundle))
+    model = Bundle.load(find_bundle(bundle))
     plan: Plan | NotEnoughMemory
     try:
         plan = make_plan(device, model.needs(), wanted)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import click
 
 from edgeqa import streams
 from edgeqa.commands.options import budget_option, json_option, threads_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
-
-if TYPE_CHECKING:
-    from edgeqa.models.bundle import Bundle
 
 
 @click.group("models", short_help="Use a model of your own.", context_settings={"max_content_width": 100})
@@ -51,7 +48,7 @@ def add(
     directory: str,
     name: str | None,
     graph: str | None,
-    quantize: str | None,
+    quantize: Literal["int8"] | None,
     as_json: bool,
     threads: int | None,
     budget_bytes: int | None,
@@ -71,28 +68,19 @@ def add(
 
     Exit codes: 0 added, 2 wrong usage, 3 DIR is no model that can be used on this device.
     """
-    from edgeqa.capabilities.settings import Overrides
     from edgeqa.commands.progress import ProgressBar
-    from edgeqa.importing.adding import add as add_model
+    from edgeqa.models.exports.adding import add_model
 
     with ProgressBar() as progress:
-        added = add_model(
+        facts = add_model(
             directory,
             name=name,
             graph=graph,
-            int8=quantize == "int8",
-            overrides=Overrides(threads=threads, budget_bytes=budget_bytes),
+            quantize=quantize,
+            threads=threads,
+            budget_bytes=budget_bytes,
             progress=progress,
-        )
-    facts = _facts(added.bundle)
-    facts["self_test"] = added.verdict.detail
-    facts["built_in_f1"] = round(added.right_percent, 1)
-    if added.moved is not None:
-        facts["moved"] = {
-            "answers_percent": round(added.moved.answers_percent, 1),
-            "questions": added.moved.questions,
-            "logits": round(added.moved.logits, 3),
-        }
+        ).to_json()
     if as_json:
         streams.print_json(facts)
         return
@@ -109,17 +97,10 @@ def list_models(*, as_json: bool) -> None:
     edgeqa models list
     edgeqa models list --json
     """
-    from edgeqa.errors import BundleError
-    from edgeqa.importing import shelf
-    from edgeqa.models.bundle import BUNDLED, Bundle, added_models, chosen
+    from edgeqa.models import shelf
+    from edgeqa.models.bundle import BUNDLED
 
-    def listed(name: str) -> dict[str, Any]:
-        try:
-            return {**_facts(Bundle.load(chosen(name))), "name": name}  # as it is called here, by its directory
-        except BundleError as error:
-            return {"name": name, "fault": str(error)}
-
-    found = [listed(name) for name in (BUNDLED, *added_models())]
+    found = [model.to_json() for model in shelf.list_models()]
     in_use = shelf.in_use()
     if as_json:
         streams.print_json({"in_use": in_use, "models": found})
@@ -142,18 +123,9 @@ def show(*, name: str, as_json: bool) -> None:
     edgeqa models show edgeqa-mini
     edgeqa models show roberta-base-squad2 --json
     """
-    from edgeqa.capabilities.plan import make_plan
-    from edgeqa.capabilities.probe import probe
-    from edgeqa.errors import NotEnoughMemory
-    from edgeqa.models.bundle import Bundle, chosen
+    from edgeqa.models.opening import show_model
 
-    bundle = Bundle.load(chosen(name))
-    facts = _facts(bundle)
-    try:
-        facts["needed_bytes"] = make_plan(probe(providers=False), bundle.needs()).needed_bytes
-        facts["fits"] = True
-    except NotEnoughMemory as refused:
-        facts |= {"needed_bytes": refused.needed_bytes, "fits": False, "missing_bytes": refused.missing_bytes}
+    facts = show_model(name).to_json()
     if as_json:
         streams.print_json(facts)
     else:
@@ -170,9 +142,9 @@ def use(*, name: str, as_json: bool) -> None:
     edgeqa models use roberta-base-squad2
     edgeqa models use edgeqa-mini          # the bundled one again
     """
-    from edgeqa.importing import shelf
+    from edgeqa.models import shelf
 
-    shelf.use(name)
+    shelf.use_model(name)
     if as_json:
         streams.print_json({"in_use": name})
     else:
@@ -189,10 +161,10 @@ def remove(*, name: str, as_json: bool) -> None:
     edgeqa models remove roberta-base-squad2
     """
     from edgeqa.capabilities.settings import show_bytes
-    from edgeqa.importing import shelf
+    from edgeqa.models import shelf
 
     was_in_use = shelf.in_use() == name
-    freed_bytes = shelf.remove(name)
+    freed_bytes = shelf.remove_model(name)
     if as_json:
         streams.print_json({"removed": name, "freed_bytes": freed_bytes, "in_use": shelf.in_use()})
         return
@@ -217,46 +189,16 @@ def check(
 
     Exit codes: 0 all are right, 3 one is not.
     """
-    from edgeqa.capabilities.settings import Overrides
-    from edgeqa.errors import EdgeQAError
-    from edgeqa.importing.checking import check as checked
-    from edgeqa.models.bundle import BUNDLED, added_models
+    from edgeqa.models.opening import check_models
 
-    wanted = Overrides(threads=threads, budget_bytes=budget_bytes)
-
-    def verdict(name: str) -> dict[str, Any]:
-        try:
-            return {"name": name, "passed": True, "text": checked(name, wanted).detail}
-        except EdgeQAError as fault:
-            return {"name": name, "passed": False, "text": str(fault), "hint": fault.hint}
-
-    results = [verdict(name) for name in names or (BUNDLED, *added_models())]
+    results = check_models(*names, threads=threads, budget_bytes=budget_bytes)
     if as_json:
-        streams.print_json({"models": results})
+        streams.print_json({"models": [one.to_json() for one in results]})
     else:
-        width = max(len(one["name"]) for one in results)
+        width = max(len(one.name) for one in results)
         for one in results:
-            click.echo(f"{one['name']:{width}}  {'right' if one['passed'] else 'WRONG'}  {one['text']}")
-    ctx.exit(EXIT_ANSWERED if all(one["passed"] for one in results) else EXIT_DEVICE)
-
-
-def _facts(bundle: Bundle) -> dict[str, Any]:
-    m = bundle.manifest
-    facts = {
-        "name": m.name,
-        "kind": m.kind,
-        "precision": m.precision,
-        "layers": m.layers,
-        "width": m.width,
-        "context_tokens": m.max_context_tokens - 1,
-        "lowercase": m.lowercase,
-        "size_bytes": sum(file.size_bytes for file in m.files),
-        "digest": bundle.digest,
-        "path": str(bundle.path),
-    }
-    if m.joint is not None:
-        facts |= {"max_tokens": m.joint.max_tokens, "pair": m.pair._asdict(), "outputs": list(m.joint.outputs)}
-    return facts
+            click.echo(f"{one.name:{width}}  {'right' if one.passed else 'WRONG'}  {one.text}")
+    ctx.exit(EXIT_ANSWERED if all(one.passed for one in results) else EXIT_DEVICE)
 
 
 def _line(facts: dict[str, Any]) -> str:

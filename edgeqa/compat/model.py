@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from edgeqa.capabilities.plan import make_plan
-from edgeqa.capabilities.probe import probe
 from edgeqa.compat.decoding import CONTEXT, QUESTION
 from edgeqa.models import manifest
-from edgeqa.models.bundle import Bundle, chosen
+from edgeqa.models.bundle import Bundle
 from edgeqa.models.lru import Encodings
 from edgeqa.models.opening import open_model
 from edgeqa.models.readers import JointReader
-from edgeqa.models.session import SessionOptions
+from edgeqa.models.shelf import find_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +66,7 @@ def open_pipeline_model(given: str | Path | None, overrides: Overrides) -> Model
         BundleError: if there is no such model, or it cannot be used on this device.
         NotEnoughMemory: if it does not fit.
     """
-    path = chosen(given)
+    path = find_bundle(given)
     if not (path / manifest.NAME).exists():
         return _of_export(path, overrides)
     bundle = Bundle.load(path)
@@ -89,15 +87,12 @@ def open_pipeline_model(given: str | Path | None, overrides: Overrides) -> Model
 
 def _of_export(directory: Path, overrides: Overrides) -> Model:
     """Returns the model that an exporter has written to `directory`."""
-    from edgeqa.importing.adding import export_needs
-    from edgeqa.importing.export import read_export
-    from edgeqa.importing.template import tokenizer_facts
-    from edgeqa.importing.trial import try_graph
+    from edgeqa.models.exports.export import read_export
+    from edgeqa.models.exports.trial import Trial
 
-    export = read_export(str(directory))
-    tokens = tokenizer_facts(export.tokenizer)
-    plan = make_plan(probe(providers=False), export_needs(export.graph, export, tokens), overrides)
-    return _joint(try_graph(export.graph, export, tokens, SessionOptions.of(plan)), export.tokenizer, plan)
+    trial = Trial(read_export(str(directory)), overrides)
+    graph = trial.export.graph
+    return _joint(trial.load(graph), trial.export.tokenizer, trial.plan(graph))
 
 
 def _joint(reader: JointReader, tokenizer_file: Path, plan: Plan) -> Model:

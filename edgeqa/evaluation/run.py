@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeqa.evaluation.metrics import Judged, QuestionScore, best_threshold, score_v1, score_v2
 from edgeqa.evaluation.reliability import Reliability, reliability
+from edgeqa.models.metrics import Judged, QuestionScore, best_threshold, score_v1, score_v2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

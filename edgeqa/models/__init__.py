@@ -1,7 +1,7 @@
-"""Models: bundles, tokenizer, sessions, span decoding. The bundled default model lies here too.
+"""Models: bundles and the shelf of them, opening one, readers, spans; exports. The bundled default model lies here too.
 
-To users, `edgeqa.models` is what `edgeqa models` does: `list`, `add`, `use` and `remove`, which are in
-`edgeqa.importing.managing`, imported when they are used.
+To users, `edgeqa.models` is what `edgeqa models` does: `list`, `add`, `show`, `use`, `check` and `remove`, imported
+when they are used.
 """
 
 from __future__ import annotations
@@ -10,17 +10,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeqa.importing.managing import add_model as add
-    from edgeqa.importing.managing import list_models as list
-    from edgeqa.importing.managing import remove_model as remove
-    from edgeqa.importing.managing import use_model as use
+    from edgeqa.models.exports.adding import add_model as add
+    from edgeqa.models.opening import check_models as check
+    from edgeqa.models.opening import show_model as show
+    from edgeqa.models.shelf import list_models as list
+    from edgeqa.models.shelf import remove_model as remove
+    from edgeqa.models.shelf import use_model as use
 
-_FUNCTIONS = {"add": "add_model", "list": "list_models", "remove": "remove_model", "use": "use_model"}
+_HOMES = {
+    "add": "exports.adding.add_model",
+    "check": "opening.check_models",
+    "list": "shelf.list_models",
+    "remove": "shelf.remove_model",
+    "show": "opening.show_model",
+    "use": "shelf.use_model",
+}
 
-__all__ = ["add", "list", "remove", "use"]
+__all__ = ["add", "check", "list", "remove", "show", "use"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any type
-    if name not in _FUNCTIONS:
+    if name not in _HOMES:
         raise AttributeError(f"module 'edgeqa.models' has no attribute {name!r}")  # noqa: EM102 - Python's own wording
-    return getattr(importlib.import_module("edgeqa.importing.managing"), _FUNCTIONS[name])
+    module, _, function = _HOMES[name].rpartition(".")
+    return getattr(importlib.import_module(f"edgeqa.models.{module}"), function)

@@ -6,11 +6,9 @@ remembered, so that a start does not hash 24 MB again. Nothing is loaded into on
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa import state
 from edgeqa.digests import blake2b
@@ -20,7 +18,6 @@ from edgeqa.errors import (
     BundleFileUnexpected,
     BundleManifestInvalid,
     BundleNotFound,
-    ModelNotFound,
 )
 from edgeqa.models import manifest as manifests
 
@@ -30,49 +27,9 @@ if TYPE_CHECKING:
 
 BUNDLED = "edgeqa-mini"
 DEFAULT_BUNDLE = Path(__file__).parent / BUNDLED
-IN_USE = ".in-use"  # in the directory of added models: the name of the one to use where none is named
 _REMEMBERED = "verified-bundles"
 
 FileState = list[int]  # size in bytes, mtime in ns, inode: as JSON gives it back
-
-
-def models_home() -> Path:
-    """Returns the directory of the models that the user added, a bundle each; it may not be there."""
-    return state.data_home() / "models"
-
-
-def chosen(given: str | Path | None) -> Path:
-    """Returns the directory of the bundle that is meant.
-
-    Args:
-        given: a model's name or a directory; a Path is always a directory. None means the model in use.
-
-    Raises:
-        ModelNotFound: for a name that no model has.
-    """
-    if given is None:
-        try:
-            given = (models_home() / IN_USE).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):  # mostly because none was chosen
-            return DEFAULT_BUNDLE
-    elif isinstance(given, Path) or "/" in given or given in {"", ".", ".."} or os.sep in given:
-        return Path(given)
-    if given == BUNDLED:
-        return DEFAULT_BUNDLE
-    with contextlib.suppress(OSError):  # a name that is longer than any file's
-        if (models_home() / given / manifests.NAME).exists():
-            return models_home() / given
-        if Path(given).is_dir():
-            return Path(given)
-    raise ModelNotFound(given, [BUNDLED, *added_models()])
-
-
-def added_models() -> list[str]:
-    """Returns the names of the models that the user added, sorted."""
-    try:
-        return sorted(path.parent.name for path in models_home().glob(f"[!.]*/{manifests.NAME}"))
-    except OSError:
-        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +80,26 @@ class Bundle:
             heads=m.joint.heads if m.joint else 0,
             question_tokens=m.joint.max_tokens - (m.max_context_tokens - 1) if m.joint else 0,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what a user may want to know of the model, as `edgeqa models` shows it."""
+        m = self.manifest
+        facts = {
+            "name": m.name,
+            "kind": m.kind,
+            "precision": m.precision,
+            "layers": m.layers,
+            "width": m.width,
+            "context_tokens": m.max_context_tokens - 1,
+            "lowercase": m.lowercase,
+            "size_bytes": sum(file.size_bytes for file in m.files),
+            "digest": self.digest,
+            "path": str(self.path),
+        }
+        if m.joint is not None:
+            pair = {name: list(part) if isinstance(part, tuple) else part for name, part in m.pair._asdict().items()}
+            facts |= {"max_tokens": m.joint.max_tokens, "pair": pair, "outputs": list(m.joint.outputs)}
+        return facts
 
     def file(self, name: str) -> Path:
         """Returns the path of the bundle's file `name`."""

@@ -1,25 +1,29 @@
 """The one place that opens a model: a bundle in; probed, planned, loaded and tested, in this order, out.
 
 Nothing large is imported or loaded before the plan has shown that it fits. A bundle is tested before its first answer
-on a device (`selftest` remembers that). An export is no bundle yet: `importing` tries it out, and then tests it alike.
+on a device (`selftest` remembers that). An export is no bundle yet: `exports` tries it out, and then tests it alike.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
+from edgeqa.capabilities.settings import Overrides
+from edgeqa.errors import EdgeQAError, NotEnoughMemory
 from edgeqa.models import selftest
+from edgeqa.models.bundle import Bundle
 from edgeqa.models.readers import open_reader
 from edgeqa.models.session import SessionOptions
+from edgeqa.models.shelf import find_bundle, model_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
-    from edgeqa.capabilities.settings import Overrides
-    from edgeqa.models.bundle import Bundle
     from edgeqa.models.callers import Callers
     from edgeqa.models.readers import Reader
     from edgeqa.models.selftest import Verdict
@@ -69,3 +73,74 @@ def open_model(
     if anew:
         return OpenModel(plan, reader, selftest.run(bundle, tokenizer, reader))
     return OpenModel(plan, reader, selftest.assure(bundle, device.int8_flags, plan.precision.value, tokenizer, reader))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownModel:
+    """A model, and whether it fits this device."""
+
+    bundle: Bundle
+    needed_bytes: int
+    """Memory that it takes at its peak."""
+    missing_bytes: int
+    """0 where it fits."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields of `edgeqa models show --json`."""
+        facts = {**self.bundle.to_json(), "needed_bytes": self.needed_bytes, "fits": not self.missing_bytes}
+        return {**facts, "missing_bytes": self.missing_bytes} if self.missing_bytes else facts
+
+
+def show_model(name: str | Path) -> ShownModel:
+    """Returns what a model is, and whether it fits this device.
+
+    Args:
+        name: a model's name, or the directory of one.
+
+    Raises:
+        BundleError: if there is no such model, or it is damaged.
+    """
+    bundle = Bundle.load(find_bundle(name))
+    try:
+        return ShownModel(bundle, make_plan(probe(providers=False), bundle.needs()).needed_bytes, 0)
+    except NotEnoughMemory as refused:
+        return ShownModel(bundle, refused.needed_bytes, refused.missing_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """How every byte of a model, and its self-test, came out on this device."""
+
+    name: str
+    passed: bool
+    text: str
+    """How well, or what is wrong."""
+    hint: str = ""
+    """What to do about what is wrong."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields of `edgeqa models check --json`."""
+        found = {"name": self.name, "passed": self.passed, "text": self.text}
+        return found if self.passed else {**found, "hint": self.hint}
+
+
+def check_models(
+    *names: str | Path, threads: int | None = None, budget_bytes: int | None = None
+) -> tuple[CheckedModel, ...]:
+    """Reads every byte of models, and tests each on this device; what is wrong is in what it returns.
+
+    Args:
+        *names: names or directories of models; without any, all models are checked.
+        threads: cores to use.
+        budget_bytes: memory that may be used.
+    """
+    overrides = Overrides(threads=threads, budget_bytes=budget_bytes)
+
+    def check(name: str | Path) -> CheckedModel:
+        try:
+            opened = open_model(Bundle.load(find_bundle(name), anew=True), overrides, anew=True)
+        except EdgeQAError as fault:
+            return CheckedModel(str(name), passed=False, text=str(fault), hint=fault.hint)
+        return CheckedModel(str(name), passed=True, text=opened.verdict.detail)
+
+    return tuple(map(check, names or model_names()))

@@ -9,9 +9,9 @@ from families import FAMILIES, Made
 
 import edgeqa
 from edgeqa.errors import BundleError, NotEnoughMemory
-from edgeqa.importing import shelf
-from edgeqa.importing.adding import add
-from edgeqa.importing.errors import ExportNotFound, ExportTokenizerMissing
+from edgeqa.models import shelf
+from edgeqa.models.exports.adding import add_model as add
+from edgeqa.models.exports.errors import ExportNotFound, ExportTokenizerMissing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +42,9 @@ def test_without_a_model_the_one_in_use_answers(tmp_path: Path) -> None:
     made = Made("bert")
     made.graph = made.pointing_at("machine")
     add(str(made.write(tmp_path / "mine")))
-    shelf.use("mine")
+    shelf.use_model("mine")
     assert edgeqa.pipeline()(**asked)["answer"] == "machine"
-    shelf.use("edgeqa-mini")
+    shelf.use_model("edgeqa-mini")
     assert edgeqa.pipeline()(**asked)["answer"] == "London"
 
 

@@ -22,8 +22,8 @@ from weights import load_weights
 
 import edgeqa
 from edgeqa import runtime
-from edgeqa.importing.adding import add
 from edgeqa.models.bundle import DEFAULT_BUNDLE
+from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.readers import Encoding, SplitReader
 
 if TYPE_CHECKING:

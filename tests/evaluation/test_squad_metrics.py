@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.evaluation.metrics import Judged, QuestionScore, best_threshold, normalize, score_v1, score_v2
+from edgeqa.models.metrics import Judged, QuestionScore, best_threshold, normalize, score_v1, score_v2
 
 RIGHT, WRONG = QuestionScore(1.0, 1.0), QuestionScore(0.0, 0.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from edgeqa.importing.questions import QUESTIONS
+from edgeqa.models.exports.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,20 @@ import pytest
 from families import Made
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeqa.capabilities.settings import Overrides
-from edgeqa.errors import EXIT_DEVICE, EXIT_USAGE, EdgeQAError, ExportError, NotEnoughMemory
-from edgeqa.importing import errors
-from edgeqa.importing.adding import add
-from edgeqa.models.bundle import BUNDLED, added_models, models_home
+from edgeqa.errors import (
+    EXIT_DEVICE,
+    EXIT_USAGE,
+    EdgeQAError,
+    ExportError,
+    ModelBundled,
+    ModelExists,
+    ModelNameInvalid,
+    NotEnoughMemory,
+)
+from edgeqa.models.bundle import BUNDLED
+from edgeqa.models.exports import errors
+from edgeqa.models.exports.adding import add_model as add
+from edgeqa.models.shelf import model_names, models_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +45,7 @@ def export(tmp_path: Path) -> Path:
 def nothing_is_left() -> Iterator[None]:
     yield
     left = [path.name for path in models_home().glob("*")] if models_home().exists() else []
-    assert left == added_models()
+    assert left == model_names()[1:]
 
 
 def refused(directory: Path | str, kind: type[EdgeQAError], message: str, *, hint: str = "", graph: str = "") -> None:
@@ -46,7 +55,7 @@ def refused(directory: Path | str, kind: type[EdgeQAError], message: str, *, hin
     assert caught.value.hint
     assert hint in caught.value.hint
     assert caught.value.exit_code in {EXIT_USAGE, EXIT_DEVICE}
-    assert added_models() == []
+    assert model_names()[1:] == []
 
 
 def rewritten(directory: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
@@ -482,34 +491,34 @@ def test_a_model_of_3_gb_is_refused_on_a_small_budget_before_it_is_loaded(export
     directory = with_weights_beside(export, "weights.bin")
     os.truncate(export / "weights.bin", 3 << 30)  # sparse: it takes no room on the disk
     with pytest.raises(NotEnoughMemory, match="bytes missing") as caught:
-        add(str(directory), overrides=Overrides(budget_bytes=512 * MIB))
+        add(str(directory), budget_bytes=512 * MIB)
     assert caught.value.missing_bytes > 3 << 30
-    assert added_models() == []
+    assert model_names()[1:] == []
 
 
 def test_a_name_that_exists(export: Path) -> None:
     add(str(export), name="mine")
     with pytest.raises(FileExistsError, match="there is a model called mine already") as caught:
         add(str(export), name="mine")
-    assert isinstance(caught.value, errors.ModelExists)
+    assert isinstance(caught.value, ModelExists)
     assert "edgeqa models remove mine" in caught.value.hint
-    assert added_models() == ["mine"]
+    assert model_names()[1:] == ["mine"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", ".hidden", "a b", "é", "x" * 65, "-x", "a\n"])
 def test_a_name_that_no_model_can_have(export: Path, name: str) -> None:
-    with pytest.raises(errors.ModelNameInvalid, match="a model cannot be called"):
+    with pytest.raises(ModelNameInvalid, match="a model cannot be called"):
         add(str(export), name=name)
 
 
 def test_the_bundled_models_name_is_taken(export: Path) -> None:
-    with pytest.raises(errors.ModelBundled):
+    with pytest.raises(ModelBundled):
         add(str(export), name=BUNDLED)
 
 
 def test_a_directory_whose_name_no_model_can_have_needs_one(tmp_path: Path) -> None:
     directory = Made().write(tmp_path / "my export")
-    refused(directory, errors.ModelNameInvalid, "'my export'", hint="--name")
+    refused(directory, ModelNameInvalid, "'my export'", hint="--name")
     assert add(str(directory), name="mine").bundle.manifest.name == "mine"
 
 

@@ -13,10 +13,11 @@ from families import FAMILIES, SHIFTED, WITHOUT_TYPES, Made, tokenizer
 from onnx import TensorProto
 
 from edgeqa import runtime
-from edgeqa.importing.adding import add
-from edgeqa.models.bundle import Bundle, chosen
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.readers import open_reader
 from edgeqa.models.session import SessionOptions
+from edgeqa.models.shelf import find_bundle
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -108,4 +109,4 @@ def test_an_export_without_token_types_gets_none(tmp_path: Path) -> None:
         session = onnxruntime.InferenceSession(str(tmp_path / family / "model.onnx"))
         assert "token_type_ids" not in [i.name for i in session.get_inputs()]
         add(str(tmp_path / family))
-    assert Bundle.load(chosen("roberta")).manifest.pair.context_type == 0
+    assert Bundle.load(find_bundle("roberta")).manifest.pair.context_type == 0

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from families import Made
 
+import edgeqa
 from edgeqa import errors, runtime
 from edgeqa.evaluation.run import evaluate
 from edgeqa.evaluation.squad_file import SquadQuestion
-from edgeqa.importing.adding import add
-from edgeqa.importing.checking import check
-from edgeqa.models.bundle import Bundle, chosen
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.manifest import Pair
 from edgeqa.models.readers import JointReader, joint_inputs, open_reader
 from edgeqa.models.session import SessionOptions
+from edgeqa.models.shelf import find_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,12 +236,16 @@ def test_the_self_test_sees_a_pair_that_is_laid_out_otherwise(
 
 def test_check_reads_every_byte(tmp_path: Path) -> None:
     bundle = add(str(Made().write(tmp_path / "export")), name="mine").bundle
-    assert check("mine").detail.startswith("4 of 4 golden cases")
+    (found,) = edgeqa.models.check("mine")
+    assert (found.name, found.passed, found.hint) == ("mine", True, "")
+    assert found.text.startswith("4 of 4 golden cases")
     file, state = bundle.file("model.onnx"), bundle.file("model.onnx").stat()
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2] ^= 1
     file.write_bytes(raw)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # so that nothing but its bytes tells
-    Bundle.load(chosen("mine"))
-    with pytest.raises(errors.BundleFileDamaged, match=r"model\.onnx: SHA-256"):
-        check("mine")
+    Bundle.load(find_bundle("mine"))
+    (found,) = edgeqa.models.check("mine")
+    assert not found.passed
+    assert "model.onnx: SHA-256" in found.text
+    assert found.hint

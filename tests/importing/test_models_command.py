@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from families import Made
 
-from edgeqa.models.bundle import BUNDLED, chosen
+from edgeqa.models.bundle import BUNDLED
+from edgeqa.models.shelf import find_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def test_every_subcommand_has_json(export: str) -> None:
     assert as_json("models", "use", "mine") == {"in_use": "mine"}
     checked = as_json("models", "check")["models"]
     assert [(one["name"], one["passed"]) for one in checked] == [(BUNDLED, True), ("mine", True)]
-    manifest_bytes = (chosen("mine") / "manifest.json").stat().st_size
+    manifest_bytes = (find_bundle("mine") / "manifest.json").stat().st_size
     removed = as_json("models", "remove", "mine")
     assert (removed["removed"], removed["in_use"]) == ("mine", BUNDLED)
     assert removed["freed_bytes"] == added["size_bytes"] + manifest_bytes
@@ -111,7 +112,7 @@ def test_a_model_that_does_not_fit_is_refused_with_the_missing_bytes(export: str
 
 def test_a_damaged_model_is_listed_checked_and_not_asked(export: str) -> None:
     edgeqa("models", "add", export)
-    file = chosen("tiny") / "model.onnx"
+    file = find_bundle("tiny") / "model.onnx"
     file.write_bytes(file.read_bytes()[:-1])
     done = edgeqa("models", "list")
     assert done.returncode == 0
@@ -128,7 +129,7 @@ def test_a_damaged_model_is_listed_checked_and_not_asked(export: str) -> None:
 def test_a_model_in_use_that_is_gone_is_said(export: str) -> None:
     edgeqa("models", "add", export)
     edgeqa("models", "use", "tiny")
-    (chosen("tiny") / "manifest.json").unlink()
+    (find_bundle("tiny") / "manifest.json").unlink()
     done = edgeqa("models", "list")
     assert f"hint: edgeqa models use {BUNDLED}" in done.stderr
     assert edgeqa("ask", "Who?", "--text", "Ada was.").returncode == 3
@@ -152,12 +153,12 @@ def test_a_remembered_answer_of_an_added_model_imports_nothing_more(export: str)
         "arguments = ['ask', 'Who?', '--text', 'It was Babbage.']\n"
         "try: cli.commands.main(arguments, prog_name='edgeqa', standalone_mode=False)\n"
         "finally:\n"
-        "    rooms = ('edgeqa.importing', 'edgeqa.models', 'onnx', 'numpy')\n"
+        "    rooms = ('edgeqa.models', 'onnx', 'numpy')\n"
         "    print(sorted(name for name in sys.modules if name.startswith(rooms)))"
     )
     for cached in (False, True):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
         imported = done.stdout.splitlines()[-1]
         assert ("edgeqa.models.readers" in imported) != cached
-        assert "edgeqa.importing" not in imported
-    assert imported == "['edgeqa.models', 'edgeqa.models.bundle', 'edgeqa.models.manifest']"
+        assert "edgeqa.models.exports" not in imported
+    assert imported == "['edgeqa.models', 'edgeqa.models.bundle', 'edgeqa.models.manifest', 'edgeqa.models.shelf']"

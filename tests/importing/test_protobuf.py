@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 from edgeqa.errors import ExportError
-from edgeqa.importing.graph import graph_facts
-from edgeqa.importing.protobuf import Malformed, Message
+from edgeqa.models.exports.graph import Malformed, Message, graph_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +60,7 @@ def test_a_message_within_cannot_read_beyond_itself() -> None:
 
 
 def test_fields_are_counted_across_all_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeqa.importing.protobuf.MOST_FIELDS", 10)
+    monkeypatch.setattr("edgeqa.models.exports.graph.MAX_FIELDS", 10)
     outer = Message(b"\x08\x01" * 5 + b"\x12\x0e" + b"\x08\x01" * 7)
     with pytest.raises(Malformed, match="more than 10 fields"):
         [list(outer.within(field)) for field in outer]

@@ -13,11 +13,11 @@ import pytest
 from families import Made
 
 from edgeqa import runtime, state
-from edgeqa.errors import BundleNotFound, ModelNotFound, OptionError
-from edgeqa.importing import errors, shelf
-from edgeqa.importing.adding import add
-from edgeqa.models import bundle as bundles
-from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle, added_models, chosen, models_home
+from edgeqa.errors import BundleNotFound, ExportUnwritable, ModelBundled, ModelNotFound, OptionError
+from edgeqa.models import shelf
+from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle
+from edgeqa.models.exports.adding import add_model as add
+from edgeqa.models.shelf import find_bundle, model_names, models_home
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -41,51 +41,51 @@ def test_a_name_means_the_model_and_a_path_the_directory(
     mine = add(str(export), name="mine").bundle.path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()  # as after an export into a directory of the model's name
-    assert chosen("mine").resolve() == mine
-    assert chosen("./mine") == Path("mine")
-    assert chosen(Path("mine")) == Path("mine")
-    assert chosen(str(mine)) == mine
-    assert chosen(BUNDLED) == DEFAULT_BUNDLE
+    assert find_bundle("mine").resolve() == mine
+    assert find_bundle("./mine") == Path("mine")
+    assert find_bundle(Path("mine")) == Path("mine")
+    assert find_bundle(str(mine)) == mine
+    assert find_bundle(BUNDLED) == DEFAULT_BUNDLE
     with pytest.raises(BundleNotFound):
-        Bundle.load(chosen("./mine"))
+        Bundle.load(find_bundle("./mine"))
 
 
 def test_a_directory_of_the_working_directory_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert chosen("there") == Path("there")
+    assert find_bundle("there") == Path("there")
 
 
 @pytest.mark.parametrize("name", ["nothing", "MINE", "mine ", "...", "x" * 5000, "a\0b"])
 def test_an_unknown_name_is_answered_with_those_that_there_are(export: Path, name: str) -> None:
     add(str(export), name="mine")
     with pytest.raises(ModelNotFound, match="no model called") as caught:
-        chosen(name)
+        find_bundle(name)
     assert f"{BUNDLED}, mine" in caught.value.hint
 
 
 def test_the_model_in_use_is_used_where_none_is_named(export: Path) -> None:
-    assert (shelf.in_use(), chosen(None)) == (BUNDLED, DEFAULT_BUNDLE)
+    assert (shelf.in_use(), find_bundle(None)) == (BUNDLED, DEFAULT_BUNDLE)
     add(str(export), name="mine")
-    shelf.use("mine")
+    shelf.use_model("mine")
     assert shelf.in_use() == "mine"
     with runtime.open(persist="off") as qa:
         assert qa.bundle.manifest.name == "mine"
     with runtime.open(bundle=BUNDLED, persist="off") as qa:
         assert qa.bundle.manifest.name == BUNDLED
-    shelf.use(BUNDLED)
-    assert chosen(None) == DEFAULT_BUNDLE
+    shelf.use_model(BUNDLED)
+    assert find_bundle(None) == DEFAULT_BUNDLE
 
 
 def test_only_a_model_that_is_there_can_be_used() -> None:
     with pytest.raises(ModelNotFound):
-        shelf.use("nothing")
+        shelf.use_model("nothing")
     assert shelf.in_use() == BUNDLED
 
 
 def test_a_model_in_use_that_was_deleted_by_hand_is_an_error_and_no_silent_change(export: Path) -> None:
     path = add(str(export), name="mine").bundle.path
-    shelf.use("mine")
+    shelf.use_model("mine")
     (path / "manifest.json").unlink()
     with pytest.raises(ModelNotFound, match="no model called mine"):
         runtime.open()
@@ -94,9 +94,9 @@ def test_a_model_in_use_that_was_deleted_by_hand_is_an_error_and_no_silent_chang
 def test_removing_the_model_in_use_goes_back_to_the_bundled_one(export: Path) -> None:
     bundle = add(str(export), name="mine").bundle
     size_bytes = sum(file.stat().st_size for file in bundle.path.iterdir())
-    shelf.use("mine")
-    assert shelf.remove("mine") == size_bytes
-    assert (added_models(), shelf.in_use()) == ([], BUNDLED)
+    shelf.use_model("mine")
+    assert shelf.remove_model("mine") == size_bytes
+    assert (model_names()[1:], shelf.in_use()) == ([], BUNDLED)
     assert list(models_home().iterdir()) == []
 
 
@@ -104,33 +104,33 @@ def test_removing_the_model_in_use_goes_back_to_the_bundled_one(export: Path) ->
 def test_what_is_no_model_is_not_removed(name: str, export: Path) -> None:
     add(str(export), name="mine")
     with pytest.raises(ModelNotFound):
-        shelf.remove(name)
-    assert added_models() == ["mine"]
+        shelf.remove_model(name)
+    assert model_names()[1:] == ["mine"]
 
 
 def test_the_bundled_model_is_not_removed() -> None:
-    with pytest.raises(errors.ModelBundled):
-        shelf.remove(BUNDLED)
+    with pytest.raises(ModelBundled):
+        shelf.remove_model(BUNDLED)
     assert (DEFAULT_BUNDLE / "manifest.json").exists()
 
 
 def test_a_killed_run_leaves_no_model_and_is_swept_by_the_next(export: Path, run: Run) -> None:
     code = """
 import sys, time
-from edgeqa.importing import writing
-from edgeqa.importing.adding import add
-copied = writing._copy
+from edgeqa.models.exports import adding
+from edgeqa.models.exports.adding import add_model as add
+copied = adding._copy
 def slow(source, to, watch):
     copied(source, to, watch)
     print("copied", flush=True)
     time.sleep(600)
-writing._copy = slow
+adding._copy = slow
 add(sys.argv[1], name="mine")
 """
     process = run(code, export)
     assert process.stdout is not None
     assert process.stdout.readline() == "copied\n"
-    assert added_models() == []
+    assert model_names()[1:] == []
     # While it lives, what it makes is left alone.
     add(str(export), name="other")
     partial = [path.name for path in models_home().glob(".adding-*")]
@@ -138,15 +138,15 @@ add(sys.argv[1], name="mine")
     process.send_signal(signal.SIGKILL)
     process.wait()
     add(str(export), name="mine")
-    assert added_models() == ["mine", "other"]
+    assert model_names()[1:] == ["mine", "other"]
     assert list(models_home().glob(".adding-*")) == []
 
 
 def test_two_that_add_the_same_name_at_once_leave_one_whole_model(export: Path, run: Run) -> None:
     code = """
 import sys
-from edgeqa.importing.adding import add
-from edgeqa.importing.errors import ModelExists
+from edgeqa.models.exports.adding import add_model as add
+from edgeqa.errors import ModelExists
 sys.stdin.readline()
 try:
     add(sys.argv[1], name="mine")
@@ -161,7 +161,7 @@ except ModelExists:
         process.stdin.flush()
     said = sorted(process.communicate()[0].strip() for process in processes)
     assert said == ["added", "exists", "exists"]
-    assert Bundle.load(chosen("mine"), anew=True).manifest.name == "mine"
+    assert Bundle.load(find_bundle("mine"), anew=True).manifest.name == "mine"
     assert [path.name for path in models_home().iterdir()] == ["mine"]
 
 
@@ -192,7 +192,7 @@ def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
 def test_a_home_that_cannot_be_written_is_named(export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path / "file" / "home"))
-    with pytest.raises(errors.ExportUnwritable, match=r"cannot write .*file/home/models") as caught:
+    with pytest.raises(ExportUnwritable, match=r"cannot write .*file/home/models") as caught:
         add(str(export))
     assert "EDGEQA_HOME" in caught.value.hint
 
@@ -202,8 +202,8 @@ def test_a_full_disk_leaves_nothing(export: Path) -> None:
     code = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from edgeqa.importing.adding import add
-from edgeqa.importing.errors import ExportUnwritable
+from edgeqa.models.exports.adding import add_model as add
+from edgeqa.errors import ExportUnwritable
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     add(sys.argv[1], name="mine")
@@ -226,14 +226,14 @@ def test_a_bundle_is_a_name_or_a_path(bundle: object) -> None:
 
 def test_the_model_in_use_costs_a_start_one_look_at_one_file(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(str(export), name="mine")
-    shelf.use("mine")
+    shelf.use_model("mine")
     before = set(sys.modules)
     opened: list[str] = []
     monkeypatch.setattr(Path, "read_text", _noted(opened))
-    chosen(None)
-    assert opened == [bundles.IN_USE]
+    find_bundle(None)
+    assert opened == [shelf.IN_USE]
     assert set(sys.modules) == before
-    assert os.fspath(chosen(None)).endswith("mine")
+    assert os.fspath(find_bundle(None)).endswith("mine")
 
 
 def _noted(opened: list[str]) -> object:

@@ -1,7 +1,11 @@
 """What a graph says of itself, before onnxruntime gets it: a path in, `GraphFacts` out, or what is wrong with it.
 
-Reads structure and shapes, never weights. Files of weights beside the graph are checked here, because not every version
-of onnxruntime refuses those that lie elsewhere: a graph may name any file of the disk, and its bytes would be read.
+Reads structure and shapes, never weights, of a graph of any size: through a memory map, without the `onnx` package. The
+wire format of Protocol Buffers is walked by `Message`, which decodes nothing that is not asked for. The file is
+untrusted: every length is checked against what is there before it is followed, and the number of fields is bounded.
+
+Files of weights beside the graph are checked here, because not every version of onnxruntime refuses those that lie
+elsewhere: a graph may name any file of the disk, and its bytes would be read.
 """
 
 from __future__ import annotations
@@ -12,11 +16,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
-from edgeqa.importing.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
-from edgeqa.importing.protobuf import Malformed, Message
 from edgeqa.models import manifest, selftest
+from edgeqa.models.exports.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MAX_VARINT_BYTES = 10
+MAX_FIELDS = 5_000_000  # a graph of a large reader has some tens of thousands
 # Field numbers of onnx.proto.
 MODEL_GRAPH, MODEL_OPSETS, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 8, 20, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE = 1, 5, 15
@@ -29,7 +39,7 @@ ENTRY_KEY, ENTRY_VALUE = 1, 2
 TRAINING_GRAPHS, SPARSE_TENSORS = (1, 2), (1, 2)
 FLOAT32, FLOAT16, BFLOAT16 = 1, 10, 16
 
-DEEPEST = 16  # graphs within nodes within graphs
+MAX_DEPTH = 16  # graphs within nodes within graphs
 LFS_NOTE = b"version https://git-lfs.github.com/"
 INT8_OPERATORS = {
     "DequantizeLinear",
@@ -179,8 +189,8 @@ def _attribute(attribute: Message, seen: _Seen, depth: int) -> None:
         elif part.number in ATTRIBUTE_SPARSE:
             _sparse(attribute.within(part), seen)
         elif part.number in ATTRIBUTE_GRAPHS:
-            if depth == DEEPEST:
-                raise Malformed(part.begin, f"graphs within graphs, more than {DEEPEST} deep,")
+            if depth == MAX_DEPTH:
+                raise Malformed(part.begin, f"graphs within graphs, more than {MAX_DEPTH} deep,")
             _graph(attribute.within(part), seen, depth + 1)
 
 
@@ -236,3 +246,92 @@ def _beside(graph: Path, location: str, needed_bytes: int) -> Path:
     if found.st_size < needed_bytes:
         raise ExportDamaged(file, f"it has {found.st_size} bytes, and the graph needs {needed_bytes} of it")
     return file
+
+
+class Malformed(ValueError):
+    """The buffer is not in the format, from this byte on."""
+
+    def __init__(self, offset_bytes: int, reason: str) -> None:
+        super().__init__(f"{reason} at byte {offset_bytes}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field: its number and its value."""
+
+    number: int
+    value: int
+    """Of a number; of bytes, 0."""
+    begin: int
+    """Where its bytes begin in the buffer, and where they end; equal for a number."""
+    end: int
+
+
+class Message:
+    """A message in a buffer. Iterating gives its fields, in order."""
+
+    def __init__(
+        self, buffer: mmap.mmap | bytes, begin: int = 0, end: int | None = None, budget: list[int] | None = None
+    ) -> None:
+        self._buffer = buffer
+        self._begin, self._end = begin, len(buffer) if end is None else end
+        self._budget = [MAX_FIELDS] if budget is None else budget  # shared by a message and all within it
+
+    def __iter__(self) -> Iterator[Field]:
+        at, end = self._begin, self._end
+        while at < end:
+            self._budget[0] -= 1
+            if self._budget[0] < 0:
+                raise Malformed(at, f"more than {MAX_FIELDS} fields")
+            tag, at = self._varint(at)
+            number, wire = tag >> 3, tag & 7
+            if not number:
+                raise Malformed(at, "a field of number 0")
+            if wire == VARINT:
+                value, at = self._varint(at)
+                yield Field(number, value, at, at)
+                continue
+            if wire == BYTES:
+                length, at = self._varint(at)
+            elif wire in (FIXED64, FIXED32):
+                length = 8 if wire == FIXED64 else 4
+            else:
+                raise Malformed(at, f"a field of the unknown kind {wire}")
+            if length > end - at:
+                raise Malformed(at, f"{length} bytes announced, {end - at} there")
+            yield Field(number, 0, at, at + length)
+            at += length
+
+    def within(self, field: Field) -> Message:
+        """Returns the message that a field of bytes holds."""
+        return Message(self._buffer, field.begin, field.end, self._budget)
+
+    def text(self, field: Field) -> str:
+        """Returns the text that a field of bytes holds."""
+        return self._buffer[field.begin : field.end].decode("utf-8", "replace")
+
+    def numbers(self, field: Field) -> Iterator[int]:
+        """Yields the numbers of a repeated field, whether packed into bytes or single."""
+        if field.begin == field.end and not field.value:
+            # A single number 0, or no packed numbers at all: dimensions of 0 hold nothing either way.
+            yield 0
+            return
+        if field.begin == field.end:
+            yield field.value
+            return
+        at = field.begin
+        while at < field.end:
+            value, at = self._varint(at)
+            yield value
+
+    def _varint(self, at: int) -> tuple[int, int]:
+        value = 0
+        for shift in range(MAX_VARINT_BYTES):
+            if at >= self._end:
+                raise Malformed(at, "the end in the middle of a number")
+            byte = self._buffer[at]
+            at += 1
+            value |= (byte & 0x7F) << (7 * shift)
+            if byte < 0x80:
+                return value, at
+        raise Malformed(at, "a number of more than 10 bytes")

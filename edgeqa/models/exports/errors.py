@@ -63,15 +63,6 @@ class ExportUnreadable(ExportError, OSError):
         super().__init__(f"cannot read {path}: {reason}", "check its permissions and the disk")
 
 
-class ExportUnwritable(ExportError, OSError):
-    """There is no room for the bundle, or no right to write it."""
-
-    def __init__(self, path: AnyPath, reason: str) -> None:
-        super().__init__(
-            f"cannot write {path}: {reason}", "make room there, or set EDGEQA_HOME to a directory that has some"
-        )
-
-
 class ExportGraphMissing(ExportError):
     """There is no ONNX graph."""
 
@@ -249,35 +240,3 @@ class ExportQuantizedBadly(ExportError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"in int8 it would answer otherwise: {reason}", "add it without --quantize")
-
-
-class ModelNameInvalid(ExportError):
-    """A name that no model can have."""
-
-    exit_code = EXIT_USAGE
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"a model cannot be called {name!r}",
-            "choose with --name: letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
-        )
-
-
-class ModelExists(ExportError, FileExistsError):
-    """There is a model of this name already."""
-
-    exit_code = EXIT_USAGE
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"there is a model called {name} already", f"choose another --name, or first: edgeqa models remove {name}"
-        )
-
-
-class ModelBundled(ExportError):
-    """The bundled model cannot be removed or replaced."""
-
-    exit_code = EXIT_USAGE
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} comes with edgeqa and stays", "choose another name")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.importing.errors import (
+from edgeqa.models import manifest
+from edgeqa.models.exports.errors import (
     ExportFileInvalid,
     ExportFileLater,
     ExportGraphAmbiguous,
@@ -26,14 +27,13 @@ from edgeqa.importing.errors import (
     ExportTooShort,
     ExportUnreadable,
 )
-from edgeqa.importing.graph import LFS_NOTE, graph_facts
-from edgeqa.models import manifest
+from edgeqa.models.exports.graph import LFS_NOTE, graph_facts
 from edgeqa.models.manifest import MOST_LAYERS, MOST_TOKENS, MOST_WIDTH, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edgeqa.importing.graph import GraphFacts
+    from edgeqa.models.exports.graph import GraphFacts
 
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 SLOW_TOKENIZER = (

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeqa.errors import NotEnoughMemory
-from edgeqa.importing.errors import ExportQuantizedAlready, ExportQuantizerMissing
+from edgeqa.models.exports.errors import ExportQuantizedAlready, ExportQuantizerMissing
 from edgeqa.models.manifest import JOINT_GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edgeqa.importing.asking import Moved
-    from edgeqa.importing.graph import GraphFacts
+    from edgeqa.models.exports.graph import GraphFacts
+    from edgeqa.models.exports.questions import Drift
 
-MOST_MOVED_PERCENT = 10.0  # of the built-in questions' answers, by F1: two or three of 24 become other ones
-MOST_MOVED_LOGITS = 2.0  # as in the self-test, which would refuse the bundle on each start
+MAX_MOVED_PERCENT = 10.0  # of the built-in questions' answers, by F1: two or three of 24 become other ones
+MAX_MOVED_LOGITS = 2.0  # as in the self-test, which would refuse the bundle on each start
 # What making it int8 takes, as the whole process: 1,721 MiB were measured for a graph of 415 MiB, 447 for one of 86.
 MEMORY_PERCENT, PROCESS_BYTES = 410, 128 << 20
-LEAST_ROWS = 1024  # a smaller table is not worth two more operators
-LARGEST_FILE_BYTES = (1 << 31) - (1 << 24)  # what Protocol Buffers take in one piece, and some room
+MIN_ROWS = 1024  # a smaller table is not worth two more operators
+MAX_FILE_BYTES = (1 << 31) - (1 << 24)  # what Protocol Buffers take in one piece, and some room
 
 
 def check(graph: GraphFacts, available_bytes: int) -> None:
@@ -51,15 +51,15 @@ def check(graph: GraphFacts, available_bytes: int) -> None:
         )
 
 
-def too_far(moved: Moved) -> str:
+def too_far(moved: Drift) -> str:
     """Returns how much too far answers moved, or an empty text if not."""
-    if moved.answers_percent > MOST_MOVED_PERCENT:
+    if moved.answers_percent > MAX_MOVED_PERCENT:
         return (
             f"answers to the built-in questions move by {moved.answers_percent:.1f} % F1 ({moved.questions} of them "
-            f"are others), more than {MOST_MOVED_PERCENT:g} %"
+            f"are others), more than {MAX_MOVED_PERCENT:g} %"
         )
-    if not moved.logits <= MOST_MOVED_LOGITS:  # also where it is not a number
-        return f"logits of the built-in questions move by {moved.logits:.2f}, more than {MOST_MOVED_LOGITS:g}"
+    if not moved.logits <= MAX_MOVED_LOGITS:  # also where it is not a number
+        return f"logits of the built-in questions move by {moved.logits:.2f}, more than {MAX_MOVED_LOGITS:g}"
     return ""
 
 
@@ -70,7 +70,7 @@ def quantize(graph: GraphFacts, directory: Path) -> tuple[str, ...]:
 
     model = onnx.load(graph.path)
     _quantize_words(model)
-    large = model.ByteSize() > LARGEST_FILE_BYTES
+    large = model.ByteSize() > MAX_FILE_BYTES
     with _unlogged():
         quantize_dynamic(
             model,
@@ -95,7 +95,7 @@ def _quantize_words(model: Any) -> None:  # noqa: ANN401 - onnx publishes no typ
             users.setdefault(name, []).append(node)
     for name, table in tables.items():
         lookups = users.get(name, [])
-        if table.dims[0] < LEAST_ROWS or not lookups or not all(_looks_up(node, name) for node in lookups):
+        if table.dims[0] < MIN_ROWS or not lookups or not all(_looks_up(node, name) for node in lookups):
             continue
         rows = numpy_helper.to_array(table)
         scale = np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)

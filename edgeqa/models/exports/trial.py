@@ -1,0 +1,257 @@
+"""Tries an export out on this device: an export's directory, read, in; readers that were seen to work out.
+
+How the tokenizer lays out a question and a context is seen by asking: its own post-processor, of whatever type, is
+given a pair, and what it puts before, between and after the two is what the graph was trained with. Declared shapes are
+often missing or wrong, so that what a graph gives is found by running it: on a short text, with the tokenizer's last
+token, and at its full length. The weights are in memory for that, after the plan has allowed it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeqa.capabilities.footprint import ModelNeeds
+from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.probe import probe
+from edgeqa.errors import BundleGraphInvalid
+from edgeqa.models.exports.errors import (
+    ExportFileInvalid,
+    ExportGraphRefused,
+    ExportHeadWrong,
+    ExportInputsUnknown,
+    ExportOperatorMissing,
+    ExportOpsetTooNew,
+    ExportPairUnknown,
+    ExportShapeFixed,
+    ExportVocabularyWrong,
+)
+from edgeqa.models.exports.questions import QUESTIONS
+from edgeqa.models.manifest import JOINT_GRAPH, MOST_SPECIAL_TOKENS, MOST_TYPE, Joint, Pair
+from edgeqa.models.readers import JointReader, element_types, joint_inputs
+from edgeqa.models.session import Session, SessionOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.settings import Overrides
+    from edgeqa.models.exports.export import Export
+    from edgeqa.models.exports.graph import GraphFacts
+
+QUESTION_TOKENS = 62  # as many as the bundled model takes; the rest is for the context
+QUESTION, CONTEXT = "Who was it?", "It was Ada."
+SHORT_QUESTION, SHORT_CONTEXT = 7, 11  # tokens: so few, and so odd, that no dimension of a model is their sum by chance
+START, END = ("start_logits", "start"), ("end_logits", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """What of a tokenizer matters for a bundle."""
+
+    pair: Pair
+    lowercase: bool
+    tokens: int
+    """One more than its largest id."""
+
+
+class Trial:
+    """An export on this device: what of it fits, and its graphs tried out."""
+
+    def __init__(self, export: Export, overrides: Overrides | None) -> None:
+        """Looks at the tokenizer and the device.
+
+        Raises:
+            ExportError: if the tokenizer is none, or lays pairs out in a way that no reader here can.
+        """
+        self.export = export
+        self.tokens = tokenizer_facts(export.tokenizer)
+        self.device = probe(providers=False)
+        self._overrides = overrides
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens a context may have, one of them special, as in every manifest."""
+        return self.export.config.max_tokens - QUESTION_TOKENS - self.tokens.pair.special_tokens + 1
+
+    def plan(self, graph: GraphFacts) -> Plan:
+        """Returns the plan for a graph that is no bundle yet.
+
+        Raises:
+            NotEnoughMemory: if it does not fit.
+        """
+        needs = ModelNeeds(
+            file_bytes=graph.size_bytes,
+            tokenizer_bytes=self.export.tokenizer.stat().st_size,
+            width=self.export.config.width,
+            max_context_tokens=self.context_tokens,
+            precision=graph.precision,
+            kind="joint",
+            heads=self.export.config.heads,
+            question_tokens=QUESTION_TOKENS + self.tokens.pair.special_tokens,
+        )
+        return make_plan(self.device, needs, self._overrides)
+
+    def load(self, graph: GraphFacts) -> JointReader:
+        """Returns the graph's reader, which knows how the graph is to be fed and read.
+
+        Raises:
+            NotEnoughMemory: if it does not fit.
+            ExportError: naming what it lacks.
+        """
+        return _try_graph(graph, self.export, self.tokens, SessionOptions.of(self.plan(graph)))
+
+
+def tokenizer_facts(file: Path) -> TokenizerFacts:
+    """Returns the facts of the tokenizer in `file`.
+
+    Raises:
+        ExportFileInvalid: if it is none.
+        ExportPairUnknown: if it lays a question and a context out in a way that no reader here can.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        library = Tokenizer.from_file(str(file))
+        library.no_truncation()
+        library.no_padding()
+        encoding = library.encode(QUESTION, CONTEXT)
+        for built_in in QUESTIONS:  # what does not come out of these does not come out of a user's
+            library.encode(built_in.question, built_in.context)
+    except BaseException as error:  # the library raises bare Exception, and BaseException where it panics
+        if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
+            raise
+        raise ExportFileInvalid(file, f"not a tokenizer ({' '.join(str(error).split())[:200]})") from error
+    normalizer = json.loads(library.to_str()).get("normalizer")
+    return TokenizerFacts(
+        pair=_pair(file, encoding.ids, encoding.type_ids, encoding.sequence_ids),
+        lowercase=_folds_case(normalizer),
+        tokens=max(library.get_vocab(with_added_tokens=True).values(), default=-1) + 1,
+    )
+
+
+def _try_graph(graph: GraphFacts, export: Export, tokens: TokenizerFacts, options: SessionOptions) -> JointReader:
+    config = export.config
+    _check_vocabulary(export, graph, tokens)
+    try:
+        session = Session(graph.path, options)
+    except BundleGraphInvalid as error:
+        raise _refused(graph, error) from error
+    try:
+        known = element_types(session)
+    except BundleGraphInvalid as error:
+        raise ExportInputsUnknown(graph.path, _of(error, graph)) from error
+    if "input_ids" not in known:
+        raise ExportInputsUnknown(graph.path, f"it takes {', '.join(known) or 'nothing'}, but no input_ids")
+
+    def run(question: int, context: int, token: int) -> dict[str, NDArray[np.float32]]:
+        arrays = joint_inputs(tokens.pair, np.full(question, token), np.full(context, token), config.first_position)
+        feed = {name: array.astype(known[name]) for name, array in arrays.items() if name in known}
+        return dict(zip(session.outputs, session.run_for(session.outputs, feed), strict=True))
+
+    ordinary = tokens.pair.after[0]
+    try:
+        found = run(SHORT_QUESTION, SHORT_CONTEXT, ordinary)
+    except BundleGraphInvalid as error:
+        raise _refused(graph, error) from error
+    outputs = _outputs(export, graph, found, SHORT_QUESTION + SHORT_CONTEXT + tokens.pair.special_tokens)
+    try:
+        run(SHORT_QUESTION, SHORT_CONTEXT, tokens.tokens - 1)
+    except BundleGraphInvalid as error:
+        raise ExportVocabularyWrong(graph.path, tokens.tokens, config.vocabulary or 0) from error
+    try:
+        run(SHORT_QUESTION, config.max_tokens - SHORT_QUESTION - tokens.pair.special_tokens, ordinary)
+    except BundleGraphInvalid as error:
+        reason = f"it does not take {config.max_tokens} tokens, as config.json says ({_of(error, graph)})"
+        raise ExportGraphRefused(graph.path, reason) from error
+    joint = Joint(
+        outputs=outputs,
+        first_position=config.first_position,
+        max_tokens=config.max_tokens,
+        heads=config.heads,
+        graph_files=(JOINT_GRAPH, *(file.name for file in graph.weights)),
+    )
+    return JointReader(session, tokens.pair, joint)
+
+
+def _check_vocabulary(export: Export, graph: GraphFacts, tokens: TokenizerFacts) -> None:
+    rows = graph.vocabulary or export.config.vocabulary
+    # A table has some rows more than tokens, to be of a round size. Twice as many are another model's.
+    if rows is not None and not tokens.tokens <= rows <= 2 * tokens.tokens:
+        raise ExportVocabularyWrong(export.tokenizer, tokens.tokens, rows)
+
+
+def _outputs(export: Export, graph: GraphFacts, found: dict[str, NDArray[np.float32]], tokens: int) -> tuple[str, ...]:
+    """Returns the names of start and end logits, by name, or by the shapes that came out."""
+    shapes = {name: array.shape for name, array in found.items()}
+    for start, end in zip(START, END, strict=True):
+        if shapes.get(start) == shapes.get(end) == (1, tokens):
+            return start, end
+    architecture = export.config.architecture
+    if "QuestionAnswering" in architecture or not architecture:
+        if len(single := [name for name, shape in shapes.items() if shape == (1, tokens)]) == 2:
+            return tuple(single)
+        if both := [name for name, shape in shapes.items() if shape == (1, tokens, 2)]:
+            return (both[0],)
+    raise ExportHeadWrong(graph.path, _described(shapes, architecture, tokens))
+
+
+def _described(shapes: dict[str, tuple[int, ...]], architecture: str, tokens: int) -> str:
+    name, shape = next(iter(shapes.items()))
+    if len(shape) == 2 and shape[1] != tokens:
+        kind = f"a head that classifies whole texts into {shape[1]} classes"
+    elif len(shape) == 3 and shape[2] > 64:
+        kind = "an encoder alone"
+    else:
+        kind = "another head"
+    return f"{architecture or 'it'} gives {name} of the shape {list(shape)} for {tokens} tokens, {kind}"
+
+
+def _refused(graph: GraphFacts, error: BundleGraphInvalid) -> Exception:
+    """Returns the error that says why onnxruntime does not take the graph."""
+    said = str(error.__cause__)
+    if "opset" in said.lower() or "IR version" in said:
+        return ExportOpsetTooNew(graph.path, graph.opset, version("onnxruntime"))
+    if "NOT_IMPLEMENTED" in said or "NotImplemented" in said or "not a registered function/op" in said:
+        return ExportOperatorMissing(graph.path, graph.precision, _of(error, graph))
+    if "invalid dimensions" in said.lower():
+        return ExportShapeFixed(graph.path)
+    return ExportGraphRefused(graph.path, _of(error, graph))
+
+
+def _of(error: BundleGraphInvalid, graph: GraphFacts) -> str:
+    return str(error).removeprefix(f"{graph.path}: ")
+
+
+def _pair(file: Path, ids: list[int], types: list[int], sequences: list[int | None]) -> Pair:
+    where = {number: [at for at, its in enumerate(sequences) if its == number] for number in (0, 1)}
+    question, context = where[0], where[1]
+    if not question or not context:
+        raise ExportPairUnknown(file, f"the tokenizer gives no tokens for {QUESTION!r}, {CONTEXT!r}")
+    first, second = slice(question[0], question[-1] + 1), slice(context[0], context[-1] + 1)
+    if set(sequences[first]) != {0} or set(sequences[second]) != {1} or first.stop > second.start:
+        raise ExportPairUnknown(file, "the tokenizer mixes question and context")
+    before, between, after = ids[: first.start], ids[first.stop : second.start], ids[second.stop :]
+    if not before or not after:
+        raise ExportPairUnknown(file, "the tokenizer puts no special token before the question, or none at the end")
+    if len(before) + len(between) + len(after) > MOST_SPECIAL_TOKENS:
+        raise ExportPairUnknown(file, f"the tokenizer adds more than {MOST_SPECIAL_TOKENS} special tokens")
+    of_question, of_context = set(types[: second.start]), set(types[second.start :])
+    if len(of_question) > 1 or len(of_context) > 1 or max(of_question | of_context) > MOST_TYPE:
+        raise ExportPairUnknown(file, f"the tokenizer gives the token types {types}")
+    return Pair(tuple(before), tuple(between), tuple(after), of_question.pop(), of_context.pop())
+
+
+def _folds_case(normalizer: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Tells whether the normalizer, or one of those that it is a sequence of, makes letters small."""
+    if not isinstance(normalizer, dict):
+        return False
+    if normalizer.get("type") == "Sequence":
+        return any(map(_folds_case, normalizer.get("normalizers", [])))
+    return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True

@@ -1,0 +1,235 @@
+"""The shelf: the models that can be named, the one in use, and the directories of those that the user added.
+
+In: names. Out: directories of bundles. An added model is there whole or not at all. What an interrupted run left half
+made has a name that no model can have, and is swept by the next run, unless its maker still lives (it holds a lock on
+the directory). It looks into no model but to list it.
+
+Every question waits for this module: it imports nothing that a remembered answer could do without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgeqa import state
+from edgeqa.errors import BundleError, ExportUnwritable, ModelBundled, ModelExists, ModelNameInvalid, ModelNotFound
+from edgeqa.models import manifest
+from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+IN_USE = ".in-use"  # in the directory of added models: the name of the one to use where none is named
+_PARTIAL = ".adding-"
+
+
+class ModelInfo(NamedTuple):
+    """A model that can be named."""
+
+    name: str
+    """What it is called by `edgeqa.open(bundle=...)`."""
+    is_in_use: bool
+    """Whether it is the one that is used where none is named."""
+    bundle: Bundle | None
+    """Its files and facts; None if it is broken."""
+    fault: str = ""
+    """What is wrong with it; "" if nothing is."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields of `edgeqa models list --json`."""
+        if self.bundle is None:
+            return {"name": self.name, "fault": self.fault}
+        return {**self.bundle.to_json(), "name": self.name}  # as it is called here, by its directory
+
+
+def models_home() -> Path:
+    """Returns the directory of the models that the user added, a bundle each; it may not be there."""
+    return state.data_home() / "models"
+
+
+def in_use() -> str:
+    """Returns the name of the model that is used where none is named, whether or not it is there."""
+    try:
+        return (models_home() / IN_USE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):  # mostly because none was chosen
+        return BUNDLED
+
+
+def find_bundle(given: str | Path | None) -> Path:
+    """Returns the directory of the bundle that is meant.
+
+    Args:
+        given: a model's name or a directory; a Path is always a directory. None means the model in use.
+
+    Raises:
+        ModelNotFound: for a name that no model has.
+    """
+    if given is None:
+        given = in_use()
+    elif isinstance(given, Path) or "/" in given or given in {"", ".", ".."} or os.sep in given:
+        return Path(given)
+    if given == BUNDLED:
+        return DEFAULT_BUNDLE
+    with contextlib.suppress(OSError):  # a name that is longer than any file's
+        if (models_home() / given / manifest.NAME).exists():
+            return models_home() / given
+        if Path(given).is_dir():
+            return Path(given)
+    raise ModelNotFound(given, model_names())
+
+
+def model_names() -> list[str]:
+    """Returns the names of all models: the bundled one, then those that the user added, sorted."""
+    try:
+        return [BUNDLED, *sorted(path.parent.name for path in models_home().glob(f"[!.]*/{manifest.NAME}"))]
+    except OSError:
+        return [BUNDLED]
+
+
+def list_models() -> tuple[ModelInfo, ...]:
+    """Returns the models that there are, the bundled one first."""
+    used = in_use()
+
+    def info(name: str) -> ModelInfo:
+        try:
+            return ModelInfo(name, name == used, Bundle.load(find_bundle(name)))
+        except BundleError as error:
+            return ModelInfo(name, name == used, None, str(error))
+
+    return tuple(map(info, model_names()))
+
+
+def use_model(name: str) -> None:
+    """Makes `name` the model that is used where none is named.
+
+    Raises:
+        BundleError: if there is no such model, or that cannot be written down.
+    """
+    file = models_home() / IN_USE
+    if name not in model_names():
+        raise ModelNotFound(name, model_names())
+    import tempfile
+
+    try:
+        if name == BUNDLED:
+            file.unlink(missing_ok=True)
+            return
+        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=IN_USE)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(f"{name}\n")
+        Path(partial).replace(file)
+    except OSError as error:
+        raise ExportUnwritable(file, error.strerror or str(error)) from error
+
+
+def remove_model(name: str) -> int:
+    """Deletes a model that was added; returns how many bytes its files had. If it was in use, the bundled one is then.
+
+    Raises:
+        BundleError: if there is no such model, or it is the bundled one, or cannot be deleted.
+    """
+    import shutil
+
+    if name == BUNDLED:
+        raise ModelBundled(name)
+    path = models_home() / name
+    if not re.fullmatch(NAME, name) or not path.is_dir():
+        raise ModelNotFound(name, model_names())
+    size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    if in_use() == name:
+        use_model(BUNDLED)
+    try:
+        # Out of sight in one step: what is half deleted is no model, and is swept.
+        with _own_directory(path.parent) as gone:
+            path.rename(gone / name)
+            shutil.rmtree(gone)
+    except OSError as error:
+        raise ExportUnwritable(path, error.strerror or str(error)) from error
+    return size_bytes
+
+
+def new_name(wanted: str | None, export: Path) -> str:
+    """Returns what a new model is called: `wanted`, or as its export's directory is called.
+
+    Raises:
+        ModelNameInvalid: if no model can be called so.
+        ModelExists: if one is already.
+    """
+    name = export.resolve().name if wanted is None else wanted
+    if not re.fullmatch(NAME, name):
+        raise ModelNameInvalid(name)
+    if name == BUNDLED:
+        raise ModelBundled(name)
+    if (models_home() / name).exists():
+        raise ModelExists(name)
+    return name
+
+
+@contextlib.contextmanager
+def new_model(name: str) -> Iterator[Path]:
+    """Gives a directory to fill, which becomes the model's when the block ends, and is deleted if it raises.
+
+    Raises:
+        ExportUnwritable: if it cannot be made.
+        ModelExists: if another process made a model of this name meanwhile.
+    """
+    import shutil
+
+    home = models_home()
+    with contextlib.ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            for left in home.glob(f"{_PARTIAL}*"):
+                if (lock := _lock(left)) is not None:
+                    shutil.rmtree(left, ignore_errors=True)
+                    os.close(lock)
+            partial = stack.enter_context(_own_directory(home))
+        except OSError as error:
+            raise ExportUnwritable(home, error.strerror or str(error)) from error
+        yield partial
+        partial.chmod(0o755)  # a temporary directory is for its maker alone
+        try:
+            partial.rename(home / name)
+        except OSError as error:
+            if (home / name).exists():
+                raise ModelExists(name) from error
+            raise ExportUnwritable(home / name, error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def _own_directory(home: Path) -> Iterator[Path]:
+    """Gives a new directory, locked; deleted at the end. One that is swept before it is locked is left for another."""
+    import shutil
+    import tempfile
+
+    lock = None
+    while lock is None:
+        made = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
+        if (lock := _lock(made)) is not None and not made.exists():
+            os.close(lock)
+            lock = None
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)  # nothing, where it was renamed
+        os.close(lock)
+
+
+def _lock(path: Path) -> int | None:
+    """Returns a locked handle of the directory, freed when the process ends; None if another has it, or it is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
