@@ -1,0 +1,184 @@
+"""Trains the student: on the answers of the examples and, where the teacher has labelled them, on its logits.
+
+In: examples, perhaps labels (`labels.py`), weights to begin from. Out: a checkpoint that training goes on from, at
+any time and as often as it is ended. The learning rate rises over the first examples and falls to nothing at `total`;
+over the last ROUNDED_SHARE of them everything is rounded to 8 bits as on a device, so that the int8 graphs lose
+nothing. It neither exports nor scores.
+
+Source of the loss on the teacher's logits: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network",
+2015.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+from torch_readers import Student, fill_student, unpack
+
+from examples import Tokens, batches, read_examples, tokenised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labels import Labels
+
+    Batch = list[tuple[int, int, Tokens]]
+    from torch import Tensor
+
+CLS, SEP = 101, 102
+QUESTION_TOKENS, WINDOW_TOKENS, BATCH_TOKENS = 62, 320, 6000
+RATE, WARM_UP, DECAY = 1e-4, 0.03, 0.01
+EARLY_WEIGHT = 0.15  # of the loss of the logits that choose the likely tokens
+HARD_WEIGHT, HEAT = 0.4, 2.0  # of the answers beside the teacher's logits, and how far these are softened
+MOST_LOSS = 60.0  # an example whose answer was not among the likely tokens teaches no more than this
+ROUNDED_SHARE = 0.25
+SEED = 3
+SAVE_STEPS, SAY_STEPS = 100, 25
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far training is: batches and examples seen."""
+
+    step: int = 0
+    seen: int = 0
+
+
+def train_student(
+    examples_path: Path, tokenizer_path: Path, begin: Path, checkpoint: Path, *, total: int, labels: Labels | None
+) -> list[float]:
+    """Trains until `total` examples have been seen, and returns the losses of this run's steps.
+
+    Args:
+        examples_path: the file of `examples.py`.
+        tokenizer_path: the student's tokenizer.json.
+        begin: safetensors weights to begin from, packed or not; a wider feed-forward part is cut down.
+        checkpoint: where training goes on from, if it is there, and what it leaves.
+        total: examples to see, all runs together.
+        labels: the teacher's logits; None trains on the answers alone.
+    """
+    random.seed(SEED)
+    torch.manual_seed(SEED)
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokens = tokenised(read_examples(examples_path), tokenizer, question_tokens=QUESTION_TOKENS)
+    student = Student()
+    fill_student(student, unpack(begin))
+    optimizer = _optimizer(student)
+    progress = Progress()
+    if checkpoint.exists():
+        state = torch.load(checkpoint)
+        student.load_state_dict(state["m"])
+        optimizer.load_state_dict(state["o"])
+        progress = Progress(state["step"], state["seen"])
+    student.train()
+    losses: list[float] = []
+    began, seen_before = time.monotonic(), progress.seen
+    stream = batches(tokens, window=WINDOW_TOKENS, tokens=BATCH_TOKENS, seed=100, skip=progress.step)
+    while progress.seen < total:
+        batch = next(stream)
+        if progress.seen >= total * (1 - ROUNDED_SHARE) and not student.in_8_bits:
+            student.round_to_8_bits()
+        warm = min(1.0, (progress.seen + 1) / (WARM_UP * total))
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * warm * max(0.005, (total - progress.seen) / total)
+        losses.append(_step(student, optimizer, batch, labels))
+        progress.step += 1
+        progress.seen += len(batch)
+        if progress.step % SAY_STEPS == 0:
+            speed = (progress.seen - seen_before) / (time.monotonic() - began)
+            print(
+                f"{progress.seen} of {total}, loss {np.mean(losses[-100:]):.3f}, {speed:.1f} examples a second",
+                flush=True,
+            )
+        if progress.step % SAVE_STEPS == 0:
+            _save(student, optimizer, progress, checkpoint)
+    _save(student, optimizer, progress, checkpoint)
+    return losses
+
+
+def load_student(checkpoint: Path) -> Student:
+    """Returns the student of a checkpoint, ready to be used."""
+    student = Student()
+    student.load_state_dict(torch.load(checkpoint)["m"])
+    student.eval()
+    return student
+
+
+def _optimizer(student: Student) -> torch.optim.AdamW:
+    weights = list(student.parameters())
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": DECAY},
+        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, RATE, fused=True)
+
+
+def _save(student: Student, optimizer: torch.optim.AdamW, progress: Progress, checkpoint: Path) -> None:
+    part = checkpoint.with_suffix(".part")
+    state = {"m": student.state_dict(), "o": optimizer.state_dict(), "step": progress.step, "seen": progress.seen}
+    torch.save(state, part)
+    part.replace(checkpoint)
+
+
+def _step(student: Student, optimizer: torch.optim.AdamW, batch: Batch, labels: Labels | None) -> float:
+    ids, parts, valid, answers = _collate(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, early = student(ids, parts, valid)
+    hard = (_on_answers(logits, answers) + EARLY_WEIGHT * _on_answers(early, answers)).clamp(max=MOST_LOSS)
+    loss = hard
+    if labels is not None:
+        soft, labelled = labels.of(batch, tokens=ids.shape[1])
+        taught = HARD_WEIGHT * hard + (1 - HARD_WEIGHT) * _on_logits(logits, soft)
+        loss = torch.where(labelled, taught, hard)
+    mean = loss.mean()
+    mean.backward()
+    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(mean.detach())
+
+
+def _collate(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns ids, parts and valid `[batch, tokens]`, and the answers' first and last tokens `[batch, 2]` (0: none)."""
+    longest = max(len(example.question) + len(example.context) for _, _, example in batch) + 3
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    parts, valid = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+    answers = torch.zeros(len(batch), 2, dtype=torch.long)
+    for row, (_, _, example) in enumerate(batch):
+        sequence = [CLS, *example.question, SEP, *example.context, SEP]
+        before = len(example.question) + 2
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        parts[row, before : len(sequence)] = 1
+        valid[row, : len(sequence)] = True
+        if example.first >= 0:
+            answers[row] = torch.tensor([example.first + before, example.last + before])
+    return ids, parts, valid, answers
+
+
+def _on_answers(logits: Tensor, answers: Tensor) -> Tensor:
+    losses = [functional.cross_entropy(logits[..., side], answers[:, side], reduction="none") for side in (0, 1)]
+    return (losses[0] + losses[1]) / 2
+
+
+def _on_logits(logits: Tensor, soft: Tensor) -> Tensor:
+    """Returns how far the student's distribution is from the teacher's, both softened, `[batch]`."""
+    apart = [
+        functional.kl_div(
+            functional.log_softmax(logits[..., side] / HEAT, -1),
+            functional.softmax(soft[..., side] / HEAT, -1),
+            reduction="none",
+        )
+        .sum(-1)
+        .clamp(max=30)
+        for side in (0, 1)
+    ]
+    return (apart[0] + apart[1]) / 2 * HEAT**2
