@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
     from edgeqa.collection.overview import CollectionInfo, ListedDocument, collections, delete_collection
-    from edgeqa.compat.answering import pipeline
     from edgeqa.compat.errors import TaskUnknown
+    from edgeqa.compat.pipeline import pipeline
     from edgeqa.counting import Counters
     from edgeqa.errors import (
         BundleError,
@@ -87,7 +87,7 @@ _HOMES = {
     "import_collection": "collection.carrying",
     "memoize": "cache.memoizing",
     "open": "runtime",
-    "pipeline": "compat.answering",
+    "pipeline": "compat.pipeline",
     "probe": "capabilities.probe",
 }
 

@@ -1,13 +1,15 @@
-"""The forms that questions come in: the arguments of a call in, `(question, context)` pairs out.
+"""What a call of the pipeline says: its arguments in; `(question, context)` pairs, and checked settings, out. Pure.
 
-Forms and precedence are those of the question-answering pipeline of transformers 4.57.1. Pure: no text is read, and a
+Names, forms and precedence are those of the question-answering pipeline of transformers 4.57.1. No text is read, and a
 generator is not begun.
 """
 
 from __future__ import annotations
 
+import operator
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +25,7 @@ from edgeqa.compat.errors import (
     PartType,
     PartUnreadable,
 )
+from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
 PARTS = ("question", "context")
 INPUTS = ("X", "data", *PARTS)
 """Keyword arguments that hold questions; all others are settings."""
+USUAL_MAX_SEQ_LEN, USUAL_DOC_STRIDE = 384, 128
+IGNORED = ("padding", "batch_size", "num_workers")
+"""What changes no answer: windows are read one at a time, unpadded."""
+_COUNTS = {"top_k": 1, "max_answer_len": 1, "max_seq_len": 1, "max_question_len": 1, "doc_stride": 0}
+_FLAGS = ("handle_impossible_answer", "align_to_words")
 
 
 class Example(NamedTuple):
@@ -60,7 +68,34 @@ class Call:
     form: Form
 
 
-def understood(args: Sequence[object], inputs: Mapping[str, object]) -> Call:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How questions are asked; lengths in tokens."""
+
+    top_k: int = 1
+    doc_stride: int | None = None
+    """overlap of two windows; by default 128, or half a window if that is shorter"""
+    max_answer_len: int = 15
+    max_seq_len: int | None = None
+    """length of a window, question included; by default 384, or what the model reads if that is shorter"""
+    max_question_len: int = 64
+    handle_impossible_answer: bool = False
+    align_to_words: bool = True
+
+    def lengths(self, most_tokens: int) -> tuple[int, int]:
+        """Returns the length of a window and the overlap of two, for a model that reads `most_tokens`.
+
+        Raises:
+            OptionError: for an overlap longer than a window.
+        """
+        window = min(most_tokens, USUAL_MAX_SEQ_LEN) if self.max_seq_len is None else self.max_seq_len
+        overlap = min(window // 2, USUAL_DOC_STRIDE) if self.doc_stride is None else self.doc_stride
+        if overlap > window:
+            raise OptionError(name="doc_stride", value=overlap, expected=f"at most max_seq_len ({window})")
+        return window, overlap
+
+
+def parse_call(args: Sequence[object], inputs: Mapping[str, object]) -> Call:
     """Returns what a call asks.
 
     Args:
@@ -158,3 +193,43 @@ def _example(question: object, context: object) -> Example:
 
 def _is_squad_example(item: object) -> bool:
     return hasattr(item, "question_text") and hasattr(item, "context_text")
+
+
+def update_settings(settings: Settings, arguments: Mapping[str, Any], *, lenient: bool) -> Settings:
+    """Returns `settings` with `arguments` set; None leaves one as it is.
+
+    Args:
+        settings: what holds so far.
+        arguments: by the names of `Settings`, `topk` or `IGNORED`.
+        lenient: warn of an unknown name instead of refusing it.
+
+    Raises:
+        OptionError: for a value, or without `lenient` a name, that cannot be.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name == "topk":
+            if value is not None and arguments.get("top_k") is None:
+                changes["top_k"] = _count("top_k", value)
+        elif name in _COUNTS:
+            if value is not None:
+                changes[name] = _count(name, value)
+        elif name in _FLAGS:
+            if value is not None:
+                changes[name] = bool(value)
+        elif name not in IGNORED:
+            if not lenient:
+                raise OptionError(name, value, f"not known; known are {', '.join((*_COUNTS, *_FLAGS))}")
+            warnings.warn(f"edgeqa.pipeline does not know {name!r}: it is ignored", UserWarning, stacklevel=3)
+    return replace(settings, **changes)
+
+
+def _count(name: str, value: Any) -> int:  # noqa: ANN401 - what a caller passed
+    least = _COUNTS[name]
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise OptionError(name, value, f"a whole number from {least} on")
+    return number

@@ -1,13 +1,22 @@
-"""Logits to answers, as transformers 4.57.1 does it: its oddities are kept here, on purpose. Pure.
+"""Logits to answers: a context's windows with their logits in, its best answers out. Pure.
+
+`Decoder` does it as transformers 4.57.1 does, and keeps its oddities, on purpose:
 
 - Each window has a softmax of its own, over the context's tokens and [CLS].
 - Answers that read alike but for case, in one window or several, are one: its score is the sum of theirs, and may
   exceed 1; its place is that of the first that was found.
 - "No answer" has the smallest score that a window gives it.
 - Among few tokens, what is left for a large `top_k` are spans of score 0, some of them empty.
-- `rank` gives a list, or the answer itself if it is the only one.
 
-A span is snapped to whole words, where the tokenizer knows words. `ranking` is what edgeqa thinks better.
+`Ranker` does it as edgeqa thinks better, with `compatible=False`:
+
+- A span's score is its start and end logit less those that the same window gives [CLS], "no answer", so that spans of
+  different windows can be compared.
+- Over all windows there is one distribution: the probabilities of all spans and of "no answer" add up to 1. A place in
+  the text counts once, with the best of its scores, however many windows it is in.
+- Equal answers at different places are different answers; places that overlap a better answer's are left out.
+
+In both, a span is snapped to whole words, where the tokenizer knows words.
 """
 
 from __future__ import annotations
@@ -20,13 +29,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeqa.compat.settings import Settings
-    from edgeqa.compat.windows import Window
+    from edgeqa.compat.calls import Settings
 
     Floats = NDArray[np.float32]
     Mask = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
+Window = Any
+"""`tokenizers.Encoding`"""
 MASKED = np.float32(-10000.0)
 QUESTION, CONTEXT = 0, 1  # numbers of a window's two sequences
 
@@ -60,12 +70,12 @@ class Decoder:
         self._no_answer = min(self._no_answer, float(starts[0] * ends[0]))
         starts[0] = ends[0] = 0
         # More than wanted, as some fall together when they are snapped to words.
-        firsts, lasts, scores = _best(starts, ends, 2 * top + 10 if align else top, self.settings.max_answer_len)
+        firsts, lasts, scores = _best_pairs(starts, ends, 2 * top + 10 if align else top, self.settings.max_answer_len)
         offsets = window.offsets
         for first, last, score in zip(firsts.tolist(), lasts.tolist(), scores.tolist(), strict=True):
             if not (possible[first] and possible[last]):
                 continue
-            place = (_words(window, first, last) if align else None) or (offsets[first][0], offsets[last][1])
+            place = (_word_place(window, first, last) if align else None) or (offsets[first][0], offsets[last][1])
             text = self.context[slice(*place)]
             if (known := self._found.get(text.lower())) is not None:
                 known["score"] += score
@@ -80,6 +90,63 @@ class Decoder:
         return sorted(answers, key=lambda answer: answer["score"], reverse=True)[: self.settings.top_k]
 
 
+@dataclass(slots=True)
+class Ranker:
+    """Takes a context's windows one by one."""
+
+    context: str
+    settings: Settings
+    _places: list[Ints] = field(default_factory=list)
+    _scores: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def offer(self, window: Window, start: Floats, end: Floats) -> None:
+        """Takes a window and its logits, float32 [tokens]."""
+        tokens = np.array([i for i, sequence in enumerate(window.sequence_ids) if sequence == CONTEXT], dtype=np.int64)
+        if not len(tokens):
+            return
+        places = np.array(window.offsets)[tokens]
+        if self.settings.align_to_words:
+            places = _snap_to_words(places, [window.word_ids[i] for i in tokens])
+        band = np.arange(min(self.settings.max_answer_len, len(tokens)))
+        first, more = (a.ravel() for a in np.broadcast_arrays(np.arange(len(tokens))[:, None], band))
+        last = first + more
+        inside = last < len(tokens)
+        first, last = first[inside], last[inside]
+        starts, ends = places[first, 0], places[last, 1]
+        scores = start[tokens][first].astype(np.float64) + end[tokens][last] - start[0] - end[0]
+        some = ends > starts
+        self._places.append(np.stack([starts, ends], axis=1)[some])
+        self._scores.append(scores[some])
+
+    def rank(self) -> list[Answer]:
+        """Returns the best answers, best first; "no answer" where there is no other."""
+        places, scores = self._distinct()
+        most = max(0.0, float(scores.max(initial=0.0)))
+        # The score of "no answer" is 0: the logits of [CLS] less themselves.
+        total = np.exp(-most) + np.exp(scores - most).sum()
+        no_answer = Answer(score=float(np.exp(-most) / total), start=0, end=0, answer="")
+        answers = [] if len(scores) and not self.settings.handle_impossible_answer else [no_answer]
+        wanted = self.settings.top_k
+        free = np.ones(len(self.context) + 1, dtype=bool)
+        for number in np.lexsort((places[:, 1], places[:, 0], -scores)):
+            if len(answers) >= wanted + self.settings.handle_impossible_answer:
+                break
+            start, end = places[number].tolist()
+            if free[start:end].all():
+                free[start:end] = False
+                probability = float(np.exp(scores[number] - most) / total)
+                answers.append(Answer(score=probability, start=start, end=end, answer=self.context[start:end]))
+        return sorted(answers, key=lambda answer: -answer["score"])[:wanted]
+
+    def _distinct(self) -> tuple[Ints, NDArray[np.float64]]:
+        if not self._places:
+            return np.empty((0, 2), dtype=np.int64), np.empty(0)
+        places, which = np.unique(np.concatenate(self._places), axis=0, return_inverse=True)
+        best = np.full(len(places), -np.inf)
+        np.maximum.at(best, which.ravel(), np.concatenate(self._scores))
+        return places, best
+
+
 def _probabilities(logits: Floats, possible: Mask) -> Floats:
     masked = np.where(possible, logits, MASKED)
     exponentials = np.exp(masked - masked.max())
@@ -87,7 +154,7 @@ def _probabilities(logits: Floats, possible: Mask) -> Floats:
     return probabilities
 
 
-def _best(starts: Floats, ends: Floats, most: int, max_answer_len: int) -> tuple[Ints, Ints, Floats]:
+def _best_pairs(starts: Floats, ends: Floats, most: int, max_answer_len: int) -> tuple[Ints, Ints, Floats]:
     """Returns first token, last token and score of the `most` best spans, best first.
 
     All pairs are laid out, also those that cannot be: which of many spans of score 0 come last depends on it.
@@ -105,7 +172,7 @@ def _best(starts: Floats, ends: Floats, most: int, max_answer_len: int) -> tuple
     return firsts, lasts, scores[order]
 
 
-def _words(window: Window, first: int, last: int) -> tuple[int, int] | None:
+def _word_place(window: Window, first: int, last: int) -> tuple[int, int] | None:
     """Returns first character of the word of `first`, and the one after that of `last`; None where there are none."""
     places: list[Any] = []
     for token in (first, last):
@@ -115,3 +182,13 @@ def _words(window: Window, first: int, last: int) -> tuple[int, int] | None:
             return None
         places.append(place)
     return places[0][0], places[1][1]
+
+
+def _snap_to_words(places: Ints, words: list[int | None]) -> Ints:
+    """Returns for each token the place of its word, or its own where it has none; words come in the text's order."""
+    snapped, first = places.copy(), 0
+    for token in range(1, len(words) + 1):
+        if token == len(words) or words[token] is None or words[token] != words[first]:
+            snapped[first:token] = places[first, 0], places[token - 1, 1]
+            first = token
+    return snapped

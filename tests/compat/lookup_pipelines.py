@@ -10,13 +10,13 @@ import numpy as np
 from lookup import POSITIONS, tables
 from tokenizers import Tokenizer
 
-from edgeqa.compat.answering import QuestionAnsweringPipeline
-from edgeqa.compat.settings import Settings
+from edgeqa.compat.calls import Settings
+from edgeqa.compat.pipeline import QuestionAnsweringPipeline
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
     from edgeqa.compat.decoding import Floats
-    from edgeqa.compat.model import Model
+    from edgeqa.compat.pipeline import PipelineModel
 
 DATA = Path(__file__).parent / "data"
 TOKENIZERS = {
@@ -47,4 +47,6 @@ class LookupModel:
 @cache
 def lookup_pipeline(tokenizer: str, seed: int, *, compatible: bool = True) -> QuestionAnsweringPipeline:
     """Returns a pipeline on the network of a seed."""
-    return QuestionAnsweringPipeline(cast("Model", LookupModel(tokenizer, seed)), Settings(), compatible=compatible)
+    return QuestionAnsweringPipeline(
+        cast("PipelineModel", LookupModel(tokenizer, seed)), Settings(), compatible=compatible
+    )
