@@ -450,7 +450,7 @@ class EdgeQA:
         """
         from edgeqa.collection import managing
         from edgeqa.formats import FormatOptions
-        from edgeqa.formats.ignored import several
+        from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
         return managing.add(
@@ -497,7 +497,7 @@ class EdgeQA:
         """
         from edgeqa.collection import managing
         from edgeqa.formats import FormatOptions
-        from edgeqa.formats.ignored import several
+        from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
         return managing.add(

@@ -10,14 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeqa.formats.blocks import FormatOptions, Record
     from edgeqa.formats.folders import STANDARD_INPUT, Skipped, is_pipe, walk
-    from edgeqa.formats.records import FormatOptions, Record
     from edgeqa.formats.source import Source
 
 _HOMES = {
     "STANDARD_INPUT": "folders",
-    "FormatOptions": "records",
-    "Record": "records",
+    "FormatOptions": "blocks",
+    "Record": "blocks",
     "Skipped": "folders",
     "Source": "source",
     "is_pipe": "folders",

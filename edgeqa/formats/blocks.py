@@ -1,4 +1,4 @@
-"""Blocks: what a reader of a format makes of a document, in its order, with the structure that people see.
+"""What comes out of files: records, each one document, made of blocks in their order; and how a user has them read.
 
 Values only. The document's text, in which places count, is all blocks one after the other, each after its `before`:
 "".join(block.before + block.text for block in blocks). A block is a heading, a paragraph, an item of a list, a term
@@ -9,10 +9,14 @@ level; passages are made of them in `contexts`. Nothing here reads a file or kno
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edgeqa.formats.errors import FieldUnknown
+from edgeqa.formats.text import nfc
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "term", "header", "row", "code"]
 """`header` is a table's row of column names; `term` an option, a glossary's word or an FAQ's question."""
@@ -41,3 +45,88 @@ def text_of(blocks: Iterable[Block]) -> Iterator[str]:
     for block in blocks:
         if piece := block.before + block.text:
             yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document."""
+
+    name: str
+    """The source's name, or `NAME#12` or `NAME#Title/3` for one of many in a file."""
+    title: str
+    """What routing may weigh besides the text: title, heading, article. One line of NFC text, "" if there is none."""
+    blocks: Iterable[Block]
+    """Its text with its structure; to be consumed once, in order, before the next record is asked for."""
+    note: str = ""
+    """Why a part of the file, which has a name like any other, has no text: it is missing, or a picture. Such a record
+    is no document."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """How to read what is named."""
+
+    text_field: str | None = None
+    """The field of JSON Lines, JSON and CSV that holds the text; None: a field with one of the usual names."""
+    title_field: str | None = None
+    """The field that holds the title; None: a field with one of the usual names, if there is one."""
+    format: str | None = None
+    """Name of the format of everything named; None: by each file's name and content, standard input being text."""
+    exclude: tuple[str, ...] = ()
+    """What is left out of folders: patterns as in a `.gitignore`, from each folder named on."""
+
+
+MOST_TITLE_CHARACTERS = 300
+MOST_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
+
+
+def one_line(title: str) -> str:
+    """Returns a title as records have it."""
+    return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
+
+
+def begun(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Iterator[Block], int]:
+    """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all blocks, and how much was read."""
+    seen, characters = [], 0
+    while not is_enough() and characters < MOST_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
+        seen.append(block)
+        characters += len(block.text)
+    return chain(seen, blocks), characters
+
+
+MOST_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
+
+# The usual names, the likeliest first; upper and lower case are alike.
+TEXT_FIELDS = ("text", "content", "contents", "body", "context", "passage", "paragraph", "document", "article")
+TITLE_FIELDS = ("title", "headline", "heading", "subject")
+_SHOWN_FIELDS = 30
+
+
+def find(names: Iterable[object], options: FormatOptions, source: str, place: str) -> tuple[str, str | None] | None:
+    """Returns the fields of the text and of the title, the latter None if there is none; None if no field holds text.
+
+    Args:
+        names: of the fields that there are.
+        options: what the user said.
+        source: name of the file, for an error.
+        place: in the file, for an error.
+
+    Raises:
+        FieldUnknown: if a field that the user named is not there, or only one for the title was named.
+    """
+    known = [name for name in names if isinstance(name, str)]
+    for field, option in ((options.text_field, "--text-field"), (options.title_field, "--title-field")):
+        if field is not None and field not in known:
+            raise FieldUnknown(source, place, field, option, known[:_SHOWN_FIELDS])
+    text = options.text_field if options.text_field is not None else _usual(known, TEXT_FIELDS)
+    if text is None:
+        if options.title_field is None:
+            return None
+        raise FieldUnknown(source, place, None, "--text-field", known[:_SHOWN_FIELDS])
+    title = options.title_field if options.title_field is not None else _usual(known, TITLE_FIELDS)
+    return text, title if title != text else None
+
+
+def _usual(names: list[str], usual: tuple[str, ...]) -> str | None:
+    found = {name.strip().casefold(): name for name in reversed(names)}
+    return next((found[name] for name in usual if name in found), None)

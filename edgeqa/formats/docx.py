@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
 from edgeqa.formats.errors import FileDamaged
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line
+from edgeqa.formats.package import Relations, Title, parse, take
 from edgeqa.formats.wordlists import Numbering
-from edgeqa.formats.wordparts import Relations, Styles, Title, take
+from edgeqa.formats.wordparts import Styles
 from edgeqa.formats.wordtext import WordText
-from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,9 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.charsets import decode_page
+from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive, TextMissing
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.markup import Tag, Tokenizer, decode_page
 from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:

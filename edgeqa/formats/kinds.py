@@ -17,7 +17,7 @@ from edgeqa.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edgeqa.formats.records import FormatOptions, Record
+    from edgeqa.formats.blocks import FormatOptions, Record
 
 HEAD_BYTES = 1 << 15  # of a file's beginning are looked at
 PACKED = ".gz"
@@ -40,10 +40,11 @@ _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A format. The function `read` of its module in this room takes the content, the name and the options."""
+    """A format."""
 
     name: str
-    module: str
+    place: str
+    """Module in this room, and where it is not `read`, the function that takes the content, the name, the options."""
     suffixes: tuple[str, ...]
     version: int = 1
     """To be raised when the reader gives other text for the same file, so that it is read again."""
@@ -55,10 +56,11 @@ class Kind:
     """Whether a question about such a file is asked of its very characters, and not of what the reader makes of it."""
 
     def reader(self) -> Callable[[Any, str, FormatOptions], Iterator[Record]]:
-        """Returns the module's function `read`, which yields the records of a file."""
-        read: Callable[[Any, str, FormatOptions], Iterator[Record]] = importlib.import_module(
-            f"edgeqa.formats.{self.module}"
-        ).read
+        """Returns the function that yields the records of a file."""
+        module, _, function = self.place.partition(".")
+        read: Callable[[Any, str, FormatOptions], Iterator[Record]] = getattr(
+            importlib.import_module(f"edgeqa.formats.{module}"), function or "read"
+        )
         return read
 
 
@@ -79,10 +81,10 @@ UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".c
 """Endings of what is text for programs: drawings, keys, checksums. In folders it is left out."""
 
 TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
-CODE = Kind("code", "code", tuple(_CODE.split()), is_asked_as_it_stands=True)
+CODE = Kind("code", "plain.read_code", tuple(_CODE.split()), is_asked_as_it_stands=True)
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=2)
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=2)
-JSON_LINES = Kind("jsonl", "jsonlines", (".jsonl", ".ndjson"), version=2, has_fields=True)
+JSON_LINES = Kind("jsonl", "jsonfile.read_lines", (".jsonl", ".ndjson"), version=2, has_fields=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=2, has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), version=2, has_fields=True)
 PDF = Kind("pdf", "pdf", (".pdf",), version=2, seeks=True)

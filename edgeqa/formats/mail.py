@@ -19,10 +19,9 @@ from email.parser import BytesFeedParser
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgeqa.formats import plain, webpage
-from edgeqa.formats.blocks import Block
+from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.sheet import Sheet
+from edgeqa.formats.prose import Sheet
 from edgeqa.formats.text import BLOCK_BYTES, nfc, nfc_blocks
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pyromark
 
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
+from edgeqa.formats.markup import Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
 from edgeqa.formats.roff import GLUED, Call, Roff
-from edgeqa.formats.sheet import LINE, PARAGRAPH, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.errors import FileDamaged, FileEncrypted
-from edgeqa.formats.numerals import numeral
-from edgeqa.formats.wordparts import MOST_BASES, MOST_STYLES, number_in, take
+from edgeqa.formats.notation import numeral
+from edgeqa.formats.package import number_in, take
+from edgeqa.formats.wordparts import MOST_BASES, MOST_STYLES
 
 if TYPE_CHECKING:
     from edgeqa.formats.archive import Archive

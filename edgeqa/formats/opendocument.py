@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.notation import subscript, superscript
 from edgeqa.formats.odfstyles import CONTENT, META, MOST_LEVELS, ListStyle, OdfStyles, opened
+from edgeqa.formats.package import Title, number_in, parse, take
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.raised import subscript, superscript
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.wordparts import Title, number_in, take
-from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

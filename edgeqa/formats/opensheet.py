@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.blocks import FormatOptions, Record, one_line
+from edgeqa.formats.cells import MOST_COLUMNS, Cell, Grid, general
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.grid import MOST_COLUMNS, Cell, Grid
-from edgeqa.formats.numberformats import general
 from edgeqa.formats.odfstyles import CONTENT, META, OdfStyles, opened
-from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.wordparts import Title, number_in, take
-from edgeqa.formats.xmlparts import parse
+from edgeqa.formats.package import Title, number_in, parse, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

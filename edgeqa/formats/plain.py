@@ -18,8 +18,7 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from edgeqa.formats.blocks import Block
-from edgeqa.formats.records import FormatOptions, Record, one_line
+from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
 from edgeqa.formats.text import BLOCK_BYTES, decode, nfc_blocks
 
 if TYPE_CHECKING:
@@ -723,3 +722,49 @@ def _has_header(rows: Sequence[list[str]]) -> bool:
             return True
     letters = "".join(first)
     return letters.isupper() and not "".join(chain.from_iterable(others)).isupper()
+
+
+# Source code: as it stands, in pieces that blank lines part.
+
+MOST_CODE_CHARACTERS = 1 << 16  # of a piece; a longer one goes on in the next
+
+
+def read_code(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
+    """Yields the file as one record."""
+    yield Record(name, "", _code_pieces(nfc_blocks(decode(blocks, name))))
+
+
+def _code_pieces(text: Iterator[str]) -> Iterator[Block]:
+    before = held = ""
+    for line in _code_lines(text):
+        if not line.isspace():
+            held += line
+        elif held:
+            piece = held.rstrip()
+            yield Block(piece, before, "code")
+            before, held = held[len(piece) :] + line, ""
+        else:
+            before += line
+        if max(len(held), len(before)) > MOST_CODE_CHARACTERS:
+            yield Block(held, before, "code")
+            before = held = ""
+    piece = held.rstrip()
+    if piece:
+        yield Block(piece, before, "code")
+        before = held[len(piece) :]
+    if before:
+        yield Block("", before, "code")
+
+
+def _code_lines(text: Iterator[str]) -> Iterator[str]:
+    """Yields lines with their ends, of a long one the parts."""
+    kept = ""
+    for block in text:
+        *lines, kept = (kept + block).split("\n")
+        for line in lines:
+            yield f"{line}\n"
+        if len(kept) > MOST_CODE_CHARACTERS:
+            yield kept
+            kept = ""
+    if kept:
+        yield kept

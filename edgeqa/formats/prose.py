@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import Block, BlockKind
 from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edgeqa.formats.blocks import BlockKind
 
 MOST_ROW_CHARACTERS = 4096  # longer ones are no rows
 MOST_CELLS = 1000  # of a row; what follows stays in the last
@@ -402,3 +408,172 @@ def joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], 
             end = length
         ranges.append((begin, end))
     return "".join(pieces), tuple(ranges)
+
+
+PARAGRAPH, LINE = "\n\n", "\n"
+CELL = " | "
+
+
+class Sheet:
+    """Takes one block after the other."""
+
+    def __init__(self) -> None:
+        self._out: list[Block] = []
+        self._parts: list[str] = []
+        self._characters = 0
+        self._kind: BlockKind = "paragraph"
+        self._level = 0
+        self._gap = PARAGRAPH
+        self._begins = False
+        self._is_first = True
+        self._last: BlockKind | None = None
+        self._rows = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added."""
+        return self._rows
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the block that was begun has no text yet."""
+        return not self._characters
+
+    @property
+    def kind(self) -> BlockKind:
+        """Of the block that was begun."""
+        return self._kind
+
+    @property
+    def text(self) -> str:
+        """What the block that was begun has by now."""
+        return "".join(self._parts)
+
+    def begin(self, kind: BlockKind, level: int = 0, gap: str = PARAGRAPH, *, begins: bool = False) -> None:
+        """Ends the block before; what follows is one of this kind, `gap` apart from it, a term a line from a term."""
+        self.end()
+        gap = LINE if kind == self._last == "term" else gap
+        self._kind, self._level, self._gap, self._begins = kind, level, gap, begins
+
+    def turn(self, kind: BlockKind, level: int) -> None:
+        """Makes the block that was begun one of another kind."""
+        self._kind, self._level = kind, level
+
+    def add(self, text: str) -> None:
+        """Adds text as it stands; white space that a block begins with is left out, but of code."""
+        if not self._characters and self._kind != "code":
+            text = text.lstrip()
+        elif not self._characters:
+            text = text.lstrip("\n")
+        if not text:
+            return
+        self._parts.append(text)
+        self._characters += len(text)
+        if self._characters > BLOCK_BYTES:
+            self._flush()
+            self._gap, self._begins, self._characters = "", False, 1  # it goes on, so what follows is not its beginning
+
+    def words(self, text: str) -> None:
+        """Adds words, apart from those before by a blank."""
+        if text:
+            last = self._parts[-1][-1:] if self._parts else ""
+            self.add(text if last.isspace() or (not self._parts and self.is_empty) else f" {text}")
+
+    def line(self) -> None:
+        """What follows is on a line of its own within the block."""
+        if not self.is_empty and not (self._parts and self._parts[-1].endswith("\n")):
+            self.add("\n")
+
+    def row(self, cells: Iterable[str], *, is_header: bool = False, begins: bool = False, gap: str = LINE) -> None:
+        """Adds a row of a table; lines and white space in its cells are folded. One without text is none."""
+        self.end()
+        texts = [_nfc(" ".join(cell.split())) for cell in cells]
+        if not any(texts):
+            return
+        places: list[tuple[int, int]] = []
+        at = 0
+        for text in texts:
+            places.append((at, at + len(text)))
+            at += len(text) + len(CELL)
+        length = max(end for begin, end in places if end > begin)  # empty cells at the end leave no bars
+        whole = CELL.join(texts)[:length]
+        self._rows += 1
+        cut = tuple((min(begin, length), min(end, length)) for begin, end in places)
+        self._put(whole, "header" if is_header else "row", 0, PARAGRAPH if begins else gap, cut, begins=begins)
+
+    def end(self) -> None:
+        """Ends the block that was begun; text that follows is a paragraph."""
+        self._flush(is_last=True)
+        self._kind, self._level, self._gap, self._begins, self._characters = "paragraph", 0, PARAGRAPH, False, 0
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that have ended since the last time."""
+        out, self._out = self._out, []
+        return out
+
+    def _flush(self, *, is_last: bool = False) -> None:
+        text = _nfc("".join(self._parts))
+        self._parts.clear()
+        if is_last:
+            text = text.rstrip()
+        for place in range(0, len(text), BLOCK_BYTES):
+            gap = "" if place else self._gap
+            begins = self._begins and not place
+            self._put(text[place : place + BLOCK_BYTES], self._kind, self._level, gap, (), begins=begins)
+
+    def _put(
+        self, text: str, kind: BlockKind, level: int, gap: str, cells: tuple[tuple[int, int], ...], *, begins: bool
+    ) -> None:
+        before = "" if self._is_first else gap
+        self._is_first, self._last = False, kind
+        self._out.append(Block(text, before, kind, level, cells, begins))
+
+
+def _nfc(text: str) -> str:
+    return text if text.isascii() else "".join(nfc_blocks([text]))
+
+
+class Rows:
+    """Blocks of one document, in the making."""
+
+    def __init__(self) -> None:
+        self._last: BlockKind | None = None
+        self._begins = True
+
+    def table(self) -> None:
+        """A table begins with the next row, or has none before it."""
+        self._begins = True
+
+    def row(self, cells: Iterable[str], *, is_header: bool = False) -> Iterator[Block]:
+        """Yields the row of these cells, if it has any text."""
+        texts = [_nfc(cell.strip()) for cell in cells]
+        while texts and (not texts[-1] or len(texts) > MOST_CELLS):
+            last = texts.pop()
+            if len(texts) >= MOST_CELLS:
+                texts[-1] = f"{texts[-1]} {last}"
+        if texts:
+            text, places = joined(list(zip(texts, range(1, len(texts) + 1), strict=True)))
+            yield self._block(text, "header" if is_header else "row", cells=places)
+
+    def pair(self, name: str, value: str) -> Iterator[Block]:
+        """Yields a name with its value."""
+        name, value = _nfc(name.strip()), _nfc(value.strip())
+        if value:
+            between = ": " if name else ""
+            begin = len(name) + len(between)
+            places = ((0, len(name)), (begin, begin + len(value)))
+            yield self._block(f"{name}{between}{value}", "row", cells=places)
+
+    def paragraph(self, text: str, kind: BlockKind = "paragraph", level: int = 0) -> Iterator[Block]:
+        """Yields a block that is no row."""
+        if text := _nfc(text.strip()):
+            yield self._block(text, kind, level)
+            self._begins = True
+
+    def _block(self, text: str, kind: BlockKind, level: int = 0, cells: Sequence[tuple[int, int]] = ()) -> Block:
+        is_row = bool(cells)
+        is_next = is_row and self._last in ("row", "header") and not self._begins
+        before = "" if self._last is None else "\n" if is_next or kind == self._last == "item" else "\n\n"
+        begins = is_row and self._begins
+        self._last, self._begins = kind, False
+        return Block(text, before, kind, level, tuple(cells), begins)

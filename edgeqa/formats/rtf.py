@@ -14,11 +14,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.notation import subscript, superscript, symbol
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.raised import subscript, superscript
-from edgeqa.formats.records import FormatOptions, Record, begun, one_line
-from edgeqa.formats.symbols import symbol
 from edgeqa.formats.wordparts import named_level, outline_level
 
 if TYPE_CHECKING:

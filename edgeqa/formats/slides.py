@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.blocks import FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.numerals import numeral
-from edgeqa.formats.officemath import OfficeMath
+from edgeqa.formats.notation import OfficeMath, numeral, subscript, superscript
+from edgeqa.formats.package import Relations, Title, number_in, parse, take
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.raised import subscript, superscript
-from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.wordparts import Relations, Title, number_in, take
-from edgeqa.formats.xmlparts import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

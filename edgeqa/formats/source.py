@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from edgeqa.formats.blocks import FormatOptions, Record
     from edgeqa.formats.kinds import Kind
-    from edgeqa.formats.records import FormatOptions, Record
 
 DIGEST_BYTES = 16
 HELD_BYTES = 1 << 22  # of a copy; of a larger one, the rest is on disk

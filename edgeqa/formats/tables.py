@@ -17,18 +17,16 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.blocks import MOST_RECORD_BYTES, Record, find
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
-from edgeqa.formats.fields import MOST_RECORD_BYTES, find
 from edgeqa.formats.plain import record
-from edgeqa.formats.records import Record
-from edgeqa.formats.rows import Rows
+from edgeqa.formats.prose import Rows
 from edgeqa.formats.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edgeqa.formats.blocks import Block
-    from edgeqa.formats.records import FormatOptions
+    from edgeqa.formats.blocks import Block, FormatOptions
 
 DELIMITERS = ",;\t|"
 _TABBED = (".tsv", ".tab")

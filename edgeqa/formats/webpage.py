@@ -13,13 +13,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.formats import elements
-from edgeqa.formats.charsets import decode_page
-from edgeqa.formats.mathml import Formula
-from edgeqa.formats.numerals import numeral
+from edgeqa.formats.blocks import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
+from edgeqa.formats.markup import Tag, Tokenizer, decode_page
+from edgeqa.formats.notation import Formula, numeral, subscript, superscript
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.raised import subscript, superscript
-from edgeqa.formats.records import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
-from edgeqa.formats.tags import Tag, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.numerals import numeral
-from edgeqa.formats.wordparts import MOST_LEVELS, is_on, number_in
+from edgeqa.formats.notation import numeral
+from edgeqa.formats.package import is_on, number_in
+from edgeqa.formats.wordparts import MOST_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,75 +1,18 @@
-"""What a document of Office keeps beside its text: which parts there are, and the styles of Word.
+"""What Word keeps beside its text: styles, and what they say of headings, lists and hidden text.
 
-In: the XML of the parts, as events. Out: values that the readers look up: where a part is, and what a style says of
-headings, lists and hidden text.
+In: the XML of the part, as events. Out: values that the readers look up.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from edgeqa.formats.xmlparts import parse
-
-if TYPE_CHECKING:
-    from edgeqa.formats.archive import Archive
-    from edgeqa.formats.xmlparts import Handler
+from edgeqa.formats.package import OFF, is_on, number_in
 
 MOST_STYLES = 1 << 14
 MOST_BASES = 30  # styles that are based on one another
 MOST_LEVELS = 9  # of outlines and lists
-_OFF = ("0", "false", "off", "none")
-
-
-def is_on(attributes: dict[str, str]) -> bool:
-    """Tells whether an element that is there or not, and may say that it does not hold, holds."""
-    return attributes.get("val", "true").lower() not in _OFF
-
-
-def number_in(attributes: dict[str, str], name: str = "val") -> int | None:
-    """Returns an attribute as a number; None if it is none."""
-    text = attributes.get(name, "").strip()
-    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
-
-
-def take(archive: Archive, part: str, handler: Handler, name: str, format_name: str) -> None:
-    """Hands a part to `handler`, if there is one of that name."""
-    if part in archive:
-        for _ in parse(archive.blocks(part), handler, name, format_name):
-            pass
-
-
-class Relations:
-    """Which part has which relation to the one whose relations these are."""
-
-    def __init__(self, archive: Archive, part: str, name: str, format_name: str) -> None:
-        """Reads the relations of a part, "" for those of the whole package."""
-        folder, _, last = part.rpartition("/")
-        self._folder = folder
-        self.targets: dict[str, list[str]] = {}
-        """By the last word of a relation's type, the parts."""
-        self.by_id: dict[str, str] = {}
-        take(archive, posixpath.join(folder, "_rels", f"{last}.rels"), self, name, format_name)
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Takes a start tag."""
-        target = attributes.get("Target", "")
-        if name != "Relationship" or attributes.get("TargetMode") == "External" or not target:
-            return
-        path = unquote(target.partition("#")[0]).replace("\\", "/")
-        path = path.lstrip("/") if path.startswith("/") else posixpath.join(self._folder, path)
-        part = posixpath.normpath(path)
-        self.targets.setdefault(attributes.get("Type", "").rpartition("/")[2], []).append(part)
-        self.by_id.setdefault(attributes.get("Id", ""), part)
-
-    def end(self, _name: str) -> None:
-        """Takes an end tag."""
-
-    def text(self, _text: str) -> None:
-        """Takes text."""
 
 
 @dataclass(slots=True)
@@ -148,7 +91,7 @@ class Styles:
         """Takes a start tag."""
         if name == "style" and len(self._styles) < MOST_STYLES:
             self._style = self._styles.setdefault(attributes.get("styleId", ""), Style())
-            if attributes.get("type") == "paragraph" and attributes.get("default", "0") not in _OFF:
+            if attributes.get("type") == "paragraph" and attributes.get("default", "0") not in OFF:
                 self._default = attributes.get("styleId", "")
         elif name == "tblStylePr":
             self._conditions += 1
@@ -200,29 +143,3 @@ def named_level(name: str) -> int | None:
 def outline_level(outline: int) -> int:
     """Returns the level of heading that an outline level means, which count from 0; 0 for text."""
     return min(outline + 1, 6) if 0 <= outline < MOST_LEVELS else 0
-
-
-def is_hex(text: str) -> bool:
-    """Tells whether text is a short number in hexadecimal digits."""
-    return bool(text) and len(text) <= 8 and all(c in "0123456789abcdefABCDEF" for c in text)
-
-
-class Title:
-    """Finds the title in the properties."""
-
-    def __init__(self) -> None:
-        self.title = ""
-        self._within = False
-
-    def start(self, name: str, _attributes: dict[str, str]) -> None:
-        """Takes a start tag."""
-        self._within = name == "title"
-
-    def end(self, _name: str) -> None:
-        """Takes an end tag."""
-        self._within = False
-
-    def text(self, text: str) -> None:
-        """Takes text."""
-        if self._within and len(self.title) < 1 << 12:
-            self.title += text

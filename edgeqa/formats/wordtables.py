@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.wordparts import is_hex, is_on, number_in
+from edgeqa.formats.package import is_hex, is_on, number_in
 
 if TYPE_CHECKING:
     from edgeqa.formats.prose import Prose

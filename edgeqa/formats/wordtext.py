@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.blocks import one_line
 from edgeqa.formats.errors import FileExcessive
-from edgeqa.formats.officemath import OfficeMath
+from edgeqa.formats.notation import OfficeMath, subscript, superscript, symbol, without_private
+from edgeqa.formats.package import is_hex, is_on, number_in
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.raised import subscript, superscript
-from edgeqa.formats.records import one_line
-from edgeqa.formats.symbols import symbol, without_private
-from edgeqa.formats.wordparts import PLAIN, is_hex, is_on, named_level, number_in, outline_level
+from edgeqa.formats.wordparts import PLAIN, named_level, outline_level
 from edgeqa.formats.wordtables import WordTable
 
 if TYPE_CHECKING:

@@ -13,13 +13,12 @@ from array import array
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats import numberformats
+from edgeqa.formats import cells
 from edgeqa.formats.archive import Archive
+from edgeqa.formats.blocks import FormatOptions, Record, one_line
+from edgeqa.formats.cells import Cell, Grid
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.grid import Cell, Grid
-from edgeqa.formats.records import FormatOptions, Record, one_line
-from edgeqa.formats.wordparts import Relations, Title, number_in, take
-from edgeqa.formats.xmlparts import parse
+from edgeqa.formats.package import Relations, Title, number_in, parse, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +130,7 @@ class _Looks:
     """How cells are shown: the code of the format of each style, and whether it is bold."""
 
     def __init__(self) -> None:
-        self._codes: dict[int, str] = dict(numberformats.BUILT_IN)
+        self._codes: dict[int, str] = dict(cells.BUILT_IN)
         self._fonts: list[bool] = []
         self._styles: list[tuple[int, int]] = []
         self._in = ""
@@ -312,7 +311,7 @@ class _Sheet:
             number_value = float(value[:100])
         except ValueError:
             return Cell(value[:MOST_CELL_CHARACTERS], is_bold=is_bold)
-        shown = numberformats.shown(number_value, code, since_1904=self._since_1904)
+        shown = cells.shown(number_value, code, since_1904=self._since_1904)
         return Cell(shown, is_text=False, is_bold=is_bold)
 
     def _end_row(self) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.errors import EdgeQAError
-from edgeqa.formats import FormatOptions, jsonfile, jsonlines, markdown, tables, webpage
+from edgeqa.formats import FormatOptions, jsonfile, markdown, tables, webpage
 from edgeqa.formats.blocks import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edgeqa.formats.blocks import Record
 
 TAGS = [
     "<p>",
@@ -86,9 +92,9 @@ CELLS = st.lists(st.sampled_from([*',;\t|"\n ab1', "e\u0301", "sep=;", "1.5"]), 
 VALUES = st.sampled_from([*'{}[]:,"\n ', '"a"', '"b": ', "1", "NaN", '{"a": 1}', "\n"])
 
 
-def check(module: object, source: str) -> None:
+def check(read: Callable[[Iterator[bytes], str, FormatOptions], Iterator[Record]], source: str) -> None:
     try:
-        for record in module.read(iter([source.encode()] if source else []), "name", FormatOptions()):  # type: ignore[attr-defined]
+        for record in read(iter([source.encode()] if source else []), "name", FormatOptions()):
             found = list(record.blocks)
             text = "".join(text_of(found))
             assert unicodedata.is_normalized("NFC", text)
@@ -108,19 +114,19 @@ def check(module: object, source: str) -> None:
 
 @given(PIECES)
 def test_of_pages(pieces: list[str]) -> None:
-    check(webpage, "".join(pieces))
+    check(webpage.read, "".join(pieces))
 
 
 @given(MARKS)
 def test_of_markdown(pieces: list[str]) -> None:
-    check(markdown, "".join(pieces))
+    check(markdown.read, "".join(pieces))
 
 
 @given(CELLS)
 def test_of_tables(pieces: list[str]) -> None:
-    check(tables, "".join(pieces))
+    check(tables.read, "".join(pieces))
 
 
 @given(st.lists(VALUES, max_size=40), st.booleans())
 def test_of_json(pieces: list[str], is_lines: bool) -> None:  # noqa: FBT001 - given by hypothesis
-    check(jsonlines if is_lines else jsonfile, "".join(pieces))
+    check(jsonfile.read_lines if is_lines else jsonfile.read, "".join(pieces))

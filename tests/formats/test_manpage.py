@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import text
 
-from edgeqa.formats import FormatOptions, code, manpage, roff
+from edgeqa.formats import FormatOptions, manpage, plain, roff
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileExcessive
 
@@ -293,7 +293,7 @@ def test_source_code_stands_as_it_is_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(source)
     assert text(path) == source
-    (record,) = code.read(iter([source.encode()]), "a.py", FormatOptions())
+    (record,) = plain.read_code(iter([source.encode()]), "a.py", FormatOptions())
     found = list(record.blocks)
     assert [(block.kind, block.text) for block in found[:3]] == [
         ("code", "import os"),
@@ -305,5 +305,5 @@ def test_source_code_stands_as_it_is_in_pieces(tmp_path: Path) -> None:
 @given(st.text(alphabet="a \n\t", max_size=60), st.integers(1, 9))
 def test_source_code_keeps_every_character(source: str, step: int) -> None:
     pieces = [source[at : at + step].encode() for at in range(0, len(source), step)]
-    (record,) = code.read(iter(pieces), "a.py", FormatOptions())
+    (record,) = plain.read_code(iter(pieces), "a.py", FormatOptions())
     assert "".join(text_of(record.blocks)) == source

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from reading import Read, read, text
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, jsonfile, jsonlines, tables, walk
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import FormatOptions, jsonfile, tables, walk
+from edgeqa.formats.blocks import MOST_RECORD_BYTES, text_of
 from edgeqa.formats.errors import RecordTooLong
-from edgeqa.formats.fields import MOST_RECORD_BYTES
 from edgeqa.formats.text import nfc
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)
@@ -93,7 +92,7 @@ def test_a_line_longer_than_is_held_is_an_error(tmp_path: Path) -> None:
 def test_json_lines_come_through_however_they_are_cut(objects: list[dict[str, str]], sizes: list[int]) -> None:
     lines = [{**found, "text": str(found)} for found in objects]
     data = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
-    read_now = jsonlines.read(iter(blocks(data, sizes)), "name", FormatOptions("text"))
+    read_now = jsonfile.read_lines(iter(blocks(data, sizes)), "name", FormatOptions("text"))
     found = ["".join(text_of(r.blocks)) for r in read_now]
     assert found == [nfc(line["text"]) for line in lines]
 

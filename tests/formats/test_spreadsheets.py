@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office import archive, xlsx
 
-from edgeqa.formats import FormatOptions, numberformats, workbook
+from edgeqa.formats import FormatOptions, cells, workbook
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
@@ -167,17 +167,17 @@ def test_strings_are_shared_or_not() -> None:
     ],
 )
 def test_numbers_are_shown_as_in_excel(value: float, code: str, expected: str) -> None:
-    assert numberformats.shown(value, code) == expected
+    assert cells.shown(value, code) == expected
 
 
 def test_dates_may_count_from_1904() -> None:
-    assert numberformats.shown(0, "yyyy-mm-dd", since_1904=True) == "1904-01-01"
-    assert numberformats.shown(46024, numberformats.BUILT_IN[14]) == "2026-01-02"
+    assert cells.shown(0, "yyyy-mm-dd", since_1904=True) == "1904-01-01"
+    assert cells.shown(46024, cells.BUILT_IN[14]) == "2026-01-02"
 
 
 @given(st.floats(), st.text(alphabet='0#?,.%;"\\[]<>=1E+-/@ymdhsAPMGeneral_* ', max_size=20))
 def test_any_number_is_shown_in_any_format(value: float, code: str) -> None:
-    assert isinstance(numberformats.shown(value, code), str)
+    assert isinstance(cells.shown(value, code), str)
 
 
 def test_a_far_cell_takes_no_memory() -> None:

@@ -10,7 +10,7 @@ from reading import Read, read
 
 from edgeqa.formats import FormatOptions, webpage
 from edgeqa.formats.blocks import Block, text_of
-from edgeqa.formats.tags import Tag, Tokenizer
+from edgeqa.formats.markup import Tag, Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
