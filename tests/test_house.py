@@ -35,7 +35,7 @@ ROOMS = {
     "collection": "base cache capabilities contexts formats models",
     "asking": "base cache capabilities collection contexts formats models",
     "runtime": "asking base cache capabilities collection contexts formats models",
-    "compat": "asking base capabilities contexts models runtime",
+    "compat": "base capabilities models",
     "evaluation": "asking base contexts formats models runtime",
     "bench": "asking base capabilities contexts models runtime",
     "commands": "asking base bench cache capabilities collection contexts evaluation formats models runtime",

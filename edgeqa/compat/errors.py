@@ -12,7 +12,7 @@ from edgeqa.errors import EXIT_DEVICE, PipelineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_SHOWN = 80  # characters of a value in a message
+MAX_SHOWN = 80  # characters of a value in a message
 _FORMS = 'pass question="..." and context="...", lists of these, or {"question": "...", "context": "..."}'
 
 
@@ -139,4 +139,4 @@ class WindowTooLong(PipelineError, IndexError):
 
 def _shown(value: object) -> str:
     shown = repr(value)
-    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
+    return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}..."

@@ -31,14 +31,14 @@ REQUIRED_FILES = {
     "joint": (JOINT_GRAPH, "tokenizer.json", "golden.json"),
 }
 PRECISIONS = ("int8", "float32", "float16")
-LEAST_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
+MIN_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
 # Far beyond any reader for small devices: what lies above is a slip, and would end as a failed allocation.
-MOST_TOKENS, MOST_WIDTH, MOST_LAYERS = 1 << 16, 1 << 16, 1 << 10
-MOST_FILE_BYTES = 1 << 40
-MOST_TYPE, MOST_SPECIAL_TOKENS = 1, 16
+MAX_TOKENS, MAX_WIDTH, MAX_LAYERS = 1 << 16, 1 << 16, 1 << 10
+MAX_FILE_BYTES = 1 << 40
+MAX_TYPE, MAX_SPECIAL_TOKENS = 1, 16
 CHANCE_WEIGHTS = 4
-MOST_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
-MOST_COUNT = (1 << 31) - 1
+MAX_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
+MAX_COUNT = (1 << 31) - 1
 
 
 class FileFact(NamedTuple):
@@ -165,7 +165,7 @@ def parse(text: str, where: str) -> Manifest:
         raise BundleFormatUnsupported(where, found, FORMAT)
     fields = Fields(raw, where)
     kind = fields.one_of("kind", REQUIRED_FILES)
-    layers = fields.count("layers", least=1, most=MOST_LAYERS)
+    layers = fields.count("layers", least=1, most=MAX_LAYERS)
     tokens = fields.part("special_tokens")
     cls_id, sep_id, pad_id = (tokens.count(name) for name in ("cls", "sep", "pad"))
     files = _files(fields.part("files"), where)
@@ -176,10 +176,10 @@ def parse(text: str, where: str) -> Manifest:
         precision=fields.one_of("precision", PRECISIONS),
         layers=layers,
         split=fields.count("split", most=layers) if kind == "split" else 0,
-        width=fields.count("width", least=1, most=MOST_WIDTH),
-        context_position=fields.count("context_position", most=MOST_TOKENS) if kind == "split" else 0,
-        max_question_tokens=fields.count("max_question_tokens", least=LEAST_QUESTION_TOKENS, most=MOST_TOKENS),
-        max_context_tokens=fields.count("max_context_tokens", least=MIN_WINDOW_TOKENS, most=MOST_TOKENS),
+        width=fields.count("width", least=1, most=MAX_WIDTH),
+        context_position=fields.count("context_position", most=MAX_TOKENS) if kind == "split" else 0,
+        max_question_tokens=fields.count("max_question_tokens", least=MIN_QUESTION_TOKENS, most=MAX_TOKENS),
+        max_context_tokens=fields.count("max_context_tokens", least=MIN_WINDOW_TOKENS, most=MAX_TOKENS),
         lowercase=fields.flag("lowercase"),
         cls_id=cls_id,
         sep_id=sep_id,
@@ -207,7 +207,7 @@ def _files(fields: Fields, where: str) -> tuple[FileFact, ...]:
         if not name.isprintable():  # what no file system, or no screen, takes as a name
             raise BundleManifestInvalid(where, f"files has the name {name!r}, with characters that cannot be printed")
         file = fields.part(name)
-        facts.append(FileFact(name, file.count("bytes", most=MOST_FILE_BYTES), file.text("sha256")))
+        facts.append(FileFact(name, file.count("bytes", most=MAX_FILE_BYTES), file.text("sha256")))
     return tuple(facts)
 
 
@@ -216,20 +216,20 @@ def _pair(fields: Fields) -> Pair:
         before=fields.counts("before"),
         between=fields.counts("between"),
         after=fields.counts("after"),
-        question_type=fields.count("question_type", most=MOST_TYPE),
-        context_type=fields.count("context_type", most=MOST_TYPE),
+        question_type=fields.count("question_type", most=MAX_TYPE),
+        context_type=fields.count("context_type", most=MAX_TYPE),
     )
-    if not pair.before or not pair.after or pair.special_tokens > MOST_SPECIAL_TOKENS:
-        raise BundleManifestInvalid(fields.where, f"not from 2 to {MOST_SPECIAL_TOKENS} tokens around the texts")
+    if not pair.before or not pair.after or pair.special_tokens > MAX_SPECIAL_TOKENS:
+        raise BundleManifestInvalid(fields.where, f"not from 2 to {MAX_SPECIAL_TOKENS} tokens around the texts")
     return pair
 
 
 def _joint(fields: Fields, files: set[str]) -> Joint:
     joint = Joint(
         outputs=fields.texts("outputs"),
-        first_position=fields.count("first_position", most=MOST_TOKENS),
-        max_tokens=fields.count("max_tokens", least=MIN_WINDOW_TOKENS, most=MOST_TOKENS),
-        heads=fields.count("heads", least=1, most=MOST_WIDTH),
+        first_position=fields.count("first_position", most=MAX_TOKENS),
+        max_tokens=fields.count("max_tokens", least=MIN_WINDOW_TOKENS, most=MAX_TOKENS),
+        heads=fields.count("heads", least=1, most=MAX_WIDTH),
         graph_files=fields.texts("graph_files"),
     )
     if not 1 <= len(joint.outputs) <= 2:
@@ -241,19 +241,19 @@ def _joint(fields: Fields, files: set[str]) -> Joint:
 
 def _calibration(fields: Fields) -> Calibration:
     return Calibration(
-        slope=fields.number("slope", least=0, most=MOST_WEIGHT),
-        contexts=fields.number("contexts", least=-MOST_WEIGHT, most=MOST_WEIGHT),
-        intercept=fields.number("intercept", least=-MOST_WEIGHT, most=MOST_WEIGHT),
+        slope=fields.number("slope", least=0, most=MAX_WEIGHT),
+        contexts=fields.number("contexts", least=-MAX_WEIGHT, most=MAX_WEIGHT),
+        intercept=fields.number("intercept", least=-MAX_WEIGHT, most=MAX_WEIGHT),
         no_answer_below=fields.number("no_answer_below", least=0, most=1),
     )
 
 
 def _searched(fields: Fields) -> Searched:
     weights = {
-        name: fields.number(name, least=-MOST_WEIGHT, most=MOST_WEIGHT)
+        name: fields.number(name, least=-MAX_WEIGHT, most=MAX_WEIGHT)
         for name in ("route", "repeats", "slope", "coverage", "intercept")
     }
-    chance = fields.numbers("chance", least=-MOST_WEIGHT, most=MOST_WEIGHT)
+    chance = fields.numbers("chance", least=-MAX_WEIGHT, most=MAX_WEIGHT)
     if len(chance) not in (0, CHANCE_WEIGHTS):
         raise BundleManifestInvalid(fields.where, f"chance has {len(chance)} members, not {CHANCE_WEIGHTS}")
     return Searched(**weights, no_answer_below=fields.number("no_answer_below", least=0, most=1), chance=chance)
@@ -296,7 +296,7 @@ class Fields:
         value: bool = self._take(key, (bool,), "true or false")
         return value
 
-    def count(self, key: str, *, least: int = 0, most: int = MOST_COUNT) -> int:
+    def count(self, key: str, *, least: int = 0, most: int = MAX_COUNT) -> int:
         """Returns a whole number in this range."""
         value: int = self._take(key, (int,), "a whole number")
         if not least <= value <= most:
@@ -311,7 +311,7 @@ class Fields:
         return float(value)
 
     def counts(self, key: str) -> tuple[int, ...]:
-        """Returns a list of whole numbers from 0 to `MOST_COUNT`."""
+        """Returns a list of whole numbers from 0 to `MAX_COUNT`."""
         items = self._items(key)
         return tuple(items.count(number) for number in items.raw)
 

@@ -18,7 +18,7 @@ from edgeqa import state
 from edgeqa.contexts.windows import meaningful
 from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
 from edgeqa.models import manifest as manifests
-from edgeqa.models.manifest import LEAST_QUESTION_TOKENS, Fields, parse_json
+from edgeqa.models.manifest import MIN_QUESTION_TOKENS, Fields, parse_json
 from edgeqa.models.readers import Logits
 from edgeqa.models.spans import best_spans, span_table
 from edgeqa.models.tokenizer import Tokenizer
@@ -197,7 +197,7 @@ def _case(fields: Fields, bundle: Bundle) -> GoldenCase:
     )
     tokens = len(case.question_ids) + len(case.context_ids)
     for name, length, least, most in (
-        ("question_ids", len(case.question_ids), LEAST_QUESTION_TOKENS, limits.max_question_tokens),
+        ("question_ids", len(case.question_ids), MIN_QUESTION_TOKENS, limits.max_question_tokens),
         ("context_ids", len(case.context_ids), MIN_CONTEXT_TOKENS, limits.max_context_tokens),
         ("start_logits", len(case.start_logits), tokens, tokens),
         ("end_logits", len(case.end_logits), tokens, tokens),

@@ -188,7 +188,7 @@ def new_model(name: str) -> Iterator[Path]:
             for left in home.glob(f"{_PARTIAL}*"):
                 if (lock := _lock(left)) is not None:
                     shutil.rmtree(left, ignore_errors=True)
-                    os.close(lock)
+                    _unlock(lock)
             partial = stack.enter_context(_own_directory(home))
         except OSError as error:
             raise ExportUnwritable(home, error.strerror or str(error)) from error
@@ -212,13 +212,13 @@ def _own_directory(home: Path) -> Iterator[Path]:
     while lock is None:
         made = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
         if (lock := _lock(made)) is not None and not made.exists():
-            os.close(lock)
+            _unlock(lock)
             lock = None
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)  # nothing, where it was renamed
-        os.close(lock)
+        _unlock(lock)
 
 
 def _lock(path: Path) -> int | None:
@@ -233,3 +233,8 @@ def _lock(path: Path) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def _unlock(handle: int) -> None:
+    fcntl.flock(handle, fcntl.LOCK_UN)  # by its name: to close it would leave it with a child that was forked meanwhile
+    os.close(handle)

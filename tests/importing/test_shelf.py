@@ -189,6 +189,26 @@ def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
     assert len(calls) == 2
 
 
+def test_a_lock_is_let_go_though_a_child_was_forked_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, end = os.pipe()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        with shelf._own_directory(tmp_path) as made:
+            assert shelf._lock(made) is None
+            if not (child := os.fork()):
+                os.close(end)
+                os.read(ends, 1)  # until its parent lets go of the other end
+                os._exit(0)
+    try:
+        handle = shelf._lock(made)
+        assert handle is not None
+        shelf._unlock(handle)
+    finally:
+        os.close(end)
+        os.close(ends)
+        os.waitpid(child, 0)
+
+
 def test_a_home_that_cannot_be_written_is_named(export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path / "file" / "home"))

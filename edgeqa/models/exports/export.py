@@ -28,7 +28,7 @@ from edgeqa.models.exports.errors import (
     ExportUnreadable,
 )
 from edgeqa.models.exports.graph import LFS_NOTE, graph_facts
-from edgeqa.models.manifest import MOST_LAYERS, MOST_TOKENS, MOST_WIDTH, PRECISIONS
+from edgeqa.models.manifest import MAX_LAYERS, MAX_TOKENS, MAX_WIDTH, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,9 +59,9 @@ POSITIONS_AFTER_PADDING = {
     "xlm-roberta-xl",
     "xmod",
 }
-MOST_JOINT_TOKENS = 512  # what readers are trained with, at most; beyond it, memory grows with the square
-LEAST_JOINT_TOKENS = 192  # a question's 64 and a window's 128
-LARGEST_JSON_BYTES = 1 << 28
+MAX_JOINT_TOKENS = 512  # what readers are trained with, at most; beyond it, memory grows with the square
+MIN_JOINT_TOKENS = 192  # a question's 64 and a window's 128
+MAX_JSON_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +160,22 @@ def _config(directory: Path) -> Config:
     tokenizer_file = directory / "tokenizer_config.json"
     of_tokenizer = read_json(tokenizer_file) if tokenizer_file.is_file() else {}
     model_type, architectures = str(raw.get("model_type", "")), raw.get("architectures")
-    pad_id = _number(raw, file, ("pad_token_id",), most=MOST_TOKENS, otherwise=0)
+    pad_id = _number(raw, file, ("pad_token_id",), most=MAX_TOKENS, otherwise=0)
     first_position = pad_id + 1 if model_type in POSITIONS_AFTER_PADDING else 0
     positions = _number(
-        raw, file, ("max_position_embeddings", "n_positions"), most=MOST_TOKENS, otherwise=MOST_JOINT_TOKENS
+        raw, file, ("max_position_embeddings", "n_positions"), most=MAX_TOKENS, otherwise=MAX_JOINT_TOKENS
     )
     most = of_tokenizer.get("model_max_length")
     # Where nobody set it, it is 1e30.
-    limits = [positions - first_position, MOST_JOINT_TOKENS, *([int(most)] if isinstance(most, (int, float)) else [])]
-    if min(limits) < LEAST_JOINT_TOKENS:
-        raise ExportTooShort(file, min(limits), LEAST_JOINT_TOKENS)
+    limits = [positions - first_position, MAX_JOINT_TOKENS, *([int(most)] if isinstance(most, (int, float)) else [])]
+    if min(limits) < MIN_JOINT_TOKENS:
+        raise ExportTooShort(file, min(limits), MIN_JOINT_TOKENS)
     return Config(
         model_type=model_type,
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
-        layers=_number(raw, file, ("num_hidden_layers", "n_layers", "num_layers"), most=MOST_LAYERS),
-        width=_number(raw, file, ("hidden_size", "dim", "d_model"), most=MOST_WIDTH),
-        heads=_number(raw, file, ("num_attention_heads", "n_heads"), most=MOST_WIDTH),
+        layers=_number(raw, file, ("num_hidden_layers", "n_layers", "num_layers"), most=MAX_LAYERS),
+        width=_number(raw, file, ("hidden_size", "dim", "d_model"), most=MAX_WIDTH),
+        heads=_number(raw, file, ("num_attention_heads", "n_heads"), most=MAX_WIDTH),
         pad_id=pad_id,
         vocabulary=_number(raw, file, ("vocab_size",), most=1 << 31, otherwise=0) or None,
         max_tokens=min(limits),
@@ -190,8 +190,8 @@ def read_json(file: Path) -> dict[str, Any]:
         ExportError: if it cannot be read, or is none.
     """
     try:
-        if file.stat().st_size > LARGEST_JSON_BYTES:
-            raise ExportFileInvalid(file, f"more than {LARGEST_JSON_BYTES} bytes")
+        if file.stat().st_size > MAX_JSON_BYTES:
+            raise ExportFileInvalid(file, f"more than {MAX_JSON_BYTES} bytes")
         raw = file.read_bytes()
     except OSError as error:
         raise ExportUnreadable(file, error.strerror or str(error)) from error

@@ -31,7 +31,7 @@ from edgeqa.models.exports.errors import (
     ExportVocabularyWrong,
 )
 from edgeqa.models.exports.questions import QUESTIONS
-from edgeqa.models.manifest import JOINT_GRAPH, MOST_SPECIAL_TOKENS, MOST_TYPE, Joint, Pair
+from edgeqa.models.manifest import JOINT_GRAPH, MAX_SPECIAL_TOKENS, MAX_TYPE, Joint, Pair
 from edgeqa.models.readers import JointReader, element_types, joint_inputs
 from edgeqa.models.session import Session, SessionOptions
 
@@ -240,10 +240,10 @@ def _pair(file: Path, ids: list[int], types: list[int], sequences: list[int | No
     before, between, after = ids[: first.start], ids[first.stop : second.start], ids[second.stop :]
     if not before or not after:
         raise ExportPairUnknown(file, "the tokenizer puts no special token before the question, or none at the end")
-    if len(before) + len(between) + len(after) > MOST_SPECIAL_TOKENS:
-        raise ExportPairUnknown(file, f"the tokenizer adds more than {MOST_SPECIAL_TOKENS} special tokens")
+    if len(before) + len(between) + len(after) > MAX_SPECIAL_TOKENS:
+        raise ExportPairUnknown(file, f"the tokenizer adds more than {MAX_SPECIAL_TOKENS} special tokens")
     of_question, of_context = set(types[: second.start]), set(types[second.start :])
-    if len(of_question) > 1 or len(of_context) > 1 or max(of_question | of_context) > MOST_TYPE:
+    if len(of_question) > 1 or len(of_context) > 1 or max(of_question | of_context) > MAX_TYPE:
         raise ExportPairUnknown(file, f"the tokenizer gives the token types {types}")
     return Pair(tuple(before), tuple(between), tuple(after), of_question.pop(), of_context.pop())
 
