@@ -76,14 +76,14 @@ def texts(first: int, after: int) -> Iterator[str]:
 def measure(size: int) -> dict[str, float]:
     """Returns what this process finds of the collection that it is started on."""
     from edgeqa.collection.collection import LiveCollection
-    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.encoder import EncoderIdentity
 
     chance = random.Random(size)  # noqa: S311
     asked = [fact(chance.randrange(size))[1] for _ in range(QUESTIONS)]
     with edgeqa.open(persist="off") as qa:
         qa.self_test()
         began = time.perf_counter()
-        _, index = LiveCollection(collection.directory(), Encoder.of(qa.bundle)).routed()
+        _, index = LiveCollection(collection.directory(), EncoderIdentity.of(qa.bundle)).routed()
         index.search(asked[0], 20)
         open_ms = 1e3 * (time.perf_counter() - began)
         qa.ask(asked[0])

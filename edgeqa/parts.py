@@ -154,11 +154,9 @@ class Parts:
             if self._scope is None:
                 from edgeqa.collection import directory
                 from edgeqa.collection.collection import LiveCollection
-                from edgeqa.collection.encoder import Encoder
+                from edgeqa.collection.encoder import EncoderIdentity
 
-                self._scope = LiveCollection(
-                    directory(self.collection), Encoder.of(self.bundle), self.bundle.manifest.language
-                )
+                self._scope = LiveCollection(directory(self.collection), EncoderIdentity.of(self.bundle))
             return self._scope
 
     @property

@@ -448,13 +448,17 @@ class EdgeQA:
             CollectionError: if the collection cannot be written to, or was made with another model.
             CapabilityError: if the device lacks what the smallest plan needs.
         """
-        from edgeqa.collection import managing
+        from edgeqa.collection import directory, managing
         from edgeqa.formats import FormatOptions
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
+        parts = self._parts
+        parts.check_open()
         return managing.add(
-            self._parts,
+            directory(parts.collection),
+            parts.bundle,
+            lambda: parts.reading,
             paths,
             options,
             name=name,
@@ -495,13 +499,17 @@ class EdgeQA:
                 as for `add`.
             ContextError, CapabilityError: as for `add`.
         """
-        from edgeqa.collection import managing
+        from edgeqa.collection import directory, managing
         from edgeqa.formats import FormatOptions
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
+        parts = self._parts
+        parts.check_open()
         return managing.add(
-            self._parts,
+            directory(parts.collection),
+            parts.bundle,
+            lambda: parts.reading,
             paths,
             options,
             name=name,
@@ -542,12 +550,12 @@ class EdgeQA:
         Raises:
             CollectionError: if there is no collection, or it cannot be read, or made again.
         """
-        from edgeqa.collection import directory, managing
+        from edgeqa.collection import directory, managing, verifying
 
         place = directory(self._parts.collection)
         if repair:
             managing.repair(place)
-        return managing.verified(place)
+        return verifying.verified(place)
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
         """Returns a part of a document with what stands around it.

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING
 
 import edgeqa
 from edgeqa import collection, state
-from edgeqa.collection import adding, managing
+from edgeqa.collection import adding, managing, verifying
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CollectionNotFound
 from edgeqa.collection.index import check_index
 from edgeqa.collection.shard import is_shard
-from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import ROUTE, SHARDS
 
 if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
@@ -82,7 +82,7 @@ def held(place: Path) -> dict[str, str]:
     with Catalogue.read(place) as catalogue:
         rows, unindexed = list(catalogue.documents()), catalogue.unindexed()
         snapshot = catalogue.snapshot()
-    _assure(Snapshot.load(place) == snapshot, "the snapshot is not the catalogue's")
+    _assure(load_snapshot(place) == snapshot, "the snapshot is not the catalogue's")
     opened = Collection(place)
     _assure(not opened.damaged, f"damaged: {opened.damaged}")
     _assure(opened.contexts == sum(row.contexts for row in rows), "contexts are miscounted")
@@ -143,7 +143,7 @@ def made_again(place: Path) -> dict[str, str]:
             return {}
         shutil.copytree(place / SHARDS, copy / SHARDS)
         managing.repair(copy)
-        damages, route = managing.verify(copy), managing.verify_route(copy)
+        damages, route = verifying.verify(copy), verifying.verify_route(copy)
         _assure(not damages and route is None, f"damaged where it is made again: {damages}, {route}")
         return held(copy)
 
@@ -171,7 +171,7 @@ def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int
                     documents == {name: spaced(text) for name, text in folder.now().items()},
                     "not what the folder holds",
                 )
-                _assure(not managing.verify(place) and managing.verify_route(place) is None, "damaged")
+                _assure(not verifying.verify(place) and verifying.verify_route(place) is None, "damaged")
                 with Catalogue.read(place) as catalogue:
                     tags = {shard.tag for shard in catalogue.shards()}
                 _assure({p.name for p in (place / SHARDS).iterdir()} == tags, "shards were left over")

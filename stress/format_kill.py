@@ -22,12 +22,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.collection import managing
+from edgeqa.collection import verifying
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CatalogueDamaged
 from edgeqa.collection.index import IndexWriter, check_index
-from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def opened_and_killed(place: Path, step: int) -> bool:
         code = 1
         try:
             Killing(step).install()
-            with Writer(place, None, IndexWriter) as writer:
+            with Writer(place) as writer:
                 writer.commit()
             code = 0
         except BaseException:
@@ -102,19 +102,19 @@ def look(place: Path, expected: dict[str, list[str]], work: str) -> None:
     """Raises AssertionError if the collection, as a killed process has left it, does not hold what it held."""
     try:
         _assure(held(place) == expected, "not what was there")
-        _assure(Snapshot.load(place).format in {1, 2}, "of no format")
+        _assure(load_snapshot(place).format in {1, 2}, "of no format")
     except CatalogueDamaged:
         _assure(work == "repair", "the catalogue is damaged")
     if work == "upgrade":
-        damages = managing.verify(place)
+        damages = verifying.verify(place)
         _assure(not damages, damages)
 
 
 def whole(place: Path, expected: dict[str, list[str]]) -> None:
     """Raises AssertionError if the collection is not of this format, sound, and what it was."""
     _assure(held(place) == expected, "not what was there")
-    _assure(Snapshot.load(place).format == 2, "of another format")
-    damages, route = managing.verify(place), managing.verify_route(place)
+    _assure(load_snapshot(place).format == 2, "of another format")
+    damages, route = verifying.verify(place), verifying.verify_route(place)
     _assure(not damages and route is None, (damages, route))
     _assure(check_index(place / ROUTE) == sum(map(len, expected.values())), "the index has other contexts")
     with Catalogue.read(place) as catalogue:

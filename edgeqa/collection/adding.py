@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edgeqa.collection.adding_events import Event
-    from edgeqa.collection.encoder import Encoder, Model
+    from edgeqa.collection.encoder import EncoderIdentity, TimedModel
     from edgeqa.collection.writer import Writer
 
     Watched: TypeAlias = Callable[[int, int], None]
@@ -48,7 +48,9 @@ T = TypeVar("T")
 class Adding:
     """One run of adding. Its writer's collection is changed by nobody else meanwhile."""
 
-    def __init__(self, writer: Writer, encoder: Encoder, model: Model, *, encodings_left_bytes: int) -> None:
+    def __init__(
+        self, writer: Writer, encoder: EncoderIdentity, model: TimedModel, *, encodings_left_bytes: int
+    ) -> None:
         """Prepares a run.
 
         Args:

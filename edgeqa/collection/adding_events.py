@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from edgeqa.formats import Skipped
     from edgeqa.models.readers import Encoding
 
-MOST_SKIPPED = 100  # named; a folder may hold any number of pictures
-MOST_ENDINGS = 1000  # counted apart
+MAX_SKIPPED = 100  # named; a folder may hold any number of pictures
+MAX_ENDINGS = 1000  # counted apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ class Added:
         self.skipped_count += 1
         if skipped.is_kind:
             counts = self.skipped_kinds.setdefault(skipped.reason, {})
-            ending = skipped.ending if skipped.ending in counts or len(counts) < MOST_ENDINGS else ".*"
+            ending = skipped.ending if skipped.ending in counts or len(counts) < MAX_ENDINGS else ".*"
             counts[ending] = counts.get(ending, 0) + 1
-        if len(self.skipped) < MOST_SKIPPED:
+        if len(self.skipped) < MAX_SKIPPED:
             self.skipped.append(skipped)
 
     @property

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.collection.collection import Collection
-    from edgeqa.collection.encoder import Encoder, Model
+    from edgeqa.collection.encoder import EncoderIdentity, TimedModel
     from edgeqa.formats import FormatOptions, Record, Source
 
 
@@ -81,8 +81,8 @@ class Preparing:
     def __init__(
         self,
         catalogue: Catalogue,
-        encoder: Encoder,
-        model: Model,
+        encoder: EncoderIdentity,
+        model: TimedModel,
         options: FormatOptions,
         report: Added,
     ) -> None:
@@ -183,7 +183,7 @@ class Preparing:
 class ReEncoding:
     """One run over what a collection holds."""
 
-    def __init__(self, catalogue: Catalogue, held: Collection, encoder: Encoder, model: Model) -> None:
+    def __init__(self, catalogue: Catalogue, held: Collection, encoder: EncoderIdentity, model: TimedModel) -> None:
         self._catalogue, self._held, self._encoder, self._model = catalogue, held, encoder, model
 
     def events(self) -> Iterator[Event]:

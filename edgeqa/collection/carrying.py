@@ -44,7 +44,6 @@ from edgeqa.collection.errors import (
     ShardDamaged,
 )
 from edgeqa.collection.files import pack_checked, sync, sync_directory, unpack_checked
-from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.naming import CARRIED
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.ownership import Lock, scratch
@@ -66,7 +65,7 @@ FIRST = "edgeqa-collection.json"
 MEMBER = re.compile(rf"shards/([0-9A-Z]{{3,16}})/({'|'.join(map(re.escape, (MANIFEST, *FILES)))})")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same collection gives the same bytes
 _BLOCK_BYTES = 1 << 20
-_MOST_FIRST_BYTES = 64 << 20  # of what the file says of itself: a line for each file of a shard
+_MAX_FIRST_BYTES = 64 << 20  # of what the file says of itself: a line for each file of a shard
 _ENCRYPTED = 1
 
 
@@ -217,19 +216,13 @@ def _shard(
     if not kept:
         return None
     shard = Shard(place / SHARDS / known.tag)
-    facts = shard.manifest
-    made = ShardWriter(beside, known.tag, facts.encoder, facts.width, facts.bundle or catalogue.get("bundle", ""))
     names = {document.id: document.name for document in kept}
-    try:
+    with ShardWriter(beside, known.tag, shard.manifest.made_with(catalogue.get("bundle", ""))) as made:
         for first, after in ranges(kept):
             for row in shard.rows(first, after):
-                raw = shard.raw_encoding(row) if encodings else None
                 record = renamed(shard.record_as_written_now(row), row.tokens, names[row.document])
-                made.add(row.context_id, row.document, row.number, record, row.tokens, b"" if raw is None else raw)
+                made.copy(shard, row, record, encodings=encodings)
         made.finish(pack_documents(sorted(sources.values(), key=lambda s: s.id), kept), number)
-    except BaseException:
-        made.abandon()
-        raise
     return set(names), made.contexts
 
 
@@ -263,7 +256,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
         opened = source.open("rb")
     except OSError as error:
         raise CarriedInaccessible(source, "read", error.strerror or str(error)) from error
-    with opened, _understood(source), zipfile.ZipFile(opened) as archive:
+    with opened, _translated(source), zipfile.ZipFile(opened) as archive:
         carried, members = _look(archive, source)
         place = directory(carried.name if name is None else name)
         if os.path.lexists(place):
@@ -288,7 +281,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
 
 
 @contextlib.contextmanager
-def _understood(file: Path) -> Iterator[None]:
+def _translated(file: Path) -> Iterator[None]:
     """Turns whatever a file that is none of ours raises into what the user is told."""
     try:
         yield
@@ -321,7 +314,7 @@ def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipf
     if sum(member.file_size for member in members.values()) > whole_bytes:
         raise CarriedDamaged(file, "its members are larger than it is")
     first = members.pop(FIRST)
-    if first.file_size > _MOST_FIRST_BYTES:
+    if first.file_size > _MAX_FIRST_BYTES:
         raise CarriedDamaged(file, f"{FIRST} is too large")
     facts = unpack_checked(archive.read(first))
     if facts.get("format") != FORMAT:
@@ -384,7 +377,7 @@ def _complete(file: Path, carried: Carried, made: Path) -> None:
     with Catalogue.write(made) as catalogue, catalogue.transaction():
         catalogue.set("salt", carried.salt)
         catalogue.set("shards_made", max(carried.shards_made, catalogue.get("shards_made", 0)))
-    with Writer(made, None, IndexWriter) as writer:
+    with Writer(made) as writer:
         writer.commit()
         found = writer.catalogue.snapshot()
     if (found.documents, found.contexts) != (carried.documents, carried.contexts):

@@ -151,6 +151,7 @@ def _fill(directory: Path, made: Catalogue, found: _Found) -> None:
     if newest is not None:
         made.set("encoder", newest.manifest.encoder)
         made.set("bundle", newest.manifest.bundle)
+        made.set("language", newest.manifest.language)
         made.set("shards_made", 1 + newest.manifest.number)
         made.set("next_context", 1 + max(shard.manifest.last for shard in found.shards))
     for source in kept:

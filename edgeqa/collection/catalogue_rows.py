@@ -1,4 +1,4 @@
-"""What a catalogue lists, as values: files in their states, documents, shards; and as a shard says them. Pure.
+"""What a catalogue lists, as values: files in their states, documents, shards; and as a shard says them.
 
 A shard says of the documents of its contexts what lets them stand again without a catalogue:
 

@@ -1,7 +1,7 @@
 """`Collection`: contexts by their id, as they lie on disk. What a question is read against.
 
 In: a collection's directory. Out: contexts with text, tokens and encoding, none of it tokenised or encoded again. It is
-what the collection held when it was opened, whatever is added, merged or removed meanwhile; `Snapshot.load` tells
+what the collection held when it was opened, whatever is added, merged or removed meanwhile; `load_snapshot` tells
 whether that is still so. It searches nothing (`index` does) and writes nothing. Safe from many threads.
 
 `LiveCollection`: the same as it is now, opened when it is needed, and again when it has changed: its digest, for which
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeqa.collection.encoder import Encoder
+    from edgeqa.collection.encoder import EncoderIdentity
     from edgeqa.collection.index import Index, Ranges
     from edgeqa.collection.naming import Within
     from edgeqa.collection.shard_format import Layout, Row
@@ -48,6 +48,23 @@ Stamp: TypeAlias = tuple[int, int, int]
 DIGEST_BYTES = 16
 MAX_PATHS = 10_000  # of contexts that are kept at hand
 _OPEN_ATTEMPTS = 20  # each merge of a busy writer may take the shards away that were just read of
+
+
+def load_snapshot(directory: Path) -> Snapshot:
+    """Returns what the collection in `directory` holds now.
+
+    Raises:
+        CollectionNotFound: if there is none.
+        CollectionError: if it cannot be read.
+    """
+    try:
+        return Snapshot.parse((directory / FILE).read_bytes(), directory / FILE)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass
+    from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes longer to import than an answer to find
+
+    with Catalogue.read(directory) as catalogue:
+        return catalogue.snapshot()
 
 
 class StoredContext:
@@ -143,7 +160,7 @@ class StoredContext:
 class Collection:
     """An open collection."""
 
-    def __init__(self, directory: Path, encoder: Encoder | None = None) -> None:
+    def __init__(self, directory: Path, encoder: EncoderIdentity | None = None) -> None:
         """Opens the collection.
 
         Args:
@@ -203,7 +220,7 @@ class Collection:
     def _open(self) -> Snapshot:
         """Opens the shards of what there is now; a writer may merge some away while their names are read."""
         for _ in range(_OPEN_ATTEMPTS):
-            snapshot = Snapshot.load(self.directory)
+            snapshot = load_snapshot(self.directory)
             self._shards, self.damaged = {}, {}
             for known in snapshot.shards:
                 place = self.directory / SHARDS / known.tag
@@ -213,7 +230,7 @@ class Collection:
                     self.damaged[known.tag] = error
                 except OSError as error:
                     self.damaged[known.tag] = ShardDamaged(known.tag, place, error.strerror or str(error))
-            if not self.damaged or snapshot == Snapshot.load(self.directory):
+            if not self.damaged or snapshot == load_snapshot(self.directory):
                 break
         for damage in self.damaged.values():
             mark(self.directory, damage)
@@ -238,8 +255,8 @@ class Collection:
 class LiveCollection:
     """A collection to ask."""
 
-    def __init__(self, directory: Path, encoder: Encoder, language: str = "en") -> None:
-        self._directory, self._encoder, self._language = directory, encoder, language
+    def __init__(self, directory: Path, encoder: EncoderIdentity) -> None:
+        self._directory, self._encoder = directory, encoder
         self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
         self._seen: Stamp | None = None
@@ -300,7 +317,7 @@ class LiveCollection:
                 collection = self.collection()
                 if self._routed is None or self._routed[0] is not collection:
                     self._routed = collection, self._index()
-                if Snapshot.load(self._directory).digest == collection.digest:  # or a writer has been here meanwhile
+                if load_snapshot(self._directory).digest == collection.digest:  # or a writer has been here meanwhile
                     return self._routed
             raise CollectionBusy(self._directory, "")
 
@@ -347,7 +364,7 @@ class LiveCollection:
         with self._noting_damage():
             if (found := seals.wrong(self._directory, ROUTE)) is not None:
                 raise RouteDamaged(self._directory / ROUTE, f"{found.name.removeprefix(f'{ROUTE}/')}: {found.what}")
-            return Index(self._directory / ROUTE, self._language)
+            return Index(self._directory / ROUTE, self._encoder.language)
 
     @contextlib.contextmanager
     def _noting_damage(self) -> Iterator[None]:
@@ -361,7 +378,7 @@ class LiveCollection:
         with self._lock:
             seen = self.stamp()
             if self._snapshot is None or seen is None or seen != self._seen:
-                snapshot = Snapshot.load(self._directory)
+                snapshot = load_snapshot(self._directory)
                 if snapshot.encoder and snapshot.encoder != self._encoder.digest:
                     raise CollectionOtherBundle(self._directory, snapshot.bundle)
                 self._snapshot, self._seen = snapshot, seen

@@ -25,27 +25,29 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import PassageReader
 
 
-class Encoder(NamedTuple):
-    """What makes a collection's token ids and encodings."""
+class EncoderIdentity(NamedTuple):
+    """What a collection's token ids, encodings and index are made with."""
 
     digest: str
     bundle: str
     """Name and version of the bundle, for messages."""
     width: int
     """Of an encoding's rows; 0 for a bundle whose contexts are kept as token ids alone."""
+    language: str = "en"
+    """Of the stop words and stems of the index."""
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Encoder:
+    def of(cls, bundle: Bundle) -> EncoderIdentity:
         """Returns what contexts added with `bundle` depend on."""
         m = bundle.manifest
         split = m.joint is None
         files = {f.name: f.sha256 for f in m.files if f.name == "tokenizer.json" or (split and f.name[:6] == "encode")}
         facts = [m.kind, m.max_context_tokens, files, *((m.context_position, m.sep_id) if split else ())]
         digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
-        return cls(digest, f"{m.name} {m.version}", m.width if split else 0)
+        return cls(digest, f"{m.name} {m.version}", m.width if split else 0, m.language)
 
 
-class Model:
+class TimedModel:
     """One run's model. Its first use, and all of `tokenize`, are for one thread; `encode` may be for another."""
 
     def __init__(self, load: Callable[[], PassageReader]) -> None:

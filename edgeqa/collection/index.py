@@ -312,6 +312,14 @@ def _sweep(directory: Path) -> None:
             found.unlink(missing_ok=True)
 
 
+def files_in(directory: Path) -> set[str]:
+    """Returns the names of the files that make up the index, as its last commit has it; none if there is none."""
+    try:
+        return {META, *files_of((directory / META).read_bytes())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def files_of(meta: bytes) -> set[str]:
     """Returns the names of the files that the last commit made up the index of."""
     names: set[str] = set()

@@ -9,36 +9,30 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edgeqa.capabilities.settings import GIB, MIB
-from edgeqa.collection import directory
 from edgeqa.collection.adding import Adding
 from edgeqa.collection.adding_sources import MissingFiles, Preparing, ReEncoding, is_still, total_bytes
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder, Model
+from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
-from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.naming import document_named, file_identity
 from edgeqa.collection.verifying import check_there
-from edgeqa.collection.verifying import is_former as is_former
-from edgeqa.collection.verifying import verified as verified
-from edgeqa.collection.verifying import verify as verify
-from edgeqa.collection.verifying import verify_route as verify_route
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import NothingToAdd, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.formats import FormatOptions
-    from edgeqa.parts import Parts
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.reading import PassageReader
     from edgeqa.timing import Progress
 
     Later: TypeAlias = Literal["later"]
@@ -47,13 +41,17 @@ if TYPE_CHECKING:
 
 LATER: Final = "later"
 """Adds no encodings in this run: contexts can be asked much sooner, and `re_encode` makes what is missing."""
-SHARE_PERCENT, MOST_BYTES = 10, 8 * GIB
-MOST_BYTES_ON_32_BITS = 512 * MIB  # they are mapped, and address space is short
+# An encoding is forty times as large as the text and token ids that it is made from, and saves half of the time that
+# it takes to read a context. So encodings get a share of the disk, and contexts beyond that do without.
+SHARE_PERCENT, MAX_BYTES = 10, 8 * GIB
+MAX_BYTES_ON_32_BITS = 512 * MIB  # they are mapped, and address space is short
 _FACT = "encodings_budget"
 
 
 def add(
-    parts: Parts,
+    place: Path,
+    bundle: Bundle,
+    load: Callable[[], PassageReader],
     paths: Paths,
     options: FormatOptions,
     *,
@@ -65,10 +63,12 @@ def add(
     anew: bool = False,
     progress: Progress | None = None,
 ) -> Added:
-    """Adds what `paths` name to the collection of `parts`; returns what was done.
+    """Adds what `paths` name to a collection; returns what was done.
 
     Args:
-        parts: with the model, and the name of the collection.
+        place: where the collection lives.
+        bundle: the model's.
+        load: loads the model, where contexts are to be made.
         paths: files, folders, or "-".
         options: how to read them.
         name: what the one text is called that `paths` name, and that comes through a pipe; None to call it after its
@@ -86,28 +86,25 @@ def add(
         CollectionError: if the collection cannot be opened or written to, or was made with another model.
         ContextError: if nothing could be read at all.
     """
-    parts.check_open()
     named = _several(paths)
     _check(named, name, encodings_bytes, anew=anew, copied=copied)
     if not named and not anew:
         raise NothingToAdd
-    place = directory(parts.collection)
-    encoder = Encoder.of(parts.bundle)
-    open_index = partial(IndexWriter, language=parts.bundle.manifest.language)
-    with Writer(place, encoder, open_index, anew=anew) as writer, Catalogue.read(place) as catalogue:
+    encoder = EncoderIdentity.of(bundle)
+    with Writer(place, encoder, anew=anew) as writer, Catalogue.read(place) as catalogue:
         gone = MissingFiles(place, catalogue, even_all=drop_all) if drop_gone else None
         if gone is not None:
             gone.check(named)
         most = 0 if encodings_bytes == LATER else encodings_budget(writer, encodings_bytes)
 
-        def adding(model: Model) -> Adding:
+        def adding(model: TimedModel) -> Adding:
             return Adding(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
 
-        model = Model(lambda: parts.reading)
+        model = TimedModel(load)
         made = _make_anew(writer, catalogue, encoder, model, adding(model), progress) if anew else None
         if made is not None and not named:
             return made
-        model = Model(lambda: parts.reading)
+        model = TimedModel(load)
         run = adding(model)
         if made is not None:
             run.report.files_re_encoded = made.files_re_encoded
@@ -139,7 +136,12 @@ def _check(named: list[str], name: object, encodings_bytes: object, *, anew: boo
 
 
 def _make_anew(
-    writer: Writer, catalogue: Catalogue, encoder: Encoder, model: Model, run: Adding, progress: Progress | None
+    writer: Writer,
+    catalogue: Catalogue,
+    encoder: EncoderIdentity,
+    model: TimedModel,
+    run: Adding,
+    progress: Progress | None,
 ) -> Added:
     held = Collection(writer.directory)
     anew = ReEncoding(catalogue, held, encoder, model)
@@ -167,7 +169,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
         CollectionError: if it cannot be opened or written to.
     """
     check_there(place)
-    with Writer(place, None, IndexWriter) as writer:
+    with Writer(place) as writer:
         found = [_named(writer.catalogue, name) for name in _several(names)]
         gone: dict[int, DocumentRow] = {}
         sources = {source.id: source for some, _ in found for source in some}
@@ -211,7 +213,7 @@ def repair(place: Path) -> None:
         CollectionError: if it cannot be written to, or the catalogue cannot be made again.
     """
     check_there(place)
-    with Writer(place, None, IndexWriter) as writer:
+    with Writer(place) as writer:
         writer.commit()
 
 
@@ -223,6 +225,6 @@ def encodings_budget(writer: Writer, wanted_bytes: int | None) -> int:
     asked: int | None = writer.catalogue.get(_FACT, None)
     if asked is not None:
         return asked
-    most = MOST_BYTES if sys.maxsize > 1 << 32 else MOST_BYTES_ON_32_BITS
+    most = MAX_BYTES if sys.maxsize > 1 << 32 else MAX_BYTES_ON_32_BITS
     free = shutil.disk_usage(writer.directory).free
     return min(most, (free + writer.encodings_bytes()) * SHARE_PERCENT // 100)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import xxhash
 
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import CollectionFormatUnsupported, ShardDamaged
 from edgeqa.collection.files import pack_checked, unpack_checked
 from edgeqa.collection.shard_format import (
@@ -73,11 +74,19 @@ class Manifest(NamedTuple):
     number: int = 0
     """How many shards the collection had made before it; what of two shards is newer has the higher one."""
     format: int = FORMAT
+    language: str = "en"
+    """Of the index that its contexts are in."""
+
+    def made_with(self, bundle: str) -> EncoderIdentity:
+        """Returns what its contexts were made with; `bundle` is the name where it says none, as in format 1."""
+        return EncoderIdentity(self.encoder, self.bundle or bundle, self.width, self.language)
 
     def pack(self) -> bytes:
         """Returns the manifest's bytes."""
         facts: dict[str, Any] = {"format": self.format}
         facts |= {name: getattr(self, name) for name in (*_FORMER_FACTS, "bundle", "number")}
+        if self.language != "en":
+            facts["language"] = self.language
         facts["files"] = {name: {"bytes": self.sizes_bytes[name], "xxh3_128": self.digests[name]} for name in FILES}
         return pack_checked(facts)
 
@@ -101,6 +110,7 @@ class Manifest(NamedTuple):
             fields = _FORMER_FACTS if is_former else (*_FORMER_FACTS, "bundle", "number")
             return cls(
                 **{name: facts[name] for name in (*fields, "format")},
+                language=facts.get("language", "en"),
                 sizes_bytes={name: files[name]["bytes"] for name in names},
                 digests={name: files[name]["xxh3_128"] for name in names},
             )
@@ -248,7 +258,9 @@ class Shard:
 
     def encoding(self, row: Row) -> Encoding:
         """Returns the encoding of a context that has one, not copied; `raw_encoding` has checked it."""
-        return encoding_in(self._encodings, row.encoding_offset, row.tokens, self.manifest.width)
+        from edgeqa.models.readers import Encoding
+
+        return Encoding(*encoding_in(self._encodings, row.encoding_offset, row.tokens, self.manifest.width))
 
     def documents(self) -> tuple[list[SourceRow], list[DocumentRow]]:
         """Returns the sources and documents that its contexts are of, as they were when it was written.

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.contexts.windows import Window
-    from edgeqa.models.readers import Encoding
 
 
 FORMAT = 2
@@ -47,7 +46,7 @@ _PIECE, _WIDE_PIECE = Struct("<HHi"), Struct("<IIQ")
 _WIDE_IDS, _WIDE_PLACES, _WIDE_PIECES = 1, 2, 4  # bits of `form`
 # Bits of a mark, one byte a token in the narrow form: how far the word's and the paragraph's number rise from the token
 # before, and whether the token means something by itself.
-_WORD_MOST, _PARAGRAPH_SHIFT, _PARAGRAPH_MOST, _MEANINGFUL = 31, 5, 3, 128
+_WORD_MAX, _PARAGRAPH_SHIFT, _PARAGRAPH_MAX, _MEANINGFUL = 31, 5, 3, 128
 
 
 class Row(NamedTuple):
@@ -127,8 +126,8 @@ def pack_record(passage: Window, layout: Layout, *, tag: str, name: str, title: 
     narrow = (
         _within(gaps, -128, 127)
         and _within(lengths, 0, 255)
-        and _within(words, 0, _WORD_MOST)
-        and _within(paragraphs, 0, _PARAGRAPH_MOST)
+        and _within(words, 0, _WORD_MAX)
+        and _within(paragraphs, 0, _PARAGRAPH_MAX)
     )
     if narrow:
         marks = words | (paragraphs << _PARAGRAPH_SHIFT) | np.where(layout.meaningful, _MEANINGFUL, 0)
@@ -277,8 +276,8 @@ class Record:
             meaningful = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 16 * self._tokens)
             return Layout(self._wide(2), self._wide(3), meaningful.astype(np.bool_))
         marks = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 2 * self._tokens)
-        words = np.cumsum(marks & _WORD_MOST, dtype=np.int32)
-        paragraphs = np.cumsum((marks >> _PARAGRAPH_SHIFT) & _PARAGRAPH_MOST, dtype=np.int32)
+        words = np.cumsum(marks & _WORD_MAX, dtype=np.int32)
+        paragraphs = np.cumsum((marks >> _PARAGRAPH_SHIFT) & _PARAGRAPH_MAX, dtype=np.int32)
         return Layout(words, paragraphs, marks >= _MEANINGFUL)
 
     def _wide(self, which: int) -> NDArray[np.int32]:
@@ -288,9 +287,9 @@ class Record:
         return found.astype(np.int32)
 
 
-def pack_encoding(encoding: Encoding) -> bytes:
+def pack_encoding(hidden: NDArray[np.int8], scale: NDArray[np.float32]) -> bytes:
     """Returns an encoding's bytes."""
-    return encoding.hidden.astype("<i1", copy=False).tobytes() + encoding.scale.astype("<f4", copy=False).tobytes()
+    return hidden.astype("<i1", copy=False).tobytes() + scale.astype("<f4", copy=False).tobytes()
 
 
 def encoding_bytes(tokens: int, width: int) -> int:
@@ -298,13 +297,13 @@ def encoding_bytes(tokens: int, width: int) -> int:
     return (tokens + 1) * (width + 4)
 
 
-def encoding_in(buffer: memoryview, offset: int, tokens: int, width: int) -> Encoding:
-    """Returns the encoding at `offset`, which lies in `buffer` and is not copied."""
+def encoding_in(
+    buffer: memoryview, offset: int, tokens: int, width: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Returns the encoding at `offset`, int8 [tokens + 1, width] with one scale a row, which is not copied."""
     import numpy as np
-
-    from edgeqa.models.readers import Encoding
 
     rows = tokens + 1
     hidden = np.frombuffer(buffer, "<i1", rows * width, offset).reshape(rows, width)
     raw_scale = buffer[offset + rows * width : offset + rows * (width + 4)]
-    return Encoding(hidden, np.frombuffer(raw_scale, "<f4").reshape(rows, 1))
+    return hidden, np.frombuffer(raw_scale, "<f4").reshape(rows, 1)

@@ -55,11 +55,8 @@ def next_tag(catalogue: Catalogue) -> str:
 def add_shard(directory: Path, catalogue: Catalogue, shard: ShardWriter) -> None:
     """Puts a shard in its place, and notes it."""
     made = catalogue.get("shards_made", 0)
-    try:
+    with shard:
         manifest = shard.finish(documents_in(catalogue, shard.first, shard.last), made)
-    except BaseException:
-        shard.abandon()
-        raise
     catalogue.set("shards_made", made + 1)
     row = row_of(directory, manifest, live=manifest.contexts, encodings_bytes=shard.encodings_bytes)
     catalogue.add_shard(row, manifest.pack())
@@ -201,23 +198,14 @@ def merge(directory: Path, catalogue: Catalogue, chosen: Sequence[ShardRow], tag
     live = list(ranges(catalogue.documents_between(chosen[0].first, chosen[-1].last)))
     if not live:
         return None
-    made: ShardWriter | None = None
-    try:
+    made_with = Shard(directory / SHARDS / chosen[0].tag).manifest.made_with(catalogue.get("bundle", ""))
+    with ShardWriter(directory / SHARDS, tag, made_with) as made:
         for known in chosen:
             # One at a time: what is mapped counts as memory of the process as long as it is.
             shard = Shard(directory / SHARDS / known.tag)
-            if made is None:
-                facts = shard.manifest
-                bundle = facts.bundle or catalogue.get("bundle", "")
-                made = ShardWriter(directory / SHARDS, tag, facts.encoder, facts.width, bundle)
             for first, after in live:
                 for row in shard.rows(first, after):
-                    raw, record = shard.raw_encoding(row), shard.record_as_written_now(row)
-                    made.add(row.context_id, row.document, row.number, record, row.tokens, b"" if raw is None else raw)
-    except BaseException:
-        if made is not None:
-            made.abandon()
-        raise
+                    made.copy(shard, row)
     return made
 
 

@@ -10,13 +10,19 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import xxhash
 
 from edgeqa.collection.files import sync, sync_directory
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
 from edgeqa.collection.shard_format import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from edgeqa.collection.encoder import EncoderIdentity
+    from edgeqa.collection.shard import Shard
 
 
 class _File:
@@ -65,11 +71,11 @@ class _File:
 class ShardWriter:
     """A shard in the making. What it raises is OSError alone."""
 
-    def __init__(self, shards: Path, tag: str, encoder: str, width: int, bundle: str) -> None:
+    def __init__(self, shards: Path, tag: str, made_with: EncoderIdentity) -> None:
         self.tag = tag
         self.contexts = 0
         self.first = self.last = 0
-        self._shards, self._encoder, self._width, self._bundle = shards, encoder, width, bundle
+        self._shards, self._made_with = shards, made_with
         self._partial = shards / f"{PARTIAL}{tag}"
         self._partial.mkdir(parents=True)
         self._files = {name: _File(self._partial / name) for name in FILES}
@@ -121,6 +127,22 @@ class ShardWriter:
         self.last = context_id
         self.contexts += 1
 
+    def copy(self, shard: Shard, row: Row, record: bytes | None = None, *, encodings: bool = True) -> None:
+        """Adds a context of another shard.
+
+        Args:
+            shard: the other.
+            row: the context's.
+            record: as it is to be here; None for the one that is there.
+            encodings: whether to take the encoding, too.
+
+        Raises:
+            ShardDamaged: if the context is damaged.
+        """
+        encoding = shard.raw_encoding(row) if encodings else None
+        record = record or shard.record_as_written_now(row)
+        self.add(row.context_id, row.document, row.number, record, row.tokens, encoding or b"")
+
     def take_encodings(self, former: Path) -> None:
         """Has the encodings of a former shard, where they lie there; the contexts that follow are added by `place`.
 
@@ -139,14 +161,15 @@ class ShardWriter:
         digests = {name: file.finish() for name, file in self._files.items()}
         manifest = Manifest(
             tag=self.tag,
-            encoder=self._encoder,
-            width=self._width,
+            encoder=self._made_with.digest,
+            width=self._made_with.width,
             contexts=self.contexts,
             first=self.first,
             last=self.last,
             sizes_bytes={name: file.size_bytes for name, file in self._files.items()},
             digests=digests,
-            bundle=self._bundle,
+            bundle=self._made_with.bundle,
+            language=self._made_with.language,
             number=number,
         )
         with (self._partial / MANIFEST).open("xb") as stream:
@@ -157,6 +180,16 @@ class ShardWriter:
         self._partial.rename(self._shards / self.tag)
         sync_directory(self._shards)
         return manifest
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leaves nothing of it where the block ends in an error."""
+        if error is not None:
+            self.abandon()
 
     def abandon(self) -> None:
         """Leaves nothing of it."""

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection.errors import CollectionFormatUnsupported
-from edgeqa.collection.files import pack_checked, unpack_checked
+from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,23 +51,6 @@ class Snapshot(NamedTuple):
     """By rising context id."""
     format: int = FORMAT
     """Of the collection."""
-
-    @classmethod
-    def load(cls, directory: Path) -> Snapshot:
-        """Returns what the collection in `directory` holds now.
-
-        Raises:
-            CollectionNotFound: if there is none.
-            CollectionError: if it cannot be read.
-        """
-        try:
-            return cls.parse((directory / FILE).read_bytes(), directory / FILE)
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            pass
-        from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes longer to import than an answer to find
-
-        with Catalogue.read(directory) as catalogue:
-            return catalogue.snapshot()
 
     @classmethod
     def parse(cls, raw: bytes, file: Path) -> Snapshot:
@@ -108,8 +91,6 @@ class Snapshot(NamedTuple):
     def store(self, directory: Path) -> None:
         """Lets readers find this; it is for the writer alone."""
         facts = {"format": self.format, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
-        from edgeqa.collection.files import replace_file  # here: it is for the writer alone
-
         replace_file(directory / FILE, pack_checked(facts))
 
 

@@ -17,21 +17,18 @@ from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOL
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
 from edgeqa.collection.files import sync_directory
-from edgeqa.collection.index_upkeep import catch_up
+from edgeqa.collection.index import files_in
+from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
 from edgeqa.collection.ownership import Lock
 from edgeqa.collection.shard_format import Layout, pack_encoding, pack_record
 from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
 from edgeqa.collection.shard_writer import ShardWriter
-from edgeqa.collection.snapshot import FORMAT, SHARDS, withdraw
+from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
 from edgeqa.collection.writer_opening import (
     bind,
     find_damage,
-    make_route,
     mend_manifests,
-    note_route,
     open_catalogue,
-    open_route,
-    route_files,
     sweep,
     upgrade,
 )
@@ -39,14 +36,13 @@ from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
     from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow
     from edgeqa.collection.damage import Damage
-    from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.index_upkeep import IndexWriter
+    from edgeqa.collection.encoder import EncoderIdentity
     from edgeqa.contexts.windows import Window
     from edgeqa.models.readers import Encoding
 
@@ -59,8 +55,7 @@ class Writer:
     def __init__(
         self,
         directory: Path,
-        encoder: Encoder | None,
-        open_index: Callable[[Path], IndexWriter],
+        encoder: EncoderIdentity | None = None,
         *,
         anew: bool = False,
     ) -> None:
@@ -69,7 +64,6 @@ class Writer:
         Args:
             directory: where the collection lives.
             encoder: what contexts are made with that will be added; None to add none.
-            open_index: opens the route index in a directory, which may not be there yet.
             anew: whether all is to be made anew with `encoder`, with whatever it was made before.
 
         Raises:
@@ -78,7 +72,6 @@ class Writer:
             CollectionUnwritable: if the disk is full, or read-only.
         """
         self.directory, self._encoder, self._anew = directory, encoder, anew
-        self._open_index = open_index
         self.damages: list[Damage]
         """What was found damaged; the sources of it are read again when they are next added."""
         self._source: SourceRow | None = None
@@ -94,7 +87,7 @@ class Writer:
             self._seals = seals.load(directory)
             self._is_settled = False
             opened.callback(self._seal)
-            note_route(directory)
+            note_damage(directory)
             self.catalogue = opened.enter_context(open_catalogue(directory))
             opened.callback(self._settle)
             if self.catalogue.format != FORMAT:
@@ -104,8 +97,8 @@ class Writer:
             sweep(directory, self.catalogue)
             mend_manifests(directory, self.catalogue)
             self.damages = find_damage(directory, self.catalogue)
-            self._index = open_route(directory, self.catalogue, open_index)
-            opened.callback(lambda: self._index.close())
+            self._index = IndexKeeper(directory, self.catalogue, encoder and encoder.language)
+            opened.callback(self._index.close)
             self._next_context: int = self.catalogue.get("next_context", 0)
             mend_gone(directory, self.catalogue)
             self._publish(anew=True)
@@ -229,7 +222,7 @@ class Writer:
         self.catalogue.forget_digest(document.source)
 
     @property
-    def _made_with(self) -> Encoder:
+    def _made_with(self) -> EncoderIdentity:
         if self._encoder is None:
             raise RuntimeError(_OUT_OF_ORDER)
         return self._encoder
@@ -266,12 +259,10 @@ class Writer:
         if document is None:
             raise RuntimeError(_OUT_OF_ORDER)
         record = pack_record(passage, layout, tag=document.tag, name=document.name, title=document.title)
-        raw = b"" if encoding is None else pack_encoding(encoding)
+        raw = b"" if encoding is None else pack_encoding(encoding.hidden, encoding.scale)
         with _fallible(self.directory):
             if self._shard is None:
-                made_with = self._made_with
-                facts = (made_with.digest, made_with.width, made_with.bundle)
-                self._shard = ShardWriter(self.directory / SHARDS, self._tag(), *facts)
+                self._shard = ShardWriter(self.directory / SHARDS, self._tag(), self._made_with)
             self._contexts += 1
             self._written = document.source, document.id
             self._shard.add(self._next_context, document.id, self._contexts, record, len(passage.tokens), raw)
@@ -310,7 +301,7 @@ class Writer:
                 self.catalogue.grow(self._document.id, self._contexts, whole=False)
             if self._shard is not None:
                 shard, self._shard = self._shard, None
-                self._add_shard(shard)
+                add_shard(self.directory, self.catalogue, shard)
             self.catalogue.set("next_context", self._next_context)
             self._publish(anew=False)
         while chosen := choose_to_merge(self.catalogue.shards(), marked(self.directory)):
@@ -338,15 +329,12 @@ class Writer:
             for known in chosen:
                 self.catalogue.delete_shard(known.tag)
             if made is not None:
-                self._add_shard(made)
+                add_shard(self.directory, self.catalogue, made)
             self._publish(anew=False)
         for known in chosen:
             shutil.rmtree(self.directory / SHARDS / known.tag, ignore_errors=True)
             unmark(self.directory, known.tag)
         return True
-
-    def _add_shard(self, shard: ShardWriter) -> None:
-        add_shard(self.directory, self.catalogue, shard)
 
     def _publish(self, *, anew: bool) -> None:
         """Commits the catalogue, then the index, and lets readers see both."""
@@ -358,13 +346,7 @@ class Writer:
         self._ended = {}
         self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
         self.catalogue.commit()
-        try:
-            catch_up(self.directory, self.catalogue, self._index, anew=anew)
-        except RouteDamaged:  # all that was in it is stored
-            with contextlib.suppress(CollectionError):
-                self._index.close()
-            self._index = make_route(self.directory, self.catalogue, self._open_index)
-            catch_up(self.directory, self.catalogue, self._index, anew=True)
+        self._index.catch_up(anew=anew)
         self.catalogue.snapshot().store(self.directory)
 
     def _tag(self) -> str:
@@ -387,7 +369,7 @@ class Writer:
         """Notes what the files are like that have no checksum of their own, when all of them are closed."""
         if self._is_settled:
             with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
-                seals.store(self.directory, route_files(self.directory), self._seals)
+                seals.store(self.directory, files_in(self.directory / ROUTE), self._seals)
 
     def __enter__(self) -> Writer:
         return self

@@ -16,27 +16,24 @@ from typing import TYPE_CHECKING
 from edgeqa.collection.catalogue import Catalogue, check_sealed
 from edgeqa.collection.catalogue_rebuilding import rebuild
 from edgeqa.collection.catalogue_rows import PENDING
-from edgeqa.collection.damage import ROUTE_NOTE, examine, mark, mark_route, marked, note, seen, suspects, unmark
-from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, RouteDamaged, ShardDamaged
+from edgeqa.collection.damage import examine, mark, note, seen, suspects, unmark
+from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, ShardDamaged
 from edgeqa.collection.files import replace_file, sync_directory
-from edgeqa.collection.index_upkeep import ROUTE_FILE
-from edgeqa.collection.seals import load, wrong
+from edgeqa.collection.seals import load
 from edgeqa.collection.shard import MANIFEST, Shard, is_shard
 from edgeqa.collection.shard_format import ENCODINGS, NO_ENCODING
 from edgeqa.collection.shard_upkeep import add_shard, next_tag
 from edgeqa.collection.shard_writer import ShardWriter
-from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, withdraw
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS, withdraw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edgeqa.collection.damage import Damage
-    from edgeqa.collection.encoder import Encoder
-    from edgeqa.collection.index_upkeep import IndexWriter
+    from edgeqa.collection.encoder import EncoderIdentity
 
 
-def bind(directory: Path, catalogue: Catalogue, encoder: Encoder) -> None:
+def bind(directory: Path, catalogue: Catalogue, encoder: EncoderIdentity) -> None:
     """Notes what a collection is made with, if nothing is in it yet.
 
     Raises:
@@ -74,22 +71,6 @@ def _checked(directory: Path) -> Catalogue:
             raise CatalogueDamaged(directory / CATALOGUE, problems[0])
         unless_sound.pop_all()
     return catalogue
-
-
-def note_route(directory: Path) -> None:
-    """Notes if the route index is not what the last writer left, so that it is made anew."""
-    if (found := wrong(directory, ROUTE)) is not None:
-        mark_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
-
-
-def route_files(directory: Path) -> set[str]:
-    """Returns the names of the files that make up the route index, as its last commit has it; none if it has none."""
-    from edgeqa.collection.index import META, files_of  # here: only a writer needs tantivy
-
-    try:
-        return {META, *files_of((directory / ROUTE / META).read_bytes())}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
 
 
 def mend_manifests(directory: Path, catalogue: Catalogue) -> None:
@@ -131,25 +112,6 @@ def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:
     return damages
 
 
-def open_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
-    """Returns the route index; one that is missing, or was found damaged, is to be made anew from what is stored."""
-    route = directory / ROUTE
-    if (route / ROUTE_FILE).exists() and ROUTE_NOTE not in marked(directory):
-        with contextlib.suppress(RouteDamaged):
-            return open_index(route)
-    return make_route(directory, catalogue, open_index)
-
-
-def make_route(directory: Path, catalogue: Catalogue, open_index: Callable[[Path], IndexWriter]) -> IndexWriter:
-    """Returns a new route index in the place of what is there, which lacks all that is stored."""
-    route = directory / ROUTE
-    shutil.rmtree(route, ignore_errors=True)
-    unmark(directory, ROUTE_NOTE)
-    with catalogue.transaction():
-        catalogue.unindex_all()
-    return open_index(route)
-
-
 def upgrade(directory: Path, catalogue: Catalogue) -> None:
     """Brings the collection to this format.
 
@@ -184,9 +146,8 @@ def upgrade(directory: Path, catalogue: Catalogue) -> None:
 
 def _again(directory: Path, catalogue: Catalogue, shard: Shard) -> ShardWriter:
     """Returns a shard with all that is in one of format 1, not yet finished."""
-    facts = shard.manifest
-    made = ShardWriter(directory / SHARDS, next_tag(catalogue), facts.encoder, facts.width, catalogue.get("bundle", ""))
-    try:
+    made_with = shard.manifest.made_with(catalogue.get("bundle", ""))
+    with ShardWriter(directory / SHARDS, next_tag(catalogue), made_with) as made:
         made.take_encodings(shard.directory / ENCODINGS)
         for row in shard.rows():
             if row.encoding_offset != NO_ENCODING:
@@ -194,7 +155,4 @@ def _again(directory: Path, catalogue: Catalogue, shard: Shard) -> ShardWriter:
             record = shard.record_as_written_now(row)
             placed = (row.encoding_offset, row.encoding_digest)
             made.add(row.context_id, row.document, row.number, record, row.tokens, b"", placed=placed)
-    except BaseException:
-        made.abandon()
-        raise
     return made

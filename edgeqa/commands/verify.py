@@ -35,14 +35,14 @@ def command(ctx: click.Context, *, collection: str | None, repair: bool, as_json
 
     Exit codes: 0 it is sound, 3 something is damaged.
     """
-    from edgeqa.collection import directory, managing
+    from edgeqa.collection import directory, managing, verifying
     from edgeqa.collection.verifying import FORMER_NOTE
     from edgeqa.screen import plain
 
     place = directory(named(collection))
     if repair:
         managing.repair(place)
-    found = managing.verified(place)
+    found = verifying.verified(place)
     if as_json:
         streams.print_json(found.to_json())
     elif found.sound:

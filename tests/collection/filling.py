@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection import index_upkeep
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import Limits, all_windows, meaningful
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 LIMITS = Limits(whole_tokens=40, window_tokens=128)
 WINDOW = LIMITS.window_tokens
 TOKENIZER = Tokenizer(DEFAULT_BUNDLE / "tokenizer.json")
-ENCODER = Encoder.of(Bundle.load())
+ENCODER = EncoderIdentity.of(Bundle.load())
 
 
 class ListedIndex:
     """A route index that is a dictionary in memory, as its commits leave it."""
 
-    def __init__(self, _directory: Path) -> None:
+    def __init__(self, _directory: Path, _language: str) -> None:
         _directory.mkdir(exist_ok=True)
         (_directory / "meta.json").touch()
         self.committed: dict[int, tuple[str, str]] = {}
@@ -59,8 +61,15 @@ class Spaced(str):
         return isinstance(other, str) and self.split() == str(other).split()
 
 
-def open_writer(directory: Path, index: Callable[[Path], ListedIndex] = ListedIndex) -> Writer:
-    return Writer(directory, ENCODER, index)
+def open_writer(
+    directory: Path,
+    encoder: EncoderIdentity | None = ENCODER,
+    *,
+    index: Callable[[Path, str], ListedIndex] = ListedIndex,
+    anew: bool = False,
+) -> Writer:
+    with patch.object(index_upkeep, "IndexWriter", index):
+        return Writer(directory, encoder, anew=anew)
 
 
 def layout(passage: Window) -> Layout:

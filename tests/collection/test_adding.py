@@ -14,12 +14,12 @@ import pytest
 from filling import Spaced
 
 from edgeqa import collection, runtime
-from edgeqa.collection import adding, managing
+from edgeqa.collection import adding, managing, verifying
 from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, marked
-from edgeqa.collection.encoder import Encoder, Model
+from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import (
     CollectionBusy,
     CollectionNotFound,
@@ -29,10 +29,9 @@ from edgeqa.collection.errors import (
     ContextGone,
     RouteDamaged,
 )
-from edgeqa.collection.index import Index, IndexWriter
-from edgeqa.collection.index_upkeep import NoIndex
+from edgeqa.collection.index import Index
 from edgeqa.collection.shard_format import Layout
-from edgeqa.collection.snapshot import ROUTE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import passages as splitter
 from edgeqa.contexts.context import Piece
@@ -88,9 +87,9 @@ def test_a_folder_is_read_once_and_what_changed_again(writing: EdgeQA, manuals: 
     assert counts(first) == (2, 0, 0, 0, 0)
     assert (first.documents, first.contexts, first.encoded) == (2, 2, 2)
     assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
-    before = Snapshot.load(collection.directory())
+    before = load_snapshot(collection.directory())
     assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
-    assert Snapshot.load(collection.directory()) == before
+    assert load_snapshot(collection.directory()) == before
     (manuals / "pump.txt").write_text("The pump is new.")
     again = writing.add(str(manuals))
     assert counts(again) == (0, 1, 1, 0, 0)
@@ -254,7 +253,7 @@ def test_a_catalogue_is_read_where_nothing_can_be_written(writing: EdgeQA, manua
     place = collection.directory()
     (place / "catalogue.sqlite-wal").mkdir()  # not even root can make a file there now
     assert len(documents()) == 2
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []
     with pytest.raises(CollectionUnwritable, match="unable to open database file"):
         writing.add(manuals)
     (place / "catalogue.sqlite").unlink()
@@ -287,11 +286,11 @@ def test_contexts_beyond_the_budget_are_kept_as_token_ids_and_encode_to_the_same
 def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, manuals: Path) -> None:
     long = " ".join(f"The valve {n} opens at {n * 7} bar." for n in range(300))
     (manuals / "long.txt").write_text(f"\n  {long}\n")
-    other = Encoder("0" * 32, "other 2", 384)
+    other = EncoderIdentity("0" * 32, "other 2", 384)
     place = collection.directory()
-    real, swapped = Encoder.of, lambda _: other
+    real, swapped = EncoderIdentity.of, lambda _: other
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "of", staticmethod(swapped))
+        patch.setattr(EncoderIdentity, "of", staticmethod(swapped))
         writing.add(manuals, encodings_bytes=0)
     before = documents()
     with pytest.raises(CollectionOtherBundle, match="other 2"):
@@ -299,7 +298,7 @@ def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, m
     report = writing.add(manuals, re_encode=True)
     assert (counts(report), report.files_re_encoded) == ((0, 0, 3, 0, 0), 3)
     assert documents() == before
-    assert Snapshot.load(place).encoder == real(writing.bundle).digest
+    assert load_snapshot(place).encoder == real(writing.bundle).digest
     with Catalogue.read(place) as catalogue:
         assert {s.encoder for s in catalogue.shards()} == {real(writing.bundle).digest}
     opened = Collection(place, real(writing.bundle))
@@ -308,11 +307,11 @@ def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, m
 
 def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> None:
     place = collection.directory()
-    encoder, model = Encoder.of(writing.bundle), Model(lambda: writing._parts.reading)
+    encoder, model = EncoderIdentity.of(writing.bundle), TimedModel(lambda: writing._parts.reading)
     row = "Type: rotor; Price: 120"
     pieces = (Piece(0, 4, 10), Piece(6, 11, 40), Piece(13, 18, 15), Piece(20, 23, 46))
     long = " ".join(f"Step {n}: turn it {n} times." for n in range(150))
-    with Writer(place, encoder._replace(digest="0" * 32), IndexWriter) as writer:
+    with Writer(place, encoder._replace(digest="0" * 32)) as writer:
         writer.begin_source(b"/parts.csv", "parts.csv", b"1", 160, reader="csv 1")
         writer.begin_document("", "Parts")
         for text, start, kind, of in ((row, 40, "row", pieces), (long, 60, "list", (Piece(0, len(long), 60),))):
@@ -404,7 +403,7 @@ def test_an_interrupted_re_encoding_changes_nothing_and_goes_on(
     for number in range(6):
         (manuals / f"{number}.txt").write_text(f"Number {number}.")
     writing.add(manuals, encodings_bytes=0)
-    before, digest = documents(), Snapshot.load(collection.directory()).digest
+    before, digest = documents(), load_snapshot(collection.directory()).digest
     encoded: list[int] = []
     monkeypatch.setattr(adding, "BLOCK_EVENTS", 4)
     encode = writing._parts.reading._reader.encode_context
@@ -419,7 +418,7 @@ def test_an_interrupted_re_encoding_changes_nothing_and_goes_on(
     with pytest.raises(Interrupted):
         writing.add([], re_encode=True, encodings_bytes=1 << 20)
     assert documents() == before
-    assert Snapshot.load(collection.directory()).digest == digest
+    assert load_snapshot(collection.directory()).digest == digest
     assert writing.add([], re_encode=True).files_re_encoded < 8
     assert documents() == before
     opened = Collection(collection.directory())
@@ -477,35 +476,35 @@ def test_a_flipped_byte_is_mended_by_adding_again(writing: EdgeQA, manuals: Path
     raw = bytearray((shard / file).read_bytes())
     raw[len(raw) // 4] ^= 4
     (shard / file).write_bytes(raw)
-    (damage,) = managing.verify(place)
+    (damage,) = verifying.verify(place)
     assert damage.tag == shard.name
     assert damage.documents
     report = writing.add(manuals)
     assert (report.files_changed, report.damaged) == (len(damage.documents), [])
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []
     assert documents() == {"pump.txt": PUMP, "valve.txt": VALVE}
 
 
 def test_a_damaged_index_is_found_and_made_anew_by_adding_again(writing: EdgeQA, manuals: Path) -> None:
     place = collection.directory()
     writing.add(manuals)
-    assert managing.verify_route(place) is None
+    assert verifying.verify_route(place) is None
     (file,) = (place / ROUTE).glob("*.idx")
     raw = bytearray(file.read_bytes())
     raw[3] ^= 4
     file.unlink()  # it may be mapped, and to write into it would end this process
     file.write_bytes(raw)
-    assert managing.verify(place) == []
-    damage = managing.verify_route(place)
+    assert verifying.verify(place) == []
+    damage = verifying.verify_route(place)
     assert damage is not None
     assert str(damage) == f"the route index is damaged: {place / ROUTE}: {file.name}: wrong checksum"
     assert counts(writing.add(manuals)) == (0, 0, 2, 0, 0)
-    assert managing.verify_route(place) is None
+    assert verifying.verify_route(place) is None
     assert len(documents()) == 2
     shutil.rmtree(place / ROUTE)
-    assert "meta.json is missing" in str(managing.verify_route(place))
+    assert "meta.json is missing" in str(verifying.verify_route(place))
     writing.add(manuals)
-    assert managing.verify_route(place) is None
+    assert verifying.verify_route(place) is None
     assert marked(place) == set()
 
 
@@ -522,9 +521,9 @@ def test_an_index_that_cannot_be_added_to_is_made_anew_at_once(
     file.write_bytes(cut + b"\0" * (left_bytes < 0))
     (manuals / "third.txt").write_text("Another text.")
     assert counts(writing.add(manuals)) == (1, 0, 2, 0, 0)
-    if part == "pos" and managing.verify_route(place) is not None:
+    if part == "pos" and verifying.verify_route(place) is not None:
         writing.add(manuals)  # tantivy 0.26 adds without reading this part: what verify found, the next one mends
-    assert managing.verify_route(place) is None
+    assert verifying.verify_route(place) is None
     assert len(documents()) == 3
 
 
@@ -536,9 +535,9 @@ def test_an_index_of_another_state_is_found(writing: EdgeQA, manuals: Path) -> N
     writing.add(manuals)
     shutil.rmtree(place / ROUTE)
     before.rename(place / ROUTE)
-    assert "it has 1 contexts instead of 2" in str(managing.verify_route(place))
+    assert "it has 1 contexts instead of 2" in str(verifying.verify_route(place))
     writing.add(manuals)
-    assert managing.verify_route(place) is None
+    assert verifying.verify_route(place) is None
     assert len(documents()) == 2
 
 
@@ -551,10 +550,10 @@ def test_what_a_damaged_shard_keeps_from_the_index_is_no_damage_of_the_index(wri
     other = manuals.parent / "other.txt"
     other.write_text("Another text.")
     writing.add(other)
-    assert len(managing.verify(place)) == 1
-    assert managing.verify_route(place) is None
+    assert len(verifying.verify(place)) == 1
+    assert verifying.verify_route(place) is None
     writing.add(manuals)
-    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    assert (verifying.verify(place), verifying.verify_route(place)) == ([], None)
     assert len(documents()) == 3
 
 
@@ -606,7 +605,7 @@ def test_removing_from_nothing_makes_nothing(writing: EdgeQA) -> None:
 
 def test_two_at_a_time_are_refused(writing: EdgeQA, manuals: Path) -> None:
     writing.add(manuals)
-    with Writer(collection.directory(), None, lambda _: NoIndex()), pytest.raises(CollectionBusy, match="process"):
+    with Writer(collection.directory()), pytest.raises(CollectionBusy, match="process"):
         writing.add(manuals)
 
 

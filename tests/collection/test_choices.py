@@ -20,7 +20,7 @@ from edgeqa.collection.adding import Channel, ChannelClosed
 from edgeqa.collection.adding_events import Added
 from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow, ranges
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.shard_upkeep import AT_A_TIME, FULL_BYTES
@@ -142,7 +142,7 @@ def test_what_a_collection_depends_on_is_tokens_and_encodings_and_nothing_else(b
     m = bundle.manifest
 
     def digest(**changed: object) -> str:
-        return Encoder.of(SimpleNamespace(manifest=m._replace(**changed))).digest  # type: ignore[arg-type]
+        return EncoderIdentity.of(SimpleNamespace(manifest=m._replace(**changed))).digest  # type: ignore[arg-type]
 
     same = digest()
     assert len(same) == 32
@@ -154,7 +154,7 @@ def test_what_a_collection_depends_on_is_tokens_and_encodings_and_nothing_else(b
     assert digest(context_position=m.context_position + 1) != same
     assert digest(sep_id=m.sep_id + 1) != same
     assert digest(name="other", version="9") == same
-    made = Encoder.of(bundle)
+    made = EncoderIdentity.of(bundle)
     assert (made.bundle, made.width) == (f"{m.name} {m.version}", 384)
 
 

@@ -10,8 +10,8 @@ import pytest
 from filling import ENCODER, fill, layout, long_text, open_writer, passages_of, put
 
 from edgeqa import collection
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import (
     CollectionFormatUnsupported,
     CollectionNameInvalid,
@@ -21,7 +21,7 @@ from edgeqa.collection.errors import (
     ShardDamaged,
 )
 from edgeqa.collection.shard import Manifest
-from edgeqa.collection.snapshot import FILE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import FILE, SHARDS
 from edgeqa.contexts.context import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.models.readers import SplitReader
@@ -192,31 +192,31 @@ def test_a_shard_of_a_later_format_is_not_read(place: Path) -> None:
 
 def test_the_digest_changes_with_what_is_held_and_comes_back(place: Path) -> None:
     fill(place, {"a.txt": "One line."})
-    before = Snapshot.load(place).digest
+    before = load_snapshot(place).digest
     with open_writer(place) as writer:
         put(writer, "b.txt", [("", "Another.")])
         writer.commit()
-    between = Snapshot.load(place)
+    between = load_snapshot(place)
     assert between.digest != before
     with open_writer(place) as writer:
         (source,) = writer.catalogue.sources_named("b.txt")
         writer.remove_source(source)
         writer.commit()
-    assert Snapshot.load(place).digest == before
+    assert load_snapshot(place).digest == before
 
 
 def test_without_its_file_the_snapshot_comes_from_the_catalogue(place: Path) -> None:
     fill(place, TEXTS)
-    stored = Snapshot.load(place)
+    stored = load_snapshot(place)
     (place / FILE).unlink()
-    assert Snapshot.load(place) == stored
+    assert load_snapshot(place) == stored
     (place / FILE).write_text("{")
-    assert Snapshot.load(place) == stored
+    assert load_snapshot(place) == stored
 
 
 def test_another_bundle_is_refused(place: Path) -> None:
     fill(place, {"short.txt": "One line."})
-    other = Encoder("0" * 32, "other 2", ENCODER.width)
+    other = EncoderIdentity("0" * 32, "other 2", ENCODER.width)
     with pytest.raises(CollectionOtherBundle, match=r"made with another bundle \(edgeqa-mini") as caught:
         Collection(place, other)
     assert "--re-encode" in caught.value.hint

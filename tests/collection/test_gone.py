@@ -13,8 +13,8 @@ from edgeqa import collection
 from edgeqa.collection import adding_sources
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
+from edgeqa.collection.collection import load_snapshot
 from edgeqa.collection.errors import AllGone
-from edgeqa.collection.snapshot import Snapshot
 from edgeqa.errors import ContextUnreadable
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def test_a_path_of_which_all_is_gone_changes_nothing_unless_that_is_asked_for(
     outside = disk.parent / "outside.txt"
     outside.write_text("Outside.")
     writing.add([disk, outside])
-    before = Snapshot.load(collection.directory())
+    before = load_snapshot(collection.directory())
     unmount(disk)
     outside.write_text("Outside, and new.")
     for paths in ([disk], [outside, disk], [str(disk / "more")]):
         with pytest.raises(AllGone, match=rf"all that was added from .*: {1 if 'more' in str(paths) else 3} file"):
             writing.sync(paths, encodings_bytes=0)
-    assert Snapshot.load(collection.directory()) == before
+    assert load_snapshot(collection.directory()) == before
     with Catalogue.read(collection.directory()) as catalogue:
         assert catalogue.get("encodings_budget", None) is None
     report = writing.sync([disk, outside], drop_all=True)

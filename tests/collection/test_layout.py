@@ -21,7 +21,6 @@ from edgeqa.collection.shard_format import (
 )
 from edgeqa.contexts.context import KINDS, Piece, Tokens
 from edgeqa.contexts.windows import Window
-from edgeqa.models.readers import Encoding
 
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 
@@ -144,13 +143,13 @@ def test_what_decoding_depends_on_is_in_the_content() -> None:
 
 
 def test_the_bytes_of_an_encoding() -> None:
-    encoding = Encoding(np.array([[1, -1], [127, -127]], np.int8), np.array([[0.5], [2.0]], np.float32))
-    raw = pack_encoding(encoding)
+    hidden, scale = np.array([[1, -1], [127, -127]], np.int8), np.array([[0.5], [2.0]], np.float32)
+    raw = pack_encoding(hidden, scale)
     assert raw.hex() == "01ff7f81" "0000003f" "00000040"  # fmt: skip
     assert len(raw) == encoding_bytes(1, 2)
     again = encoding_in(memoryview(b"...." + raw), 4, 1, 2)
-    assert np.array_equal(again.hidden, encoding.hidden)
-    assert np.array_equal(again.scale, encoding.scale)
+    assert np.array_equal(again[0], hidden)
+    assert np.array_equal(again[1], scale)
 
 
 @given(st.integers(0, ROW_BYTES - 1), st.integers(1, 255))

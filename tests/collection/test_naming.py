@@ -15,9 +15,8 @@ from edgeqa import collection
 from edgeqa.collection import adding_sources, naming
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import WHOLE
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import NameNotUsed
-from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
 from edgeqa.formats import FormatOptions, walk
@@ -117,7 +116,7 @@ def test_a_name_that_nothing_is_called_by_is_refused(writing: EdgeQA, pipe: Pipe
 def test_what_edgeqa_0_2_added_from_a_pipe_is_known_again(writing: EdgeQA, pipe: Pipe) -> None:
     pipe(b"The valve opens at 4 bar.")
     (source,) = walk(["-"], FormatOptions())
-    with Writer(collection.directory(), Encoder.of(writing.bundle), IndexWriter) as writer:
+    with Writer(collection.directory(), EncoderIdentity.of(writing.bundle)) as writer:
         writer.begin_source(b"standard input", "standard input", source.digest(), 160)
         writer.end_source()
         assert writer.catalogue.sources_at(b"standard input")[0].state == WHOLE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filling import ENCODER, WINDOW, ListedIndex, fill, layout, long_text, open_writer, passages_of, put, put_document
 
+from edgeqa.collection import index_upkeep
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
@@ -63,7 +64,7 @@ def test_what_is_given_out_of_order_is_refused_and_changes_nothing(
 
 def test_a_writer_without_a_model_adds_nothing(place: Path) -> None:
     fill(place, {"a.txt": "Before."})
-    with Writer(place, None, ListedIndex) as writer, pytest.raises(RuntimeError, match="in this order"):
+    with open_writer(place, None) as writer, pytest.raises(RuntimeError, match="in this order"):
         writer.begin_source(b"/b.txt", "b.txt", b"1", WINDOW)
     assert texts(place) == {"a.txt": "Before."}
 
@@ -170,8 +171,8 @@ class Broken(ListedIndex):
 
     made = 0
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, language: str) -> None:
+        super().__init__(directory, language)
         self.directory = directory
         Broken.made += 1
         self._number, self._commits = Broken.made, 0
@@ -193,11 +194,12 @@ def test_an_index_that_breaks_in_a_commit_is_made_anew_with_all_that_is_stored(
     monkeypatch.setattr(Broken, "made", 0)
     indexes: list[Broken] = []
 
-    def opened(directory: Path) -> Broken:
-        indexes.append(Broken(directory))
+    def opened(directory: Path, language: str) -> Broken:
+        indexes.append(Broken(directory, language))
         return indexes[-1]
 
-    with open_writer(place, opened) as writer:
+    monkeypatch.setattr(index_upkeep, "IndexWriter", opened)
+    with Writer(place, ENCODER) as writer:
         put(writer, "a.txt", [("", "One.")])
         writer.commit()
         put(writer, "b.txt", [("", "Two.")])
@@ -210,8 +212,8 @@ def test_an_index_that_breaks_in_a_commit_is_made_anew_with_all_that_is_stored(
 class WorseAtTheEnd(ListedIndex):
     """Is found damaged when it is let go."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, language: str) -> None:
+        super().__init__(directory, language)
         self.directory = directory
 
     def close(self) -> None:
@@ -221,7 +223,7 @@ class WorseAtTheEnd(ListedIndex):
 def test_an_index_that_is_found_damaged_when_it_is_closed_is_said_and_made_anew_by_the_next_writer(
     place: Path,
 ) -> None:
-    writer = open_writer(place, WorseAtTheEnd)
+    writer = open_writer(place, index=WorseAtTheEnd)
     put(writer, "a.txt", [("", "One.")])
     writer.commit()
     with pytest.raises(RouteDamaged):
@@ -229,10 +231,10 @@ def test_an_index_that_is_found_damaged_when_it_is_closed_is_said_and_made_anew_
     assert ROUTE_NOTE in marked(place)
     made: list[ListedIndex] = []
 
-    def opened(directory: Path) -> ListedIndex:
-        made.append(ListedIndex(directory))
+    def opened(directory: Path, language: str) -> ListedIndex:
+        made.append(ListedIndex(directory, language))
         return made[-1]
 
-    with open_writer(place, opened):
+    with open_writer(place, index=opened):
         assert [text for text, _ in made[0].committed.values()] == ["One."]
     assert ROUTE_NOTE not in marked(place)

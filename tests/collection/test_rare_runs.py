@@ -7,18 +7,18 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, WINDOW, ListedIndex, fill, open_writer, put, put_document
+from filling import ENCODER, WINDOW, fill, open_writer, put, put_document
 
 from edgeqa import collection
-from edgeqa.collection import adding, directory, managing
+from edgeqa.collection import adding, directory, managing, verifying
 from edgeqa.collection.adding import Adding
-from edgeqa.collection.adding_events import MOST_SKIPPED, Added
+from edgeqa.collection.adding_events import MAX_SKIPPED, Added
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder, Model
+from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNameInvalid, ShardDamaged
-from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextError
 from edgeqa.formats.folders import Skipped
@@ -104,16 +104,16 @@ def test_documents_that_an_interrupted_run_has_stored_are_not_stored_again(
 
 def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> None:
     report = Added("default")
-    for number in range(MOST_SKIPPED + 5):
+    for number in range(MAX_SKIPPED + 5):
         report.skip(Skipped(f"{number}.png", "a picture"))
-    assert (report.skipped_count, len(report.skipped)) == (MOST_SKIPPED + 5, MOST_SKIPPED)
+    assert (report.skipped_count, len(report.skipped)) == (MAX_SKIPPED + 5, MAX_SKIPPED)
 
 
 def test_events_are_stored_without_anybody_watching(writing: EdgeQA, place: Path) -> None:
-    model = Model(lambda: writing._parts.reading)
+    model = TimedModel(lambda: writing._parts.reading)
     with open_writer(place) as writer:
         report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]))
-    assert (report.documents, Snapshot.load(place).documents) == (0, 0)
+    assert (report.documents, load_snapshot(place).documents) == (0, 0)
 
 
 # --- re-encoding -----------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_events_are_stored_without_anybody_watching(writing: EdgeQA, place: Path
 def other_model(writing: EdgeQA, paths: list[Path]) -> None:
     """Adds files with another model."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "of", staticmethod(lambda _: Encoder("0" * 32, "other 2", 384)))
+        patch.setattr(EncoderIdentity, "of", staticmethod(lambda _: EncoderIdentity("0" * 32, "other 2", 384)))
         writing.add(paths, encodings_bytes=0)
 
 
@@ -146,17 +146,17 @@ def test_a_re_encoding_that_was_done_but_for_the_last_commit_does_nothing_again(
         patch.setattr(Writer, "take_places", killed)
         with pytest.raises(Interrupted):
             writing.add([], re_encode=True)
-    assert Snapshot.load(collection.directory()).encoder == "0" * 32
+    assert load_snapshot(collection.directory()).encoder == "0" * 32
     seen: list[str] = []
     report = writing.add([], re_encode=True, progress=lambda step, *_: seen.append(step))
     assert report.files_re_encoded == 0
-    assert Snapshot.load(collection.directory()).encoder == Encoder.of(writing.bundle).digest
+    assert load_snapshot(collection.directory()).encoder == EncoderIdentity.of(writing.bundle).digest
     assert texts(collection.directory()) == {str(file): file.read_text() for file in two}
 
 
 def test_what_cannot_be_read_is_lost_when_all_is_re_encoded_and_that_is_said(writing: EdgeQA, two: list[Path]) -> None:
     place = collection.directory()
-    damaged = place / SHARDS / Snapshot.load(place).shards[0].tag / "records.bin"
+    damaged = place / SHARDS / load_snapshot(place).shards[0].tag / "records.bin"
     damaged.write_bytes(b"\0" * damaged.stat().st_size)
     seen: list[tuple[str, int, int]] = []
     report = writing.add([], re_encode=True, progress=lambda *progress: seen.append(progress))
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_is_lost_when_all_is_re_encoded_and_that_is_said(wri
 
 def test_only_what_was_made_with_the_new_model_is_left_when_places_are_taken(place: Path) -> None:
     fill(place, {"a.txt": "Stays.", "b.txt": "Is not made anew."})
-    with Writer(place, Encoder("0" * 32, "other 1", 384), ListedIndex, anew=True) as writer:
+    with open_writer(place, EncoderIdentity("0" * 32, "other 1", 384), anew=True) as writer:
         writer.begin_source(b"/a.txt", "a.txt", MARK + b"1", WINDOW)
         put_document(writer, "", "Stays.")
         writer.set_source_by()
@@ -223,10 +223,10 @@ def test_where_encoding_fails_nobody_waits_for_room_that_never_comes(
     file = tmp_path / "long.txt"
     file.write_text("\n".join(f"The valve {n} opens at {n * 7} bar, says its maker." for n in range(6000)))
 
-    def breaking(_: Model, __: object) -> None:
+    def breaking(_: TimedModel, __: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(Model, "encode", breaking)
+    monkeypatch.setattr(TimedModel, "encode", breaking)
     with pytest.raises(Interrupted):
         writing.add(file)
     monkeypatch.undo()
@@ -249,4 +249,4 @@ def test_the_log_of_a_damaged_catalogue_is_not_taken_for_that_of_the_new_one(pla
     log.write_bytes(former)  # as a killed writer leaves it
     managing.repair(place)
     assert texts(place) == expected
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []

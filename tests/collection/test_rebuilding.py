@@ -8,18 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, ListedIndex, fill, layout, long_text, open_writer, passages_of, put, put_document
+from filling import ENCODER, fill, layout, long_text, open_writer, passages_of, put, put_document
 
-from edgeqa.collection import managing, shard_upkeep
+from edgeqa.collection import managing, shard_upkeep, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
-from edgeqa.collection.collection import Collection
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost
-from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
-from edgeqa.collection.writer import Writer
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgeqa.collection.writer import Writer
 
 WINDOW = 128
 
@@ -90,10 +91,10 @@ def test_whatever_was_added_changed_and_removed_it_comes_back_as_it_was(
                 writer.commit()
         writer.commit()
     sources, documents = listed(place)
-    before, held = Snapshot.load(place), texts(place)
+    before, held = load_snapshot(place), texts(place)
     lose(place)
     managing.repair(place)
-    after = Snapshot.load(place)
+    after = load_snapshot(place)
     again, documents_again = listed(place)
     kept = {document.source for document in documents}
     assert documents_again == documents
@@ -103,7 +104,7 @@ def test_whatever_was_added_changed_and_removed_it_comes_back_as_it_was(
     assert texts(place) == held
     assert (after.documents, after.contexts, after.encoder) == (before.documents, before.contexts, before.encoder)
     assert after.digest != before.digest
-    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    assert (verifying.verify(place), verifying.verify_route(place)) == ([], None)
 
 
 def test_a_file_that_was_read_to_its_end_is_not_read_again(place: Path) -> None:
@@ -146,7 +147,7 @@ def test_what_has_replaced_a_file_in_two_commits_is_seen(place: Path) -> None:
 def test_a_re_encoded_collection_comes_back_whole(place: Path) -> None:
     fill(place, {"a.txt": "One.", "b.txt": "Two."})
     other = ENCODER._replace(digest="0" * 32, bundle="other 1")
-    with Writer(place, other, ListedIndex, anew=True) as writer:
+    with open_writer(place, other, anew=True) as writer:
         for name, text in {"a.txt": "One.", "b.txt": "Two."}.items():
             writer.begin_source(f"/{name}".encode(), name, b"anew:1", WINDOW)
             put_document(writer, "", text)
@@ -155,10 +156,10 @@ def test_a_re_encoded_collection_comes_back_whole(place: Path) -> None:
         writer.take_places()
     sources, documents = listed(place)
     lose(place)
-    with Writer(place, other, ListedIndex):
+    with open_writer(place, other):
         pass
     assert listed(place) == (sources, documents)
-    assert (Snapshot.load(place).encoder, Snapshot.load(place).bundle) == (other.digest, "other 1")
+    assert (load_snapshot(place).encoder, load_snapshot(place).bundle) == (other.digest, "other 1")
 
 
 def test_numbers_that_were_given_are_not_given_again(place: Path) -> None:

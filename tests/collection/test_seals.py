@@ -9,16 +9,15 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, ListedIndex, fill, layout, open_writer, passages_of
+from filling import ENCODER, fill, layout, open_writer, passages_of
 
 from edgeqa import collection
 from edgeqa.collection import managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection, LiveCollection
+from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
 from edgeqa.collection.damage import Damage
 from edgeqa.collection.errors import CatalogueDamaged, RouteDamaged, ShardDamaged
-from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
-from edgeqa.collection.writer import Writer
+from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def held(writing: EdgeQA, tmp_path: Path) -> Path:
     writing.add(folder)
     writing.remove(folder / "5.txt")
     place = collection.directory()
-    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    assert (verifying.verify(place), verifying.verify_route(place)) == ([], None)
     return place
 
 
@@ -60,7 +59,7 @@ def flip(file: Path, bit: int) -> None:
 
 def found(place: Path) -> bool:
     try:
-        return bool(managing.verify(place)) or managing.verify_route(place) is not None
+        return bool(verifying.verify(place)) or verifying.verify_route(place) is not None
     except CollectionError:
         return True
 
@@ -159,8 +158,8 @@ def test_a_refused_writer_leaves_the_seals(tmp_path: Path) -> None:
     place = tmp_path / "default"
     fill(place, {"a.txt": "Text."})
     with pytest.raises(CollectionError, match="another bundle"):
-        Writer(place, ENCODER._replace(digest="0" * 32), ListedIndex)
-    assert managing.verify(place) == []
+        open_writer(place, ENCODER._replace(digest="0" * 32))
+    assert verifying.verify(place) == []
     assert (place / seals.FILE).exists()
 
 
@@ -216,12 +215,12 @@ def test_a_damaged_index_is_told_and_made_anew_by_repair(held: Path) -> None:
 
 
 def test_a_snapshot_that_says_less_is_not_believed(held: Path) -> None:
-    snapshot = Snapshot.load(held)
+    snapshot = load_snapshot(held)
     raw = (held / FILE).read_bytes()
     last = snapshot.shards[0].last
     (held / FILE).write_bytes(raw.replace(f", {last}]".encode(), b", 3]", 1))
-    assert Snapshot.load(held) == snapshot
-    (damage,) = managing.verify(held)
+    assert load_snapshot(held) == snapshot
+    (damage,) = verifying.verify(held)
     assert "snapshot.json is damaged" in str(damage.problems[0])
     assert answers(held) == [TEXTS["8.txt"], TEXTS["3.txt"]]
 
@@ -261,7 +260,7 @@ def test_a_shard_that_is_merged_away_meanwhile_is_not_damaged(tmp_path: Path, mo
         return Damage(tag, (ShardDamaged(tag, place / SHARDS / tag, "it is gone"),), ())
 
     monkeypatch.setattr(verifying, "examine", examined)
-    assert not [damage for damage in managing.verify(place) if damage.tag]
+    assert not [damage for damage in verifying.verify(place) if damage.tag]
     assert not (place / "damaged").exists()
 
 
@@ -280,12 +279,12 @@ def test_what_ended_later_is_checked_and_written_anew(tmp_path: Path) -> None:
     sound = later.read_bytes()
     for bit in range(0, 8 * len(sound), 37):
         flip(later, bit)
-        (damage,) = managing.verify(place)
+        (damage,) = verifying.verify(place)
         assert "later.json: wrong checksum" in str(damage.problems[0])
         later.write_bytes(sound)
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []
     flip(later, 100)
-    managing.verify(place)
+    verifying.verify(place)
     managing.repair(place)
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []
     assert [context.text for context in Collection(place).contexts_from(0)] == ["Text."]

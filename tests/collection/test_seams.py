@@ -26,20 +26,20 @@ from edgeqa.collection import adding as adding_module
 from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_upkeep import AT_A_TIME
-from edgeqa.collection.snapshot import SHARDS, Snapshot
-from edgeqa.collection.writer import Writer
+from edgeqa.collection.snapshot import SHARDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgeqa.collection.writer import Writer
     from edgeqa.runtime import EdgeQA
 
-OTHER = Encoder("0" * 32, "other 1", 384)
+OTHER = EncoderIdentity("0" * 32, "other 1", 384)
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_shards_of_two_encoders_are_never_merged(place: Path) -> None:
     half = AT_A_TIME // 2
     for number in range(half):
         fill(place, {f"{number}.txt": f"Number {number}."})
-    with Writer(place, OTHER, ListedIndex, anew=True) as writer:
+    with open_writer(place, OTHER, anew=True) as writer:
         for number in range(half):
             writer.begin_source(f"/{number}.txt".encode(), f"{number}.txt", MARK + b"1", WINDOW)
             put_document(writer, "", f"Number {number}.")
@@ -245,19 +245,19 @@ def test_what_is_found_before_the_index_is_whole_is_not_found_again(place: Path)
 
     class Watching(ListedIndex):
         def commit(self) -> None:
-            seen.append(Snapshot.load(place).digest)
+            seen.append(load_snapshot(place).digest)
             if len(seen) == 1:
                 raise Interrupted
             super().commit()
 
     fill(place, {"a.txt": "The first."})
-    before = Snapshot.load(place).digest
-    with open_writer(place, Watching) as writer:
+    before = load_snapshot(place).digest
+    with open_writer(place, index=Watching) as writer:
         put(writer, "b.txt", [("", "The second.")])
         with pytest.raises(Interrupted):
             writer.commit()
-    with open_writer(place, Watching):
+    with open_writer(place, index=Watching):
         pass
-    after = Snapshot.load(place).digest
+    after = load_snapshot(place).digest
     assert len(seen) == 2
     assert len({before, *seen, after}) == 4  # each moment is one of its own

@@ -13,10 +13,10 @@ import pytest
 from filling import ENCODER, WINDOW, fill, layout, long_text, open_writer, passages_of, put, put_document
 from xxhash import xxh3_64_intdigest
 
-from edgeqa.collection import catalogue_rows, files, managing, seals
+from edgeqa.collection import catalogue_rows, files, managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
-from edgeqa.collection.collection import Collection
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import marked
 from edgeqa.collection.errors import (
     CatalogueDamaged,
@@ -26,7 +26,6 @@ from edgeqa.collection.errors import (
     ContextGone,
     ShardDamaged,
 )
-from edgeqa.collection.index import IndexWriter
 from edgeqa.collection.shard import MANIFEST, Shard
 from edgeqa.collection.shard_format import GONE, ROW_BYTES
 from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS, Snapshot
@@ -55,7 +54,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def shards(place: Path) -> list[Path]:
-    return [place / SHARDS / shard.tag for shard in Snapshot.load(place).shards]
+    return [place / SHARDS / shard.tag for shard in load_snapshot(place).shards]
 
 
 def folder_instead(file: Path) -> None:
@@ -64,7 +63,7 @@ def folder_instead(file: Path) -> None:
 
 
 def problems(place: Path) -> list[str]:
-    return [str(problem) for damage in managing.verify(place) for problem in damage.problems]
+    return [str(problem) for damage in verifying.verify(place) for problem in damage.problems]
 
 
 # --- shards ----------------------------------------------------------------------------------------------------------
@@ -200,7 +199,7 @@ def test_without_catalogue_and_seals_verify_says_so_and_looks_at_the_shards(plac
     (shards_there := sorted((place / SHARDS).iterdir()))[0].joinpath("records.bin").write_bytes(b"")
     manifest = shards_there[1] / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-2])
-    assert [damage.tag for damage in managing.verify(place)] == ["", shards_there[0].name, shards_there[1].name]
+    assert [damage.tag for damage in verifying.verify(place)] == ["", shards_there[0].name, shards_there[1].name]
 
 
 def damage_index(place: Path) -> None:
@@ -227,7 +226,7 @@ def test_a_catalogue_that_is_not_of_one_mind_is_said_and_made_again(place: Path)
 def test_a_snapshot_of_another_moment_is_said_unless_somebody_writes(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Snapshot.load(place)._replace(documents=99).store(place)
+    load_snapshot(place)._replace(documents=99).store(place)
     assert ["not of what the catalogue lists" in problem for problem in problems(place)] == [True]
     snapshot = Catalogue.snapshot
 
@@ -276,11 +275,11 @@ def test_seals_of_a_later_format_say_nothing(place: Path) -> None:
     "raw", [b"{}", b"[]", b'{"format": 1}', b'{"format": 1, "check": "0"}', b'{"format": 2}', b"nonsense", b"\xff"]
 )
 def test_what_is_no_snapshot_is_not_believed(place: Path, raw: bytes) -> None:
-    expected = Snapshot.load(place)
+    expected = load_snapshot(place)
     with pytest.raises(ValueError, match=r".+"):
         Snapshot.parse(raw, place / FILE)
     (place / FILE).write_bytes(raw)
-    assert Snapshot.load(place) == expected
+    assert load_snapshot(place) == expected
 
 
 def test_a_snapshot_or_a_catalogue_of_a_later_format_is_refused(place: Path) -> None:
@@ -348,7 +347,7 @@ def test_a_shard_of_format_1_that_is_missing_is_noted_when_the_rest_comes_to_for
     expected = former.held(place)
     gone = shards(place)[0]
     shutil.rmtree(gone)
-    with Writer(place, None, IndexWriter) as writer:
+    with Writer(place) as writer:
         (damage,) = writer.damages
         lost = {document.name for document in damage.documents}
     assert damage.tag == gone.name

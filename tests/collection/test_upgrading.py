@@ -12,15 +12,15 @@ from pathlib import Path
 import former
 import pytest
 from click.testing import CliRunner
-from filling import ENCODER, ListedIndex, layout, open_writer, passages_of, put
+from filling import ENCODER, layout, open_writer, passages_of, put
 
 from edgeqa.cli import commands
-from edgeqa.collection import managing
-from edgeqa.collection.collection import Collection
+from edgeqa.collection import verifying
+from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CatalogueLost, CollectionUnwritable
-from edgeqa.collection.index import Index, IndexWriter
+from edgeqa.collection.index import Index
 from edgeqa.collection.shard import MANIFEST, Shard
-from edgeqa.collection.snapshot import CATALOGUE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 from edgeqa.collection.writer import Writer
 
 SCRIPT = Path(__file__).parents[2] / "stress" / "format_kill.py"
@@ -32,14 +32,14 @@ def place(tmp_path: Path) -> Path:
 
 
 def upgraded(place: Path) -> None:
-    with Writer(place, None, IndexWriter):
+    with Writer(place):
         pass
 
 
 def test_it_is_read_as_it_is_and_nothing_of_it_is_changed(place: Path) -> None:
     before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
     assert former.held(place) == former.TEXTS
-    snapshot = Snapshot.load(place)
+    snapshot = load_snapshot(place)
     assert snapshot.digest == "404facf9994d1d26cb0894b2ced7e9c3-1ec77f8098a2975837c241d7ba722935"
     assert (snapshot.format, snapshot.documents, snapshot.contexts) == (1, 6, 7)
     (hit,) = Index(place / "route").search("How deep may the pump be submerged?", 1).best
@@ -47,13 +47,13 @@ def test_it_is_read_as_it_is_and_nothing_of_it_is_changed(place: Path) -> None:
     assert context.document == "manuals/pump.md"
     assert (context.kind, context.heading, context.pieces) == ("paragraph", (), ())
     (place / "snapshot.json").unlink()
-    assert Snapshot.load(place) == snapshot
+    assert load_snapshot(place) == snapshot
     for file, raw in before.items():
         assert file.name == "snapshot.json" or file.read_bytes() == raw
 
 
 def test_it_is_said_to_have_no_checksums(place: Path, home: Path) -> None:
-    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
+    assert (verifying.verify(place), verifying.verify_route(place)) == ([], None)
     shutil.copytree(place, home / "collections" / "c03")
     done = CliRunner().invoke(commands, ["verify", "--collection", "c03"])
     assert done.exit_code == 0
@@ -64,10 +64,10 @@ def test_it_is_said_to_have_no_checksums(place: Path, home: Path) -> None:
 
 
 def test_the_next_writer_makes_it_one_of_this_format(place: Path) -> None:
-    before = Snapshot.load(place)
+    before = load_snapshot(place)
     contexts = {n.context_id: n for n in Collection(place).contexts_from(0)}
     upgraded(place)
-    after = Snapshot.load(place)
+    after = load_snapshot(place)
     assert after.format == 2
     assert (after.documents, after.contexts, after.encoder) == (before.documents, before.contexts, before.encoder)
     assert after.digest != before.digest
@@ -81,8 +81,8 @@ def test_the_next_writer_makes_it_one_of_this_format(place: Path) -> None:
             assert (context.encoding.scale == was.encoding.scale).all()
     assert not contexts
     assert all(Shard(shard).manifest.format == 2 for shard in (place / SHARDS).iterdir())
-    assert (managing.verify(place), managing.verify_route(place)) == ([], None)
-    assert not managing.is_former(place)
+    assert (verifying.verify(place), verifying.verify_route(place)) == ([], None)
+    assert not verifying.is_former(place)
 
 
 def test_encodings_are_linked_where_the_file_system_can(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,11 +97,11 @@ def test_encodings_are_linked_where_the_file_system_can(place: Path, monkeypatch
     monkeypatch.setattr(os, "link", no_links)
     upgraded(copy)
     assert former.held(copy) == former.TEXTS
-    assert managing.verify(copy) == []
+    assert verifying.verify(copy) == []
 
 
 def test_what_was_added_is_not_read_again_and_what_is_added_is_kept(place: Path) -> None:
-    with Writer(place, ENCODER, ListedIndex) as writer:
+    with open_writer(place, ENCODER) as writer:
         sources = {source.name: source for source in writer.catalogue.sources()}
         assert all(source.digest and source.splitter == 1 for source in sources.values())
         put(writer, "new.txt", [("", "The crane lifts 9 tons.")])
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_it_as_it_was(place: Path, monkeypatch: pytest.Monkey
         patch.setattr(os, "fsync", full)
         with pytest.raises(CollectionUnwritable, match="No space left"):
             upgraded(place)
-    assert Snapshot.load(place).format == 1
+    assert load_snapshot(place).format == 1
     assert former.held(place) == former.TEXTS
     upgraded(place)
     assert former.held(place) == former.TEXTS
@@ -148,7 +148,7 @@ def test_a_damaged_shard_stays_until_it_is_mended(place: Path) -> None:
             writer.end_source()
         writer.commit()
     assert former.held(place) == former.TEXTS
-    assert managing.verify(place) == []
+    assert verifying.verify(place) == []
     assert all(Shard(s).manifest.format == 2 for s in (place / SHARDS).iterdir())
 
 

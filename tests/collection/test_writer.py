@@ -26,13 +26,12 @@ from filling import (
 from edgeqa.collection import damage, shard_upkeep, snapshot
 from edgeqa.collection import writer as writer_module
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import Encoder
+from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.shard import MANIFEST
 from edgeqa.collection.shard_upkeep import AT_A_TIME
-from edgeqa.collection.snapshot import SHARDS, Snapshot
-from edgeqa.collection.writer import Writer
+from edgeqa.collection.snapshot import SHARDS
 from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
+    from edgeqa.collection.writer import Writer
     from edgeqa.contexts.windows import Window
 
 
@@ -53,7 +53,7 @@ class KeptIndex(ListedIndex):
     """What was committed to it outlives the writer."""
 
     def __init__(self, directory: Path, kept: dict[int, tuple[str, str]]) -> None:
-        super().__init__(directory)
+        super().__init__(directory, "en")
         self.committed, self._held = kept, dict(kept)
         self._kept = kept
 
@@ -67,7 +67,7 @@ def held(place: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     with Catalogue.read(place) as catalogue:
         rows = list(catalogue.documents())
-        assert catalogue.snapshot() == Snapshot.load(place)
+        assert catalogue.snapshot() == load_snapshot(place)
     opened = Collection(place, ENCODER)
     assert opened.contexts == sum(row.contexts for row in rows)
     for row in rows:
@@ -102,13 +102,13 @@ def test_what_was_not_committed_is_not(place: Path) -> None:
     assert held(place) == {"a.txt": "Whole."}
     with open_writer(place):
         pass
-    assert on_disk(place) == {s.tag for s in Snapshot.load(place).shards}
+    assert on_disk(place) == {s.tag for s in load_snapshot(place).shards}
 
 
 def test_a_document_of_several_commits_is_seen_from_the_last(place: Path) -> None:
     text = long_text(150)
     kept: dict[int, tuple[str, str]] = {}
-    with Writer(place, ENCODER, lambda d: KeptIndex(d, kept)) as writer:
+    with open_writer(place, ENCODER, index=lambda d, _: KeptIndex(d, kept)) as writer:
         writer.begin_source(b"/a.txt", "a.txt", b"1", WINDOW)
         writer.begin_document("", "")
         for passage in passages_of(text):
@@ -148,7 +148,7 @@ def test_a_changed_file_replaces_what_was_there_when_it_is_whole(place: Path) ->
     kept: dict[int, tuple[str, str]] = {}
 
     def writing() -> Writer:
-        return Writer(place, ENCODER, lambda d: KeptIndex(d, kept))
+        return open_writer(place, ENCODER, index=lambda d, _: KeptIndex(d, kept))
 
     with writing() as writer:
         put(writer, "a.jsonl", [("#1", "One."), ("#2", "Two.")])
@@ -217,7 +217,7 @@ with open_writer(Path(sys.argv[1])):
 def test_another_bundle_cannot_be_mixed_in(place: Path) -> None:
     fill(place, {"a.txt": "Text."})
     with pytest.raises(CollectionOtherBundle):
-        Writer(place, Encoder("0" * 32, "other 1", 384), ListedIndex)
+        open_writer(place, EncoderIdentity("0" * 32, "other 1", 384))
     assert held(place) == {"a.txt": "Text."}
 
 
@@ -249,7 +249,7 @@ def test_a_crash_at_any_step_leaves_whole_documents_and_going_on_works(
         return wrapped
 
     def writing() -> Writer:
-        return Writer(place, ENCODER, lambda d: KeptIndex(d, kept))
+        return open_writer(place, ENCODER, index=lambda d, _: KeptIndex(d, kept))
 
     def work() -> None:
         with writing() as writer:
@@ -366,7 +366,7 @@ def test_merging_changes_neither_the_digest_nor_an_encoding(place: Path) -> None
             )
             before = writer.catalogue.snapshot().digest
             writer.commit()
-            assert Snapshot.load(place).digest == before.partition("-")[0] + "-" + before.split("-")[1]
+            assert load_snapshot(place).digest == before.partition("-")[0] + "-" + before.split("-")[1]
     opened = Collection(place)
     assert len(opened.snapshot.shards) == 1
     for number in range(AT_A_TIME):

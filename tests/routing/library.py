@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeqa import collection
-from edgeqa.collection.encoder import Encoder
-from edgeqa.collection.index import IndexWriter
+from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.shard_format import Layout
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import all_windows
@@ -28,7 +27,7 @@ DOCUMENTS = {
 def add(qa: EdgeQA, documents: Mapping[str, str], name: str = collection.DEFAULT, *, encoded: bool = True) -> None:
     """Adds documents."""
     reading = qa._parts.reading
-    with Writer(collection.directory(name), Encoder.of(qa.bundle), IndexWriter) as writer:
+    with Writer(collection.directory(name), EncoderIdentity.of(qa.bundle)) as writer:
         for document, text in documents.items():
             writer.begin_source(f"/{document}".encode(), document, text.encode()[:16], 320)
             writer.begin_document("", "")

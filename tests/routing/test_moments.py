@@ -8,8 +8,8 @@ import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
+from edgeqa.collection.collection import load_snapshot
 from edgeqa.collection.index import Index, Ranges
-from edgeqa.collection.snapshot import Snapshot
 from edgeqa.contexts.search import Hit, Hits
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_when_the_index_is_opened(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch, do
 def test_the_index_is_of_the_same_moment_as_the_collection(filled: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
     add_when_the_index_is_opened(filled, monkeypatch, TEA)
     held, index = filled._parts.scope.routed()
-    assert held.digest == Snapshot.load(collection.directory()).digest
+    assert held.digest == load_snapshot(collection.directory()).digest
     assert held.contexts == index.contexts == len(DOCUMENTS) + 1
     assert filled.ask(QUESTION).source == "tea.txt"
 
@@ -56,11 +56,11 @@ def test_the_index_is_of_the_same_moment_as_the_collection(filled: EdgeQA, monke
 def test_an_answer_of_a_later_moment_is_not_remembered_for_the_earlier_one(
     filled: EdgeQA, monkeypatch: pytest.MonkeyPatch, documents: dict[str, str]
 ) -> None:
-    before = Snapshot.load(collection.directory()).digest
+    before = load_snapshot(collection.directory()).digest
     add_when_the_index_is_opened(filled, monkeypatch, documents)
     filled.ask(QUESTION)
     filled.remove("tea.txt")
-    assert Snapshot.load(collection.directory()).digest == before
+    assert load_snapshot(collection.directory()).digest == before
     with runtime.open() as other:  # nothing is at hand
         found = other.ask(QUESTION)
         assert (found.source, found.cached) == ("engine.txt", False)
