@@ -15,25 +15,25 @@ import click
 from edgeqa import streams
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError, OutputFailed
 
-# Command to module of `edgeqa.commands`; the module has a click command of the same name.
+# Command to module of `edgeqa.commands`, and what the click command is called in it.
 COMMANDS = {
-    "add": "add",
-    "ask": "ask",
-    "bench": "bench",
-    "cache": "cache",
-    "capabilities": "capabilities",
-    "chat": "chat",
-    "closest": "closest",
-    "collections": "collections",
-    "eval": "evaluate",
-    "get": "get",
-    "list": "list",
-    "mcp": "mcp",
-    "models": "models",
-    "remove": "remove",
-    "show": "show",
-    "sync": "sync",
-    "verify": "verify",
+    "add": "adding.add",
+    "ask": "ask.command",
+    "bench": "device.bench",
+    "cache": "cache.command",
+    "capabilities": "device.capabilities",
+    "chat": "chat.command",
+    "closest": "passages.closest",
+    "collections": "collections.collections",
+    "eval": "evaluate.command",
+    "get": "passages.get",
+    "list": "collections.list_documents",
+    "mcp": "mcp.command",
+    "models": "models.command",
+    "remove": "collections.remove",
+    "show": "passages.show",
+    "sync": "adding.sync",
+    "verify": "collections.verify",
 }
 
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
@@ -58,8 +58,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"edgeqa.commands.{COMMANDS[cmd_name]}")
-        command: click.Command = module.command
+        module, _, name = COMMANDS[cmd_name].partition(".")
+        command: click.Command = getattr(importlib.import_module(f"edgeqa.commands.{module}"), name)
+        command.context_settings.setdefault("max_content_width", 100)
         return command
 
 

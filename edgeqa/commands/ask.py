@@ -1,4 +1,7 @@
-"""`edgeqa ask`: a question and texts in, the answer on stdout, its exit code 0, or 1 where the text has none."""
+"""`edgeqa ask`: a question and texts in, the answer on stdout, its exit code 0, or 1 where the text has none.
+
+With --questions the model is loaded once, and stdout has a JSON object a line, also for a question that fails.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ from edgeqa.commands.options import (
     threads_option,
     within_option,
 )
-from edgeqa.commands.questions import ask_all, questions_in
 from edgeqa.errors import (
     EXIT_ANSWERED,
     EXIT_NO_ANSWER,
@@ -32,14 +34,14 @@ from edgeqa.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgeqa.answer import Answer
     from edgeqa.capabilities.settings import Persist
     from edgeqa.timing import Progress
 
 
-@click.command("ask", short_help="Answer a question from your texts.", context_settings={"max_content_width": 100})
+@click.command("ask", short_help="Answer a question from your texts.")
 @partial(asked, question_required=False)
 @click.option(
     "--questions",
@@ -104,7 +106,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     """
     from edgeqa import runtime
     from edgeqa.commands.progress import ProgressBar
-    from edgeqa.commands.texts import named_texts
+    from edgeqa.commands.texts import named_texts, questions_in
 
     with ExitStack() as opened:
         if questions_file is not None:  # all that is named is a file then
@@ -153,7 +155,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
         try:
             if question is None:
-                ctx.exit(ask_all(questions, ask, top=top, progress=progress))
+                ctx.exit(_ask_all(questions, ask, top=top, progress=progress))
             answer = ask(question, progress)
         except CollectionError as error:
             if (
@@ -171,6 +173,24 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
         view(source)
     ctx.exit(code)
+
+
+def _ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int, progress: Progress) -> int:
+    """Prints the answer to each question as it comes; returns the exit code, that of the first that failed.
+
+    What is wrong with one question is no reason to leave out the others: its line has the `error`.
+    """
+    code = EXIT_ANSWERED
+    for number, question in enumerate(questions):
+        progress("asking", number, len(questions))
+        try:
+            found = ask(question).to_json(candidates=top > 1)
+        except EdgeQAError as error:
+            found = {"question": question, "error": str(error), "hint": error.hint}
+            code = code or error.exit_code
+        streams.print_json(found)
+    progress("asking", len(questions), len(questions))
+    return code
 
 
 def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -> EdgeQAError:

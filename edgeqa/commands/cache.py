@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.stats import Explanation, Stats
 
 
-@click.group(
-    "cache", short_help="Look at what is remembered, and mend it.", context_settings={"max_content_width": 100}
-)
+@click.group("cache", short_help="Look at what is remembered, and mend it.")
 def command() -> None:
     """Look at the answers that are remembered, and mend the cache.
 

@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 
-@click.command("chat", short_help="Ask one question after the other.", context_settings={"max_content_width": 100})
+@click.command("chat", short_help="Ask one question after the other.")
 @click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]...")
 @collection_option
 @bundle_option

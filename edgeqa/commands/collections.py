@@ -1,25 +1,132 @@
-"""`edgeqa collections`: which collections there are, and what they take; deleting one, and carrying one elsewhere."""
+"""`edgeqa list`, `remove`, `verify` and `collections`: what is in a collection, and which collections there are.
+
+Each prints what it found or did on stdout; what is listed is with --json one object a line.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa import streams
+from edgeqa.commands.options import collection_option, json_option, named
+from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
-_WIDE = {"max_content_width": 100}
+if TYPE_CHECKING:
+    from edgeqa.collection.damage import Damage
+
+
+@click.command("list", short_help="List the documents of a collection.")
+@collection_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a document, each on its line.")
+def list_documents(*, collection: str | None, as_json: bool) -> None:
+    """List the documents of a collection: contexts, tag of the shard that each was added in, name.
+
+    \b
+    edgeqa list
+    edgeqa list --collection support --json | jq .document
+
+    A tag and a number make the address of a context: DOCUMENT:{TAG}:N.
+    """
+    from edgeqa.collection import directory
+    from edgeqa.collection.overview import listed
+    from edgeqa.screen import plain
+
+    for found in listed(directory(named(collection))):
+        if as_json:
+            streams.print_json(found.to_json())
+        else:
+            title = f"  ({plain(found.title)})" if found.title else ""
+            click.echo(f"{found.contexts:>7}  {found.tag}  {plain(found.document)}{title}")
+
+
+@click.command("remove", short_help="Remove documents from a collection.")
+@click.argument("names", nargs=-1, required=True, type=click.Path(readable=False), metavar="NAME...")
+@collection_option
+@json_option
+def remove(*, names: tuple[str, ...], collection: str | None, as_json: bool) -> None:
+    """Remove files, folders or single documents from a collection. Nothing else is touched: the files stay.
+
+    \b
+    edgeqa remove manuals/pump.txt
+    edgeqa remove manuals/
+    edgeqa remove "faq.jsonl#12" --collection support
+
+    A NAME is one that `edgeqa list` shows, or a path. If one of them is not there, none is removed.
+
+    Exit codes: 0 removed, 2 there is no such document, 3 the collection cannot be written to.
+    """
+    from edgeqa.collection import directory, managing
+    from edgeqa.screen import counted
+
+    gone = managing.remove(directory(named(collection)), names)
+    contexts = sum(document.contexts for document in gone)
+    if as_json:
+        streams.print_json({"documents": len(gone), "contexts": contexts})
+    else:
+        click.echo(f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}")
+
+
+@click.command("verify", short_help="Read every byte of a collection, and check it.")
+@collection_option
+@click.option("--repair", is_flag=True, help="Make again what can be made from the rest, then read it all.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, *, collection: str | None, repair: bool, as_json: bool) -> None:
+    """Read every byte of a collection; name the shards that are damaged, and the documents that are in them.
+
+    \b
+    edgeqa verify
+    edgeqa verify --collection support --json
+    edgeqa verify --repair
+
+    What is damaged is left out of answers. `edgeqa add` on the files of those documents mends it. The route index, by
+    which questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew. So does
+    --repair, which also makes the catalogue again from the shards, without any of the files that were added.
+
+    Exit codes: 0 it is sound, 3 something is damaged.
+    """
+    from edgeqa.collection import directory, managing, verifying
+    from edgeqa.collection.verifying import FORMER_NOTE
+    from edgeqa.screen import plain
+
+    place = directory(named(collection))
+    if repair:
+        managing.repair(place)
+    found = verifying.verified(place)
+    if as_json:
+        streams.print_json(found.to_json())
+    elif found.sound:
+        former = f"sound, as far as can be told: {FORMER_NOTE}; the next `edgeqa add` makes them"
+        click.echo(former if found.is_former else "sound")
+    for damage in found.damaged if not as_json else ():
+        for problem in damage.problems:
+            click.echo(f"damaged: {plain(str(problem))}")
+        for document in damage.documents:
+            click.echo(f"  {plain(document.name)}")
+        if not damage.documents:
+            click.echo(f"  {_remedy(damage)}")
+    if found.route is not None and not as_json:
+        click.echo(f"damaged: {plain(str(found.route))}\n  `edgeqa add` on any file makes it anew")
+    ctx.exit(EXIT_ANSWERED if found.sound else EXIT_DEVICE)
+
+
+def _remedy(damage: Damage) -> str:
+    if damage.tag:
+        return "nothing that is still there: `edgeqa add` on any file clears it away"
+    return "`edgeqa add` on any file, or --repair, makes it again from the rest"
 
 
 @click.group(
     "collections",
     short_help="List, delete, export or import collections.",
     invoke_without_command=True,
-    context_settings=_WIDE,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a collection, each on its line.")
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> None:
+def collections(ctx: click.Context, *, as_json: bool) -> None:
     """List the collections: documents, passages, size on disk, name, and the model that each was made with.
 
     \b
@@ -31,10 +138,10 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from edgeqa.capabilities.settings import show_bytes
-    from edgeqa.collection.overview import collections
+    from edgeqa.collection import overview
     from edgeqa.screen import counted, plain
 
-    for info in collections():
+    for info in overview.collections():
         if as_json:
             streams.print_json(info.to_json())
         elif info.problem:
@@ -47,7 +154,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
             )
 
 
-@command.command("delete", short_help="Delete a collection.", context_settings=_WIDE)
+@collections.command("delete", short_help="Delete a collection.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where nobody can be asked, as in a script.")
 def _delete(*, name: str, yes: bool) -> None:
@@ -71,7 +178,7 @@ def _delete(*, name: str, yes: bool) -> None:
     click.echo(f"deleted: {name}")
 
 
-@command.command("export", short_help="Write a collection into one file.", context_settings=_WIDE)
+@collections.command("export", short_help="Write a collection into one file.")
 @click.argument("name")
 @click.argument("file", type=click.Path())
 @click.option("--encodings/--no-encodings", default=True, show_default=True, help="Carry encodings; most of the size.")
@@ -97,7 +204,7 @@ def _export(*, name: str, file: str, encodings: bool) -> None:
     click.echo(f"{plain(file)}: {counted(made.documents, 'document')}, {counted(made.contexts, 'passage')}, {size}")
 
 
-@command.command("import", short_help="Make a collection of such a file.", context_settings=_WIDE)
+@collections.command("import", short_help="Make a collection of such a file.")
 @click.argument("file", type=click.Path())
 @click.option("--as", "name", metavar="NAME", help="Call the collection NAME, not as it was called.")
 def _import(*, file: str, name: str | None) -> None:

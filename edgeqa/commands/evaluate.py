@@ -72,9 +72,7 @@ def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     return {name: value for name, _, value in pairs}
 
 
-@click.command(
-    "eval", short_help="Score the answers to a file of questions.", context_settings={"max_content_width": 100}
-)
+@click.command("eval", short_help="Score the answers to a file of questions.")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Ask only N of the questions.")
 @click.option(

@@ -10,7 +10,7 @@ import click
 from edgeqa.commands.options import budget_option, bundle_option, collection_option, named
 
 
-@click.command("mcp", short_help="Answer agents, over pipes (MCP).", context_settings={"max_content_width": 100})
+@click.command("mcp", short_help="Answer agents, over pipes (MCP).")
 @collection_option
 @click.option("--allow-add", is_flag=True, help="Give agents a tool that adds texts to the collection.")
 @bundle_option

@@ -11,7 +11,7 @@ from edgeqa.commands.options import budget_option, json_option, threads_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 
-@click.group("models", short_help="Use a model of your own.", context_settings={"max_content_width": 100})
+@click.group("models", short_help="Use a model of your own.")
 def command() -> None:
     """Use a model of your own: any reader of BERT's family that was exported to ONNX.
 

@@ -1,4 +1,4 @@
-"""What a command line asks: the texts that it names (files, --text, standard input), or the collection."""
+"""What a command line names: texts to ask (files, --text, standard input) or the collection, and many questions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from edgeqa import streams
-from edgeqa.asking.documents import from_path, from_stream, from_text
+from edgeqa.asking.documents import from_file, from_path, from_stream, from_text
 from edgeqa.commands.options import STANDARD_INPUT
-from edgeqa.errors import CollectionAndTexts, ContextMissing
+from edgeqa.errors import CollectionAndTexts, ContextMissing, QuestionsMissing
 from edgeqa.formats.text import in_utf8
 
 if TYPE_CHECKING:
@@ -51,11 +51,25 @@ def named_texts(
         if os.fspath(file) != STANDARD_INPUT:
             given.append(from_path(Path(file)))
         else:
-            given.append(from_standard_input(opened))
+            given.append(_from_standard_input(opened))
     return given
 
 
-def from_standard_input(opened: ExitStack) -> Document:
+def questions_in(file: str, opened: ExitStack) -> list[str]:
+    """Returns the lines that are not blank.
+
+    Raises:
+        ContextError: for a file that cannot be read, or is not UTF-8 text.
+        QuestionsMissing: if there is none.
+    """
+    document = _from_standard_input(opened) if file == STANDARD_INPUT else from_file(Path(file))
+    found = [line.strip() for line in "".join(document.blocks()).split("\n")]
+    if not any(found):
+        raise QuestionsMissing(document.name)
+    return [line for line in found if line]
+
+
+def _from_standard_input(opened: ExitStack) -> Document:
     """Returns what comes through standard input as a document, which may be read as long as `opened` is.
 
     Raises:

@@ -1,8 +1,7 @@
-"""What `edgeqa add` and `edgeqa sync` share: their options, what they open, and how they tell what was done."""
+"""`edgeqa add` and `edgeqa sync`: files and folders in, a collection that can be asked out. What was done on stdout."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,11 +11,10 @@ from edgeqa.commands.options import budget_option, bundle_option, collection_opt
 from edgeqa.errors import EXIT_ANSWERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.managing import Later
-    from edgeqa.commands.progress import ProgressBar
     from edgeqa.runtime import EdgeQA
 
 SHOWN = 20  # of what went wrong, in a terminal; --json has more
@@ -33,7 +31,7 @@ def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     return parse_bytes(value, "--encodings")
 
 
-def adding(function: Callable[..., Any]) -> Callable[..., Any]:
+def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds how files are read and where their texts go."""
     options = (
         collection_option,
@@ -51,7 +49,7 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="PATTERN",
             help='Leave out of folders what PATTERN names, as in a .gitignore: "drafts/", "*.log". May be repeated.',
         ),
-        click.option("--format", "format_name", metavar="NAME", help="Read everything named in this format."),
+        click.option("--format", metavar="NAME", help="Read everything named in this format."),
         click.option(
             "--encodings",
             "encodings_bytes",
@@ -71,30 +69,90 @@ def adding(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@contextmanager
-def opened_to_add(
-    collection: str | None, bundle: str | None, threads: int | None, budget_bytes: int | None
-) -> Iterator[tuple[EdgeQA, ProgressBar]]:
-    """Gives the runtime that adds to a collection, and the bar that shows how it goes on."""
+@click.command("add", short_help="Add files and folders to a collection.")
+@click.argument("paths", nargs=-1, type=click.Path(readable=False), metavar="PATH...")
+@_adding
+@click.option(
+    "--re-encode",
+    is_flag=True,
+    help="First make all that is there anew, from its stored text: for another model, or another --encodings.",
+)
+@click.pass_context
+def add(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed on to _run, which names them
+    """Add files, folders and what is in them to a collection, to ask all of it without naming it.
+
+    \b
+    edgeqa add manuals/
+    edgeqa ask "How deep may the pump be submerged?"
+    edgeqa add faq.jsonl --text-field answer --collection support
+    edgeqa add ~/project --exclude "drafts/" --exclude "*.log"
+    curl -s https://example.org/page.html | edgeqa add - --format html --name page
+
+    Text, source code, man pages, Markdown, HTML, EPUB, mails; DOCX, ODT, RTF, PPTX; XLSX, ODS, CSV, JSON, JSON Lines;
+    PDF with the extra edgeqa[docs]. Of folders, hidden files, node_modules, and what a .gitignore or --exclude names
+    are left out.
+
+    What comes through a pipe is called "standard input" and a digest of it, so that it takes no other text's place;
+    --name calls it as you like, and then replaces what was called so before.
+
+    Adding again reads only what has changed. Broken off at any moment, what is whole by then is kept, and adding the
+    same again goes on from there. A file that cannot be read is reported, and the others are added.
+
+    Exit codes: 0 all added, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
+    """
+    ctx.exit(_run(lambda qa: qa.add, **options))
+
+
+@click.command("sync", short_help="Add what is new, remove what is gone.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
+@_adding
+@click.option("--drop-all", is_flag=True, help="Remove what is gone even where all that was added from a PATH is gone.")
+@click.pass_context
+def sync(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed on to _run, which names them
+    """Add what is new or changed in PATHs, and remove what was added from them and is not there any more.
+
+    \b
+    edgeqa sync manuals/
+    edgeqa sync notes/ --collection notes --json
+
+    What was added from elsewhere stays. Where all that was added from a PATH is gone, as from a disk that is not
+    mounted, nothing is changed, and the exit code is 3; --drop-all removes it.
+
+    Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
+    """
+    ctx.exit(_run(lambda qa: qa.sync, **options))
+
+
+def _run(
+    method: Callable[[EdgeQA], Callable[..., Added]],
+    *,
+    paths: tuple[str, ...],
+    collection: str | None,
+    bundle: str | None,
+    threads: int | None,
+    budget_bytes: int | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - the method's own, by their names
+) -> int:
+    """Adds to a collection; returns the exit code."""
     from edgeqa import runtime
     from edgeqa.capabilities.settings import show_bytes
     from edgeqa.commands.progress import ProgressBar
 
-    with (
-        runtime.open(
-            bundle=bundle,
-            threads=threads,
-            budget_bytes=budget_bytes,
-            encoding_store_bytes=0,
-            persist="off",
-            collection=named(collection),
-        ) as qa,
-        ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress,
-    ):
-        yield qa, progress
+    opened = runtime.open(
+        bundle=bundle,
+        threads=threads,
+        budget_bytes=budget_bytes,
+        encoding_store_bytes=0,
+        persist="off",
+        collection=named(collection),
+    )
+    with opened as qa, ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress:
+        report = method(qa)(paths, progress=progress, **options)
+    return _tell(report, as_json=as_json)
 
 
-def tell(report: Added, *, as_json: bool) -> int:
+def _tell(report: Added, *, as_json: bool) -> int:
     """Prints what was done; returns the exit code."""
     from edgeqa.screen import plain
 

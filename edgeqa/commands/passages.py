@@ -1,4 +1,4 @@
-"""`edgeqa show`: a passage where it stands, by its address or its place in a document; or a document's whole text."""
+"""`edgeqa closest`, `get` and `show`: single passages: close to a question, asked by name, shown in place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import collection_option, json_option, named
+from edgeqa.commands import ask
+from edgeqa.commands.options import (
+    bundle_option,
+    collection_option,
+    json_option,
+    named,
+    threads_option,
+    within_option,
+)
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
@@ -17,14 +25,89 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
-@click.command("show", short_help="Show a passage where it stands.", context_settings={"max_content_width": 100})
+@click.command("closest", short_help="Show the passages closest to a question.")
+@click.argument("question")
+@click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="Show N passages.")
+@collection_option
+@within_option
+@json_option
+@bundle_option
+@click.pass_context
+def closest(
+    ctx: click.Context,
+    *,
+    question: str,
+    top: int,
+    collection: str | None,
+    within: tuple[str, ...],
+    as_json: bool,
+    bundle: str | None,
+) -> None:
+    """Show the passages of the collection that share most with QUESTION, best first; no model reads them.
+
+    \b
+    edgeqa closest "How deep may the pump be submerged?"
+    edgeqa closest "submersion depth" --top 10 --json
+
+    Exit codes: 0 found, 1 none shares a word with the question, 3 no such collection.
+    """
+    from edgeqa import runtime
+    from edgeqa.screen import passages_shown
+
+    with runtime.open(bundle=bundle, collection=named(collection)) as qa:
+        found = tuple(qa.closest(question, top, within=within or None))
+    if as_json:
+        facts = {"question": question, "closest": [passage.to_json() for passage in found]}
+        streams.print_json(facts)
+    else:
+        click.echo("\n".join(passages_shown(found)) if found else "No passage shares a word with the question.")
+    ctx.exit(EXIT_ANSWERED if found else EXIT_NO_ANSWER)
+
+
+@click.command("get", short_help="Answer a question on one passage, by name.")
+@click.argument("name")
+@collection_option
+@click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')
+@click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else, on one line.")
+@json_option
+@bundle_option
+@threads_option
+@click.pass_context
+def get(
+    ctx: click.Context,
+    *,
+    name: str,
+    collection: str | None,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+    bundle: str | None,
+    threads: int | None,
+) -> None:
+    """Answer a question on one context, both in NAME: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION.
+
+    \b
+    edgeqa get "bertqa{8YG}_manuals/pump.md:{8YG}:2_How deep may the pump be submerged?"
+
+    `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address". The answer is remembered; where it is missing, it is read.
+
+    Exit codes: 0 answered, 1 no answer in the context, 2 wrong name or no such context, 3 model or device.
+    """
+    from edgeqa import runtime
+
+    with runtime.open(bundle=bundle, threads=threads, encoding_store_bytes=0, collection=named(collection)) as qa:
+        answer = qa.get(name, force=force)
+    ctx.exit(ask.show(answer, top=1, quiet=quiet, as_json=as_json))
+
+
+@click.command("show", short_help="Show a passage where it stands.")
 @click.argument("source")
 @click.argument("place", required=False, metavar="[START-END]")
 @click.option("--text", "whole", is_flag=True, help="Print the whole text of SOURCE, as edgeqa reads it.")
 @collection_option
 @json_option
 @click.pass_context
-def command(
+def show(
     ctx: click.Context, *, source: str, place: str | None, whole: bool, collection: str | None, as_json: bool
 ) -> None:
     """Show characters START to END of SOURCE where they stand, or the passage of the collection at an address.

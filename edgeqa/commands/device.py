@@ -1,4 +1,4 @@
-"""`edgeqa capabilities`: what this device, or a recorded one, has, what edgeqa will do with it, and why."""
+"""`edgeqa capabilities` and `edgeqa bench`: what this device has and what fits it, and how fast it answers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
 
 
-@click.command(
-    "capabilities", short_help="Show this device, and what fits it.", context_settings={"max_content_width": 100}
-)
+@click.command("capabilities", short_help="Show this device, and what fits it.")
 @click.option("--device", "device_name", metavar="NAME", help="Show a recorded board, not this device.")
 @json_option
 @bundle_option
 @threads_option
 @budget_option
-def command(
+def capabilities(
     *, device_name: str | None, as_json: bool, bundle: str | None, threads: int | None, budget_bytes: int | None
 ) -> None:
     """Show what this device has, what edgeqa will do with it, and why.
@@ -86,3 +84,37 @@ def _self_test(
     except BundleError as fault:
         return SelfTestLine(str(fault), passed=False), fault
     return SelfTestLine(verdict.detail, passed=True), None
+
+
+@click.command("bench", short_help="Measure how fast this device answers.")
+@click.option("--quick", is_flag=True, help="Take a few seconds instead of half a minute; less sure.")
+@json_option
+@bundle_option
+@threads_option
+@budget_option
+def bench(*, quick: bool, as_json: bool, bundle: str | None, threads: int | None, budget_bytes: int | None) -> None:
+    """Measure how fast this device answers, from the question to the answer.
+
+    Questions of 8 and 12 tokens are asked of texts of 32, 160, 320 and five times 160 tokens that were seen before, as
+    in a collection, and never the same question twice; then a question that was asked before (repeat). Beside it: the
+    same on texts never seen before, the network's matrix products alone, which are the limit of this processor, and how
+    many questions a second are answered to many callers. The last line is made to be pasted into a chat.
+
+    \b
+    edgeqa bench
+    edgeqa bench --quick --threads 1
+    edgeqa bench --json > figures.json
+
+    Other programs on the device make the figures worse. What is asked is remembered in memory only.
+    """
+    from edgeqa import runtime
+    from edgeqa.bench.measure import QUICK, USUAL, measure
+    from edgeqa.commands.progress import ProgressBar
+
+    opened = runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory")
+    with opened as qa, ProgressBar() as progress:
+        figures = measure(qa, QUICK if quick else USUAL, progress)
+    if as_json:
+        streams.print_json(figures.to_json())
+    else:
+        click.echo(figures.table())
