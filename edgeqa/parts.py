@@ -6,20 +6,18 @@ that misses has the device probed, the plan made, and only then, if it fits, the
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking, state
 from edgeqa.cache import Cache
 from edgeqa.cache.cache import FORMAT_DIRECTORY
-from edgeqa.capabilities.precision import flags_in, precision
+from edgeqa.capabilities.computing import onnxruntime_version, precision_path
 from edgeqa.errors import Closed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.settings import Overrides
@@ -42,7 +40,7 @@ class Parts:
         self.bundle = bundle
         self.overrides = overrides
         self.collection = collection
-        self.precision = f"{_precision_path(bundle.manifest.precision)}, {_code()}"
+        self.precision = f"{precision_path(bundle.manifest.precision)}, {_code()}"
         """How answers are computed, which is part of every key: the plan's precision, and by which code."""
         self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
         """Name and version of the bundle."""
@@ -230,35 +228,6 @@ class _Beside(Parts):
         self._others.unload()
 
 
-def _precision_path(of_bundle: str) -> str:
-    """Returns what the plan's precision will be, without a probe: it is part of every key."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            flags = flags_in(file.read())
-        return precision(of_bundle, os.uname().machine, flags)[0]
-    except (OSError, AttributeError):  # no Linux, or one that hides its processor
-        from edgeqa.capabilities.probe import probe
-
-        device = probe(providers=False)
-        return precision(of_bundle, device.machine.value, device.cpu_flags.value)[0]
-
-
 def _code() -> str:
     """Returns which code computes answers, without importing it: its numbers differ from version to version."""
-    return f"reading {READING_VERSION}, onnxruntime {_onnxruntime_version()}"
-
-
-@lru_cache(maxsize=1)
-def _onnxruntime_version() -> str:
-    for entry in sys.path:
-        try:  # importlib.metadata would take as long as all else that a remembered answer needs
-            text = Path(entry, "onnxruntime", "__init__.py").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        _, _, after = text.partition('\n__version__ = "')
-        if after:
-            return after.partition('"')[0]
-        break
-    from importlib.metadata import version
-
-    return version("onnxruntime")
+    return f"reading {READING_VERSION}, onnxruntime {onnxruntime_version()}"

@@ -119,7 +119,7 @@ DOORS: dict[str, str] = {
     "cache.premises": RARE,
     "cache.sharing": RARE,
     "cache.values": HIT,
-    "capabilities.accelerators": CHOSEN,
+    "capabilities.computing": HIT,
     "capabilities.device": CHOSEN,
     "cli": HELP,
     "collection.adding_sources": HIT,

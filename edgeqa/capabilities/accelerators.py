@@ -8,25 +8,48 @@ processor, since the import takes 0.1 s and more.
 from __future__ import annotations
 
 import signal
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgeqa import state
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.readings import Reading
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device, Finished
 
-NODES = (
-    "/dev/dri/renderD*",
-    "/dev/nvidia[0-9]*",
-    "/dev/nvhost-gpu",
-    "/dev/kfd",
-    "/dev/accel/*",
-    "/dev/apex_*",
-    "/dev/hailo*",
-    "/dev/mali*",
-    "/dev/kgsl-3d0",
-)
+# Device nodes of accelerators, and names that a person knows them by; of a render node, by its driver.
+NODES = {
+    "/dev/dri/renderD*": "GPU",
+    "/dev/nvidia[0-9]*": "NVIDIA GPU",
+    "/dev/nvhost-gpu": "NVIDIA Jetson GPU",
+    "/dev/nvgpu/*": "NVIDIA Jetson GPU",
+    "/dev/kfd": "AMD GPU",
+    "/dev/dxg": "GPU of Windows, through WSL",
+    "/dev/mali*": "Arm Mali GPU",
+    "/dev/kgsl-3d0": "Qualcomm Adreno GPU",
+    "/dev/fastrpc-*": "Qualcomm Hexagon DSP",
+    "/dev/adsprpc-smd*": "Qualcomm Hexagon DSP",
+    "/dev/galcore": "VeriSilicon GPU or NPU",
+    "/dev/rknpu*": "Rockchip NPU",
+    "/dev/ethosu*": "Arm Ethos-U NPU",
+    "/dev/accel/*": "NPU",
+    "/dev/apex_*": "Google Coral Edge TPU",
+    "/dev/hailo*": "Hailo NPU",
+}
+DRIVERS = {
+    "amdgpu": "AMD GPU",
+    "etnaviv": "VeriSilicon GPU or NPU",
+    "i915": "Intel GPU",
+    "msm": "Qualcomm Adreno GPU",
+    "nouveau": "NVIDIA GPU",
+    "nvidia": "NVIDIA GPU",
+    "panfrost": "Arm Mali GPU",
+    "panthor": "Arm Mali GPU",
+    "rknpu": "Rockchip NPU",
+    "v3d": "Broadcom VideoCore GPU",
+    "xe": "Intel GPU",
+}
 _REMEMBERED = "providers"
 _ILLEGAL_INSTRUCTION = {-getattr(signal, "SIGILL", 4), 0xC000001D}  # killed by the signal; Windows' status
 
@@ -41,12 +64,9 @@ def remembered_providers(device: Device, processor: str) -> Reading[tuple[str, .
 
     Only for the live device: a recorded one must leave nothing behind.
     """
-    from importlib.metadata import PackageNotFoundError, version  # 20 ms that a question need not wait for
-
-    try:
-        key = f"onnxruntime {version('onnxruntime')} on {processor}"
-    except PackageNotFoundError:
+    if (version := onnxruntime_version()) is None:
         return Reading(None, "onnxruntime is not installed")
+    key = f"onnxruntime {version} on {processor}"
     known = state.recall(_REMEMBERED, key)
     if isinstance(known, dict) and isinstance(known.get("names"), list):
         return Reading(tuple(known["names"]), str(known.get("reason", "")))
@@ -57,9 +77,22 @@ def remembered_providers(device: Device, processor: str) -> Reading[tuple[str, .
 
 
 def accelerators(device: Device) -> Reading[tuple[str, ...]]:
-    """Returns the reading of the device nodes of accelerators."""
-    found = tuple(node for pattern in NODES for node in device.glob(pattern))
-    return Reading(found, "present, not used: edgeqa runs on the CPU" if found else "no device node of any")
+    """Returns the reading of the device nodes of accelerators, with their names in the reason."""
+    found = {node: _driven(device, node) or name for pattern, name in NODES.items() for node in device.glob(pattern)}
+    if not found:
+        return Reading((), "no device node of any")
+    names = ", ".join(dict.fromkeys(found.values()))
+    return Reading(tuple(found), f"{names}; not used: edgeqa runs on the CPU")
+
+
+def _driven(device: Device, node: str) -> str | None:
+    """Returns the name of what a render node's driver drives."""
+    try:
+        lines = device.read(f"/sys/class/drm/{PurePosixPath(node).name}/device/uevent").splitlines()
+    except OSError:
+        return None
+    driver = next((line.removeprefix("DRIVER=") for line in lines if line.startswith("DRIVER=")), "")
+    return DRIVERS.get(driver.lower())
 
 
 def _reading(finished: Finished) -> Reading[tuple[str, ...]]:

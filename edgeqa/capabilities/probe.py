@@ -13,7 +13,7 @@ from edgeqa.capabilities.accelerators import accelerators, remembered_providers
 from edgeqa.capabilities.accelerators import providers as ask_providers
 from edgeqa.capabilities.device import Device
 from edgeqa.capabilities.memory import address_space, file_system, home_free, memory, ram_disk
-from edgeqa.capabilities.processor import board, cores, cpu_flags
+from edgeqa.capabilities.processor import board, cores, cpu_flags, processor_digest
 from edgeqa.capabilities.readings import Capabilities, Reading
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def probe(
     system = _guarded(lambda: Reading(device.system(), "operating system"))
     machine = _guarded(lambda: Reading(device.machine() or None, "operating system"))
     flags = _guarded(lambda: cpu_flags(device, system.value))
+    processor = _guarded(lambda: processor_digest(device, system.value))
     home = _guarded(lambda: Reading(str(Path(directory).resolve()) if directory else device.home(), "edgeqa's state"))
     total, available = _memory(device)
 
@@ -46,7 +47,7 @@ def probe(
         if not providers:
             return Reading(None, "not asked")
         if source is None:
-            return remembered_providers(device, f"{machine.value} {flags.value}")
+            return remembered_providers(device, f"{machine.value} {processor.value}")
         return ask_providers(device)
 
     return Capabilities(
@@ -60,6 +61,7 @@ def probe(
         address_space_bytes=_guarded(lambda: address_space(device)),
         cores=_guarded(lambda: cores(device)),
         cpu_flags=flags,
+        processor_digest=processor,
         providers=_guarded(offered),
         accelerators=_guarded(lambda: accelerators(device)),
         home=home,

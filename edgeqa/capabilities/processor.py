@@ -3,7 +3,8 @@
 Cores are physical ones (int8 products gain nothing from a second thread on a core), among those that this process may
 run on; where cores differ, only the fast ones, because a matrix product waits for its slowest part; no more than the
 control groups' quota pays for. Unknown flags stay unknown (None), and are then taken for the worst; an empty tuple
-means that none of them is there.
+means that none of them is there. What kernels do may depend on any flag, and on the processor's make: a digest stands
+for all of that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgeqa.capabilities.memory import Group, groups
 from edgeqa.capabilities.precision import FLAGS, flags_in
 from edgeqa.capabilities.readings import Reading
+from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device
@@ -31,6 +33,10 @@ _DARWIN = {
     "asimddp": ("hw.optional.arm.FEAT_DotProd", "1"),
     "i8mm": ("hw.optional.arm.FEAT_I8MM", "1"),
 }
+# What /proc/cpuinfo and `sysctl` say of a processor's make and abilities, on any architecture.
+_MAKE = {"vendor_id", "cpu family", "model", "stepping", "flags", "Features"}
+_MAKE |= {f"CPU {part}" for part in ("implementer", "architecture", "variant", "part", "revision")}
+_DARWIN_MAKE = ("machdep.cpu.", "hw.optional.", "hw.cputype", "hw.cpusubtype", "hw.cpufamily", "hw.cpusubfamily")
 
 
 def cores(device: Device) -> Reading[int]:
@@ -55,6 +61,17 @@ def cpu_flags(device: Device, system: str | None) -> Reading[tuple[str, ...]]:
         return Reading(tuple(flag for flag in FLAGS if flag in found), "sysctl")
     flags = flags_in(device.read(_CPUINFO))
     return Reading(flags, _CPUINFO if flags is not None else f"{_CPUINFO} lists no flags")
+
+
+def processor_digest(device: Device, system: str | None) -> Reading[str]:
+    """Returns the reading of the digest of all that is said of the make and the flags of the processors."""
+    if system == "Darwin":
+        origin, found = "sysctl", {pair for pair in _pairs(device.sysctl()) if pair[0].startswith(_DARWIN_MAKE)}
+    else:
+        origin, found = _CPUINFO, {pair for pair in _pairs(device.read(_CPUINFO)) if pair[0] in _MAKE}
+    if not found:
+        return Reading(None, f"{origin} says nothing of the processor")
+    return Reading(blake2b(repr(sorted(found)).encode(), digest_size=16).hexdigest(), origin)
 
 
 def board(device: Device, system: str | None) -> Reading[str]:

@@ -39,6 +39,8 @@ class Capabilities:
     cores: Reading[int]
     """Fast physical cores that this process may use."""
     cpu_flags: Reading[tuple[str, ...]]
+    processor_digest: Reading[str]
+    """Of its maker's numbers and of all its flags: another one may compute otherwise."""
     providers: Reading[tuple[str, ...]]
     """Execution providers that onnxruntime offers."""
     accelerators: Reading[tuple[str, ...]]
@@ -53,7 +55,6 @@ class Capabilities:
     temperature_c: Reading[float]
 
     @property
-    def int8_flags(self) -> str:
-        """The CPU as int8 kernels see it, in a fixed order: part of the key that a self-test is remembered under."""
-        flags = "unknown" if self.cpu_flags.value is None else " ".join(self.cpu_flags.value)
-        return f"{self.machine.value or 'unknown'}: {flags}"
+    def kernels(self) -> str:
+        """The processor as onnxruntime's kernels see it, in one line: what a self-test is remembered under."""
+        return f"{self.machine.value or 'unknown'}: {self.processor_digest.value or 'unknown'}"

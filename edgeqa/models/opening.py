@@ -72,7 +72,7 @@ def open_model(
     reader = reader or open_reader(bundle, SessionOptions.of(plan), callers)
     if anew:
         return OpenModel(plan, reader, selftest.run(bundle, tokenizer, reader))
-    return OpenModel(plan, reader, selftest.assure(bundle, device.int8_flags, plan.precision.value, tokenizer, reader))
+    return OpenModel(plan, reader, selftest.assure(bundle, device.kernels, plan.precision.value, tokenizer, reader))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ else is a `BundleError` that names the case and the fault.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeqa import state
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.contexts.windows import meaningful
 from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
 from edgeqa.models import manifest as manifests
@@ -68,37 +68,37 @@ class Verdict:
     """One line for the capability report."""
 
 
-def recall(bundle: Bundle, cpu_flags: str, precision: str) -> Verdict | None:
+def recall(bundle: Bundle, processor: str, precision: str) -> Verdict | None:
     """Returns the verdict of an earlier test under the same conditions, or None.
 
     Args:
         bundle: the bundle.
-        cpu_flags: the flags that int8 kernels depend on, in a fixed order.
+        processor: the processor as kernels see it, in one line.
         precision: the precision path that the sessions take.
     """
-    known = state.recall(_REMEMBERED, _key(bundle, cpu_flags, precision))
+    known = state.recall(_REMEMBERED, _key(bundle, processor, precision))
     match known:
         case {"largest_error": float(largest_error), "detail": str(detail)}:
             return Verdict(largest_error, detail)
     return None
 
 
-def assure(bundle: Bundle, cpu_flags: str, precision: str, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
+def assure(bundle: Bundle, processor: str, precision: str, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
     """Returns the remembered verdict, or tests and remembers; without a tokenizer the bundle's is loaded for that.
 
     Raises:
         BundleError: as `run` does. That is not remembered: the next start tests again.
     """
-    if (known := recall(bundle, cpu_flags, precision)) is not None:
+    if (known := recall(bundle, processor, precision)) is not None:
         return known
     verdict = run(bundle, tokenizer, reader)
     facts = {"largest_error": verdict.largest_error, "detail": verdict.detail}
-    state.remember(_REMEMBERED, _key(bundle, cpu_flags, precision), facts)
+    state.remember(_REMEMBERED, _key(bundle, processor, precision), facts)
     return verdict
 
 
-def _key(bundle: Bundle, cpu_flags: str, precision: str) -> str:
-    return f"{bundle.digest}|{cpu_flags}|{precision}|onnxruntime {version('onnxruntime')}"
+def _key(bundle: Bundle, processor: str, precision: str) -> str:
+    return f"{bundle.digest}|{processor}|{precision}|onnxruntime {onnxruntime_version()}"
 
 
 def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:

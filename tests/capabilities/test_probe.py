@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from machines import ROOT_MOUNT, SHM_MOUNT, machine
 
 from edgeqa import state
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.device import Device, Finished, RecordedDevice
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Capabilities
@@ -170,11 +171,37 @@ def test_a_module_that_lies_in_the_working_directory_is_not_run(
     assert "CPUExecutionProvider" in (probe().providers.value or ())
 
 
-def test_accelerators_are_device_nodes() -> None:
-    record = {"nodes": ["/dev/nvidia0", "/dev/nvidiactl", "/dev/dri/renderD128", "/dev/dri/card0", "/dev/hailo0"]}
+def test_accelerators_are_device_nodes_with_names_that_a_person_knows() -> None:
+    record = {
+        "nodes": ["/dev/nvidia0", "/dev/nvidiactl", "/dev/dri/renderD128", "/dev/dri/card0", "/dev/hailo0"],
+    }
     found = probe(RecordedDevice(record)).accelerators
     assert found.value == ("/dev/dri/renderD128", "/dev/nvidia0", "/dev/hailo0")
-    assert "not used" in found.reason
+    assert found.reason == "GPU, NVIDIA GPU, Hailo NPU; not used: edgeqa runs on the CPU"
+
+
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [
+        ("/dev/rknpu", "Rockchip NPU"),
+        ("/dev/galcore", "VeriSilicon GPU or NPU"),
+        ("/dev/ethosu0", "Arm Ethos-U NPU"),
+        ("/dev/fastrpc-cdsp", "Qualcomm Hexagon DSP"),
+        ("/dev/adsprpc-smd-secure", "Qualcomm Hexagon DSP"),
+        ("/dev/dxg", "GPU of Windows, through WSL"),
+        ("/dev/nvgpu/igpu0", "NVIDIA Jetson GPU"),
+    ],
+)
+def test_an_accelerator_of_a_board_is_known(node: str, name: str) -> None:
+    found = probe(RecordedDevice({"nodes": [node]})).accelerators
+    assert (found.value, found.reason.partition(";")[0]) == ((node,), name)
+
+
+@pytest.mark.parametrize(("driver", "name"), [("RKNPU", "Rockchip NPU"), ("amdgpu", "AMD GPU"), ("unheard-of", "GPU")])
+def test_a_render_node_is_called_by_its_driver(driver: str, name: str) -> None:
+    files = {"/sys/class/drm/renderD129/device/uevent": f"OF_NAME=x\nDRIVER={driver}\n"}
+    found = probe(RecordedDevice({"nodes": ["/dev/dri/renderD129"], "files": files})).accelerators
+    assert found.reason.partition(";")[0] == name
 
 
 def test_temperature_is_the_hottest_plausible_sensor() -> None:
@@ -211,7 +238,48 @@ def test_the_ram_disk_must_be_mounted() -> None:
     assert probe(machine(disk=read_only)).ram_disk_free_bytes.value is None
 
 
-def test_the_int8_flags_name_the_processor_in_one_line() -> None:
-    assert probe(machine()).int8_flags == "x86_64: avx2 avx512f avx512_vnni"
-    assert probe(machine(unreadable=("/proc/cpuinfo",))).int8_flags == "x86_64: unknown"
-    assert probe(RecordedDevice({})).int8_flags == "unknown: unknown"
+def test_a_processor_that_differs_in_anything_is_another_for_the_self_test() -> None:
+    block = (
+        "processor\t: {n}\nFeatures\t: fp asimd {flags}\nCPU implementer\t: 0x41\nCPU part\t: {part}\nBogoMIPS\t: {n}\n"
+    )
+
+    def kernels(flags: str, *parts: str) -> str:
+        blocks = [block.format(n=n, flags=flags, part=part) for n, part in enumerate(parts)]
+        return probe(machine({"/proc/cpuinfo": "\n".join(blocks)}, machine="aarch64")).kernels
+
+    assert kernels("asimddp", "0xd08", "0xd08") == kernels("asimddp", "0xd08")
+    assert len({kernels("asimddp", "0xd08"), kernels("asimddp sme", "0xd08"), kernels("asimddp", "0xd4d")}) == 3
+    assert kernels("asimddp", "0xd08", "0xd05") not in {kernels("asimddp", "0xd08"), kernels("asimddp", "0xd05")}
+    assert kernels("asimddp", "0xd08").startswith("aarch64: ")
+    assert probe(machine(unreadable=("/proc/cpuinfo",))).kernels == "x86_64: unknown"
+    assert probe(machine({"/proc/cpuinfo": "nothing\n"})).kernels == "x86_64: unknown"
+    assert probe(RecordedDevice({})).kernels == "unknown: unknown"
+    apple, other = "machdep.cpu.brand_string: Apple M1\nhw.memsize: {}\n", "machdep.cpu.brand_string: Apple M4\n"
+    darwin = [
+        probe(machine(system="Darwin", sysctl=said)).kernels for said in (apple.format(1), apple.format(2), other)
+    ]
+    assert darwin[0] == darwin[1] != darwin[2]
+
+
+def test_onnxruntime_is_asked_for_by_its_module_whatever_distribution_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `onnxruntime-openvino` is, which leaves no distribution called onnxruntime."""
+    module = tmp_path / "onnxruntime"
+    module.mkdir()
+    facts = tmp_path / "onnxruntime_board-1.2.3.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-board\nVersion: 1.2.3\n")
+    (facts / "RECORD").write_text("onnxruntime/__init__.py,,\n")
+    for text, expected in (('"""A module."""\n__version__ = "1.2.4"\n', "1.2.4"), ("# says nothing\n", "1.2.3")):
+        (module / "__init__.py").write_text(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", [str(tmp_path)])
+            onnxruntime_version.cache_clear()
+            assert onnxruntime_version() == expected
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [])
+        onnxruntime_version.cache_clear()
+        assert onnxruntime_version() is None
+        assert probe().providers.reason == "onnxruntime is not installed"
+    onnxruntime_version.cache_clear()

@@ -318,7 +318,7 @@ def test_another_version_of_what_computes_is_another_key(qa: EdgeQA, monkeypatch
     text = "The bridge was built in 1932."
     key = qa.key("When was it built?", text)
     assert f"onnxruntime {version('onnxruntime')}".encode() in key.canonical
-    for name, value in (("READING_VERSION", parts.READING_VERSION + 1), ("_onnxruntime_version", lambda: "0.0")):
+    for name, value in (("READING_VERSION", parts.READING_VERSION + 1), ("onnxruntime_version", lambda: "0.0")):
         with monkeypatch.context() as patch:
             patch.setattr(parts, name, value)
             with runtime.open(persist="off") as other:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
@@ -217,7 +217,7 @@ def _refused(graph: GraphFacts, error: BundleGraphInvalid) -> Exception:
     """Returns the error that says why onnxruntime does not take the graph."""
     said = str(error.__cause__)
     if "opset" in said.lower() or "IR version" in said:
-        return ExportOpsetTooNew(graph.path, graph.opset, version("onnxruntime"))
+        return ExportOpsetTooNew(graph.path, graph.opset, onnxruntime_version() or "of no known version")
     if "NOT_IMPLEMENTED" in said or "NotImplemented" in said or "not a registered function/op" in said:
         return ExportOperatorMissing(graph.path, graph.precision, _of(error, graph))
     if "invalid dimensions" in said.lower():
