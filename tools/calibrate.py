@@ -4,12 +4,14 @@
 
 In: questions on paragraphs with their answers (SQuAD 1.1), and questions on documents that lie in a folder (those of
 their `fit` half, where they have halves), near misses among them. Out: the sections `calibration` and `searched` of the
-bundle's manifest, rewritten in place; on standard output, what the fit gives. Questions are asked as users ask them: of
-the right paragraph and of others, of all paragraphs together, of the right document, and of all documents together.
-Nothing is chosen by hand but MOST_WRONG: probabilities are logistic fits, the route's weight a conditional logit. The
-threshold of a given paragraph is where the F1 of the answers given and the share of the refusals that are right add up
-to the most; that of what is searched is the lowest at which no more than MOST_WRONG of the questions on documents that
-can be answered are given a wrong answer.
+bundle's manifest, rewritten in place; on standard output, what the fit gives: counts and, of the documents of both
+halves, how probable answers were and how many of them right. Questions are asked as users ask them: of the right
+paragraph and of others, of all paragraphs together, of the right document, and of all documents together.
+Nothing is chosen by hand but MOST_WRONG, MOST_NEAR_MISSES and the ridge: probabilities are logistic fits; the weights
+of the route and of the evidence for a span are one conditional logit. The threshold of a given paragraph is where the
+F1 of the answers given and the share of the refusals that are right add up to the most; that of what is searched is the
+lowest at which no more than MOST_WRONG of the questions on documents that can be answered are given a wrong answer, and
+no more than MOST_NEAR_MISSES of those that cannot are given any.
 """
 
 from __future__ import annotations
@@ -28,15 +30,17 @@ import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import documents, on_one_line
+from edgeqa.asking.evidence import Features, margins, weighed, with_cells
 from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
-from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MOST_READ
+from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MOST_MARGIN, MOST_READ
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents_file import read_questions
 from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.reliability import reliability
 from edgeqa.evaluation.squad_file import read_squad, sample
-from edgeqa.models.manifest import Calibration, Searched
+from edgeqa.models.manifest import Calibration, Evidence, Searched
 from edgeqa.models.metrics import score_v1
 from edgeqa.timing import Stopwatch
 
@@ -45,27 +49,53 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.records import Near
     from edgeqa.asking.scope import Placed
+    from edgeqa.contexts.context import Context, Place
 
     Floats = NDArray[np.float64]
-    Worth = Callable[["Near"], float]
+    Worth = Callable[["Placed", "Place"], float]
 
 NEWTON_STEPS = 50
 RIDGE = 1e-6  # keeps the fit finite where two classes can be told apart without fault
-REPEATS = 5.0  # what a span loses that only says the question's words again; 3 to 6 fit alike
-MOST_WRONG = 0.2  # of the questions on documents; of those that nothing was fitted on, fewer
+CHOICE_RIDGE = 2e-3  # of the conditional logit, whose rows count together as one
+FIRST_SCORE = 0.25  # what a logit counts there, before the fit
+MOST_WRONG = 0.16  # of the questions on documents that can be answered
+MOST_NEAR_MISSES = 0.15  # of the near misses, that are answered
+
+
+class Span(NamedTuple):
+    """A span of a passage."""
+
+    start: int
+    end: int
+    score: float
+    evidence: Features
+    right: float
+    """F1, or 1 where it is right."""
 
 
 class Read(NamedTuple):
     """A passage read for a question, in the order of the routing."""
 
-    score: float
-    """Of its best span, less what that loses."""
+    spans: tuple[Span, ...]
     share: float
     coverage: float
+
+    def best(self, weights: Evidence) -> tuple[float, float, Span]:
+        """Returns rank without the route, margin, and the span of the best."""
+        ranks = [span.score + weighed(span.evidence, weights) for span in self.spans]
+        ahead = margins([(rank, span.start, span.end) for rank, span in zip(ranks, self.spans, strict=True)])
+        at = int(np.argmax(ranks))
+        return ranks[at], max(-MOST_MARGIN, min(MOST_MARGIN, ahead[at])), self.spans[at]
+
+
+class Chosen(NamedTuple):
+    """The best span of a question, and what is known of it."""
+
+    rank: float
+    coverage: float
+    margin: float
     right: float
-    """F1, or 1 where it is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +110,46 @@ class Asked:
 
 
 class Recording(Asking):
-    """Notes the share of each passage that is read."""
+    """Notes all spans of each passage that is read, and its share."""
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as the base class says
         super().__init__(*arguments)
-        self._numbers = Searched(route=0.0, repeats=REPEATS)
-        self.shares: list[tuple[Near, float]] = []
+        self._numbers = Searched(route=0.0)
+        self._share = 0.0
+        self._at: Placed | None = None
+        self.found: list[tuple[Placed, float, list[Place], list[Features]]] = []
         self.passages = 0
 
     def offer(self, passage: Placed, share: float) -> bool:
         """Reads a passage, as the base class does."""
-        before = len(self._near)
-        found = super().offer(passage, share)
-        self.shares += [(near, share) for near in self._near[before:]]
-        return found
+        self._share, self._at = share, passage
+        return super().offer(passage, share)
+
+    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, float, Place]]:
+        every = list(with_cells(context, places))
+        evidence = [self._said.of(context, place.start, place.end) for place in every]
+        assert self._at is not None  # noqa: S101 - a passage was offered
+        placed = self._at if context is self._at.text else self._at.window(context)
+        self.found.append((placed, self._share, every, evidence))
+        return super()._weighed(context, places, lift)
 
     def reads(self, worth: Worth) -> tuple[Read, ...]:
-        """Returns what was read, with what each passage's best span is worth."""
+        """Returns what was read, with what each span is worth."""
         return tuple(
-            Read(near.rank, share, self._coverage(near), worth(near)) for near, share in self.shares if near.marked
+            Read(
+                tuple(
+                    Span(place.start, place.end, place.score, evidence, worth(placed, place))
+                    for place, evidence in zip(places, every, strict=True)
+                ),
+                share,
+                self._coverage(placed),
+            )
+            for placed, share, places, every in self.found
+            if places
         )
 
-    def _coverage(self, near: Near) -> float:
-        text = near.placed.text
-        return coverage(text.text, text.heading, self._weights, self._language)
+    def _coverage(self, placed: Placed) -> float:
+        return coverage(placed.text.text, placed.text.heading, self._weights, self._language)
 
 
 def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, worth: Worth | None) -> Asked:
@@ -112,8 +158,8 @@ def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, 
     options = Options(most_contexts=MOST_READ)
     asking = Recording(parts, scope, on_one_line(question), options, Stopwatch())
     asking.read(lambda *_: None)
-    reads = asking.reads(worth or (lambda _: 0.0))
-    return Asked(group, reads, len(asking.shares), worth is not None)
+    reads = asking.reads(worth or (lambda *_: 0.0))
+    return Asked(group, reads, len(asking.found), worth is not None)
 
 
 def of_all_paragraphs(file: Path, qa: edgeqa.EdgeQA, *, questions: int, seed: int) -> Iterator[Asked]:
@@ -127,9 +173,8 @@ def of_all_paragraphs(file: Path, qa: edgeqa.EdgeQA, *, questions: int, seed: in
         qa.add(texts)
     for one in sample(every, questions, seed):
 
-        def worth(found: Near, golds: Sequence[str] = one.answers) -> float:
-            begin, end = found.marked or (0, 0)
-            return score_v1(found.placed.text.text[begin:end], golds).f1
+        def worth(placed: Placed, found: Place, golds: Sequence[str] = one.answers) -> float:
+            return score_v1(placed.text.text[found.start : found.end], golds).f1
 
         digest, _ = parts.scope.now()
         yield ask(qa, "open", Collected(parts.scope, digest), one.question, worth)
@@ -151,9 +196,8 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
         other = rng.choice([i for i in range(len(articles)) if i != a])
         near = [text for i, text in enumerate(articles[a]) if i != p and not any(g in text for g in golds)]
 
-        def worth(found: Near, golds: list[str] = golds) -> float:
-            begin, end = found.marked or (0, 0)
-            return score_v1(found.placed.text.text[begin:end], golds).f1
+        def worth(placed: Placed, found: Place, golds: list[str] = golds) -> float:
+            return score_v1(placed.text.text[found.start : found.end], golds).f1
 
         asked: list[tuple[str, str, Worth | None]] = [("given", articles[a][p], worth)]
         asked += [("given", rng.choice(near), None)] if near else []
@@ -162,21 +206,21 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
             yield ask(qa, group, Texts(parts, documents(text)), question, of)
 
 
-def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA) -> Iterator[Asked]:
+def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iterator[Asked]:
     """Yields what is read for questions on documents: of the right one, and of all together."""
     held = Documents(folder)
-    every = [q for q in read_questions(file) if q.groups.get("half", "fit") == "fit"]
+    every = [q for q in read_questions(file) if q.groups.get("half", "fit") == half]
     judge = Judge(held, every, file)
     parts = qa._parts  # noqa: SLF001 - as above
-    qa.add([held.path(name) for name in sorted({q.document for q in every})])
+    if every:
+        qa.add([held.path(name) for name in sorted({q.document for q in every})])
     for question in every:
 
-        def worth(found: Near, question: Any = question) -> float:  # noqa: ANN401 - bound to this question
-            begin, end = found.marked or (0, 0)
-            placed, text = found.placed, found.placed.text
+        def worth(placed: Placed, found: Place, question: Any = question) -> float:  # noqa: ANN401 - bound to it
+            text = placed.text
             span = Candidate(
-                text.text[begin:end], begin, end, text.text, text.start, placed.source, 0, 0.0, 0.0,
-                part=placed.part, pieces=text.pieces,
+                text.text[found.start : found.end], found.start, found.end, text.text, text.start, placed.source,
+                0, 0.0, 0.0, part=placed.part, pieces=text.pieces,
             )  # fmt: skip
             return float(judge.is_right(question, span))
 
@@ -186,48 +230,75 @@ def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA) -> Iterator[Asked]
         yield ask(qa, "collection", Collected(parts.scope, digest), question.question, of)
 
 
-def given(found: Sequence[Asked]) -> Calibration:
+def given(found: Sequence[Asked], weights: Evidence) -> Calibration:
     """Returns the calibration of passages that are given."""
-    one = [(max(asked.reads), asked) for asked in found if asked.group == "given" and asked.reads]
-    x = np.array([(read.score, 1.0) for read, _ in one])
-    right = np.array([read.right for read, _ in one])
-    has_answer = np.array([asked.has_answer for _, asked in one])
+    asked = [one for one in found if one.group == "given" and one.reads]
+    best = [max((read.best(weights) for read in one.reads), key=lambda of: of[0]) for one in asked]
+    x = np.array([(rank, 1.0) for rank, _, _ in best])
+    right = np.array([span.right for _, _, span in best])
+    has_answer = np.array([one.has_answer for one in asked])
     each = np.where(has_answer, 0.5 / has_answer.sum(), 0.5 / (~has_answer).sum())
     slope, intercept = logistic(x, right, each).tolist()
     below = threshold(sigmoid(x @ np.array([slope, intercept])), right, has_answer, each)
+    print(f"given        F1 of the best span {100 * right[has_answer].mean():.2f}")
     return Calibration(round(slope, 4), 0.0, round(intercept, 4), below)
 
 
 def searched(found: Sequence[Asked]) -> Searched:
     """Returns the numbers for passages that are searched for."""
     asked = [one for one in found if one.group != "given" and one.reads]
-    route = round(_route_weight(asked), 2)
-    states = [state for one in asked if one.has_answer for state in _states(one, route)]
+    numbers = weights_of([one for one in found if one.reads])
+    states = [state for one in asked if one.has_answer for state in _states(one, numbers)]
     chance = logistic(np.array([x for x, _ in states]), np.array([better for _, better in states]))
-    numbers = Searched(route, REPEATS, chance=tuple(chance.round(3).tolist()))
+    numbers = numbers._replace(chance=tuple(chance.round(3).tolist()))
     chosen = [choose(one, numbers) for one in asked]
-    x = np.array([(rank, read.coverage, 1.0) for rank, read in chosen])
-    right = np.array([read.right for _, read in chosen])
-    has_answer = np.array([one.has_answer for one in asked])
-    each = _evenly(asked)
-    slope, of_coverage, intercept = logistic(x, right, each).round(4).tolist()
-    likely = sigmoid(x @ np.array([slope, of_coverage, intercept]))
-    on_documents = has_answer & np.array([one.group in ("document", "collection") for one in asked])
-    below = lowest(likely[on_documents], right[on_documents])
-    for group in sorted({one.group for one in asked}):
-        of = np.array([one.group == group for one in asked])
-        counts = [np.sum(of & has_answer), np.sum(of & ~has_answer)]
-        on, off = of & has_answer & (likely >= below), of & ~has_answer & (likely >= below)
-        shares = (right[on].sum() / counts[0], (1 - right[on]).sum() / counts[0], off.sum() / max(1, counts[1]))
-        best = right[of & has_answer].sum() / counts[0]
-        print(f"{group:<12} right {shares[0]:.1%}, wrong {shares[1]:.1%}, answered without {shares[2]:.1%}; ", end="")
-        print(f"best span right {best:.1%}, asked {counts[0]} and {counts[1]}")
-    return numbers._replace(slope=slope, coverage=of_coverage, intercept=intercept, no_answer_below=below)
+    x = np.array([(one.rank, one.coverage, one.margin, 1.0) for one in chosen])
+    right = np.array([one.right for one in chosen])
+    slope, of_coverage, margin, intercept = logistic(x, right, _evenly(asked)).round(4).tolist()
+    numbers = numbers._replace(slope=slope, coverage=of_coverage, margin=margin, intercept=intercept)
+    likely = probabilities(chosen, numbers)
+    on_documents = np.array([one.group in ("document", "collection") for one in asked])
+    has_answer = np.array([one.has_answer for one in asked])[on_documents]
+    return numbers._replace(no_answer_below=lowest(likely[on_documents], right[on_documents], has_answer))
 
 
-def choose(asked: Asked, numbers: Searched) -> tuple[float, Read]:
-    """Returns the rank of the span that is chosen, and the passage that it is from."""
-    ranks = [read.score + numbers.route * (read.share - 1) for read in asked.reads]
+def probabilities(chosen: Sequence[Chosen], numbers: Searched) -> Floats:
+    """Returns how probable it is of each best span that it is right."""
+    x = np.array([(one.rank, one.coverage, one.margin, 1.0) for one in chosen])
+    likely: Floats = sigmoid(x @ np.array([numbers.slope, numbers.coverage, numbers.margin, numbers.intercept]))
+    return likely
+
+
+def show(name: str, found: Sequence[Asked], numbers: Searched) -> None:
+    """Prints what is given and right, group by group, and how probable answers were and how many of them right."""
+    every = [one for one in found if one.group != "given" and one.reads]
+    for group in sorted({one.group for one in every}):
+        asked = [one for one in every if one.group == group]
+        chosen = [choose(one, numbers) for one in asked]
+        likely, right = probabilities(chosen, numbers), np.array([one.right for one in chosen])
+        has_answer = np.array([one.has_answer for one in asked])
+        given = likely >= numbers.no_answer_below
+        counts = (max(1, has_answer.sum()), max(1, (~has_answer).sum()))
+        shares = (
+            right[has_answer & given].sum() / counts[0],
+            (1 - right[has_answer & given]).sum() / counts[0],
+            (~has_answer & given).sum() / counts[1],
+        )
+        best = right[has_answer].sum() / counts[0]
+        print(f"{name} {group:<12} right {shares[0]:.1%}, wrong {shares[1]:.1%}, without {shares[2]:.1%}; ", end="")
+        print(f"best span right {best:.1%}, asked {has_answer.sum()} and {(~has_answer).sum()}")
+        told = reliability([(p, r >= 0.5) for p, r in zip(likely.tolist(), right.tolist(), strict=True)])
+        print(f"    calibration error {told.ece:.3f}")
+        for one in told.bins:
+            if one.mean_probability is not None and one.share_right is not None:
+                told_of = f"probability {one.mean_probability:.3f}, right {one.share_right:.3f}"
+                print(f"    {one.start:.1f} to {one.end:.1f}: {one.questions:4} questions, {told_of}")
+
+
+def choose(asked: Asked, numbers: Searched) -> Chosen:
+    """Returns the span that is chosen."""
+    best = [read.best(numbers.evidence) for read in asked.reads]
+    ranks = _ranks(asked, numbers)
     read = 1
     while read < len(ranks) and asked.passages > FEW_PASSAGES:
         x = np.array([max(ranks[:read]), asked.reads[read].share, np.log(read), 1.0])
@@ -235,38 +306,54 @@ def choose(asked: Asked, numbers: Searched) -> tuple[float, Read]:
             break
         read += 1
     read = len(ranks) if asked.passages <= FEW_PASSAGES else read
-    best = int(np.argmax(ranks[:read]))
-    return ranks[best], asked.reads[best]
+    at = int(np.argmax(ranks[:read]))
+    return Chosen(ranks[at], asked.reads[at].coverage, best[at][1], best[at][2].right)
 
 
-def _route_weight(found: Sequence[Asked]) -> float:
-    """Returns by how much a share outweighs a logit: a conditional logit, by Newton's method, of the passage to choose.
+def weights_of(found: Sequence[Asked]) -> Searched:
+    """Returns what a share and each kind of evidence outweigh, in logits: a conditional logit of the span to choose.
 
-    (McFadden, 1974.) The target is spread over the passages by what their answers are worth.
+    (McFadden, 1974; by Newton's method.) The target is spread over the spans by what they are worth. Each group counts
+    alike, but that of given paragraphs, which have no route and hardly any evidence, not at all.
     """
-    w = np.zeros(2)
+    asked = [one for one in found if one.group != "given" and one.has_answer]
+    each = {one.group: 1 / sum(other.group == one.group for other in asked) for one in asked}
+    rows = []
+    for one in asked:
+        spans = [(span, read.share) for read in one.reads for span in read.spans]
+        right = np.array([span.right for span, _ in spans])
+        if right.any():
+            x = np.array([(span.score, share - 1, *span.evidence) for span, share in spans])
+            rows.append((x, right / right.sum(), each[one.group] / len(each)))
+    first = np.zeros(2 + len(Evidence._fields))
+    first[0] = FIRST_SCORE
+    w = first.copy()
     for _ in range(NEWTON_STEPS):
-        gradient, curvature = np.zeros(2), RIDGE * np.eye(2)
-        for asked in found:
-            right = np.array([read.right for read in asked.reads])
-            if right.any():
-                x = np.array([(read.score, read.share) for read in asked.reads])
-                p = np.exp(x @ w - (x @ w).max())
-                p /= p.sum()
-                gradient += (right / right.sum() - p) @ x
-                curvature += (x * p[:, None]).T @ x - np.outer(p @ x, p @ x)
-        w += np.linalg.solve(curvature, gradient)
-    return float(w[1] / w[0])
+        gradient, curvature = -CHOICE_RIDGE * (w - first), CHOICE_RIDGE * np.eye(len(w))
+        for x, right, weight in rows:
+            p = np.exp(x @ w - (x @ w).max())
+            p /= p.sum()
+            gradient += weight * ((right - p) @ x)
+            curvature += weight * ((x * p[:, None]).T @ x - np.outer(p @ x, p @ x))
+        step = np.linalg.solve(curvature, gradient)
+        w += step * min(1.0, 2 / np.abs(step).max())
+    route, *evidence = (w[1:] / w[0]).round(2).tolist()
+    return Searched(route, Evidence(*evidence))
 
 
-def _states(asked: Asked, route: float) -> Iterator[tuple[tuple[float, float, float, float], float]]:
+def _ranks(asked: Asked, numbers: Searched) -> list[float]:
+    return [read.best(numbers.evidence)[0] + numbers.route * (read.share - 1) for read in asked.reads]
+
+
+def _states(asked: Asked, numbers: Searched) -> Iterator[tuple[tuple[float, float, float, float], float]]:
     """Yields, for each number of passages read, what is known then, and whether reading on makes the answer better."""
-    ranks = [read.score + route * (read.share - 1) for read in asked.reads]
-    final = asked.reads[int(np.argmax(ranks))].right
+    ranks = _ranks(asked, numbers)
+    worth = [read.best(numbers.evidence)[2].right for read in asked.reads]
+    final = worth[int(np.argmax(ranks))]
     for read in range(1, len(ranks)):
         best = int(np.argmax(ranks[:read]))
         known = (ranks[best], asked.reads[read].share, float(np.log(read)), 1.0)
-        yield known, float(final > asked.reads[best].right)
+        yield known, float(final > worth[best])
 
 
 def _evenly(found: Sequence[Asked]) -> Floats:
@@ -284,11 +371,15 @@ def threshold(likely: Floats, right: Floats, has_answer: NDArray[np.bool_], each
     return round(float(thresholds[int(np.argmax(gains))]), 3)
 
 
-def lowest(likely: Floats, right: Floats) -> float:
-    """Returns the lowest threshold with which at most MOST_WRONG of these questions are answered wrong."""
-    thresholds = np.unique(likely.round(3))
-    few = [t for t in thresholds if np.mean((likely >= t) * (1 - right)) <= MOST_WRONG]
-    return round(float(min(few, default=1.0)), 3)
+def lowest(likely: Floats, right: Floats, has_answer: NDArray[np.bool_]) -> float:
+    """Returns the lowest threshold with which few enough of these questions are answered wrong."""
+
+    def few(t: float) -> bool:
+        given = likely >= t
+        wrong = np.mean((given * (1 - right))[has_answer])
+        return bool(wrong <= MOST_WRONG and np.mean(given[~has_answer]) <= MOST_NEAR_MISSES)
+
+    return round(float(min(filter(few, np.unique(likely.round(3))), default=1.0)), 3)
 
 
 def logistic(x: Floats, y: Floats, each: Floats | None = None) -> Floats:
@@ -317,21 +408,25 @@ def main() -> None:
     asked = parser.parse_args()
     data = json.loads(asked.squad.read_text(encoding="utf-8"))["data"]
     found: list[Asked] = []
+    other: list[Asked] = []
     with tempfile.TemporaryDirectory() as home:
-        for name in ("paragraphs", "documents"):
+        for name in ("paragraphs", "fit", "report"):
             with edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home) / name) as qa:
-                if name == "documents":
-                    found += on_documents(asked.questions_file, asked.folder, qa)
-                else:
+                if name == "paragraphs":
                     found += on_paragraphs(data, qa, questions=asked.questions, seed=asked.seed)
                     found += of_all_paragraphs(asked.squad, qa, questions=asked.questions, seed=asked.seed)
+                else:
+                    some = on_documents(asked.questions_file, asked.folder, qa, name)
+                    (found if name == "fit" else other).extend(some)
+    numbers = searched(found)
+    show("fit", found, numbers)
+    show("report", other, numbers)
     file = asked.bundle / "manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
     fitted_on = f"{asked.questions} questions of {asked.squad.name}, seed {asked.seed}"
-    manifest["calibration"] = {**given(found)._asdict(), "fitted_on": fitted_on}
-    numbers = searched(found)._asdict()
-    numbers["chance"] = list(numbers["chance"])
-    manifest["searched"] = {**numbers, "fitted_on": f"{fitted_on}, and the fit half of {asked.questions_file.name}"}
+    manifest["calibration"] = {**given(found, numbers.evidence)._asdict(), "fitted_on": fitted_on}
+    written = {**numbers._asdict(), "evidence": numbers.evidence._asdict(), "chance": list(numbers.chance)}
+    manifest["searched"] = {**written, "fitted_on": f"{fitted_on}, and the fit half of {asked.questions_file.name}"}
     file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: manifest[name] for name in ("calibration", "searched")}))
 

@@ -7,15 +7,15 @@ that where all are remembered it is not.
 
 from __future__ import annotations
 
-import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.asking import ranking
+from edgeqa.asking import evidence, ranking
 from edgeqa.asking.keys import key_in
 from edgeqa.asking.records import Near, Outcome, Spot
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import coverage
-from edgeqa.contexts.terms import distinct, looks_foreign, term, terms, words
+from edgeqa.contexts.terms import distinct, looks_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,6 @@ SPARE_HITS = 16  # stand in for passages that cannot be read
 CLOSEST = 3  # passages that are given out at least
 OTHER_LANGUAGE = "the text is not in the model's language"
 NOTHING_SHARED = "the text has no word of the question"
-_ALTERNATIVES = re.compile(r"\bor\b")
 
 
 class NotRemembered(LookupError):
@@ -63,9 +62,7 @@ class Asking:
         self._mended: dict[str, str] = {}
         self._as_read: str | None = None
         self._question_cut = False
-        self._terms = frozenset(terms(asked, self._language))
-        self._may_repeat = _ALTERNATIVES.search(asked) is not None or not self._terms
-        self._repeating: dict[str, bool] = {}
+        self._said = evidence.Asked(asked, self._language)
         self._ranking = ranking.Ranking(options.top)
         self._near: list[Near] = []
         self._weights: Mapping[str, float] = {}
@@ -85,6 +82,7 @@ class Asking:
         limit = most or ranking.MOST_READ
         hits = self._scope.search(self._asked, limit + SPARE_HITS)
         self._weights, self._mended = hits.weights, dict(hits.mended)
+        self._said.searched(hits.weights, hits.mended.values())
         best = hits.best[0].score if hits.best else 0.0
         self._nothing_shared = best <= 0
         self._watch.over("route")
@@ -127,21 +125,21 @@ class Asking:
             self._watch.over("context")
             placed = passage if context is passage.text else passage.window(context)
             self.contexts += 1
-            best: Near | None = None
-            for place in self._places(context, encoding, passage.digest):
-                repeats = self._repeats(context.text[place.start : place.end])
-                rank = place.score + lift - (self._numbers.repeats if repeats else 0.0)
-                self._ranking.offer(rank, place, placed)
-                if best is None or rank > best.rank:
-                    best = Near(placed, rank, (place.start, place.end))
-            self._near.append(best or Near(placed, lift, None))
+            found = self._weighed(context, self._places(context, encoding, passage.digest), lift)
+            for rank, margin, place in found:
+                self._ranking.offer(rank, place, placed, margin)
+            if found:
+                rank, _, place = max(found, key=itemgetter(0))
+                self._near.append(Near(placed, rank, (place.start, place.end)))
+            else:
+                self._near.append(Near(placed, lift, None))
             self._watch.over("rank")
         return self.contexts > before
 
     def outcome(self) -> Outcome:
         """Returns what the passages that were read say."""
         spots = tuple(
-            Spot(found.placed, found.place, self._probability(found.rank, found.placed))
+            Spot(found.placed, found.place, self._probability(found.rank, found.placed, found.margin))
             for found in self._ranking.spans()
         )
         return Outcome(
@@ -182,14 +180,25 @@ class Asking:
                 kept.append(near)
         return tuple(kept)
 
-    def _probability(self, rank: float, placed: Placed) -> float:
+    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, float, Place]]:
+        """Returns the spans of one passage, each with its rank and by how much it outranks the others there."""
+        weights = self._numbers.evidence
+        found = list(evidence.with_cells(context, places))
+        ranks = [
+            place.score + lift + evidence.weighed(self._said.of(context, place.start, place.end), weights)
+            for place in found
+        ]
+        margins = evidence.margins([(rank, place.start, place.end) for rank, place in zip(ranks, found, strict=True)])
+        return list(zip(ranks, margins, found, strict=True))
+
+    def _probability(self, rank: float, placed: Placed, margin: float) -> float:
         if self._scope.is_given:
             numbers = self._calibration
             return ranking.sigmoid(numbers.slope * rank + numbers.intercept)
         there = 0.0
         if self._numbers.coverage:
             there = coverage(placed.text.text, placed.text.heading, self._weights, self._language)
-        return ranking.probability(rank, there, self._numbers)
+        return ranking.probability(rank, there, margin, self._numbers)
 
     def _notes(self, spots: tuple[Spot, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""
@@ -199,7 +208,7 @@ class Asking:
         notes = []
         if looks_foreign(" ".join(texts), self._language):
             notes.append(OTHER_LANGUAGE)
-        if self._terms and (self._nothing_shared if not self._scope.is_given else not self._shares(texts)):
+        if self._said.terms and (self._nothing_shared if not self._scope.is_given else not self._shares(texts)):
             notes.append(NOTHING_SHARED)
         return tuple(notes)
 
@@ -209,24 +218,13 @@ class Asking:
         return (self._calibration if self._scope.is_given else self._numbers).no_answer_below
 
     def _shares(self, texts: list[str]) -> bool:
-        return any(not self._terms.isdisjoint(distinct(text, self._language)) for text in texts)
-
-    def _repeats(self, span: str) -> bool:
-        """Tells whether a span says nothing but words of the question."""
-        if self._may_repeat:
-            return False
-        known = self._repeating.get(span)
-        if known is None:  # each span is asked about when it is chosen, and when it is ranked
-            said = words(span, self._language)
-            known = bool(said) and all(term(word, self._language) in self._terms for word in said)
-            self._repeating[span] = known
-        return known
+        return any(not self._said.terms.isdisjoint(distinct(text, self._language)) for text in texts)
 
     def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
         if digest is None:
             places, self._question_cut = self._read(context, encoding)
             return places
-        options = {"context": True, "top": self._options.top}
+        options = {"context": True, "top": self._most(context)}
         key = key_in(self._parts, self._as_asked(), digest, options)
         cache, stored = self._parts.cache, None
         if self._scope.is_given and self._may_read:  # what was asked for by its name; callers at once have it read once
@@ -250,14 +248,16 @@ class Asking:
         """Returns the question as it is read, as far as that can be known without the model."""
         return self._asked if not self._mended else f"{self._asked}\n{sorted(self._mended.items())}"
 
+    def _most(self, context: Context) -> int:
+        """Returns how many spans of a passage are looked at."""
+        return max(self._options.top, evidence.ROW_CANDIDATES if context.kind == "row" else evidence.CANDIDATES)
+
     def _read(self, context: Context, encoding: Encoding | None) -> tuple[list[Place], bool]:
         """Returns where one context's answers are, read anew, and whether the question was cut."""
         self._watch.over("remember")
         question = self.encoded()
-        top = self._options.top
-        places = self._parts.reading.spans(
-            question, context, encoding, top=top, is_spare=self._repeats, watch=self._watch
-        )
+        top = self._most(context)
+        places = self._parts.reading.spans(question, context, encoding, top=top, watch=self._watch)
         self.read_anew += 1
         return places, question.is_cut
 

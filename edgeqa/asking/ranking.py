@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends
 MOST_READ = 8
 FEW_PASSAGES = 3  # are all read
+MOST_MARGIN = 20.0  # more says no more
 KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
 
 
@@ -37,6 +38,8 @@ class Ranked:
     precedence: tuple[int, int, int, int]
     placed: Placed = field(compare=False)
     place: Place = field(compare=False)
+    margin: float = field(compare=False, default=math.inf)
+    """By how much it outranks the best other span of its passage."""
 
     def overlaps(self, other: Ranked) -> bool:
         """Tells whether both are of the same document, and share a character of it."""
@@ -63,11 +66,11 @@ class Ranking:
         """Rank of the best span so far; -inf before there is one."""
         return max((found.rank for found in self._best), default=-math.inf)
 
-    def offer(self, rank: float, place: Place, placed: Placed) -> None:
+    def offer(self, rank: float, place: Place, placed: Placed, margin: float = math.inf) -> None:
         """Takes a span."""
         text = placed.text
         start, end = place_of(text.start, text.pieces, place.start, place.end)
-        heapq.heappush(self._best, Ranked(rank, (-placed.number, -start, -end, text.start), placed, place))
+        heapq.heappush(self._best, Ranked(rank, (-placed.number, -start, -end, text.start), placed, place, margin))
         if len(self._best) > KEPT_PER_ANSWER * self._top:
             heapq.heappop(self._best)
 
@@ -100,9 +103,17 @@ def is_enough(best: float, next_share: float, read: int, numbers: Searched) -> b
     return sigmoid(of_best * best + of_share * next_share + of_read * math.log(read) + intercept) < ENOUGH_BELOW
 
 
-def probability(rank: float, coverage: float, numbers: Searched) -> float:
-    """Returns how likely the best ranked span is right."""
-    return sigmoid(numbers.slope * rank + numbers.coverage * coverage + numbers.intercept)
+def probability(rank: float, coverage: float, margin: float, numbers: Searched) -> float:
+    """Returns how likely the best ranked span is right.
+
+    Args:
+        rank: of the span.
+        coverage: which part of the question's words stands in its passage.
+        margin: by how much it outranks the next span of its passage.
+        numbers: of the model.
+    """
+    beyond = numbers.margin * max(-MOST_MARGIN, min(MOST_MARGIN, margin)) if numbers.margin else 0.0
+    return sigmoid(numbers.slope * rank + numbers.coverage * coverage + beyond + numbers.intercept)
 
 
 def sigmoid(x: float) -> float:

@@ -63,20 +63,40 @@ class Calibration(NamedTuple):
     """The probability under which the runtime says "no answer in this text"."""
 
 
+class Evidence(NamedTuple):
+    """What is added to the score of a span for what its passage and the question say of it; see `asking.evidence`."""
+
+    repeats: float = -0.01
+    """Where it only says the question's words again."""
+    marker: float = 0.0
+    """Where it is the number of a list's item."""
+    number: float = 0.0
+    """Where a number is asked for, and it has none."""
+    row: float = 0.0
+    """Where it is in a table's row."""
+    named: float = 0.0
+    """Times how much of the question, but for the name of its column, stands in its row, if it names that."""
+    said: float = 0.0
+    """Times the part of its cell's words that the question has."""
+    cell: float = 0.0
+    """Where it is a whole cell."""
+
+
 class Searched(NamedTuple):
     """The same for the passages of a text or a collection that were searched for; fitted by `tools/calibrate.py`.
 
     A passage's *share* is its route score as a part of the best one's, in (0, 1], and a span's rank is its score, plus
-    `route * (share - 1)`, less `repeats` where it only says the question's words again. The probability that the best
-    ranked span is right is `sigmoid(slope * rank + coverage * c + intercept)`, where c is the part of the question's
-    words, by weight, that stands in its passage. Without such numbers a score above "no answer" is an answer, and the
-    route breaks ties.
+    `route * (share - 1)`, plus its evidence. The probability that the best ranked span is right is
+    `sigmoid(slope * rank + coverage * c + margin * m + intercept)`, where c is the part of the question's words, by
+    weight, that stands in its passage, and m by how much it outranks the next span there. Without such numbers a score
+    above "no answer" is an answer, and the route breaks ties.
     """
 
     route: float = 0.01
-    repeats: float = 0.01
+    evidence: Evidence = Evidence()
     slope: float = 1.0
     coverage: float = 0.0
+    margin: float = 0.0
     intercept: float = 0.0
     no_answer_below: float = 0.5
     """The probability under which the runtime says that it is not sure."""
@@ -249,14 +269,21 @@ def _calibration(fields: Fields) -> Calibration:
 
 
 def _searched(fields: Fields) -> Searched:
-    weights = {
-        name: fields.number(name, least=-MAX_WEIGHT, most=MAX_WEIGHT)
-        for name in ("route", "repeats", "slope", "coverage", "intercept")
-    }
+    def number(of: Fields, name: str) -> float:
+        return of.number(name, least=-MAX_WEIGHT, most=MAX_WEIGHT)
+
+    if "evidence" in fields.raw:
+        part = fields.part("evidence")
+        evidence = Evidence(*(number(part, name) for name in Evidence._fields))
+    else:  # as bundles had it before
+        evidence = Evidence(repeats=-number(fields, "repeats"))
+    weights = {name: number(fields, name) for name in ("route", "slope", "coverage", "intercept")}
+    margin = number(fields, "margin") if "margin" in fields.raw else 0.0
     chance = fields.numbers("chance", least=-MAX_WEIGHT, most=MAX_WEIGHT)
     if len(chance) not in (0, CHANCE_WEIGHTS):
         raise BundleManifestInvalid(fields.where, f"chance has {len(chance)} members, not {CHANCE_WEIGHTS}")
-    return Searched(**weights, no_answer_below=fields.number("no_answer_below", least=0, most=1), chance=chance)
+    below = fields.number("no_answer_below", least=0, most=1)
+    return Searched(**weights, evidence=evidence, margin=margin, no_answer_below=below, chance=chance)
 
 
 def parse_json(text: str | bytes, where: AnyPath) -> Any:  # noqa: ANN401 - any JSON value

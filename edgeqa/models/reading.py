@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MAX_QUESTION_CHARACTERS = 1 << 14  # more than the tokens that a question may have ever take
 STORE_PARTS = 12  # of the store of encodings; one is for windows, and one for the tables of their spans
-SPARE_SPANS = 2
 _OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold
 
 
@@ -140,7 +139,6 @@ class PassageReader:
         *,
         top: int,
         watch: Stopwatch,
-        is_spare: Callable[[str], bool] = lambda _: False,
     ) -> list[Place]:
         """Returns where the best spans of one context are, step by step on the watch.
 
@@ -150,16 +148,13 @@ class PassageReader:
             encoding: of the context, where it is stored; None to make it from the token ids.
             top: how many spans, of which no two overlap.
             watch: where the time goes.
-            is_spare: tells of a span's text whether it is less than an answer; SPARE_SPANS more are then given.
         """
         with self._callers:
             encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)
             watch.over("read")
-            found = locate(best_spans(logits, table := self._table(context), top=top), context)
-            if any(is_spare(context.text[place.start : place.end]) for place in found):
-                found = locate(best_spans(logits, table, top=top + SPARE_SPANS), context)
+            found = locate(best_spans(logits, self._table(context), top=top), context)
             watch.over("decode")
             return found
 

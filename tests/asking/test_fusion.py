@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.ranking import is_enough, lift, probability, sigmoid
+from edgeqa.asking.ranking import MOST_MARGIN, is_enough, lift, probability, sigmoid
 from edgeqa.models.manifest import Searched
 
 SCORES = st.floats(-60, 60)
 SHARES = st.floats(0, 1)
-FITTED = Searched(route=20.0, slope=0.25, coverage=1.0, intercept=-1.5, chance=(-0.144, 9.438, -0.566, -9.58))
+FITTED = Searched(
+    route=20.0, slope=0.25, coverage=1.0, margin=0.1, intercept=-1.5, chance=(-0.144, 9.438, -0.566, -9.58)
+)
 
 
 @given(SCORES, SHARES, st.integers(1, 1000))
@@ -40,16 +42,20 @@ def test_the_best_passage_is_not_lifted_and_the_others_are_lowered() -> None:
     assert lift(0.5, FITTED) < lift(0.9, FITTED) < 0
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1))
-def test_a_probability_is_one_and_rises_with_rank_and_coverage(rank: float, coverage: float) -> None:
-    assert 0 <= probability(rank, coverage, FITTED) <= 1
-    assert probability(rank + 1, coverage, FITTED) >= probability(rank, coverage, FITTED)
-    assert probability(rank, coverage, FITTED) >= probability(rank, coverage / 2, FITTED)
+@given(st.floats(-1e6, 1e6), st.floats(0, 1), st.floats(-60, 60))
+def test_a_probability_is_one_and_rises_with_rank_coverage_and_margin(
+    rank: float, coverage: float, margin: float
+) -> None:
+    assert 0 <= probability(rank, coverage, margin, FITTED) <= 1
+    assert probability(rank + 1, coverage, margin, FITTED) >= probability(rank, coverage, margin, FITTED)
+    assert probability(rank, coverage, margin, FITTED) >= probability(rank, coverage / 2, margin, FITTED)
+    assert probability(rank, coverage, margin + 1, FITTED) >= probability(rank, coverage, margin, FITTED)
+    assert probability(rank, coverage, math.inf, FITTED) == probability(rank, coverage, MOST_MARGIN, FITTED)
 
 
 def test_without_numbers_a_score_above_no_answer_is_an_answer_and_the_route_breaks_ties() -> None:
     numbers = Searched()
-    assert probability(0.1, 0.0, numbers) > numbers.no_answer_below > probability(-0.1, 0.0, numbers)
+    assert probability(0.1, 0.0, 0.0, numbers) > numbers.no_answer_below > probability(-0.1, 0.0, 0.0, numbers)
     assert -0.05 < lift(0.0, numbers) < lift(0.5, numbers) < 0
 
 

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeqa.asking.evidence import NOTHING, Asked, margins, weighed, with_cells
+from edgeqa.contexts.context import Place
+from edgeqa.contexts.passages import Passage, passages
+from edgeqa.formats.blocks import Block
+from edgeqa.models.manifest import Evidence
+
+HEADER = Block("Part;Number;Price (EUR)", kind="header", cells=((0, 4), (5, 11), (12, 23)), begins=True)
+ROW = Block("Float switch;240-2230;27.50", "\n", kind="row", cells=((0, 12), (13, 21), (22, 27)))
+FLOAT_SWITCH = next(passages([HEADER, ROW]))
+RATED = next(passages([Block("Rated power;550 W", kind="row", cells=((0, 11), (12, 17)), begins=True)]))
+PROSE = Passage("Faults\n29. Bake for twenty minutes.\n(b) Remove the muffins from the oven.", 0)
+
+
+def evidence(question: str, passage: Passage, span: str, language: str = "en") -> Evidence:
+    start = passage.text.index(span)
+    return Evidence(*Asked(question, language).of(passage, start, start + len(span)))
+
+
+def test_the_cell_whose_column_the_question_names_is_looked_up_in_the_row_that_it_means() -> None:
+    number = evidence("What number does the float switch have?", FLOAT_SWITCH, "240-2230")
+    assert (number.row, number.named, number.said, number.cell) == (1, 1, 0, 1)
+    assert evidence("What number does the float switch have?", FLOAT_SWITCH, "27.50").named == 0
+
+
+def test_a_row_counts_as_far_as_the_other_words_of_the_question_stand_in_it() -> None:
+    assert evidence("number of the float bearing", FLOAT_SWITCH, "240-2230").named == 0.5
+    asked = Asked("number of the float bearing", "en")
+    asked.searched({"number": 1.0, "float": 1.0, "bear": 3.0}, ())
+    start = FLOAT_SWITCH.text.index("240-2230")
+    assert Evidence(*asked.of(FLOAT_SWITCH, start, start + 8)).named == 0.25
+
+
+def test_a_price_is_looked_up_where_the_question_asks_what_something_costs() -> None:
+    asked = "How much does a float switch cost?"
+    assert evidence(asked, FLOAT_SWITCH, "27.50").named == 1
+    assert evidence(asked, FLOAT_SWITCH, "240-2230").named == 0
+    assert evidence("float switch", FLOAT_SWITCH, "27.50").named == 0
+
+
+def test_the_key_of_a_value_is_the_name_of_its_column() -> None:
+    assert evidence("rated power of the pump", RATED, "550 W").named == 0
+    assert evidence("rated power", RATED, "550 W").named == 1
+    assert evidence("rated power", RATED, "Rated power").named == 0
+
+
+def test_a_cell_that_the_question_says_is_no_answer_as_far_as_it_says_it() -> None:
+    assert evidence("float valve", FLOAT_SWITCH, "Float switch").said == 0.5
+    assert evidence("float valve", FLOAT_SWITCH, "switch").cell == 0
+
+
+def test_a_misspelt_word_counts_as_what_it_was_mended_to() -> None:
+    asked = Asked("flaot switch", "en")
+    asked.searched({}, ["float"])
+    assert Evidence(*asked.of(FLOAT_SWITCH, 6, 18)).said == 1
+
+
+@pytest.mark.parametrize(("span", "marker"), [("29", 1), ("b", 1), ("twenty", 0), ("Faults", 0)])
+def test_the_number_of_an_item_is_told_from_what_it_says(span: str, marker: int) -> None:
+    assert evidence("What are the muffins?", PROSE, span).marker == marker
+
+
+def test_a_number_within_a_sentence_is_no_items_number() -> None:
+    assert evidence("limit", Passage("It ends at 29. Then it goes on.", 0), "29").marker == 0
+
+
+def test_a_span_without_a_number_lacks_it_where_one_is_asked_for_in_english() -> None:
+    assert evidence("How long do they bake?", PROSE, "twenty minutes").number == 0
+    assert evidence("How long do they bake?", PROSE, "from the oven").number == 1
+    assert evidence("Where do they bake?", PROSE, "from the oven").number == 0
+    assert evidence("How long do they bake?", PROSE, "from the oven", "").number == 0
+
+
+def test_a_span_that_says_the_questions_words_again_repeats_it_unless_it_may_choose_one_of_them() -> None:
+    assert evidence("Remove muffins from which oven?", PROSE, "Remove the muffins from the oven").repeats == 1
+    assert evidence("Remove muffins, or bake them?", PROSE, "Remove the muffins").repeats == 0
+    assert evidence("bake", PROSE, "Bake for twenty").repeats == 0
+
+
+def test_what_says_nothing_adds_nothing() -> None:
+    asked = Asked("What is there?", "en")
+    assert asked.of(PROSE, 0, 6) is NOTHING
+    assert weighed(NOTHING, Evidence(repeats=-5.0)) == 0
+    assert weighed((0.0, 0.0, 0.0, 1.0, 0.5, 0.25, 1.0), Evidence(0, 0, 0, -3, 16, -8, 2)) == -3 + 8 - 2 + 2
+
+
+def test_the_cells_of_a_row_are_spans_that_score_no_more_than_what_is_in_them() -> None:
+    text = FLOAT_SWITCH.text
+    switch = text.index("switch")
+    found = list(with_cells(FLOAT_SWITCH, [Place(switch, switch + 6, 4.0), Place(0, 4, -1.0)]))
+    told = {text[place.start : place.end]: place.score for place in found}
+    assert told == {"switch": 4.0, "Part": -1.0, "Float switch": 3.5, "240-2230": -2.0, "27.50": -2.0}
+
+
+def test_a_cell_is_offered_once_and_not_where_it_could_be_no_answer() -> None:
+    long = "x" * 200
+    row = next(passages([Block(f"-;b;{long}", kind="row", cells=((0, 1), (2, 3), (4, 204)), begins=True)]))
+    at = row.text.index("b")
+    assert list(with_cells(row, [Place(at, at + 1, 1.0)])) == [Place(at, at + 1, 1.0)]
+    assert list(with_cells(row, [])) == []
+    assert list(with_cells(PROSE, [Place(0, 6, 1.0)])) == [Place(0, 6, 1.0)]
+
+
+@given(st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 20), st.integers(1, 5)), min_size=1, max_size=8))
+def test_the_best_span_outranks_the_others_that_it_does_not_overlap(drawn: list[tuple[float, int, int]]) -> None:
+    ranks = [(rank, start, start + size) for rank, start, size in drawn]
+    found = margins(ranks)
+    best = max(range(len(ranks)), key=lambda n: ranks[n][0])
+    assert found[best] >= 0
+    for (rank, start, end), margin in zip(ranks, found, strict=True):
+        for other, a, b in ranks:
+            if b <= start or end <= a:
+                assert margin <= rank - other
