@@ -23,7 +23,7 @@ from typing import Any
 import onnxruntime
 
 import edgeqa
-from edgeqa.bench.inside import watched
+from edgeqa.bench.measure import watched
 from edgeqa.bench.products import sessions
 from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
 from edgeqa.models.session import SessionOptions

@@ -4,6 +4,9 @@ In: sizes of the network and lengths of question and context. Out: a session of 
 shapes, with weights of their own for every layer. Products with weights are int8 by int8 or float32, as the bundle has
 them; those of attention are float32, as there. No quantisation, bias, normalisation or activation: what a network does
 besides its products, it does on top of this.
+
+The model is written as bytes here, so that a device without the `onnx` package can be measured: its protocol buffers
+are fields of a number, a wire type (0 for integers, 2 for bytes) and a value. (onnx.proto, IR version 8, opset 17.)
 """
 
 from __future__ import annotations
@@ -13,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeqa.bench import onnx_bytes
-from edgeqa.bench.onnx_bytes import Node, Value
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions, session_setup
 
@@ -25,6 +26,78 @@ if TYPE_CHECKING:
 
     from edgeqa.bench.workloads import Workload
     from edgeqa.models.manifest import Manifest
+
+_IR_VERSION, _OPSET = 8, 17
+_ELEMENT = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6}  # TensorProto.DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or output of the graph."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator of the standard set, without attributes."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+def onnx_model(
+    nodes: list[Node], constants: dict[str, NDArray[Any]], inputs: list[Value], outputs: list[Value]
+) -> bytes:
+    """Returns the serialised model."""
+    graph = b"".join(
+        [
+            *(_bytes(1, _node(node)) for node in nodes),
+            _bytes(2, b"graph"),
+            *(_bytes(5, _tensor(name, array)) for name, array in constants.items()),
+            *(_bytes(11, _value(value)) for value in inputs),
+            *(_bytes(12, _value(value)) for value in outputs),
+        ]
+    )
+    return _integer(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _integer(2, _OPSET))
+
+
+def _node(node: Node) -> bytes:
+    inputs = b"".join(_bytes(1, name.encode()) for name in node.inputs)
+    return inputs + _bytes(2, node.output.encode()) + _bytes(3, node.output.encode()) + _bytes(4, node.kind.encode())
+
+
+def _tensor(name: str, array: NDArray[Any]) -> bytes:
+    shape = b"".join(_integer(1, size) for size in array.shape)
+    raw = np.ascontiguousarray(array).tobytes()
+    return shape + _integer(2, _ELEMENT[array.dtype.name]) + _bytes(8, name.encode()) + _bytes(9, raw)
+
+
+def _value(value: Value) -> bytes:
+    shape = b"".join(_bytes(1, _integer(1, size)) for size in value.shape)
+    tensor = _integer(1, _ELEMENT[value.dtype]) + _bytes(2, shape)
+    return _bytes(1, value.name.encode()) + _bytes(2, _bytes(1, tensor))
+
+
+def _integer(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
 
 INNER = 4  # BERT's feed-forward layer is so many times as wide
 HEAD_WIDTH = 32  # of small BERTs; other heads make the same number of multiplications
@@ -124,7 +197,7 @@ def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str,
         output = Value(f"product_{number}", "int32" if quantised else "float32", (p.batch, p.rows, p.columns))
         nodes.append(Node("MatMulInteger" if quantised else "MatMul", (left, right), output.name))
         outputs.append(output)
-    return onnx_bytes.model(nodes, constants, _values(inputs), outputs), inputs, outputs
+    return onnx_model(nodes, constants, _values(inputs), outputs), inputs, outputs
 
 
 def _values(arrays: dict[str, NDArray[Any]]) -> list[Value]:

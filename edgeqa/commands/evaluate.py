@@ -18,9 +18,8 @@ from edgeqa.commands.options import bundle_option, json_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.evaluation.collected import CollectedScores
     from edgeqa.evaluation.documents_file import DocumentQuestion
-    from edgeqa.evaluation.run import Scores
+    from edgeqa.evaluation.squad_run import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA
     from edgeqa.timing import Progress
 
@@ -185,9 +184,8 @@ def _squad(
     *,
     collected: bool,
 ) -> Scores | CollectedScores:
-    from edgeqa.evaluation.collected import evaluate_collected
-    from edgeqa.evaluation.run import evaluate
     from edgeqa.evaluation.squad_file import read_squad, sample
+    from edgeqa.evaluation.squad_run import evaluate, evaluate_collected
 
     squad = read_squad(file)
     questions = squad.questions if limit is None else sample(squad.questions, limit, seed)

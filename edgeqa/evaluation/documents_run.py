@@ -12,8 +12,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from edgeqa.evaluation.documents_file import GROUPS
-from edgeqa.evaluation.judging import Outcome
-from edgeqa.evaluation.quotations import holds
+from edgeqa.evaluation.judging import Outcome, holds
 from edgeqa.evaluation.reliability import Reliability, reliability
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from program import edgeqa
 
 from edgeqa.bench.figures import Times, show
-from edgeqa.bench.inside import watched
+from edgeqa.bench.measure import watched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 
 from edgeqa.answer import Answer
 from edgeqa.evaluation.reliability import reliability
-from edgeqa.evaluation.run import NoAnswerScores, Scores, evaluate
 from edgeqa.evaluation.squad_file import SquadQuestion, read_squad
+from edgeqa.evaluation.squad_run import NoAnswerScores, Scores, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

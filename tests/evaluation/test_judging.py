@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.evaluation.documents_file import DocumentQuestion
-from edgeqa.evaluation.errors import DocumentMissing, DocumentsNotFound, PlaceNotFound
+from edgeqa.evaluation.documents_file import DocumentMissing, DocumentQuestion, DocumentsNotFound, PlaceNotFound
 from edgeqa.evaluation.judging import Documents, Judge
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.evaluation.quotations import NEAR_CHARACTERS, Quoted, holds, is_near
+from edgeqa.evaluation.judging import NEAR_CHARACTERS, Quoted, holds, is_near
 
 
 def quoted(text: str, quotation: str) -> list[str]:
