@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeqa import errors, runtime
+from edgeqa.capabilities import processor
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.models.bundle import Bundle
 from edgeqa.parts import Parts
+
+if TYPE_CHECKING:
+    from edgeqa.capabilities.device import Device
+    from edgeqa.capabilities.readings import Reading
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def test_after_close_nothing_is_opened_again(parts: Parts) -> None:
             opening()
 
 
-def test_a_processor_that_hides_is_asked_for_by_the_probe_and_the_key_is_the_same(
+def test_a_processor_that_hides_is_asked_for_otherwise_and_the_key_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with runtime.open(persist="off") as qa:
@@ -57,18 +63,16 @@ def test_a_processor_that_hides_is_asked_for_by_the_probe_and_the_key_is_the_sam
             raise FileNotFoundError(str(self))
         return opened(self, *arguments, **options)  # type: ignore[call-overload]
 
-    probed: list[object] = []
+    asked: list[str | None] = []
     monkeypatch.setattr(Path, "open", hidden)
-    from edgeqa.capabilities import probe
+    real = processor.cpu_flags
 
-    real = probe.probe
-
-    def watched(**options: object) -> object:
+    def watched(device: Device, system: str | None) -> Reading[tuple[str, ...]]:
         monkeypatch.setattr(Path, "open", opened)
-        probed.append(options)
-        return real(**options)  # type: ignore[arg-type]
+        asked.append(system)
+        return real(device, system)
 
-    monkeypatch.setattr(probe, "probe", watched)
+    monkeypatch.setattr(processor, "cpu_flags", watched)
     with runtime.open(persist="off") as qa:
         assert qa.key("Who?", "Ada was.") == expected
-    assert probed == [{"providers": False}]
+    assert len(asked) == 1
