@@ -85,6 +85,16 @@ def one_line(title: str) -> str:
     return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
 
 
+def headed(blocks: Iterator[Block]) -> tuple[str, Iterator[Block]]:
+    """Returns the first heading, "" if there is none in MOST_AHEAD_CHARACTERS, and all blocks."""
+    seen, characters, title = [], 0, ""
+    while not title and characters < MOST_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
+        seen.append(block)
+        characters += len(block.text)
+        title = one_line(block.text) if block.kind == "heading" else ""
+    return title, chain(seen, blocks)
+
+
 def begun(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Iterator[Block], int]:
     """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all blocks, and how much was read."""
     seen, characters = [], 0

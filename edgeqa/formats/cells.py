@@ -17,10 +17,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.blocks import one_line
 from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgeqa.formats.blocks import Block
 
@@ -36,6 +37,16 @@ class Cell:
     is_text: bool = True
     """Whether it is neither a number nor a date."""
     is_bold: bool = False
+
+
+def is_name_alone(begin: Sequence[Block]) -> bool:
+    """Tells whether a sheet that begins so, with at most two blocks, is empty."""
+    return not begin or (len(begin) == 1 and begin[0].kind == "heading")
+
+
+def title_of(workbook: str, sheet: str) -> str:
+    """Returns the title of a sheet's record."""
+    return one_line(f"{workbook}: {sheet}" if workbook else sheet)
 
 
 class Grid:
@@ -173,16 +184,6 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     if section is None:
         return general(value)
     return _date(value, section, since_1904=since_1904) if section.is_date else _number(value, section)
-
-
-def is_text(code: str) -> bool:
-    """Tells whether a format is for text."""
-    return code.strip() == "@"
-
-
-def is_date(code: str) -> bool:
-    """Tells whether a format shows dates or times."""
-    return any(section.is_date for section in _sections(code[:MOST_CODE_CHARACTERS]))
 
 
 def general(value: float) -> str:

@@ -2,31 +2,42 @@
 
 Headings and lists come with their levels and numbers, tables as rows with their header; text boxes stand after the
 paragraph that holds them. What Word does not show is left out: hidden text and rows, what was deleted or moved away,
-the prompts of fields that nobody has filled in, the codes of fields. Its title is the first heading, else the one in
-its properties. Read by the standard library, as the XML comes: linear in time, and small in memory.
+the prompts of fields that nobody has filled in, the codes of fields. Comments, headers and footers are no part of the
+text, and are left out, too. Its title is the first heading, else the one in its properties. Read by the standard
+library, as the XML comes: linear in time, and small in memory.
 
 The format: ECMA-376, WordprocessingML.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats.archive import Archive
-from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
-from edgeqa.formats.errors import FileDamaged
-from edgeqa.formats.package import Relations, Title, parse, take
-from edgeqa.formats.wordlists import Numbering
-from edgeqa.formats.wordparts import Styles
-from edgeqa.formats.wordtext import WordText
+from edgeqa.formats.blocks import FormatOptions, Record, headed
+from edgeqa.formats.notation import OfficeMath, symbol, without_private
+from edgeqa.formats.package import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
+from edgeqa.formats.stories import Stories, Story
+from edgeqa.formats.wordstyles import OF_PARAGRAPHS, OF_RUNS, PLAIN, Numbering, Styles, named_level, outline_level
+from edgeqa.formats.wordtables import WordTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edgeqa.formats.blocks import Block
 
-_PROPERTIES, _MAIN = "docProps/core.xml", "word/document.xml"
-_ROOTS = ("", "document", "footnotes", "endnotes")
+_SHAPE = "shape"  # whose text ends with its paragraph
+MOST_ENTRIES = 2000  # of a list to choose from
+RAISED_HALF_POINTS = 4  # text moved up by so much is raised
+
+_PROMPTS = ("placeholder text", "placeholdertext")  # a style
+_SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
+# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+_SKIPPED = frozenset(
+    ("moveFrom", "del", "instrText", "delText", "delInstrText", "fldData", "binData", "glossaryDocument")
+)
+
+
 _NOTES = ("footnotes", "endnotes")
 
 
@@ -36,36 +47,452 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     Raises:
         FormatError: if it is no DOCX file.
     """
-    archive = Archive(stream, name, "DOCX")
-    package = Relations(archive, "", name, "DOCX")
-    main = package.targets.get("officeDocument", [_MAIN])[0]
-    document = _opened(archive, main, name)
-    blocks, _ = begun(_blocks(archive, document, main, name), lambda: bool(document.heading))
-    yield Record(name, document.heading or _title(archive, package, name), blocks)
+    package = OfficePackage(stream, name, "DOCX", "word/document.xml")
+    title, blocks = headed(_blocks(package))
+    yield Record(name, title or package.stated_title(), blocks)
 
 
-def _opened(archive: Archive, main: str, name: str) -> WordText:
-    relations = Relations(archive, main, name, "DOCX")
-    styles = Styles()
-    numbering = Numbering(styles)
-    folder = main.rpartition("/")[0]
-    for kind, handler in (("styles", styles), ("numbering", numbering)):
-        for part in relations.targets.get(kind, [f"{folder}/{kind}.xml"])[:1]:
-            take(archive, part, handler, name, "DOCX")
-    notes = [part for kind in _NOTES for part in relations.targets.get(kind, [f"{folder}/{kind}.xml"])]
-    return WordText(name, styles, numbering, notes)
+def _blocks(package: OfficePackage) -> Iterator[Block]:
+    folder = package.main.rpartition("/")[0]
 
+    def parts(kind: str) -> list[str]:
+        return package.relations.targets.get(kind, [f"{folder}/{kind}.xml"])
 
-def _blocks(archive: Archive, document: WordText, main: str, name: str) -> Iterator[Block]:
-    for part in (main, *(part for part in document.notes if part in archive)):
-        for _ in parse(archive.blocks(part), document, name, "DOCX"):
-            if document.root not in _ROOTS:
-                raise FileDamaged(name, "DOCX", "it is another program's document")
+    styles = package.take(parts("styles")[0], Styles())
+    numbering = package.take(parts("numbering")[0], Numbering(styles))
+    document = _Text(package.name, styles, numbering)
+    for part in (package.main, *(part for kind in _NOTES for part in parts(kind) if part in package)):
+        for _ in package.parse(part, document, "document" if part == package.main else ""):
             yield from document.taken()
     yield from document.ended()
 
 
-def _title(archive: Archive, package: Relations, name: str) -> str:
-    found = Title()
-    take(archive, package.targets.get("core-properties", [_PROPERTIES])[0], found, name, "DOCX")
-    return one_line(found.title)
+@dataclass(slots=True)
+class _Run:
+    """How a run of text looks; None and "" where it does not say."""
+
+    style: str = ""
+    font: str = ""
+    align: str = ""
+    position: int = 0
+    is_hidden: bool | None = None
+    is_bold: bool | None = None
+    effect: tuple[bool, bool, int] | None = None
+    """Whether it is hidden, whether it is bold, and whether it is raised (1) or lowered (-1), once that is known."""
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    style: str = ""
+    outline: int | None = None
+    list_id: str | None = None
+    list_level: int | None = None
+    is_mark_hidden: bool = False
+    is_settled: bool = False
+    """Whether its properties have taken effect."""
+
+
+_OF_RUNS: Properties = {
+    **OF_RUNS,
+    "rStyle": ("style", word_in),
+    "position": ("position", lambda attributes: number_in(attributes) or 0),
+    "rFonts": ("font", lambda found: found.get("ascii") or found.get("hAnsi") or found.get("cs", "")),
+}
+_OF_PARAGRAPHS: Properties = {**OF_PARAGRAPHS, "pStyle": ("style", word_in)}
+_RAISED = {"superscript": 1, "subscript": -1}
+
+
+@dataclass(slots=True)
+class _Story(Story):
+    paragraph: _Paragraph = field(default_factory=_Paragraph)
+    run: _Run = field(default_factory=_Run)
+    tables: list[WordTable] = field(default_factory=list)
+    in_list: str | None = None
+    reading: list[str] | None = None
+    """Of a word with a reading aid, the aid, which stands before its word."""
+    in_reading: bool = False
+
+
+class _Text(Handler):
+    """Takes the XML of a document and of its notes."""
+
+    def __init__(self, name: str, styles: Styles, numbering: Numbering) -> None:
+        self._styles, self._numbering = styles, numbering
+        self._stories = Stories(_Story, name)
+        self._properties: list[str] = []  # elements of properties that are open
+        self._in_text = False
+        self._skipped_depth = 0
+        self._muted = 0  # elements that are open whose text is not shown
+        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
+        self._mutes: list[bool] = []  # whether an element that may mute does
+        self._fields: list[bool] = []  # of fields: whether what comes is their code
+        self._form: _Form | None = None
+        self._math: OfficeMath | None = None
+        self._referred: set[str] = set()
+        self._starts: dict[str, Callable[[str, dict[str, str]], None]] = {
+            "t": self._begin_text, "r": self._begin_run, "p": self._begin_paragraph, "tab": self._space,
+            "ptab": self._space, "br": self._break, "cr": self._break, "noBreakHyphen": self._hyphen,
+            "sym": self._symbol, "rt": self._begin_reading, "sdt": self._begin_control,
+            "sdtContent": self._begin_content, "footnote": self._begin_note, "endnote": self._begin_note,
+            "footnoteReference": self._refer, "endnoteReference": self._refer,
+            "fldChar": self._field_mark, "ffData": self._begin_form,
+            **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
+            "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
+            "tr": self._begin_row, "tc": self._begin_cell,
+        }  # fmt: skip
+        self._ends: dict[str, Callable[[], None]] = {
+            "t": self._end_text, "p": self._end_paragraph, "rt": self._end_reading, "ruby": self._end_ruby,
+            "sdt": self._end_control, "sdtContent": self._end_content, "footnote": self._end_content,
+            "endnote": self._end_content, "ffData": self._end_form,
+            "txbxContent": self._stories.leave, "tbl": self._end_table, "tr": self._end_row, "tc": self._end_cell,
+        }  # fmt: skip
+
+    @property
+    def _story(self) -> _Story:
+        return self._stories.story
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled."""
+        return self._stories.taken()
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks."""
+        return self._stories.ended()
+
+    # --- events
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        if self._skipped_depth:
+            self._skipped_depth += 1
+        elif self._properties:
+            if name.endswith("Change"):  # how it was before
+                self._skipped_depth = 1
+                return
+            self._property(name, attributes)
+            self._properties.append(name)
+        elif name.endswith("Pr") and self._math is None:
+            self._properties.append(name)
+        elif name in _SKIPPED:
+            self._skipped_depth = 1
+        elif self._math is not None:
+            self._in_text = name == "t"
+            self._math.start(name, attributes)
+        elif (handler := self._starts.get(name)) is not None:
+            handler(name, attributes)
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+        if self._skipped_depth:
+            self._skipped_depth -= 1
+        elif self._properties:
+            self._properties.pop()
+        elif self._math is not None:
+            self._in_text = False
+            if self._math.end(name):
+                formula, self._math = self._math.line(), None
+                self.add(formula)
+        elif (handler := self._ends.get(name)) is not None:
+            handler()
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+        if not self._in_text or self._skipped_depth or self._properties:
+            return
+        if self._math is not None:
+            self._math.text(text)
+        else:
+            self.add(text)
+
+    # --- text
+
+    def add(self, text: str) -> None:
+        """Adds text to the paragraph, as its run and its paragraph are shown."""
+        story = self._story
+        is_hidden, is_bold, raised = self._effect()
+        if is_hidden or self._is_muted() or (self._fields and any(self._fields)):
+            return
+        self._settle()
+        text = without_private(text, story.run.font)
+        if story.reading is not None and story.in_reading:
+            story.reading.append(text)
+            return
+        if story.tables and story.tables[-1].is_cell_open:
+            story.tables[-1].text(text, is_bold=is_bold)
+        story.prose.text(text, raised)
+
+    def _is_muted(self) -> bool:
+        """Tells whether something that is open is not shown: a prompt, a note of no interest, a row."""
+        return self._muted > 0 or any(table.is_muted for table in self._story.tables)
+
+    def _effect(self) -> tuple[bool, bool, int]:
+        """Returns whether the run is hidden, bold, and raised or lowered, by itself or by its styles."""
+        run = self._story.run
+        if run.effect is None:
+            style = self._styles.resolved(run.style) if run.style else PLAIN
+            below = self._styles.resolved(self._story.paragraph.style)
+            # In both styles, such a property is none: each turns it over.
+            is_hidden = bool(style.is_hidden) != bool(below.is_hidden) if run.is_hidden is None else run.is_hidden
+            is_bold = bool(style.is_bold) != bool(below.is_bold) if run.is_bold is None else run.is_bold
+            align = run.align or style.align or below.align
+            if not align and abs(run.position) >= RAISED_HALF_POINTS:
+                align = "superscript" if run.position > 0 else "subscript"
+            # A prompt that its control does not own up to.
+            is_prompt = bool(self._controls) and (style.name.lower() or run.style.lower()) in _PROMPTS
+            is_hidden = is_hidden or is_prompt
+            run.effect = is_hidden, is_bold, _RAISED.get(align, 0)
+        return run.effect
+
+    # --- properties
+
+    def _property(self, name: str, attributes: dict[str, str]) -> None:
+        holder = self._properties[-1]
+        if holder == "rPr":
+            if self._properties[0] == "rPr":
+                note(self._story.run, _OF_RUNS, name, attributes)
+            elif self._properties[0] == "pPr" and name in ("vanish", "del", "moveFrom"):
+                self._story.paragraph.is_mark_hidden = is_on(attributes)
+        elif holder in ("pPr", "numPr"):
+            note(self._story.paragraph, _OF_PARAGRAPHS, name, attributes)
+        elif holder == "sdtPr":
+            if name == "showingPlcHdr" and self._controls:
+                self._controls[-1] = is_on(attributes)
+        elif self._story.tables:
+            self._story.tables[-1].take(holder, name, attributes)
+
+    # --- paragraphs
+
+    def _begin_paragraph(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.in_paragraph and self._stories.has_room:  # a shape's text, which is no text box of Word's
+            self._stories.enter(_SHAPE)
+        self._open_cell()
+        story = self._story
+        story.in_paragraph += 1
+        story.paragraph, story.run = _Paragraph(), _Run()
+        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        self._fields = [False] * len(self._fields)
+
+    def _settle(self) -> None:
+        """Lets the paragraph's properties take effect: before its first text, or where it counts without any."""
+        story = self._story
+        paragraph = story.paragraph
+        if paragraph.is_settled or not story.in_paragraph:
+            return
+        paragraph.is_settled = True
+        level = self._heading_level(paragraph)
+        if story.tables and level > 2:  # the names of rows and columns, more often than headings
+            level = 0
+        item = self._item(paragraph)
+        if item is not None:
+            marker, list_level, is_first = item
+            if story.in_list is None or (is_first and not list_level):
+                story.prose.begin_list()
+            story.in_list = paragraph.list_id or paragraph.style
+            story.prose.item(list_level + 1, marker)
+        elif story.in_list is not None:
+            story.prose.end()
+            story.in_list = None
+        if level:
+            story.prose.heading(level)
+            story.in_list = None
+        elif item is None:
+            story.prose.paragraph()
+
+    def _heading_level(self, paragraph: _Paragraph) -> int:
+        if paragraph.outline is not None:
+            return outline_level(paragraph.outline)
+        if paragraph.style in self._styles:
+            return self._styles.heading_level(paragraph.style)
+        return named_level(paragraph.style) or 0
+
+    def _item(self, paragraph: _Paragraph) -> tuple[str, int, bool] | None:
+        """Returns what an item is shown with, its level and whether its list begins; None if it is none."""
+        style = self._styles.resolved(paragraph.style)
+        list_id = paragraph.list_id if paragraph.list_id is not None else style.list_id
+        if list_id is None or list_id in ("0", ""):
+            is_bulleted = list_id is None and style.name.lower().startswith("list bullet")
+            return ("- ", 0, False) if is_bulleted else None
+        level = paragraph.list_level
+        if level is None:
+            level = style.list_level if style.list_level is not None and paragraph.list_id is None else None
+        if level is None:
+            level = self._numbering.level_of(list_id, paragraph.style)
+        found = self._numbering.marker(list_id, level)
+        if found is None:  # a list that is not described
+            return "- ", level, False
+        return found.text, level, found.is_first
+
+    def _end_paragraph(self) -> None:
+        story = self._story
+        if not story.in_paragraph:
+            return
+        if not self._is_muted() and not story.paragraph.is_mark_hidden:
+            self._settle()  # one without text counts in its list, too
+        story.prose.end_block()
+        story.in_paragraph -= 1
+        if story.kind == _SHAPE and not story.in_paragraph:
+            self._stories.leave()
+        if not story.tables and not self._story.in_paragraph:
+            self._stories.settle()
+
+    def _begin_run(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._story.run = _Run()
+
+    def _begin_text(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._in_text = True
+
+    def _end_text(self) -> None:
+        self._in_text = False
+
+    def _space(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add(" ")
+
+    def _hyphen(self, _name: str, _attributes: dict[str, str]) -> None:
+        self.add("-")
+
+    def _break(self, _name: str, _attributes: dict[str, str]) -> None:
+        if not self._is_muted():
+            self._story.prose.line()
+
+    def _symbol(self, _name: str, attributes: dict[str, str]) -> None:
+        code = attributes.get("char", "")
+        if is_hex(code):
+            self.add(symbol(int(code[:6], 16), attributes.get("font", "Symbol")))
+
+    # --- words with a reading aid
+
+    def _begin_reading(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.reading is None:
+            self._story.reading, self._story.in_reading = [], True
+
+    def _end_reading(self) -> None:
+        self._story.in_reading = False
+
+    def _end_ruby(self) -> None:
+        reading, self._story.reading, self._story.in_reading = self._story.reading, None, False
+        if reading and (text := "".join(reading).strip()):
+            self._story.prose.text(f" ({text})")
+
+    # --- what is not shown, or shown elsewhere
+
+    def _begin_control(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._controls.append(False)
+
+    def _begin_content(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._mutes.append(bool(self._controls) and self._controls[-1])
+        self._muted += self._mutes[-1]
+
+    def _end_content(self) -> None:
+        if self._mutes:
+            self._muted -= self._mutes.pop()
+
+    def _end_control(self) -> None:
+        if self._controls:
+            self._controls.pop()
+
+    def _begin_note(self, name: str, attributes: dict[str, str]) -> None:
+        is_shown = attributes.get("type") not in _SEPARATORS and (
+            not self._referred or f"{name}:{attributes.get('id')}" in self._referred
+        )
+        self._mutes.append(not is_shown)
+        self._muted += not is_shown
+
+    def _refer(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._is_muted() and not self._effect()[0]:
+            self._referred.add(f"{name.removesuffix('Reference')}:{attributes.get('id')}")
+
+    def _field_mark(self, _name: str, attributes: dict[str, str]) -> None:
+        kind = attributes.get("fldCharType")
+        if kind == "begin":
+            self._fields.append(True)
+        elif kind == "separate" and self._fields:
+            self._fields[-1] = False
+        elif kind == "end" and self._fields:
+            self._fields.pop()
+
+    def _begin_form(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._form = _Form()
+
+    def _form_part(self, name: str, attributes: dict[str, str]) -> None:
+        if self._form is not None:
+            self._form.take(name, attributes)
+
+    def _end_form(self) -> None:
+        form, self._form = self._form, None
+        if form is not None and (shown := form.shown()):
+            fields, self._fields = self._fields, []
+            self.add(shown)
+            self._fields = fields
+
+    def _begin_box(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._stories.enter("box")
+
+    def _begin_math(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._math = OfficeMath()
+
+    # --- tables
+
+    def _begin_table(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._open_cell()
+        self._story.tables.append(WordTable(self._story.prose, self._styles))
+        self._story.in_list = None
+
+    def _end_table(self) -> None:
+        story = self._story
+        if story.tables:
+            story.tables.pop()
+            story.prose.end_table()
+        if not story.tables and not story.in_paragraph:
+            self._stories.settle()
+
+    def _begin_row(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.tables:
+            self._story.tables[-1].begin_row()
+
+    def _begin_cell(self, _name: str, _attributes: dict[str, str]) -> None:
+        if self._story.tables:
+            self._story.tables[-1].begin_cell()
+
+    def _open_cell(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].open_cell()
+
+    def _end_cell(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].end_cell()
+
+    def _end_row(self) -> None:
+        if self._story.tables:
+            self._story.tables[-1].end_row()
+
+
+class _Form:
+    """A field to be filled in that Word had before content controls: a box to be ticked, or a list to choose from."""
+
+    def __init__(self) -> None:
+        self._kind = ""
+        self._is_checked = False
+        self._default: int | None = None
+        self._chosen: int | None = None
+        self._entries: list[str] = []
+
+    def take(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes an element of its description."""
+        if name in ("checkBox", "ddList"):
+            self._kind = name
+        elif name == "default":
+            self._default = number_in(attributes)
+            self._is_checked = self._kind == "checkBox" and is_on(attributes)
+        elif name == "checked":
+            self._is_checked = is_on(attributes)
+        elif name == "result":
+            self._chosen = number_in(attributes)
+        elif name == "listEntry" and len(self._entries) < MOST_ENTRIES:
+            self._entries.append(attributes.get("val", ""))
+
+    def shown(self) -> str:
+        """Returns what is shown of it."""
+        if self._kind == "checkBox":
+            return "☒" if self._is_checked else "☐"
+        chosen = self._chosen if self._chosen is not None else self._default or 0
+        return self._entries[chosen] if self._kind == "ddList" and 0 <= chosen < len(self._entries) else ""

@@ -23,56 +23,10 @@ _AROUND = {
 _OPEN = {"Ao": "<", "Bo": "[", "Bro": "{", "Do": "“", "Oo": "[", "Po": "(", "Qo": '"', "So": "‘", "Xo": "", "Eo": ""}
 _CLOSE = {"Ac": ">", "Bc": "]", "Brc": "}", "Dc": "”", "Oc": "]", "Pc": ")", "Qc": '"', "Sc": "’", "Xc": "", "Ec": ""}
 _WORDS = frozenset(
-    [
-        "Ad",
-        "An",
-        "Ar",
-        "Cd",
-        "Cm",
-        "Dv",
-        "Em",
-        "Er",
-        "Ev",
-        "Fa",
-        "Fd",
-        "Fl",
-        "Fr",
-        "Ft",
-        "Hf",
-        "Ic",
-        "In",
-        "Li",
-        "Lk",
-        "Ms",
-        "Mt",
-        "Nd",
-        "Nm",
-        "No",
-        "Ns",
-        "Pa",
-        "St",
-        "Sx",
-        "Sy",
-        "Tn",
-        "Va",
-        "Vt",
-        "Xr",
-        "Fn",
-        "Pf",
-        "Ap",
-        "At",
-        "Bx",
-        "Bsx",
-        "Nx",
-        "Fx",
-        "Ox",
-        "Dx",
-        "Ux",
-        "Ot",
-        "Lb",
-        "Ex",
-        "Rv",
-    ]
+    """
+    Ad An Ar Cd Cm Dv Em Er Ev Fa Fd Fl Fr Ft Hf Ic In Li Lk Ms Mt Nd Nm No Ns Pa St Sx Sy Tn Va Vt Xr Fn Pf Ap At
+    Bx Bsx Nx Fx Ox Dx Ux Ot Lb Ex Rv
+    """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
 _SYSTEMS = {"At": "AT&T UNIX", "Bsx": "BSD/OS", "Nx": "NetBSD", "Fx": "FreeBSD", "Ox": "OpenBSD", "Dx": "DragonFly"}
 _STANDARDS = {

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats.errors import FileDamaged, FileEncrypted
+from edgeqa.formats.errors import FileEncrypted
 from edgeqa.formats.notation import numeral
-from edgeqa.formats.package import number_in, take
-from edgeqa.formats.wordparts import MOST_BASES, MOST_STYLES
+from edgeqa.formats.package import Handler, Package, number_in
 
 if TYPE_CHECKING:
-    from edgeqa.formats.archive import Archive
+    from collections.abc import Container
 
+MOST_STYLES = 1 << 14
+MOST_BASES = 30  # styles that are based on one another
 MOST_LEVELS = 10
 CONTENT, META, STYLES = "content.xml", "meta.xml", "styles.xml"
 _PERCENT = re.compile(r"(-?[0-9]+)(?:\.[0-9]+)?%")
@@ -33,11 +34,10 @@ class OdfStyle:
 
     parent: str = ""
     list_style: str = ""
-    outline: int = 0
     is_hidden: bool | None = None
     is_bold: bool | None = None
-    align: str | None = None
-    """superscript, subscript, or "" for neither."""
+    raised: int | None = None
+    """1 for what is raised, -1 for what is lowered, 0 for neither."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class ListStyle:
         return f"{text} " if text else ""
 
 
-class OdfStyles:
+class OdfStyles(Handler):
     """Takes styles, from their own part and from the beginning of the content."""
 
     def __init__(self) -> None:
@@ -93,11 +93,9 @@ class OdfStyles:
                 style = self._styles.get(place)
                 if style is None:
                     break
-                found.list_style = found.list_style or style.list_style
-                found.outline = found.outline or style.outline
-                found.is_hidden = style.is_hidden if found.is_hidden is None else found.is_hidden
-                found.is_bold = style.is_bold if found.is_bold is None else found.is_bold
-                found.align = style.align if found.align is None else found.align
+                for one in ("list_style", "is_hidden", "is_bold", "raised"):
+                    if getattr(found, one) in (None, ""):
+                        setattr(found, one, getattr(style, one))
                 place = style.parent
             if len(self._resolved) < MOST_STYLES:
                 self._resolved[name] = found
@@ -109,7 +107,6 @@ class OdfStyles:
             self._style = self._styles.setdefault(attributes.get("name", ""), OdfStyle())
             self._style.parent = attributes.get("parent-style-name", "")
             self._style.list_style = attributes.get("list-style-name", "")
-            self._style.outline = number_in(attributes, "default-outline-level") or 0
         elif name == "list-style" and len(self.lists) < MOST_STYLES:
             self._list = self.lists.setdefault(attributes.get("name", ""), ListStyle())
         elif name == "outline-style":
@@ -125,9 +122,6 @@ class OdfStyles:
             self._style = None
         elif name in ("list-style", "outline-style"):
             self._list = None
-
-    def text(self, _text: str) -> None:
-        """Takes text."""
 
     def _note_level(self, name: str, attributes: dict[str, str]) -> None:
         level = number_in(attributes, "level") or 1
@@ -156,38 +150,91 @@ def _note(style: OdfStyle, name: str, attributes: dict[str, str]) -> None:
         if position:
             percent = _PERCENT.fullmatch(position)
             amount = int(percent[1][:6]) if percent else {"super": 1, "sub": -1}.get(position, 0)
-            style.align = "superscript" if amount > 0 else "subscript" if amount < 0 else ""
+            style.raised = (amount > 0) - (amount < 0)
 
 
-class Manifest:
+class _Manifest(Handler):
     """Finds out whether parts are encrypted."""
 
-    def __init__(self) -> None:
-        self.is_encrypted = False
+    is_encrypted = False
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
-        """Takes a start tag."""
         self.is_encrypted = self.is_encrypted or name == "encryption-data"
 
-    def end(self, _name: str) -> None:
-        """Takes an end tag."""
 
-    def text(self, _text: str) -> None:
-        """Takes text."""
-
-
-def opened(archive: Archive, name: str, format_name: str) -> OdfStyles:
-    """Returns the styles of a document that is there and can be read.
+def opened(stream: IO[bytes], name: str) -> tuple[Package, OdfStyles]:
+    """Returns a document that is there and can be read, and its styles.
 
     Raises:
         FormatError: if it has no content, or is encrypted.
     """
-    manifest = Manifest()
-    take(archive, "META-INF/manifest.xml", manifest, name, format_name)
-    if manifest.is_encrypted:
+    package = Package(stream, name, "OpenDocument")
+    if package.take("META-INF/manifest.xml", _Manifest()).is_encrypted:
         raise FileEncrypted(name, "it needs a password")
-    if CONTENT not in archive:
-        raise FileDamaged(name, format_name, f"it has no part {CONTENT!r}")
-    styles = OdfStyles()
-    take(archive, STYLES, styles, name, format_name)
-    return styles
+    if CONTENT not in package:
+        reason = f"it has no part {CONTENT!r}"
+        raise package.damaged(reason)
+    return package, package.take(STYLES, OdfStyles())
+
+
+class Content(Handler):
+    """The content of a document: what is in its body, without what is left out; styles before it go to the styles."""
+
+    def __init__(self, package: Package, styles: OdfStyles, bodies: Container[str], skipped: Container[str]) -> None:
+        """Begins.
+
+        Args:
+            package: the document.
+            styles: its styles.
+            bodies: what the body may be of.
+            skipped: elements that are left out, with what is in them.
+        """
+        self.styles = styles
+        self.is_left_out = False
+        """To be set within `begin`: whether the element is left out with what is in it."""
+        self._package, self._bodies, self._skipped = package, bodies, skipped
+        self._place = ""  # styles, body, or what the body is of
+        self._skipped_depth = 0
+
+    def begin(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag of the body."""
+
+    def finish(self, name: str) -> None:
+        """Takes an end tag of the body."""
+
+    def write(self, text: str) -> None:
+        """Takes text of the body."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        if self._place == "styles":
+            self.styles.start(name, attributes)
+        elif self._skipped_depth:
+            self._skipped_depth += 1
+        elif not self._place:
+            self._place = "styles" if name in ("automatic-styles", "styles") else "body" if name == "body" else ""
+        elif self._place == "body":
+            if name not in self._bodies:
+                raise self._package.damaged()
+            self._place = name
+        elif name in self._skipped:
+            self._skipped_depth = 1
+        else:
+            self.begin(name, attributes)
+            if self.is_left_out:
+                self.is_left_out, self._skipped_depth = False, 1
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+        if self._place == "styles":
+            self._place = "" if name in ("automatic-styles", "styles") else "styles"
+            self.styles.end(name)
+        elif self._skipped_depth:
+            self._skipped_depth -= 1
+        else:
+            self.finish(name)
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+        if self._place != "styles" and not self._skipped_depth:
+            self.write(text)

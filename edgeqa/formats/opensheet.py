@@ -7,14 +7,15 @@ be written once and stand for any number: those with text are repeated up to a b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats.archive import Archive
-from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.cells import MOST_COLUMNS, Cell, Grid, general
-from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.odfstyles import CONTENT, META, OdfStyles, opened
-from edgeqa.formats.package import Title, number_in, parse, take
+from edgeqa.formats.blocks import FormatOptions, Record
+from edgeqa.formats.cells import MOST_COLUMNS, Cell, Grid, general, is_name_alone, title_of
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.odfstyles import CONTENT, META, Content, OdfStyles, opened
+from edgeqa.formats.package import Package, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ MOST_REPEATED_ROWS = 10_000  # that have text
 MOST_TEXT_CHARACTERS = 1 << 28  # of the file: what is repeated counts
 MOST_CELL_CHARACTERS = 1 << 16
 _HIDDEN = ("collapse", "filter")
-_STYLES = ("automatic-styles", "styles")
 _SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
 
 
@@ -35,55 +35,20 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     Raises:
         FormatError: if it is no such document, or is encrypted.
     """
-    archive = Archive(stream, name, "OpenDocument")
-    sheets = _Sheets(name, opened(archive, name, "OpenDocument"))
-    properties = Title()
-    take(archive, META, properties, name, "OpenDocument")
-    title = one_line(properties.title)
-    found = _Stream(_settled(archive, sheets, name))
-    while (sheet := found.sheet()) is not None:
-        yield Record(f"{name}#{sheet}", one_line(f"{title}: {sheet}" if title else sheet), found.blocks())
+    package, styles = opened(stream, name)
+    title = package.title(META)
+    for (sheet, _), group in groupby(_settled(package, _Sheets(package, styles)), key=itemgetter(0, 1)):
+        blocks = (block for _, _, block in group)
+        begin = list(islice(blocks, 2))
+        if not is_name_alone(begin):
+            yield Record(f"{name}#{sheet}", title_of(title, sheet), chain(begin, blocks))
 
 
-def _settled(archive: Archive, sheets: _Sheets, name: str) -> Iterator[tuple[str, int, Block]]:
+def _settled(package: Package, sheets: _Sheets) -> Iterator[tuple[str, int, Block]]:
     """Yields the blocks, each with the name and the number of its sheet."""
-    for _ in parse(archive.blocks(CONTENT), sheets, name, "OpenDocument"):
-        if sheets.body not in ("", "spreadsheet"):
-            raise FileDamaged(name, "OpenDocument", "it is another program's document")
+    for _ in package.parse(CONTENT, sheets):
         out, sheets.out = sheets.out, []
         yield from out
-
-
-class _Stream:
-    """Blocks of sheets, one after the other, as the blocks of each sheet. Sheets that are a name alone are left out."""
-
-    def __init__(self, blocks: Iterator[tuple[str, int, Block]]) -> None:
-        self._blocks = blocks
-        self._next = next(blocks, None)
-        self._first: Block | None = None
-        self._number = -1
-
-    def sheet(self) -> str | None:
-        """Returns the name of the next sheet, once the blocks of the one before are gone through; None at the end."""
-        for _ in self.blocks():
-            pass
-        while self._next is not None:
-            name, number, first = self._next
-            self._next = next(self._blocks, None)
-            if self._next is not None and self._next[1] == number:
-                self._first, self._number = first, number
-                return name
-        return None
-
-    def blocks(self) -> Iterator[Block]:
-        """Yields the blocks of the sheet."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        while self._next is not None and self._next[1] == self._number:
-            block = self._next[2]
-            self._next = next(self._blocks, None)
-            yield block
 
 
 @dataclass(slots=True)
@@ -95,17 +60,14 @@ class _Row:
     cells: dict[int, Cell] = field(default_factory=dict)
 
 
-class _Sheets:
+class _Sheets(Content):
     """Takes the sheets of a document."""
 
-    def __init__(self, name: str, styles: OdfStyles) -> None:
-        self.body = ""
-        """What the body is of, once that is known."""
+    def __init__(self, package: Package, styles: OdfStyles) -> None:
+        super().__init__(package, styles, ("spreadsheet",), _SKIPPED)
         self.out: list[tuple[str, int, Block]] = []
-        self._name = name
-        self._styles = styles
-        self._in_styles = self._in_body = self._in_header = False
-        self._skipped_depth = 0
+        self._name = package.name
+        self._in_header = False
         self._grid: Grid | None = None
         self._sheet, self._number = "", -1
         self._columns: list[tuple[int, bool]] = []  # how many, and whether they are hidden
@@ -117,32 +79,8 @@ class _Sheets:
         self._in_paragraph = 0
         self._left = MOST_TEXT_CHARACTERS
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Takes a start tag."""
-        if self._in_styles:
-            self._styles.start(name, attributes)
-        elif self._skipped_depth:
-            self._skipped_depth += 1
-        elif not self._in_body:
-            self._in_styles = name in _STYLES
-            self._in_body = name == "body"
-        elif not self.body:
-            self.body = name
-        elif name in _SKIPPED or (name == "table" and self._is_hidden(attributes)):
-            self._skipped_depth = 1
-        elif name in ("p", "s", "tab", "line-break"):
-            self._within(name)
-        else:
-            self._structure(name, attributes)
-
-    def end(self, name: str) -> None:
-        """Takes an end tag."""
-        if self._in_styles:
-            self._in_styles = name not in _STYLES
-            self._styles.end(name)
-        elif self._skipped_depth:
-            self._skipped_depth -= 1
-        elif name == "p":
+    def finish(self, name: str) -> None:
+        if name == "p":
             self._in_paragraph = max(0, self._in_paragraph - 1)
         elif name in ("table-cell", "covered-table-cell"):
             self._end_cell()
@@ -154,24 +92,23 @@ class _Sheets:
             self._take(self._grid.ended())
             self._grid = None
 
-    def text(self, text: str) -> None:
-        """Takes text."""
-        if not self._in_paragraph or self._skipped_depth or self._parts is None:
-            return
-        if self._characters < MOST_CELL_CHARACTERS:
+    def write(self, text: str) -> None:
+        if self._in_paragraph and self._parts is not None and self._characters < MOST_CELL_CHARACTERS:
             self._parts.append(text)
             self._characters += len(text)
 
     def _is_hidden(self, attributes: dict[str, str]) -> bool:
-        return bool(self._styles.resolved(attributes.get("style-name", "")).is_hidden)
+        return bool(self.styles.resolved(attributes.get("style-name", "")).is_hidden)
 
-    def _within(self, name: str) -> None:
-        self._in_paragraph += name == "p"
-        if self._parts:
-            self._parts.append(" ")
-
-    def _structure(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "table" and self._grid is None:
+    def begin(self, name: str, attributes: dict[str, str]) -> None:
+        self.is_left_out = name == "table" and self._is_hidden(attributes)
+        if self.is_left_out:
+            return
+        if name in ("p", "s", "tab", "line-break"):
+            self._in_paragraph += name == "p"
+            if self._parts:
+                self._parts.append(" ")
+        elif name == "table" and self._grid is None:
             self._sheet, self._number = attributes.get("name", "")[:300], self._number + 1
             self._grid = Grid(self._sheet)
             self._columns, self._rows = [], 0
@@ -190,7 +127,7 @@ class _Sheets:
         row, repeated = self._row, _repeated(self._attributes, "columns")
         if text and not row.is_hidden:
             kind = self._attributes.get("value-type", "string")
-            is_bold = bool(self._styles.resolved(self._attributes.get("style-name", "")).is_bold)
+            is_bold = bool(self.styles.resolved(self._attributes.get("style-name", "")).is_bold)
             cell = Cell(text[:MOST_CELL_CHARACTERS], kind in ("string", "boolean"), is_bold)
             for column in range(row.column, min(row.column + repeated, MOST_COLUMNS)):
                 if (place := self._shown_column(column)) is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import Block, BlockKind
+from edgeqa.formats.notation import subscript, superscript
 from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MOST_ROW_CHARACTERS = 4096  # longer ones are no rows
 MOST_CELLS = 1000  # of a row; what follows stays in the last
 MOST_SPAN = 30  # columns of one cell
 MOST_CELL_BLOCKS = 8  # paragraphs in a cell of a row
+MOST_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
 MOST_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
 MOST_TABLES = 64  # within each other
 _MOST_INDENTED = 8
@@ -39,6 +41,7 @@ class _Cell:
     columns: int
     rows: int
     is_header: bool
+    merge: str = ""
     blocks: list[Block] = field(default_factory=list)
 
     def text(self) -> str:
@@ -57,6 +60,8 @@ class _Table:
     numbered: int = 0
     carried: dict[int, tuple[int, str, int]] = field(default_factory=dict)
     """By column, a cell that holds for rows more: how many, its text and its number in the table."""
+    merged: dict[int, str] = field(default_factory=dict)
+    """By column, the text of a cell that holds for as many rows as say so."""
 
 
 class Prose:
@@ -68,6 +73,8 @@ class Prose:
         self._parts: list[str] = []  # of the block in the making
         self._characters = 0
         self._space = ""  # wanted before the next word of the block
+        self._raised: list[str] = []  # raised or lowered text that has not ended
+        self._raised_as = 0
         self._gap = _NONE  # wanted before the block
         self._kind: BlockKind = "paragraph"
         self._level = 0
@@ -81,8 +88,19 @@ class Prose:
 
     # --- words
 
-    def text(self, text: str) -> None:
-        """Adds words; white space in them is folded."""
+    def text(self, text: str, raised: int = 0) -> None:
+        """Adds words; white space in them is folded.
+
+        Args:
+            text: the words.
+            raised: 1 for what is raised, -1 for what is lowered, which is written when all of it is there.
+        """
+        if raised != self._raised_as:
+            self._end_raised()
+            self._raised_as = raised
+        if raised:
+            self._raised.append(text)
+            return
         if not text.isascii():
             text = _UNSEEN.sub("", text)
         folded = _WHITE_SPACE.sub(" ", text)
@@ -105,6 +123,7 @@ class Prose:
 
     def line(self) -> None:
         """What follows begins on a line of its own."""
+        self._end_raised()
         if self._parts:
             self._space = " " if self._kind == "heading" or self._row() is not None else "\n"
 
@@ -200,13 +219,14 @@ class Prose:
         if self._row() is not None:
             self._tables[-1].is_header = True
 
-    def cell(self, columns: int = 1, rows: int = 1, *, is_header: bool = False) -> None:
+    def cell(self, columns: int = 1, rows: int = 1, *, is_header: bool = False, merge: str = "") -> None:
         """What follows is the row's next cell.
 
         Args:
             columns: how many it spans.
             rows: how many it spans; its text is repeated in each.
             is_header: whether it names its column.
+            merge: "first" for one that goes on in the rows below, where the cell in its column says "next".
         """
         self._close()
         self._open("paragraph", 0)
@@ -214,7 +234,7 @@ class Prose:
         if cells is None:  # no row, or one that is none
             self._gap = max(self._gap, _PARAGRAPH)
         elif len(cells) < MOST_CELLS:
-            cells.append(_Cell(max(1, min(columns, MOST_SPAN)), max(1, rows), is_header))
+            cells.append(_Cell(max(1, min(columns, MOST_SPAN)), max(1, rows), is_header, merge))
 
     def names_column(self) -> None:
         """The cell in the making looks like a header: in the first row of a table it is one."""
@@ -296,8 +316,16 @@ class Prose:
             self._continues = True
         self._parts, self._characters = [kept], len(kept)
 
+    def _end_raised(self) -> None:
+        """Writes what was raised or lowered."""
+        text, self._raised = "".join(self._raised), []
+        write, self._raised_as = superscript if self._raised_as > 0 else subscript, 0
+        if text:
+            self.text(write(self.last_character(), text) + (" " if text[-1].isspace() else ""))
+
     def _close(self) -> None:
         """Ends the block in the making, if it has text."""
+        self._end_raised()
         text = "".join(self._parts).rstrip()
         if text:
             self._give(text if text.isascii() else "".join(nfc_blocks([text])))
@@ -349,6 +377,7 @@ class Prose:
     def _write_row(self, table: _Table) -> None:
         """Writes the row in the making, which ends here."""
         cells = table.cells or []
+        _go_on(table, cells)
         columns = self._columns(table, cells)
         if not any(cell.blocks for cell in cells):
             table.cells, table.row_characters = None, 0
@@ -389,6 +418,20 @@ class Prose:
         carry()
         table.carried = still
         return columns
+
+
+def _go_on(table: _Table, cells: list[_Cell]) -> None:
+    """Fills the cells that go on from above."""
+    column = 0
+    for cell in cells:
+        if cell.merge == "next" and (text := table.merged.get(column)) and table.may_carry_characters > 0:
+            cell.blocks.append(Block(text))
+            table.may_carry_characters -= len(text) + 8
+        elif cell.merge == "first":
+            table.merged[column] = cell.text()[:MOST_MERGED_CHARACTERS]
+        else:
+            table.merged.pop(column, None)
+        column += cell.columns
 
 
 def joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], ...]]:

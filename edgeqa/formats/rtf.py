@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import copy
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
+from edgeqa.formats.blocks import FormatOptions, Record, headed, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.notation import subscript, superscript, symbol
-from edgeqa.formats.prose import Prose
-from edgeqa.formats.wordparts import named_level, outline_level
+from edgeqa.formats.notation import symbol
+from edgeqa.formats.stories import NOTE, Stories, Story
+from edgeqa.formats.wordstyles import named_level, outline_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +29,6 @@ MOST_DEPTH = 1000
 MOST_HELD_BYTES = 1 << 14
 MOST_STYLES = MOST_FONTS = 1 << 14
 MOST_COLUMNS = 500
-MOST_NOTES_CHARACTERS = 1 << 24
-MOST_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
 MOST_MARKER_CHARACTERS = 40
 
 _TOKEN = re.compile(
@@ -42,35 +40,11 @@ _BULLETS = re.compile(r"[^\w\s]")
 
 # Groups that are no text of the document. Those marked as to be passed over if they are not known are, too.
 _SKIPPED = frozenset(
-    (
-        *(
-            "colortbl",
-            "pict",
-            "fldinst",
-            "header",
-            "headerl",
-            "headerr",
-            "headerf",
-            "footer",
-            "footerl",
-            "footerr",
-            "footerf",
-        ),
-        *(
-            "xe",
-            "tc",
-            "rxe",
-            "nonshppict",
-            "filetbl",
-            "revtbl",
-            "listtable",
-            "listoverridetable",
-            "rsidtbl",
-            "generator",
-        ),
-        *("themedata", "colorschememapping", "datastore", "latentstyles", "mmathPr", "xmlnstbl", "template", "pgptbl"),
-        *("atnid", "atnauthor", "annotation", "bkmkstart", "bkmkend", "formfield", "datafield", "objdata", "objclass"),
-    )
+    """
+    colortbl pict fldinst header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
+    revtbl listtable listoverridetable rsidtbl generator themedata colorschememapping datastore latentstyles mmathPr
+    xmlnstbl template pgptbl atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata objclass
+    """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
 _KNOWN = frozenset(("shpinst", "shptxt", "ud", "fldrslt", "footnote", "listtext", "pntext"))
 _CHARSETS = {
@@ -93,8 +67,8 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
         FormatError: if it is no RTF, or more than a document would be.
     """
     document = _Document(name)
-    found, _ = begun(_read(blocks, document, name), lambda: bool(document.heading))
-    yield Record(name, document.heading or one_line(document.title), found)
+    title, found = headed(_read(blocks, document, name))
+    yield Record(name, title or one_line(document.title), found)
 
 
 def _read(blocks: Iterable[bytes], document: _Document, name: str) -> Iterator[Block]:
@@ -107,11 +81,12 @@ def _read(blocks: Iterable[bytes], document: _Document, name: str) -> Iterator[B
             is_begun = True
         if is_begun:
             held = document.take(held, is_last=False)
-            yield from document.taken()
+            yield from document.stories.taken()
     if not is_begun:
         _check(held, name)
     document.take(held, is_last=True)
-    yield from document.ended()
+    document.end()
+    yield from document.stories.ended()
 
 
 def _check(head: bytes, name: str) -> None:
@@ -119,42 +94,73 @@ def _check(head: bytes, name: str) -> None:
         raise FileDamaged(name, "RTF", r"it does not begin with {\rtf" if head else "it is empty")
 
 
+@dataclass(slots=True)
 class _State:
     """What holds within a group, and for the groups in it."""
 
-    __slots__ = ("aside", "font", "is_hidden", "is_star", "kind", "raised", "skip", "upr")
-
-    def __init__(self) -> None:
-        self.kind = ""
-        """What the group is for: "" for text."""
-        self.is_star = False
-        self.is_hidden = False
-        self.raised = 0
-        self.skip = 1
-        """How many characters stand in for one in Unicode, for programs that know none."""
-        self.font = 0
-        self.aside = False
-        self.upr = 0
+    kind: str = ""
+    """What the group is for: "" for text."""
+    is_star: bool = False
+    is_hidden: bool = False
+    raised: int = 0
+    skip: int = 1
+    """How many characters stand in for one in Unicode, for programs that know none."""
+    font: int = 0
+    is_note: bool = False
+    upr: int = 0
 
 
+@dataclass(slots=True)
 class _Paragraph:
     """What holds for a paragraph."""
 
-    def __init__(self) -> None:
-        self.style = 0
-        self.outline: int | None = None
-        self.level = 0
-        self.in_table = False
+    style: int = 0
+    outline: int | None = None
+    level: int = 0
+    in_table: bool = False
 
 
+@dataclass(slots=True)
 class _Row:
     """What was said of the row: for each cell whether it goes on from the left, or from above."""
 
-    def __init__(self) -> None:
-        self.is_header = False
-        self.cells: list[tuple[str, str]] = []
-        self.across = ""
-        self.down = ""
+    is_header: bool = False
+    cells: list[tuple[str, str]] = field(default_factory=list)
+    across: str = ""
+    down: str = ""
+
+
+@dataclass(slots=True)
+class _Story(Story):
+    paragraph: _Paragraph = field(default_factory=_Paragraph)
+    is_settled: bool = False
+
+
+def _is_on(number: int | None) -> bool:
+    return number != 0
+
+
+# What words set: of what, which attribute, and to what its number is read.
+_SETTINGS: dict[str, tuple[str, str, Callable[[int | None], Any]]] = {
+    "v": ("state", "is_hidden", _is_on),
+    "deleted": ("state", "is_hidden", _is_on),
+    "super": ("state", "raised", lambda number: int(number != 0)),
+    "sub": ("state", "raised", lambda number: -int(number != 0)),
+    "nosupersub": ("state", "raised", lambda _: 0),
+    "up": ("state", "raised", lambda number: int(number is None or number > 3)),
+    "dn": ("state", "raised", lambda number: -int(number is None or number > 3)),
+    "uc": ("state", "skip", lambda number: max(0, min(number if number is not None else 1, 100))),
+    "ilvl": ("paragraph", "level", lambda number: max(0, min(number or 0, 8))),
+    "intbl": ("paragraph", "in_table", _is_on),
+    "trhdr": ("row", "is_header", lambda _: True),
+    "clmgf": ("row", "across", lambda _: "first"),
+    "clmrg": ("row", "across", lambda _: "next"),
+    "clvmgf": ("row", "down", lambda _: "first"),
+    "clvmrg": ("row", "down", lambda _: "next"),
+    "mac": ("document", "codec", lambda _: "mac-roman"),
+    "pc": ("document", "codec", lambda _: "cp437"),
+    "bin": ("document", "binary", lambda number: max(0, number or 0)),
+}
 
 
 class _Document:
@@ -163,19 +169,13 @@ class _Document:
     def __init__(self, name: str) -> None:
         self.title = ""
         """Of the properties."""
-        self.heading = ""
-        """The first heading, as soon as it was read."""
+        self.codec = "cp1252"
+        self.binary = 0
+        """Bytes that follow and are no text."""
         self._name = name
-        self._prose = Prose()
-        self._body = self._prose
-        self._notes: list[Block] = []
-        self._notes_characters = 0
+        self.stories = Stories(_Story, name)
         self._state = _State()
         self._states: list[_State] = []
-        self._paragraph = _Paragraph()
-        self._outer_paragraph: _Paragraph | None = None
-        self._is_settled = False
-        self._codec = "cp1252"
         self._fonts: dict[int, tuple[int, str]] = {}
         self._styles: dict[int, tuple[str, int | None]] = {}
         self._style: tuple[int, int | None] = (0, None)
@@ -184,46 +184,27 @@ class _Document:
         self._bytes = bytearray()
         self._left_out = 0  # characters that stand in for the one before
         self._high = 0  # the first half of a character beyond 65536
-        self._binary = 0
-        self._raised: list[str] = []
-        self._raised_as = 0
         self._row = _Row()
         self._in_table = self._in_row = False
         self._column = 0
-        self._cell: list[str] = []
-        self._merged: dict[int, str] = {}
         self._in_items = False
         self._words: dict[str, Callable[[int | None], None]] = {
             "par": self._end_paragraph, "sect": self._end_paragraph, "page": self._end_paragraph,
-            "line": self._break, "pard": self._plain_paragraph, "plain": self._plain, "v": self._hide,
-            "deleted": self._hide, "super": self._raise, "sub": self._lower, "nosupersub": self._level_out,
-            "up": self._raise_by, "dn": self._lower_by, "s": self._set_style, "outlinelevel": self._set_outline,
-            "ilvl": self._set_level, "intbl": self._set_in_table, "trowd": self._begin_row_definition,
-            "trhdr": self._define_header, "clmgf": self._define_across, "clmrg": self._go_on_across,
-            "clvmgf": self._define_down, "clvmrg": self._go_on_down, "cellx": self._define_cell,
+            "line": self._break, "pard": self._plain_paragraph, "plain": self._plain, "s": self._set_style,
+            "outlinelevel": self._set_outline, "trowd": self._begin_row_definition, "cellx": self._define_cell,
             "cell": self._end_cell, "nestcell": self._end_cell, "row": self._end_row, "nestrow": self._end_row,
-            "ansicpg": self._set_code_page, "mac": self._set_mac, "pc": self._set_pc, "f": self._set_font,
-            "fcharset": self._set_charset, "uc": self._set_skip, "u": self._unicode, "bin": self._skip_binary,
+            "ansicpg": self._set_code_page, "f": self._set_font, "fcharset": self._set_charset, "u": self._unicode,
         }  # fmt: skip
 
-    # --- what comes out
+    @property
+    def _story(self) -> _Story:
+        return self.stories.story
 
-    def taken(self) -> list[Block]:
-        """Returns the blocks that are settled."""
-        return self._named(self._body.taken())
-
-    def ended(self) -> list[Block]:
-        """Returns the last blocks."""
+    def end(self) -> None:
+        """Takes the end of the file."""
         while self._states:
             self._end_group()
-        self._flush()
-        out = self._named(self._body.ended())
-        return [*out, *self._notes]
-
-    def _named(self, blocks: list[Block]) -> list[Block]:
-        if not self.heading:
-            self.heading = next((one_line(block.text) for block in blocks if block.kind == "heading"), "")
-        return blocks
+        self._flush_bytes()
 
     # --- tokens
 
@@ -231,9 +212,9 @@ class _Document:
         """Takes what is whole of the data; returns the rest."""
         place, end = 0, len(data)
         while place < end:
-            if self._binary:
-                skipped = min(self._binary, end - place)
-                self._binary -= skipped
+            if self.binary:
+                skipped = min(self.binary, end - place)
+                self.binary -= skipped
                 place += skipped
                 continue
             if not is_last and end - place < _MOST_TOKEN_BYTES and data[place] == 0x5C:
@@ -284,13 +265,20 @@ class _Document:
             state.kind = state.kind if word in _KNOWN else "skipped"
         if state.kind == "skipped":
             if word == "bin":
-                self._skip_binary(number)
+                self._set(word, number)
         elif word in _CHARACTERS:
             self._add(_CHARACTERS[word])
         elif (handler := self._words.get(word)) is not None:
             handler(number)
+        elif word in _SETTINGS:
+            self._set(word, number)
         else:
             self._begin_kind(word)
+
+    def _set(self, word: str, number: int | None) -> None:
+        holder, attribute, value = _SETTINGS[word]
+        holders = {"state": self._state, "paragraph": self._story.paragraph, "row": self._row, "document": self}
+        setattr(holders[holder], attribute, value(number))
 
     def _begin_kind(self, word: str) -> None:
         """Takes a word that says what its group is for."""
@@ -304,8 +292,9 @@ class _Document:
             self._marker = []
         elif word == "title" and state.kind == "info":
             state.kind = "title"
-        elif word == "footnote":
-            self._begin_note()
+        elif word == "footnote" and self.stories.in_body:
+            state.is_note = True
+            self.stories.enter(NOTE)
         elif word == "upr":
             state.upr = 1
 
@@ -315,7 +304,7 @@ class _Document:
         self._left_out = 0
         self._states.append(self._state)
         outer, self._state = self._state, copy.copy(self._state)
-        self._state.aside = self._state.is_star = False
+        self._state.is_note = self._state.is_star = False
         self._state.upr = 0
         if outer.upr == 1:  # for programs without Unicode; the other form follows
             self._state.kind = "skipped"
@@ -332,8 +321,8 @@ class _Document:
         self._flush_bytes()
         if state.kind in ("fonttbl", "stylesheet"):
             self._end_entry()
-        if state.aside:
-            self._end_note()
+        if state.is_note:
+            self.stories.leave()
         self._state = self._states.pop()
 
     # --- text
@@ -347,7 +336,7 @@ class _Document:
             self._add("".join(symbol(code, name or "Symbol") for code in data))
             return
         try:
-            text = data.decode(_CHARSETS.get(charset, self._codec), "replace")
+            text = data.decode(_CHARSETS.get(charset, self.codec), "replace")
         except LookupError:
             text = data.decode("cp1252", "replace")
         self._add(text)
@@ -366,29 +355,7 @@ class _Document:
             self._marker.append(text[:MOST_MARKER_CHARACTERS])
         elif not self._state.is_hidden:
             self._settle()
-            if self._state.raised != self._raised_as:
-                self._flush_raised()
-                self._raised_as = self._state.raised
-            if self._raised_as:
-                self._raised.append(text)
-            else:
-                self._write(text)
-
-    def _write(self, text: str) -> None:
-        if self._in_row and sum(map(len, self._cell)) < MOST_MERGED_CHARACTERS:
-            self._cell.append(text[:MOST_MERGED_CHARACTERS])
-        self._prose.text(text)
-
-    def _flush_raised(self) -> None:
-        if self._raised:
-            text, self._raised = "".join(self._raised), []
-            before = self._prose.last_character()
-            written = superscript(before, text) if self._raised_as > 0 else subscript(before, text)
-            self._write(written + (" " if text[-1:].isspace() else ""))
-
-    def _flush(self) -> None:
-        self._flush_bytes()
-        self._flush_raised()
+            self._story.prose.text(text, self._state.raised)
 
     def _unicode(self, number: int | None) -> None:
         code = (number or 0) % 65536
@@ -405,26 +372,14 @@ class _Document:
         is_private = 0xF000 <= code < 0xF100
         self._add(symbol(code, name if charset == _SYMBOLS else "Symbol") if is_private else chr(code) if code else "")
 
-    def _skip_binary(self, number: int | None) -> None:
-        self._binary = max(0, number or 0)
-
-    def _set_skip(self, number: int | None) -> None:
-        self._state.skip = max(0, min(number if number is not None else 1, 100))
-
     # --- fonts, styles and code pages
 
     def _set_code_page(self, number: int | None) -> None:
-        self._codec = f"cp{number}" if number and number != 10000 else "mac-roman" if number else "cp1252"
+        self.codec = f"cp{number}" if number and number != 10000 else "mac-roman" if number else "cp1252"
         try:
-            b"".decode(self._codec)
+            b"".decode(self.codec)
         except LookupError:
-            self._codec = "cp1252"
-
-    def _set_mac(self, _number: int | None) -> None:
-        self._codec = "mac-roman"
-
-    def _set_pc(self, _number: int | None) -> None:
-        self._codec = "cp437"
+            self.codec = "cp1252"
 
     def _set_font(self, number: int | None) -> None:
         self._state.font = number or 0
@@ -448,76 +403,54 @@ class _Document:
         if self._state.kind == "stylesheet":
             self._style = (number or 0, self._style[1])
         else:
-            self._paragraph.style = number or 0
+            self._story.paragraph.style = number or 0
 
     def _set_outline(self, number: int | None) -> None:
         if self._state.kind == "stylesheet":
             self._style = (self._style[0], number)
         else:
-            self._paragraph.outline = number
+            self._story.paragraph.outline = number
 
     # --- how text looks
 
     def _plain(self, _number: int | None) -> None:
         self._state.is_hidden, self._state.raised = False, 0
 
-    def _hide(self, number: int | None) -> None:
-        self._state.is_hidden = number != 0
-
-    def _raise(self, number: int | None) -> None:
-        self._state.raised = 0 if number == 0 else 1
-
-    def _lower(self, number: int | None) -> None:
-        self._state.raised = 0 if number == 0 else -1
-
-    def _raise_by(self, number: int | None) -> None:
-        self._state.raised = 1 if number is None or number > 3 else 0
-
-    def _lower_by(self, number: int | None) -> None:
-        self._state.raised = -1 if number is None or number > 3 else 0
-
-    def _level_out(self, _number: int | None) -> None:
-        self._state.raised = 0
-
     # --- paragraphs
 
     def _plain_paragraph(self, _number: int | None) -> None:
-        self._paragraph = _Paragraph()
-
-    def _set_level(self, number: int | None) -> None:
-        self._paragraph.level = max(0, min(number or 0, 8))
-
-    def _set_in_table(self, number: int | None) -> None:
-        self._paragraph.in_table = number != 0
+        self._story.paragraph = _Paragraph()
 
     def _settle(self) -> None:
         """Begins the paragraph, or what it is, with its first text."""
-        if self._is_settled:
+        story, prose = self._story, self._story.prose
+        if story.is_settled:
             return
-        self._is_settled = True
-        if self._prose is self._body:
+        story.is_settled = True
+        if self.stories.in_body:
             self._settle_table()
         marker, self._marker = " ".join("".join(self._marker).split()), []
         level = self._heading_level()
         if marker:
             self._begin_item(marker)
         elif self._in_items:
-            self._prose.end()
+            prose.end()
             self._in_items = False
         if level and not (self._in_row and level > 2):
-            self._prose.heading(level)
+            prose.heading(level)
         elif not marker:
-            self._prose.paragraph()
+            prose.paragraph()
 
     def _begin_item(self, marker: str) -> None:
         if not self._in_items:
-            self._prose.begin_list()
+            self._story.prose.begin_list()
         self._in_items = True
         is_bullet = len(marker) == 1 and (_BULLETS.match(marker) is not None or marker == "o")
-        self._prose.item(self._paragraph.level + 1, "- " if is_bullet else f"{marker[:MOST_MARKER_CHARACTERS]} ")
+        marker = "-" if is_bullet else marker[:MOST_MARKER_CHARACTERS]
+        self._story.prose.item(self._story.paragraph.level + 1, f"{marker} ")
 
     def _heading_level(self) -> int:
-        paragraph = self._paragraph
+        paragraph = self._story.paragraph
         name, outline = self._styles.get(paragraph.style, ("", None))
         if paragraph.outline is not None:
             return outline_level(paragraph.outline)
@@ -528,61 +461,22 @@ class _Document:
     def _end_paragraph(self, _number: int | None) -> None:
         if self._state.kind:
             return
-        self._flush_raised()
-        self._prose.end_block()
-        self._is_settled = False
+        self._end_block()
+
+    def _end_block(self) -> None:
+        self._story.prose.end_block()
+        self._story.is_settled = False
         self._marker = []
 
     def _break(self, _number: int | None) -> None:
         if not self._state.kind:
-            self._flush_raised()
-            self._prose.line()
-
-    # --- notes
-
-    def _begin_note(self) -> None:
-        if self._prose is not self._body:
-            return
-        self._flush_raised()
-        self._state.aside = True
-        self._outer_paragraph, self._paragraph = self._paragraph, _Paragraph()
-        self._prose = Prose()
-        self._is_settled = False
-
-    def _end_note(self) -> None:
-        self._flush_raised()
-        blocks = self._prose.ended()
-        self._prose = self._body
-        self._paragraph = self._outer_paragraph or _Paragraph()
-        self._is_settled = True
-        if not blocks:
-            return
-        blocks[0] = replace(blocks[0], before="\n\n")
-        self._notes += blocks
-        self._notes_characters += sum(len(block.text) for block in blocks)
-        if self._notes_characters > MOST_NOTES_CHARACTERS:
-            raise FileExcessive(self._name, f"its notes hold more than {MOST_NOTES_CHARACTERS} characters")
+            self._story.prose.line()
 
     # --- tables
 
     def _begin_row_definition(self, _number: int | None) -> None:
         if not self._in_row:
             self._row = _Row()
-
-    def _define_header(self, _number: int | None) -> None:
-        self._row.is_header = True
-
-    def _define_across(self, _number: int | None) -> None:
-        self._row.across = "first"
-
-    def _go_on_across(self, _number: int | None) -> None:
-        self._row.across = "next"
-
-    def _define_down(self, _number: int | None) -> None:
-        self._row.down = "first"
-
-    def _go_on_down(self, _number: int | None) -> None:
-        self._row.down = "next"
 
     def _define_cell(self, _number: int | None) -> None:
         if len(self._row.cells) < MOST_COLUMNS and not self._in_row:
@@ -591,52 +485,40 @@ class _Document:
 
     def _settle_table(self) -> None:
         """Begins or ends a table, as the paragraph that begins lies in one or not."""
-        if self._paragraph.in_table and not self._in_table:
-            self._prose.table()
-            self._in_table, self._merged = True, {}
-        elif not self._paragraph.in_table and self._in_table:
-            self._prose.end_table()
+        if self._story.paragraph.in_table and not self._in_table:
+            self._story.prose.table()
+            self._in_table = True
+        elif not self._story.paragraph.in_table and self._in_table:
+            self._story.prose.end_table()
             self._in_table = self._in_row = False
         if self._in_table and not self._in_row:
-            self._prose.row(is_header=self._row.is_header)
+            self._story.prose.row(is_header=self._row.is_header)
             self._in_row, self._column = True, 0
             self._begin_cell()
 
-    def _merge(self) -> tuple[str, str]:
-        return self._row.cells[self._column] if self._column < len(self._row.cells) else ("", "")
-
     def _begin_cell(self) -> None:
-        self._cell = []
-        if self._merge()[0] == "next":  # what the cell to the left covers
+        cells, at = self._row.cells, self._column
+        across, down = cells[at] if at < len(cells) else ("", "")
+        if across == "next" or at >= MOST_COLUMNS:  # what the cell to the left covers
             return
         columns = 1
-        while self._column + columns < len(self._row.cells) and self._row.cells[self._column + columns][0] == "next":
+        while at + columns < len(cells) and cells[at + columns][0] == "next":
             columns += 1
-        if self._column < MOST_COLUMNS:
-            self._prose.cell(columns)
+        self._story.prose.cell(columns, merge=down)
 
     def _end_cell(self, _number: int | None) -> None:
-        if self._state.kind or self._prose is not self._body:
+        if self._state.kind or not self.stories.in_body:
             return
-        self._flush_raised()
-        self._paragraph.in_table = True
+        self._story.paragraph.in_table = True
         self._settle_table()
-        down = self._merge()[1]
-        if down == "next" and (above := self._merged.get(self._column)):
-            self._prose.text(above)
-        elif down == "first":
-            self._merged[self._column] = "".join(self._cell)
-        self._prose.end_block()
-        self._is_settled = False
-        self._marker = []
+        self._end_block()
         self._column += 1
         # The cell after the last one is none, and is begun with its first text.
-        self._cell = []
         if self._column < len(self._row.cells) or not self._row.cells:
             self._begin_cell()
 
     def _end_row(self, _number: int | None) -> None:
         if self._in_row:
-            self._prose.end_row()
+            self._story.prose.end_row()
         self._in_row = False
-        self._is_settled = False
+        self._story.is_settled = False

@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats.archive import Archive
 from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.notation import OfficeMath, numeral, subscript, superscript
-from edgeqa.formats.package import Relations, Title, number_in, parse, take
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.notation import OfficeMath, numeral
+from edgeqa.formats.package import Handler, OfficePackage, Relations, is_on, number_in
 from edgeqa.formats.prose import Prose
 
 if TYPE_CHECKING:
@@ -40,70 +39,54 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     Raises:
         FormatError: if it is no PPTX file.
     """
-    archive = Archive(stream, name, "PPTX")
-    package = Relations(archive, "", name, "PPTX")
-    main = package.targets.get("officeDocument", ["ppt/presentation.xml"])[0]
-    relations = Relations(archive, main, name, "PPTX")
+    package = OfficePackage(stream, name, "PPTX", "ppt/presentation.xml")
     presentation = _Presentation()
-    for _ in parse(archive.blocks(main), presentation, name, "PPTX"):
-        if presentation.root not in ("", "presentation"):
-            raise FileDamaged(name, "PPTX", "it is another program's document")
-    properties = Title()
-    take(archive, package.targets.get("core-properties", ["docProps/core.xml"])[0], properties, name, "PPTX")
-    whole = one_line(properties.title)
+    for _ in package.parse(package.main, presentation, "presentation"):
+        pass
+    whole = package.stated_title()
     whole = "" if whole.lower() in _NO_TITLES else whole
     for number, relation in enumerate(presentation.slides, 1):
-        part = relations.by_id.get(relation)
-        if part is None or part not in archive:
+        part = package.relations.by_id.get(relation)
+        if part is None or part not in package:
             continue
-        blocks, title = _slide(archive, part, name, number)
+        blocks, title = _slide(package, part, number)
         if blocks:
             names = [one for one in (whole, title) if one]
             shown = names[:1] if len(names) > 1 and whole.casefold() == title.casefold() else names
             yield Record(f"{name}#{number}", one_line(": ".join(shown)), iter(blocks))
 
 
-def _slide(archive: Archive, part: str, name: str, number: int) -> tuple[list[Block], str]:
+def _slide(package: OfficePackage, part: str, number: int) -> tuple[list[Block], str]:
     """Returns the blocks of a slide and its title; none if it is hidden."""
-    relations = Relations(archive, part, name, "PPTX")
-    slide = _Slide(name, number)
-    take(archive, part, slide, name, "PPTX")
+    relations = Relations(package, part)
+    slide = package.take(part, _Slide(package.name, number))
     if slide.is_hidden:
         return [], ""
     for diagram in relations.targets.get("diagramData", []):
-        take(archive, diagram, _Diagram(slide.prose), name, "PPTX")
+        package.take(diagram, _Diagram(slide.prose))
         slide.settle()
     for notes in relations.targets.get("notesSlide", [])[:1]:
-        aside = _Slide(name, number, of_notes=True)
-        take(archive, notes, aside, name, "PPTX")
+        aside = package.take(notes, _Slide(package.name, number, of_notes=True))
         slide.others += aside.titles + aside.others
     blocks = [block for shape in (*slide.titles, *slide.others) for block in shape]
     title = one_line(" ".join(block.text for shape in slide.titles for block in shape))
     return ([replace(blocks[0], before=""), *blocks[1:]] if blocks else []), title
 
 
-class _Presentation:
+class _Presentation(Handler):
     """Finds the slides, in their order."""
 
     def __init__(self) -> None:
-        self.root = ""
         self.slides: list[str] = []
         """The relation of each."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self.root = self.root or name
         if name == "sldId" and len(self.slides) < MOST_SLIDES:
             # Of `id` and `r:id`, the latter is left without namespaces.
             self.slides.append(attributes.get("id", ""))
 
-    def end(self, name: str) -> None:
-        pass
 
-    def text(self, text: str) -> None:
-        pass
-
-
-class _Diagram:
+class _Diagram(Handler):
     """Writes the words of a diagram down."""
 
     def __init__(self, prose: Prose) -> None:
@@ -136,7 +119,7 @@ class _Paragraph:
     is_settled: bool = False
 
 
-class _Slide:
+class _Slide(Handler):
     """Writes the text of a slide down, shape by shape."""
 
     def __init__(self, name: str, number: int, *, of_notes: bool = False) -> None:
@@ -153,9 +136,7 @@ class _Slide:
         self._counts: dict[int, int] = {}
         self._in_paragraph = self._in_text = self._in_properties = False
         self._skipped_depth = 0
-        self._has_choice: list[bool] = []
-        self._baseline = 0
-        self._raised: list[str] = []
+        self._raised = 0
         self._math: OfficeMath | None = None
         self._first_row = self._in_table = False
         self._rows = 0
@@ -165,12 +146,11 @@ class _Slide:
             "pPr": self._begin_properties, "buNone": self._bullet_none, "buChar": self._bullet,
             "buAutoNum": self._bullet_number, "rPr": self._look, "r": self._begin_run, "fld": self._begin_run,
             "t": self._begin_text, "br": self._break, "tbl": self._begin_table, "tblPr": self._look_at_table,
-            "tr": self._begin_row, "tc": self._begin_cell, "AlternateContent": self._begin_choices,
-            "Choice": self._begin_choice, "Fallback": self._begin_choice, "oMath": self._begin_math,
+            "tr": self._begin_row, "tc": self._begin_cell, "oMath": self._begin_math,
         }  # fmt: skip
         self._ends: dict[str, Callable[[], None]] = {
             "p": self._end_paragraph, "pPr": self._end_properties, "t": self._end_text, "tbl": self._end_table,
-            "tr": self.prose.end_row, "AlternateContent": self._end_choices,
+            "tr": self.prose.end_row,
         }  # fmt: skip
 
     def settle(self) -> None:
@@ -231,49 +211,26 @@ class _Slide:
             what = f"slide {self._number} has more than {MOST_SLIDE_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
         self._settle_paragraph()
-        if self._baseline:
-            self._raised.append(text)
-        else:
-            self.prose.text(text)
-
-    def _flush_raised(self) -> None:
-        if self._raised:
-            text, self._raised = "".join(self._raised), []
-            before = self.prose.last_character()
-            written = superscript(before, text) if self._baseline > 0 else subscript(before, text)
-            self.prose.text(written + (" " if text[-1:].isspace() else ""))
+        self.prose.text(text, self._raised)
 
     # --- shapes
 
     def _begin_slide(self, attributes: dict[str, str]) -> None:
-        self.is_hidden = attributes.get("show", "1") in ("0", "false")
+        self.is_hidden = not is_on(attributes, "show")
 
     def _name_shape(self, attributes: dict[str, str]) -> None:
-        if self._shapes and attributes.get("hidden", "0") in ("1", "true"):
+        if self._shapes and is_on(attributes, "hidden", "0"):
             self._shapes[-1] = True
 
     def _stand_in(self, attributes: dict[str, str]) -> None:
         self._place = attributes.get("type", "")
-
-    def _begin_choices(self, _attributes: dict[str, str]) -> None:
-        self._has_choice.append(False)
-
-    def _end_choices(self) -> None:
-        if self._has_choice:
-            self._has_choice.pop()
-
-    def _begin_choice(self, _attributes: dict[str, str]) -> None:
-        if self._has_choice and not self._has_choice[-1]:
-            self._has_choice[-1] = True
-        else:  # another form of what was read
-            self._skipped_depth = 1
 
     # --- paragraphs
 
     def _begin_paragraph(self, _attributes: dict[str, str]) -> None:
         self._paragraph = _Paragraph()
         self._in_paragraph = True
-        self._baseline = 0
+        self._raised = 0
 
     def _begin_properties(self, attributes: dict[str, str]) -> None:
         self._in_properties = self._in_paragraph
@@ -325,20 +282,15 @@ class _Slide:
         self.prose.item(level + 1, marker)
 
     def _end_paragraph(self) -> None:
-        self._flush_raised()
         self._in_paragraph = False
         self.prose.end_block()
 
     def _begin_run(self, _attributes: dict[str, str]) -> None:
-        self._set_baseline(0)
+        self._raised = 0
 
     def _look(self, attributes: dict[str, str]) -> None:
-        self._set_baseline(number_in({"val": attributes.get("baseline", "0").rstrip("%")}) or 0)
-
-    def _set_baseline(self, baseline: int) -> None:
-        if (baseline > 0) != (self._baseline > 0) or (baseline < 0) != (self._baseline < 0):
-            self._flush_raised()
-            self._baseline = baseline
+        baseline = number_in({"val": attributes.get("baseline", "0").rstrip("%")}) or 0
+        self._raised = (baseline > 0) - (baseline < 0)
 
     def _begin_text(self, _attributes: dict[str, str]) -> None:
         self._in_text = True
@@ -347,7 +299,6 @@ class _Slide:
         self._in_text = False
 
     def _break(self, _attributes: dict[str, str]) -> None:
-        self._flush_raised()
         self.prose.line()
 
     def _begin_math(self, _attributes: dict[str, str]) -> None:
@@ -360,7 +311,7 @@ class _Slide:
         self.prose.table()
 
     def _look_at_table(self, attributes: dict[str, str]) -> None:
-        self._first_row = attributes.get("firstRow", "0") in ("1", "true")
+        self._first_row = is_on(attributes, "firstRow", "0")
 
     def _end_table(self) -> None:
         self._in_table = False
@@ -372,7 +323,7 @@ class _Slide:
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         # What a merged cell covers is written as empty cells.
-        if attributes.get("hMerge", "0") in ("1", "true") or attributes.get("vMerge", "0") in ("1", "true"):
+        if is_on(attributes, "hMerge", "0") or is_on(attributes, "vMerge", "0"):
             return
         columns, rows = number_in(attributes, "gridSpan") or 1, number_in(attributes, "rowSpan") or 1
         self.prose.cell(min(columns, MOST_MERGED), min(rows, MOST_MERGED))

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from array import array
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats import cells
-from edgeqa.formats.archive import Archive
-from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.cells import Cell, Grid
-from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.package import Relations, Title, number_in, parse, take
+from edgeqa.formats.blocks import FormatOptions, Record
+from edgeqa.formats.cells import Cell, Grid, is_name_alone, title_of
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.package import Handler, OfficePackage, is_on, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,46 +45,27 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     Raises:
         FormatError: if it is no XLSX file.
     """
-    archive = Archive(stream, name, "XLSX")
-    package = Relations(archive, "", name, "XLSX")
-    main = package.targets.get("officeDocument", ["xl/workbook.xml"])[0]
-    relations = Relations(archive, main, name, "XLSX")
-    workbook = _Workbook()
-    for _ in parse(archive.blocks(main), workbook, name, "XLSX"):
-        if workbook.root not in ("", "workbook"):
-            raise FileDamaged(name, "XLSX", "it is another program's document")
-    properties = Title()
-    take(archive, package.targets.get("core-properties", ["docProps/core.xml"])[0], properties, name, "XLSX")
-    looks, shared = _Looks(), _Shared(name)
+    package = OfficePackage(stream, name, "XLSX", "xl/workbook.xml")
+    workbook, looks, shared = _Workbook(), _Looks(), _Shared(name)
+    for _ in package.parse(package.main, workbook, "workbook"):
+        pass
+    title = package.stated_title()
     for kind, handler in (("styles", looks), ("sharedStrings", shared)):
-        for part in relations.targets.get(kind, [])[:1]:
-            take(archive, part, handler, name, "XLSX")
-    title = one_line(properties.title)
+        for part in package.relations.targets.get(kind, [])[:1]:
+            package.take(part, handler)
     for sheet_name, relation in workbook.sheets:
-        sheet_part = relations.by_id.get(relation)
-        if sheet_part is None or sheet_part not in archive:
-            continue
-        sheet = _Sheet(name, sheet_name, looks, shared, since_1904=workbook.since_1904)
-        blocks = _blocks(archive, sheet_part, sheet, name)
-        first = next(blocks, None)
-        second = next(blocks, None) if first is not None else None
-        if first is None or (second is None and first.kind == "heading"):
-            continue
-        whole_title = one_line(f"{title}: {sheet_name}" if title else sheet_name)
-        yield Record(f"{name}#{sheet_name}", whole_title, _all(first, second, blocks))
+        part = package.relations.by_id.get(relation, "")
+        if part in package:
+            blocks = _blocks(package, part, _Sheet(name, sheet_name, looks, shared, since_1904=workbook.since_1904))
+            begin = list(islice(blocks, 2))
+            if not is_name_alone(begin):
+                yield Record(f"{name}#{sheet_name}", title_of(title, sheet_name), chain(begin, blocks))
 
 
-def _all(first: Block, second: Block | None, rest: Iterator[Block]) -> Iterator[Block]:
-    yield first
-    if second is not None:
-        yield second
-    yield from rest
-
-
-def _blocks(archive: Archive, part: str, sheet: _Sheet, name: str) -> Iterator[Block]:
+def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]:
     # Which cells are merged stands behind them all: the part is gone through twice, the first time for that alone.
-    sheet.merge(_merges(archive.blocks(part)))
-    for _ in parse(archive.blocks(part), sheet, name, "XLSX"):
+    sheet.merge(_merges(package.archive.blocks(part)))
+    for _ in package.parse(part, sheet):
         yield from sheet.grid.taken()
     yield from sheet.grid.ended()
 
@@ -103,30 +84,22 @@ def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int]]:
         held = held[max(end, len(held) - _MOST_MERGE_BYTES) :]
 
 
-class _Workbook:
+class _Workbook(Handler):
     """Finds the sheets that are shown."""
 
     def __init__(self) -> None:
-        self.root = ""
         self.sheets: list[tuple[str, str]] = []
         """Name and relation of each."""
         self.since_1904 = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self.root = self.root or name
         if name == "sheet" and attributes.get("state") not in _HIDDEN and len(self.sheets) < MOST_SHEETS:
             self.sheets.append((attributes.get("name", "")[:300], attributes.get("id", "")))
         elif name == "workbookPr":
-            self.since_1904 = attributes.get("date1904", "0") in ("1", "true")
-
-    def end(self, name: str) -> None:
-        pass
-
-    def text(self, text: str) -> None:
-        pass
+            self.since_1904 = is_on(attributes, "date1904", "0")
 
 
-class _Looks:
+class _Looks(Handler):
     """How cells are shown: the code of the format of each style, and whether it is bold."""
 
     def __init__(self) -> None:
@@ -150,7 +123,7 @@ class _Looks:
         elif name == "font" and self._in == "fonts" and len(self._fonts) < MOST_FORMATS:
             self._fonts.append(False)
         elif name == "b" and self._in == "fonts" and self._fonts:
-            self._fonts[-1] = attributes.get("val", "1") not in ("0", "false")
+            self._fonts[-1] = is_on(attributes)
         elif name == "xf" and self._in == "cellXfs" and len(self._styles) < MOST_FORMATS:
             self._styles.append((number_in(attributes, "numFmtId") or 0, number_in(attributes, "fontId") or 0))
 
@@ -158,11 +131,8 @@ class _Looks:
         if name == self._in:
             self._in = ""
 
-    def text(self, text: str) -> None:
-        pass
 
-
-class _Shared:
+class _Shared(Handler):
     """The strings that cells share, in one piece of memory."""
 
     def __init__(self, name: str) -> None:
@@ -210,7 +180,7 @@ class _Row:
     cells: dict[int, Cell] = field(default_factory=dict)
 
 
-class _Sheet:
+class _Sheet(Handler):
     """Takes the rows of one sheet."""
 
     def __init__(self, file_name: str, name: str, looks: _Looks, shared: _Shared, *, since_1904: bool) -> None:
@@ -244,11 +214,11 @@ class _Sheet:
             self._in_value = True
         elif name == "row":
             number = number_in(attributes, "r")
-            is_hidden = _is_set(attributes, "hidden") or attributes.get("ht") == "0"
+            is_hidden = is_on(attributes, "hidden", "0") or attributes.get("ht") == "0"
             self._row = _Row(number - 1 if number is not None and number > 0 else self._row.number + 1, is_hidden)
         elif name == "rPh":
             self._aids += 1
-        elif name == "col" and (_is_set(attributes, "hidden") or attributes.get("width") == "0"):
+        elif name == "col" and (is_on(attributes, "hidden", "0") or attributes.get("width") == "0"):
             self._hide(number_in(attributes, "min") or 0, number_in(attributes, "max") or 0)
         elif name == "pane" and attributes.get("state", "").startswith("frozen"):
             self._frozen_rows = number_in({"val": attributes.get("ySplit", "0").partition(".")[0]}) or 0
@@ -350,10 +320,6 @@ def _column(letters: str) -> int:
     for letter in letters.upper():
         number = 26 * number + ord(letter) - ord("A") + 1
     return number - 1
-
-
-def _is_set(attributes: dict[str, str], name: str) -> bool:
-    return attributes.get(name, "0") in ("1", "true")
 
 
 def _unescaped(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from office import archive, opendocument
 
-from edgeqa.formats import FormatOptions, opensheet
+from edgeqa.formats import FormatOptions, opensheet, stories
 from edgeqa.formats import opendocument as reader
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
@@ -193,8 +193,13 @@ def test_another_programs_or_an_encrypted_document_is_an_error() -> None:
                 [list(record.blocks) for record in module.read(io.BytesIO(data), "a.odt", FormatOptions())]
 
 
+def test_a_text_box_before_all_text_stands_apart_from_it() -> None:
+    shape_of_text = "<draw:custom-shape>" + p("Beside") + "</draw:custom-shape>"
+    assert text(p(shape_of_text) + p("Body")) == "Beside\n\nBody"
+
+
 def test_notes_that_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MOST_HELD_CHARACTERS", 1000)
+    monkeypatch.setattr(stories, "MOST_HELD_CHARACTERS", 1000)
     with pytest.raises(
         FileExcessive, match=r"refused: a\.odt: its notes and text boxes hold more than 1000 characters"
     ):

@@ -20,6 +20,19 @@ def cells(block: Block) -> list[str]:
     return [block.text[begin:end] for begin, end in block.cells]
 
 
+def test_raised_text_is_written_when_all_of_it_is_there_and_before_what_ends_it() -> None:
+    made = Prose()
+    made.text("10")
+    made.text("1", 1)
+    made.text("2 ", 1)
+    made.text("l, H")
+    made.text("2", -1)
+    made.line()
+    made.text("O")
+    made.text("9", 1)
+    assert "".join(text_of(made.ended())) == "10^12 l, H2\nO^9"
+
+
 def test_headings_paragraphs_and_lists_are_blocks() -> None:
     made = Prose()
     made.heading(2)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import text as text_of_file
 
-from edgeqa.formats import FormatOptions, rtf
+from edgeqa.formats import FormatOptions, rtf, stories
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def test_what_is_no_rtf_or_made_to_fill_memory_is_an_error(monkeypatch: pytest.M
         list(rtf.read(iter([]), "a.rtf", FormatOptions()))
     with pytest.raises(FileExcessive, match=r"refused: a\.rtf: its groups are nested more than 1000 deep"):
         text(b"{" * 2000)
-    monkeypatch.setattr(rtf, "MOST_NOTES_CHARACTERS", 100)
-    with pytest.raises(FileExcessive, match="its notes hold more than 100 characters"):
+    monkeypatch.setattr(stories, "MOST_HELD_CHARACTERS", 100)
+    with pytest.raises(FileExcessive, match="its notes and text boxes hold more than 100 characters"):
         text(rb"{\footnote " + b"x" * 200 + b"}")
 
 

@@ -12,7 +12,7 @@ from edgeqa.formats import FormatOptions
 from edgeqa.formats import docx as reader
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileExcessive
-from edgeqa.formats.wordlists import written
+from edgeqa.formats.wordstyles import written
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
@@ -137,7 +137,7 @@ def test_merged_cells_keep_their_columns() -> None:
 
     rows = (
         row("Pump", "Depth", "Weight"),
-        row(cell("<w:vMerge w:val='restart'/>", "A"), "12", "5"),
+        row(cell("<w:vMerge w:val='restart'/>", "A</w:t></w:r></w:p><w:p><w:r><w:t>a"), "12", "5"),
         row(cell("<w:vMerge/>", ""), cell("<w:gridSpan w:val='2'/>", "none")),
         row("B", "3", properties="<w:gridBefore w:val='1'/>"),
         row("gone", "gone", "gone", properties="<w:hidden/>"),
@@ -146,8 +146,8 @@ def test_merged_cells_keep_their_columns() -> None:
     found = blocks(docx(table(*rows)))
     assert [[block.text[i:j] for i, j in block.cells] for block in found] == [
         ["Pump", "Depth", "Weight"],
-        ["A", "12", "5"],
-        ["A", "none", "none"],
+        ["A\na", "12", "5"],
+        ["A\na", "none", "none"],
         ["", "B", "3"],
     ]
 

@@ -1,24 +1,141 @@
-"""How Word numbers its lists: "Article 2", "2.1", "(c)", "Third".
+"""What Word keeps beside its text: styles, and how lists are numbered: "Article 2", "2.1", "(c)", "Third".
 
-In: the XML of the part that describes them, as events; then paragraphs, in their order. Out: what each is shown with.
-Paragraphs are counted for each list as it is described, however many names it is used under, unless one says where to
-begin. Numbers in words are English.
+In: the XML of the parts that describe them, as events; then paragraphs, in their order. Out: what a style says of
+headings, lists and hidden text; what each paragraph of a list is shown with. Paragraphs are counted for each list as it
+is described, however many names it is used under, unless one says where to begin. Numbers in words are English.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.notation import numeral
-from edgeqa.formats.package import is_on, number_in
-from edgeqa.formats.wordparts import MOST_LEVELS
+from edgeqa.formats.package import Handler, Properties, is_on, note, number_in, word_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.formats.wordparts import Styles
+MOST_STYLES = 1 << 14
+MOST_BASES = 30  # styles that are based on one another
+MOST_LEVELS = 9  # of outlines and lists
+
+
+@dataclass(slots=True)
+class Style:
+    """What a style says itself; None and "" where it says nothing."""
+
+    name: str = ""
+    based_on: str = ""
+    outline: int | None = None
+    list_id: str | None = None
+    list_level: int | None = None
+    is_hidden: bool | None = None
+    is_bold: bool | None = None
+    align: str = ""
+    """superscript, subscript or baseline."""
+    marks_first_row: bool | None = None
+    """Of a table's style, whether its first row looks different."""
+
+
+PLAIN = Style()
+# Of elements, which property they set and what of them it is.
+OF_RUNS: Properties = {"vanish": ("is_hidden", is_on), "b": ("is_bold", is_on), "vertAlign": ("align", word_in)}
+OF_PARAGRAPHS: Properties = {
+    "outlineLvl": ("outline", number_in),
+    "numId": ("list_id", word_in),
+    "ilvl": ("list_level", number_in),
+}
+_OF_STYLES: Properties = {**OF_RUNS, **OF_PARAGRAPHS, "name": ("name", word_in), "basedOn": ("based_on", word_in)}
+
+
+class Styles(Handler):
+    """The styles of a document."""
+
+    def __init__(self) -> None:
+        self._styles: dict[str, Style] = {}
+        self._default = ""  # of paragraphs
+        self._style: Style | None = None
+        self._conditions = 0
+        self._resolved: dict[str, Style] = {}
+
+    def __contains__(self, style_id: str) -> bool:
+        return style_id in self._styles
+
+    def resolved(self, style_id: str) -> Style:
+        """Returns what a style says together with those that it is based on; "" is the paragraphs' default."""
+        found = self._resolved.get(style_id)
+        if found is None:
+            found = self._resolved[style_id] = self._merged(style_id)
+        return found
+
+    def heading_level(self, style_id: str) -> int:
+        """Returns the level of heading that paragraphs of a style are; 0 for none."""
+        place = style_id
+        for _ in range(MOST_BASES):
+            style = self._styles.get(place)
+            if (level := named_level(style.name if style is not None else place)) is not None:
+                return level
+            if style is None:
+                break
+            if style.outline is not None:
+                return outline_level(style.outline)
+            place = style.based_on
+        return 0
+
+    def _merged(self, style_id: str) -> Style:
+        merged = Style()
+        place = style_id or self._default
+        for _ in range(MOST_BASES):
+            style = self._styles.get(place)
+            if style is None:
+                break
+            for one in fields(Style):
+                if getattr(merged, one.name) in (None, ""):
+                    setattr(merged, one.name, getattr(style, one.name))
+            place = style.based_on
+        return merged
+
+    # --- events
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        if name == "style" and len(self._styles) < MOST_STYLES:
+            self._style = self._styles.setdefault(attributes.get("styleId", ""), Style())
+            if attributes.get("type") == "paragraph" and is_on(attributes, "default", "0"):
+                self._default = attributes.get("styleId", "")
+        elif name == "tblStylePr":
+            self._conditions += 1
+            if self._style is not None and attributes.get("type") == "firstRow":
+                self._style.marks_first_row = True
+        elif self._style is not None and not self._conditions:
+            note(self._style, _OF_STYLES, name, attributes)
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+        if name == "style":
+            self._style = None
+        elif name == "tblStylePr":
+            self._conditions = max(0, self._conditions - 1)
+
+
+def named_level(name: str) -> int | None:
+    """Returns the level of heading that a style of this name is; None if the name says nothing."""
+    name = name.strip().lower()
+    found = re.fullmatch(r"heading ?([1-9])(?:[ ,;].*)?", name)
+    if found:
+        return min(int(found[1]), 6)
+    return 1 if name == "title" else None
+
+
+def outline_level(outline: int) -> int:
+    """Returns the level of heading that an outline level means, which count from 0; 0 for text."""
+    return min(outline + 1, 6) if 0 <= outline < MOST_LEVELS else 0
+
+
+# Lists.
 
 MOST_LISTS = 1 << 14
 MOST_NUMBER = 1 << 31
@@ -35,6 +152,18 @@ class _Level:
     suffix: str = "tab"
     style: str = ""
     is_hidden: bool = False
+
+
+_OF_LEVELS: Properties = {
+    "start": ("start", lambda attributes: number_in(attributes) or 0),
+    "numFmt": ("form", word_in),
+    "lvlText": ("text", lambda attributes: word_in(attributes)[:100]),
+    "lvlRestart": ("restart", number_in),
+    "isLgl": ("is_legal", is_on),
+    "suff": ("suffix", word_in),
+    "pStyle": ("style", word_in),
+    "vanish": ("is_hidden", is_on),
+}
 
 
 @dataclass(slots=True)
@@ -63,7 +192,7 @@ class Marker:
     """Whether a list begins here."""
 
 
-class Numbering:
+class Numbering(Handler):
     """How lists are numbered, and how far each of them has come."""
 
     def __init__(self, styles: Styles) -> None:
@@ -141,7 +270,7 @@ class Numbering:
             if holder is not None and 0 <= number < MOST_LEVELS:
                 holder.levels[number] = self._level
         elif self._level is not None:
-            _note_level(self._level, name, attributes)
+            note(self._level, _OF_LEVELS, name, attributes)
         else:
             self._note(name, attributes)
 
@@ -164,29 +293,6 @@ class Numbering:
             self._use = None
         elif name == "abstractNum":
             self._list = None
-
-    def text(self, _text: str) -> None:
-        """Takes text."""
-
-
-def _note_level(level: _Level, name: str, attributes: dict[str, str]) -> None:
-    value = attributes.get("val", "")
-    if name == "start":
-        level.start = number_in(attributes) or 0
-    elif name == "numFmt":
-        level.form = value
-    elif name == "lvlText":
-        level.text = value[:100]
-    elif name == "lvlRestart":
-        level.restart = number_in(attributes)
-    elif name == "isLgl":
-        level.is_legal = is_on(attributes)
-    elif name == "suff":
-        level.suffix = value
-    elif name == "pStyle":
-        level.style = value
-    elif name == "vanish":
-        level.is_hidden = is_on(attributes)
 
 
 _PLACE = re.compile(r"%([1-9])")
@@ -226,16 +332,7 @@ _MOST_CIRCLED = 20
 
 def written(number: int, form: str) -> str:
     """Returns a number in one of Word's ways to write it; in digits where the way is not known."""
-    way = _WAYS.get(form)
-    return str(number) if way is None else way(number)
-
-
-def _roman(style: str) -> Callable[[int], str]:
-    return lambda number: numeral(number, style)
-
-
-def _lettered(style: str) -> Callable[[int], str]:
-    return lambda number: _repeated(number, style)
+    return _WAYS.get(form, str)(number)
 
 
 def _ordinal(number: int) -> str:
@@ -251,7 +348,7 @@ def _chicago(number: int) -> str:
     return "*†‡§"[(number - 1) % 4] * ((number - 1) // 4 + 1) if 0 < number < 100 else str(number)
 
 
-def _repeated(number: int, style: str) -> str:
+def _repeated(style: str, number: int) -> str:
     """Returns letters as Word counts with them: z, then aa, bb."""
     if not 0 < number <= 780:
         return str(number)
@@ -270,14 +367,14 @@ def _in_words(number: int, *, is_ordinal: bool) -> str:
 
 
 _WAYS: dict[str, Callable[[int], str]] = {
-    "lowerLetter": _lettered("a"),
-    "upperLetter": _lettered("A"),
-    "lowerRoman": _roman("i"),
-    "upperRoman": _roman("I"),
+    "lowerLetter": partial(_repeated, "a"),
+    "upperLetter": partial(_repeated, "A"),
+    "lowerRoman": partial(numeral, style="i"),
+    "upperRoman": partial(numeral, style="I"),
     "decimalZero": "{:02}".format,
     "ordinal": _ordinal,
-    "cardinalText": lambda number: _in_words(number, is_ordinal=False),
-    "ordinalText": lambda number: _in_words(number, is_ordinal=True),
+    "cardinalText": partial(_in_words, is_ordinal=False),
+    "ordinalText": partial(_in_words, is_ordinal=True),
     "hex": "{:X}".format,
     "numberInDash": "- {} -".format,
     "decimalEnclosedCircle": _circled,

@@ -1,0 +1,134 @@
+"""A document's body and what lies aside in it: text boxes, which stand after what holds them; notes, at the end.
+
+Pure. In: where a text box or a note begins and ends. Out: the prose to write each to, and blocks in their order. What
+is held back until its place has come is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.prose import Prose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.formats.blocks import Block
+
+MOST_BOXES = 20  # within each other
+MOST_HELD_CHARACTERS = 1 << 24
+NOTE = "note"
+
+
+@dataclass(slots=True)
+class Story:
+    """Text that is read by itself: the body, a text box, a note."""
+
+    prose: Prose = field(default_factory=Prose)
+    kind: str = ""
+    """What it is; NOTE for a note."""
+    in_paragraph: int = 0
+    """Paragraphs that are open."""
+    boxes: list[Block] = field(default_factory=list)
+    """What a paragraph or table holds, to be written after it."""
+
+
+S = TypeVar("S", bound=Story)
+
+
+class Stories(Generic[S]):
+    """The stories of one document."""
+
+    def __init__(self, begun: Callable[[], S], name: str) -> None:
+        """Begins the body.
+
+        Args:
+            begun: makes an empty story.
+            name: of the file, for an error.
+        """
+        self.story = begun()
+        """The one that is being written."""
+        self._begun, self._name = begun, name
+        self._outer: list[S] = []
+        self._notes: list[Block] = []
+        self._held_characters = 0
+        self._out: list[Block] = []
+        self._is_begun = self._is_body_begun = False
+
+    @property
+    def in_body(self) -> bool:
+        """Whether what is being written is the body."""
+        return not self._outer
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another may be entered."""
+        return len(self._outer) < MOST_BOXES
+
+    def enter(self, kind: str) -> None:
+        """Begins a story within the one that is being written.
+
+        Raises:
+            FileExcessive: if it lies too deep.
+        """
+        if not self.has_room:
+            raise FileExcessive(self._name, f"its text boxes are nested more than {MOST_BOXES} deep")
+        self._outer.append(self.story)
+        self.story = self._begun()
+        self.story.kind = kind
+
+    def leave(self) -> None:
+        """Ends the story that is being written, if it is not the body."""
+        if not self._outer:
+            return
+        aside, self.story = self.story, self._outer.pop()
+        blocks = aside.prose.ended()
+        self._held_characters += _characters(blocks)
+        blocks += aside.boxes
+        if blocks:
+            blocks[0] = replace(blocks[0], before="\n\n")
+            (self._notes if aside.kind == NOTE else self.story.boxes).extend(blocks)
+        if self._held_characters > MOST_HELD_CHARACTERS:
+            what = f"its notes and text boxes hold more than {MOST_HELD_CHARACTERS} characters"
+            raise FileExcessive(self._name, what)
+
+    def settle(self) -> None:
+        """The paragraph or table of the body ends here: what lies aside in it follows."""
+        if self.story.boxes and not self._outer:  # those in a box wait for the end of what the box lies in
+            boxes, self.story.boxes = self.story.boxes, []
+            self._held_characters -= _characters(boxes)
+            self._emit_body(self.story.prose.taken())
+            self._emit(boxes)
+
+    def taken(self) -> list[Block]:
+        """Returns the blocks that are settled, in order, each of them once."""
+        if not self._outer:
+            self._emit_body(self.story.prose.taken())
+        out, self._out = self._out, []
+        return out
+
+    def ended(self) -> list[Block]:
+        """Returns the last blocks: nothing follows."""
+        while self._outer:
+            self.leave()
+        self._emit_body(self.story.prose.ended())
+        self._emit(self.story.boxes + self._notes)
+        return self.taken()
+
+    def _emit_body(self, blocks: list[Block]) -> None:
+        if blocks and not self._is_body_begun:
+            blocks[0] = replace(blocks[0], before="\n\n")  # it does not know that a text box may stand before it
+            self._is_body_begun = True
+        self._emit(blocks)
+
+    def _emit(self, blocks: list[Block]) -> None:
+        if blocks and not self._is_begun:
+            blocks[0] = replace(blocks[0], before="")
+            self._is_begun = True
+        self._out += blocks
+
+
+def _characters(blocks: list[Block]) -> int:
+    return sum(len(block.text) for block in blocks)
