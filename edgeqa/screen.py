@@ -1,4 +1,4 @@
-"""An answer as a person reads it in a terminal: an `Answer` in, text out. Pure; it prints nothing.
+"""An answer as a person reads it in a terminal: an `Answer` in, text out. It prints nothing.
 
 With an answer: its passage, as far as it tells what the answer is about. Without one: the passages closest to the
 question, since they most often hold it all the same. Texts and file names come from anywhere: nothing in them reaches
