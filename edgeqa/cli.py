@@ -31,6 +31,7 @@ COMMANDS = {
     "mcp": "mcp.command",
     "models": "models.command",
     "remove": "collections.remove",
+    "serve": "serve.command",
     "show": "passages.show",
     "sync": "adding.sync",
     "verify": "collections.verify",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
@@ -617,6 +617,18 @@ class EdgeQA:
         Harmless when repeated. What is being read is read to its end; the answer cache and the collection stay open.
         """
         self._parts.unload()
+
+    def capabilities(self) -> dict[str, Any]:
+        """Returns what `edgeqa capabilities --json` prints, but for the model's self-test, which is not run for it."""
+        from edgeqa.capabilities.report import SelfTestLine, to_json
+        from edgeqa.errors import NotEnoughMemory
+
+        plan: Plan | NotEnoughMemory
+        try:
+            plan = self._parts.plan
+        except NotEnoughMemory as refused:
+            plan = refused
+        return to_json(self._parts.device, plan, SelfTestLine("not run here", passed=None))
 
     def counters(self) -> Counters:
         """Returns what this runtime has done since it was opened, and what it holds; for watching a long run."""

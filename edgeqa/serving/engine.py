@@ -144,7 +144,7 @@ class Engine:
             names = None if within is None else tuple(within)
             look = partial(qa.remembered, question, context, top=top, force=force, most_contexts=contexts, within=names)
             if not refresh:
-                found = look(at_hand=True) or await self._look(look)
+                found = look(at_hand=True) or await self.look(look)
                 if found is not None:
                     return self._noted(caller, found)
             texts = context if context is None or isinstance(context, (str, os.PathLike)) else tuple(context)
@@ -183,7 +183,7 @@ class Engine:
             found = only.remembered_name(name, force=force, at_hand=True) if only is not None else None
             if found is not None:
                 return self._noted(caller, found)
-            qa, found = await self._look(partial(self._named, name, only, force=force))
+            qa, found = await self.look(partial(self._named, name, only, force=force))
             if found is not None:
                 return self._noted(caller, found)
             key = (id(qa), "get", name, force)
@@ -239,7 +239,7 @@ class Engine:
 
     async def look_up_name(self, caller: Caller, name: str) -> Answer | None:
         """Returns what `remembered_name` does, and raises as that does; files are looked at in another thread."""
-        return await self._look(partial(self.remembered_name, caller, name))
+        return await self.look(partial(self.remembered_name, caller, name))
 
     async def forget_name(self, caller: Caller, name: str, *, collection: str | None = None) -> bool:
         """Deletes the remembered answer of a name; returns whether it was there.
@@ -255,7 +255,7 @@ class Engine:
             qa, found = self._named(name, only, force=False)
             return found is not None and qa.forget_name(name)
 
-        return await self._look(forget)
+        return await self.look(forget)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ class Engine:
     ) -> list[ClosePassage]:
         """Returns the passages (`ClosePassage`) that share most with the question, best first, without reading them."""
         caller.require(ASK)
-        return await self._look(partial(self._runtime(collection).closest, question, most, within=within))
+        return await self.look(partial(self._runtime(collection).closest, question, most, within=within))
 
     async def passage(self, caller: Caller, address: str, *, collection: str | None = None) -> Shown:
         """Returns the passage at an address with what stands around it (`Shown`); no file is read for it.
@@ -302,12 +302,12 @@ class Engine:
                 return []
             return sorted((one for one in every if one.document > after), key=lambda one: one.document)[:most]
 
-        return await self._look(listed)
+        return await self.look(listed)
 
     async def collections(self, caller: Caller) -> list[CollectionInfo]:
         """Returns what is known of the collections that are served and are there, the default one first."""
         caller.require(ASK)
-        known = {found.name: found for found in await self._look(edgeqa.collections)}
+        known = {found.name: found for found in await self.look(edgeqa.collections)}
         return [known[name] for name in self._runtimes if name in known]
 
     @property
@@ -376,9 +376,19 @@ class Engine:
         """How many questions are being read."""
         return self._reading
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something still runs in a thread of its; after `drain`, what has not ended in time."""
+        return bool(self._background)
+
     def counters(self) -> dict[str, Counters]:
         """Returns what `EdgeQA.counters` says of each collection."""
         return {name: qa.counters() for name, qa in self._runtimes.items()}
+
+    @property
+    def model_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._first.counters().model_loaded
 
     @property
     def runtime(self) -> EdgeQA:
@@ -447,12 +457,17 @@ class Engine:
         caller.require(ASK)
         only = self._only(collection)
         if only is not None:
-            return await self._look(partial(only.show, name, files=False))
-        found = await self._look(lambda: self._of_each(lambda qa: qa.show(name, files=False)))
+            return await self.look(partial(only.show, name, files=False))
+        found = await self.look(lambda: self._of_each(lambda qa: qa.show(name, files=False)))
         return next(iter(found.values()))
 
-    async def _look(self, work: Callable[[], T]) -> T:
-        """Does what looks at files, but reads nothing, in a thread that readings do not use."""
+    async def look(self, work: Callable[[], T]) -> T:
+        """Returns what `work` does, which may look at files but reads nothing, in a thread that readings do not use.
+
+        Raises:
+            Draining: if the server is being stopped.
+            Refused: if too much waits for it.
+        """
         if self.draining:
             raise Draining
         if self._looks >= WAITING_LOOKS:
@@ -505,7 +520,7 @@ class Engine:
         if self._readers is not None:
             return
         if self._planning is None:
-            self._planning = asyncio.ensure_future(self._look(lambda: self._first.plan.callers.value))
+            self._planning = asyncio.ensure_future(self.look(lambda: self._first.plan.callers.value))
         try:
             self._readers_count = await asyncio.shield(self._planning)
         except edgeqa.EdgeQAError:

@@ -53,11 +53,18 @@ class NotAllowed(ServingError):
 
 
 class TokenUnknown(ServingError):
-    """A token was given, and it is none that this server knows; or none was given where one is needed."""
+    """A token was given, and it is none that this server knows."""
 
-    def __init__(self, reason: str = "this token is not known here") -> None:
-        super().__init__(
-            reason, "give one that `edgeqa serve token add` has printed; `edgeqa serve token list` has names"
+    def __init__(self) -> None:
+        super().__init__("this token is not known here", "give one that `edgeqa serve token add` has printed")
+
+
+class TokenMissing(TokenUnknown):
+    """No token was given where one is needed."""
+
+    def __init__(self) -> None:
+        ServingError.__init__(
+            self, "a token is needed here", "give one that `edgeqa serve token add` has printed: Authorization: Bearer"
         )
 
 
@@ -84,3 +91,75 @@ class ValueOutOfRange(RequestInvalid):
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{name} cannot be {value!r}", f"{name} is {expected}")
+
+
+class HostRefused(ServingError):
+    """A request was made to a name that this server does not answer to: a page elsewhere may be trying to use it."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this server does not answer to the name {host}",
+            f"use its address, or start it with --allow-host {host or 'NAME'}",
+        )
+
+
+class OriginRefused(ServingError):
+    """A page of another site made the request."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"a page of {origin} may not do this", "open this server's own page")
+
+
+class TooLarge(ServingError):
+    """A body is larger than it may be."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"the body is larger than {most_bytes} bytes", "send less, in several requests")
+
+
+class TooSlow(ServingError):
+    """A body did not come within the time that it may take."""
+
+    def __init__(self, most_s: float) -> None:
+        super().__init__(f"the body was not there within {most_s:g} s", "send it without a pause")
+
+
+class TooManyTries(Refused):
+    """Somebody has tried wrong tokens one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "too many wrong tokens came from this address")
+
+
+class DocumentNameInvalid(RequestInvalid):
+    """This cannot be a document's name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"not a name for a document: {name!r}: {reason}",
+            "use a name as manuals/pump.md: no .., no hidden parts, not from the root",
+        )
+
+
+class NotSafe(ServingError):
+    """The server would be open to other machines, and nothing was said of who may ask."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host} can be reached from other machines, and nothing says who may ask",
+            "make a token: edgeqa serve token add NAME --scope ask; or let anybody ask: --no-auth",
+        )
+
+
+class AddressInvalid(ServingError, ValueError):
+    """This is not where a server can listen."""
+
+    def __init__(self, value: str, reason: str) -> None:
+        super().__init__(f"cannot listen at {value}: {reason}", "give ADDRESS:PORT of this machine, and a free port")
+
+
+class ExtraMissing(ServingError):
+    """What serving needs is not installed."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"serving needs {module}, which is not installed", "pip install 'edgeqa[serve]'")

@@ -110,6 +110,7 @@ def quicker(example: str) -> str:
     line = re.sub(r"\s+#.*", "", example)
     line = re.sub(r"^edgeqa chat", "echo 'To what depth may the pump be submerged?' | edgeqa chat", line)
     line = re.sub(r"^edgeqa mcp", """echo '{"jsonrpc": "2.0", "id": 1, "method": "ping"}' | edgeqa mcp""", line)
+    line = re.sub(r"^edgeqa serve(?! token)(?!.*--get)", "edgeqa serve --get /healthz", line)
     line = re.sub(r"edgeqa bench( --quick --threads 1)?", "edgeqa bench --quick --threads 1", line)
     if line.startswith("edgeqa eval"):
         line = line.replace(" --limit 500", "").replace("edgeqa eval", "edgeqa eval --limit 2")

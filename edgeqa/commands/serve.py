@@ -1,0 +1,221 @@
+"""`edgeqa serve`: a server that everybody in the house can ask; `edgeqa serve token`: who may do what there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgeqa import streams
+from edgeqa.commands.options import bundle_option
+from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
+
+if TYPE_CHECKING:
+    from edgeqa.serving.server import Settings
+
+_DURATION = re.compile(r"(\d{1,9})(s|m|h)?")
+_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
+
+
+def _duration(_ctx: click.Context, param: click.Parameter, value: str) -> float:
+    matched = _DURATION.fullmatch(value.strip().lower())
+    if matched is None:
+        raise OptionError(name=param.opts[0], value=value, expected="a time: 90s, 10m, 1h")
+    return float(int(matched[1]) * _SECONDS[matched[2]])
+
+
+_path = click.Path(path_type=Path)
+token_file_option = click.option(
+    "--token-file",
+    type=_path,
+    metavar="FILE",
+    help='The file of tokens; by default "tokens" in the home of edgeqa.',
+)
+
+
+@click.group(
+    "serve",
+    short_help="Answer the whole house, over HTTP.",
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100},
+)
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", "-p", type=click.IntRange(0, 65535), default=8423, show_default=True, help="0: any free one.")
+@click.option("--uds", type=_path, metavar="PATH", help="Listen at a Unix socket, too, that only you may use.")
+@click.option("--no-http", is_flag=True, help="Listen at no port, but at --uds.")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    metavar="NAME",
+    help="Serve this collection; may be repeated. The first is asked where none is named.",
+)
+@click.option("--watch", "watched", multiple=True, type=_path, metavar="PATH", help="Add what changes there, at once.")
+@click.option(
+    "--token-file",
+    type=_path,
+    metavar="FILE",
+    help='Let in who shows a token of this file; by default "tokens" in the home of edgeqa, if it is there.',
+)
+@click.option("--no-auth", is_flag=True, help="Let anybody ask who can connect, from wherever.")
+@click.option("--allow-add", is_flag=True, help="Let whoever may ask add and remove documents, too.")
+@click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Answer to this name, too.")
+@click.option("--tls-cert", type=_path, metavar="FILE", help="Encrypt, with this certificate (PEM).")
+@click.option("--tls-key", type=_path, metavar="FILE", help="The certificate's key, if it is in another file.")
+@click.option("--connections", type=click.IntRange(min=1), default=256, show_default=True, help="At a time, at most.")
+@click.option(
+    "--keep-model",
+    "keep_model_s",
+    default="10m",
+    show_default=True,
+    metavar="TIME",
+    callback=_duration,
+    help="Let the model go when nothing was read for so long.",
+)
+@click.option("--browse", is_flag=True, help="Open the page in a browser.")
+@click.option("--get", "target", metavar="PATH", help="Print what a GET of PATH gives, and end: no server is started.")
+@bundle_option
+@click.pass_context
+def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str | None, **options: Any) -> None:  # noqa: ANN401
+    """Answer questions over HTTP, and on a page, until it is told to stop.
+
+    \b
+    edgeqa serve
+    edgeqa serve --watch manuals/ --browse
+    edgeqa serve --get "/v1/closest?question=How+deep"
+    edgeqa serve token add kitchen --scope ask
+    edgeqa serve --host 0.0.0.0
+
+    Everybody on this machine may ask at its own address, 127.0.0.1. Any other address needs tokens, or --no-auth.
+    Only who has a token of the scope add, or whoever may ask with --allow-add, changes what is asked.
+
+    SIGTERM ends it when what is being read is read; SIGHUP reads tokens and certificates anew.
+
+    Needs the extra edgeqa[serve]. Exit codes: 0 stopped, 2 wrong usage, 3 model or device.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    try:
+        from edgeqa.serving.server import Server, Settings
+    except ModuleNotFoundError as error:
+        from edgeqa.serving.errors import ExtraMissing
+
+        if error.name is not None and error.name.startswith("edgeqa"):
+            raise
+        raise ExtraMissing(str(error.name)) from error
+    if options["tls_key"] is not None and options["tls_cert"] is None:
+        raise OptionError(name="--tls-key", value=str(options["tls_key"]), expected="given with --tls-cert")
+    if no_http and options["uds"] is None:
+        raise OptionError(name="--no-http", value="alone", expected="given with --uds")
+    options["collections"] = options["collections"] or ("default",)
+    if options["token_file"] is None and (usual := _default_file()).exists():
+        options["token_file"] = usual
+    settings = Settings(**{**options, "port": None if no_http else options["port"]})
+    if target is not None:
+        ctx.exit(_get(settings, target))
+    opened = _browse if browse else lambda _: None
+    Server(settings, lambda what: streams.say(f"edgeqa: {what}"), opened).run()
+
+
+def _get(settings: Settings, target: str) -> int:
+    """Prints what a GET gives; returns the exit code."""
+    import asyncio
+
+    from edgeqa.serving.engine import Engine
+    from edgeqa.serving.http import application
+    from edgeqa.serving.offline import got
+    from edgeqa.serving.server import admission_of
+
+    async def asked() -> tuple[int, bytes]:
+        engine = Engine.open(settings.collections, bundle=settings.bundle)
+        try:
+            return await got(application(engine, admission_of(settings)), target)
+        finally:
+            await engine.drain()
+
+    status, body = asyncio.run(asked())
+    click.echo(body.decode("utf-8", "replace").removesuffix("\n"))
+    return EXIT_ANSWERED if status < 400 else EXIT_NO_ANSWER
+
+
+def _browse(address: str) -> None:
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+@command.group("token", short_help="Say who may do what.")
+def tokens() -> None:
+    """Make, list and remove tokens: what somebody shows to be let in.
+
+    \b
+    edgeqa serve token add kitchen --scope ask
+    edgeqa serve token list
+    edgeqa serve token remove kitchen
+
+    A running server learns of it by SIGHUP.
+    """
+
+
+@tokens.command("add", short_help="Make a token, and show it once.")
+@click.argument("name")
+@click.option("--scope", type=click.Choice(["ask", "add", "admin"]), default="ask", show_default=True)
+@token_file_option
+def add_token(*, name: str, scope: str, token_file: Path | None) -> None:
+    """Make a token, and print it: it is shown this once, and only its hash is kept.
+
+    \b
+    edgeqa serve token add phone
+    edgeqa serve token add laptop --scope add
+    """
+    from edgeqa.serving import tokens as kept
+
+    path = token_file or _default_file()
+    click.echo(kept.add(path, name, scope))
+    streams.say(f"edgeqa: it is not shown again; its hash is in {path}")
+
+
+@tokens.command("list", short_help="Show which tokens there are.")
+@token_file_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_tokens(*, token_file: Path | None, as_json: bool) -> None:
+    """Show the names and scopes of tokens.
+
+    \b
+    edgeqa serve token list
+    edgeqa serve token list --json
+    """
+    from edgeqa.serving import tokens as kept
+
+    path = token_file or _default_file()
+    found = kept.load(path) if path.exists() else []
+    if as_json:
+        said = [{"name": one.name, "scope": one.scope, "added_at": one.added_at} for one in found]
+        streams.print_json({"token_file": str(path), "tokens": said})
+        return
+    for one in found:
+        click.echo(f"{one.name}  {one.scope}  {one.added_at}")
+
+
+@tokens.command("remove", short_help="Have a token be worth nothing.")
+@click.argument("name")
+@token_file_option
+def remove_token(*, name: str, token_file: Path | None) -> None:
+    """Remove a token by its name.
+
+    \b
+    edgeqa serve token remove kitchen
+    """
+    from edgeqa.serving import tokens as kept
+
+    kept.remove(token_file or _default_file(), name)
+    click.echo(f"{name}: removed")
+
+
+def _default_file() -> Path:
+    from edgeqa import state
+
+    return state.data_home() / "tokens"

@@ -1,0 +1,74 @@
+"""A connection of HTTP, with what uvicorn's own lacks: a deadline for heads, and a limit on connections.
+
+uvicorn waits for the rest of a head, and for a connection that says nothing; here both are closed after a while. A
+connection above the limit is told so at once, and those that are there go on. It parses nothing itself: h11 does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEAD_BYTES, HEAD_WITHIN_S = 16 << 10, 10.0
+KEEP_ALIVE_S = 75
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class Connection(H11Protocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, most_connections: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*arguments, **options)
+        self._most_connections = most_connections
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's is
+        """Begins to wait for a head, or says that there is no room."""
+        super().connection_made(transport)
+        if len(self.connections) > self._most_connections:
+            transport.write(_FULL)
+            transport.close()
+            return
+        self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what comes, if it still may."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Waits for the next request; a half one that is there already has its deadline, too."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:
+            self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends all that waits for it."""
+        self._unwatch_head()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def _watch_head(self) -> None:
+        is_waited_for = self.cycle is None or self.cycle.response_complete
+        if not is_waited_for or self.transport.is_closing():
+            self._unwatch_head()
+        elif self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(HEAD_WITHIN_S, self._close_slow)
+
+    def _unwatch_head(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _close_slow(self) -> None:
+        self._head_deadline = None
+        if not self.transport.is_closing():
+            self.transport.write(_SLOW)
+            self.transport.close()

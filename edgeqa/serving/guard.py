@@ -1,0 +1,93 @@
+"""What every request has to pass, and every response carries: names, origins, headers. A page elsewhere gets nothing.
+
+A name that somebody else's name server answers for may lead here (DNS rebinding): only addresses, this machine's own
+name, and those that the user allows are answered to. Who the caller is, and what it may do, is in `admission`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
+
+import edgeqa
+from edgeqa.serving.errors import HostRefused, OriginRefused
+from edgeqa.serving.problems import problem_of
+from edgeqa.serving.replies import problem_response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+_CLOSED_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+def guarded(inner: ASGIApp, names: frozenset[str]) -> ASGIApp:
+    """Returns the application behind the checks that every request has to pass, with the headers of every response."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await inner(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    headers.append(_CLOSED_CSP)
+            await send(message)
+
+        try:
+            _check_headers(scope, names)
+        except edgeqa.EdgeQAError as error:
+            await problem_response(problem_of(error))(scope, receive, sent)
+            return
+        with contextlib.suppress(ClientDisconnect):
+            await inner(scope, receive, sent)
+
+    return checked
+
+
+def _check_headers(scope: Scope, names: frozenset[str]) -> None:
+    """Does nothing where a request is made to this server, and not by another site's page.
+
+    Raises:
+        HostRefused: if it is made to a name that is not this server's.
+        OriginRefused: if a page of another site changes or asks something.
+    """
+    headers = dict(scope["headers"])
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # half an IPv6 address
+        raise HostRefused(host) from None
+    is_unix = scope.get("client") is None or not scope["client"][0]
+    if not (is_unix or name in names or is_address(name)):
+        raise HostRefused(name)
+    origin = headers.get(b"origin", b"").decode("latin-1").lower()
+    if origin and scope["method"] not in SAFE_METHODS and urlsplit(origin).netloc != host:
+        raise OriginRefused(origin)
+
+
+def is_address(name: str) -> bool:
+    """Tells whether a host is an address, which no name server can have another meaning for."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, name)
+            return True
+    return False
+
+
+def own_names() -> frozenset[str]:
+    """Returns the names that this machine goes by."""
+    own = socket.gethostname().lower()
+    return frozenset(("localhost", own, f"{own.partition('.')[0]}.local"))

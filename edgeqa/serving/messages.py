@@ -1,0 +1,150 @@
+"""What requests of HTTP may say, as types: they are parsed by them, and `/openapi.json` is made of them. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from edgeqa.serving.engine import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
+from edgeqa.serving.errors import RequestInvalid
+
+MOST_QUESTIONS = 64
+MOST_TEXTS = 64
+MOST_QUESTION_CHARACTERS = 4096
+MOST_NAME_CHARACTERS = 8192
+MOST_LISTED = 10_000
+
+Question = Annotated[str, Meta(min_length=1, max_length=MOST_QUESTION_CHARACTERS, description="What is asked.")]
+Collection = Annotated[str, Meta(max_length=64, description="The collection that is meant; by default the first.")]
+Within = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=MOST_NAME_CHARACTERS)]],
+    Meta(min_length=1, max_length=64, description="Files, folders or documents of the collection: nothing else of it."),
+]
+Top = Annotated[int, Meta(ge=1, le=100, description="How many distinct answers to give as candidates.")]
+Most = Annotated[int, Meta(ge=1, le=100, description="How many passages.")]
+Timeout = Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT_S, description="How many seconds to wait for the answer.")]
+Contexts = Annotated[int, Meta(ge=1, le=1000, description="Read exactly so many passages, those closest.")]
+Texts = Annotated[
+    str | Annotated[list[str], Meta(min_length=1, max_length=MOST_TEXTS)],
+    Meta(description="A text, or several, to ask instead of the collection. Never a path."),
+]
+
+
+class Options(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What may be said of any question."""
+
+    collection: Collection | None = None
+    within: Within | None = None
+    context: Texts | None = None
+    top: Top = 1
+    force: Annotated[bool, Meta(description='Give the best answer even where "no answer" is likelier.')] = False
+    contexts: Contexts | None = None
+    refresh: Annotated[bool, Meta(description="Read anew even if the answer is remembered.")] = False
+    timeout_s: Timeout = DEFAULT_TIMEOUT_S
+
+
+class Ask(Options, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A question."""
+
+    question: Question
+
+
+class AskMany(Options, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Questions on the same texts; answered in their order, one JSON object a line."""
+
+    questions: Annotated[list[Question], Meta(min_length=1, max_length=MOST_QUESTIONS)]
+
+
+class AskFile(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What a file is asked."""
+
+    question: Question
+    name: Annotated[str, Meta(max_length=255, description="What the file is called: its ending tells its format.")] = ""
+    top: Top = 1
+    force: bool = False
+    timeout_s: Timeout = DEFAULT_TIMEOUT_S
+
+
+class GetAnswer(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How the answer of a name is given."""
+
+    collection: Collection | None = None
+    force: bool = False
+    timeout_s: Timeout = DEFAULT_TIMEOUT_S
+
+
+class Closest(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What passages are wanted."""
+
+    question: Question
+    most: Most = 5
+    collection: Collection | None = None
+
+
+class InCollection(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Which collection is meant."""
+
+    collection: Collection | None = None
+
+
+class ListDocuments(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Which documents are listed."""
+
+    collection: Collection | None = None
+    after: Annotated[
+        str, Meta(max_length=MOST_NAME_CHARACTERS, description="Only documents whose names come after this one.")
+    ] = ""
+    most: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="How many documents.")] = 1000
+
+
+class PutDocument(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Where a document goes, and how it is read."""
+
+    collection: Collection | None = None
+    format: (
+        Annotated[
+            str,
+            Meta(max_length=32, description="Its format, as for `edgeqa add --format`; by default its name tells."),
+        ]
+        | None
+    ) = None
+
+
+Message = TypeVar("Message", bound=Struct)
+
+
+def from_json(body: bytes, kind: type[Message]) -> Message:
+    """Returns what a JSON body says.
+
+    Raises:
+        RequestInvalid: naming the field that is wrong.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _invalid(str(error), kind) from None
+
+
+def from_query(pairs: list[tuple[str, str]], kind: type[Message]) -> Message:
+    """Returns what a query (`?question=...&most=3`) says; the last of a name counts.
+
+    Raises:
+        RequestInvalid: naming the field that is wrong.
+    """
+    try:
+        return msgspec.convert(dict(pairs), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), kind) from None
+
+
+def schemas(kinds: list[type[Struct]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Returns the JSON schemas of the types, and the components that they refer to."""
+    found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    return list(found), components
+
+
+def _invalid(reason: str, kind: type[Struct]) -> RequestInvalid:
+    fields = ", ".join(kind.__struct_fields__)
+    return RequestInvalid(f"not a request of this kind: {reason}", f"there may be: {fields}; /openapi.json says more")

@@ -1,0 +1,263 @@
+"""The process: listens, serves until it is told to stop, finishes what it has begun, and ends.
+
+In: what the command line says. Out: an exit code. It puts together what the other modules are: sockets, admission, the
+engine, HTTP, watched folders; and answers signals. SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads
+tokens and certificates anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import sys
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+import edgeqa
+from edgeqa.serving import systemd
+from edgeqa.serving.admission import Admission
+from edgeqa.serving.callers import ADMIN, Caller, scopes_up_to
+from edgeqa.serving.connections import HEAD_BYTES, HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
+from edgeqa.serving.engine import KEEP_MODEL_S, Engine
+from edgeqa.serving.errors import RequestInvalid
+from edgeqa.serving.http import LOCAL_STATE, application
+from edgeqa.serving.listening import Listener, bound, bound_unix
+from edgeqa.serving.tokens import Tokens
+from edgeqa.serving.watching import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+DEFAULT_PORT = 8423
+MOST_CONNECTIONS = 256
+SWITCH_INTERVAL_S = 0.001
+"""How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
+LAST_REPLIES_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server is told."""
+
+    collections: Sequence[str] = ("default",)
+    host: str = "127.0.0.1"
+    port: int | None = DEFAULT_PORT
+    """None for none."""
+    uds: Path | None = None
+    token_file: Path | None = None
+    no_auth: bool = False
+    allow_add: bool = False
+    allowed_hosts: Sequence[str] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    connections: int = MOST_CONNECTIONS
+    keep_model_s: float = KEEP_MODEL_S
+    watched: Sequence[Path] = ()
+    bundle: str | None = None
+
+
+@dataclass
+class Server:
+    """One run of a server."""
+
+    settings: Settings
+    say: Callable[[str], None]
+    opened: Callable[[str], None] = lambda _: None
+    """Called with the address of the page, once it can be opened."""
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Serves until it is told to stop.
+
+        Raises:
+            ServingError: if it cannot listen as it is told to, or would be open to others than it should be.
+            EdgeQAError: if the model cannot be opened.
+        """
+        settings = self.settings
+        admission = admission_of(settings)
+        context = tls_context(settings)
+        listeners = self._listeners(admission)
+        try:
+            engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
+            asyncio.run(self._serve(engine, admission, listeners, context))
+        finally:
+            for listener in listeners:
+                listener.close()
+        if engine.is_busy:  # something hangs, and would keep the process from ending
+            sys.stderr.flush()
+            os._exit(0)
+
+    def _listeners(self, admission: Admission) -> list[Listener]:
+        settings = self.settings
+        handed = systemd.handed_over()
+        listeners = [Listener(one) for name in ("http", "unknown") for one in handed.get(name, ())]
+        try:
+            if not listeners and settings.port is not None:
+                admission.check_addresses([settings.host])
+                listeners.append(bound(settings.host, settings.port))
+            if settings.uds is not None:
+                listeners.append(bound_unix(settings.uds))
+            admission.check_addresses([listener.host for listener in listeners if not listener.is_unix])
+        except edgeqa.EdgeQAError:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
+
+    async def _serve(
+        self, engine: Engine, admission: Admission, listeners: Sequence[Listener], context: ssl.SSLContext | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        state = ServerState()
+        app = application(engine, admission, allowed_hosts=self.settings.allowed_hosts)
+        servers = [await self._listen(app, listener, state, context) for listener in listeners]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, partial(self._stop, stop))
+        loop.add_signal_handler(signal.SIGHUP, partial(self._reload, admission, context))
+        self._begin(_tell_time(state))
+        for path in self.settings.watched:
+            caller = Caller("watch", scopes_up_to(ADMIN), "watch")
+            self._begin(Watcher(engine, caller, path, self.say).run())
+        if (period_s := systemd.watchdog_s()) is not None:
+            self._begin(_tell_watchdog(period_s))
+        scheme = "https" if context is not None else "http"
+        for listener in listeners:
+            self.say(f"serving {', '.join(engine.collection_names)} at {listener.shown(scheme)}")
+        systemd.notify("READY=1")
+        if (first := next((one for one in listeners if not one.is_unix), None)) is not None:
+            self.opened(f"{first.shown(scheme)}/")
+        await stop.wait()
+        systemd.notify("STOPPING=1")
+        for task in self._background:
+            task.cancel()
+        for server in servers:
+            server.close()
+        await engine.drain()
+        for connection in list(state.connections):
+            connection.shutdown()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_ended(state), LAST_REPLIES_S)
+
+    async def _listen(
+        self, app: ASGIApp, listener: Listener, state: ServerState, context: ssl.SSLContext | None
+    ) -> asyncio.AbstractServer:
+        config = Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+        )
+        config.load()
+        made = partial(
+            Connection,
+            config=config,
+            server_state=state,
+            app_state={LOCAL_STATE: listener.is_local},
+            most_connections=self.settings.connections,
+        )
+        secure = context if not listener.is_unix else None
+        deadline_s = HEAD_WITHIN_S if secure is not None else None
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(made, sock=listener.socket, ssl=secure, ssl_handshake_timeout=deadline_s)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _stop(self, stop: asyncio.Event) -> None:
+        if stop.is_set():
+            os._exit(1)
+        self.say("stopping: what is being read is read to its end")
+        stop.set()
+
+    def _reload(self, admission: Admission, context: ssl.SSLContext | None) -> None:
+        try:
+            if admission.tokens is not None:
+                admission.tokens.read()
+            if context is not None:
+                _load_certificate(context, self.settings)
+        except edgeqa.EdgeQAError as error:  # what was good goes on
+            self.say(f"{error}\n  hint: {error.hint}")
+        else:
+            self.say("read anew: tokens and certificates")
+
+
+def admission_of(settings: Settings) -> Admission:
+    """Returns who is let in.
+
+    Raises:
+        TokenFileInvalid: if tokens cannot be read.
+    """
+    tokens = None if settings.token_file is None else Tokens(settings.token_file).read()
+    return Admission(tokens, no_auth=settings.no_auth, allow_add=settings.allow_add)
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Returns how connections are encrypted; None if they are not.
+
+    Raises:
+        CertificateInvalid: if the certificate or its key cannot be used.
+    """
+    if settings.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_certificate(context, settings)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    assert settings.tls_cert is not None  # noqa: S101 - for mypy: there is a context only then
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise CertificateInvalid(settings.tls_cert, error) from error
+
+
+class CertificateInvalid(RequestInvalid):
+    """The certificate, or its key, cannot be used."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+        super().__init__(
+            f"cannot use the certificate {path}: {reason}",
+            "give --tls-cert and --tls-key as PEM files that belong together, the key without a password",
+        )
+
+
+async def _tell_time(state: ServerState) -> None:
+    """Has each reply say when it was made."""
+    while True:
+        state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        await asyncio.sleep(1)
+
+
+async def _tell_watchdog(period_s: float) -> None:
+    while True:
+        systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(period_s / 2)
+
+
+async def _ended(state: ServerState) -> None:
+    while state.tasks:
+        await asyncio.wait(list(state.tasks))

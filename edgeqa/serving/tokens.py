@@ -1,0 +1,176 @@
+"""Tokens: what is shown to say who one is. A file of names, scopes and hashes in; a name and its scope out.
+
+A token is 32 random bytes, shown once; only its SHA-256 is kept (a token that nobody can guess needs no slower hash),
+in a file that only its owner may read. It decides nothing: who may do what is in `admission`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.serving.callers import SCOPES
+from edgeqa.serving.errors import RequestInvalid, ServingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT = 1
+PREFIX = "edgeqa_"  # so that it is known for what it is where somebody has written it into a repository
+# Never what an address may be: those who are known by one and by the other are told apart.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, without what it is."""
+
+    name: str
+    scope: str
+    sha256: str
+    """Of the token, in hex."""
+    added_at: str
+    """When it was made, in UTC."""
+
+
+class TokenFileInvalid(ServingError):
+    """A token file cannot be read, or others may read it."""
+
+    def __init__(self, path: Path, reason: str, hint: str = "") -> None:
+        super().__init__(
+            f"cannot use the token file {path}: {reason}",
+            hint or "make it with: edgeqa serve token add NAME --scope ask",
+        )
+
+
+class TokenNameInvalid(RequestInvalid):
+    """This cannot be a token's name, or there is none, or one already."""
+
+
+class Tokens:
+    """The tokens of a file, as they were when it was last read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._by_hash: dict[str, Token] = {}
+
+    def read(self) -> Tokens:
+        """Reads the file anew; what cannot be read leaves all as it was.
+
+        Raises:
+            TokenFileInvalid: if it cannot be read, is none, or may be read by others.
+        """
+        self._by_hash = {token.sha256: token for token in load(self.path)}
+        return self
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def find(self, token: str) -> Token | None:
+        """Returns what is known of a token; None if it is not known."""
+        digest = _hash(token)
+        found = self._by_hash.get(digest)
+        # By a hash: how long this takes says nothing of a token.
+        return found if found is not None and hmac.compare_digest(found.sha256, digest) else None
+
+
+def load(path: Path) -> list[Token]:
+    """Returns the tokens in a file.
+
+    Raises:
+        TokenFileInvalid: as `Tokens.read` does.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise TokenFileInvalid(path, "others than its owner may use it", f"chmod 600 {path}")
+            stored = json.load(file)
+        if stored["format"] != FORMAT:
+            raise TokenFileInvalid(path, f"format {stored['format']!r}, this edgeqa reads format {FORMAT}")
+        return [_checked(Token(**fields)) for fields in stored["tokens"]]
+    except OSError as error:
+        raise TokenFileInvalid(path, error.strerror or str(error)) from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise TokenFileInvalid(path, "it is none that edgeqa has written") from error
+
+
+def add(path: Path, name: str, scope: str) -> str:
+    """Makes a token, and keeps its hash; returns the token, which nobody can see again.
+
+    Args:
+        path: of the file, which is made where there is none.
+        name: what it is called.
+        scope: ask, add or admin.
+
+    Raises:
+        TokenNameInvalid: if it cannot be called so, or another is.
+        TokenFileInvalid: if the file cannot be read or written.
+    """
+    if not _NAME.fullmatch(name):
+        reason = f"not a name for a token: {name!r}"
+        raise TokenNameInvalid(reason, "begin with a letter; then letters, digits, _ and -, at most 64 in all")
+    known = load(path) if path.exists() else []
+    if any(token.name == name for token in known):
+        reason = f"there is a token called {name} already"
+        raise TokenNameInvalid(reason, f"remove it first: edgeqa serve token remove {name}")
+    token = PREFIX + secrets.token_urlsafe(32)
+    added_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    _store(path, [*known, Token(name, scope, _hash(token), added_at)])
+    return token
+
+
+def remove(path: Path, name: str) -> None:
+    """Forgets a token.
+
+    Raises:
+        TokenNameInvalid: if there is none of this name.
+        TokenFileInvalid: if the file cannot be read or written.
+    """
+    known = load(path)
+    kept = [token for token in known if token.name != name]
+    if len(kept) == len(known):
+        names = ", ".join(token.name for token in known) or "none"
+        reason = f"there is no token called {name}"
+        raise TokenNameInvalid(reason, f"there are: {names}")
+    _store(path, kept)
+
+
+def _checked(token: Token) -> Token:
+    if token.scope not in SCOPES or not _NAME.fullmatch(token.name) or not re.fullmatch("[0-9a-f]{64}", token.sha256):
+        raise ValueError(token)
+    return token
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _store(path: Path, tokens: Iterable[Token]) -> None:
+    stored: dict[str, Any] = {"format": FORMAT, "tokens": [_fields(token) for token in tokens]}
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # for its owner alone, from the beginning
+        partial = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(stored, file, indent=1)
+        partial.replace(path)
+    except OSError as error:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+        raise TokenFileInvalid(path, error.strerror or str(error), "see to the permissions of its folder") from error
+
+
+def _fields(token: Token) -> dict[str, str]:
+    return {name: getattr(token, name) for name in Token.__slots__}

@@ -1,0 +1,88 @@
+"""Documents that come over the network: their names, and where they lie while they are read.
+
+In: a name, as a caller gave it; a body, block by block. Out: a checked name; a file in a folder of its own, which goes
+with it. A name keeps to the rules of folders: what `edgeqa add FOLDER` would leave out cannot be sent either. It adds
+nothing; that is the engine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import tempfile
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeqa.serving.errors import DocumentNameInvalid, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MOST_BYTES = 64 << 20
+MOST_NAME_BYTES, MOST_PART_BYTES = 1024, 255
+_INSTALLED = frozenset(("node_modules", "__pycache__"))
+# What `mimetypes` does not know everywhere.
+_ENDINGS = {
+    "text/markdown": ".md",
+    "text/plain": ".txt",
+    "text/csv": ".csv",
+    "application/jsonl": ".jsonl",
+    "application/epub+zip": ".epub",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+}
+
+
+def checked_name(name: str) -> str:
+    """Returns a document's name in NFC.
+
+    Raises:
+        DocumentNameInvalid: if nothing that a folder holds could be called so.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if not name or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
+        raise DocumentNameInvalid(name[:80], f"it has from 1 to {MOST_NAME_BYTES} bytes")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
+        raise DocumentNameInvalid(name, "it has a character that is none")
+    for part in name.split("/"):
+        if part in {"", ".", ".."}:
+            raise DocumentNameInvalid(name, f"a part of it is {part!r}")
+        if part.startswith((".", "~$")) or part in _INSTALLED:
+            raise DocumentNameInvalid(name, f"{part} is left out of folders")
+        if len(part.encode()) > MOST_PART_BYTES:
+            raise DocumentNameInvalid(name, f"a part of it has more than {MOST_PART_BYTES} bytes")
+    if "\\" in name or "#" in name:
+        raise DocumentNameInvalid(name, "it has a backslash or a #")
+    return name
+
+
+def file_name(name: str, content_type: str) -> str:
+    """Returns what a file is called while it is read: by its name, or by what it is said to be."""
+    if name:
+        return checked_name(name).rpartition("/")[2]
+    kind = content_type.partition(";")[0].strip().lower()
+    return f"file{_ENDINGS.get(kind) or mimetypes.guess_extension(kind) or '.txt'}"
+
+
+@contextlib.asynccontextmanager
+async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MOST_BYTES) -> AsyncIterator[Path]:
+    """Gives the path of a file with what comes, in a folder that nobody else may read; it is gone afterwards.
+
+    Args:
+        blocks: what comes.
+        name: of the file, without a folder.
+        most_bytes: how much it may be.
+
+    Raises:
+        TooLarge: if it is more.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgeqa-") as folder:
+        path = Path(folder, name)
+        size_bytes = 0
+        with path.open("wb") as file:
+            async for block in blocks:
+                size_bytes += len(block)
+                if size_bytes > most_bytes:
+                    raise TooLarge(most_bytes)
+                file.write(block)
+        yield path
