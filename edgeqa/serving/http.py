@@ -172,6 +172,11 @@ class Api:
 
     async def ask_file(self, request: Request, message: messages.AskFile) -> Response:
         """`POST /v1/ask-file`."""
+        answer, path, name = await self.asked_file(request, message)
+        return json_response(_renamed(answer.to_json(candidates=message.top > 1), path, name))
+
+    async def asked_file(self, request: Request, message: messages.AskFile) -> tuple[edgeqa.Answer, str, str]:
+        """Returns the answer from a file that a request carries, where the file lay, and what it is called."""
         caller = self.caller(request)
         name = uploads.file_name(message.name, request.headers.get("content-type", ""))
         async with self._stored(request, name) as path:
@@ -184,8 +189,7 @@ class Api:
                 timeout_s=message.timeout_s,
             )
             with _named(path, name):
-                answer = await until_gone(request, asked)
-            return json_response(_renamed(answer.to_json(candidates=message.top > 1), str(path), name))
+                return await until_gone(request, asked), str(path), name
 
     async def answer(self, request: Request, message: messages.GetAnswer) -> Response:
         """`GET /v1/answers/{name}`."""

@@ -1,15 +1,19 @@
 """The page: a form and its answer, made here, so that it works without JavaScript; and the files that it is dressed in.
 
-In: `/?q=...`. Out: HTML, in which nothing that a text says is markup. What lies in `serving/page/` is served as it is,
-below `/page/`. Nothing comes from elsewhere: the content security policy says so to the browser, too.
+In: `/?q=...` asks, `/?document=NAME&start=3&end=9` shows a place in its document, a file sent to `/?q=...&name=...`
+is asked and not kept. Out: HTML, in which nothing that a text says is markup. What lies in `serving/page/` is served
+as it is, below `/page/`; its script takes parts of these very pages and shows them without loading anew. Nothing
+comes from elsewhere: the content security policy says so to the browser, too.
 """
 
 from __future__ import annotations
 
 import mimetypes
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,10 +21,12 @@ from starlette.routing import Route
 
 import edgeqa
 from edgeqa.serving.bodies import until_gone
-from edgeqa.serving.messages import MOST_QUESTION_CHARACTERS
+from edgeqa.serving.messages import MOST_QUESTION_CHARACTERS, AskFile, from_query
 from edgeqa.serving.problems import problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
     from edgeqa import Answer
@@ -31,38 +37,84 @@ CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+SHOWN_PASSAGES = 3
+SHOWN_DOCUMENTS = 200
 _PAGE = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="stylesheet" href="/page/page.css">
+<link rel="icon" href="/page/icon.svg">
+<script src="/page/page.js" defer></script>
+</head>
+<body>
+<header><h1><a href="/">edgeqa</a></h1></header>
 <main>
-<h1>edgeqa</h1>
-<form method="get" action="/" role="search">
+<form id="ask" method="get" action="/" role="search">
 <label for="q">Your question</label>
-<input id="q" name="q" type="search" maxlength="{most}" required autofocus value="{question}">
-<button>Ask</button>
+<input id="q" name="q" type="search" maxlength="{most}" required autofocus autocomplete="off" value="{question}">
+{collections}<button class="main">Ask</button>
 </form>
+<p id="asked-file" class="note" hidden>Asked is the file <b id="asked-file-name"></b>, which is not kept.
+<button type="button">Ask the collection again</button></p>
 {found}
+<section id="files" class="files" hidden aria-labelledby="files-head">
+<h2 id="files-head">A file of yours</h2>
+<label for="file">Drop it here, or choose it; it can be asked without being kept.</label>
+<input id="file" type="file">
+<p id="chosen" hidden><b id="chosen-name"></b>
+<button type="button" id="chosen-ask">Ask it</button> <button type="button" id="chosen-add">Add it</button></p>
+<div id="adding" hidden><progress aria-labelledby="adding-said"></progress><p id="adding-said" role="status"></p></div>
+</section>
+<form id="token" hidden>
+<label for="token-field">This server asks for a token before it does that.</label>
+<input id="token-field" type="password" autocomplete="off" required><button>Use it</button>
+</form>
+{documents}
 </main>
+<dialog id="viewer" aria-labelledby="viewer-head"><div><h2 id="viewer-head"></h2>
+<button type="button">Close</button></div><pre class="text"></pre></dialog>
+</body>
+</html>
 """
+_FOLDED = re.compile(r"(?<=\S)(?<=.{60})\n(?=\S)")
+"""An end of line inside a paragraph, one character as the blank that is shown for it: marks stay where they are."""
+_FOUND = '<section id="found" aria-live="polite" aria-label="Answer">{}</section>'
 
 
 def routes(api: Api) -> list[Route]:
     """Returns the routes of the page."""
 
     async def index(request: Request) -> Response:
-        question = request.query_params.get("q", "").strip()[:MOST_QUESTION_CHARACTERS]
-        if not question:
-            return _page("", "")
+        query = request.query_params
+        question = query.get("q", "").strip()[:MOST_QUESTION_CHARACTERS]
+        collection, status, found = query.get("collection") or None, 200, ""
         try:
-            answer = await until_gone(request, api.engine.ask(api.caller(request), question))
+            if query.get("document"):
+                found = await _document(api, request, collection)
+            elif request.method == "POST":
+                asked_of = from_query([("question", question), ("name", query.get("name", ""))], AskFile)
+                answer, path, name = await api.asked_file(request, asked_of)
+                found = _answered(answer, collection, links=False).replace(escape(path), escape(name))
+            elif question:
+                asked = api.engine.ask(api.caller(request), question, collection=collection)
+                found = _answered(await until_gone(request, asked), collection)
         except edgeqa.EdgeQAError as error:
             said = problem_of(error)
-            shown = f"<p role=alert>{escape(said['detail'])}<br><small>{escape(said.get('hint', ''))}</small></p>"
-            return _page(question, shown, said["status"])
-        return _page(question, _answered(answer))
+            status, hint = said["status"], said.get("hint", "")
+            found = f'<p class="problem" role="alert">{escape(said["detail"])}</p><p class="note">{escape(hint)}</p>'
+        documents = await _documents(api, request, collection) if request.method == "GET" else ""
+        html = _PAGE.format(
+            title=f"{escape(question)} - edgeqa" if question else "edgeqa",
+            question=escape(question),
+            most=MOST_QUESTION_CHARACTERS,
+            collections=_choice(api.engine.collection_names, collection),
+            found=_FOUND.format(found),
+            documents=documents,
+        )
+        return HTMLResponse(html, status, {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"})
 
     async def file(request: Request) -> Response:
         found = FOLDER / request.path_params["name"]  # one name: the route takes no slash
@@ -74,29 +126,89 @@ def routes(api: Api) -> list[Route]:
     async def icon(_: Request) -> Response:
         return RedirectResponse("/page/icon.svg")
 
-    return [Route("/", index), Route("/page/{name}", file), Route("/favicon.ico", icon)]
+    return [
+        Route("/", index, methods=["GET", "POST"]),
+        Route("/page/{name}", file),
+        Route("/favicon.ico", icon),
+    ]
 
 
-def _page(question: str, found: str, status: int = 200) -> Response:
-    title = f"{escape(question)} - edgeqa" if question else "edgeqa"
-    html = _PAGE.format(title=title, question=escape(question), found=found, most=MOST_QUESTION_CHARACTERS)
-    return HTMLResponse(html, status, {"Content-Security-Policy": CSP})
+def _choice(names: Sequence[str], chosen: str | None) -> str:
+    """Returns the field that chooses a collection, where there is more than one."""
+    if len(names) < 2:
+        return ""
+    options = "".join(f"<option{' selected' * (name == chosen)}>{escape(name)}</option>" for name in names)
+    label = '<label class="beside" for="collection">of</label>'
+    return f'{label}<select id="collection" name="collection">{options}</select>\n'
 
 
-def _answered(answer: Answer) -> str:
+def _answered(answer: Answer, collection: str | None, *, links: bool = True) -> str:
     """Returns an answer marked in its passage, or the closest passages."""
-    if answer.text is not None:
-        best = answer.candidates[0]
-        shown = _passage(best.heading, best.context, (best.start, best.end), best.document)
-        said = f"<p><strong>{escape(answer.text)}</strong> ({answer.probability:.0%})</p>"
-        return f'<section aria-live="polite">{said}{shown}</section>'
-    passages = "".join(_passage(p.heading, p.text, p.marked, p.document) for p in answer.closest)
-    return f'<section aria-live="polite"><p>Not sure. These passages are closest:</p>{passages}</section>'
+    notes = [f"Read as: {answer.question_mended}"] if answer.question_mended else []
+    shown = "".join(f'<p class="note">{escape(note)}</p>' for note in (*notes, *answer.notes))
+    if answer.text is None:
+        passages = "".join(
+            _passage(
+                p.heading, p.text, p.marked, _place(p.document, p.source_start, p.source_end, collection, links=links)
+            )
+            for p in answer.closest[:SHOWN_PASSAGES]
+        )
+        head = "The closest passages:" if passages else "Nothing here is close to the question."
+        return f"<h2>Not sure. {head}</h2>{shown}{passages}"
+    best = answer.candidates[0]
+    place = _place(best.document, best.source_start, best.source_end, collection, links=links)
+    said = f'<p class="answer">{escape(answer.text)}</p><p class="sure">{answer.probability:.0%} likely</p>'
+    return said + shown + _passage(best.heading, best.context, (best.start, best.end), place)
 
 
-def _passage(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, document: str) -> str:
-    start, end = marked or (0, 0)
-    inner = f"<mark>{escape(text[start:end])}</mark>" if marked else ""
-    path = f"<small>{escape(' > '.join(heading))}</small><br>" if heading else ""
-    shown = f"{escape(text[:start])}{inner}{escape(text[end:])}"
-    return f"<blockquote>{path}{shown}<footer>{escape(document)}</footer></blockquote>"
+def _passage(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, place: str) -> str:
+    text = _FOLDED.sub(" ", text)
+    path = f'<p class="path">{escape(" > ".join(heading))}</p>' if heading else ""
+    return f'<article class="passage">{path}<p class="text" tabindex="0">{_marked(text, marked)}</p>{place}</article>'
+
+
+def _place(document: str, start: int, end: int, collection: str | None, *, links: bool) -> str:
+    said = f"{escape(document)}, characters {start} to {end}"
+    if not links:
+        return f'<p class="note">{said}</p>'
+    query: dict[str, str | int] = {"document": document, "start": start, "end": end}
+    if collection:
+        query["collection"] = collection
+    return f'<p><a class="place" href="{_link(query)}#mark">{said}</a></p>'
+
+
+def _link(query: dict[str, str | int]) -> str:
+    return f"/?{escape(urlencode(query))}"
+
+
+def _marked(text: str, marked: tuple[int, int] | None) -> str:
+    if not marked:
+        return escape(text)
+    start, end = marked
+    return f'{escape(text[:start])}<mark id="mark">{escape(text[start:end])}</mark>{escape(text[end:])}'
+
+
+async def _document(api: Api, request: Request, collection: str | None) -> str:
+    """Returns a document's text with a place marked in it."""
+    query = request.query_params
+    shown = await api.engine.text(api.caller(request), query["document"], collection=collection)
+    start, end = (int(query[name]) if query.get(name, "").isdecimal() else 0 for name in ("start", "end"))
+    marked = (start, end) if 0 <= start < end <= len(shown.text) else None
+    return f'<h2>{escape(shown.document)}</h2><pre class="text">{_marked(shown.text, marked)}</pre>'
+
+
+async def _documents(api: Api, request: Request, collection: str | None) -> str:
+    """Returns what can be asked, each document a link to its text; nothing for whom it is none of their business."""
+    try:
+        found = await api.engine.documents(api.caller(request), collection=collection, most=SHOWN_DOCUMENTS + 1)
+    except edgeqa.EdgeQAError:
+        return '<section id="documents"></section>'
+    more = f'<p class="note">Only the first {SHOWN_DOCUMENTS} are listed.</p>' if len(found) > SHOWN_DOCUMENTS else ""
+    chosen = {"collection": collection} if collection else {}
+    items = "".join(
+        f'<li><a class="place" href="{_link({"document": one.document, **chosen})}">{escape(one.document)}</a></li>'
+        for one in found[:SHOWN_DOCUMENTS]
+    )
+    head = f"What can be asked: {len(found)} documents" if len(found) != 1 else "What can be asked: 1 document"
+    listed = f'<ul class="documents">{items}</ul>' if items else '<p class="note">Nothing yet. Add a file.</p>'
+    return f'<section id="documents"><details><summary>{head}</summary>{listed}{more}</details></section>'
