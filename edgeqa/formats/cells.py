@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_COLUMNS = 1000  # what stands further to the right is put into the last
+MOST_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
 LONGEST_NAME = 200  # characters of a column's name
 
 
@@ -121,9 +121,9 @@ class Grid:
         self._in_table = False
 
     def _write(self, cells: Mapping[int, Cell], *, is_header: bool = False, begins: bool = False) -> None:
-        texts = [""] * (min(max(cells), MOST_COLUMNS - 1) + 1)
+        texts = [""] * (min(max(cells), MOST_SHOWN_COLUMNS - 1) + 1)
         for column in sorted(cells):
-            place = min(column, MOST_COLUMNS - 1)
+            place = min(column, MOST_SHOWN_COLUMNS - 1)
             texts[place] = f"{texts[place]} {cells[column].text}".strip()
         self._sheet.row(texts, is_header=is_header, begins=begins, gap=LINE)
 

@@ -18,8 +18,16 @@ from edgeqa.formats.blocks import FormatOptions, Record, headed
 from edgeqa.formats.notation import OfficeMath, symbol, without_private
 from edgeqa.formats.package import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.stories import Stories, Story
-from edgeqa.formats.wordstyles import OF_PARAGRAPHS, OF_RUNS, PLAIN, Numbering, Styles, named_level, outline_level
-from edgeqa.formats.wordtables import WordTable
+from edgeqa.formats.wordstyles import (
+    OF_PARAGRAPHS,
+    OF_RUNS,
+    PLAIN,
+    Numbering,
+    Styles,
+    WordTable,
+    named_level,
+    outline_level,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.formats import elements
+from edgeqa.formats import markup
 from edgeqa.formats.blocks import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
 from edgeqa.formats.markup import Tag, Tokenizer, decode_page
 from edgeqa.formats.notation import Formula, numeral, subscript, superscript
@@ -50,9 +50,9 @@ _LIST_STYLE = re.compile(
 _STYLES = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
 _NOTE_ROLES = ("doc-noteref", "noteref")
 _EFFECTS = {
-    **dict.fromkeys(elements.BLOCKS | {"p"}, "block"),
-    **dict.fromkeys(elements.HEADINGS, "heading"),
-    **dict.fromkeys(elements.LISTS, "list"),
+    **dict.fromkeys(markup.BLOCKS | {"p"}, "block"),
+    **dict.fromkeys(markup.HEADINGS, "heading"),
+    **dict.fromkeys(markup.LISTS, "list"),
     "li": "item",
     "dt": "term",
     "summary": "term",
@@ -82,11 +82,11 @@ class Page:
         self._tokenizer = Tokenizer(is_xml=is_xml)
         self._is_xml = is_xml
         self._prose = Prose()
-        self._opened = elements.Opened()
+        self._opened = markup.Opened()
         self._effects: list[str] = []  # what each of the open elements does
         self._numbers: list[_Numbers | None] = []  # of the lists that are open
         self._layouts: list[bool] = []  # whether each open table is only layout
-        self._sheet = elements.StyleSheet()
+        self._sheet = markup.StyleSheet()
         self._styles: list[str] | None = None  # of the style sheet that is being read
         self._style_characters = 0
         self._is_for_screens = True
@@ -146,7 +146,7 @@ class Page:
                 self._tag(token)
             elif self._styles is not None:
                 self._style_characters += len(token)
-                if self._style_characters <= elements.MOST_SHEET_CHARACTERS:
+                if self._style_characters <= markup.MOST_SHEET_CHARACTERS:
                     self._styles.append(token)
             elif self._formula is not None:
                 self._formula.text(token)
@@ -221,14 +221,14 @@ class Page:
         name = tag.name
         if name in ("b", "strong"):
             self._bold = max(0, self._bold + (-1 if tag.is_end else 1))
-        if name not in elements.KNOWN and self._formula is None and self._hidden_from < 0:
+        if name not in markup.KNOWN and self._formula is None and self._hidden_from < 0:
             # Most tags: they change nothing, unless they hide something.
             is_marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
             if name not in self._opened if tag.is_end else not is_marked:
                 return
         if name == "style":
             self._style(tag)
-        elif self._formula is not None and not elements.breaks_out(name, "math"):
+        elif self._formula is not None and not markup.breaks_out(name, "math"):
             self._in_formula(tag)
         elif tag.is_end:
             self._end(name)
@@ -250,13 +250,13 @@ class Page:
             self._end_formula()
         elif formula is not None and tag.is_end:
             formula.end(tag.name)
-        elif formula is not None and tag.name not in elements.VOID:
+        elif formula is not None and tag.name not in markup.VOID:
             formula.start(tag.name)
 
     def _begin(self, tag: Tag) -> None:
         name = tag.name
         is_hidden = self._hidden_from >= 0
-        if is_hidden and elements.breaks_out(name, self._opened.names[self._hidden_from]):
+        if is_hidden and markup.breaks_out(name, self._opened.names[self._hidden_from]):
             self._pop_to(self._hidden_from)
         elif self._formula is not None:
             self._end_formula()
@@ -264,33 +264,33 @@ class Page:
             self._pop()
         if self._hidden_from >= 0:
             self._begin_unseen(name)
-        elif name in elements.VOID:
+        elif name in markup.VOID:
             self._void(name)
         else:
             marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
             attributes = tag.attributes() if marked else {}
             may_hide = attributes or name == "dialog" or not self._sheet.is_empty
-            if self._is_left_out(name, attributes) or (may_hide and elements.hides(name, attributes, self._sheet)):
+            if self._is_left_out(name, attributes) or (may_hide and markup.hides(name, attributes, self._sheet)):
                 self._push(name, "hidden")
                 self._hidden_from, self._unpushed = len(self._effects) - 1, {}
-                if name not in elements.WITHOUT_PLACE:
+                if name not in markup.WITHOUT_PLACE:
                     self._prose.text(" ")
             else:
                 self._begin_seen(name, attributes)
 
     def _is_left_out(self, name: str, attributes: dict[str, str]) -> bool:
-        if name not in elements.LEFT_OUT:
+        if name not in markup.LEFT_OUT:
             return False
         if name == "button":  # of an accordion it is the heading
             return not any(effect in ("heading", "term") for effect in self._effects[-3:])
         return not (name == "template" and "shadowrootmode" in attributes)
 
     def _begin_unseen(self, name: str) -> None:
-        if name in elements.VOID:
+        if name in markup.VOID:
             return
-        if len(self._effects) < elements.MOST_DEPTH:
+        if len(self._effects) < markup.MOST_DEPTH:
             self._push(name, "")
-        elif name in self._opened or name in self._unpushed or len(self._unpushed) < elements.MOST_DEPTH:
+        elif name in self._opened or name in self._unpushed or len(self._unpushed) < markup.MOST_DEPTH:
             self._unpushed[name] = self._unpushed.get(name, 0) + 1
 
     def _void(self, name: str) -> None:
@@ -314,7 +314,7 @@ class Page:
             self._in_note_link = href.startswith("#") or "#fn" in href or "#cite" in href
             self._is_note = self._is_note or "href" in attributes
         if not effect:
-            if name in elements.KNOWN and name not in ("a", "math", "title"):
+            if name in markup.KNOWN and name not in ("a", "math", "title"):
                 self._push(name, "")
             return
         if effect not in _WITHIN_LINES:
@@ -323,7 +323,7 @@ class Page:
                 self._name()
         if effect in ("row", "cell") and not self._layouts:
             return
-        if len(self._effects) >= elements.MOST_DEPTH:
+        if len(self._effects) >= markup.MOST_DEPTH:
             self._pop()
         self._push(name, effect)
         self._begins[effect](name, attributes)
@@ -333,7 +333,7 @@ class Page:
         role = attributes.get("role", "")
         if name == "a" and (role in _NOTE_ROLES or attributes.get("epub:type") in _NOTE_ROLES):
             return "sup" if self._spans is None else ""
-        if role == "heading" and name not in elements.HEADINGS:
+        if role == "heading" and name not in markup.HEADINGS:
             return "heading"
         if "style" in attributes and (raised := _RAISED.search(attributes["style"])) and name not in _EFFECTS:
             return "sup" if raised[1].lower() == "super" else "sub"
@@ -362,7 +362,7 @@ class Page:
     # --- the open elements
 
     def _push(self, name: str, effect: str) -> None:
-        if len(self._effects) >= elements.MOST_DEPTH:
+        if len(self._effects) >= markup.MOST_DEPTH:
             self._pop()
         self._opened.push(name)
         self._effects.append(effect)
@@ -391,7 +391,7 @@ class Page:
         self._prose.paragraph(len(self._numbers))
 
     def _begin_heading(self, name: str, attributes: dict[str, str]) -> None:
-        level = int(name[1]) if name in elements.HEADINGS else _number(attributes.get("aria-level", ""), 2)
+        level = int(name[1]) if name in markup.HEADINGS else _number(attributes.get("aria-level", ""), 2)
         self._begin_name(name)
         self._prose.heading(max(1, min(level, 6)))
 

@@ -1,8 +1,9 @@
-"""What Word keeps beside its text: styles, and how lists are numbered: "Article 2", "2.1", "(c)", "Third".
+"""What Word keeps beside its text: styles, how lists are numbered ("Article 2", "2.1", "(c)"), how tables look.
 
-In: the XML of the parts that describe them, as events; then paragraphs, in their order. Out: what a style says of
-headings, lists and hidden text; what each paragraph of a list is shown with. Paragraphs are counted for each list as it
-is described, however many names it is used under, unless one says where to begin. Numbers in words are English.
+In: the XML of the parts that describe them, as events; then paragraphs, rows and cells in their order. Out: what a
+style says of headings, lists and hidden text; what each paragraph of a list is shown with; rows and cells on prose.
+Paragraphs are counted for each list as it is described, however many names it is used under, unless one says where to
+begin. Numbers in words are English.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.notation import numeral
-from edgeqa.formats.package import Handler, Properties, is_on, note, number_in, word_in
+from edgeqa.formats.package import Handler, Properties, is_hex, is_on, note, number_in, word_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edgeqa.formats.prose import Prose
 
 MOST_STYLES = 1 << 14
 MOST_BASES = 30  # styles that are based on one another
@@ -383,4 +386,104 @@ _WAYS: dict[str, Callable[[int], str]] = {
     "decimalEnclosedFullstop": "{}.".format,
     "chicago": _chicago,
     "none": lambda _: "",
+}
+
+
+MOST_COLUMNS = 2000
+
+
+class WordTable:
+    """One table in the making."""
+
+    def __init__(self, prose: Prose, styles: Styles) -> None:
+        self.is_muted = False
+        """Whether the row that is open is hidden or deleted."""
+        self.is_cell_open = False
+        """Whether a cell takes text."""
+        self._prose, self._styles = prose, styles
+        self._style = ""
+        self._looks_at_first_row = False
+        self._rows = 0
+        # Of the row:
+        self._is_header = self._is_hidden = self._is_open = False
+        self._is_bold = True
+        self._column = self._skipped_columns = 0
+        # Of the cell:
+        self._span = 1
+        self._merge = ""
+        prose.table()
+
+    def take(self, holder: str, name: str, attributes: dict[str, str]) -> None:
+        """Takes a property of the table, the row or the cell that has begun."""
+        note(self, _PROPERTIES.get(holder, {}), name, attributes)
+
+    def text(self, text: str, *, is_bold: bool) -> None:
+        """Notes text of the cell."""
+        self._is_bold = self._is_bold and (is_bold or not text.strip())
+
+    def begin_row(self) -> None:
+        """A row begins; its properties follow."""
+        self._is_header = self._is_hidden = self._is_open = self.is_muted = False
+        self._is_bold = True
+        self._column = self._skipped_columns = 0
+
+    def begin_cell(self) -> None:
+        """A cell begins; its properties follow."""
+        self._open_row()
+        self._span, self._merge, self.is_cell_open = 1, "", False
+
+    def open_cell(self) -> None:
+        """What follows is in the cell: its properties have been read."""
+        if self._is_open and not self.is_cell_open and self._column < MOST_COLUMNS:
+            self.is_cell_open = True
+            self._prose.cell(self._span, merge=self._merge)
+
+    def end_cell(self) -> None:
+        """The cell ends here."""
+        self.open_cell()
+        self.is_cell_open = False
+        self._column += self._span
+        self._span, self._merge = 1, ""
+
+    def end_row(self) -> None:
+        """The row ends here."""
+        if self._is_open:
+            if not self._rows and self._is_bold and self._column > 1:
+                self._prose.name_row()
+            self._rows += not self._is_hidden
+            self._is_open = self.is_muted = False
+        self._prose.end_row()
+
+    def _open_row(self) -> None:
+        if self._is_open:
+            return
+        self._is_open = True
+        self.is_muted = self._is_hidden
+        looks = self._looks_at_first_row and not self._rows
+        if looks and self._style and self._style in self._styles:
+            looks = self._styles.resolved(self._style).marks_first_row is True
+        self._prose.row(is_header=self._is_header or looks)
+        if 0 < self._skipped_columns < MOST_COLUMNS:
+            self._prose.cell(self._skipped_columns)
+            self._column = self._skipped_columns
+
+
+def _looks_at_first_row(attributes: dict[str, str]) -> bool:
+    if "firstRow" in attributes:
+        return is_on(attributes, "firstRow")
+    bits = word_in(attributes)
+    return is_hex(bits) and bool(int(bits, 16) & 0x20)
+
+
+_PROPERTIES: dict[str, Properties] = {
+    "tblPr": {"tblStyle": ("_style", word_in), "tblLook": ("_looks_at_first_row", _looks_at_first_row)},
+    "trPr": {
+        "tblHeader": ("_is_header", is_on),
+        "gridBefore": ("_skipped_columns", lambda attributes: number_in(attributes) or 0),
+        **dict.fromkeys(("hidden", "del", "moveFrom"), ("_is_hidden", is_on)),
+    },
+    "tcPr": {
+        "gridSpan": ("_span", lambda attributes: max(1, min(number_in(attributes) or 1, MOST_COLUMNS))),
+        "vMerge": ("_merge", lambda attributes: "first" if word_in(attributes) == "restart" else "next"),
+    },
 }

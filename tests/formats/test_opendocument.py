@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from office import archive, opendocument
 
-from edgeqa.formats import FormatOptions, opensheet, stories
+from edgeqa.formats import FormatOptions, spreadsheets, stories
 from edgeqa.formats import opendocument as reader
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
@@ -188,9 +188,9 @@ def test_another_programs_or_an_encrypted_document_is_an_error() -> None:
         (archive({"content.xml": "\0\1", "META-INF/manifest.xml": encrypted}), FileEncrypted, "it needs a password"),
     ]
     for data, error, message in cases:
-        for module in (reader, opensheet):
+        for read in (reader.read, spreadsheets.read_ods):
             with pytest.raises(error, match=message):
-                [list(record.blocks) for record in module.read(io.BytesIO(data), "a.odt", FormatOptions())]
+                [list(record.blocks) for record in read(io.BytesIO(data), "a.odt", FormatOptions())]
 
 
 def test_a_text_box_before_all_text_stands_apart_from_it() -> None:
@@ -216,7 +216,9 @@ def test_notes_that_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def sheets(body: str, **options: str) -> list[tuple[str, list[tuple[str, str]]]]:
     data = io.BytesIO(opendocument(body, kind="spreadsheet", **options))
-    return [(r.name, [(b.kind, b.text) for b in r.blocks]) for r in opensheet.read(data, "a.ods", FormatOptions())]
+    return [
+        (r.name, [(b.kind, b.text) for b in r.blocks]) for r in spreadsheets.read_ods(data, "a.ods", FormatOptions())
+    ]
 
 
 def row(*cells: object, more: str = "") -> str:
@@ -279,6 +281,6 @@ def test_repeated_cells_and_rows_are_repeated_within_bounds() -> None:
 
 
 def test_sheets_that_show_more_than_is_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opensheet, "MOST_TEXT_CHARACTERS", 1000)
+    monkeypatch.setattr(spreadsheets, "MOST_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.ods: its sheets show more than 1000 characters"):
         sheets(sheet("S", row("x" * 20, "y", more='table:number-rows-repeated="100"')))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office import archive, xlsx
 
-from edgeqa.formats import FormatOptions, cells, workbook
+from edgeqa.formats import FormatOptions, cells, spreadsheets
 from edgeqa.formats.blocks import text_of
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def records(data: bytes) -> list[tuple[str, str, list[Block]]]:
-    return [(r.name, r.title, list(r.blocks)) for r in workbook.read(io.BytesIO(data), "a.xlsx", FormatOptions())]
+    return [(r.name, r.title, list(r.blocks)) for r in spreadsheets.read(io.BytesIO(data), "a.xlsx", FormatOptions())]
 
 
 def shape(rows: str, *, strings: str = "", styles: str = "") -> list[tuple[str, str]]:
@@ -192,8 +192,8 @@ def test_a_far_cell_takes_no_memory() -> None:
 
 
 def test_workbooks_made_to_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbook, "MOST_SHARED_BYTES", 1000)
-    monkeypatch.setattr(workbook, "MOST_TEXT_CHARACTERS", 1000)
+    monkeypatch.setattr(spreadsheets, "MOST_SHARED_BYTES", 1000)
+    monkeypatch.setattr(spreadsheets, "MOST_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.xlsx: its cells share more than 1000 bytes of text"):
         records(xlsx({"S": data(row(1))}, strings=f"<si><t>{'x' * 2000}</t></si>"))
     many = data(row(*["<c t='s'><v>0</v></c>"] * 20))
@@ -207,5 +207,5 @@ def test_another_programs_document_is_an_error() -> None:
 
 
 def test_the_text_is_the_rows() -> None:
-    (found,) = workbook.read(io.BytesIO(xlsx({"S": data(row("a", 1), row("b", 2))})), "a.xlsx", FormatOptions())
+    (found,) = spreadsheets.read(io.BytesIO(xlsx({"S": data(row("a", 1), row("b", 2))})), "a.xlsx", FormatOptions())
     assert "".join(text_of(found.blocks)) == "S\n\na | 1\nb | 2"
