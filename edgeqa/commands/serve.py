@@ -44,7 +44,9 @@ token_file_option = click.option(
 @click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", "-p", type=click.IntRange(0, 65535), default=8423, show_default=True, help="0: any free one.")
 @click.option("--uds", type=_path, metavar="PATH", help="Listen at a Unix socket, too, that only you may use.")
-@click.option("--no-http", is_flag=True, help="Listen at no port, but at --uds.")
+@click.option("--redis", metavar="[ADDR:]PORT", help="Speak the Redis protocol there, too: GET asks.")
+@click.option("--wyoming", metavar="[ADDR:]PORT", help="Answer voice assistants there, too (Home Assistant).")
+@click.option("--no-http", is_flag=True, help="Speak no HTTP at a port: --uds, --redis or --wyoming is given.")
 @click.option(
     "--collection",
     "collections",
@@ -84,6 +86,7 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
     \b
     edgeqa serve
     edgeqa serve --watch manuals/ --browse
+    edgeqa serve --redis 6423 --wyoming 10423
     edgeqa serve --get "/v1/closest?question=How+deep"
     edgeqa serve token add kitchen --scope ask
     edgeqa serve --host 0.0.0.0
@@ -107,8 +110,8 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
         raise ExtraMissing(str(error.name)) from error
     if options["tls_key"] is not None and options["tls_cert"] is None:
         raise OptionError(name="--tls-key", value=str(options["tls_key"]), expected="given with --tls-cert")
-    if no_http and options["uds"] is None:
-        raise OptionError(name="--no-http", value="alone", expected="given with --uds")
+    if no_http and not any(options[name] for name in ("uds", "redis", "wyoming")):
+        raise OptionError(name="--no-http", value="alone", expected="given with --uds, --redis or --wyoming")
     options["collections"] = options["collections"] or ("default",)
     if options["token_file"] is None and (usual := _default_file()).exists():
         options["token_file"] = usual

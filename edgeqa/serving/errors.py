@@ -151,6 +151,16 @@ class NotSafe(ServingError):
         )
 
 
+class VoiceNotSafe(ServingError):
+    """By voice, other machines could ask, and none of them could show a token."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"{host} can be reached from other machines, and the Wyoming protocol has no tokens",
+            "let anybody ask who can connect, and nobody add: --no-auth; or listen at 127.0.0.1",
+        )
+
+
 class AddressInvalid(ServingError, ValueError):
     """This is not where a server can listen."""
 

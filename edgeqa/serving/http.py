@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,7 @@ from edgeqa.serving.errors import (
     RequestInvalid,
 )
 from edgeqa.serving.guard import guarded, own_names
+from edgeqa.serving.mcp_route import mcp_route
 from edgeqa.serving.openapi import described
 from edgeqa.serving.problems import problem, problem_of
 from edgeqa.serving.replies import json_line, json_response, problem_response
@@ -126,11 +127,11 @@ class Api:
         self.engine, self.admission = engine, admission
         self._uploads = 0
 
-    def caller(self, request: Request, scope: str | None = ASK) -> Caller:
+    def caller(self, request: Request, scope: str | None = ASK, *, way: str = "http") -> Caller:
         """Returns who makes a request; raises as `Admission.caller`, and as `Caller.require` does."""
         state = request.scope.get("state", {})
         peer = request.client.host if request.client is not None and request.client.host else "unix"
-        caller = self.admission.caller("http", peer, _token(request), is_local=bool(state.get(LOCAL_STATE)))
+        caller = self.admission.caller(way, peer, _token(request), is_local=bool(state.get(LOCAL_STATE)))
         if scope is not None:
             caller.require(scope)
         return caller
@@ -328,7 +329,7 @@ class Api:
 
 
 def application(
-    engine: Engine, admission: Admission, *, allowed_hosts: Iterable[str] = (), more: Iterable[Route] = ()
+    engine: Engine, admission: Admission, *, allowed_hosts: Iterable[str] = (), may_add: bool = False
 ) -> ASGIApp:
     """Returns the ASGI application.
 
@@ -336,12 +337,12 @@ def application(
         engine: that answers.
         admission: who is let in.
         allowed_hosts: names that it answers to, besides addresses and this machine's own name.
-        more: routes of other protocols over HTTP.
+        may_add: whether agents are given a tool that adds.
     """
     api = Api(engine, admission)
     routes = [Route(one.path, _endpoint(api, one), methods=[one.method]) for one in OPERATIONS]
     inner = Starlette(
-        routes=[*routes, *pages.routes(api), *more],
+        routes=[*routes, *pages.routes(api), mcp_route(engine, partial(api.caller, way="mcp"), may_add=may_add)],
         exception_handlers={edgeqa.EdgeQAError: _said, HTTPException: _said_by_starlette, Exception: _said_of_bug},
     )
     return guarded(inner, frozenset(host.lower() for host in allowed_hosts) | own_names())

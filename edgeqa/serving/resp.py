@@ -52,6 +52,7 @@ class Limits:
     """Of a request that is typed."""
 
 
+KNOWN = Limits()
 STRANGERS = Limits(members=10, request_bytes=1 << 14, line_bytes=1 << 14)  # who has yet to say who he is, as in Redis
 
 

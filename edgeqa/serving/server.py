@@ -27,11 +27,13 @@ from edgeqa.serving.admission import Admission
 from edgeqa.serving.callers import ADMIN, Caller, scopes_up_to
 from edgeqa.serving.connections import HEAD_BYTES, HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
 from edgeqa.serving.engine import KEEP_MODEL_S, Engine
-from edgeqa.serving.errors import RequestInvalid
+from edgeqa.serving.errors import RequestInvalid, VoiceNotSafe
 from edgeqa.serving.http import LOCAL_STATE, application
-from edgeqa.serving.listening import Listener, bound, bound_unix
+from edgeqa.serving.listening import Listener, address, bound, bound_unix
+from edgeqa.serving.redis_server import RedisServer
 from edgeqa.serving.tokens import Tokens
 from edgeqa.serving.watching import Watcher
+from edgeqa.serving.wyoming import WyomingServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -55,6 +57,10 @@ class Settings:
     port: int | None = DEFAULT_PORT
     """None for none."""
     uds: Path | None = None
+    redis: str | None = None
+    """[ADDRESS:]PORT where the Redis protocol is spoken."""
+    wyoming: str | None = None
+    """[ADDRESS:]PORT where the Wyoming protocol is."""
     token_file: Path | None = None
     no_auth: bool = False
     allow_add: bool = False
@@ -93,37 +99,58 @@ class Server:
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             asyncio.run(self._serve(engine, admission, listeners, context))
         finally:
-            for listener in listeners:
+            for _, listener in listeners:
                 listener.close()
         if engine.is_busy:  # something hangs, and would keep the process from ending
             sys.stderr.flush()
             os._exit(0)
 
-    def _listeners(self, admission: Admission) -> list[Listener]:
+    def _listeners(self, admission: Admission) -> list[tuple[str, Listener]]:
+        """Returns where it listens, each place with the protocol that is spoken there: http, redis or wyoming."""
         settings = self.settings
+        wanted: dict[str, tuple[str, int] | None] = {
+            "http": None if settings.port is None else (settings.host, settings.port),
+            "redis": None if settings.redis is None else address(settings.redis, "127.0.0.1"),
+            "wyoming": None if settings.wyoming is None else address(settings.wyoming, "127.0.0.1"),
+        }
         handed = systemd.handed_over()
-        listeners = [Listener(one) for name in ("http", "unknown") for one in handed.get(name, ())]
+        handed["http"] = [*handed.get("http", ()), *handed.pop("unknown", ())]
+        listeners = [(protocol, Listener(one)) for protocol in wanted for one in handed.get(protocol, ())]
         try:
-            if not listeners and settings.port is not None:
-                admission.check_addresses([settings.host])
-                listeners.append(bound(settings.host, settings.port))
+            for protocol, place in wanted.items():
+                if place is not None and not handed.get(protocol):
+                    admission.check_addresses([place[0]])
+                    listeners.append((protocol, bound(*place)))
             if settings.uds is not None:
-                listeners.append(bound_unix(settings.uds))
-            admission.check_addresses([listener.host for listener in listeners if not listener.is_unix])
+                listeners.append(("http", bound_unix(settings.uds)))
+            admission.check_addresses([listener.host for _, listener in listeners if not listener.is_unix])
+            for protocol, listener in listeners:
+                if protocol == "wyoming" and not (listener.is_local or settings.no_auth):
+                    raise VoiceNotSafe(listener.host)
         except edgeqa.EdgeQAError:
-            for listener in listeners:
+            for _, listener in listeners:
                 listener.close()
             raise
         return listeners
 
     async def _serve(
-        self, engine: Engine, admission: Admission, listeners: Sequence[Listener], context: ssl.SSLContext | None
+        self,
+        engine: Engine,
+        admission: Admission,
+        listeners: Sequence[tuple[str, Listener]],
+        context: ssl.SSLContext | None,
     ) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         state = ServerState()
-        app = application(engine, admission, allowed_hosts=self.settings.allowed_hosts)
-        servers = [await self._listen(app, listener, state, context) for listener in listeners]
+        settings = self.settings
+        app = application(engine, admission, allowed_hosts=settings.allowed_hosts, may_add=settings.allow_add)
+        servers = [await self._listen(app, one, state, context) for protocol, one in listeners if protocol == "http"]
+        others = [
+            await self._listen_for(protocol, one, engine, admission, context)
+            for protocol, one in listeners
+            if protocol != "http"
+        ]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, partial(self._stop, stop))
         loop.add_signal_handler(signal.SIGHUP, partial(self._reload, admission, context))
@@ -133,23 +160,29 @@ class Server:
             self._begin(Watcher(engine, caller, path, self.say).run())
         if (period_s := systemd.watchdog_s()) is not None:
             self._begin(_tell_watchdog(period_s))
-        scheme = "https" if context is not None else "http"
-        for listener in listeners:
-            self.say(f"serving {', '.join(engine.collection_names)} at {listener.shown(scheme)}")
+        shown = [
+            listener.shown(protocol if context is None or protocol == "wyoming" else f"{protocol}s")
+            for protocol, listener in listeners
+        ]
+        for place in shown:
+            self.say(f"serving {', '.join(engine.collection_names)} at {place}")
         systemd.notify("READY=1")
-        if (first := next((one for one in listeners if not one.is_unix), None)) is not None:
-            self.opened(f"{first.shown(scheme)}/")
+        if (first := next((place for place in shown if place.startswith("http")), None)) is not None:
+            self.opened(f"{first}/")
         await stop.wait()
         systemd.notify("STOPPING=1")
         for task in self._background:
             task.cancel()
         for server in servers:
             server.close()
+        closing = [asyncio.ensure_future(other.close()) for other in others]
         await engine.drain()
         for connection in list(state.connections):
             connection.shutdown()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_ended(state), LAST_REPLIES_S)
+        if closing:
+            await asyncio.wait(closing, timeout=LAST_REPLIES_S)
 
     async def _listen(
         self, app: ASGIApp, listener: Listener, state: ServerState, context: ssl.SSLContext | None
@@ -178,6 +211,24 @@ class Server:
         deadline_s = HEAD_WITHIN_S if secure is not None else None
         loop = asyncio.get_running_loop()
         return await loop.create_server(made, sock=listener.socket, ssl=secure, ssl_handshake_timeout=deadline_s)
+
+    async def _listen_for(
+        self,
+        protocol: str,
+        listener: Listener,
+        engine: Engine,
+        admission: Admission,
+        context: ssl.SSLContext | None,
+    ) -> RedisServer | WyomingServer:
+        """Has another protocol than HTTP be spoken."""
+        most = self.settings.connections
+        if protocol == "redis":
+            redis = RedisServer(engine, admission, is_local=listener.is_local, most_connections=most)
+            await redis.listen(listener.socket, context)
+            return redis
+        wyoming = WyomingServer(engine, admission, is_local=listener.is_local, most_connections=most)
+        await wyoming.listen(listener.socket)
+        return wyoming
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

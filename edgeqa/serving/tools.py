@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgeqa.errors import OptionError
+from edgeqa.serving.uploads import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -220,14 +221,15 @@ def tools(engine: Engine, *, collection: str | None = None, may_add: bool = Fals
         return DocumentsListed(listed[: given.most], listed[given.most - 1].document if more else None)
 
     async def add_text(given: AddText, caller: Caller) -> TextAdded:
-        ending = ".txt" if given.name.endswith(".txt") else ".md"
+        name = checked_name(given.name)
+        ending = ".txt" if name.endswith(".txt") else ".md"
         with tempfile.TemporaryDirectory(prefix="edgeqa-") as directory:
             path = Path(directory, f"text{ending}")
             path.write_text(given.text, encoding="utf-8")
-            added = await engine.add(caller, path, given.name, collection=collection)
+            added = await engine.add(caller, path, name, collection=collection)
         for _, error in added.failed:
             raise error
-        return TextAdded(given.name, added.contexts)
+        return TextAdded(name, added.contexts)
 
     found: list[Tool[Any]] = [
         Tool(

@@ -34,11 +34,17 @@ def missing(reason: str) -> NoReturn:
 
 def python_client(script: str, *arguments: object, needs: str) -> Any:  # noqa: ANN401 - whatever the script prints
     """Runs a script of `clients` in the clients' Python; returns the JSON that it prints."""
-    if not PYTHON.exists():
-        missing(f"the clients are not installed ({needs}): make clients")
-    if subprocess.run([PYTHON, "-c", f"import {needs}"], capture_output=True, check=False).returncode:
-        missing(f"{needs} is not installed in {INSTALLED}: make clients")
+    need_python(needs)
     return _printed([PYTHON, SCRIPTS / script, *arguments])
+
+
+def need_python(module: str) -> None:
+    """Goes on only where the clients' Python has a module."""
+    if not PYTHON.exists():
+        missing(f"the clients are not installed ({module}): make clients")
+    looked = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    if subprocess.run([PYTHON, "-c", looked], capture_output=True, check=False).returncode:
+        missing(f"{module} is not installed in {INSTALLED}: make clients")
 
 
 def node_client(script: str, *arguments: object, needs: str) -> Any:  # noqa: ANN401 - as above

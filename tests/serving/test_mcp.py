@@ -7,12 +7,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import foreign
+import httpx
 import pytest
 from foreign import DEADLINE_S, EDGEQA, ROOT
+from running import Running, start, stop
 
 import edgeqa
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 QUESTION = "To what depth may the pump be submerged?"
@@ -161,3 +164,83 @@ def test_where_nothing_was_added_the_agent_is_told_what_to_do(tmp_path: Path, mo
     (reply,) = said(ask)
     assert reply["result"]["isError"]
     assert "edgeqa add" in reply["result"]["content"][0]["text"]
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(filled: Path) -> Iterator[Running]:
+    running = start(filled)
+    yield running
+    stop(running)
+
+
+@pytest.fixture
+def http(server: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
+def test_the_official_client_is_answered_over_http_in_each_of_its_modes(mode: str, server: Running) -> None:
+    found = foreign.python_client("mcp_client.py", mode, f"{server.url}/mcp", needs="mcp")
+    assert found["version"] == ("2025-11-25" if mode == "legacy" else "2026-07-28")
+    assert set(found["tools"]) == {"ask", "closest", "get", "read_passage", "list_documents"}
+    assert found["ask"]["answer"] == found["get"]["answer"] == "12 metres"
+    assert found["wrong"][0]
+    assert found["many"] == ["12 metres"] * 8
+
+
+def test_agents_add_over_http_where_the_server_allows_it(tmp_path: Path, http: httpx.Client) -> None:
+    call = request(1, "tools/call", name="add_text", arguments={"name": "minutes", "text": "It rains on Friday."})
+    assert http.post("/mcp", json=call).json()["error"]["code"] == -32602
+    running = start(tmp_path, "--allow-add")
+    try:
+        with httpx.Client(base_url=running.url, timeout=DEADLINE_S) as other:
+            added = other.post("/mcp", json=call).json()["result"]
+            assert added["structuredContent"] == {"document": "minutes", "passages": 1}
+            call["params"]["arguments"]["name"] = "../minutes"
+            assert other.post("/mcp", json=call).json()["result"]["isError"]
+    finally:
+        stop(running)
+
+
+HEADERS = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "ask"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({}, 200, None),
+        ({"Mcp-Name": "=?base64?YXNr?="}, 200, None),
+        ({"Mcp-Name": "=?base64?!?="}, 400, -32020),
+        ({"Mcp-Name": "get"}, 400, -32020),
+        ({"Mcp-Method": "tools/list"}, 400, -32020),
+        ({"MCP-Protocol-Version": "2027-01-01"}, 400, -32022),
+    ],
+)
+def test_headers_say_what_the_body_says(
+    http: httpx.Client, changed: dict[str, str], status: int, code: int | None
+) -> None:
+    body = request(7, "tools/call", name="ask", arguments={"question": QUESTION}, _meta=MODERN)
+    response = http.post("/mcp", json=body, headers=HEADERS | changed)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
+    assert response.json()["id"] == 7
+    assert response.json().get("error", {}).get("code") == code
+
+
+def test_what_is_not_asked_by_a_message_is_refused(http: httpx.Client) -> None:
+    ping = request(1, "ping")
+    assert http.post("/mcp", json=ping).json() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+    assert http.get("/mcp").status_code == 405
+    assert http.post("/mcp", content=json.dumps(ping), headers={"Content-Type": "text/plain"}).status_code == 415
+    assert http.post("/mcp", json=ping, headers={"Origin": "https://example.org"}).status_code == 403
+    assert http.post("/mcp", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
+    assert http.post("/mcp", json=[ping]).status_code == 400
+    assert http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"}).status_code == 202
+    unknown = http.post("/mcp", json=request(2, "prompts/list"))  # where 404 would end the connection
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (200, -32601)
+    headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "prompts/list"}
+    assert http.post("/mcp", json=request(2, "prompts/list", _meta=MODERN), headers=headers).status_code == 404
+    assert http.post("/mcp", json=ping, headers={"MCP-Protocol-Version": "2026-07-28"}).status_code == 400

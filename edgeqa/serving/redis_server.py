@@ -1,0 +1,217 @@
+"""Connections of the Redis protocol: bytes from clients to their sessions, replies back, in order on each connection.
+
+In: an engine, and where to listen. Out: a server of the event loop. What is at hand is replied to within the loop;
+while something is read, only the connection that asked for it waits. A client that hangs up, takes no replies, or does
+not finish what it began is let go. What commands do is in `redis_commands`, the grammar in `resp`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+from edgeqa.serving.redis_commands import Door, Session
+from edgeqa.serving.resp import Error, ProtocolError, Requests, encoded
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Awaitable
+
+    from edgeqa.serving.admission import Admission
+    from edgeqa.serving.engine import Engine
+    from edgeqa.serving.resp import Reply
+
+RECEIPT_S = 10.0  # a request that began has to be here by then; likewise, who it is
+SENDING_S = 60.0  # a client that takes no replies for so long is let go
+MOST_IN_A_TURN = 64  # requests of one connection that are answered before others get their turn
+MOST_UNREAD_BYTES = 1 << 16  # that are taken in while a reply is on its way; what is beyond stays with the system
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, door: Door, connections: set[Connection]) -> None:
+        """Begins one.
+
+        Args:
+            door: what is shared.
+            connections: those that there are; it is one of them as long as it is.
+        """
+        self._door = door
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._unread_bytes = 0  # taken in while the task runs
+        self._is_full = False  # what was sent has not been taken
+        self._receipt: asyncio.TimerHandle | None = None
+        self._sending: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greets nobody: clients speak first."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for mypy
+        self._transport = transport
+        name = transport.get_extra_info("peername")
+        self.session = Session(self._door, name[:2] if isinstance(name, tuple) else ("unix", 0))
+        self._requests = Requests(self.session.limits)
+        if len(self._door.sessions) >= self._door.most_connections:
+            self._end(Error("ERR max number of clients reached"))
+            return
+        self._door.sessions[self.session.number] = self.session
+        self._connections.add(self)
+        self._watch()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Gives up what the client waits for."""
+        self._door.sessions.pop(self.session.number, None)
+        self._connections.discard(self)
+        if self._task is not None:
+            self._task.cancel()
+        for timer in (self._receipt, self._sending):
+            if timer is not None:
+                timer.cancel()
+
+    def eof_received(self) -> bool:
+        """Takes it as hung up, as Redis does."""
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come, and answers what can be answered."""
+        self._requests.feed(data)
+        if self._task is None and not self._is_full:
+            self._go_on()
+            return
+        self._unread_bytes += len(data)  # read on, so that hanging up is noticed, but not without end
+        if self._unread_bytes > MOST_UNREAD_BYTES:
+            self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Answers nothing more as long as the client takes nothing."""
+        self._is_full = True
+        self._sending = self._loop.call_later(SENDING_S, self._transport.abort)
+
+    def resume_writing(self) -> None:
+        """Goes on."""
+        self._is_full = False
+        if self._sending is not None:
+            self._sending.cancel()
+        if self._task is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answers requests until there is none, or one has to be waited for, or others have their turn."""
+        if self._transport.is_closing():
+            return
+        replies: list[bytes] = []
+        try:
+            for words in self._requests:
+                reply = self.session.reply(words)
+                if inspect.isawaitable(reply):
+                    self._task = self._loop.create_task(self._later(reply))
+                    break
+                replies.append(encoded(reply, self.session.protocol))
+                self._requests.limits = self.session.limits
+                self._in_time()
+                if self.session.is_over or self._is_full:
+                    break
+                if len(replies) == MOST_IN_A_TURN:
+                    self._task = self._loop.create_task(self._next_turn())
+                    break
+        except ProtocolError as error:
+            self._transport.write(b"".join(replies))
+            self._end(Error(f"ERR Protocol error: {error}"))
+            return
+        if replies:
+            self._transport.write(b"".join(replies))
+        if self.session.is_over:
+            self._transport.close()
+        elif self._task is None and not self._is_full:
+            self._unread_bytes = 0
+            self._transport.resume_reading()
+        self._watch()
+
+    async def _later(self, reply: Awaitable[Reply]) -> None:
+        """Sends a reply once it is there, and goes on."""
+        found = await reply
+        self._transport.write(encoded(found, self.session.protocol))
+        self._requests.limits = self.session.limits
+        self._in_time()
+        await self._next_turn()
+
+    async def _next_turn(self) -> None:
+        self._task = None
+        if self.session.is_over:
+            self._transport.close()
+        elif not self._is_full:
+            self._go_on()
+
+    def _in_time(self) -> None:
+        """Lets the clock begin anew: a request was whole, and who sends it is known."""
+        if self._receipt is not None and self.session.caller is not None:
+            self._receipt.cancel()
+            self._receipt = None
+
+    def _watch(self) -> None:
+        """Sees to it that what has begun is finished in time."""
+        begun = self._task is None and self._requests.unfinished
+        if self._receipt is None and (begun or self.session.caller is None):
+            self._receipt = self._loop.call_later(RECEIPT_S, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._receipt = None
+        self._end(Error(f"ERR no whole request within {RECEIPT_S:g} s"))
+
+    def end(self) -> asyncio.Task[None] | None:
+        """Closes the connection once what it is at is replied to; returns what has to be waited for."""
+        self.session.is_over = True
+        if self._task is None:
+            self._transport.close()
+        return self._task
+
+    def _end(self, error: Error) -> None:
+        """Says what is wrong, and closes."""
+        self._transport.write(encoded(error, self.session.protocol))
+        self._transport.close()
+
+
+class RedisServer:
+    """What listens."""
+
+    def __init__(self, engine: Engine, admission: Admission, *, is_local: bool, most_connections: int) -> None:
+        """Makes one.
+
+        Args:
+            engine: what answers.
+            admission: who is let in.
+            is_local: whether only this machine can connect.
+            most_connections: at a time.
+        """
+        self.door = Door(engine, admission, is_local, 0, most_connections)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Begins to take connections.
+
+        Args:
+            listener: a bound socket.
+            tls: of the server; None for none.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self.door, self._connections),
+            sock=listener,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else RECEIPT_S,
+        )
+        self.door.port = listener.getsockname()[1]
+
+    async def close(self) -> None:
+        """Takes no more connections, lets each finish what it is at, and closes them."""
+        if self._server is not None:
+            self._server.close()
+        busy = [connection.end() for connection in [*self._connections]]
+        waited = [task for task in busy if task is not None]
+        if waited:
+            await asyncio.wait(waited)
