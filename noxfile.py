@@ -1,0 +1,37 @@
+"""Runs the suite on every interpreter that is there, with the lowest and the highest dependencies: `nox`.
+
+In: the versions that pyproject.toml names, of Python in its classifiers, of libraries in its dependencies; uv finds
+what can be had for each, wheels alone. Out: the suite, run on the wheel as users have it. It is taken from the source
+distribution, whose package is deleted first, so that nothing can be found but what is installed. What CI runs is
+`make test`; this takes as many times as long as there are interpreters, twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv"
+
+PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("resolution", ["lowest-direct", "highest"], ids=["lowest", "highest"])
+def suite(session: nox.Session, resolution: str) -> None:
+    """Run the suite: `nox -s "suite-3.13(lowest)" -- tests/cache`; without tests named, all of it."""
+    built = Path(session.create_tmp()).resolve()
+    shutil.rmtree(built)
+    session.run("uv", "build", "--quiet", "--out-dir", str(built), external=True)
+    (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(built, filter="data")
+    (unpacked,) = (path.parent for path in built.glob("*/pyproject.toml"))
+    shutil.rmtree(unpacked / "edgeqa")
+    with session.chdir(unpacked):
+        session.install("--resolution", resolution, "--only-binary", ":all:", "--group", "dev", str(wheel))
+        session.run("python", "-m", "pytest", *session.posargs)
