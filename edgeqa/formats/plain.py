@@ -33,7 +33,7 @@ LONGEST_TERM = 60  # of a term: a line that is nearly full goes on below
 LEAST_ROWS = 3
 
 _BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
-_OPTION = re.compile(r"--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
+_OPTION = re.compile(r"(?!--[A-Z][a-z]|-\d+-$)--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
 _GAP = re.compile(r"\S(?: {2,}|[ ]*\t[ \t]*)(?=\S)")
 _WIDE_GAP = re.compile(r"\S(?: {3,}|[ ]*\t[ \t]*)\S")
 _RULE = re.compile(r"[-=+|:~_ \t\u2500-\u257f]*[-=~_\u2500\u2501\u2550]{2,}[-=+|:~_ \t\u2500-\u257f]*$")
@@ -332,10 +332,12 @@ class _Layout:
             return False
         if len(first.text) > LONGEST_TERM or not _is_term_line(first.text) or _BULLET.match(first.text):
             return False
+        if first.text.startswith("-") and not _OPTION.match(first.text):  # the number of a page, who said it
+            return False
         if rest:
             depth = min(line.indent for line in rest) - first.indent
             if depth < 2:
-                return False
+                return _is_headword(lines, following)
             return (
                 depth >= 4
                 or first.indent in self._term_indents
@@ -352,6 +354,8 @@ class _Layout:
         line = lines[at]
         mark = _BULLET.match(line.text)
         if mark is None or not self._is_item(lines, at, mark, is_first=is_first):
+            return None
+        if not any(map(str.isalnum, line.text[mark.end() :])):  # stars that part two scenes
             return None
         self._number = int(mark[1] or 0)
         self._close(line.indent)
@@ -411,6 +415,19 @@ def _heading_level(group: Group, following: Group | None) -> int | None:
 def _is_capitals(text: str) -> bool:
     letters = [c for c in text if c.isalpha()]
     return len(letters) >= 3 and all(c.isupper() for c in letters) and text[0].isalnum() and not text.endswith(":")
+
+
+def _is_headword(lines: Sequence[Line], following: Group | None) -> bool:
+    """Tells whether a group is a word of a dictionary with what sort of word it is, and is explained below, deeper."""
+    first, *rest = lines
+    is_short = len(rest) == 1 and rest[0].indent - first.indent > 0 and len(rest[0].text) <= LONGEST_TERM
+    return (
+        is_short
+        and rest[0].text.endswith(".")
+        and following is not None
+        and bool(following.lines)
+        and following.indent >= first.indent + 4
+    )
 
 
 def _is_term_line(text: str) -> bool:
@@ -644,7 +661,8 @@ def _columns(lines: Sequence[Line], at: int) -> _Table | None:
         if not is_rule:
             wider = covered | _covered(line)
             runs = _runs(wider)
-            is_row = line.indent == lines[at].indent and _GAP.search(line.text) is not None
+            begins, ends = _runs(covered)[0]  # of the first column; names and figures may stand to its right
+            is_row = line.indent < ends and line.indent + len(line.text) > begins and _GAP.search(line.text) is not None
             goes_on = end > at and len(runs) > 1 and line.indent >= runs[1][0]
             if len(runs) < 2 or not (is_row or goes_on):
                 break

@@ -4,7 +4,8 @@ In: blocks of bytes; the first line that is a row names the columns. Where one o
 user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
 Python's csv module, strictly: a stray quote is an error that names its line, rather than a field that swallows what
 follows. Between tabs or bars a quote is a character, unless it quotes a whole field. A line `sep=;` before all others,
-as Excel writes and reads it, says what parts the fields.
+as Excel writes and reads it, says what parts the fields. Lines with `#` before all others are comments; the last of
+them may name the columns.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from edgeqa.formats.prose import Rows
 from edgeqa.formats.text import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.formats.blocks import Block, FormatOptions
 
@@ -44,11 +45,13 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     Raises:
         FormatError: naming the line.
     """
-    rows = _rows(_decoded(blocks, name), name)
+    lines = _Lines(_decoded(blocks, name), name)
+    comments = lines.comments()
+    rows = _rows(lines, name, comments)
     header_line, header = next(rows, (1, []))
     fields = find(header, options, name, f"line {header_line}")
     if fields is None:
-        yield Record(name, "", _blocks(chain([(header_line, header)], rows)))
+        yield Record(name, "", _blocks(comments, chain([(header_line, header)], rows)))
         return
     text_field, title_field = fields
     text_at = header.index(text_field)
@@ -63,9 +66,10 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
             yield record(f"{name}#{line}", title, row[text_at])
 
 
-def _blocks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[Block]:
+def _blocks(comments: Sequence[str], rows: Iterator[tuple[int, list[str]]]) -> Iterator[Block]:
     """Yields a table as blocks. What stands alone in the lines before the names of the columns is no row of it."""
     made = Rows()
+    yield from made.paragraph("\n".join(line.lstrip("#").strip() for line in comments))
     has_header = False
     for _, row in rows:
         filled = [cell for cell in row if cell.strip()]
@@ -93,9 +97,14 @@ def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     return decode(whole, name)
 
 
-def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows that are not blank, each with the number of the line that it begins in."""
-    lines = _Lines(text, name)
+def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows that are not blank, each with the number of the line that it begins in.
+
+    Args:
+        lines: of the file.
+        name: of the file.
+        comments: that stood before them; the last is taken away if it names the columns.
+    """
     if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
         lines.skip()
         delimiter = declared[1]
@@ -103,6 +112,9 @@ def _rows(text: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
         delimiter = "\t"
     else:
         delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
+    if comments and 0 < lines.first.count(delimiter) <= comments[-1].count(delimiter):
+        names = comments.pop().strip()
+        yield lines.number, (names[1:].lstrip() if names[1:2] != delimiter else names).split(delimiter)
     if delimiter in _UNQUOTED:
         yield from _parted(lines, delimiter)
         return
@@ -187,6 +199,22 @@ class _Lines:
         self._row_characters = 0
         self._row_line = 1
         self._ahead: deque[str] = deque()
+
+    def comments(self) -> list[str]:
+        """Takes the lines with `#` before all others away, and returns them."""
+        found: list[str] = []
+        while self.first.startswith("#") or (found and self.first and not self.first.strip()):
+            self.begin_row()
+            found.append(next(self))
+            self.first = self.peek(0) or ""
+        while found and not found[-1].strip():
+            found.pop()
+        return found
+
+    @property
+    def number(self) -> int:
+        """How many lines were taken."""
+        return self._number
 
     def skip(self) -> None:
         """Takes the first line away."""

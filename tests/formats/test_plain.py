@@ -190,6 +190,39 @@ def test_a_long_table_goes_on_after_its_first_part() -> None:
     assert kinds == ["header", *["row"] * 2000, "paragraph"]  # the last holds the line's end
 
 
+def test_names_of_columns_may_stand_a_little_to_the_left_of_their_figures() -> None:
+    text = (
+        "        Filter   Alignment   Description\n          0x04     1 byte    x86\n         0x05     4 bytes   ARM\n"
+    )
+    assert rows(text) == ["Filter | Alignment | Description", "0x04 | 1 byte | x86", "0x05 | 4 bytes | ARM"]
+
+
+def test_a_word_of_a_dictionary_is_a_term_with_what_sort_of_word_it_is() -> None:
+    text = (
+        "flag day\n n.\n\n    A change that is hard to undo.\n\n    Named after it.\n\nflaky\n adj.\n\n    Not sure.\n"
+    )
+    assert found(text) == [
+        ("term", "flag day"),
+        ("paragraph", "n."),
+        ("paragraph", "A change that is hard to undo."),
+        ("paragraph", "Named after it."),
+        ("term", "flaky"),
+        ("paragraph", "adj."),
+        ("paragraph", "Not sure."),
+    ]
+
+
+@pytest.mark.parametrize("text", ["A verse\n of two lines\n\n    and more.\n", "A name\n n.\n\nand more.\n"])
+def test_two_lines_with_nothing_that_explains_them_are_no_term(text: str) -> None:
+    assert "term" not in {kind for kind, _ in found(text)}
+
+
+@pytest.mark.parametrize("line", ["* * * * *", "-21-", "--Othello", "--The Merchant of Venice"])
+def test_what_parts_scenes_or_names_a_page_or_a_source_is_no_item_and_no_term(line: str) -> None:
+    text = f"The ship was lost.\n\n{line}\n\n     In the morning they found her.\n\n{line}\n\n     All was well.\n"
+    assert {kind for kind, _ in found(text)} == {"paragraph"}
+
+
 def test_a_block_with_nothing_but_white_space_ends_the_text() -> None:
     assert list(structured([" \n"])) == [Block("", " \n")]
     assert list(structured([])) == []

@@ -323,6 +323,29 @@ def test_what_stands_above_a_table_is_no_row_and_numbers_name_no_columns(tmp_pat
     assert text(file) == ""
 
 
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (
+            b"# Of the zones,\n#\n# by name.\n#zone\tplace\nA\tRome\n",
+            ["Of the zones,\n\nby name.", "zone|place", "A|Rome"],
+        ),
+        (b"# Of a, b.\n\nzone\tplace\nA\tRome\n", ["Of a, b.", "zone|place", "A|Rome"]),
+        (b"#\tplace\n1\tRome\n", ["#|place", "1|Rome"]),
+        (b"# nothing else\n", ["nothing else"]),
+    ],
+)
+def test_comments_stand_above_a_table_and_the_last_may_name_its_columns(data: bytes, found: list[str]) -> None:
+    blocks = next(tables.read(iter([data]), "a.tsv", FormatOptions())).blocks
+    assert ["|".join(b.text[i:j] for i, j in b.cells) or b.text for b in blocks] == found
+
+
+def test_the_rows_below_comments_are_named_after_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"# a comment\n# title,text\nA,one\nB,two\n")
+    assert read(file) == [Read(f"{file}#3", "A", "one"), Read(f"{file}#4", "B", "two")]
+
+
 def test_records_of_other_fields_are_named_anew(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(
