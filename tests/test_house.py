@@ -132,6 +132,7 @@ DOORS: dict[str, str] = {
     "commands.models": HELP,
     "commands.options": HELP,
     "commands.passages": HELP,
+    "commands.serve": HELP,
     "compat.pipeline": LARGE,
     "edgeqa": HELP,
     "formats.cells": RARE,

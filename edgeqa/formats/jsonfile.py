@@ -21,7 +21,7 @@ from edgeqa.formats.blocks import MOST_RECORD_BYTES, Record, find, one_line
 from edgeqa.formats.errors import FieldUnknown, FileDamaged, RecordInvalid, RecordTooLong
 from edgeqa.formats.plain import record, structured
 from edgeqa.formats.prose import Rows
-from edgeqa.formats.text import checked, decode, nfc_blocks
+from edgeqa.formats.text import checked, decode, lines_of, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -356,19 +356,10 @@ def read_lines(blocks: Iterator[bytes], name: str, options: FormatOptions) -> It
     Raises:
         FormatError: naming the line.
     """
-    lines = _lines(checked(blocks, name), name)
-    yield from records(((n, f"line {n}", line) for n, line in lines if line.strip(_BLANK)), name, options)
-
-
-def _lines(blocks: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    number, parts, held_bytes = 1, [], 0
-    for block in blocks:
-        first, *others = block.split(b"\n")
-        parts.append(first)
-        held_bytes += len(first)
-        for line in others:
-            yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"").lstrip(_BLANK)
-            number, parts, held_bytes = number + 1, [line], len(line)
-        if held_bytes > MOST_RECORD_BYTES:
-            raise RecordTooLong(name, f"line {number}", MOST_RECORD_BYTES)
-    yield number, b"".join(parts).removeprefix(codecs.BOM_UTF8 if number == 1 else b"").lstrip(_BLANK)
+    found = lines_of(
+        checked(blocks, name), b"\n", MOST_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MOST_RECORD_BYTES)
+    )
+    lines = (
+        (n, (line if n > 1 else line.removeprefix(codecs.BOM_UTF8)).strip(_BLANK)) for n, line in enumerate(found, 1)
+    )
+    yield from records(((n, f"line {n}", line) for n, line in lines if line), name, options)

@@ -16,16 +16,17 @@ import email.policy
 import re
 from dataclasses import replace
 from email.parser import BytesFeedParser
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgeqa.formats import plain, webpage
 from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.prose import Sheet
-from edgeqa.formats.text import BLOCK_BYTES, nfc, nfc_blocks
+from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from email.message import EmailMessage, MIMEPart
 
 MOST_HEADER_BYTES = 1 << 18  # of a mail or a part of one
@@ -53,7 +54,8 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     Raises:
         FormatError: if it is no mail, or more than is read of one.
     """
-    lines = _lines(blocks, name)
+    long = FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
+    lines = lines_of(blocks, b"\n", MOST_LINE_BYTES, lambda _: long)
     first = next(lines, b"")
     while first and not first.strip():
         first = next(lines, b"")
@@ -62,7 +64,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
         return
     if not _FIELD.match(first):
         raise FileDamaged(name, "mail", "it does not begin with the fields of a mail")
-    yield from _mail(_chained(first, lines), name, name)
+    yield from _mail(chain([first], lines), name, name)
 
 
 def _folder(lines: Iterator[bytes], name: str) -> Iterator[Record]:
@@ -99,24 +101,6 @@ class _One:
         self._after_blank = not line.strip()
         # What begins with "From " within a mail was marked when it was put into the folder.
         return line[1:] if line.startswith(b">From ") else line
-
-
-def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Yields lines with their ends."""
-    held = b""
-    for block in blocks:
-        *whole, held = (held + block).split(b"\n")
-        for line in whole:
-            yield line + b"\n"
-        if len(held) > MOST_LINE_BYTES:
-            raise FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
-    if held:
-        yield held
 
 
 def _mail(lines: Iterator[bytes], record_name: str, name: str) -> Iterator[Record]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import FormatOptions, Record, one_line
@@ -17,7 +19,7 @@ from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.mdoc import MANUALS, Mdoc
 from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
 from edgeqa.formats.roff import GLUED, Call, Roff
-from edgeqa.formats.text import checked
+from edgeqa.formats.text import checked, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,47 +42,24 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     Raises:
         FormatError: if it is no text, or expands to more than a page has.
     """
-    page = _Page(Roff(lines(checked(blocks, name), name), name))
+    page = _Page(Roff(_lines(checked(blocks, name), name), name))
     made = page.blocks()
     seen: list[Block] = []
-    for block in made:
+    while not page.title and len(seen) < 2 and (block := next(made, None)) is not None:
         seen.append(block)
-        if page.title or len(seen) > 1:
-            break
     if seen:
-        yield Record(name, page.title, _chained(seen, made))
+        yield Record(name, page.title, chain(seen, made))
 
 
-def _chained(seen: list[Block], rest: Iterator[Block]) -> Iterator[Block]:
-    yield from seen
-    yield from rest
-
-
-def lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
-    """Yields lines without their ends, in UTF-8, else as Windows and Latin 1 write them: old pages do not say.
-
-    Raises:
-        FileExcessive: for a line longer than MOST_LINE_BYTES.
-    """
-    held = b""
-    is_first = True
-    for block in blocks:
-        *whole, held = (held + block).split(b"\n")
-        for line in whole:
-            yield _decoded(line.removeprefix(codecs.BOM_UTF8) if is_first else line)
-            is_first = False
-        if len(held) > MOST_LINE_BYTES:
-            raise FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
-    if held:
-        yield _decoded(held)
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        text = line.decode("cp1252", "replace")
-    return text.rstrip("\r")
+def _lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
+    """Yields lines without their ends, in UTF-8, else as Windows and Latin 1 write them: old pages do not say."""
+    long = FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
+    for number, line in enumerate(lines_of(blocks, b"\n", MOST_LINE_BYTES, lambda _: long)):
+        bare = (line if number else line.removeprefix(codecs.BOM_UTF8)).removesuffix(b"\n")
+        try:
+            yield bare.decode().rstrip("\r")
+        except UnicodeDecodeError:
+            yield bare.decode("cp1252", "replace").rstrip("\r")
 
 
 class _Page:
@@ -102,9 +81,9 @@ class _Page:
         self._link = ""
         self._heading_line = 0  # the next line is the name of a section of this level
         self._macros: dict[str, Callable[[list[str]], None]] = {
-            "TH": self._name_page, "SH": self._begin_section, "SS": self._begin_subsection,
+            "TH": self._name_page, "SH": partial(self._name_section, 2), "SS": partial(self._name_section, 3),
             "PP": self._begin_paragraph, "P": self._begin_paragraph, "LP": self._begin_paragraph,
-            "HP": self._begin_paragraph, "TP": self._begin_term, "TQ": self._begin_term, "IP": self._begin_indented,
+            "HP": self._begin_paragraph, "TP": self._term, "TQ": self._term, "IP": self._begin_indented,
             "RS": self._deeper, "RE": self._shallower, "nf": self._begin_code, "EX": self._begin_code,
             "Vb": self._begin_code, "fi": self._end_code, "EE": self._end_code, "Ve": self._end_code,
             "sp": self._space, "Sp": self._space, "br": self._break, "ce": self._break, "ti": self._break,
@@ -214,22 +193,21 @@ class _Page:
         self.sheet.add(text)
         self.sheet.begin("paragraph", 0)
 
-    def _term(self) -> None:
+    def _term(self, _arguments: list[str]) -> None:
         self._is_tag, self._hangs, self._glued = True, 1, False
         self.sheet.begin("term", self._level)
 
-    def _indented(self, mark: str | None) -> None:
+    def _begin_indented(self, arguments: list[str]) -> None:
         """Begins a paragraph of `.IP`: an item, what a term explains, or what goes on under either."""
-        self._glued = False
-        if mark is None or not mark:
-            if mark is not None or self._hangs:
-                self._hangs = 1
+        self._is_tag = self._glued = False
+        mark = arguments[0].replace(GLUED, "").strip() if arguments else ""
+        self._hangs = int(bool(arguments or self._hangs))
+        is_bullet = _BULLET.match(mark) is not None
+        if not mark:
             self.sheet.begin("paragraph", self._level)
-            return
-        self._hangs = 1
-        if _BULLET.match(mark) or _NUMBER.match(mark):
+        elif is_bullet or _NUMBER.match(mark):
             self.sheet.begin("item", self._level)
-            self.sheet.add("- " if _BULLET.match(mark) else f"{mark.strip()} ")
+            self.sheet.add("- " if is_bullet else f"{mark} ")
         else:
             self.sheet.begin("term", self._level)
             self.sheet.add(mark)
@@ -272,19 +250,6 @@ class _Page:
         self._hangs = 0
         self._is_tag = False
         self._paragraph_anew()
-
-    def _begin_term(self, _arguments: list[str]) -> None:
-        self._term()
-
-    def _begin_indented(self, arguments: list[str]) -> None:
-        self._is_tag = False
-        self._indented(arguments[0].replace(GLUED, "").strip() if arguments else None)
-
-    def _begin_section(self, arguments: list[str]) -> None:
-        self._name_section(2, arguments)
-
-    def _begin_subsection(self, arguments: list[str]) -> None:
-        self._name_section(3, arguments)
 
     def _name_section(self, level: int, arguments: list[str]) -> None:
         if arguments:

@@ -6,6 +6,8 @@ here, with brackets, dashes and blanks as mandoc and groff do it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
@@ -78,12 +80,12 @@ class Mdoc:
         self._function: list[str] | None = None  # of .Fo: its name, then its arguments
         self._reference: list[tuple[str, str]] | None = None  # of .Rs: what each of its lines is, and says
         self._structure: dict[str, Callable[[list[str]], None]] = {
-            "Dt": self._page, "Dd": self._dated, "Os": self._system, "Sh": self._heading, "Ss": self._subheading,
-            "Pp": self._paragraph, "Lp": self._paragraph, "Bl": self._begin_list, "El": self._end_list,
-            "It": self._item, "Bd": self._display, "Ed": self._end_display, "D1": self._one_line, "Dl": self._one_line,
-            "Fo": self._begin_function, "Fc": self._end_function, "Rs": self._begin_reference,
-            "Re": self._end_reference, "br": self._break, "sp": self._paragraph, "Bf": self._nothing,
-            "Ef": self._nothing, "Bk": self._nothing, "Ek": self._nothing, "Sm": self._spacing,
+            "Dt": self._page, "Dd": self._dated, "Os": self._system, "Sh": self._heading,
+            "Ss": partial(self._begin_heading, 3), "Pp": self._paragraph, "Lp": self._paragraph,
+            "Bl": self._begin_list, "El": self._end_list, "It": self._item, "Bd": self._display,
+            "Ed": self._end_display, "D1": self._one_line, "Dl": self._one_line, "Fo": self._begin_function,
+            "Fc": self._end_function, "Rs": self._begin_reference, "Re": self._end_reference, "br": self._break,
+            "sp": self._paragraph, "Sm": self._spacing,
         }  # fmt: skip
 
     def text(self, raw: str) -> None:
@@ -126,12 +128,10 @@ class Mdoc:
 
     def _heading(self, words: list[str]) -> None:
         self._section = self._inline(words)
-        self._begin_heading(2, self._section)
+        self._begin_heading(2, words)
 
-    def _subheading(self, words: list[str]) -> None:
-        self._begin_heading(3, self._inline(words))
-
-    def _begin_heading(self, level: int, text: str) -> None:
+    def _begin_heading(self, level: int, words: list[str]) -> None:
+        text = self._inline(words)
         self._lists.clear()
         self._displays.clear()
         self._code = self._extended = 0
@@ -235,7 +235,10 @@ class Mdoc:
             *authors, last = [text for what, text in self._reference if what == "A"] or [""]
             comma = "," if len(authors) > 1 else ""
             by = f"{', '.join(authors)}{comma} and {last}" if authors else last
-            others = sorted((pair for pair in self._reference if pair[0] in _IN_REFERENCE), key=_reference_place)
+            others = sorted(
+                (pair for pair in self._reference if pair[0] in _IN_REFERENCE),
+                key=lambda pair: _IN_REFERENCE.index(pair[0]),
+            )
             self._add(", ".join(part for part in (by, *(text for _, text in others)) if part) + ".")
         self._reference = None
 
@@ -246,9 +249,6 @@ class Mdoc:
     def _spacing(self, words: list[str]) -> None:
         self._line.spaced = words != ["off"]
         self._line.glued, self._line.apart = False, True
-
-    def _nothing(self, _words: list[str]) -> None:
-        """Of fonts, spacing and the like."""
 
     # --- lines of macros and words -----------------------------------------------------------------------------------
 
@@ -335,11 +335,9 @@ class Mdoc:
         elif macro in _CLOSE:
             line.glued = line.glued or bool(_CLOSE[macro])
             line.put(_CLOSE[macro])
-        elif macro == "Ap":
+        elif macro in ("Ap", "Ns"):
             line.glued = True
-            line.put("'")
-            line.glued = True
-        elif macro == "Ns":
+            line.put("'" if macro == "Ap" else "")
             line.glued = True
         else:
             return False
@@ -398,45 +396,30 @@ class Mdoc:
         """Shows what a macro without arguments stands for."""
         if count:
             return
-        line = self._line
-        if macro == "Fl":
-            line.put("-")
-            line.glued = True
-        elif macro == "Ar":
-            line.put("file ...")
-        elif macro == "Nm":
-            line.put(self._name)
-        elif macro == "Bx":
-            line.put("BSD")
-        elif macro == "Ux":
-            line.put("UNIX")
-        elif macro in _SYSTEMS:
-            line.put(_SYSTEMS[macro])
+        shown = {"Fl": "-", "Ar": "file ...", "Nm": self._name, "Bx": "BSD", "Ux": "UNIX", **_SYSTEMS}.get(macro, "")
+        self._line.put(shown)
+        self._line.glued = self._line.glued or macro == "Fl"
 
 
-def _reference_place(part: tuple[str, str]) -> int:
-    return _IN_REFERENCE.index(part[0])
-
-
+@dataclass(slots=True)
 class _List:
     """A list that is open."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.entries = 0
+    kind: str
+    entries: int = 0
 
 
+@dataclass(slots=True)
 class _Line:
     """A line in the making."""
 
-    def __init__(self, *, spaced: bool = True) -> None:
-        self.parts: list[str] = []
-        self.glued = False
-        """Whether what comes next follows without a blank."""
-        self.spaced = spaced
-        """Whether words are apart by blanks, as `.Sm` says."""
-        self.apart = False
-        """Whether the next line is apart from what is before all the same."""
+    parts: list[str] = field(default_factory=list)
+    glued: bool = False
+    """Whether what comes next follows without a blank."""
+    spaced: bool = True
+    """Whether words are apart by blanks, as `.Sm` says."""
+    apart: bool = False
+    """Whether the next line is apart from what is before all the same."""
 
     def put(self, text: str) -> None:
         """Adds a word."""

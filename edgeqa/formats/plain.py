@@ -754,7 +754,7 @@ def read_code(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> It
 
 def _code_pieces(text: Iterator[str]) -> Iterator[Block]:
     before = held = ""
-    for line in _code_lines(text):
+    for line in _lines(text):
         if not line.isspace():
             held += line
         elif held:
@@ -772,17 +772,3 @@ def _code_pieces(text: Iterator[str]) -> Iterator[Block]:
         before = held[len(piece) :]
     if before:
         yield Block("", before, "code")
-
-
-def _code_lines(text: Iterator[str]) -> Iterator[str]:
-    """Yields lines with their ends, of a long one the parts."""
-    kept = ""
-    for block in text:
-        *lines, kept = (kept + block).split("\n")
-        for line in lines:
-            yield f"{line}\n"
-        if len(kept) > MOST_CODE_CHARACTERS:
-            yield kept
-            kept = ""
-    if kept:
-        yield kept

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.errors import FileExcessive
@@ -80,10 +81,11 @@ class Roff:
         self._else: list[bool] = []
         self._translated: dict[str, str] = {}
         self._requests: dict[str, Callable[[str], None]] = {
-            "de": self._define, "de1": self._define, "dei": self._define, "am": self._append, "ig": self._ignore,
-            "ds": self._string, "ds1": self._string, "as": self._append_string, "nr": self._number,
-            "rn": self._rename, "als": self._alias, "rm": self._remove, "tr": self._translations, "if": self._if,
-            "while": self._if, "ie": self._if_else, "el": self._otherwise, "nop": self._again, "do": self._do,
+            "de": self._define, "de1": self._define, "dei": self._define, "am": partial(self._define, appended=True),
+            "ig": self._ignore, "ds": self._string, "ds1": self._string, "as": partial(self._string, appended=True),
+            "nr": self._number, "rn": self._rename, "als": self._alias, "rm": self._remove, "tr": self._translations,
+            "if": self._if, "while": self._if, "ie": self._if_else, "el": self._otherwise,
+            "nop": self._waiting.appendleft, "do": self._do,
         }  # fmt: skip
 
     def __iter__(self) -> Iterator[Call | str]:
@@ -204,9 +206,6 @@ class Roff:
         if names[0] not in KEPT:
             self._macros[names[0]] = (self._macros.get(names[0], []) if appended else []) + body
 
-    def _append(self, rest: str) -> None:
-        self._define(rest, appended=True)
-
     def _ignore(self, rest: str) -> None:
         for _ in self._body((rest.split() or ["."])[0]):
             pass
@@ -215,9 +214,6 @@ class Roff:
         name, _, value = rest.partition(" ")
         value = value.lstrip(" ").removeprefix('"')
         self._strings[name] = (self._strings.get(name, "") if appended else "") + value
-
-    def _append_string(self, rest: str) -> None:
-        self._string(rest, appended=True)
 
     def _number(self, rest: str) -> None:
         name, *values = rest.split()[:2] or [""]
@@ -257,9 +253,6 @@ class Roff:
 
     def _translate(self, text: str) -> str:
         return text.translate({ord(k): v for k, v in self._translated.items()}) if self._translated else text
-
-    def _again(self, rest: str) -> None:
-        self._waiting.appendleft(rest)
 
     def _do(self, rest: str) -> None:
         self._waiting.appendleft(f".{rest}")

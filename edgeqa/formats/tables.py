@@ -22,7 +22,7 @@ from edgeqa.formats.blocks import MOST_RECORD_BYTES, Record, find
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
 from edgeqa.formats.plain import record
 from edgeqa.formats.prose import Rows
-from edgeqa.formats.text import decode
+from edgeqa.formats.text import decode, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -191,7 +191,11 @@ class _Lines:
     """The lines of a text, each with a line feed; knows where the row that is being read began."""
 
     def __init__(self, text: Iterable[str], name: str) -> None:
-        lines = _lines(text, name)
+        newlines = io.IncrementalNewlineDecoder(None, translate=True)
+        decoded = chain(map(newlines.decode, text), (newlines.decode(last, final=True) for last in ("",)))
+        lines = lines_of(
+            decoded, "\n", MOST_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MOST_RECORD_BYTES)
+        )
         self.first = next(lines, "")
         self._lines = chain([self.first], lines)
         self._name = name
@@ -249,20 +253,3 @@ class _Lines:
         """Returns the number of the line where the next row begins."""
         self._row_characters, self._row_line = 0, self._number + 1
         return self._row_line
-
-
-def _lines(text: Iterable[str], name: str) -> Iterator[str]:
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    number, parts, held = 1, [], 0
-    for block in text:
-        first, *others = newlines.decode(block).split("\n")
-        parts.append(first)
-        held += len(first)
-        for line in others:
-            parts.append("\n")
-            yield "".join(parts)
-            number, parts, held = number + 1, [line], len(line)
-        if held > MOST_RECORD_BYTES:
-            raise RecordTooLong(name, f"line {number}", MOST_RECORD_BYTES)
-    if last := "".join(parts) + newlines.decode("", final=True):
-        yield last

@@ -10,12 +10,14 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, AnyStr
 
 from edgeqa.errors import ContextBinary, ContextEncoding, ContextUTF16
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edgeqa.errors import EdgeQAError
 
 BLOCK_BYTES = 1 << 16
 LONGEST_RUN = 1024  # characters; a letter of a living language has a few marks
@@ -119,3 +121,29 @@ def _text(
 def reason(error: Exception) -> str:
     """Returns why the operating system refused, in its words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def lines_of(
+    blocks: Iterable[AnyStr], end: AnyStr, most: int, refused: Callable[[int], EdgeQAError]
+) -> Iterator[AnyStr]:
+    """Yields lines with their ends; the last may be without.
+
+    Args:
+        blocks: text or bytes, cut anywhere.
+        end: of a line.
+        most: so long a line may be.
+        refused: of the number of a longer one, makes the error to raise.
+    """
+    number, held = 1, 0
+    parts: list[Any] = []  # all of them text, or all bytes
+    for block in blocks:
+        first, *others = block.split(end)
+        parts.append(first)
+        held += len(first)
+        for line in others:
+            yield end[:0].join((*parts, end))
+            number, parts, held = number + 1, [line], len(line)
+        if held > most:
+            raise refused(number)
+    if last := end[:0].join(parts):
+        yield last
