@@ -43,7 +43,7 @@ from edgeqa.collection.errors import (
     CollectionUnwritable,
     ShardDamaged,
 )
-from edgeqa.collection.files import pack_checked, sync, sync_directory, unpack_checked
+from edgeqa.collection.files import create, make_folder, pack_checked, sync, sync_directory, unpack_checked
 from edgeqa.collection.naming import CARRIED
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.ownership import Lock, scratch
@@ -174,7 +174,7 @@ def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) 
     named = without_paths(catalogue.sources())
     members: dict[str, tuple[int, str]] = {}
     documents, contexts = set(), 0
-    with (beside / FIRST).open("xb") as stream:
+    with create(beside / FIRST) as stream:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for number, known in enumerate(catalogue.shards()):
                 found = _shard(catalogue, place, beside, known, named, number=number, encodings=encodings)
@@ -262,7 +262,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
         if os.path.lexists(place):
             raise CollectionExists(place)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             with scratch(place.parent) as beside:
                 made = beside / place.name
                 _unpack(archive, members, carried, made)
@@ -329,11 +329,11 @@ def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipf
 
 def _unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], carried: Carried, made: Path) -> None:
     """Writes the shards, each file compared with its checksum."""
-    (made / SHARDS).mkdir(parents=True)
+    make_folder(made / SHARDS)
     for name, member in sorted(members.items()):
         target, digest = made / name, xxhash.xxh3_128()
-        target.parent.mkdir(exist_ok=True)
-        with archive.open(member) as stored, target.open("xb") as stream:
+        make_folder(target.parent)
+        with archive.open(member) as stored, create(target) as stream:
             while block := stored.read(_BLOCK_BYTES):
                 digest.update(block)
                 stream.write(block)

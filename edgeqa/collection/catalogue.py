@@ -28,6 +28,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
+from edgeqa.collection.files import create
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS, ShardRange, Snapshot
 from edgeqa.errors import CollectionError
@@ -521,7 +522,7 @@ class Catalogue:
 def _prepare(file: Path) -> None:
     """Makes a file to be written to, and withdraws what is said of its content."""
     if not file.exists():
-        file.touch()
+        create(file).close()
     if file.name == CATALOGUE:
         seals.withdraw(file.parent)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection.errors import ShardDamaged
+from edgeqa.collection.files import create, make_folder
 from edgeqa.collection.shard import FILES, MANIFEST, Shard
 from edgeqa.collection.snapshot import SHARDS
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 ROUTE_NOTE = "route index"  # no shard has such a tag
-_NOTES = "damaged"
+NOTES = "damaged"
 
 
 def mark(directory: Path, damage: ShardDamaged) -> None:
@@ -45,22 +46,23 @@ def mark_route(directory: Path, damage: CollectionError) -> None:
 
 def _note(directory: Path, name: str, damage: CollectionError) -> None:
     with contextlib.suppress(OSError):
-        notes = directory / _NOTES
-        notes.mkdir(exist_ok=True)
-        (notes / name).write_text(f"{damage}\n", encoding="utf-8")
+        notes = directory / NOTES
+        make_folder(notes)
+        with create(notes / name, replacing=True) as stream:
+            stream.write(f"{damage}\n".encode())
 
 
 def marked(directory: Path) -> set[str]:
     """Returns the tags of the shards that were found damaged, and ROUTE_NOTE for the route index."""
     with contextlib.suppress(OSError):
-        return {note.name for note in (directory / _NOTES).iterdir()}
+        return {note.name for note in (directory / NOTES).iterdir()}
     return set()
 
 
 def unmark(directory: Path, tag: str) -> None:
     """Forgets about a shard that is mended, or gone, or with ROUTE_NOTE about the route index."""
     with contextlib.suppress(OSError):
-        (directory / _NOTES / tag).unlink(missing_ok=True)
+        (directory / NOTES / tag).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,18 @@ class CollectionForeign(CollectionError):
         )
 
 
+class FolderTaken(CollectionError):
+    """A folder is not made a collection of: what lies there is not edgeqa's."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"{directory} is no place for a collection: {reason}",
+            "give the collection a folder of its own: one that is empty, or not there yet",
+        )
+
+
 class CollectionExists(CollectionError):
     """There is a collection of this name already: an import takes no other's place."""
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, so that they outlast a power cut; and those of JSON that end in a checksum.
+"""Files for their owner alone, written whole or not at all, to outlast a power cut; those of JSON end in a checksum.
 
     {"format": 2, ..., "check": "<XXH3-128 in hex>"}
 
@@ -10,10 +10,11 @@ F_FULLFSYNC has the drive write it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import xxhash
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 _CHECK = b', "check": "'
 _END = b'"}\n'
 _FULL: int | None = getattr(fcntl, "F_FULLFSYNC", None)
@@ -49,6 +51,49 @@ def _ended(body: bytes) -> bytes:
     return body + _CHECK + xxhash.xxh3_128_hexdigest(body).encode() + _END
 
 
+def create(file: Path, *, replacing: bool = False) -> BinaryIO:
+    """Opens a file to be written from its beginning, which is its owner's alone, whatever the umask.
+
+    Args:
+        file: that must not be there.
+        replacing: it may be there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if replacing else os.O_EXCL)
+    descriptor = os.open(file, flags, PRIVATE_FILE)
+    with contextlib.suppress(OSError):  # a file system that knows no modes
+        os.fchmod(descriptor, PRIVATE_FILE)
+    return os.fdopen(descriptor, "wb", buffering=1 << 18)
+
+
+def make_folder(folder: Path, *, exist_ok: bool = True) -> None:
+    """Makes a folder, and those that it is in, for their owner alone, whatever the umask.
+
+    Args:
+        folder: to be made.
+        exist_ok: it may be there; then it stays as it is.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    if not folder.parent.is_dir() and folder.parent != folder:
+        make_folder(folder.parent)
+    try:
+        folder.mkdir(PRIVATE_FOLDER)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+    else:
+        make_private(folder, PRIVATE_FOLDER)
+
+
+def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
+    """Has a file, or with PRIVATE_FOLDER a folder, be its owner's alone, where the file system knows modes."""
+    with contextlib.suppress(OSError):
+        path.chmod(mode)
+
+
 def sync(descriptor: int) -> None:
     """Waits until what was written to a file is on disk."""
     if _FULL is not None:
@@ -70,7 +115,7 @@ def sync_directory(directory: Path) -> None:
 def replace_file(file: Path, content: bytes) -> None:
     """Puts a file in the place of what is there, whole or not at all."""
     partial = file.with_name(f"{file.name}.partial")
-    with partial.open("wb") as stream:
+    with create(partial, replacing=True) as stream:
         stream.write(content)
         stream.flush()
         sync(stream.fileno())

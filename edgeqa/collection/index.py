@@ -27,6 +27,9 @@ import tantivy
 
 from edgeqa import state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
+from edgeqa.collection.files import make_folder
+from edgeqa.collection.ownership import narrow
+from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
 from edgeqa.errors import ThreadsLimited
@@ -63,7 +66,7 @@ class IndexWriter:
         """
         self._directory, self._language = directory, language
         with self._fallible():
-            directory.mkdir(parents=True, exist_ok=True)
+            make_folder(directory)
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
             _sweep(directory)
@@ -113,9 +116,7 @@ class IndexWriter:
         self._open = False
         with self._fallible():
             self._writer.wait_merging_threads()  # takes the writer, and with it the lock
-            # The library makes it for its owner alone; who may read the directory may read this.
-            meta = self._directory / META
-            meta.chmod(self._directory.stat().st_mode & 0o666)
+            narrow(self._directory, ROUTE)
 
     def __enter__(self) -> IndexWriter:
         return self

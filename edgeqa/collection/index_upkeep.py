@@ -9,13 +9,13 @@ made anew the same way. Which language it is of, the catalogue remembers: whoeve
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING
 
 from edgeqa.collection import seals
 from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.errors import RouteDamaged, ShardDamaged
 from edgeqa.collection.index import META, IndexWriter
+from edgeqa.collection.ownership import delete
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.snapshot import ROUTE, SHARDS
 from edgeqa.contexts.terms import ENGLISH
@@ -59,7 +59,7 @@ class IndexKeeper:
 
     def _open_anew(self) -> IndexWriter:
         """Opens a new index in the place of what is there, which lacks all that is stored."""
-        shutil.rmtree(self._directory / ROUTE, ignore_errors=True)
+        delete(self._directory / ROUTE, ROUTE)
         unmark(self._directory, ROUTE_NOTE)
         with self._catalogue.transaction():
             self._catalogue.unindex_all()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,19 +22,12 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.ownership import Lock, scratch
-from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
+from edgeqa.collection.ownership import Lock, foreign, scratch
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-_OWN = re.compile(
-    r"catalogue\.sqlite(?:\.partial)?(?:-wal|-shm|-journal)?|(?:snapshot|seals)\.json(?:\.partial)?"
-    r"|writer\.lock|shards|route|damaged"
-)
-_OWN_SHARD = re.compile(r"(?:partial-)?[0-9A-Z]{3,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +131,9 @@ def delete_collection(name: str) -> None:
         raise CollectionForeign(place, "it is a link to another place")
     if not (place / CATALOGUE).is_file() or (place / CATALOGUE).is_symlink():
         raise CollectionNotFound(place)
-    if (foreign := next(_foreign(place), None)) is not None:
-        raise CollectionForeign(place, f"{foreign} is not edgeqa's")
     try:
+        if (found := foreign(place)) is not None:
+            raise CollectionForeign(place, f"{found} is not edgeqa's")
         lock = Lock(place)
         try:
             with scratch(place.parent) as doomed:
@@ -150,15 +142,6 @@ def delete_collection(name: str) -> None:
             lock.release()
     except OSError as error:
         raise CollectionUnwritable(place, error.strerror or str(error)) from error
-
-
-def _foreign(place: Path) -> Iterator[str]:
-    """Yields what lies in a collection's directory that edgeqa does not put there."""
-    for folder, known in ((place, _OWN), (place / SHARDS, _OWN_SHARD)):
-        if folder.is_dir():
-            for found in folder.iterdir():
-                if found.is_symlink() or not known.fullmatch(found.name):
-                    yield str(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
-"""Whose a collection is while it is changed, and what is made beside it, by locks that go with their holder.
+"""Whose a collection is while it is changed, what in it is edgeqa's own, and what is made or deleted beside it.
 
-`Lock`: one writer at a time, of a collection's directory. `scratch`: a directory for what is being made or deleted,
-beside its place, so that a rename suffices; no collection is called so. A process that was killed leaves its own
-behind, which the next one deletes.
+`Lock`: one writer at a time, of a collection's directory, by a lock that the kernel drops with its holder. `scratch`: a
+directory for what is being made or deleted, beside its place, so that a rename suffices; no collection is called so. A
+process that was killed leaves its own behind, which the next one deletes.
+
+Nothing is deleted but what is called as edgeqa calls its own, where it puts it, and no link is followed. A folder that
+holds other things and no collection is refused (`check_own`). What there is, is its owner's alone (`narrow`).
 """
 
 from __future__ import annotations
@@ -13,17 +16,25 @@ import os
 import re
 import secrets
 import shutil
-from typing import TYPE_CHECKING
+import stat
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa import forking
-from edgeqa.collection.errors import CollectionBusy
+from edgeqa.collection.damage import NOTES, ROUTE_NOTE
+from edgeqa.collection.errors import CollectionBusy, FolderTaken
+from edgeqa.collection.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, make_private
+from edgeqa.collection.seals import FILE as SEALS
+from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, is_shard
+from edgeqa.collection.shard_format import GONE, LATER
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
+from edgeqa.collection.snapshot import FILE as SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
-FILE = "writer.lock"
+LOCK = "writer.lock"
 PREFIX = ".edgeqa-"
 _NAME = re.compile(r"\.edgeqa-[0-9a-f]{16}")
 
@@ -38,7 +49,7 @@ class Lock:
             CollectionBusy: if another process, or another writer of this one, holds it.
             OSError: if the file cannot be made.
         """
-        self._descriptor = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
         try:
             forking.tell(self)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +90,7 @@ def scratch(root: Path) -> Iterator[Path]:
     """
     _sweep(root)
     made = root / f"{PREFIX}{secrets.token_hex(8)}"
-    made.mkdir()
+    make_folder(made, exist_ok=False)
     descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: nothing of others is swept there, either
@@ -102,3 +113,119 @@ def _sweep(root: Path) -> None:
                 shutil.rmtree(found, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+# --- what in a collection's directory is edgeqa's own -----------------------------------------------------------------
+
+_SHARD_FILES = (*FILES, MANIFEST, GONE, LATER)
+_TAG = "[0-9A-Z]{3,16}"
+_JSON_FILES = "|".join(map(re.escape, (SNAPSHOT, SEALS)))
+# By the kind of a folder: names of files in it, and of folders, by their kinds.
+_OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
+    "collection": (
+        re.compile(
+            rf"{re.escape(CATALOGUE)}(\.partial)?(-wal|-shm|-journal)?|({_JSON_FILES})(\.partial)?|{re.escape(LOCK)}"
+        ),
+        {kind: re.compile(kind) for kind in (SHARDS, ROUTE, NOTES)},
+    ),
+    SHARDS: (re.compile("(?!)"), {"shard": re.compile(f"({PARTIAL})?{_TAG}")}),
+    "shard": (re.compile(rf"({'|'.join(map(re.escape, _SHARD_FILES))})(\.partial)?"), {}),
+    # The library's: what it lists, its locks, its segments, and what it writes before it renames it.
+    ROUTE: (
+        re.compile(r"\.?(meta|managed)\.json|\.tantivy-[a-z]+\.lock|[0-9a-f]{32}\.(\d+\.)?[a-z]+(\.temp)?|\.tmp\w{6}"),
+        {},
+    ),
+    NOTES: (re.compile(f"{_TAG}|{ROUTE_NOTE}"), {}),
+}
+
+
+class _Entry(NamedTuple):
+    """Something that lies in a folder of a collection."""
+
+    path: Path
+    mode: int
+    is_own: bool
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+
+def _entries(folder: Path, kind: str) -> Iterator[_Entry]:
+    """Yields all that lies in a folder of this kind; what is in a folder in it comes before that. Follows no link."""
+    files, folders = _OWN[kind]
+    for found in sorted(folder.iterdir()):
+        try:
+            mode = found.lstat().st_mode
+        except FileNotFoundError:  # somebody is at work
+            continue
+        if stat.S_ISDIR(mode):
+            known = next((one for one, names in folders.items() if names.fullmatch(found.name)), "")
+            if known:
+                yield from _entries(found, known)
+            yield _Entry(found, mode, bool(known))
+        else:
+            yield _Entry(found, mode, stat.S_ISREG(mode) and files.fullmatch(found.name) is not None)
+
+
+def is_shard_name(name: str) -> bool:
+    """Tells whether a folder is called like a shard, or one in the making."""
+    return _OWN[SHARDS][1]["shard"].fullmatch(name) is not None
+
+
+def foreign(place: Path) -> Path | None:
+    """Returns the first thing in a collection's directory that edgeqa does not put there; None if there is none."""
+    return next((entry.path for entry in _entries(place, "collection") if not entry.is_own), None)
+
+
+def check_own(place: Path) -> None:
+    """Does nothing.
+
+    Raises:
+        FolderTaken: if other things lie in the directory, and no collection; or if a part of it is a link elsewhere.
+        OSError: if it cannot be looked at.
+    """
+    for name in (SHARDS, ROUTE, NOTES, CATALOGUE):
+        if (place / name).is_symlink():
+            raise FolderTaken(place, f"{name} in it is a link to another place")
+    shards, has_lock = place / SHARDS, (place / LOCK).exists()
+    is_collection = has_lock and (place / CATALOGUE).exists()
+    if is_collection or not place.exists() or any(is_shard(found) for found in shards.glob("*")):
+        return
+    if has_lock:
+        taken = foreign(place)
+    else:  # a writer that was killed at once leaves no more than this
+        taken = next((entry.path for entry in _entries(place, "collection") if entry.path != shards), None)
+    if taken is not None:
+        raise FolderTaken(place, f"it holds {taken.relative_to(place)}, and no collection")
+
+
+def delete(folder: Path, kind: str) -> None:
+    """Deletes a folder of a collection, with all in it that is edgeqa's own; what cannot be deleted stays.
+
+    Args:
+        folder: in the collection's directory, or deeper.
+        kind: ROUTE, or "shard".
+    """
+    with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            return
+        for entry in _entries(folder, kind):
+            if entry.is_own:
+                entry.path.unlink()
+        folder.rmdir()
+
+
+def narrow(folder: Path, kind: str = "collection") -> None:
+    """Has a folder of a collection, and all of edgeqa's in it, be its owner's alone.
+
+    Older versions left that to the umask; so do the libraries that write the route index.
+
+    Args:
+        folder: the collection's directory, or deeper.
+        kind: "collection", or ROUTE.
+    """
+    for entry in (_Entry(folder, folder.stat().st_mode, is_own=True), *_entries(folder, kind)):
+        wanted = PRIVATE_FOLDER if entry.is_folder else PRIVATE_FILE
+        if entry.is_own and stat.S_IMODE(entry.mode) != wanted:
+            make_private(entry.path, wanted)

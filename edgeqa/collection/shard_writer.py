@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import xxhash
 
-from edgeqa.collection.files import sync, sync_directory
+from edgeqa.collection.files import create, make_folder, make_private, sync, sync_directory
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
 from edgeqa.collection.shard_format import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from edgeqa.collection.encoder import EncoderIdentity
@@ -29,7 +29,8 @@ class _File:
     """A file that is written from its beginning to its end, hashed as it is."""
 
     def __init__(self, path: Path) -> None:
-        self._stream: IO[bytes] = path.open("xb", buffering=1 << 18)
+        self._path = path
+        self._stream: IO[bytes] = create(path)
         self._digest = xxhash.xxh3_128()
         self.size_bytes = 0
 
@@ -51,14 +52,14 @@ class _File:
 
     def take(self, former: Path) -> None:
         """Becomes a file that is there already, of the same file system: nobody changes either."""
-        path = Path(self._stream.name)
         self._stream.close()
-        path.unlink()
+        self._path.unlink()
         try:
-            os.link(former, path)
+            os.link(former, self._path)
         except OSError:  # no links here, or too many
-            shutil.copyfile(former, path)
-        self._stream = path.open("r+b")
+            shutil.copyfile(former, self._path)
+            make_private(self._path)
+        self._stream = self._path.open("r+b")
         while block := self._stream.read(1 << 20):
             self._digest.update(block)
             self.size_bytes += len(block)
@@ -77,7 +78,7 @@ class ShardWriter:
         self.first = self.last = 0
         self._shards, self._made_with = shards, made_with
         self._partial = shards / f"{PARTIAL}{tag}"
-        self._partial.mkdir(parents=True)
+        make_folder(self._partial, exist_ok=False)
         self._files = {name: _File(self._partial / name) for name in FILES}
 
     @property
@@ -172,7 +173,7 @@ class ShardWriter:
             language=self._made_with.language,
             number=number,
         )
-        with (self._partial / MANIFEST).open("xb") as stream:
+        with create(self._partial / MANIFEST) as stream:
             stream.write(manifest.pack())
             stream.flush()
             sync(stream.fileno())

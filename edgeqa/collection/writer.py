@@ -8,7 +8,6 @@ one sweeps what a killed writer left, and finds what is damaged. It reads no fil
 from __future__ import annotations
 
 import contextlib
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,10 @@ from edgeqa.collection import seals
 from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
-from edgeqa.collection.files import sync_directory
+from edgeqa.collection.files import make_folder, sync_directory
 from edgeqa.collection.index import files_in
 from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
-from edgeqa.collection.ownership import Lock
+from edgeqa.collection.ownership import Lock, check_own, delete, narrow
 from edgeqa.collection.shard_format import Layout, pack_encoding, pack_record
 from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
 from edgeqa.collection.shard_writer import ShardWriter
@@ -69,6 +68,7 @@ class Writer:
         Raises:
             CollectionBusy: if somebody else is writing.
             CollectionOtherBundle: if it was made with something else than `encoder`.
+            FolderTaken: if other things lie in the directory, and no collection.
             CollectionUnwritable: if the disk is full, or read-only.
         """
         self.directory, self._encoder, self._anew = directory, encoder, anew
@@ -82,8 +82,10 @@ class Writer:
         self._written = (0, 0)  # the source and the document whose context was last put into the shard; ids
         self._ended: dict[int, Later] = {}  # what ended since the last commit without a context since; by its last one
         with _fallible(directory), contextlib.ExitStack() as opened:
-            (directory / SHARDS).mkdir(parents=True, exist_ok=True)
+            check_own(directory)
+            make_folder(directory / SHARDS)
             opened.callback(Lock(directory).release)
+            narrow(directory)
             self._seals = seals.load(directory)
             self._is_settled = False
             opened.callback(self._seal)
@@ -332,7 +334,7 @@ class Writer:
                 add_shard(self.directory, self.catalogue, made)
             self._publish(anew=False)
         for known in chosen:
-            shutil.rmtree(self.directory / SHARDS / known.tag, ignore_errors=True)
+            delete(self.directory / SHARDS / known.tag, "shard")
             unmark(self.directory, known.tag)
         return True
 

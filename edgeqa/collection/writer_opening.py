@@ -10,7 +10,6 @@ damaged stays as it is: what of it is sound is brought to this format with what 
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING
 
 from edgeqa.collection.catalogue import Catalogue, check_sealed
@@ -19,6 +18,7 @@ from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.damage import examine, mark, note, seen, suspects, unmark
 from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, ShardDamaged
 from edgeqa.collection.files import replace_file, sync_directory
+from edgeqa.collection.ownership import delete, is_shard_name
 from edgeqa.collection.seals import load
 from edgeqa.collection.shard import MANIFEST, Shard, is_shard
 from edgeqa.collection.shard_format import ENCODINGS, NO_ENCODING
@@ -84,11 +84,11 @@ def mend_manifests(directory: Path, catalogue: Catalogue) -> None:
 
 
 def sweep(directory: Path, catalogue: Catalogue) -> None:
-    """Deletes the shards that the catalogue does not name."""
+    """Deletes the shards that the catalogue does not name; what is not called like one stays."""
     known = {s.tag for s in catalogue.shards()}
-    for found in (directory / SHARDS).iterdir():
-        if found.name not in known:
-            shutil.rmtree(found, ignore_errors=True)
+    for found in list((directory / SHARDS).iterdir()):
+        if found.name not in known and is_shard_name(found.name):
+            delete(found, "shard")
 
 
 def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:

@@ -198,12 +198,18 @@ print([hit.number for hit in Index(Path(sys.argv[1])).search("gardens", 5).best]
 """
 
 
+def show_to_all(made: Path) -> None:
+    for parent in list(made.parents)[:3]:
+        parent.chmod(0o755)
+    for file in made.iterdir():
+        file.chmod(0o644)
+    made.chmod(0o555)
+
+
 @pytest.mark.usefixtures("unmeasured")
 def test_an_index_is_read_where_nothing_can_be_written(made: Path, run: Run) -> None:
     """On a read-only medium, or by another user."""
-    for parent in list(made.parents)[:3]:
-        parent.chmod(0o755)
-    made.chmod(0o555)
+    show_to_all(made)
     done = run(READ_AS_ANOTHER, made).communicate(timeout=60)
     made.chmod(0o755)
     assert done == ("[3]\n", "")
@@ -225,9 +231,7 @@ allowed, made, tempfile.TemporaryDirectory = sys.argv[2], tempfile.TemporaryDire
 def test_without_a_temporary_directory_another_is_found_or_named(
     made: Path, run: Run, tmp_path: Path, *, is_elsewhere: bool
 ) -> None:
-    for parent in list(made.parents)[:3]:
-        parent.chmod(0o755)
-    made.chmod(0o555)
+    show_to_all(made)
     other = tmp_path / "runtime"
     other.mkdir()
     other.chmod(0o777)

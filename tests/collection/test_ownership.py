@@ -1,0 +1,239 @@
+"""What is edgeqa's own: it takes no folder of others, deletes nothing of theirs, and shows to nobody what it keeps."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from filling import ENCODER, fill, open_writer, put
+from former import unpack
+
+from edgeqa import collection
+from edgeqa.collection import managing, verifying
+from edgeqa.collection.carrying import export_collection, import_collection
+from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.damage import ROUTE_NOTE, mark_route
+from edgeqa.collection.errors import CollectionForeign, CollectionUnwritable, FolderTaken, RouteDamaged
+from edgeqa.collection.overview import delete_collection
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
+from edgeqa.collection.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Returns all that is in a folder: the bytes of files, and None for folders and links."""
+    return {
+        str(found.relative_to(folder)): found.read_bytes() if found.is_file() and not found.is_symlink() else None
+        for found in folder.rglob("*")
+    }
+
+
+# --- folders of others -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "letter.txt",
+        "route/map.txt",
+        "shards/old/manifesto.txt",
+        "shards/8YG/table.bin",
+        "damaged/report.txt",
+        "snapshot.json",
+        "catalogue.sqlite",
+        "writer.lock/key.txt",
+    ],
+)
+def test_a_folder_that_holds_other_things_is_refused_and_stays_as_it_is(tmp_path: Path, name: str) -> None:
+    place = tmp_path / "p"
+    (place / name).parent.mkdir(parents=True)
+    (place / name).write_text("mine")
+    before = everything(place)
+    with pytest.raises(FolderTaken, match=f"is no place for a collection: it holds {name.split('/')[0]}"):
+        Writer(place, ENCODER)
+    assert everything(place) == before
+
+
+@pytest.mark.parametrize("name", [SHARDS, ROUTE, "damaged", CATALOGUE])
+def test_a_part_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    place, other = tmp_path / "p", tmp_path / "other"
+    fill(place, {"a.txt": "One."})
+    fill(other, {"b.txt": "Two."})
+    if (place / name).exists():
+        (place / name).rename(tmp_path / "aside")
+    (place / name).symlink_to(other / name)
+    before = everything(other)
+    with pytest.raises(FolderTaken, match=f"{name} in it is a link to another place"):
+        open_writer(place)
+    assert everything(other) == before
+
+
+def test_a_folder_that_is_empty_or_was_begun_by_a_writer_is_taken(tmp_path: Path) -> None:
+    for names in ((), (SHARDS,), (SHARDS, "writer.lock"), ("writer.lock", CATALOGUE)):
+        place = tmp_path / "-".join(names or ["empty"])
+        place.mkdir()
+        for name in names:
+            (place / name).mkdir() if name == SHARDS else (place / name).touch()
+        fill(place, {"a.txt": "One."})
+        assert load_snapshot(place).documents == 1
+
+
+def test_what_is_left_of_a_collection_that_was_emptied_by_hand_is_taken_but_nothing_beside_it(tmp_path: Path) -> None:
+    place = tmp_path / "p"
+    fill(place, {"a.txt": "One."})
+    for found in (place / SHARDS).rglob("*"):
+        if found.is_file():
+            found.unlink()
+    (place / CATALOGUE).unlink()
+    (place / "letter.txt").write_text("mine")
+    with pytest.raises(FolderTaken, match=r"it holds letter\.txt, and no collection"):
+        open_writer(place)
+    (place / "letter.txt").unlink()
+    fill(place, {"a.txt": "One."})
+    assert load_snapshot(place).documents == 1
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text("mine")
+    with pytest.raises(CollectionUnwritable, match="Not a directory"):
+        open_writer(tmp_path / "p")
+
+
+# --- deleting --------------------------------------------------------------------------------------------------------
+
+
+def test_only_shards_are_swept_and_in_them_only_files_of_shards(tmp_path: Path) -> None:
+    place, mine = tmp_path / "p", tmp_path / "mine"
+    fill(place, {"a.txt": "One."})
+    mine.mkdir()
+    (mine / "table.bin").write_text("mine")
+    for left in ("partial-ABC", "XYZ", "notes of mine"):
+        (place / SHARDS / left).mkdir()
+        (place / SHARDS / left / "table.bin").write_text("rubbish")
+    (place / SHARDS / "XYZ" / "mine.txt").write_text("mine")
+    (place / SHARDS / "LNK").symlink_to(mine)
+    with open_writer(place):
+        pass
+    there = everything(place / SHARDS)
+    assert not [name for name in there if name.startswith("partial-")]
+    assert sorted(name for name in there if name.startswith("XYZ")) == ["XYZ", "XYZ/mine.txt"]
+    assert there["notes of mine/table.bin"] == b"rubbish"
+    assert (mine / "table.bin").read_text() == "mine"
+
+
+def test_a_merge_deletes_the_files_of_shards_alone(tmp_path: Path) -> None:
+    place = tmp_path / "p"
+    with open_writer(place) as writer:
+        put(writer, "a.txt", [("", "One."), ("#2", "Two."), ("#3", "Three.")])
+        writer.commit()
+        (shard,) = (place / SHARDS).iterdir()
+        (shard / "mine.txt").write_text("mine")
+        for suffix in ("", "#2"):
+            writer.remove_document(writer.catalogue.documents_named(f"a.txt{suffix}")[0])
+        writer.commit()
+    assert everything(shard) == {"mine.txt": b"mine"}
+    assert [context.text for context in Collection(place).contexts_from(0)] == ["Three."]
+
+
+def test_an_index_that_is_made_anew_leaves_what_is_not_of_an_index(tmp_path: Path) -> None:
+    place = tmp_path / "p"
+    with Writer(place, ENCODER) as writer:
+        put(writer, "a.txt", [("", "One.")])
+        writer.commit()
+    (place / ROUTE / "mine.txt").write_text("mine")
+    former = set(everything(place / ROUTE)) - {"mine.txt"}
+    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    managing.repair(place)
+    assert (place / ROUTE / "mine.txt").read_text() == "mine"
+    assert verifying.verify_route(place) is None
+    assert not {name for name in former if len(name) > 32} & set(everything(place / ROUTE))
+
+
+@pytest.mark.parametrize(
+    "name", ["mine.txt", "route/mine.txt", "shards/mine.txt", "damaged/mine.txt", "{shard}/mine.txt"]
+)
+def test_a_collection_is_not_deleted_with_anything_that_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("EDGEQA_HOME", str(tmp_path))
+    place = collection.directory("c")
+    with Writer(place, ENCODER) as writer:
+        put(writer, "a.txt", [("", "One.")])
+        writer.commit()
+    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    (shard,) = (place / SHARDS).iterdir()
+    mine = place / name.format(shard=shard.relative_to(place))
+    mine.write_text("mine")
+    with pytest.raises(CollectionForeign, match=r"mine\.txt is not edgeqa's"):
+        delete_collection("c")
+    mine.unlink()
+    delete_collection("c")
+    assert not place.exists()
+
+
+# --- for their owner alone -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o777])
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """Returns what is not for its owner alone."""
+    every = [folder, *folder.rglob("*")]
+    found = {one: stat.S_IMODE(one.stat().st_mode) for one in every}
+    return {str(one): oct(mode) for one, mode in found.items() if mode != (0o700 if one.is_dir() else 0o600)}
+
+
+@pytest.mark.usefixtures("_umask")
+def test_what_is_kept_is_its_owners_alone_whatever_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
+    place = collection.directory("c")
+    with Writer(place, ENCODER) as writer:
+        for name in ("a.txt", "b.txt"):
+            put(writer, name, [("", "One."), ("#2", "Two.")])
+            writer.commit()
+        assert {f"{CATALOGUE}-wal", f"{CATALOGUE}-shm"} <= {found.name for found in place.iterdir()}
+        assert modes(place / SHARDS) == {}
+        assert not [name for name in modes(place) if CATALOGUE in name]
+    managing.remove(place, "b.txt#2")
+    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    assert (place / "damaged" / ROUTE_NOTE).exists()
+    exported = tmp_path / "home" / "c.edgeqa"
+    export_collection("c", exported)
+    import_collection(exported, name="d")
+    assert {found.name for found in place.iterdir()} > {"seals.json", "snapshot.json", "writer.lock", ROUTE}
+    assert modes(tmp_path / "home") == {}
+
+
+def test_what_older_versions_made_is_narrowed_by_the_next_writer(tmp_path: Path) -> None:
+    place = unpack(tmp_path)
+    (place / "of another.txt").touch()
+    for found in (place, *place.rglob("*")):
+        found.chmod(0o755 if found.is_dir() else 0o644)
+    Collection(place)
+    assert modes(place)
+    with open_writer(place):
+        pass
+    assert list(modes(place)) == [str(place / "of another.txt")]
+
+
+def test_a_system_that_knows_no_modes_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    place = tmp_path / "c"
+    monkeypatch.setattr(os, "fchmod", refused)
+    monkeypatch.setattr(os, "chmod", refused)
+    with Writer(place, ENCODER) as writer:
+        put(writer, "a.txt", [("", "One.")])
+        writer.commit()
+    assert load_snapshot(place).documents == 1
