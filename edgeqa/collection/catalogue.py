@@ -28,7 +28,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.files import create
+from edgeqa.collection.files import create, sync_directory
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS, ShardRange, Snapshot
 from edgeqa.errors import CollectionError
@@ -106,6 +106,7 @@ class Catalogue:
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         self._file, self._connection = file, connection
         self._opened = contextlib.ExitStack()
+        self._is_sealed = False
         self.format = FORMAT
         self.buried: list[tuple[int, int]] = []
         """Ranges of the context ids that have come to belong to no document since the last transaction began."""
@@ -162,6 +163,7 @@ class Catalogue:
                 catalogue = cls(file, connection)
                 if make:
                     connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA wal_autocheckpoint = 0")  # the file stays as it is sealed
                     connection.execute("PRAGMA synchronous = FULL")
                     connection.execute("PRAGMA fullfsync = ON")  # on macOS; nothing elsewhere
                     connection.execute("PRAGMA checkpoint_fullfsync = ON")
@@ -215,6 +217,9 @@ class Catalogue:
     def commit(self) -> None:
         """Makes all since `begin` permanent."""
         if self._connection.in_transaction:
+            if self._is_sealed:
+                self.unseal()
+                sync_directory(self._file.parent)
             self._run("COMMIT")
 
     def roll_back(self) -> None:
@@ -464,7 +469,19 @@ class Catalogue:
         """Lets the file go; what was not committed is taken back."""
         self._opened.close()
 
-    def settle(self) -> bool:
+    def seal(self) -> None:
+        """Notes what the file is like, if all that is committed is in it. Until the next commit nobody writes to it."""
+        if self.checkpoint():
+            with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
+                seals.store(self._file.parent, (), None)
+                self._is_sealed = True
+
+    def unseal(self) -> None:
+        """Withdraws what is said of the file; the directory is to be synced before it changes."""
+        seals.withdraw(self._file.parent)
+        self._is_sealed = False
+
+    def checkpoint(self) -> bool:
         """Puts all that is committed into the one file; returns whether that could be done: a reader may be at work."""
         self._run("PRAGMA busy_timeout = 0")
         try:

@@ -9,7 +9,6 @@ when it is next added. Nothing here reads a file of the user's, so that texts fr
 
 from __future__ import annotations
 
-import contextlib
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -38,7 +37,7 @@ _BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file
 
 
 @dataclass
-class _Found:
+class _Contents:
     """What the shards say."""
 
     shards: list[Shard] = field(default_factory=list)
@@ -78,7 +77,7 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     with Catalogue.make(directory, _PARTIAL) as made:
         with made.transaction():
             _fill(directory, made, found)
-        if not made.settle():
+        if not made.checkpoint():
             raise damage
     seals.withdraw(directory)
     withdraw(directory)
@@ -90,13 +89,13 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     sync_directory(directory)
 
 
-def _look(directory: Path, damage: CatalogueDamaged) -> _Found:
+def _look(directory: Path, damage: CatalogueDamaged) -> _Contents:
     """Returns what the shards say.
 
     Raises:
         CatalogueLost: if one cannot be read, which may hold what is nowhere else; or is of format 1, which says less.
     """
-    found = _Found()
+    found = _Contents()
     opened = []
     for place in sorted((directory / SHARDS).iterdir()):
         if is_shard(place):
@@ -112,12 +111,7 @@ def _look(directory: Path, damage: CatalogueDamaged) -> _Found:
         if facts.format != FORMAT:
             raise CatalogueLost(damage, "it was made by 0.3, whose shards do not say what they are of")
         found.shards.append(shard)
-        with contextlib.suppress(ShardDamaged):
-            found.gone[shard.tag] = shard.gone()[0]
-        try:
-            sources, documents = shard.documents()
-        except ShardDamaged as error:
-            raise CatalogueLost(damage, str(error)) from error
+        found.gone[shard.tag], sources, documents = _told(shard, damage)
         for source in sources:
             found.sources.setdefault(source.id, source)
         for document in documents:
@@ -126,7 +120,20 @@ def _look(directory: Path, damage: CatalogueDamaged) -> _Found:
     return found
 
 
-def _fill(directory: Path, made: Catalogue, found: _Found) -> None:
+def _told(shard: Shard, damage: CatalogueDamaged) -> tuple[list[tuple[int, int]], list[SourceRow], list[DocumentRow]]:
+    """Returns what a shard says: what is gone of it, and what its contexts are of; raises as `_look` does."""
+    try:
+        gone = shard.gone()[0]
+    except ShardDamaged as error:
+        what = f"{error}; what was removed from it would come back"
+        raise CatalogueLost(damage, what) from error
+    try:
+        return gone, *shard.documents()
+    except ShardDamaged as error:
+        raise CatalogueLost(damage, str(error)) from error
+
+
+def _fill(directory: Path, made: Catalogue, found: _Contents) -> None:
     documents: dict[int, list[DocumentRow]] = {}
     lacking = set()
     for document in sorted(found.documents.values(), key=lambda document: document.id):
@@ -158,7 +165,7 @@ def _fill(directory: Path, made: Catalogue, found: _Found) -> None:
         made.show(made.documents_of(source.id))
 
 
-def _states(found: _Found, documents: dict[int, list[DocumentRow]]) -> Iterator[SourceRow]:
+def _states(found: _Contents, documents: dict[int, list[DocumentRow]]) -> Iterator[SourceRow]:
     """Yields of each file the state that counts: the newest one that is whole, or else the oldest."""
     by_path: dict[bytes, list[SourceRow]] = {}
     for source in sorted(found.sources.values(), key=lambda source: source.id):

@@ -4,6 +4,7 @@ A shard says of the documents of its contexts what lets them stand again without
 
     documents.jsonl   one JSON array a line: sources, then documents, as they were when the shard was written
     gone.bin          the ranges of context ids that are no document's any more; there is none before something is
+    gone-again.bin    the same: what was removed must not come back where catalogue and gone.bin are lost
     later.json        what of them came to its end in a commit after the shard; there is none where nothing did
 
     ["source", id, path in hex, name, digest in hex, window_tokens, encoder, state, reader, splitter]
@@ -11,7 +12,7 @@ A shard says of the documents of its contexts what lets them stand again without
     b"gone", uint32 contexts left, then uint64 first and after of each range, then the XXH3-64 of all before
     {"format": 2, "documents": [id, ...], "sources": [[id, state], ...], "check": ...}
 
-Names are those of the catalogue's columns. A shard is immutable, but the last two files are replaced as documents go
+Names are those of the catalogue's columns. A shard is immutable, but the last three files are replaced as documents go
 and end.
 """
 

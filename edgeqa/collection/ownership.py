@@ -25,7 +25,7 @@ from edgeqa.collection.errors import CollectionBusy, FolderTaken
 from edgeqa.collection.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, make_private
 from edgeqa.collection.seals import FILE as SEALS
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, is_shard
-from edgeqa.collection.shard_format import GONE, LATER
+from edgeqa.collection.shard_format import GONE, GONE_AGAIN, LATER
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.snapshot import FILE as SNAPSHOT
 
@@ -37,6 +37,26 @@ if TYPE_CHECKING:
 LOCK = "writer.lock"
 PREFIX = ".edgeqa-"
 _NAME = re.compile(r"\.edgeqa-[0-9a-f]{16}")
+_SHARD_FILES = (*FILES, MANIFEST, GONE, GONE_AGAIN, LATER)
+_TAG = "[0-9A-Z]{3,16}"
+_JSON_FILES = "|".join(map(re.escape, (SNAPSHOT, SEALS)))
+# By the kind of a folder: names of files in it, and of folders, by their kinds.
+_OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
+    "collection": (
+        re.compile(
+            rf"{re.escape(CATALOGUE)}(\.partial)?(-wal|-shm|-journal)?|({_JSON_FILES})(\.partial)?|{re.escape(LOCK)}"
+        ),
+        {kind: re.compile(kind) for kind in (SHARDS, ROUTE, NOTES)},
+    ),
+    SHARDS: (re.compile("(?!)"), {"shard": re.compile(f"({PARTIAL})?{_TAG}")}),
+    "shard": (re.compile(rf"({'|'.join(map(re.escape, _SHARD_FILES))})(\.partial)?"), {}),
+    # The library's: what it lists, its locks, its segments, and what it writes before it renames it.
+    ROUTE: (
+        re.compile(r"\.?(meta|managed)\.json|\.tantivy-[a-z]+\.lock|[0-9a-f]{32}\.(\d+\.)?[a-z]+(\.temp)?|\.tmp\w{6}"),
+        {},
+    ),
+    NOTES: (re.compile(f"{_TAG}|{ROUTE_NOTE}"), {}),
+}
 
 
 class Lock:
@@ -116,29 +136,6 @@ def _sweep(root: Path) -> None:
 
 
 # --- what in a collection's directory is edgeqa's own -----------------------------------------------------------------
-
-_SHARD_FILES = (*FILES, MANIFEST, GONE, LATER)
-_TAG = "[0-9A-Z]{3,16}"
-_JSON_FILES = "|".join(map(re.escape, (SNAPSHOT, SEALS)))
-# By the kind of a folder: names of files in it, and of folders, by their kinds.
-_OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
-    "collection": (
-        re.compile(
-            rf"{re.escape(CATALOGUE)}(\.partial)?(-wal|-shm|-journal)?|({_JSON_FILES})(\.partial)?|{re.escape(LOCK)}"
-        ),
-        {kind: re.compile(kind) for kind in (SHARDS, ROUTE, NOTES)},
-    ),
-    SHARDS: (re.compile("(?!)"), {"shard": re.compile(f"({PARTIAL})?{_TAG}")}),
-    "shard": (re.compile(rf"({'|'.join(map(re.escape, _SHARD_FILES))})(\.partial)?"), {}),
-    # The library's: what it lists, its locks, its segments, and what it writes before it renames it.
-    ROUTE: (
-        re.compile(r"\.?(meta|managed)\.json|\.tantivy-[a-z]+\.lock|[0-9a-f]{32}\.(\d+\.)?[a-z]+(\.temp)?|\.tmp\w{6}"),
-        {},
-    ),
-    NOTES: (re.compile(f"{_TAG}|{ROUTE_NOTE}"), {}),
-}
-
-
 class _Entry(NamedTuple):
     """Something that lies in a folder of a collection."""
 

@@ -3,9 +3,10 @@
     seals.json    {"format": 2, "files": {"catalogue.sqlite": [bytes, XXH3-128, modified, changed, inode], ...}}
 
 In: a collection's directory. Out: which of these files is not what its last writer left, found before it is believed. A
-writer takes the file away before it changes anything, and writes it when it is done, so that there is none while
-somebody writes, or after a writer was killed. A large file is not read again as long as the system says that nobody
-wrote to it since: `verify` reads all.
+writer takes the file away before it changes anything, and writes it anew: after each commit for the catalogue, which
+SQLite leaves as it is until the next, and when it is done for the index, too. After a writer was killed, nothing is
+known of the index, nor of the catalogue if that was in the middle of a commit. A large file is not read again as long
+as the system says that nobody wrote to it since: `verify` reads all.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from edgeqa.collection.shard_format import (
     FORMAT,
     FORMER,
     GONE,
+    GONE_AGAIN,
     LATER,
     NO_ENCODING,
     RECORDS,
@@ -287,10 +288,22 @@ class Shard:
         Raises:
             ShardDamaged: if they cannot be read.
         """
+        try:
+            found = self.noted_gone(GONE)  # the first to be written: after a kill in between, it is ahead
+        except ShardDamaged:
+            if (found := self.noted_gone(GONE_AGAIN)) is None:
+                raise
+        return found or self.noted_gone(GONE_AGAIN) or ([], len(self))
+
+    def noted_gone(self, name: str) -> tuple[list[tuple[int, int]], int] | None:
+        """Returns what GONE, or GONE_AGAIN, says; None if there is no such file.
+
+        Raises:
+            ShardDamaged: if it cannot be read.
+        """
         from edgeqa.collection.catalogue_rows import unpack_gone
 
-        none: list[tuple[int, int]] = []
-        return self._unpacked(GONE, unpack_gone, (none, len(self)))
+        return self._unpacked(name, unpack_gone)
 
     def later(self) -> Later:
         """Returns what of its documents came to its end after it was written.
@@ -300,15 +313,15 @@ class Shard:
         """
         from edgeqa.collection.catalogue_rows import Later
 
-        return self._unpacked(LATER, Later.unpack, Later())
+        return self._unpacked(LATER, Later.unpack) or Later()
 
-    def _unpacked(self, name: str, unpack: Callable[[bytes], T], absent: T) -> T:
-        """Returns what a file holds that was put beside the shard later, or what its absence means."""
+    def _unpacked(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Returns what a file holds that was put beside the shard later; None if there is none."""
         file = self.directory / name
         try:
             return unpack(file.read_bytes())
         except FileNotFoundError:
-            return absent
+            return None
         except OSError as error:
             raise ShardDamaged(self.tag, file, error.strerror or str(error)) from error
         except (ValueError, KeyError, TypeError) as error:
@@ -332,14 +345,8 @@ class Shard:
             else:
                 if digest.hexdigest() != expected:
                     yield ShardDamaged(self.tag, file, "wrong checksum")
-        try:
-            self.gone()
-        except ShardDamaged as damage:
-            yield damage
-        try:
-            self.later()
-        except ShardDamaged as damage:
-            yield damage
+        for read in (lambda: self.noted_gone(GONE), lambda: self.noted_gone(GONE_AGAIN), self.later):
+            yield from _damage(read)
 
     def sound(self) -> set[int]:
         """Returns the ids of the contexts that can be read, row, record and encoding, whatever else is damaged."""
@@ -351,3 +358,10 @@ class Shard:
                 self.raw_encoding(row)
                 found.add(row.context_id)
         return found
+
+
+def _damage(read: Callable[[], object]) -> Iterator[ShardDamaged]:
+    try:
+        read()
+    except ShardDamaged as damage:
+        yield damage

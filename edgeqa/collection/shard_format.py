@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 FORMER = 1  # is read, too
 TABLE, RECORDS, ENCODINGS = "table.bin", "records.bin", "encodings.bin"
-DOCUMENTS, GONE, LATER = "documents.jsonl", "gone.bin", "later.json"  # see `listing`
+DOCUMENTS, GONE, GONE_AGAIN, LATER = "documents.jsonl", "gone.bin", "gone-again.bin", "later.json"  # `catalogue_rows`
 ALIGNMENT = 64
 NO_ENCODING = (1 << 64) - 1
 

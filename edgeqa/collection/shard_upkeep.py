@@ -22,14 +22,13 @@ from edgeqa.collection.catalogue_rows import (
     pack_gone,
     ranges,
     together,
-    unpack_gone,
     without,
 )
 from edgeqa.collection.damage import seen
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.files import replace_file, sync_directory
 from edgeqa.collection.shard import Shard
-from edgeqa.collection.shard_format import GONE, LATER
+from edgeqa.collection.shard_format import GONE, GONE_AGAIN, LATER
 from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import SHARDS
 
@@ -100,13 +99,11 @@ def note_gone(directory: Path, catalogue: Catalogue) -> None:
         if not here:
             continue
         try:
-            before = unpack_gone((directory / SHARDS / known.tag / GONE).read_bytes())[0]
-        except FileNotFoundError:
-            before = []
-        except (OSError, ValueError):
+            before = Shard(directory / SHARDS / known.tag).gone()[0]
+        except (ShardDamaged, OSError):
             _note(directory, catalogue, known)
-            continue
-        _store(directory, known, list(together([*before, *here])))
+        else:
+            _store(directory, known, list(together([*before, *here])))
 
 
 def note_later(directory: Path, catalogue: Catalogue, ended: Mapping[int, Later]) -> None:
@@ -135,10 +132,12 @@ def mend_gone(directory: Path, catalogue: Catalogue) -> None:
     """Notes beside the shards what has gone of them where that is not noted right, as after a kill."""
     for known in catalogue.shards():
         try:
-            left = Shard(directory / SHARDS / known.tag).gone()[1]
+            shard = Shard(directory / SHARDS / known.tag)
+            noted = [shard.noted_gone(name) for name in (GONE, GONE_AGAIN)]
+            is_right = noted[0] == noted[1] and shard.gone()[1] == known.live
         except (ShardDamaged, OSError):
-            left = -1
-        if left != known.live:
+            is_right = False
+        if not is_right:
             _note(directory, catalogue, known)
 
 
@@ -151,7 +150,8 @@ def _note(directory: Path, catalogue: Catalogue, known: ShardRow) -> None:
 def _store(directory: Path, known: ShardRow, gone: list[tuple[int, int]]) -> None:
     place = directory / SHARDS / known.tag
     if place.is_dir():
-        replace_file(place / GONE, pack_gone(gone, known.live))
+        for name in (GONE, GONE_AGAIN):
+            replace_file(place / name, pack_gone(gone, known.live))
         sync_directory(place)
 
 

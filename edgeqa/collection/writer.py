@@ -87,11 +87,11 @@ class Writer:
             opened.callback(Lock(directory).release)
             narrow(directory)
             self._seals = seals.load(directory)
-            self._is_settled = False
+            self._is_whole = False
             opened.callback(self._seal)
             note_damage(directory)
             self.catalogue = opened.enter_context(open_catalogue(directory))
-            opened.callback(self._settle)
+            opened.callback(self._end)
             if self.catalogue.format != FORMAT:
                 upgrade(directory, self.catalogue)
             if encoder is not None and not (anew and self.catalogue.shards()):
@@ -104,6 +104,7 @@ class Writer:
             self._next_context: int = self.catalogue.get("next_context", 0)
             mend_gone(directory, self.catalogue)
             self._publish(anew=True)
+            self.catalogue.seal()
             self._opened = opened.pop_all()
 
     # --- sources -----------------------------------------------------------------------------------------------------
@@ -314,6 +315,7 @@ class Writer:
             rest = [s for s in self.catalogue.shards() if s.tag == damage.tag]
             if rest and (not damage.documents or rest[0].live < rest[0].contexts):
                 self._merge(rest)
+        self.catalogue.seal()  # until the next commit: a writer that is killed in between leaves what can be checked
 
     def _merge(self, chosen: list[ShardRow]) -> bool:
         """Makes one shard of the chosen ones; returns whether there is any use in going on."""
@@ -341,6 +343,7 @@ class Writer:
     def _publish(self, *, anew: bool) -> None:
         """Commits the catalogue, then the index, and lets readers see both."""
         withdraw(self.directory)
+        self.catalogue.unseal()
         sync_directory(self.directory)
         self.catalogue.begin()
         note_gone(self.directory, self.catalogue)
@@ -363,13 +366,13 @@ class Writer:
         with _fallible(self.directory):
             self._opened.close()
 
-    def _settle(self) -> None:
+    def _end(self) -> None:
         self.catalogue.roll_back()
-        self._is_settled = self.catalogue.settle()
+        self._is_whole = self.catalogue.checkpoint()
 
     def _seal(self) -> None:
-        """Notes what the files are like that have no checksum of their own, when all of them are closed."""
-        if self._is_settled:
+        """Notes what the files are like that have no checksum of their own, the index too, when all are closed."""
+        if self._is_whole:
             with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
                 seals.store(self.directory, files_in(self.directory / ROUTE), self._seals)
 

@@ -187,7 +187,7 @@ def test_a_catalogue_that_is_not_whole_in_its_file_takes_nobodys_place(
     raw[5000] ^= 1
     (place / CATALOGUE).write_bytes(raw)
     with monkeypatch.context() as patch:
-        patch.setattr(Catalogue, "settle", lambda _: False)
+        patch.setattr(Catalogue, "checkpoint", lambda _: False)
         with pytest.raises(CatalogueDamaged):
             managing.repair(place)
     assert (place / CATALOGUE).read_bytes() == raw
@@ -233,9 +233,12 @@ def test_where_encoding_fails_nobody_waits_for_room_that_never_comes(
     assert threading.active_count() == len([t for t in threading.enumerate() if "_guarded" not in t.name])
 
 
-def test_the_log_of_a_damaged_catalogue_is_not_taken_for_that_of_the_new_one(place: Path) -> None:
+def test_the_log_of_a_damaged_catalogue_is_not_taken_for_that_of_the_new_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = place / f"{CATALOGUE}-wal"
-    with open_writer(place) as writer:
+    with open_writer(place) as writer, monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "seal", lambda _: None)
         for number in range(8):
             put(writer, f"{number}.txt", [("", f"Number {number}.")])
         writer.commit()

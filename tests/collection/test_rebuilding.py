@@ -15,6 +15,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost
+from edgeqa.collection.shard_format import GONE, GONE_AGAIN
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 
 if TYPE_CHECKING:
@@ -218,3 +219,34 @@ def test_a_catalogue_that_is_none_is_made_again(place: Path) -> None:
     with open_writer(place):
         pass
     assert listed(place)[1] == documents
+
+
+@pytest.mark.parametrize("name", [GONE, GONE_AGAIN])
+@pytest.mark.parametrize("how", ["flipped", "deleted"])
+def test_what_was_removed_does_not_come_back_where_catalogue_and_one_note_of_it_are_lost(
+    place: Path, name: str, how: str
+) -> None:
+    fill(place, {"a.txt": "One.", "b.txt": "Two.", "c.txt": "Three."})
+    managing.remove(place, "b.txt")
+    (file,) = (place / SHARDS).glob(f"*/{name}")
+    sound = file.read_bytes()
+    if how == "deleted":
+        file.unlink()
+    else:
+        file.write_bytes(sound[:-1])
+        assert f"{name}: wrong checksum" in str(verifying.verify(place)[0].problems)
+    lose(place)
+    managing.repair(place)
+    assert set(texts(place)) == {"One.", "Three."}
+    assert (file.read_bytes(), verifying.verify(place)) == (sound, [])
+
+
+def test_where_nothing_says_what_was_removed_the_catalogue_is_not_made_again(place: Path) -> None:
+    fill(place, {"a.txt": "One.", "b.txt": "Two."})
+    managing.remove(place, "b.txt")
+    for name in (GONE, GONE_AGAIN):
+        (file,) = (place / SHARDS).glob(f"*/{name}")
+        file.write_bytes(b"nonsense")
+    lose(place)
+    with pytest.raises(CatalogueLost, match="what was removed from it would come back"):
+        managing.repair(place)

@@ -6,10 +6,11 @@ import contextlib
 import os
 import shutil
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, fill, layout, open_writer, passages_of
+from filling import ENCODER, fill, layout, open_writer, passages_of, put
 
 from edgeqa import collection
 from edgeqa.collection import managing, seals, verifying
@@ -17,12 +18,12 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
 from edgeqa.collection.damage import Damage
 from edgeqa.collection.errors import CatalogueDamaged, RouteDamaged, ShardDamaged
-from edgeqa.collection.snapshot import CATALOGUE, FILE, SHARDS
+from edgeqa.collection.shard import Shard
+from edgeqa.collection.snapshot import CATALOGUE, FILE, ROUTE, SHARDS
+from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Run
 
     from edgeqa.collection.catalogue_rows import ShardRow
@@ -144,14 +145,80 @@ def test_a_large_catalogue_is_read_again_only_if_somebody_wrote_to_it(
         Catalogue.read(place)
 
 
-def test_there_are_no_seals_while_somebody_writes_and_after_a_kill(tmp_path: Path) -> None:
+def test_the_catalogue_is_sealed_between_commits_and_the_index_when_all_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "default"
     fill(place, {"a.txt": "Text."})
-    assert (place / seals.FILE).exists()
-    with open_writer(place):
-        assert not (place / seals.FILE).exists()
-        assert seals.wrong(place, CATALOGUE) is None
-    assert (place / seals.FILE).exists()
+    of_all = {CATALOGUE, f"{ROUTE}/meta.json"}
+    monkeypatch.setattr(seals, "ALWAYS_READ_BYTES", 0)
+    during: list[bool] = []
+    commit = Catalogue.commit
+
+    def watched(self: Catalogue) -> None:
+        is_changed = self._connection.in_transaction
+        commit(self)
+        during.append(is_changed and (place / seals.FILE).exists())
+
+    monkeypatch.setattr(Catalogue, "commit", watched)
+    with Writer(place, ENCODER) as writer:
+        for name in ("b.txt", "c.txt"):
+            assert set(seals.load(place) or ()) == {CATALOGUE}
+            put(writer, name, [("", "Text.")])
+            assert seals.wrong(place, CATALOGUE, thorough=True) is None
+            writer.commit()
+        writer.catalogue.begin()
+        writer.catalogue.set("x", 1)
+        writer.catalogue.commit()
+        assert seals.load(place) is None
+    assert during
+    assert not any(during)
+    assert set(seals.load(place) or ()) > of_all
+    assert verifying.verify(place) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from filling import open_writer, put
+writer = open_writer(Path(sys.argv[1]))
+put(writer, "b.txt", [("", "Text.")])
+writer.commit()
+writer.begin_source(b"/c.txt", "c.txt", b"1", 128)
+writer.begin_document("", "")
+print(writer.catalogue.get("documents", 0), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_damaged_after_a_kill_is_found_before_it_is_believed(tmp_path: Path, run: Run) -> None:
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text."})
+    assert run(KILLED, place, Path(__file__).parent).communicate(timeout=60) == ("2\n", "")
+    with Catalogue.read(place) as catalogue:
+        assert [row.name for row in catalogue.documents()] == ["a.txt", "b.txt"]
+    assert verifying.verify(place) == []  # whoever closes it last leaves it as it is sealed
+    flip(place / CATALOGUE, (place / CATALOGUE).read_bytes().rindex(b"b.txt"))
+    with pytest.raises(CatalogueDamaged, match="wrong checksum"):
+        Catalogue.read(place)
+    managing.repair(place)
+    assert verifying.verify(place) == []
+
+
+def test_a_writer_at_work_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is gone is noted beside the shards before the catalogue says so."""
+    place = tmp_path / "default"
+    fill(place, {"a.txt": "Text.", "b.txt": "More."})
+    gone, noted = Shard.gone, seals.load(place)
+    assert noted is not None
+
+    def meanwhile(self: Shard) -> tuple[list[tuple[int, int]], int]:
+        seals.withdraw(place)
+        return [], gone(self)[1] - 1
+
+    monkeypatch.setattr(Shard, "gone", meanwhile)
+    assert verifying.verify(place) == []
 
 
 def test_a_refused_writer_leaves_the_seals(tmp_path: Path) -> None:

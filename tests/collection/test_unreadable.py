@@ -298,7 +298,8 @@ def test_a_snapshot_or_a_catalogue_of_a_later_format_is_refused(place: Path) -> 
 
 def test_an_empty_catalogue_of_a_killed_maker_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "default").mkdir()
-    (tmp_path / "default" / CATALOGUE).touch()
+    for name in ("writer.lock", CATALOGUE):
+        (tmp_path / "default" / name).touch()
     with pytest.raises(CollectionNotFound):
         Catalogue.read(tmp_path / "default")
     fill(tmp_path / "default", {"a.txt": "Now it is."})
