@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HEAD_BYTES, HEAD_WITHIN_S = 16 << 10, 10.0
 KEEP_ALIVE_S = 75
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -40,6 +41,10 @@ class Connection(H11Protocol):
         """Takes what comes, if it still may."""
         if self.transport.is_closing():
             return
+        if self._is_head_too_long(data):
+            self.transport.write(_LONG)
+            self.transport.close()
+            return
         super().data_received(data)
         self._watch_head()
 
@@ -55,9 +60,19 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
+    @property
+    def _waits_for_head(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _is_head_too_long(self, data: bytes) -> bool:
+        """Tells whether a head is longer than it may be; h11 looks only at those that come in parts."""
+        before = self.conn.trailing_data[0] if self._waits_for_head else b""
+        if not self._waits_for_head or len(before) + len(data) <= HEAD_BYTES:
+            return False
+        return not -1 < (before + data).find(b"\r\n\r\n") <= HEAD_BYTES
+
     def _watch_head(self) -> None:
-        is_waited_for = self.cycle is None or self.cycle.response_complete
-        if not is_waited_for or self.transport.is_closing():
+        if not self._waits_for_head or self.transport.is_closing():
             self._unwatch_head()
         elif self._head_deadline is None:
             self._head_deadline = self.loop.call_later(HEAD_WITHIN_S, self._close_slow)

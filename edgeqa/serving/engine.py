@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import edgeqa
-from edgeqa.serving.callers import ADD, ASK
+from edgeqa.serving.callers import ADD, ASK, DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
 from edgeqa.serving.errors import (
     CollectionNotServed,
     DeadlinePassed,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAITING_PER_READER = 16
-DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S = 10.0, 60.0
 DRAINING_LIMIT_S = 20.0
 KEEP_MODEL_S = 600.0
 LOOKERS, WAITING_LOOKS = 2, 256  # threads that look at files, and how much may wait for them
@@ -89,7 +88,7 @@ class Engine:
         keep_model_s: float = KEEP_MODEL_S,
         bundle: str | None = None,
     ) -> Engine:
-        """Returns an engine for collections, which need not be there yet; raises as `edgeqa.open` does.
+        """Returns an engine for collections, which need not be there yet; raises as `edgeqa.open` and `EdgeQA.key` do.
 
         Args:
             collections: names or directories; the first is asked where none is named.
@@ -98,6 +97,9 @@ class Engine:
         """
         first = edgeqa.open(collection=collections[0], bundle=bundle)
         others = {_name(other): first.with_collection(other) for other in collections[1:]}
+        for qa in (first, *others.values()):
+            with contextlib.suppress(LookupError):  # nothing was added to it yet
+                qa.key("?")  # has it opened: what is wrong with it is said now, and not at each question
         return cls({_name(collections[0]): first, **others}, keep_model_s=keep_model_s)
 
     # --- asking --------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from edgeqa.serving.engine import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
+from edgeqa.serving.callers import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
 from edgeqa.serving.errors import RequestInvalid
 
 MOST_QUESTIONS = 64

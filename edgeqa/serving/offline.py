@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from edgeqa.serving.http import LOCAL_STATE
+from edgeqa.serving.api import LOCAL_STATE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -11,7 +11,7 @@ from edgeqa.serving import messages
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeqa.serving.http import Operation
+    from edgeqa.serving.operations import Operation
 
 _PROBLEM = {
     "type": "object",

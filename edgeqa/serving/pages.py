@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from edgeqa import Answer
-    from edgeqa.serving.http import Api
+    from edgeqa.serving.api import Api
 
 FOLDER = Path(__file__).parent / "page"
 CSP = (

@@ -24,11 +24,12 @@ from uvicorn.server import ServerState
 import edgeqa
 from edgeqa.serving import systemd
 from edgeqa.serving.admission import Admission
+from edgeqa.serving.api import LOCAL_STATE
 from edgeqa.serving.callers import ADMIN, Caller, scopes_up_to
 from edgeqa.serving.connections import HEAD_BYTES, HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
 from edgeqa.serving.engine import KEEP_MODEL_S, Engine
 from edgeqa.serving.errors import RequestInvalid, VoiceNotSafe
-from edgeqa.serving.http import LOCAL_STATE, application
+from edgeqa.serving.http import application
 from edgeqa.serving.listening import Listener, address, bound, bound_unix
 from edgeqa.serving.redis_server import RedisServer
 from edgeqa.serving.tokens import Tokens

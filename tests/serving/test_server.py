@@ -1,0 +1,350 @@
+"""The process: where it listens, who gets in, what hostile clients get, how it ends. Real processes, raw sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from running import Running, start, stop
+
+pytest.importorskip("httpx", reason="httpx is not installed")
+import httpx
+
+from edgeqa.cli import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+QUESTION = "Who designed the machine?"
+TEXT = "The machine itself was designed by Charles Babbage and never finished."
+DEADLINE_S = 60
+# Readings begin, and go on when a file is there; which questions were begun with is in another.
+GATED = """
+import pathlib, time
+from edgeqa.models.reading import PassageReader
+begun, gate = pathlib.Path({begun!r}), pathlib.Path({gate!r})
+question = PassageReader.question
+def held(self, asked):
+    with begun.open("a") as file:
+        file.write(asked + "\\n")
+    while not gate.exists():
+        time.sleep(0.01)
+    return question(self, asked)
+PassageReader.question = held
+"""
+
+
+@contextmanager
+def running(home: Path, *arguments: object, **options: Any) -> Iterator[Running]:  # noqa: ANN401 - as `start` takes them
+    started = start(home, *arguments, **options)
+    try:
+        yield started
+    finally:
+        stop(started)
+
+
+def until(holds: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever holds
+    """Waits for what another process does; returns what there is then."""
+    give_up_s = time.monotonic() + DEADLINE_S
+    while not (found := holds()):
+        assert time.monotonic() < give_up_s, "it does not come"
+        time.sleep(0.02)
+    return found
+
+
+def command(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgeqa", *map(str, arguments)],
+        env={**os.environ, "EDGEQA_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def raw(server: Running, data: bytes) -> bytes:
+    """Returns all that comes back for bytes, until the server closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
+        client.sendall(data)
+        received = b""
+        while block := client.recv(65536):
+            received += block
+        return received
+
+
+def test_it_starts_without_the_model_says_where_it_is_and_ends_with_0(home: Path) -> None:
+    with running(home) as server:
+        ready = httpx.get(f"{server.url}/readyz").json()
+        assert ready == {"status": "ready", "model_loaded": False}
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
+        assert server.until_said("serving default at")
+
+
+def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
+        body = json.dumps({"question": QUESTION, "context": TEXT})
+        head = f"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
+            client.sendall(head.encode() + body.encode())
+            until(begun.exists)
+            server.process.send_signal(signal.SIGTERM)
+            server.until_said("stopping")
+            gate.touch()
+            received = b""
+            while block := client.recv(65536):
+                received += block
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert b"Charles Babbage" in received
+        assert server.ended() == 0
+
+
+def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_path: Path) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
+        gate.touch()
+        httpx.post(f"{server.url}/v1/ask", json={"question": QUESTION, "context": TEXT}, timeout=DEADLINE_S)
+        gate.unlink()
+        clients = []
+        for number in range(20):  # more than read at a time
+            body = json.dumps({"question": f"Number {number}?", "context": TEXT, "timeout_s": 60})
+            clients.append(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S))
+            head = f"POST /v1/ask HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+            clients[-1].sendall(head.encode() + body.encode())
+        until(lambda: metric(server, "waiting") + metric(server, "reading") == len(clients))
+        waiting = metric(server, "waiting")
+        assert waiting > 0
+        hit = httpx.post(f"{server.url}/v1/ask", json={"question": QUESTION, "context": TEXT}, timeout=DEADLINE_S)
+        assert hit.json()["cached"]
+        assert metric(server, "waiting") == waiting
+        for client in clients:
+            client.close()
+        until(lambda: metric(server, "waiting") == 0)
+        gate.touch()
+        until(lambda: metric(server, "reading") == 0)
+        assert len(begun.read_text().splitlines()) == 1 + len(clients) - waiting
+
+
+def metric(server: Running, name: str) -> float:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"edgeqa_{name} "))
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"])
+def test_half_a_head_is_not_waited_for(home: Path, head: bytes) -> None:
+    quick = "import edgeqa.serving.connections as connections; connections.HEAD_WITHIN_S = 0.5"
+    with running(home, before=quick) as server:
+        assert raw(server, head).startswith(b"HTTP/1.1 408 ")
+
+
+def test_half_a_body_is_not_waited_for(home: Path) -> None:
+    quick = "import edgeqa.serving.bodies as bodies; bodies.BODY_WITHIN_S = 0.5"
+    with running(home, before=quick) as server:
+        half = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{"
+        assert raw(server, half).startswith(b"HTTP/1.1 408 ")
+
+
+def test_heads_are_within_their_limits(home: Path) -> None:
+    with running(home) as server:
+        large = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * (32 << 10) + b"\r\n\r\n"
+        assert raw(server, large).startswith(b"HTTP/1.1 4")
+        for hostile in (b"\x00\xff" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"*1\r\n$4\r\nPING\r\n\r\n\r\n"):
+            assert raw(server, hostile).startswith(b"HTTP/1.1 400 ")
+        smuggled = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
+        assert raw(server, smuggled).startswith(b"HTTP/1.1 400 ")
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_connections_above_the_limit_are_told_so_and_the_others_go_on(home: Path) -> None:
+    with running(home, "--connections", 2) as server:
+        with httpx.Client(base_url=server.url) as first, httpx.Client(base_url=server.url) as second:
+            assert first.get("/healthz").status_code == second.get("/healthz").status_code == 200
+            assert raw(server, b"").startswith(b"HTTP/1.1 503 ")
+            assert first.get("/healthz").status_code == 200
+        until(lambda: httpx.get(f"{server.url}/healthz").status_code == 200)
+
+
+def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    for _ in range(2):
+        with running(home, "--uds", path, "--no-http", port=None) as server:
+            server.until_said("unix:")
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+                asked = {"question": QUESTION, "context": TEXT}
+                answer = client.post("http://anything/v1/ask", json=asked, timeout=DEADLINE_S)
+                assert answer.json()["answer"] == "Charles Babbage"
+                assert client.put("http://a/v1/documents/a.txt", content=b"a").status_code == 403
+            again = command(home, "serve", "--uds", path, "--no-http")
+            assert (again.returncode, "cannot listen" in again.stderr) == (2, True)
+        assert path.exists()  # it was killed, and the next one takes its place
+
+
+def test_other_machines_are_let_in_only_by_what_is_said(home: Path) -> None:
+    refused = command(home, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
+    assert refused.returncode == 2
+    assert "serve token add" in refused.stderr
+    assert "--no-auth" in refused.stderr
+    with running(home, "--host", "0.0.0.0", "--no-auth") as server:  # noqa: S104 - for a test
+        url = f"http://127.0.0.1:{server.port}"
+        asked = {"question": QUESTION, "context": TEXT}
+        assert httpx.post(f"{url}/v1/ask", json=asked, timeout=DEADLINE_S).json()["answer"] == "Charles Babbage"
+        assert httpx.put(f"{url}/v1/documents/a.txt", content=b"a").status_code == 403
+
+
+def test_tokens_are_shown_once_kept_as_hashes_and_read_anew_on_sighup(home: Path) -> None:
+    path = home / "tokens"
+    token = command(home, "serve", "token", "add", "kitchen").stdout.strip()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert token not in path.read_text()
+    assert command(home, "serve", "token", "list").stdout.startswith("kitchen  ask  ")
+    listed = json.loads(command(home, "serve", "token", "list", "--json").stdout)
+    assert [set(one) for one in listed["tokens"]] == [{"name", "scope", "added_at"}]
+    again = command(home, "serve", "token", "add", "kitchen")
+    assert (again.returncode, "remove it first" in again.stderr) == (2, True)
+    for wrong in ("127.0.0.1", "a b", ""):
+        assert command(home, "serve", "token", "add", wrong).returncode == 2
+    with running(home, "--host", "0.0.0.0") as server:  # noqa: S104 - for a test
+        url = f"http://127.0.0.1:{server.port}/v1/documents"
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(f"http://127.0.0.1:{server.port}/healthz").status_code == 200
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(url, headers=headers).status_code == 200
+        assert httpx.get(url, cookies={"edgeqa_token": token}).status_code == 200
+        assert command(home, "serve", "token", "remove", "kitchen").stdout == "kitchen: removed\n"
+        new = command(home, "serve", "token", "add", "hall", "--scope", "add").stdout.strip()
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("read anew")
+        assert httpx.get(url, headers=headers).status_code == 401
+        headers = {"Authorization": f"Bearer {new}"}
+        assert httpx.put(f"{url}/a.txt", content=TEXT, headers=headers, timeout=DEADLINE_S).status_code == 200
+        path.write_text("nonsense")
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("cannot use the token file")
+        assert httpx.get(url, headers=headers).status_code == 200  # what was good goes on
+    path.chmod(0o644)
+    refused = command(home, "serve", "--port", "0")
+    assert (refused.returncode, "chmod 600" in refused.stderr) == (2, True)
+
+
+def test_with_allow_add_whoever_may_ask_may_add(home: Path) -> None:
+    with running(home, "--allow-add") as server:
+        assert httpx.put(f"{server.url}/v1/documents/a.txt", content=TEXT, timeout=DEADLINE_S).status_code == 200
+
+
+def test_several_collections_are_served_with_one_model(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    assert command(home, "add", tmp_path / "a.txt", "--collection", "second").returncode == 0
+    with running(home, "--collection", "first", "--collection", "second") as server:
+        url = f"{server.url}/v1/ask"
+        nothing = httpx.post(url, json={"question": QUESTION}, timeout=DEADLINE_S)
+        assert (nothing.status_code, nothing.json()["type"]) == (404, "CollectionNotFound")
+        answer = httpx.post(url, json={"question": QUESTION, "collection": "second"}, timeout=DEADLINE_S)
+        assert answer.json()["answer"] == "Charles Babbage"
+
+
+def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    import ssl  # here: where there is a certificate
+
+    with running(home, "--tls-cert", certificate, "--tls-key", key) as server:
+        assert server.url.startswith("https://")
+        context = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{server.url}/healthz", verify=context).json() == {"status": "alive"}
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert not client.recv(10).startswith(b"HTTP/1.1 2")
+    key.write_text("nonsense")
+    refused = command(home, "serve", "--port", "0", "--tls-cert", certificate, "--tls-key", key)
+    assert (refused.returncode, "cannot use the certificate" in refused.stderr) == (2, True)
+
+
+def test_a_watched_folder_is_answered_from_within_seconds_and_an_unmounted_one_empties_nothing(
+    home: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "manuals"
+    folder.mkdir()
+    (folder / "machine.txt").write_text(TEXT)
+    quick = "import edgeqa.serving.watching as watching; watching.EVERY_S = watching.SETTLED_S = 0.1"
+    with running(home, "--watch", folder, before=quick) as server:
+
+        def documents() -> list[str]:
+            listed = httpx.get(f"{server.url}/v1/documents", timeout=DEADLINE_S).json()["documents"]
+            return [one["document"].rpartition("/")[2] for one in listed]
+
+        until(lambda: documents() == ["machine.txt"])
+        (folder / "bridge.txt").write_text("The bridge was built by Ada Stone.")
+        until(lambda: documents() == ["bridge.txt", "machine.txt"])
+        (folder / "machine.txt").unlink()
+        until(lambda: documents() == ["bridge.txt"])
+        (folder / "bridge.txt").rename(tmp_path / "bridge.txt")
+        server.until_said("nothing is removed")
+        assert documents() == ["bridge.txt"]
+        folder.rmdir()
+        (tmp_path / "other").mkdir()
+        assert documents() == ["bridge.txt"]
+
+
+def test_one_request_can_be_made_without_a_server(home: Path) -> None:
+    done = command(home, "serve", "--get", "/healthz")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"status": "alive"})
+    done = command(home, "serve", "--get", "/v1/closest?question=Who%3F")
+    assert (done.returncode, json.loads(done.stdout)["type"]) == (1, "CollectionNotFound")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--tls-key", "key.pem"),
+        ("--no-http",),
+        ("--keep-model", "soon"),
+        ("--host", "256.1.1.1"),
+        ("--host", "192.0.2.1", "--no-auth"),
+        ("--token-file", "/nowhere/tokens"),
+        ("--collection", "no/name"),
+        ("nonsense",),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_served(home: Path, arguments: tuple[str, ...]) -> None:
+    done = command(home, "serve", "--port", "0", *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(("edgeqa: ", "Usage: ", "Error: "))
+
+
+def test_a_port_that_is_taken_is_said(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = command(home, "serve", "--port", taken.getsockname()[1])
+    assert (done.returncode, "cannot listen at 127.0.0.1" in done.stderr) == (2, True)
+
+
+def test_the_command_can_be_looked_at_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in [name for name in sys.modules if name.startswith("edgeqa.serving.")]:
+        monkeypatch.delitem(sys.modules, name)
+    from edgeqa.errors import EdgeQAError
+
+    with pytest.raises(EdgeQAError) as caught:
+        commands.main(["serve", "--port", "0"], prog_name="edgeqa", standalone_mode=False)
+    assert type(caught.value).__name__ == "ExtraMissing"
+    assert caught.value.hint == "pip install 'edgeqa[serve]'"
