@@ -86,8 +86,12 @@ def start(home: Path, *arguments: object, before: str = "", port: int | None = 0
 
 
 def stop(running: Running) -> None:
-    """Ends a server however it is."""
-    running.process.kill()
-    running.process.wait()
+    """Ends a server however it is: as it is told to, so that what it did is measured, else at once."""
+    running.process.terminate()
+    try:
+        running.ended()
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        running.process.wait()
     if running.process.stderr is not None:
         running.process.stderr.close()
