@@ -29,8 +29,12 @@ def found(texts: Texts, question: str) -> list[Placed]:
     return [texts.passage(hit) for hit in texts.search(question, 5).best]
 
 
-@pytest.mark.parametrize("before", [0, 10, (1 << 16) - 12, 1 << 16, 150_000, HELD_BYTES + 1])
-def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(qa: EdgeQA, before: int) -> None:
+@pytest.mark.parametrize("held_bytes", [HELD_BYTES, 1000])
+@pytest.mark.parametrize("before", [0, 10, (1 << 16) - 12, 1 << 16, 150_000])
+def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
+    qa: EdgeQA, before: int, held_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeqa.asking.texts.HELD_BYTES", held_bytes)  # of a longer text, all is cut anew each time
     lines = "words that fill a line of it\n\n" * (before // 30 + 1)
     text = lines[:before] + "\n\nThe machine was designed by Charles Babbage.\n\n" + TABLE + lines
     for question, start in (("Who designed the machine?", "The machine"), ("price of the float switch", "Part: Float")):
