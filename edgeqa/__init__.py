@@ -49,35 +49,19 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA, open
     from edgeqa.showing import Shown
 
-_HOMES = {
+_HOMES = {  # of all that is not in `errors`
     "Added": "collection.adding_events",
     "Answer": "answer",
     "AnswerNameInvalid": "asking.named",
     "AsyncEdgeQA": "asynchronous",
-    "BundleError": "errors",
-    "BundleSelfTestFailed": "errors",
     "Cache": "cache",
-    "CacheError": "errors",
-    "CacheKeyInvalid": "errors",
-    "CacheValueInvalid": "errors",
     "Candidate": "answer",
-    "CapabilityError": "errors",
     "ClosePassage": "answer",
-    "CollectionError": "errors",
     "CollectionInfo": "collection.overview",
-    "ComputationFailed": "errors",
-    "ContextError": "errors",
     "ContextGone": "collection.errors",
     "Counters": "counting",
     "EdgeQA": "runtime",
-    "EdgeQAError": "errors",
-    "EventLoopBlocked": "errors",
-    "FunctionUnknown": "errors",
     "ListedDocument": "collection.overview",
-    "NotEnoughMemory": "errors",
-    "OptionError": "errors",
-    "PipelineError": "errors",
-    "QuestionError": "errors",
     "Shown": "showing",
     "TaskUnknown": "compat.errors",
     "aopen": "asynchronous",
@@ -141,9 +125,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any t
         return version("edgeqa")
     if name == "models":  # a package of this name, with functions
         return importlib.import_module("edgeqa.models")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'edgeqa' has no attribute {name!r}")  # noqa: EM102 - Python's own wording
-    return getattr(importlib.import_module(f"edgeqa.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"edgeqa.{_HOMES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -78,6 +78,14 @@ def print_json(value: object) -> None:
     click.echo(text)
 
 
+def print_either(facts: object, text: str, *, as_json: bool) -> None:
+    """Prints what a command has found: as a JSON value, or as a text for a person."""
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(text)
+
+
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found.group())
     return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"

@@ -68,13 +68,6 @@ def _directory() -> Path:
     return state.home() / "cache" / FORMAT_DIRECTORY
 
 
-def _print(facts: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    if as_json:
-        streams.print_json(facts)
-    else:
-        click.echo("\n".join(lines))
-
-
 @command.command("path")
 @json_option
 def path(*, as_json: bool) -> None:
@@ -84,7 +77,7 @@ def path(*, as_json: bool) -> None:
     edgeqa cache path
     du -sh "$(edgeqa cache path)"
     """
-    _print({"path": str(_directory())}, [str(_directory())], as_json=as_json)
+    streams.print_either({"path": str(_directory())}, str(_directory()), as_json=as_json)
 
 
 @command.command("stats")
@@ -99,7 +92,7 @@ def stats(*, as_json: bool) -> None:
     with _open() as cache:
         found = cache.stats()
     facts = dataclasses.asdict(found) | {"path": str(_directory())}
-    _print(facts, _describe_stats(found), as_json=as_json)
+    streams.print_either(facts, "\n".join(_describe_stats(found)), as_json=as_json)
 
 
 def _describe_stats(stats: Stats) -> list[str]:
@@ -141,7 +134,7 @@ def explain(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_
         found = cache.explain(key)
     fields = [field.decode("utf-8", "backslashreplace") for field in found.fields]
     facts = dataclasses.asdict(found) | {"fields": fields, "canonical": key.canonical.hex()}
-    _print(facts, _describe_explanation(found, fields), as_json=as_json)
+    streams.print_either(facts, "\n".join(_describe_explanation(found, fields)), as_json=as_json)
     ctx.exit(EXIT_ANSWERED if found.hit else EXIT_NO_ANSWER)
 
 
@@ -174,7 +167,9 @@ def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_j
     key = _key(question, files, others.pop("texts"), **others)
     with _open() as cache:
         forgotten = cache.forget(key)
-    _print({"forgotten": forgotten}, ["forgotten" if forgotten else "it was not remembered"], as_json=as_json)
+    streams.print_either(
+        {"forgotten": forgotten}, "forgotten" if forgotten else "it was not remembered", as_json=as_json
+    )
     ctx.exit(EXIT_ANSWERED if forgotten else EXIT_NO_ANSWER)
 
 
@@ -204,7 +199,9 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
         with _open() as cache:
             problems += cache.check()
     lines = [f"damaged: {problem}" for problem in problems] or [f"sound ({how})"]
-    _print({"sound": not problems, "checked": how, "problems": problems}, lines, as_json=as_json)
+    streams.print_either(
+        {"sound": not problems, "checked": how, "problems": problems}, "\n".join(lines), as_json=as_json
+    )
     ctx.exit(EXIT_DEVICE if problems else EXIT_ANSWERED)
 
 
@@ -230,4 +227,4 @@ def clear(*, yes: bool, as_json: bool) -> None:
             with _open() as cache:
                 if not cache.clear():
                     raise CacheInUse(_directory()) from None
-    _print({"cleared": True}, ["cleared"], as_json=as_json)
+    streams.print_either({"cleared": True}, "cleared", as_json=as_json)

@@ -63,10 +63,11 @@ def remove(*, names: tuple[str, ...], collection: str | None, as_json: bool) -> 
 
     gone = managing.remove(directory(named(collection)), names)
     contexts = sum(document.contexts for document in gone)
-    if as_json:
-        streams.print_json({"documents": len(gone), "contexts": contexts})
-    else:
-        click.echo(f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}")
+    streams.print_either(
+        {"documents": len(gone), "contexts": contexts},
+        f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}",
+        as_json=as_json,
+    )
 
 
 @click.command("verify", short_help="Read every byte of a collection, and check it.")

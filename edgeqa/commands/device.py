@@ -57,10 +57,7 @@ def capabilities(
         plan = refused
     with EdgeQA(model, wanted) as qa:
         self_test, fault = _self_test(qa, device, plan, live=device_name is None)
-    if as_json:
-        streams.print_json(to_json(device, plan, self_test))
-    else:
-        click.echo(describe(device, plan, self_test))
+    streams.print_either(to_json(device, plan, self_test), describe(device, plan, self_test), as_json=as_json)
     if isinstance(plan, NotEnoughMemory):
         raise plan
     if fault is not None:
@@ -114,7 +111,4 @@ def bench(*, quick: bool, as_json: bool, bundle: str | None, threads: int | None
     opened = runtime.open(bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory")
     with opened as qa, ProgressBar() as progress:
         figures = measure(qa, QUICK if quick else USUAL, progress)
-    if as_json:
-        streams.print_json(figures.to_json())
-    else:
-        click.echo(figures.table())
+    streams.print_either(figures.to_json(), figures.table(), as_json=as_json)

@@ -160,17 +160,11 @@ def command(
         progress = opened.enter_context(ProgressBar())
         if documents is None:
             scores = _squad(file, limit, seed, bundle, threads, opened, progress, collected=collected)
-            if as_json:
-                streams.print_json(scores.to_json())
-            else:
-                click.echo(_table(scores))
+            streams.print_either(scores.to_json(), _table(scores), as_json=as_json)
             return
         ways = tuple(_WAYS) if asked == "both" else (asked,)
         report = _documents(file, documents, limit, seed, ways, only, each, bundle, threads, opened, progress)
-    if as_json:
-        streams.print_json(report)
-    else:
-        click.echo(_counts(report))
+    streams.print_either(report, _counts(report), as_json=as_json)
 
 
 def _squad(

@@ -81,11 +81,8 @@ def add(
             budget_bytes=budget_bytes,
             progress=progress,
         ).to_json()
-    if as_json:
-        streams.print_json(facts)
-        return
-    click.echo(_described(facts))
-    click.echo(f"\nuse it: edgeqa models use {facts['name']}, or --bundle {facts['name']}")
+    use = f"use it: edgeqa models use {facts['name']}, or --bundle {facts['name']}"
+    streams.print_either(facts, f"{_described(facts)}\n\n{use}", as_json=as_json)
 
 
 @command.command("list")
@@ -126,10 +123,7 @@ def show(*, name: str, as_json: bool) -> None:
     from edgeqa.models.opening import show_model
 
     facts = show_model(name).to_json()
-    if as_json:
-        streams.print_json(facts)
-    else:
-        click.echo(_described(facts))
+    streams.print_either(facts, _described(facts), as_json=as_json)
 
 
 @command.command("use")
@@ -145,10 +139,7 @@ def use(*, name: str, as_json: bool) -> None:
     from edgeqa.models import shelf
 
     shelf.use_model(name)
-    if as_json:
-        streams.print_json({"in_use": name})
-    else:
-        click.echo(f"{name} is in use now")
+    streams.print_either({"in_use": name}, f"{name} is in use now", as_json=as_json)
 
 
 @command.command("remove")

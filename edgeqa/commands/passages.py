@@ -142,10 +142,7 @@ def show(
     except ContextGone as error:
         streams.say(f"edgeqa: {error}\n  hint: {error.hint}")
         ctx.exit(EXIT_NO_ANSWER)
-    if as_json:
-        streams.print_json(found.to_json())
-    else:
-        click.echo(_described(found))
+    streams.print_either(found.to_json(), _described(found), as_json=as_json)
 
 
 def _place(source: str, place: str | None) -> tuple[int, int]:
