@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,11 +26,11 @@ from edgeqa.cli import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 QUESTION = "Who designed the machine?"
 TEXT = "The machine itself was designed by Charles Babbage and never finished."
 DEADLINE_S = 60
+ROOT = Path(__file__).parent.parent.parent
 # Readings begin, and go on when a file is there; which questions were begun with is in another.
 GATED = """
 import pathlib, time
@@ -98,11 +100,16 @@ def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
         body = json.dumps({"question": QUESTION, "context": TEXT})
         head = f"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
+        address = ("127.0.0.1", server.port)
+        with httpx.Client(base_url=server.url) as idle, socket.create_connection(address, DEADLINE_S) as client:
+            assert idle.get("/readyz").status_code == 200
             client.sendall(head.encode() + body.encode())
             until(begun.exists)
             server.process.send_signal(signal.SIGTERM)
             server.until_said("stopping")
+            draining = idle.get("/readyz")
+            assert (draining.status_code, draining.json()["type"]) == (503, "Draining")
+            assert draining.headers["retry-after"]
             gate.touch()
             received = b""
             while block := client.recv(65536):
@@ -348,3 +355,20 @@ def test_the_command_can_be_looked_at_without_what_it_needs(monkeypatch: pytest.
         commands.main(["serve", "--port", "0"], prog_name="edgeqa", standalone_mode=False)
     assert type(caught.value).__name__ == "ExtraMissing"
     assert caught.value.hint == "pip install 'edgeqa[serve]'"
+
+
+def test_the_two_commands_of_the_readme_lead_to_an_answer_in_a_browser(home: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "--watch" in one]
+    install, serve = block.splitlines()
+    assert install == "pip install 'edgeqa[serve]'"
+    assert serve.split()[:2] == ["edgeqa", "serve"]
+    # A browser that notes what it is to open.
+    noted = home.with_name("opened")
+    browser = f"import webbrowser, pathlib; webbrowser.open = pathlib.Path({str(noted)!r}).write_text"
+    with running(home, *serve.split()[2:], before=f"import os; os.chdir({str(ROOT)!r}); {browser}") as server:
+        address = until(lambda: noted.exists() and noted.read_text())
+        assert address == f"{server.url}/"
+        server.until_said("files read")
+        page = httpx.get(address, params={"q": "To what depth may the pump be submerged?"}, timeout=DEADLINE_S)
+        assert re.search("<mark[^>]*>12 metres</mark>", page.text)
