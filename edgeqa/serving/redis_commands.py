@@ -219,21 +219,29 @@ class Session:
         top = _integer(options.get("top", b"1"), 1, 100)
         if top is None:
             return _NOT_INTEGER
-        name = options.get("collection")
-        collection = None if name is None else name.decode()
+        collection = _decoded(options.get("collection"))
         answer = await self.door.engine.ask(self._known, words[1].decode(), collection=collection, top=top)
         return _as_json(answer, top)
 
     async def get_json(self, words: list[bytes]) -> Reply:
-        """EDGEQA.GET name: what `edgeqa get --json` prints."""
-        return _as_json(await self.door.engine.get(self._known, words[1].decode()), 1)
+        """EDGEQA.GET name [COLLECTION name]: what `edgeqa get --json` prints."""
+        options = _options(words[2:], "collection")
+        if options is None:
+            return _SYNTAX
+        collection = _decoded(options.get("collection"))
+        return _as_json(await self.door.engine.get(self._known, words[1].decode(), collection=collection), 1)
 
     async def closest(self, words: list[bytes]) -> Reply:
-        """EDGEQA.CLOSEST question [n]: the addresses of the passages that share most with it, best first."""
-        most = _integer(words[2], 1, 1000) if len(words) > 2 else 5
-        if most is None or len(words) > 3:
-            return _NOT_INTEGER if most is None else _SYNTAX
-        found = await self.door.engine.closest(self._known, words[1].decode(), most)
+        """EDGEQA.CLOSEST question [n] [COLLECTION name]: the addresses of the closest passages, best first."""
+        counted = len(words) % 2 == 1
+        most = _integer(words[2], 1, 1000) if counted else 5
+        if most is None:
+            return _NOT_INTEGER
+        options = _options(words[3 if counted else 2 :], "collection")
+        if options is None:
+            return _SYNTAX
+        collection = _decoded(options.get("collection"))
+        found = await self.door.engine.closest(self._known, words[1].decode(), most, collection=collection)
         return [one.address.encode() for one in found if one.address is not None]
 
     # --- who is there ------------------------------------------------------------------------------------------------
@@ -536,6 +544,10 @@ def _options(words: Sequence[bytes], *names: str) -> dict[str, bytes] | None:
     return None if len(words) % 2 else found
 
 
+def _decoded(word: bytes | None) -> str | None:
+    return None if word is None else word.decode()
+
+
 def _integer(word: bytes, least: int, most: int) -> int | None:
     digits = word.removeprefix(b"-")
     if not digits.isdigit() or len(digits) > 18:
@@ -599,7 +611,7 @@ COMMANDS = {
         Command("del", -2, "Forgets answers.", Session.delete, "generic", _ALL_KEYS, ("write",)),
         Command("unlink", -2, "Forgets answers.", Session.delete, "generic", _ALL_KEYS, ("write",)),
         Command("edgeqa.ask", -2, "Asks a collection; the answer as JSON.", Session.ask, "module", flags=_READS),
-        Command("edgeqa.get", 2, "As GET; the answer as JSON.", Session.get_json, "module", _KEY, _READS),
+        Command("edgeqa.get", -2, "As GET; the answer as JSON.", Session.get_json, "module", _KEY, _READS),
         Command("edgeqa.closest", -2, "Addresses of the closest passages.", Session.closest, "module", flags=_READS),
         Command("auth", -2, "Says who asks.", Session.auth, for_strangers=True),
         Command("hello", -1, "Chooses the protocol.", Session.hello, for_strangers=True),

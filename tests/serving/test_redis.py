@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shlex
 import socket
@@ -260,6 +261,31 @@ def test_an_mget_is_answered_whole_or_not_at_all(place: Place, raw: Raw) -> None
     names = [f"{place.answer[:-1]} {number}?" for number in range(100)]  # more than may wait to be read
     assert len(raw.ask("MGET", *names)) == 100
     assert raw.ask("MGET", place.answer, "nonsense").startswith("-ERR not the name of an answer: 'nonsense'")
+
+
+def test_a_name_in_two_collections_is_an_error_until_one_of_them_is_named(place: Place, tmp_path: Path) -> None:
+    environment = {**os.environ, "EDGEQA_HOME": str(place.home)}
+    for words in (("export", "default", tmp_path / "it.zip"), ("import", tmp_path / "it.zip", "--as", "twin")):
+        subprocess.run(
+            [*foreign.EDGEQA, "collections", *words],
+            env=environment,
+            capture_output=True,
+            timeout=DEADLINE_S,
+            check=True,
+        )
+    running = start(place.home, "--redis", 0, "--collection", "default", "--collection", "twin")
+    try:
+        with Raw(port_of(running)) as raw:
+            for command in ("GET", "EXISTS", "EDGEQA.GET"):
+                assert raw.ask(command, place.answer).startswith("-ERR in more than one collection: ")
+            assert json.loads(raw.ask("EDGEQA.GET", place.answer, "COLLECTION", "twin"))["answer"] == "12 metres"
+            assert json.loads(raw.ask("EDGEQA.ASK", QUESTION, "COLLECTION", "twin"))["answer"] == "12 metres"
+            assert len(raw.ask("EDGEQA.CLOSEST", QUESTION, "2", "COLLECTION", "twin")) == 2
+            assert len(raw.ask("EDGEQA.CLOSEST", QUESTION, "COLLECTION", "twin")) == 4
+            assert raw.ask("EDGEQA.CLOSEST", QUESTION, "2", "FROM", "twin") == "-ERR syntax error"
+            assert raw.ask("EDGEQA.GET", place.answer, "FROM", "twin") == "-ERR syntax error"
+    finally:
+        stop(running)
 
 
 def test_names_are_utf_8(raw: Raw) -> None:
