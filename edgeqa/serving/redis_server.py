@@ -11,7 +11,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING
 
-from edgeqa.serving.redis_commands import Door, Session
+from edgeqa.serving.redis_commands import reply_to
+from edgeqa.serving.redis_session import Door, Session
 from edgeqa.serving.resp import Error, ProtocolError, Requests, encoded
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
         replies: list[bytes] = []
         try:
             for words in self._requests:
-                reply = self.session.reply(words)
+                reply = reply_to(self.session, words)
                 if inspect.isawaitable(reply):
                     self._task = self._loop.create_task(self._later(reply))
                     break

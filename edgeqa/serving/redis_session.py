@@ -1,0 +1,346 @@
+"""One connection of the Redis protocol: who it is, and what its commands do. A request's words in, a reply out.
+
+GET asks. The names of answers are the keys; nothing is ever stored by a client. What can be looked up is replied to at
+once, what has to be read is awaited, and meanwhile the other connections go on. Replies are what the client libraries
+in use expect, which was found by recording them. Which commands there are is in `redis_commands`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgeqa.serving.errors import TokenMissing, TokenUnknown
+from edgeqa.serving.resp import KNOWN, STRANGERS, Error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from edgeqa.answer import Answer
+    from edgeqa.serving.admission import Admission
+    from edgeqa.serving.callers import Caller
+    from edgeqa.serving.engine import Engine
+    from edgeqa.serving.resp import Limits, Reply
+
+# Of this version is what is replied: below 7.4, redis-py's cache on the client refuses to work.
+REDIS_VERSION = "7.4.0"
+MOST_AT_ONCE = 8  # of an MGET's names that are being read: all of them at once would be refused as too many
+
+_WRONG_PASS = Error("WRONGPASS invalid username-password pair or user is disabled.")
+_SYNTAX = Error("ERR syntax error")
+_NOT_INTEGER = Error("ERR value is not an integer or out of range")
+
+
+@dataclass(slots=True)
+class Door:
+    """What all connections share."""
+
+    engine: Engine
+    admission: Admission
+    is_local: bool
+    """Whether only this machine can connect."""
+    port: int
+    most_connections: int
+    sessions: dict[int, Session] = field(default_factory=dict)
+    connections: int = 0
+    """All that there were."""
+    commands: int = 0
+    """All that were given."""
+    started: float = field(default_factory=time.monotonic)
+
+
+class Session:
+    """One connection's side of it."""
+
+    def __init__(self, door: Door, peer: tuple[str, int]) -> None:
+        """Begins one.
+
+        Args:
+            door: what is shared.
+            peer: the client's address and port.
+        """
+        door.connections += 1
+        self.door = door
+        self.peer = peer
+        self.number = door.connections
+        self.protocol = 2
+        self.name = ""
+        self.library = ["", ""]
+        self.is_over = False
+        """Whether the connection is to be closed, once this has been replied."""
+        self.since = time.monotonic()
+        self.caller = self._stranger()
+        """Who it is; None until it has said so, where it has to."""
+
+    def _stranger(self) -> Caller | None:
+        """Returns who a client is that has shown no token; None where it has to."""
+        try:
+            return self.door.admission.caller("redis", self.peer[0], None, is_local=self.door.is_local)
+        except TokenMissing:
+            return None
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may take."""
+        return STRANGERS if self.caller is None else KNOWN
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def get(self, words: list[bytes]) -> Reply | Awaitable[Reply]:
+        """GET name."""
+        name = words[1].decode()
+        found = self.door.engine.name_at_hand(self._known, name)
+        return self._got(name) if found is None else _text(found)
+
+    async def _got(self, name: str) -> Reply:
+        return _text(await self.door.engine.get(self._known, name))
+
+    async def mget(self, words: list[bytes]) -> Reply:
+        """MGET name...: all of them or, where one is wrong or refused, an error that tells which."""
+        names = [word.decode() for word in words[1:]]
+        room = asyncio.Semaphore(MOST_AT_ONCE)
+        found = await asyncio.gather(*(self._one_of(name, room) for name in names), return_exceptions=True)
+        wrong = next((one for one in found if isinstance(one, BaseException)), None)
+        if wrong is not None:
+            raise wrong
+        return [one for one in found if not isinstance(one, BaseException)]
+
+    async def _one_of(self, name: str, room: asyncio.Semaphore) -> bytes | None:
+        async with room:
+            return _text(await self.door.engine.get(self._known, name))
+
+    async def _remembered(self, name: bytes) -> bytes | None:
+        """Returns the text of an answer that is remembered; nothing is read for it."""
+        found = await self.door.engine.look_up_name(self._known, name.decode())
+        return None if found is None else _text(found)
+
+    async def exists(self, words: list[bytes]) -> Reply:
+        """EXISTS name...: how many of the answers are remembered."""
+        return sum([await self._remembered(name) is not None for name in words[1:]])
+
+    async def ttl(self, words: list[bytes]) -> Reply:
+        """TTL name, PTTL name: -1 of an answer that is remembered, else -2, as of keys that do not end, or are not."""
+        return -2 if await self._remembered(words[1]) is None else -1
+
+    async def type(self, words: list[bytes]) -> Reply:
+        """TYPE name."""
+        return "none" if await self._remembered(words[1]) is None else "string"
+
+    async def strlen(self, words: list[bytes]) -> Reply:
+        """STRLEN name."""
+        return len(await self._remembered(words[1]) or b"")
+
+    async def delete(self, words: list[bytes]) -> Reply:
+        """DEL name...: forgets answers, for who may add; tells how many were remembered."""
+        return sum([await self.door.engine.forget_name(self._known, word.decode()) for word in words[1:]])
+
+    async def memory_usage(self, words: list[bytes]) -> Reply:
+        """MEMORY USAGE name: bytes that an answer takes, about, where it is remembered."""
+        found = await self.door.engine.look_up_name(self._known, words[2].decode())
+        return None if found is None else found.size_bytes
+
+    async def ask(self, words: list[bytes]) -> Reply:
+        """EDGEQA.ASK question [COLLECTION name] [TOP n]: what `edgeqa ask --json` prints."""
+        options = _options(words[2:], "collection", "top")
+        if options is None:
+            return _SYNTAX
+        top = _integer(options.get("top", b"1"), 1, 100)
+        if top is None:
+            return _NOT_INTEGER
+        collection = _decoded(options.get("collection"))
+        answer = await self.door.engine.ask(self._known, words[1].decode(), collection=collection, top=top)
+        return _as_json(answer, top)
+
+    async def get_json(self, words: list[bytes]) -> Reply:
+        """EDGEQA.GET name [COLLECTION name]: what `edgeqa get --json` prints."""
+        options = _options(words[2:], "collection")
+        if options is None:
+            return _SYNTAX
+        collection = _decoded(options.get("collection"))
+        return _as_json(await self.door.engine.get(self._known, words[1].decode(), collection=collection), 1)
+
+    async def closest(self, words: list[bytes]) -> Reply:
+        """EDGEQA.CLOSEST question [n] [COLLECTION name]: the addresses of the closest passages, best first."""
+        counted = len(words) % 2 == 1
+        most = _integer(words[2], 1, 1000) if counted else 5
+        if most is None:
+            return _NOT_INTEGER
+        options = _options(words[3 if counted else 2 :], "collection")
+        if options is None:
+            return _SYNTAX
+        collection = _decoded(options.get("collection"))
+        found = await self.door.engine.closest(self._known, words[1].decode(), most, collection=collection)
+        return [one.address.encode() for one in found if one.address is not None]
+
+    # --- who is there ------------------------------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> Caller:
+        """Who asks; only who is known gets so far."""
+        if self.caller is None:  # pragma: no cover - `reply` has seen to it
+            raise AssertionError
+        return self.caller
+
+    def auth(self, words: list[bytes]) -> Reply:
+        """AUTH [name] token."""
+        if len(words) > 3:
+            return _SYNTAX
+        return self._authenticated(words[1] if len(words) == 3 else b"", words[-1]) or "OK"
+
+    def _authenticated(self, name: bytes, token: bytes) -> Error | None:
+        """Takes somebody in by a token, and by its name where one is given; returns what is wrong with it."""
+        try:
+            caller = self.door.admission.caller("redis", self.peer[0], token.decode(), is_local=self.door.is_local)
+        except (TokenUnknown, UnicodeDecodeError):
+            return _WRONG_PASS
+        if name not in (b"", b"default", caller.name.encode()):
+            return _WRONG_PASS
+        self.caller = caller
+        return None
+
+    def hello(self, words: list[bytes]) -> Reply:
+        """HELLO [2|3 [AUTH name token] [SETNAME name]]."""
+        protocol = self.protocol
+        if len(words) > 1:
+            if words[1] not in (b"2", b"3"):
+                return Error("NOPROTO unsupported protocol version")
+            protocol = int(words[1])
+        at, name = 2, None
+        while at < len(words):
+            option = words[at].lower()
+            if option == b"auth" and at + 2 < len(words):
+                if wrong := self._authenticated(words[at + 1], words[at + 2]):
+                    return wrong
+                at += 3
+            elif option == b"setname" and at + 1 < len(words):
+                name = words[at + 1].decode()
+                at += 2
+            else:
+                return Error(f"ERR Syntax error in HELLO option '{option[:128].decode(errors='replace')}'")
+        if self.caller is None:
+            return Error(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+                "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at "
+                "the same time"
+            )
+        self.protocol = protocol
+        self.name = self.name if name is None else name
+        return {
+            b"server": b"edgeqa",
+            b"version": REDIS_VERSION.encode(),
+            b"proto": protocol,
+            b"id": self.number,
+            b"mode": b"standalone",
+            b"role": b"master",
+            b"modules": [],
+        }
+
+    def ping(self, words: list[bytes]) -> Reply:
+        """PING [text]."""
+        return words[1] if len(words) > 1 else "PONG"
+
+    def echo(self, words: list[bytes]) -> Reply:
+        """ECHO text."""
+        return words[1]
+
+    def quit(self, _words: list[bytes]) -> Reply:
+        """QUIT."""
+        self.is_over = True
+        return "OK"
+
+    def reset(self, _words: list[bytes]) -> Reply:
+        """RESET: as if newly connected."""
+        self.protocol, self.name, self.caller = 2, "", self._stranger()
+        return "RESET"
+
+    def select(self, words: list[bytes]) -> Reply:
+        """SELECT 0: there is only this."""
+        number = _integer(words[1], -(2**31), 2**31 - 1)
+        if number is None:
+            return _NOT_INTEGER
+        return "OK" if number == 0 else Error("ERR DB index is out of range; a collection is named by EDGEQA.ASK")
+
+    def client_id(self, _words: list[bytes]) -> Reply:
+        """CLIENT ID."""
+        return self.number
+
+    def client_get_name(self, _words: list[bytes]) -> Reply:
+        """CLIENT GETNAME."""
+        return self.name.encode() or None
+
+    def client_set_name(self, words: list[bytes]) -> Reply:
+        """CLIENT SETNAME name."""
+        if not _is_word(words[2]):
+            return Error("ERR Client names cannot contain spaces, newlines or special characters.")
+        self.name = words[2].decode()
+        return "OK"
+
+    def client_set_info(self, words: list[bytes]) -> Reply:
+        """CLIENT SETINFO LIB-NAME name, CLIENT SETINFO LIB-VER version."""
+        fields = (b"lib-name", b"lib-ver")
+        if words[2].lower() not in fields:
+            return Error(f"ERR Unrecognized option '{words[2][:128].decode(errors='replace')}'")
+        if not _is_word(words[3]):
+            return Error("ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.")
+        self.library[fields.index(words[2].lower())] = words[3].decode()
+        return "OK"
+
+    def client_info(self, _words: list[bytes]) -> Reply:
+        """CLIENT INFO."""
+        return f"{self.line()}\n".encode()
+
+    def client_list(self, _words: list[bytes]) -> Reply:
+        """CLIENT LIST: all connections for who administers, for others their own."""
+        sessions = self.door.sessions.values() if "admin" in self._known.scopes else [self]
+        return "".join(f"{one.line()}\n" for one in sessions).encode()
+
+    def line(self) -> str:
+        """Returns what CLIENT INFO says of the connection."""
+        age = int(time.monotonic() - self.since)
+        return (
+            f"id={self.number} addr={self.peer[0]}:{self.peer[1]} name={self.name} age={age} db=0 resp={self.protocol} "
+            f"lib-name={self.library[0]} lib-ver={self.library[1]}"
+        )
+
+    def client_ok(self, _words: list[bytes]) -> Reply:
+        """CLIENT NO-EVICT on|off, CLIENT NO-TOUCH on|off: there is nothing to do."""
+        return "OK"
+
+
+def _text(answer: Answer) -> bytes | None:
+    """Returns the bare answer, on one line, as `--quiet` prints it; None where there is none."""
+    return None if answer.text is None else " ".join(answer.text.split()).encode()
+
+
+def _as_json(answer: Answer, top: int) -> bytes:
+    text = json.dumps(answer.to_json(candidates=top > 1), ensure_ascii=False)
+    return text.encode(errors="backslashreplace")
+
+
+def _options(words: Sequence[bytes], *names: str) -> dict[str, bytes] | None:
+    """Returns the values of options, each of which follows its name; None if there is anything else."""
+    found = {}
+    for name, value in zip(words[::2], words[1::2], strict=False):
+        known = name.decode("utf-8", "replace").lower()
+        if known not in names or known in found:
+            return None
+        found[known] = value
+    return None if len(words) % 2 else found
+
+
+def _decoded(word: bytes | None) -> str | None:
+    return None if word is None else word.decode()
+
+
+def _integer(word: bytes, least: int, most: int) -> int | None:
+    digits = word.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > 18:
+        return None
+    return number if least <= (number := int(word)) <= most else None
+
+
+def _is_word(word: bytes) -> bool:
+    return all(0x21 <= byte <= 0x7E for byte in word)
