@@ -44,15 +44,15 @@ def contexts(files: list[Path], most: int) -> Iterator[str]:
 
 def measure(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
     """Asks each question in each way, and prints the table."""
-    parts = qa._parts  # noqa: SLF001 - reads a context that was chosen beforehand
-    stored = {context.text: context for context in parts.scope.collection().contexts_from(0)}
+    equipment = qa._equipment  # noqa: SLF001 - reads a context that was chosen beforehand
+    stored = {context.text: context for context in equipment.scope.collection().contexts_from(0)}
     taken: dict[str, list[float]] = {}
     f1: dict[str, list[float]] = {}
     read: list[int] = []
 
     def alone(question: str, context: StoredContext) -> str:
-        encoded = parts.reading.question(question)
-        place = parts.reading.spans(encoded, context, context.encoding, top=1, watch=Stopwatch())[0]
+        encoded = equipment.reading.question(question)
+        place = equipment.reading.spans(encoded, context, context.encoding, top=1, watch=Stopwatch())[0]
         return context.text[place.start : place.end]
 
     def collected(question: str) -> str | None:

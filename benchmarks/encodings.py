@@ -46,8 +46,8 @@ STEPS = ("tokenise", "fetch", "encode", "read", "decode", "whole")
 
 def shares(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
     """Prints the milliseconds by step of the three ways."""
-    parts = qa._parts  # noqa: SLF001 - reads contexts that were chosen beforehand
-    reading, collection = parts.reading, parts.scope.collection()
+    equipment = qa._equipment  # noqa: SLF001 - reads contexts that were chosen beforehand
+    reading, collection = equipment.reading, equipment.scope.collection()
     ids = {context.text: context.context_id for context in collection.contexts_from(0)}
     taken: dict[str, list[dict[str, float]]] = {"encodings": [], "token ids": [], "text": []}
     answers: set[tuple[str, ...]] = set()
@@ -122,7 +122,7 @@ def _floated(read: Path, directory: Path) -> Path:
 
 def rounding(qa: edgeqa.EdgeQA, questions: tuple[SquadQuestion, ...]) -> None:
     """Prints F1 and bytes of int8 encodings beside float32 ones."""
-    reading: PassageReader = qa._parts.reading  # noqa: SLF001 - its reader is exchanged
+    reading: PassageReader = qa._equipment.reading  # noqa: SLF001 - its reader is exchanged
     with tempfile.TemporaryDirectory() as directory:
         readers: dict[str, Any] = {"int8": reading._reader, "float32": Unrounded(qa, Path(directory))}  # noqa: SLF001
         f1: dict[str, list[float]] = {name: [] for name in readers}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeqa.answer import Answer, Candidate, ClosePassage
     from edgeqa.asking.named import AnswerNameInvalid
+    from edgeqa.asking.surroundings import Shown
     from edgeqa.asynchronous import AsyncEdgeQA, aopen
     from edgeqa.cache import Cache
     from edgeqa.cache.memoizing import memoize
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         QuestionError,
     )
     from edgeqa.runtime import EdgeQA, open
-    from edgeqa.showing import Shown
 
 _HOMES = {  # of all that is not in `errors`
     "Added": "collection.adding_events",
@@ -62,7 +62,7 @@ _HOMES = {  # of all that is not in `errors`
     "Counters": "counting",
     "EdgeQA": "runtime",
     "ListedDocument": "collection.overview",
-    "Shown": "showing",
+    "Shown": "asking.surroundings",
     "TaskUnknown": "compat.errors",
     "aopen": "asynchronous",
     "collections": "collection.overview",

@@ -1,4 +1,4 @@
-"""`EdgeQA`: the parts, opened and wired; `ask` is the pipe from a question and texts to an `Answer`.
+"""`EdgeQA`: the equipment, opened and wired; `ask` is the pipe from a question and texts to an `Answer`.
 
 In: questions, and texts as strings or paths. Out: answers cut from the texts, remembered or read now. What fits the
 device is decided in `capabilities`, what is remembered in `cache`, what the model says in `reading`; here they only
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
+from edgeqa.asking.equipment import Equipment
 from edgeqa.asking.keys import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import Overrides
@@ -20,7 +21,6 @@ from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.shelf import find_bundle
-from edgeqa.parts import Parts
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import ClosePassage
     from edgeqa.asking.collected import Collected
+    from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.plan import Plan
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from edgeqa.collection.overview import ListedDocument
     from edgeqa.collection.verifying import Verified
     from edgeqa.models.selftest import Verdict
-    from edgeqa.showing import Shown
     from edgeqa.timing import Progress
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
@@ -101,13 +101,13 @@ class EdgeQA:
         overrides: Overrides,
         collection: str | Path = "default",
         *,
-        others: Parts | None = None,
+        others: Equipment | None = None,
     ) -> None:
-        parts = Parts(bundle, overrides, collection) if others is None else others.with_collection(collection)
-        self._parts = parts
+        equipment = Equipment(bundle, overrides, collection) if others is None else others.with_collection(collection)
+        self._equipment = equipment
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
-        self._identity = f"{bundle.digest}|{parts.precision}|{overrides.window_tokens}"
+        self._identity = f"{bundle.digest}|{equipment.precision}|{overrides.window_tokens}"
         self._counts = Counts()
         self._front: Front | None = None
         self._scope: LiveCollection | None = None
@@ -180,7 +180,7 @@ class EdgeQA:
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         scope, alias = self._asked_of(context, within, question, top, force, most_contexts)
         progress = progress or _no_progress
-        answer = ask(self._parts, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
+        answer = ask(self._equipment, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
         self._counts.note(answer)
         return answer
 
@@ -194,9 +194,9 @@ class EdgeQA:
         most_contexts: int | None,
     ) -> tuple[Texts | Collected, tuple[Hashable, ...] | None]:
         """Returns what is asked, and what an answer of it is at hand under, where it may be."""
-        self._front = self._parts.cache.front
+        self._front = self._equipment.cache.front
         if context is None:
-            self._scope = self._parts.scope
+            self._scope = self._equipment.scope
             scope, stamp = self._collected(within)
             at_hand = stamp is not None and within is None
             return scope, (stamp, self._identity, question, top, force, most_contexts) if at_hand else None
@@ -247,7 +247,7 @@ class EdgeQA:
         asked = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         asked_of, alias = self._asked_of(context, within, question, top, force, most_contexts)
-        answer = remembered(self._parts, asked_of, asked, options, watch, alias=alias)
+        answer = remembered(self._equipment, asked_of, asked, options, watch, alias=alias)
         if answer is not None:
             self._counts.note(answer)
         return answer
@@ -269,8 +269,8 @@ class EdgeQA:
             return answer
         from edgeqa.asking.named import get
 
-        self._front, self._scope = self._parts.cache.front, self._parts.scope
-        answer = get(self._parts, name, force=force, alias=alias)
+        self._front, self._scope = self._equipment.cache.front, self._equipment.scope
+        answer = get(self._equipment, name, force=force, alias=alias)
         self._counts.note(answer)
         return answer
 
@@ -293,8 +293,8 @@ class EdgeQA:
             return answer
         from edgeqa.asking.named import remembered
 
-        self._front, self._scope = self._parts.cache.front, self._parts.scope
-        answer = remembered(self._parts, name, force=force, alias=alias)
+        self._front, self._scope = self._equipment.cache.front, self._equipment.scope
+        answer = remembered(self._equipment, name, force=force, alias=alias)
         if answer is not None:
             self._counts.note(answer)
         return answer
@@ -312,7 +312,7 @@ class EdgeQA:
         from edgeqa.asking.named import forget
 
         alias = ("get", self._identity, name, bool(force))
-        return forget(self._parts, name, force=force, alias=alias)
+        return forget(self._equipment, name, force=force, alias=alias)
 
     def _named_at_hand(self, alias: tuple[str, str, str, bool]) -> Answer | None:
         if type(alias[2]) is str and (scope := self._scope) and (front := self._front) is not None:
@@ -336,7 +336,7 @@ class EdgeQA:
         """
         from edgeqa.asking.collected import closest
 
-        return closest(self._parts, on_one_line(question), most, within)
+        return closest(self._equipment, on_one_line(question), most, within)
 
     def ask_many(
         self,
@@ -384,23 +384,23 @@ class EdgeQA:
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         asked = on_one_line(question)
         scope = self._collected()[0] if context is None else self._texts_of(context)
-        return answer_key(self._parts, scope, asked, options)
+        return answer_key(self._equipment, scope, asked, options)
 
     def _collected(self, within: Within | None = None) -> tuple[Collected, Stamp | None]:
         """Returns the collection as it is now, and what changes with it."""
         from edgeqa.asking.collected import Collected
 
-        digest, stamp = self._parts.scope.now()
-        ranges = None if within is None else self._parts.scope.ranges_within(within)
-        return Collected(self._parts.scope, digest, ranges), stamp
+        digest, stamp = self._equipment.scope.now()
+        ranges = None if within is None else self._equipment.scope.ranges_within(within)
+        return Collected(self._equipment.scope, digest, ranges), stamp
 
     def _texts_of(self, context: Given) -> Texts:
         """Returns the texts to ask; short ones are at hand, again."""
         if type(context) is not str or len(context) > AT_HAND_CHARACTERS:
-            return Texts(self._parts, documents(context))
+            return Texts(self._equipment, documents(context))
         found = self._texts.get(context)
         if found is None:
-            found = Texts(self._parts, documents(context))
+            found = Texts(self._equipment, documents(context))
             if len(self._texts) >= AT_HAND_TEXTS:
                 self._texts.clear()
             self._texts[context] = found
@@ -453,12 +453,12 @@ class EdgeQA:
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
-        parts = self._parts
-        parts.check_open()
+        equipment = self._equipment
+        equipment.check_open()
         return managing.add(
-            directory(parts.collection),
-            parts.bundle,
-            lambda: parts.reading,
+            directory(equipment.collection),
+            equipment.bundle,
+            lambda: equipment.reading,
             paths,
             options,
             name=name,
@@ -504,12 +504,12 @@ class EdgeQA:
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
-        parts = self._parts
-        parts.check_open()
+        equipment = self._equipment
+        equipment.check_open()
         return managing.add(
-            directory(parts.collection),
-            parts.bundle,
-            lambda: parts.reading,
+            directory(equipment.collection),
+            equipment.bundle,
+            lambda: equipment.reading,
             paths,
             options,
             name=name,
@@ -528,7 +528,7 @@ class EdgeQA:
         """
         from edgeqa.collection import directory, managing
 
-        return [gone.name for gone in managing.remove(directory(self._parts.collection), names)]
+        return [gone.name for gone in managing.remove(directory(self._equipment.collection), names)]
 
     def list(self) -> tuple[ListedDocument, ...]:
         """Returns the documents of the collection, in the order in which they were added.
@@ -539,7 +539,7 @@ class EdgeQA:
         from edgeqa.collection import directory
         from edgeqa.collection.overview import listed
 
-        return tuple(listed(directory(self._parts.collection)))
+        return tuple(listed(directory(self._equipment.collection)))
 
     def verify(self, *, repair: bool = False) -> Verified:
         """Reads every byte of the collection; returns what is damaged.
@@ -552,7 +552,7 @@ class EdgeQA:
         """
         from edgeqa.collection import directory, managing, verifying
 
-        place = directory(self._parts.collection)
+        place = directory(self._equipment.collection)
         if repair:
             managing.repair(place)
         return verifying.verified(place)
@@ -572,20 +572,22 @@ class EdgeQA:
             ContextError: if the file cannot be read.
             CollectionError: if the collection cannot be read.
         """
-        from edgeqa import showing
+        from edgeqa.asking import surroundings
         from edgeqa.collection import directory
         from edgeqa.collection.naming import Address
 
-        home, name = directory(self._parts.collection), os.fspath(source)
+        home, name = directory(self._equipment.collection), os.fspath(source)
         if place is not None:
-            return showing.in_document(home, name, *place, files=files)
+            return surroundings.in_document(home, name, *place, files=files)
         address = Address.parse(name)
-        return showing.whole(home, name, files=files) if address is None else showing.at_address(home, address)
+        return (
+            surroundings.whole(home, name, files=files) if address is None else surroundings.at_address(home, address)
+        )
 
     @property
     def bundle(self) -> Bundle:
         """The model's files and facts."""
-        return self._parts.bundle
+        return self._equipment.bundle
 
     @property
     def plan(self) -> Plan:
@@ -594,12 +596,12 @@ class EdgeQA:
         Raises:
             NotEnoughMemory: if not even the smallest plan fits.
         """
-        return self._parts.plan
+        return self._equipment.plan
 
     @property
     def cache_off_reason(self) -> str:
         """Why nothing is remembered: the cache has killed those who opened it. Empty if it has not."""
-        return self._parts.cache.off_reason
+        return self._equipment.cache.off_reason
 
     def with_collection(self, collection: str | Path) -> EdgeQA:
         """Returns a runtime for another collection, with the model, the plan and the answer cache of this one.
@@ -609,14 +611,14 @@ class EdgeQA:
         Args:
             collection: as for `edgeqa.open`.
         """
-        return EdgeQA(self._parts.bundle, self._parts.overrides, collection, others=self._parts)
+        return EdgeQA(self._equipment.bundle, self._equipment.overrides, collection, others=self._equipment)
 
     def unload(self) -> None:
         """Lets the model go, with all that it has made of texts, until a question has to be read.
 
         Harmless when repeated. What is being read is read to its end; the answer cache and the collection stay open.
         """
-        self._parts.unload()
+        self._equipment.unload()
 
     def capabilities(self) -> dict[str, Any]:
         """Returns what `edgeqa capabilities --json` prints, but for the model's self-test, which is not run for it."""
@@ -625,15 +627,15 @@ class EdgeQA:
 
         plan: Plan | NotEnoughMemory
         try:
-            plan = self._parts.plan
+            plan = self._equipment.plan
         except NotEnoughMemory as refused:
             plan = refused
-        return to_json(self._parts.device, plan, SelfTestLine("not run here", passed=None))
+        return to_json(self._equipment.device, plan, SelfTestLine("not run here", passed=None))
 
     def counters(self) -> Counters:
         """Returns what this runtime has done since it was opened, and what it holds; for watching a long run."""
         front = self._front
-        return self._counts.counters(model_loaded=self._parts.has_model, at_hand=front.hits if front else 0)
+        return self._counts.counters(model_loaded=self._equipment.has_model, at_hand=front.hits if front else 0)
 
     def self_test(self) -> Verdict:
         """Returns how the bundle's golden cases come out on this device, tested now or remembered.
@@ -641,13 +643,13 @@ class EdgeQA:
         Raises:
             BundleSelfTestFailed: if they come out wrong.
         """
-        return self._parts.reading.verdict
+        return self._equipment.reading.verdict
 
     def close(self) -> None:
         """Lets the model and the cache go. May be called again; asking after it is an error."""
         self._front = self._scope = None
         self._texts.clear()
-        self._parts.close()
+        self._equipment.close()
 
     def __enter__(self) -> EdgeQA:
         return self

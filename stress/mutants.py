@@ -52,7 +52,7 @@ TARGETS = (
     "edgeqa/models/places.py",
     "edgeqa/asking/*.py",
     "edgeqa/runtime.py",
-    "edgeqa/parts.py",
+    "edgeqa/asking/equipment.py",
     "edgeqa/reading.py",
 )
 COPIED = ("edgeqa", "tests", "stress", "examples", "tools", "README.md", "pyproject.toml", "benchmarks", "reference")

@@ -154,7 +154,7 @@ class Recording(Asking):
 
 def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, worth: Worth | None) -> Asked:
     """Returns what is read for a question; `worth` is None where nothing answers it."""
-    parts = qa._parts  # noqa: SLF001 - nobody else wants the passages that are not the best
+    parts = qa._equipment  # noqa: SLF001 - nobody else wants the passages that are not the best
     options = Options(most_contexts=MOST_READ)
     asking = Recording(parts, scope, on_one_line(question), options, Stopwatch())
     asking.read(lambda *_: None)
@@ -165,7 +165,7 @@ def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, 
 def of_all_paragraphs(file: Path, qa: edgeqa.EdgeQA, *, questions: int, seed: int) -> Iterator[Asked]:
     """Yields what is read for some questions of a SQuAD file that are asked of all its paragraphs."""
     every = read_squad(file).questions
-    parts = qa._parts  # noqa: SLF001 - as above
+    parts = qa._equipment  # noqa: SLF001 - as above
     with tempfile.TemporaryDirectory() as directory:
         texts = Path(directory, "paragraphs.jsonl")
         lines = (json.dumps({"text": text}) + "\n" for text in dict.fromkeys(one.context for one in every))
@@ -191,7 +191,7 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
         for question in paragraph["qas"]
         if question["answers"]
     ]
-    parts = qa._parts  # noqa: SLF001 - as above
+    parts = qa._equipment  # noqa: SLF001 - as above
     for a, p, question, golds in rng.sample(every, min(questions, len(every))):
         other = rng.choice([i for i in range(len(articles)) if i != a])
         near = [text for i, text in enumerate(articles[a]) if i != p and not any(g in text for g in golds)]
@@ -211,7 +211,7 @@ def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iter
     held = Documents(folder)
     every = [q for q in read_questions(file) if q.groups.get("half", "fit") == half]
     judge = Judge(held, every, file)
-    parts = qa._parts  # noqa: SLF001 - as above
+    parts = qa._equipment  # noqa: SLF001 - as above
     if every:
         qa.add([held.path(name) for name in sorted({q.document for q in every})])
     for question in every:

@@ -17,12 +17,12 @@ from edgeqa.contexts.context import extent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from edgeqa.asking.equipment import Equipment
     from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
     from edgeqa.collection.naming import Within
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.readers import Encoding
-    from edgeqa.parts import Parts
 
 
 class Collected:
@@ -136,13 +136,13 @@ class Collected:
         return not self._damaged and self._collection is not None and self._collection.digest == self._whole_digest
 
 
-def closest(parts: Parts, asked: str, most: int, within: Within | None = None) -> list[ClosePassage]:
+def closest(equipment: Equipment, asked: str, most: int, within: Within | None = None) -> list[ClosePassage]:
     """Returns the passages closest to the question, best first, as `EdgeQA.closest` does."""
-    ranges = None if within is None else parts.scope.ranges_within(within)
-    collection, index = parts.scope.routed()
+    ranges = None if within is None else equipment.scope.ranges_within(within)
+    collection, index = equipment.scope.routed()
     found = []
-    hits = parts.scope.search(index, asked, most, ranges).best
-    paths = parts.scope.paths(hit.number for hit in hits)
+    hits = equipment.scope.search(index, asked, most, ranges).best
+    paths = equipment.scope.paths(hit.number for hit in hits)
     for hit in hits:
         with contextlib.suppress(ContextGone):  # removed since the index was opened
             context = collection.context(hit.number)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Mapping
 
-    from edgeqa.parts import Parts
+    from edgeqa.asking.equipment import Equipment
 
 KEYSPACE = "answers"
 Option: TypeAlias = "str | int | bool | None"
@@ -53,10 +53,10 @@ class Options(NamedTuple):
         return self._asdict()
 
 
-def key_in(parts: Parts, asked: str, digest: str, options: Mapping[str, Option]) -> Key:
+def key_in(equipment: Equipment, asked: str, digest: str, options: Mapping[str, Option]) -> Key:
     """Returns what an answer to the question is remembered under, in a scope with this digest."""
-    bundle = parts.bundle
-    return _keys_of(bundle.digest, parts.precision, digest, lowercase=bundle.manifest.lowercase, **options)(asked)
+    bundle = equipment.bundle
+    return _keys_of(bundle.digest, equipment.precision, digest, lowercase=bundle.manifest.lowercase, **options)(asked)
 
 
 def answer_keys(

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from edgeqa.answer import Answer
+    from edgeqa.asking.equipment import Equipment
     from edgeqa.cache import Key
     from edgeqa.collection.collection import Collection, StoredContext
-    from edgeqa.parts import Parts
 
 _NAME = re.compile(rf"bertqa\{{({TAG})\}}_(.*)", re.DOTALL)
 
@@ -79,11 +79,11 @@ def _meanings(name: str) -> Iterator[AnswerName]:
         yield AnswerName(Address(rest[: end.start()], tag, int(end[1])), rest[end.end() :])
 
 
-def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer:
+def get(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer:
     """Returns the answer to a question on one context, as `EdgeQA.get` does.
 
     Args:
-        parts: of the runtime.
+        equipment: of the runtime.
         name: of the answer.
         force: whether to give the best span in any case.
         alias: what the answer is put at hand under, after the collection's stamp.
@@ -92,28 +92,28 @@ def get(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) ->
         AnswerNameInvalid: if the name is not of the form.
         ContextGone: if the collection has no such context.
     """
-    return _named(parts, name, force, alias, may_read=True)[0]
+    return _named(equipment, name, force, alias, may_read=True)[0]
 
 
-def remembered(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
+def remembered(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
     """Returns what `get` would, and None if the context would have to be read for it; raises as `get` does."""
     try:
-        return _named(parts, name, force, alias, may_read=False)[0]
+        return _named(equipment, name, force, alias, may_read=False)[0]
     except NotRemembered:
         return None
 
 
-def forget(parts: Parts, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> bool:
+def forget(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> bool:
     """Deletes what `get` would find remembered; tells whether it was there; raises as `get` does."""
     try:
-        _, key = _named(parts, name, force, alias, may_read=False)
+        _, key = _named(equipment, name, force, alias, may_read=False)
     except NotRemembered:
         return False
-    return key is not None and parts.cache.forget(key)
+    return key is not None and equipment.cache.forget(key)
 
 
 def _named(
-    parts: Parts,
+    equipment: Equipment,
     name: str,
     force: bool,  # noqa: FBT001 - as `get` was given it
     alias: tuple[Hashable, ...],
@@ -126,20 +126,22 @@ def _named(
         NotRemembered: if its context would have to be read, and may not.
     """
     watch = Stopwatch()
-    digest, stamp = parts.scope.now()  # before the collection is looked at: what is found is of this moment, or later
-    meant, context = _find(parts.scope.collection(), name)
+    digest, stamp = (
+        equipment.scope.now()
+    )  # before the collection is looked at: what is found is of this moment, or later
+    meant, context = _find(equipment.scope.collection(), name)
     watch.over("context")
     asked = on_one_line(meant.question)
-    scope, options = Collected(parts.scope, digest), Options(force=bool(force))
+    scope, options = Collected(equipment.scope, digest), Options(force=bool(force))
     scope.is_given = True
-    asking = Asking(parts, scope, asked, options, watch, may_read=may_read)
+    asking = Asking(equipment, scope, asked, options, watch, may_read=may_read)
     asking.offer(scope.placed(context), share=1.0)
     outcome = asking.outcome()
     scope.locate(outcome.placed())
-    answer = decide(parts, asked, outcome, options, watch, cached=not asking.read_anew)
+    answer = decide(equipment, asked, outcome, options, watch, cached=not asking.read_anew)
     key, stored = asking.part or (None, None)
     if stamp is not None and key is not None:
-        parts.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)
+        equipment.cache.bind((stamp, *alias), key, as_remembered(answer), of=stored)
     return answer, key
 
 

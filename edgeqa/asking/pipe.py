@@ -15,21 +15,23 @@ from edgeqa.contexts.context import extent
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.keys import Options
     from edgeqa.asking.records import Near, Outcome, Spot
     from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
-    from edgeqa.parts import Parts
     from edgeqa.timing import Progress, Stopwatch
 
 
-def answer_key(parts: Parts, scope: Scope, asked: str, options: Options) -> Key:
+def answer_key(equipment: Equipment, scope: Scope, asked: str, options: Options) -> Key:
     """Returns what the answer is remembered under."""
-    return key_in(parts, asked, scope.digest, {**options.in_keys(), "window_tokens": parts.overrides.window_tokens})
+    return key_in(
+        equipment, asked, scope.digest, {**options.in_keys(), "window_tokens": equipment.overrides.window_tokens}
+    )
 
 
 def ask(
-    parts: Parts,
+    equipment: Equipment,
     scope: Scope,
     asked: str,
     options: Options,
@@ -42,7 +44,7 @@ def ask(
     """Returns the answer to a question, remembered or read now and then remembered.
 
     Args:
-        parts: of the runtime.
+        equipment: of the runtime.
         scope: what is asked.
         asked: the question, on one line.
         options: how the answer is chosen.
@@ -53,14 +55,14 @@ def ask(
     """
     from edgeqa.asking import records
 
-    cache = parts.cache
+    cache = equipment.cache
     read_now: list[Outcome] = []
 
     def read() -> dict[str, Any]:
         from edgeqa.asking.question import Asking
 
         watch.over("remember")
-        asking = Asking(parts, scope, asked, options, watch, refresh=refresh)
+        asking = Asking(equipment, scope, asked, options, watch, refresh=refresh)
         asking.read(progress)
         outcome = asking.outcome()
         scope.locate(outcome.placed())
@@ -69,7 +71,7 @@ def ask(
         watch.over("rank")
         return made
 
-    key = answer_key(parts, scope, asked, options)
+    key = answer_key(equipment, scope, asked, options)
     watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
     outcome = None if read_now else records.found_again(record, scope)
@@ -79,14 +81,20 @@ def ask(
             cache.put(key, record)
     outcome = outcome or read_now[0]
     watch.over("remember")
-    answer = decide(parts, asked, outcome, options, watch, cached=not read_now)
+    answer = decide(equipment, asked, outcome, options, watch, cached=not read_now)
     if alias is not None and record["whole"]:
         cache.bind(alias, key, answer if answer.cached else as_remembered(answer), of=record)
     return answer
 
 
 def remembered(
-    parts: Parts, scope: Scope, asked: str, options: Options, watch: Stopwatch, *, alias: tuple[Hashable, ...] | None
+    equipment: Equipment,
+    scope: Scope,
+    asked: str,
+    options: Options,
+    watch: Stopwatch,
+    *,
+    alias: tuple[Hashable, ...] | None,
 ) -> Answer | None:
     """Returns the answer to a question if it is remembered, and puts it at hand; arguments as for `ask`.
 
@@ -94,7 +102,7 @@ def remembered(
     """
     from edgeqa.asking import records
 
-    cache, key = parts.cache, answer_key(parts, scope, asked, options)
+    cache, key = equipment.cache, answer_key(equipment, scope, asked, options)
     watch.over("key")
     if cache.peek(key) is None:
         return None
@@ -103,15 +111,17 @@ def remembered(
     if outcome is None:
         return None
     watch.over("remember")
-    answer = decide(parts, asked, outcome, options, watch, cached=True)
+    answer = decide(equipment, asked, outcome, options, watch, cached=True)
     if alias is not None:
         cache.bind(alias, key, answer, of=record)
     return answer
 
 
-def decide(parts: Parts, asked: str, outcome: Outcome, options: Options, watch: Stopwatch, *, cached: bool) -> Answer:
+def decide(
+    equipment: Equipment, asked: str, outcome: Outcome, options: Options, watch: Stopwatch, *, cached: bool
+) -> Answer:
     """Returns the answer: the best span, or none where that is right with too little probability."""
-    manifest = parts.bundle.manifest
+    manifest = equipment.bundle.manifest
     numbers = manifest.calibration if outcome.is_given else manifest.searched
     documents: dict[int, int] = {}  # of a collection's documents: counted in the order in which they come
     candidates = tuple(
@@ -130,7 +140,7 @@ def decide(parts: Parts, asked: str, outcome: Outcome, options: Options, watch: 
         source=given.source if given else None,
         score=best.score if best else 0.0,
         probability=best.probability if best else 0.0,
-        model=parts.model,
+        model=equipment.model,
         candidates=candidates,
         question_cut=outcome.question_cut,
         contexts=outcome.contexts,

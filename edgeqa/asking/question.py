@@ -1,8 +1,8 @@
 """One question read against passages, the best first, until nothing better is likely.
 
-In: a question, a scope, the parts of a runtime. Out: an `Outcome`. What a stored context says to the question is looked
-up under the context's own digest first, and remembered there. The model is loaded when a passage has to be read, so
-that where all are remembered it is not.
+In: a question, a scope, the equipment of a runtime. Out: an `Outcome`. What a stored context says to the question is
+looked up under the context's own digest first, and remembered there. The model is loaded when a passage has to be read,
+so that where all are remembered it is not.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from edgeqa.contexts.terms import distinct, looks_foreign
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.keys import Options
     from edgeqa.asking.scope import Placed, Scope
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context
     from edgeqa.models.readers import Encoding
     from edgeqa.models.reading import Question
-    from edgeqa.parts import Parts
     from edgeqa.timing import Progress, Stopwatch
 
 SPARE_HITS = 16  # stand in for passages that cannot be read
@@ -44,7 +44,7 @@ class Asking:
 
     def __init__(
         self,
-        parts: Parts,
+        equipment: Equipment,
         scope: Scope,
         asked: str,
         options: Options,
@@ -53,10 +53,10 @@ class Asking:
         refresh: bool = False,
         may_read: bool = True,
     ) -> None:
-        self._parts, self._scope, self._asked, self._watch, self._refresh = parts, scope, asked, watch, refresh
+        self._equipment, self._scope, self._asked, self._watch, self._refresh = equipment, scope, asked, watch, refresh
         self._may_read = may_read
         self._options = options
-        manifest = parts.bundle.manifest
+        manifest = equipment.bundle.manifest
         self._numbers, self._calibration, self._language = manifest.searched, manifest.calibration, manifest.language
         self._question: Question | None = None
         self._mended: dict[str, str] = {}
@@ -160,7 +160,7 @@ class Asking:
             EmptyQuestion: if it has no token.
         """
         if self._question is None:
-            reading = self._parts.reading
+            reading = self._equipment.reading
             self._watch.over("load")
             self._as_read = reading.mended(self._asked, self._mended) if self._mended else self._asked
             self._question = reading.question(self._as_read)
@@ -225,8 +225,8 @@ class Asking:
             places, self._question_cut = self._read(context, encoding)
             return places
         options = {"context": True, "top": self._most(context)}
-        key = key_in(self._parts, self._as_asked(), digest, options)
-        cache, stored = self._parts.cache, None
+        key = key_in(self._equipment, self._as_asked(), digest, options)
+        cache, stored = self._equipment.cache, None
         if self._scope.is_given and self._may_read:  # what was asked for by its name; callers at once have it read once
             stored = cache.compute(key, lambda: _part(*self._read(context, encoding)))
         elif not self._refresh:  # a step on the way, and not counted
@@ -257,7 +257,7 @@ class Asking:
         self._watch.over("remember")
         question = self.encoded()
         top = self._most(context)
-        places = self._parts.reading.spans(question, context, encoding, top=top, watch=self._watch)
+        places = self._equipment.reading.spans(question, context, encoding, top=top, watch=self._watch)
         self.read_anew += 1
         return places, question.is_cut
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from edgeqa.asking.documents import Document
+    from edgeqa.asking.equipment import Equipment
     from edgeqa.contexts.context import Context
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.search import Hit, Hits, Words
     from edgeqa.formats.blocks import Block
     from edgeqa.models.readers import Encoding
-    from edgeqa.parts import Parts
 
     Numbered = tuple[int, tuple[str, int], Passage]
 
@@ -61,7 +61,7 @@ class _Kept(NamedTuple):
 class Texts:
     """Some texts to ask. May be asked again, by several threads at a time."""
 
-    def __init__(self, parts: Parts, documents: Sequence[Document]) -> None:
+    def __init__(self, equipment: Equipment, documents: Sequence[Document]) -> None:
         """Reads what the texts hold, to know them again.
 
         Raises:
@@ -70,7 +70,7 @@ class Texts:
         """
         if not documents:
             raise ContextMissing
-        self._parts, self._documents = parts, documents
+        self._equipment, self._documents = equipment, documents
         self._digests = [_digest(document) for document in documents]
         self.digest = _joined(self._digests)
         self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
@@ -88,7 +88,7 @@ class Texts:
         """
         from edgeqa.contexts.search import Hit, Hits, search  # here: a remembered answer does without
 
-        language = self._parts.bundle.manifest.language
+        language = self._equipment.bundle.manifest.language
         held = self._held() if self._is_held else None
         if held is None:
             hits = search(lambda: (passage for _, _, passage in self._passages()), question, most, language)
@@ -115,7 +115,7 @@ class Texts:
     def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
         """Yields what is read of a passage."""
         found: Any = passage.text  # a Passage, as `passage` gave it out
-        for window in self._parts.reading.windows(found):
+        for window in self._equipment.reading.windows(found):
             yield window, None
 
     def reference(self, placed: Placed) -> list[Any]:
@@ -189,11 +189,11 @@ class Texts:
         return True
 
     def _held(self) -> _Kept:
-        kept: _Kept | None = self._parts.passages.get(self.digest)
+        kept: _Kept | None = self._equipment.passages.get(self.digest)
         if kept is None:
             passages = tuple(self._passages())
             kept = _Kept(passages, self._without_text())
-            self._parts.passages.put(self.digest, kept, kept.size_bytes)
+            self._equipment.passages.put(self.digest, kept, kept.size_bytes)
         self._left_out = kept.left_out
         return kept
 
@@ -205,7 +205,7 @@ class Texts:
             return kept.words
         words = Words((passage for _, _, passage in kept.passages), language)
         kept = kept._replace(words=words)
-        self._parts.passages.put(self.digest, kept, kept.size_bytes)
+        self._equipment.passages.put(self.digest, kept, kept.size_bytes)
         return words
 
     def _passages(self) -> Iterator[Numbered]:

@@ -20,7 +20,7 @@ from edgeqa.commands.options import (
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
-    from edgeqa.showing import Shown
+    from edgeqa.asking.surroundings import Shown
 
 _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
 
@@ -123,7 +123,7 @@ def show(
 
     Exit codes: 0 shown, 1 it is gone, 2 wrong usage or text, 3 no such collection.
     """
-    from edgeqa import showing
+    from edgeqa.asking import surroundings
     from edgeqa.collection import directory
     from edgeqa.collection.errors import ContextGone
     from edgeqa.collection.naming import Address
@@ -131,14 +131,14 @@ def show(
     home = directory(named(collection))
     try:
         if whole:
-            for piece in showing.text_pieces(home, source):
+            for piece in surroundings.text_pieces(home, source):
                 click.echo(piece, nl=False)
             ctx.exit(EXIT_ANSWERED)
         address = Address.parse(source) if place is None else None
         if address is not None:
-            found = showing.at_address(home, address)
+            found = surroundings.at_address(home, address)
         else:
-            found = showing.in_document(home, source, *_place(source, place))
+            found = surroundings.in_document(home, source, *_place(source, place))
     except ContextGone as error:
         streams.say(f"edgeqa: {error}\n  hint: {error.hint}")
         ctx.exit(EXIT_NO_ANSWER)

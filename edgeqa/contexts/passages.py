@@ -80,6 +80,30 @@ def length(text: str) -> int:
     return len(text) + (OTHER_CHARACTERS - 1) * sum(character >= _LATIN_END for character in text)
 
 
+class HeadingPath:
+    """The headings above a place of a document, as it is gone through."""
+
+    def __init__(self) -> None:
+        self.titles: tuple[str, ...] = ()
+        """Outermost first."""
+        self._levels: tuple[int, ...] = ()
+
+    def leave(self, level: int) -> None:
+        """Ends the sections that a heading of this level ends."""
+        above = sum(1 for one in self._levels if one < level)
+        self.titles, self._levels = self.titles[:above], self._levels[:above]
+
+    def enter(self, level: int, heading: str) -> None:
+        """Begins the section of a heading."""
+        self.leave(level)
+        self.titles += (_title(heading),)
+        self._levels += (level,)
+
+
+def _title(text: str) -> str:
+    return " ".join(text.split())[:MOST_HEADING_CHARACTERS]
+
+
 class _Element(NamedTuple):
     """A block with its place, without white space around it, neither cut up nor longer than it may be."""
 
@@ -221,7 +245,7 @@ class _Gathering:
     """What was read of a document and is not given out yet."""
 
     def __init__(self) -> None:
-        self._headings: list[_Element] = []
+        self._headings = HeadingPath()
         self._terms: list[_Element] = []  # open, outermost first
         self._run: list[_Element] = []  # one after the other in the document; will be a passage
         self._length = 0
@@ -255,9 +279,7 @@ class _Gathering:
             yield from self.rest()
         self._terms.clear()
         self._introduction = None
-        while self._headings and self._headings[-1].level >= element.level:
-            self._headings.pop()
-        self._headings.append(element)
+        self._headings.enter(element.level, element.text)
         self._append(element)
 
     def _term(self, element: _Element) -> Iterator[Passage]:
@@ -342,13 +364,12 @@ class _Gathering:
             return
         text, pieces = _row_text(cells or [(element.text, element.place)], self._header)
         if pieces:
-            heading = self._path(None)
+            heading = self._path()
             yield Passage(text, element.place, (*heading, self._caption) if self._caption else heading, "row", pieces)
 
-    def _path(self, inside: _Element | None) -> tuple[str, ...]:
-        """Returns the headings and terms that a passage stands under, but for one that it begins with."""
-        above = [e for e in (*self._headings, *self._terms) if e is not inside]
-        return tuple(" ".join(e.text.split())[:MOST_HEADING_CHARACTERS] for e in above)
+    def _path(self) -> tuple[str, ...]:
+        """Returns the headings and terms that a passage stands under."""
+        return (*self._headings.titles, *(_title(term.text) for term in self._terms))
 
     def _passage(self, run: Sequence[_Element], lead: _Element | None) -> Passage:
         text, start, borders = _slice(run)
@@ -357,7 +378,7 @@ class _Gathering:
             shift = len(lead.text) + 1
             pieces = (Piece(0, len(lead.text), lead.place), Piece(shift, shift + len(text), start))
             text, borders = f"{lead.text}\n{text}", [shift, *(shift + border for border in borders)]
-        return Passage(text, start, self._path(None), _kind(run), pieces, tuple(borders))
+        return Passage(text, start, self._path(), _kind(run), pieces, tuple(borders))
 
 
 def _belongs(element: _Element, term: _Element) -> bool:

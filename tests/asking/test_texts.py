@@ -38,10 +38,10 @@ def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
     lines = "words that fill a line of it\n\n" * (before // 30 + 1)
     text = lines[:before] + "\n\nThe machine was designed by Charles Babbage.\n\n" + TABLE + lines
     for question, start in (("Who designed the machine?", "The machine"), ("price of the float switch", "Part: Float")):
-        texts = Texts(qa._parts, documents(text))
+        texts = Texts(qa._equipment, documents(text))
         passage = found(texts, question)[0]
         assert start in passage.text.text
-        again = Texts(qa._parts, documents(text)).again(texts.reference(passage))
+        again = Texts(qa._equipment, documents(text)).again(texts.reference(passage))
         assert again is not None
         for name in ("text", "start", "heading", "kind", "pieces"):
             assert getattr(again.text, name) == getattr(passage.text, name)
@@ -50,16 +50,16 @@ def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
 
 
 def test_what_a_shorter_text_does_not_have_is_not_found_again(qa: EdgeQA) -> None:
-    texts = Texts(qa._parts, documents("The machine was designed by Charles Babbage."))
+    texts = Texts(qa._equipment, documents("The machine was designed by Charles Babbage."))
     reference = texts.reference(found(texts, "Who?")[0])
-    assert Texts(qa._parts, documents("The machine.")).again(reference) is None
+    assert Texts(qa._equipment, documents("The machine.")).again(reference) is None
 
 
 def test_a_single_passage_is_given_and_of_several_those_that_share_nothing_come_last(qa: EdgeQA) -> None:
-    one = Texts(qa._parts, documents("The machine was designed by Charles Babbage."))
+    one = Texts(qa._equipment, documents("The machine was designed by Charles Babbage."))
     one.search("Who?", 5)
     assert one.is_given
-    several = Texts(qa._parts, documents(["The pump is red.", "The bridge is old."]))
+    several = Texts(qa._equipment, documents(["The pump is red.", "The bridge is old."]))
     assert [(hit.number, hit.score > 0) for hit in several.search("How old is the bridge?", 5).best] == [
         (1, True),
         (0, False),

@@ -32,7 +32,7 @@ import edgeqa.runtime as runtime
 from edgeqa.errors import NotEnoughMemory
 try:
     with runtime.open() as qa:
-        d, p = qa._parts.device, qa.plan
+        d, p = qa._equipment.device, qa.plan
         found = {"total": d.memory_total_bytes.value, "available": d.memory_available_bytes.value,
                  "origin": d.memory_available_bytes.reason, "address": d.address_space_bytes.value,
                  "threads": p.threads.value, "needed": p.needed_bytes}

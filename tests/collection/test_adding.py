@@ -14,6 +14,7 @@ import pytest
 from filling import Spaced
 
 from edgeqa import collection, runtime
+from edgeqa.asking.equipment import Equipment
 from edgeqa.collection import adding, managing, verifying
 from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
@@ -38,7 +39,6 @@ from edgeqa.contexts.context import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.formats import kinds
-from edgeqa.parts import Parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,15 +101,15 @@ def test_the_model_is_loaded_when_the_first_document_needs_it(writing: EdgeQA, m
     writing.add(manuals)
     with runtime.open(persist="off") as opened:
         report = opened.add(manuals)
-        assert opened._parts._reading is None
+        assert opened._equipment._reading is None
         assert (report.files_unchanged, report.timings_ms["load"]) == (2, 0.0)
         (manuals / "pump.txt").unlink()
         assert opened.sync(manuals).files_removed == 1
-        assert opened._parts._reading is None
+        assert opened._equipment._reading is None
         (manuals / "pump.txt").write_text(PUMP)
         report = opened.add(manuals)
         assert (report.files_added, report.encoded) == (1, 1)
-        assert opened._parts._reading is not None
+        assert opened._equipment._reading is not None
         assert 0.0 < report.timings_ms["load"] < report.timings_ms["total"]
     with pytest.raises(Closed):
         opened.add(manuals)
@@ -121,11 +121,11 @@ def test_what_is_wrong_with_the_model_is_said_and_nothing_is_lost(
     writing.add(manuals)
     (manuals / "third.txt").write_text(PUMP)
 
-    def wrong(_: Parts) -> None:
-        raise BundleSelfTestFailed(writing._parts.model, "other answers")
+    def wrong(_: Equipment) -> None:
+        raise BundleSelfTestFailed(writing._equipment.model, "other answers")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "reading", property(wrong))
+        patch.setattr(Equipment, "reading", property(wrong))
         with pytest.raises(BundleSelfTestFailed):
             writing.add(manuals)
     assert set(documents()) == {"pump.txt", "valve.txt"}
@@ -214,13 +214,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_added(
     writing: EdgeQA, manuals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (manuals / "pump.txt").write_text(PUMP * 4000)
-    tokenize = writing._parts.reading._tokenizer.tokenize
+    tokenize = writing._equipment.reading._tokenizer.tokenize
 
     def meddling(text: str) -> object:
         (manuals / "pump.txt").write_text("Short now.")
         return tokenize(text)
 
-    monkeypatch.setattr(writing._parts.reading._tokenizer, "tokenize", meddling)
+    monkeypatch.setattr(writing._equipment.reading._tokenizer, "tokenize", meddling)
     report = writing.add(manuals, encodings_bytes=0)
     assert counts(report) == (1, 0, 0, 0, 1)
     assert "changed while it was read" in str(report.failed[0][1])
@@ -270,7 +270,7 @@ def test_contexts_beyond_the_budget_are_kept_as_token_ids_and_encode_to_the_same
     opened = Collection(collection.directory())
     stored = [opened.context(n) for n in range(2)]
     assert [s.encoding is not None for s in stored] == [True, False]
-    fresh = writing._parts.reading.encode_context(stored[0].ids)
+    fresh = writing._equipment.reading.encode_context(stored[0].ids)
     assert stored[0].encoding is not None
     assert np.array_equal(stored[0].encoding.hidden, fresh.hidden)
     assert np.array_equal(stored[0].encoding.scale, fresh.scale)
@@ -307,7 +307,7 @@ def test_another_bundle_is_refused_and_re_encoding_takes_over(writing: EdgeQA, m
 
 def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> None:
     place = collection.directory()
-    encoder, model = EncoderIdentity.of(writing.bundle), TimedModel(lambda: writing._parts.reading)
+    encoder, model = EncoderIdentity.of(writing.bundle), TimedModel(lambda: writing._equipment.reading)
     row = "Type: rotor; Price: 120"
     pieces = (Piece(0, 4, 10), Piece(6, 11, 40), Piece(13, 18, 15), Piece(20, 23, 46))
     long = " ".join(f"Step {n}: turn it {n} times." for n in range(150))
@@ -406,7 +406,7 @@ def test_an_interrupted_re_encoding_changes_nothing_and_goes_on(
     before, digest = documents(), load_snapshot(collection.directory()).digest
     encoded: list[int] = []
     monkeypatch.setattr(adding, "BLOCK_EVENTS", 4)
-    encode = writing._parts.reading._reader.encode_context
+    encode = writing._equipment.reading._reader.encode_context
 
     def breaking(ids: object) -> object:
         encoded.append(1)
@@ -414,7 +414,7 @@ def test_an_interrupted_re_encoding_changes_nothing_and_goes_on(
             raise Interrupted
         return encode(ids)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(writing._parts.reading._reader, "encode_context", breaking)
+    monkeypatch.setattr(writing._equipment.reading._reader, "encode_context", breaking)
     with pytest.raises(Interrupted):
         writing.add([], re_encode=True, encodings_bytes=1 << 20)
     assert documents() == before

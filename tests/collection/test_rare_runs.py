@@ -110,7 +110,7 @@ def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> Non
 
 
 def test_events_are_stored_without_anybody_watching(writing: EdgeQA, place: Path) -> None:
-    model = TimedModel(lambda: writing._parts.reading)
+    model = TimedModel(lambda: writing._equipment.reading)
     with open_writer(place) as writer:
         report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]))
     assert (report.documents, load_snapshot(place).documents) == (0, 0)

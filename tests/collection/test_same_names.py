@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import collection, runtime, showing
+from edgeqa import collection, runtime
+from edgeqa.asking import surroundings
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
 
@@ -62,11 +63,11 @@ def test_what_is_shown_is_named_by_a_path_too(writing: EdgeQA, alike: list[Path]
     assert writing is not None
     place = collection.directory()
     with pytest.raises(NameAmbiguous) as refused:
-        showing.in_document(place, name, 0, 5)
+        surroundings.in_document(place, name, 0, 5)
     assert str(alike[1] / name) in refused.value.hint
     for file in [file for folder in alike for file in folder.iterdir()]:
         file.unlink()
-    assert "house b" in showing.in_document(place, str(alike[1] / name), 0, 5).text
+    assert "house b" in surroundings.in_document(place, str(alike[1] / name), 0, 5).text
 
 
 def test_answers_and_passages_have_the_full_path(alike: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,7 @@ def test_paths_are_those_of_now(writing: EdgeQA, alike: list[Path]) -> None:
         assert qa.ask(question).path == str(alike[1] / "notes.txt")
         writing.remove(alike[1] / "notes.txt")
         assert qa.ask(question).path in {str(alike[0] / "notes.txt"), None}
-        scope = qa._parts.scope
+        scope = qa._equipment.scope
     assert scope.paths([10_000]) == {10_000: None}
     with Catalogue.read(collection.directory()) as catalogue:
         first = next(iter(catalogue.documents())).first

@@ -33,7 +33,7 @@ def test_an_answer_is_more_than_punctuation() -> None:
 
 def test_the_same_text_with_other_tokens_has_spans_of_its_own() -> None:
     with runtime.open(persist="off", encoding_store_bytes=1 << 20) as qa:
-        reading = qa._parts.reading
+        reading = qa._equipment.reading
         whole = reading.tokenize("The machine")
         pieces = Tokens(
             np.array([*whole.ids, *whole.ids], np.int64),

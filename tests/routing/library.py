@@ -26,7 +26,7 @@ DOCUMENTS = {
 
 def add(qa: EdgeQA, documents: Mapping[str, str], name: str = collection.DEFAULT, *, encoded: bool = True) -> None:
     """Adds documents."""
-    reading = qa._parts.reading
+    reading = qa._equipment.reading
     with Writer(collection.directory(name), EncoderIdentity.of(qa.bundle)) as writer:
         for document, text in documents.items():
             writer.begin_source(f"/{document}".encode(), document, text.encode()[:16], 320)

@@ -15,13 +15,13 @@ from library import DOCUMENTS, add
 
 from edgeqa import collection, errors, runtime, state
 from edgeqa.asking import named
+from edgeqa.asking.equipment import Equipment
 from edgeqa.asking.named import AnswerNameInvalid
 from edgeqa.cache import Cache
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import CollectionEmpty, CollectionNotFound, ContextGone
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.models.reading import PassageReader
-from edgeqa.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -284,12 +284,12 @@ def test_a_name_at_hand_needs_neither_model_nor_catalogue(filled: EdgeQA, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(Catalogue, "read", fails)
-        patch.setattr(Parts, "reading", property(fails))
+        patch.setattr(Equipment, "reading", property(fails))
         assert [filled.get(name).source for name in document_of] == [*document_of.values()]
         assert (filled.get(forced).text, filled.get(forced, force=True).text is None) == (None, False)
-        hits = filled._parts.cache.stats().hits
+        hits = filled._equipment.cache.stats().hits
         assert filled.get(forced).cached
-        assert filled._parts.cache.stats().hits == hits + 1
+        assert filled._equipment.cache.stats().hits == hits + 1
     filled.remove(["copy.txt"])
     engine, copy = document_of
     assert filled.get(engine).source == "engine.txt"
@@ -298,7 +298,7 @@ def test_a_name_at_hand_needs_neither_model_nor_catalogue(filled: EdgeQA, monkey
 
 
 def addresses(qa: EdgeQA) -> list[str]:
-    return [context.address for context in qa._parts.scope.collection().contexts_from(0)]
+    return [context.address for context in qa._equipment.scope.collection().contexts_from(0)]
 
 
 def test_a_wrong_name_says_what_is_wrong(filled: EdgeQA) -> None:
@@ -397,7 +397,7 @@ def test_errors_name_the_value_and_the_remedy(arguments: list[str], message: str
 
 
 def test_the_default_collection_is_called_the_same_everywhere() -> None:
-    assert Parts.__init__.__defaults__ == (collection.DEFAULT,)
+    assert Equipment.__init__.__defaults__ == (collection.DEFAULT,)
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("top", "1"), ("most_contexts", 0), ("most_contexts", 1.5)])

@@ -46,7 +46,7 @@ def add_when_the_index_is_opened(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch, do
 
 def test_the_index_is_of_the_same_moment_as_the_collection(filled: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
     add_when_the_index_is_opened(filled, monkeypatch, TEA)
-    held, index = filled._parts.scope.routed()
+    held, index = filled._equipment.scope.routed()
     assert held.digest == load_snapshot(collection.directory()).digest
     assert held.contexts == index.contexts == len(DOCUMENTS) + 1
     assert filled.ask(QUESTION).source == "tea.txt"
@@ -70,7 +70,7 @@ def test_an_answer_of_a_later_moment_is_not_remembered_for_the_earlier_one(
 def test_an_answer_that_does_not_fit_the_collection_word_for_word_is_read_again(filled: EdgeQA) -> None:
     right = filled.ask(QUESTION, top=2, force=True)
     assert len(right.candidates) == 2
-    key, cache = filled.key(QUESTION, top=2, force=True), filled._parts.cache
+    key, cache = filled.key(QUESTION, top=2, force=True), filled._equipment.cache
     for span in (0, 1):
         for at, wrong in ((1, "x"), (2, 0), (0, 1 << 40)):
             record = cache.get(key)
@@ -98,7 +98,7 @@ def test_a_context_that_the_index_still_names_and_that_is_gone_is_passed_over(
 
 def test_a_question_that_shares_nothing_is_not_asked_of_what_was_removed(filled: EdgeQA) -> None:
     filled.remove("engine.txt")
-    held = filled._parts.scope.collection()
+    held = filled._equipment.scope.collection()
     assert len(list(held.contexts_from(0))) == held.contexts + 1  # it is still in its shard
     found = filled.ask("What is it?", force=True, most_contexts=8, top=8)
     assert found.contexts == held.contexts

@@ -146,7 +146,7 @@ def test_two_collections_share_one_model(fresh: EdgeQA, files: Path) -> None:
     other.add(files / "bridge.txt")
     assert fresh.ask("Who built the bridge?").text is None
     assert other.ask("Who built the bridge over the river?").text == "Ada Stone"
-    assert fresh._parts.reading is other._parts.reading
+    assert fresh._equipment.reading is other._equipment.reading
     assert other.counters().model_loaded
     other.unload()
     assert not fresh.counters().model_loaded

@@ -56,7 +56,7 @@ def test_an_answer_that_does_not_fit_its_text_word_for_word_is_read_again(
     with runtime.open() as fresh:
         right = fresh.ask(QUESTION, TEXT, top=top, force=True)
         assert len(right.candidates) == top
-        key, cache = fresh.key(QUESTION, TEXT, top=top, force=True), fresh._parts.cache
+        key, cache = fresh.key(QUESTION, TEXT, top=top, force=True), fresh._equipment.cache
         record = deepcopy(cache.get(key))
         damage(record)
         cache.put(key, record)
@@ -68,11 +68,11 @@ def test_an_answer_that_does_not_fit_its_text_word_for_word_is_read_again(
 def test_what_is_to_be_remembered_in_memory_goes_to_no_cache_on_the_disk_that_is_there() -> None:
     with runtime.open() as first:
         first.ask(QUESTION, "The machine was designed by Ada.")
-        assert first._parts.cache.persist == "disk"
+        assert first._equipment.cache.persist == "disk"
     with runtime.open(persist="memory") as second:
         assert not second.ask(QUESTION, TEXT).cached
         assert second.ask(QUESTION, TEXT).cached
-        assert second._parts.cache.persist == "memory"
+        assert second._equipment.cache.persist == "memory"
     with runtime.open() as third:
         assert not third.ask(QUESTION, TEXT).cached
 

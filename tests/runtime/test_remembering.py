@@ -64,7 +64,7 @@ def test_an_answer_outlives_its_process(reads: list[str]) -> None:
         first = qa.ask(QUESTION, TEXT)
     with runtime.open() as qa:
         second = qa.ask(QUESTION, TEXT)
-        assert qa._parts._reading is None  # the model was not woken
+        assert qa._equipment._reading is None  # the model was not woken
     assert reads == [QUESTION]
     assert (second.cached, second.text, second.candidates) == (True, first.text, first.candidates)
 
@@ -79,7 +79,7 @@ def test_errors_are_not_remembered(fresh: EdgeQA) -> None:
     for _ in range(2):
         with pytest.raises(errors.ContextEmpty):
             fresh.ask(QUESTION, "\u200b")
-        assert fresh._parts.cache.get(fresh.key(QUESTION, "\u200b")) is None
+        assert fresh._equipment.cache.get(fresh.key(QUESTION, "\u200b")) is None
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_in_memory_an_answer_lasts_as_long_as_the_runtime(home: Path, reads: lis
 def test_the_cache_is_as_large_as_asked_for_when_it_is_made() -> None:
     with runtime.open(answer_cache_bytes=16 << 20) as qa:
         qa.ask(QUESTION, TEXT)
-        assert qa._parts.cache.stats().budget_bytes <= 16 << 20
+        assert qa._equipment.cache.stats().budget_bytes <= 16 << 20
 
 
 def test_many_callers_at_once_cause_one_reading(fresh: EdgeQA, reads: list[str]) -> None:
@@ -265,7 +265,7 @@ def test_a_record_that_does_not_fit_is_read_again_and_put_right(
     file = tmp_path / "a.txt"
     file.write_text(TEXT, encoding="utf-8")
     for wrong in ({"spans": [["Ada", 0, 3, 0, 0, 9.0, 0.9, 3]], "contexts": 1, "skimmed": False}, "nonsense", {}):
-        fresh._parts.cache.put(fresh.key(QUESTION, file), wrong)
+        fresh._equipment.cache.put(fresh.key(QUESTION, file), wrong)
         assert [(a.text, a.cached) for a in (fresh.ask(QUESTION, file), fresh.ask(QUESTION, file))] == [
             ("Charles Babbage", False),
             ("Charles Babbage", True),
@@ -302,7 +302,7 @@ def test_a_cache_that_has_killed_twice_is_off_and_says_so(tmp_path: Path) -> Non
         "import os, signal, edgeqa\n"
         "import edgeqa.cache.guard as guard\n"
         "guard.Store = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "edgeqa.open()._parts.cache.get('x')\n"
+        "edgeqa.open()._equipment.cache.get('x')\n"
     )
     for _ in range(2):
         assert subprocess.run([sys.executable, "-c", dying], check=False, capture_output=True).returncode == -9

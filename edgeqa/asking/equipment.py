@@ -1,6 +1,6 @@
-"""What a runtime is made of, each part opened when it is first needed: probe, plan, cache, model.
+"""What a runtime asks with, each opened when it is first needed: probe, plan, cache, model, collection.
 
-In: a bundle and what the user wants. Out: the parts. A question that hits the cache opens nothing but the cache; one
+In: a bundle and what the user wants. Out: all of these. A question that hits the cache opens nothing but the cache; one
 that misses has the device probed, the plan made, and only then, if it fits, the model loaded. Safe from many threads.
 """
 
@@ -33,8 +33,8 @@ text may give another answer, so that what was remembered before is read once mo
 PASSAGES_PART = 12  # of the store of encodings, one part is for passages
 
 
-class Parts:
-    """The parts of one runtime."""
+class Equipment:
+    """The equipment of one runtime."""
 
     def __init__(self, bundle: Bundle, overrides: Overrides, collection: str | Path = "default") -> None:
         self.bundle = bundle
@@ -176,7 +176,7 @@ class Parts:
                 self._cache.close()
                 self._cache = None
 
-    def with_collection(self, collection: str | Path) -> Parts:
+    def with_collection(self, collection: str | Path) -> Equipment:
         """Returns the same parts for another collection."""
         return _Beside(self, collection)
 
@@ -191,10 +191,10 @@ class Parts:
         return (plan.persist.value, plan.answer_cache_bytes.value) if plan.answer_cache_bytes.value else ("off", None)
 
 
-class _Beside(Parts):
+class _Beside(Equipment):
     """The parts of another runtime, for another collection; closing it closes nothing of theirs."""
 
-    def __init__(self, others: Parts, collection: str | Path) -> None:
+    def __init__(self, others: Equipment, collection: str | Path) -> None:
         super().__init__(others.bundle, others.overrides, collection)
         self._others = others
 

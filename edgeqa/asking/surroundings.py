@@ -18,6 +18,7 @@ from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.naming import document_named
 from edgeqa.contexts.context import extent
+from edgeqa.contexts.passages import HeadingPath
 from edgeqa.errors import CollectionError
 from edgeqa.formats import FormatOptions, walk
 
@@ -145,13 +146,13 @@ def _of_file(source: str, name: str) -> Iterator[_Part]:
 
 def _headed(blocks: Iterable[Block]) -> Iterator[_Part]:
     """Yields the text of blocks, each with the headings above it."""
-    heading: list[tuple[int, str]] = []
+    path = HeadingPath()
     for block in blocks:
         if block.kind == "heading":
-            heading = [(level, title) for level, title in heading if level < block.level]
-        yield _Part(block.before + block.text, tuple(title for _, title in heading))
+            path.leave(block.level)
+        yield _Part(block.before + block.text, path.titles)
         if block.kind == "heading":
-            heading.append((block.level, " ".join(block.text.split())))
+            path.enter(block.level, block.text)
 
 
 def _of_first(place: Path, name: str) -> Iterator[_Part]:

@@ -1,4 +1,4 @@
-"""The parts of a runtime: opened once, closed for good, and the same key wherever the processor hides."""
+"""The equipment of a runtime: opened once, closed for good, and the same key wherever the processor hides."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa import errors, runtime
+from edgeqa.asking.equipment import Equipment
 from edgeqa.capabilities import processor
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.models.bundle import Bundle
-from edgeqa.parts import Parts
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def parts() -> Parts:
-    return Parts(Bundle.load(), Overrides(persist="off"))
+def equipment() -> Equipment:
+    return Equipment(Bundle.load(), Overrides(persist="off"))
 
 
-def test_each_part_is_opened_once_by_however_many_threads(parts: Parts) -> None:
+def test_each_part_is_opened_once_by_however_many_threads(equipment: Equipment) -> None:
     found: list[tuple[object, ...]] = []
     start = threading.Barrier(4)
 
     def work() -> None:
         start.wait()
-        found.append((parts.device, parts.plan, parts.cache, parts.reading, parts.scope))
+        found.append((equipment.device, equipment.plan, equipment.cache, equipment.reading, equipment.scope))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -39,14 +39,14 @@ def test_each_part_is_opened_once_by_however_many_threads(parts: Parts) -> None:
         thread.join()
     assert len(found) == 4
     assert all(one is other for each in found for one, other in zip(each, found[0], strict=True))
-    parts.close()
+    equipment.close()
 
 
-def test_after_close_nothing_is_opened_again(parts: Parts) -> None:
-    parts.check_open()
-    parts.close()
-    parts.close()
-    for opening in (lambda: parts.cache, lambda: parts.reading, parts.check_open):
+def test_after_close_nothing_is_opened_again(equipment: Equipment) -> None:
+    equipment.check_open()
+    equipment.close()
+    equipment.close()
+    for opening in (lambda: equipment.cache, lambda: equipment.reading, equipment.check_open):
         with pytest.raises(errors.Closed):
             opening()
 
