@@ -26,14 +26,14 @@ from edgeqa.capabilities.settings import Overrides
 from edgeqa.compat.calls import INPUTS, Form, Settings, parse_call, update_settings
 from edgeqa.compat.decoding import CONTEXT, QUESTION, Decoder, Ranker
 from edgeqa.compat.errors import ContextTooLarge, TaskUnknown, WindowTooLong, WindowTooShort
-from edgeqa.errors import BundleGraphInvalid, OptionError
+from edgeqa.errors import OptionError
 from edgeqa.models import manifest
-from edgeqa.models import tokenizer as _  # noqa: F401 - sets up the library for use in threads and forks
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.lru import Encodings
 from edgeqa.models.opening import open_model
 from edgeqa.models.readers import JointReader
 from edgeqa.models.shelf import find_bundle
+from edgeqa.models.tokenizer import load_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,14 +171,7 @@ class Windows:
 
     def __init__(self, file: Path, *, special_tokens_as_text: bool) -> None:
         """Loads the tokenizer.json `file`; "[SEP]" in a text is plain text, or, as in transformers, the separator."""
-        from tokenizers import Tokenizer
-
-        try:
-            self._library = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for a file that it cannot read
-            raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
-        self._library.no_padding()
-        self._library.no_truncation()
+        self._library = load_library(file)
         self._library.encode_special_tokens = special_tokens_as_text
         self._added = self._library.num_special_tokens_to_add(is_pair=True)
         self._lock = forking.lock()  # how the library truncates is its state: no two threads may set it

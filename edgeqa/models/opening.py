@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
-    from edgeqa.models.callers import Callers
     from edgeqa.models.readers import Reader
     from edgeqa.models.selftest import Verdict
+    from edgeqa.models.session import Callers
     from edgeqa.models.tokenizer import Tokenizer
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.models.bundle import Bundle
-    from edgeqa.models.callers import Callers
     from edgeqa.models.manifest import Joint, Pair
+    from edgeqa.models.session import Callers
 
     Floats = NDArray[np.float32]
     Ids = NDArray[np.int64]
@@ -162,20 +162,20 @@ class SplitReader:
 
     def _run(self, question: Floats, context: Encoding, likely: int) -> tuple[Floats, Floats, Ids]:
         """Returns the logits of so many of the context's tokens and of [CLS], and which tokens they are."""
-        logits, tokens = self._read.run_for(
-            ("logits", "rows"),
+        logits, tokens = self._read.run(
             {
                 "question_hidden": question,
                 "context_hidden": context.hidden[None],
                 "context_scale": context.scale[:, 0],
                 "likely_tokens": np.array([likely]),
             },
+            ("logits", "rows"),
         )
         return logits[0, :-1], logits[0, -1], tokens
 
     def _hidden(self, ids: Ids, *, first_position: int) -> Floats:
         positions = self._positions[:, first_position : first_position + ids.shape[1]]
-        return self._encode.run({"input_ids": ids, "position_ids": positions})
+        return self._encode.run({"input_ids": ids, "position_ids": positions})[0]
 
 
 class JointReader:
@@ -210,7 +210,7 @@ class JointReader:
         """Returns start and end logits of all tokens, special ones and the question's too: float32 [tokens] each."""
         arrays = joint_inputs(self.pair, question, context, self.joint.first_position)
         feed = {name: array.astype(self._types[name]) for name, array in arrays.items() if name in self._types}
-        found = self._session.run_for(self.joint.outputs, feed)
+        found = self._session.run(feed, self.joint.outputs)
         both = found[0][0] if len(found) == 1 else np.stack([found[0][0], found[1][0]], axis=-1)
         if both.shape != (arrays["input_ids"].shape[1], 2):
             raise BundleGraphInvalid(self._session.file, f"its logits have the shape {both.shape}")

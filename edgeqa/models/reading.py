@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.capabilities.footprint import WINDOW_TOKENS
 from edgeqa.contexts.windows import Limits, Window, windows
 from edgeqa.errors import EmptyQuestion
-from edgeqa.models.callers import Callers
 from edgeqa.models.lru import Encodings, LruTable
 from edgeqa.models.opening import open_model
+from edgeqa.models.session import Callers
 from edgeqa.models.spans import SpanTable, best_spans, locate, span_table
 from edgeqa.models.tokenizer import Tokenizer
 

@@ -2,14 +2,26 @@
 
 Arrays are fed by the names that the graph declares. onnxruntime is imported when the first session is opened, never
 before: a cache hit, `--help` and the capability report do without its 40 MB. Its telemetry is switched off.
+
+Many callers at once: `Callers` tells how many of them read at a time, and whether one has all threads or each has one.
+A caller who is alone takes all threads of the plan. Of several, each takes one: the threads of one product wait for
+each other, those of different questions do not. A few more than there are cores may be at it, so that one is ready
+while another works in Python; the others wait, for each that reads needs memory of its own, and pushes the others'
+numbers out of the processor's caches.
+
+A fork waits until nobody is at it: onnxruntime's memory has locks of its own, which a child would find held. The child
+begins with all turns.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from dataclasses import dataclass, replace
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking
@@ -23,11 +35,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.models.callers import Callers
 
     Array = NDArray[Any]
 
 
+FORKING_LIMIT_S = 1.0  # a step takes milliseconds
+CROWDED_FOR_S = 0.05  # callers who ask again and again are between two questions for a moment
 SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
 # 174 tokens of edgeqa-mini, one thread).
@@ -51,6 +64,64 @@ class SessionOptions:
     def of(cls, plan: Plan) -> SessionOptions:
         """Returns how the plan sets a session up."""
         return cls(plan.threads.value, plan.spinning.value, plan.precision.value == "int8-u8u8")
+
+
+class Callers:
+    """Those who read, and those who wait for it; a context manager around a step. No step may hold another."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._held = 0  # while the process forks
+        self.forked()
+        forking.tell(self)
+
+    def before_fork(self) -> None:
+        """Takes all turns, as far as they come back in time."""
+        give_up_at_s = time.monotonic() + FORKING_LIMIT_S
+        with contextlib.suppress(Empty):
+            while self._held < self._at_once:
+                self._turns.get(timeout=max(0.0, give_up_at_s - time.monotonic()))
+                self._held += 1
+
+    def after_fork(self) -> None:
+        """Gives them back."""
+        held, self._held = self._held, 0
+        for _ in range(held):
+            self._turns.put(None)
+
+    def forked(self) -> None:
+        """Begins anew: those who had turns do not exist here."""
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._at_once):
+            self._turns.put(None)
+        self._held = 0
+        self._lock = threading.Lock()
+        self._present = 0
+        self._crowded_until_s = 0.0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether several are here, or were a moment ago."""
+        return time.monotonic() < self._crowded_until_s
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._present += 1
+            if self._present > 1:
+                self._crowded_until_s = time.monotonic() + CROWDED_FOR_S
+        try:
+            self._turns.get()
+        except BaseException:  # who waits may be interrupted
+            self._leave()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self._turns.put(None)
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._present -= 1
 
 
 class Session:
@@ -80,12 +151,8 @@ class Session:
             _left_to_parents.append(self._session)  # to let it go would be to wait for its threads, too
             self._session = None
 
-    def run(self, arrays: Mapping[str, Array]) -> Array:
-        """Returns the graph's first output; arguments and errors as for `run_for`."""
-        return self.run_for(self.outputs[:1], arrays)[0]
-
-    def run_for(self, outputs: Sequence[str], arrays: Mapping[str, Array]) -> list[Array]:
-        """Returns these outputs of the graph; of `arrays`, those that the graph declares are fed.
+    def run(self, arrays: Mapping[str, Array], outputs: Sequence[str] = ()) -> list[Array]:
+        """Returns these outputs of the graph, or all; of `arrays`, those that the graph declares are fed.
 
         Raises:
             BundleGraphInvalid: if the graph declares an input that `arrays` lacks, or onnxruntime refuses the run.
@@ -95,7 +162,7 @@ class Session:
         except KeyError as error:
             raise BundleGraphInvalid(self.file, f"declares an input {error} that this kind does not have") from error
         try:
-            found: list[Array] = self._chosen().run(list(outputs), feed)
+            found: list[Array] = self._chosen().run(list(outputs or self.outputs), feed)
         except Exception as error:
             raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
         return found

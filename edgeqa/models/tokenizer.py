@@ -44,14 +44,7 @@ class Tokenizer:
     """Safe from many threads: the library's object is not changed after loading."""
 
     def __init__(self, file: Path) -> None:
-        from tokenizers import Tokenizer as Library
-
-        try:
-            self._library = Library.from_file(str(file))
-        except Exception as error:  # the library raises bare Exception for a file that it cannot read
-            raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
-        self._library.no_truncation()
-        self._library.no_padding()
+        self._library = load_library(file)
         self._library.encode_special_tokens = True
         self._words_are_its = _cuts_words(self._library)
 
@@ -68,6 +61,23 @@ class Tokenizer:
         """Returns the token ids of `text` alone: a question needs no places, and finding them takes twice as long."""
         (encoding,) = self._library.encode_batch_fast([text], add_special_tokens=False)
         return np.array(encoding.ids, dtype=np.int64)
+
+
+def load_library(file: Path) -> Library:
+    """Returns the library's own tokenizer, which cuts nothing off and adds no padding.
+
+    Raises:
+        BundleGraphInvalid: if the file is none.
+    """
+    from tokenizers import Tokenizer as Library
+
+    try:
+        library = Library.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a file that it cannot read
+        raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
+    library.no_truncation()
+    library.no_padding()
+    return library
 
 
 def _cuts_words(library: Library) -> bool:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgeqa.models import callers as module
-from edgeqa.models.callers import CROWDED_FOR_S, Callers
+from edgeqa.models import session as module
 from edgeqa.models.readers import SplitReader
-from edgeqa.models.session import Session, SessionOptions
+from edgeqa.models.session import CROWDED_FOR_S, Callers, Session, SessionOptions
 
 if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle

@@ -101,4 +101,4 @@ def test_inputs_are_fed_by_the_names_that_the_graph_declares(bundle: Bundle) -> 
     with pytest.raises(errors.BundleGraphInvalid, match="declares an input 'position_ids'"):
         session.run({"input_ids": ids})
     extra = {"input_ids": ids, "position_ids": np.array([[0, 1]]), "not_declared": ids}
-    assert session.run(extra).shape == (1, 2, 384)
+    assert session.run(extra)[0].shape == (1, 2, 384)

@@ -12,7 +12,7 @@ import pytest
 
 from edgeqa.collection.errors import CollectionBusy
 from edgeqa.collection.ownership import Lock
-from edgeqa.models.callers import Callers
+from edgeqa.models.session import Callers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -153,7 +153,7 @@ def _try_graph(graph: GraphFacts, export: Export, tokens: TokenizerFacts, option
     def run(question: int, context: int, token: int) -> dict[str, NDArray[np.float32]]:
         arrays = joint_inputs(tokens.pair, np.full(question, token), np.full(context, token), config.first_position)
         feed = {name: array.astype(known[name]) for name, array in arrays.items() if name in known}
-        return dict(zip(session.outputs, session.run_for(session.outputs, feed), strict=True))
+        return dict(zip(session.outputs, session.run(feed), strict=True))
 
     ordinary = tokens.pair.after[0]
     try:
