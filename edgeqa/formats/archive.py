@@ -1,8 +1,10 @@
-"""Archives: the parts of a zip archive, read in blocks, and what gzip packed; all that can be wrong as errors of ours.
+"""Archives: the parts of a zip archive, read in blocks, and what gzip packed; parts of XML, read as they come.
 
-In: a file that can be seeked in, or one that gzip made. Out: blocks of a part's bytes; a file of what is packed, to be
-read from beginning to end. Nothing is unpacked to disk, and no more is unpacked than MOST_UNPACKED_BYTES, whatever the
-archive says about itself.
+In: a file that can be seeked in, or one that gzip made. Out: blocks of a part's bytes; elements and text of XML, handed
+on, without a tree; a file of what is packed, to be read from beginning to end. All that can be wrong is an error of
+ours. Nothing is unpacked to disk, and no more is unpacked than MOST_UNPACKED_BYTES, whatever the archive says about
+itself; entities are refused, and so are depth and length that no document has. Of parts of XML in several forms
+(`AlternateContent`), the first is handed on.
 """
 
 from __future__ import annotations
@@ -11,16 +13,21 @@ import contextlib
 import errno
 import io
 import lzma
+import posixpath
+import re
 import struct
 import zipfile
 import zlib
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import unquote
+from xml.parsers import expat
 
+from edgeqa.formats.blocks import one_line
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
 from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
@@ -185,3 +192,255 @@ class _Unpacked(io.RawIOBase):
             self._packed = self._member.unconsumed_tail
             if found:
                 return found
+
+
+MOST_DEPTH = 1000
+MOST_PENDING_BYTES = 1 << 23  # of a tag that has not ended
+MOST_NAMES = 1 << 12  # kept at hand
+_OFF = ("0", "false", "off", "none")
+
+
+class Handler:
+    """Takes what stands in the XML; names come without their namespaces. This one passes all of it over."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+
+    def end(self, name: str) -> None:
+        """Takes an end tag."""
+
+    def text(self, text: str) -> None:
+        """Takes text."""
+
+
+H = TypeVar("H", bound=Handler)
+
+
+class Package:
+    """An archive of XML, open."""
+
+    def __init__(self, stream: IO[bytes], name: str, format_name: str) -> None:
+        """Reads the list of parts.
+
+        Args:
+            stream: the file.
+            name: what to call it in an error.
+            format_name: what it should be.
+
+        Raises:
+            FormatError: if it is no archive.
+        """
+        self.archive = Archive(stream, name, format_name)
+        self.name = name
+        self._format_name = format_name
+
+    def __contains__(self, part: str) -> bool:
+        return part in self.archive
+
+    def damaged(self, reason: str = "it is another program's document") -> FileDamaged:
+        """Returns the error that says so."""
+        return FileDamaged(self.name, self._format_name, reason)
+
+    def take(self, part: str, handler: H) -> H:
+        """Hands a part to `handler`, if there is one of that name; returns the handler."""
+        if part in self.archive:
+            for _ in self.parse(part, handler):
+                pass
+        return handler
+
+    def title(self, part: str) -> str:
+        """Returns the title that the properties in a part state."""
+        return one_line(self.take(part, _Title()).title)
+
+    def parse(self, part: str, handler: Handler, root: str = "") -> Iterator[None]:
+        """Hands what is in a part to `handler`; yields after each block of it.
+
+        Args:
+            part: its name.
+            handler: takes it.
+            root: what its first element has to be, "" for any.
+
+        Raises:
+            FormatError: if it is not XML, or more than a document would be.
+        """
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        reader = _Reader(self, handler, root)
+        parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+        parser.CharacterDataHandler = reader.text
+        parser.EntityDeclHandler = reader.entity
+        fed_bytes = 0
+        try:
+            for block in self.archive.blocks(part):
+                parser.Parse(block, False)  # noqa: FBT003 - whether it is the last
+                fed_bytes += len(block)
+                if fed_bytes - parser.CurrentByteIndex > MOST_PENDING_BYTES:
+                    raise FileExcessive(self.name, f"one of its tags is longer than {MOST_PENDING_BYTES} bytes")
+                yield
+            parser.Parse(b"", True)  # noqa: FBT003
+        except expat.ExpatError as error:
+            reason = f"not XML: {error}"
+            raise self.damaged(reason) from error
+        yield
+
+
+class _Reader:
+    """Takes what expat finds in one part, and hands on what counts."""
+
+    def __init__(self, package: Package, handler: Handler, root: str) -> None:
+        self._package, self._handler, self._root = package, handler, root
+        self._local = _Local()
+        self._depth = self._skipped_depth = 0
+        self._choices: list[bool] = []  # of alternatives: whether one was there that is read
+
+    def start(self, element: str, attributes: dict[str, str]) -> None:
+        local = self._local
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise FileExcessive(self._package.name, f"its elements are nested more than {MOST_DEPTH} deep")
+        name = local[element]
+        if self._depth == 1 and self._root not in ("", name):
+            raise self._package.damaged()
+        if self._skipped_depth or (name in ("AlternateContent", "Choice", "Fallback") and self._is_passed_over(name)):
+            self._skipped_depth += 1
+            return
+        found = {local[key]: value for key, value in attributes.items()} if attributes else {}
+        if len(found) < len(attributes):  # of two that differ in their namespace alone, one without is the lesser
+            found |= {local[key]: value for key, value in attributes.items() if " " in key}
+        self._handler.start(name, found)
+
+    def end(self, element: str) -> None:
+        self._depth -= 1
+        if self._skipped_depth:
+            self._skipped_depth -= 1
+            return
+        name = self._local[element]
+        if name == "AlternateContent":
+            self._choices.pop()
+        self._handler.end(name)
+
+    def text(self, text: str) -> None:
+        if not self._skipped_depth:
+            self._handler.text(text)
+
+    def entity(self, *_: object) -> None:
+        raise FileExcessive(self._package.name, "it defines entities")
+
+    def _is_passed_over(self, name: str) -> bool:
+        """Tells whether one of several forms is another form of what was read."""
+        if name == "AlternateContent":
+            self._choices.append(False)
+            return False
+        was_read = self._choices[-1] if self._choices else name == "Fallback"
+        if self._choices:
+            self._choices[-1] = True
+        return was_read
+
+
+class _Local(dict[str, str]):
+    """Names without their namespaces: a document has few, each many times."""
+
+    def __missing__(self, name: str) -> str:
+        found = name.rpartition(" ")[2]
+        if len(self) < MOST_NAMES:
+            self[name] = found
+        return found
+
+
+class _Title(Handler):
+    """Finds the title in the properties."""
+
+    def __init__(self) -> None:
+        self.title = ""
+        self._within = False
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        self._within = name == "title"
+
+    def end(self, _name: str) -> None:
+        self._within = False
+
+    def text(self, text: str) -> None:
+        if self._within and len(self.title) < 1 << 12:
+            self.title += text
+
+
+class OfficePackage(Package):
+    """One whose parts name each other by relations, as those of Office do."""
+
+    def __init__(self, stream: IO[bytes], name: str, format_name: str, main: str) -> None:
+        """Finds the main part, which is called `main` where the package does not say."""
+        super().__init__(stream, name, format_name)
+        self._whole = Relations(self, "")
+        self.main = self._whole.targets.get("officeDocument", [main])[0]
+        self.relations = Relations(self, self.main)
+        """Those of the main part."""
+
+    def stated_title(self) -> str:
+        """Returns the title in the document's properties."""
+        return self.title(self._whole.targets.get("core-properties", ["docProps/core.xml"])[0])
+
+
+class Relations(Handler):
+    """Which part has which relation to the one whose relations these are."""
+
+    def __init__(self, package: Package, part: str) -> None:
+        """Reads the relations of a part, "" for those of the whole package."""
+        folder, _, last = part.rpartition("/")
+        self._folder = folder
+        self.targets: dict[str, list[str]] = {}
+        """By the last word of a relation's type, the parts."""
+        self.by_id: dict[str, str] = {}
+        package.take(posixpath.join(folder, "_rels", f"{last}.rels"), self)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Takes a start tag."""
+        target = attributes.get("Target", "")
+        if name != "Relationship" or attributes.get("TargetMode") == "External" or not target:
+            return
+        path = unquote(target.partition("#")[0]).replace("\\", "/")
+        path = path.lstrip("/") if path.startswith("/") else posixpath.join(self._folder, path)
+        part = posixpath.normpath(path)
+        self.targets.setdefault(attributes.get("Type", "").rpartition("/")[2], []).append(part)
+        self.by_id.setdefault(attributes.get("Id", ""), part)
+
+
+# What attributes say.
+
+
+def is_on(attributes: dict[str, str], name: str = "val", default: str = "true") -> bool:
+    """Tells whether an element that is there or not, and may say that it does not hold, holds."""
+    return attributes.get(name, default).lower() not in _OFF
+
+
+def number_in(attributes: dict[str, str], name: str = "val") -> int | None:
+    """Returns an attribute as a number; None if it is none."""
+    text = attributes.get(name, "").strip()
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
+
+
+def word_in(attributes: dict[str, str]) -> str:
+    """Returns what the element says."""
+    return attributes.get("val", "")
+
+
+def is_hex(text: str) -> bool:
+    """Tells whether text is a short number in hexadecimal digits."""
+    return bool(text) and len(text) <= 8 and all(c in "0123456789abcdefABCDEF" for c in text)
+
+
+Properties: TypeAlias = "Mapping[str, tuple[str, Callable[[dict[str, str]], object]]]"
+"""By an element's name, which attribute of something it sets, and to what its own attributes are read."""
+
+
+def note(noted: object, properties: Properties, name: str, attributes: dict[str, str]) -> None:
+    """Notes a property.
+
+    Args:
+        noted: gets it as an attribute.
+        properties: those that there are.
+        name: of the element.
+        attributes: of the element.
+    """
+    if (found := properties.get(name)) is not None:
+        setattr(noted, found[0], found[1](attributes))

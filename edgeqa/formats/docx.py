@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from edgeqa.formats.archive import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.blocks import FormatOptions, Record, headed
 from edgeqa.formats.notation import OfficeMath, symbol, without_private
-from edgeqa.formats.package import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.stories import Stories, Story
 from edgeqa.formats.wordstyles import (
     OF_PARAGRAPHS,

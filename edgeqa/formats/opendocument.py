@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from edgeqa.formats.archive import Handler, Package, number_in
 from edgeqa.formats.blocks import FormatOptions, Record, headed
 from edgeqa.formats.errors import FileEncrypted
 from edgeqa.formats.notation import numeral
-from edgeqa.formats.package import Handler, Package, number_in
 from edgeqa.formats.stories import NOTE, Stories, Story
 
 if TYPE_CHECKING:

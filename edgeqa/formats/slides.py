@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
+from edgeqa.formats.archive import Handler, OfficePackage, Relations, is_on, number_in
 from edgeqa.formats.blocks import FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.notation import OfficeMath, numeral
-from edgeqa.formats.package import Handler, OfficePackage, Relations, is_on, number_in
 from edgeqa.formats.prose import Prose
 
 if TYPE_CHECKING:

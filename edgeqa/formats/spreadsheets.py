@@ -18,11 +18,11 @@ from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats import cells
+from edgeqa.formats.archive import Handler, OfficePackage, Package, is_on, number_in
 from edgeqa.formats.blocks import FormatOptions, Record
 from edgeqa.formats.cells import MOST_SHOWN_COLUMNS, Cell, Grid, general, is_name_alone, title_of
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, opened
-from edgeqa.formats.package import Handler, OfficePackage, Package, is_on, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

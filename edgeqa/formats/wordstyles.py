@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edgeqa.formats.archive import Handler, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.notation import numeral
-from edgeqa.formats.package import Handler, Properties, is_hex, is_on, note, number_in, word_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable

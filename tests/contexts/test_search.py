@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.search import Words, coverage, search
-from edgeqa.contexts.stems import stem
+from edgeqa.contexts.terms import stem
 
 if TYPE_CHECKING:
     from pathlib import Path
