@@ -1,4 +1,4 @@
-"""Who asks, what they may do, and how long they wait. Pure.
+"""Who asks, what they may do, how long they wait, and how much they may say. Pure.
 
 A caller has scopes: `ask` to ask and to look, `add` to change collections, `admin` for what is about the server itself.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgeqa.serving.errors import NotAllowed
 
+MOST_QUESTION_CHARACTERS, MOST_NAME_CHARACTERS = 4096, 8192
 DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S = 10.0, 60.0  # how long a caller waits for an answer
 ASK, ADD, ADMIN = SCOPES = ("ask", "add", "admin")
 

@@ -21,7 +21,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import edgeqa
-from edgeqa.serving.callers import ADD, ASK, DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
+from edgeqa.serving.callers import (
+    ADD,
+    ASK,
+    DEFAULT_TIMEOUT_S,
+    LONGEST_TIMEOUT_S,
+    MOST_NAME_CHARACTERS,
+    MOST_QUESTION_CHARACTERS,
+)
 from edgeqa.serving.errors import (
     CollectionNotServed,
     DeadlinePassed,
@@ -142,6 +149,7 @@ class Engine:
         with self._counted(caller):
             caller.require(ASK)
             qa = self._runtime(collection)
+            _check_length("question", question, MOST_QUESTION_CHARACTERS)
             timeout_s = _checked_timeout(timeout_s)
             names = None if within is None else tuple(within)
             look = partial(qa.remembered, question, context, top=top, force=force, most_contexts=contexts, within=names)
@@ -180,6 +188,7 @@ class Engine:
         """
         with self._counted(caller):
             caller.require(ASK)
+            _check_length("name", name, MOST_NAME_CHARACTERS)
             timeout_s = _checked_timeout(timeout_s)
             only = self._only(collection)
             found = only.remembered_name(name, force=force, at_hand=True) if only is not None else None
@@ -234,6 +243,7 @@ class Engine:
             EdgeQAError: as `EdgeQA.remembered_name` does.
         """
         caller.require(ASK)
+        _check_length("name", name, MOST_NAME_CHARACTERS)
         only = self._only(collection)
         if only is not None:
             return only.remembered_name(name, force=force)
@@ -272,6 +282,7 @@ class Engine:
     ) -> list[ClosePassage]:
         """Returns the passages (`ClosePassage`) that share most with the question, best first, without reading them."""
         caller.require(ASK)
+        _check_length("question", question, MOST_QUESTION_CHARACTERS)
         return await self.look(partial(self._runtime(collection).closest, question, most, within=within))
 
     async def passage(self, caller: Caller, address: str, *, collection: str | None = None) -> Shown:
@@ -651,6 +662,11 @@ def _checked_timeout(timeout_s: float) -> float:
     raise ValueOutOfRange(
         name="timeout_s", value=timeout_s, expected=f"a number of seconds, up to {LONGEST_TIMEOUT_S:g}"
     )
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise ValueOutOfRange(name=what, value=f"{text[:40]}...", expected=f"at most {most} characters long")
 
 
 def _be_nice() -> None:

@@ -7,13 +7,16 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from edgeqa.serving.callers import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
+from edgeqa.serving.callers import (
+    DEFAULT_TIMEOUT_S,
+    LONGEST_TIMEOUT_S,
+    MOST_NAME_CHARACTERS,
+    MOST_QUESTION_CHARACTERS,
+)
 from edgeqa.serving.errors import RequestInvalid
 
 MOST_QUESTIONS = 64
 MOST_TEXTS = 64
-MOST_QUESTION_CHARACTERS = 4096
-MOST_NAME_CHARACTERS = 8192
 MOST_LISTED = 10_000
 
 Question = Annotated[str, Meta(min_length=1, max_length=MOST_QUESTION_CHARACTERS, description="What is asked.")]

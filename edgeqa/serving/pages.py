@@ -21,7 +21,8 @@ from starlette.routing import Route
 
 import edgeqa
 from edgeqa.serving.bodies import until_gone
-from edgeqa.serving.messages import MOST_QUESTION_CHARACTERS, AskFile, from_query
+from edgeqa.serving.callers import MOST_QUESTION_CHARACTERS
+from edgeqa.serving.messages import AskFile, from_query
 from edgeqa.serving.problems import problem_of
 
 if TYPE_CHECKING:

@@ -288,6 +288,14 @@ def test_a_name_in_two_collections_is_an_error_until_one_of_them_is_named(place:
         stop(running)
 
 
+def test_what_is_too_long_to_be_asked_is_refused(raw: Raw, place: Place) -> None:
+    for words in (("EDGEQA.ASK",), ("EDGEQA.CLOSEST",), ("GET",), ("EXISTS",)):
+        reply = raw.ask(*words, place.answer + "?" * 10_000)
+        assert reply.startswith("-ERR ")
+        assert " characters long" in reply
+        assert len(reply) < 300
+
+
 def test_names_are_utf_8(raw: Raw) -> None:
     assert raw.ask("GET", b"bertqa{8YG}_\xff") == "-ERR names, questions and options are UTF-8"
     assert raw.ask("PING") == "+PONG"
