@@ -49,7 +49,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class _Figures:
     total_bytes: int
     available_bytes: int | None
     origin: str
@@ -57,16 +57,16 @@ class _Room:
 
 def memory(device: Device) -> tuple[Reading[int], Reading[int]]:
     """Returns the readings of total and available memory."""
-    rooms, refused = [], ""
+    figures, refused = [], ""
     try:
-        rooms.append(_host(device))
+        figures.append(_host(device))
     except (OSError, ValueError) as error:
         refused = f"the host's memory is unreadable: {error}"
-    rooms += [room for group in groups(device, "memory") if (room := _group(device, group))]
-    if not rooms:
+    figures += [one for group in groups(device, "memory") if (one := _group(device, group))]
+    if not figures:
         return Reading(None, refused), Reading(None, refused)
-    total = min(rooms, key=lambda room: room.total_bytes)
-    known = [(room.available_bytes, room.origin) for room in rooms if room.available_bytes is not None]
+    total = min(figures, key=lambda one: one.total_bytes)
+    known = [(one.available_bytes, one.origin) for one in figures if one.available_bytes is not None]
     available = Reading(*min(known)) if known else Reading[int](None, f"{total.origin} does not say what is available")
     return Reading(total.total_bytes, total.origin), available
 
@@ -168,17 +168,17 @@ def _plain(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)
 
 
-def _host(device: Device) -> _Room:
+def _host(device: Device) -> _Figures:
     try:
         lines = device.read("/proc/meminfo").splitlines()
         kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if rest.strip()}
-        return _Room(kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024, "/proc/meminfo")
+        return _Figures(kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024, "/proc/meminfo")
     except (OSError, ValueError, KeyError):  # not Linux, a kernel before 3.14, or not for us to read
         total, available = device.virtual_memory()
-        return _Room(total, available, "operating system")
+        return _Figures(total, available, "operating system")
 
 
-def _group(device: Device, group: Group) -> _Room | None:
+def _group(device: Device, group: Group) -> _Figures | None:
     limits = [limit for name in _LIMITS[group.version] if (limit := _number(device, group, name)) is not None]
     limit = min(limits, default=UNLIMITED_FROM_BYTES)
     if limit >= UNLIMITED_FROM_BYTES:
@@ -186,8 +186,8 @@ def _group(device: Device, group: Group) -> _Room | None:
     origin = f"cgroup v{group.version} {group.directory}"
     used = _number(device, group, _USED[group.version])
     if used is None:
-        return _Room(limit, limit, f"{origin}, its use unreadable")
-    return _Room(limit, max(0, limit - max(0, used - _inactive_file(device, group))), origin)
+        return _Figures(limit, limit, f"{origin}, its use unreadable")
+    return _Figures(limit, max(0, limit - max(0, used - _inactive_file(device, group))), origin)
 
 
 def _number(device: Device, group: Group, name: str) -> int | None:

@@ -41,7 +41,7 @@ BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedModel:
     """A model that was added."""
 
     bundle: Bundle
@@ -76,7 +76,7 @@ def add_model(
     threads: int | None = None,
     budget_bytes: int | None = None,
     progress: Progress | None = None,
-) -> Added:
+) -> AddedModel:
     """Makes a model of an export, and tests it on this device; returns it with how the test went.
 
     Args:
@@ -140,7 +140,7 @@ def add_model(
             if quantize and (reason := quantizing.too_far(moved)):
                 raise ExportQuantizedBadly(reason)
         made = open_model(bundle, overrides, device=trial.device, tokenizer=tokenizer, reader=reader)
-    return Added(Bundle.load(shelf.models_home() / called), made.verdict, now.right_percent, moved)
+    return AddedModel(Bundle.load(shelf.models_home() / called), made.verdict, now.right_percent, moved)
 
 
 def _manifest(called: str, trial: Trial, joint: Joint, precision: str, directory: Path) -> dict[str, Any]:
