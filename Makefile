@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 CLIENTS ?= .clients
+JOBS ?= logical
 
 .PHONY: demo test lint types suite man wheel bench reference clients clean
 
@@ -23,7 +24,7 @@ types: $(VENV)/developed
 
 suite: $(VENV)/developed
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest
+	$(VENV)/bin/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report --fail-under=95
 	$(VENV)/bin/coverage report --fail-under=95 --include="edgeqa/cache/*"
