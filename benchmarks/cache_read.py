@@ -32,8 +32,7 @@ import msgspec
 from xxhash import xxh3_64_digest
 
 from edgeqa.asking.keys import answer_keys
-from edgeqa.cache import Cache, records, values
-from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.cache import FORMAT_DIRECTORY, Cache, records, values
 from edgeqa.cache.records import PAYLOAD_AT, WHOLE
 
 if TYPE_CHECKING:

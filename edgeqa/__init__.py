@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.named import AnswerNameInvalid
     from edgeqa.asking.surroundings import Shown
     from edgeqa.asynchronous import AsyncEdgeQA, aopen
-    from edgeqa.cache import Cache
-    from edgeqa.cache.memoizing import memoize
+    from edgeqa.cache import Cache, memoize
     from edgeqa.capabilities.probe import probe
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.carrying import export_collection, import_collection
@@ -69,7 +68,7 @@ _HOMES = {  # of all that is not in `errors`
     "delete_collection": "collection.overview",
     "export_collection": "collection.carrying",
     "import_collection": "collection.carrying",
-    "memoize": "cache.memoizing",
+    "memoize": "cache",
     "open": "runtime",
     "pipeline": "compat.pipeline",
     "probe": "capabilities.probe",

@@ -86,7 +86,7 @@ def run(directory: Path, *, rounds: int, processes: int, seed: int) -> collectio
         code = os.waitstatus_to_exitcode(os.waitpid(fork(look, directory), 0)[1])
         tally["fine" if code == 0 else "off after two deaths" if code == OFF else f"WRONG: exit code {code}"] += 1
         if code == OFF:
-            damage = Guard(directory / "format-1").mend()
+            damage = Guard(directory / "format-1").repair()
             tally["WRONG: damaged after being off"] += bool(damage)
     with Cache.open(directory) as cache:
         tally["WRONG: check()"] += len(cache.check())

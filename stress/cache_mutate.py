@@ -18,8 +18,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from edgeqa.cache import Cache
-from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.cache import FORMAT_DIRECTORY, Cache
 
 MAP_BYTES = 1 << 20
 NAMES = 400

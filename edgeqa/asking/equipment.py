@@ -10,8 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking, state
-from edgeqa.cache import Cache
-from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.cache import FORMAT_DIRECTORY, Cache
 from edgeqa.capabilities.computing import onnxruntime_version, precision_path
 from edgeqa.errors import Closed
 

@@ -1,26 +1,44 @@
 """Single flight: callers that want one missing value at once cause one call, across threads, tasks and processes.
 
-In: a key, how to look, how to store. Out: the value, or the news that the caller has to compute it. The first caller
-leads: it takes the process's lease, looks again (another process may have been quicker), computes and stores; the lease
-is given back when the value is committed. The others of its process wait for it and get its value or its error. A
-leader that is cancelled or killed hands over: a waiter leads next. Nobody waits for longer than a lease is good: who
-has waited so long computes for itself, and so does, at once, who would wait for what waits for it.
+In: a key, how to look, how to store. Out: the value, or the news that the caller has to compute it.
 
     with Flight(flights, key, find, settle) as flight:
         if (value := flight.begin()) is ABSENT:
             value = flight.land(compute())
+
+How that holds:
+
+- The first caller of a process leads; the others of its process wait for it and get its value or its error. Who leads
+  is decided by one `dict.setdefault`, so that no lock is needed, which an interrupt might leave locked.
+- The leader takes the process's lease, looks again (another process may have been quicker), computes and stores. A
+  lease is a lock on one byte of a file that all processes share (`Leases`), at a place given by the key: it writes
+  nothing, and the kernel drops it when its holder dies, so that another takes over at once. It is given back when the
+  value is committed, not before: else the next process would look too early.
+- A leader that is cancelled, interrupted or killed hands over: a waiter leads next.
+- Nobody waits for longer than a lease is good: who has waited so long computes for itself. And so does, at once, who
+  would wait for what waits for it: each computation knows what it is a part of and what that waits for.
+- A failure reaches the waiters of other processes by a note in the same file; where the file system has no locks, every
+  process computes for itself.
+
+What was not chosen: a lock for each key, which must be made and deleted under another lock; a file for each lease,
+which a killed process leaves behind; a lease with a time in the file, which needs a clock that all agree on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import os
+import struct
 import sys
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from xxhash import xxh3_64_intdigest
+
 from edgeqa.cache.front import ABSENT
-from edgeqa.cache.leases import Leases
 from edgeqa.errors import ComputationFailed, EventLoopBlocked
 
 if TYPE_CHECKING:
@@ -35,7 +53,11 @@ if TYPE_CHECKING:
 
 LEASE_S = 60.0
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.020
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.001, 0.020
+_NOTE_BYTES, _NOTES = 512, 64  # notes of failure, at the beginning of the file of leases
+_NOTE = struct.Struct("<QQ16s")  # checksum of the rest, when (ns since the epoch), check
+_LOCKS_FROM = 1 << 20
+_TAKEN = (errno.EAGAIN, errno.EACCES)
 
 
 class _HandedOver(Exception):
@@ -227,7 +249,7 @@ class Flight:
             if self._left_s() <= 0:
                 return
             yield pause_s
-            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+            pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
         self._leased = True
 
     def _look(self) -> Any:  # noqa: ANN401 - any value
@@ -292,7 +314,7 @@ def _would_wait_for_itself(slot: _Slot) -> bool:
     return not slot.needed().isdisjoint(_led())
 
 
-def most_led() -> int:
+def led_depth() -> int:
     """Returns how many computations the caller leads, one inside of the other."""
     return len(_led())
 
@@ -306,3 +328,69 @@ def _running_loop() -> object:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+class Leases:
+    """Which process computes the value of a key: the leases of one cache directory.
+
+    In one process these locks do not exclude each other: that is the part of `Flights`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd: int | None = None
+
+    def take(self, key: Key) -> bool:
+        """Returns whether this process may compute now; False while another does."""
+        try:
+            fcntl.lockf(self._open(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(key))
+        except OSError as error:
+            return error.errno not in _TAKEN
+        return True
+
+    def give_back(self, key: Key) -> None:
+        """Lets another process compute, or look at what was stored."""
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _offset(key))
+
+    def note_failure(self, key: Key, type_name: str, message: str) -> None:
+        """Leaves the news for those who wait for this key now."""
+        text = f"{type_name}\0{message}".encode("utf-8", "replace")[: _NOTE_BYTES - _NOTE.size]
+        body = struct.pack("<Q16s", time.time_ns(), key.check) + text.ljust(_NOTE_BYTES - _NOTE.size, b"\0")
+        with contextlib.suppress(OSError):
+            os.pwrite(self._open(), xxh3_64_intdigest(body).to_bytes(8, "little") + body, _note_offset(key))
+
+    def failure_since(self, key: Key, since_ns: int) -> ComputationFailed | None:
+        """Returns the failure of this key that was noted since then, in ns of the clock that goes on over a reboot."""
+        try:
+            note = os.pread(self._open(), _NOTE_BYTES, _note_offset(key))
+        except OSError:
+            return None
+        if len(note) < _NOTE_BYTES or xxh3_64_intdigest(note[8:]) != int.from_bytes(note[:8], "little"):
+            return None
+        _, noted_ns, check = _NOTE.unpack_from(note)
+        if check != key.check or not since_ns <= noted_ns <= time.time_ns():
+            return None
+        type_name, _, message = note[_NOTE.size :].rstrip(b"\0").decode("utf-8", "replace").partition("\0")
+        return ComputationFailed(type_name, message)
+
+    def close(self) -> None:
+        """Gives the file back, and with it every lease. Harmless when repeated."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _open(self) -> int:
+        # One handle for the whole life: closing any handle on the file would drop all of the process's locks on it.
+        if self._fd is None:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._fd
+
+
+def _offset(key: Key) -> int:
+    return _LOCKS_FROM + (int.from_bytes(key.digest[:8], "little") >> 2)
+
+
+def _note_offset(key: Key) -> int:
+    return key.digest[0] % _NOTES * _NOTE_BYTES

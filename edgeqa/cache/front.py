@@ -143,7 +143,7 @@ class Front:
             else:
                 self.change(entry.digest)
 
-    def settle(self, entry: Entry, value: Any, as_type: type | None) -> None:  # noqa: ANN401 - any immutable value
+    def keep_value(self, entry: Entry, value: Any, as_type: type | None) -> None:  # noqa: ANN401 - any immutable value
         """Keeps the value that an entry's bytes were decoded to, if it keeps none yet."""
         more_bytes = _memory_bytes(value)
         with self._lock:

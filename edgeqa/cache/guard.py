@@ -12,7 +12,7 @@ by a damaged file, so that the file is judged first, by rules that hold across p
   verification stays owed until somebody finds the directory empty.
 - Nobody waits for long: who holds the entrance may have been stopped, or be verifying a large file. After ENTER_WAIT_S
   a process goes on without the cache, and its next question tries again. A large file is verified by a process of its
-  own (`checking`), beside the questions, which find nothing until it is done.
+  own (`verify_beside`), beside the questions, which find nothing until it is done.
 - A lock is let go by its name (LOCK_UN), not by closing the file: a child that was forked meanwhile has the same open
   file, and would hold the lock on. The child closes its handles and unlocks nothing: that would unlock its parent's.
   Whatever comes in between, an interrupt too, lets go of all that was taken.
@@ -28,24 +28,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeqa.cache.environment import StoreBusy, StoreFault, as_fault
-from edgeqa.cache.header import Header, round_map
 from edgeqa.cache.ledger import Ledger, lock_within, try_lock
-from edgeqa.cache.premises import Premises
-from edgeqa.cache.store import Store
+from edgeqa.cache.premises import GUARD_FILE, USERS_FILE, Header, Premises, round_map
+from edgeqa.cache.store import Store, StoreBusy, StoreFault, as_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-GUARD_FILE, USERS_FILE, LEDGER_FILE = "guard", "users", "ledger"
+LEDGER_FILE = "ledger"
 OFF_FOR_S = 3600
 DEATHS_ALLOWED = 2
 ENTER_WAIT_S = 2.0
+_VERIFY_AGAIN_AFTER_S = 60.0
 _MAP_FLOOR_BYTES = 1 << 20
+
+_verifications: dict[Path, tuple[float, int]] = {}  # begun by this process: when, and which process does it
 
 
 class Guard:
@@ -60,45 +62,49 @@ class Guard:
         self._trusted = True
 
     def enter(
-        self, map_bytes: int, *, durable: bool, wait_s: float = ENTER_WAIT_S, most_check_bytes: int | None = None
-    ) -> Store:
-        """Returns the open store.
+        self,
+        store: Store,
+        map_bytes: int,
+        *,
+        durable: bool,
+        wait_s: float = ENTER_WAIT_S,
+        max_check_bytes: int | None = None,
+    ) -> None:
+        """Opens the store.
 
         Args:
+            store: not open yet.
             map_bytes: size of the map, where a file has to be made.
             durable: whether each commit waits for the disk.
             wait_s: how long to wait for others at the entrance.
-            most_check_bytes: the largest file to verify; None for any.
+            max_check_bytes: the largest file to verify; None for any.
 
         Raises:
             StoreBusy: there is none to be had for now.
             CheckDue: the file has to be verified first, and is larger.
             StoreFault: there is none to be had; `kind` says why.
         """
-        store: Store | None = None
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._entrance(wait_s) as alone:
                 self.ledger = ledger = Ledger(self._directory / LEDGER_FILE)
                 self._count_deaths(ledger, alone=alone)
                 if alone:
-                    self.premises.judge(ledger, most_check_bytes)
+                    self.premises.judge(ledger, max_check_bytes)
                     ledger.set("inside", 0)
-                store = self._open(ledger, map_bytes, durable=durable, alone=alone)
+                self._open(store, ledger, map_bytes, durable=durable, alone=alone)
                 lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
                 ledger.add({"inside": 1})
-                return store
         except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
-            if store is not None:
-                store.close()
+            store.close()
             self.abandon()
             if isinstance(error, OSError):
                 raise as_fault(error) from error
             raise
 
-    def leave(self, store: Store) -> bool:
-        """Closes the store; returns whether nobody is inside any more."""
-        ledger, last = self.ledger, False
+    def leave(self, store: Store) -> None:
+        """Closes the store, and seals the file if nobody is inside any more."""
+        ledger = self.ledger
         try:
             if ledger is not None:
                 with contextlib.suppress(OSError, StoreFault), self._entrance(ENTER_WAIT_S) as last:
@@ -114,9 +120,8 @@ class Guard:
                 store.close()
             finally:
                 self.abandon()
-        return last
 
-    def mend(self) -> list[str]:
+    def repair(self) -> list[str]:
         """Verifies the data file if nobody is inside, puts a damaged one aside, and forgets former deaths.
 
         Returns:
@@ -211,18 +216,18 @@ class Guard:
         self.premises.quarantine("engine")
         ledger.set("deaths", 0)
 
-    def _open(self, ledger: Ledger, map_bytes: int, *, durable: bool, alone: bool) -> Store:
+    def _open(self, store: Store, ledger: Ledger, map_bytes: int, *, durable: bool, alone: bool) -> None:
         found = self.premises.read_header()
         if not alone and (found is None or not found.fits_this_machine()):
             raise StoreFault(kind="foreign", reason="in use by another kind of process")
         map_bytes = found.map_bytes if found and found.fits_this_machine() else round_map(map_bytes)
         ledger.set("opening", os.getpid())
         try:
-            while True:
+            while not store.is_open:
                 if alone:
                     self.premises.write_header(Header(map_bytes))
                 try:
-                    return self._open_sound(map_bytes, durable=durable)
+                    self._open_sound(store, map_bytes, durable=durable)
                 except StoreFault as fault:
                     if fault.kind in ("damaged", "engine") and alone and not self.premises.quarantined:
                         self.premises.quarantine("damaged")  # LMDB or the check of the records has refused it
@@ -233,8 +238,8 @@ class Guard:
         finally:
             ledger.set("opening", 0)
 
-    def _open_sound(self, map_bytes: int, *, durable: bool) -> Store:
-        store = Store(self._directory, map_bytes, durable=durable)
+    def _open_sound(self, store: Store, map_bytes: int, *, durable: bool) -> None:
+        store.open(self._directory, map_bytes, durable=durable)
         if self.premises.suspect:  # its pages are sound by now, but what they hold need not be
             try:
                 problems = store.problems()
@@ -243,7 +248,6 @@ class Guard:
             if problems:
                 store.close()
                 raise StoreFault(kind="damaged", reason=problems[0])
-        return store
 
     # An interrupt may come between any two lines: a handle is forgotten only when it is unlocked, and whoever is
     # interrupted has `abandon` unlock what is left.
@@ -279,3 +283,52 @@ class Guard:
             yield try_lock(self._users_fd, fcntl.LOCK_EX)
         finally:
             self._release_entrance()
+
+
+def verify_beside(directory: Path, map_bytes: int) -> bool:
+    """Has a directory's data file verified by a process of its own; returns whether that goes on, or will be over soon.
+
+    A process, because a command that answers one question ends long before a large file is read, and because a damaged
+    file can kill who opens it. Who asks meanwhile finds the entrance locked and goes without the cache. A file that
+    could not be verified is tried again after a while.
+    """
+    now_s = time.monotonic()
+    if (found := _verifications.get(directory)) is not None:
+        began_s, process = found
+        if not _has_ended(process) or now_s - began_s < _VERIFY_AGAIN_AFTER_S:
+            return True
+    if not sys.executable:
+        return False
+    package = str(Path(__file__).parent.parent.parent)
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
+    code = f"from {__name__} import Path, verify; verify(Path({os.fspath(directory)!r}), {map_bytes})"
+    try:
+        process = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", code],
+            {**os.environ, "PYTHONPATH": path},
+            file_actions=nowhere,
+            setpgroup=0,  # Ctrl-C is not meant for it
+        )
+    except (OSError, NotImplementedError):
+        return False
+    _verifications[directory] = now_s, process
+    return True
+
+
+def _has_ended(process: int) -> bool:
+    try:
+        return os.waitpid(process, os.WNOHANG)[0] == process
+    except ChildProcessError:  # it was waited for, or is a forked parent's
+        return True
+
+
+def verify(directory: Path, map_bytes: int) -> None:
+    """Verifies a directory's data file and seals it, or puts it aside; gives way to everybody else meanwhile."""
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    guard, store = Guard(directory), Store()
+    with contextlib.suppress(StoreFault):
+        guard.enter(store, map_bytes, durable=False)
+        guard.leave(store)

@@ -1,34 +1,127 @@
-"""The files around LMDB's own in a cache directory, and the judgement on LMDB's: sound, suspect, or to be put aside.
+"""A cache directory's own files: made, in RAM too, judged, put aside, deleted; all but what is inside of LMDB's.
 
-In: a directory that this process alone is in (see `guard`). Out: whether the data file may be given to LMDB. A file
-that fits its seal was closed properly and holds what it held then: a small one is read and hashed at each start, which
-takes 0.1 ms a MiB; a large one at the first start of a day, and after each boot. Any other file is walked page by page
-without LMDB, and put into quarantine if anything is wrong; where there is no verifier (lmdb before 3.0), it goes there
-unseen.
+In: a directory that this process alone is in (see `guard`). Out: whether the data file may be given to LMDB, which can
+be killed by a damaged file, or by one of another kind of machine.
+
+- The header, a small text, is written once, when a cache is made, and says for what machine and with what map size.
+- The seal, a small text, is written by the last process that leaves and names the size, the time and the XXH3-64 of the
+  data file: one that fits its seal was closed cleanly, not written since, and holds what it held. A small file is read
+  and hashed at each start, which takes 0.1 ms a MiB; a large one at the first start of a day, and after each boot. The
+  hash is for damage, not for forgery: who may write the file may write the seal too.
+- Any other file is walked page by page without LMDB, and put into quarantine if anything is wrong; where there is no
+  verifier (lmdb before 3.0), it goes there unseen.
+- A directory in RAM is owned by the processes inside it and removed when the last of them has left; what crashed
+  processes left behind is removed when another one is made.
+
+All is read, nothing mapped: a page that the disk cannot give, or that somebody cuts off, is an error and not a signal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import mmap
 import os
+import struct
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from edgeqa.cache.environment import DATA_FILE, LOCK_FILE, StoreBusy
-from edgeqa.cache.header import META_PROBE_BYTES, Header, Seal, is_lmdb_file
+from edgeqa.cache.ledger import try_lock
+from edgeqa.cache.store import LOCK_FILE, StoreBusy
 
 if TYPE_CHECKING:
     from edgeqa.cache.ledger import Ledger
 
-HEADER_FILE, SEAL_FILE = "header", "seal"
+GUARD_FILE, USERS_FILE = "guard", "users"  # `guard` locks them
+DATA_FILE, HEADER_FILE, SEAL_FILE = "data.mdb", "header", "seal"
 HASHED_EACH_TIME_BYTES = 4 << 20
 CHECKED_AT_ONCE_BYTES = 4 << 20  # a file to verify that is not larger is verified where it is opened
 _BLOCK_BYTES = 1 << 18
 _NO_VERIFIER = "cannot be verified: this lmdb has no verifier"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+STORE_FORMAT = 1
+PAGE_BYTES = min(mmap.PAGESIZE, 0x8000)  # of the files that LMDB makes here: the machine's, but never more than this
+_SEAL = "edgeqa seal 2"
+_LMDB_MAGIC, _LMDB_VERSION = 0xBEEFC0DE, 1
+_META_PROBE = struct.Struct("=16xII16xI")  # page header; magic, version; address, map size; page size
+META_PROBE_BYTES = _META_PROBE.size
+_RAM_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
+_MAKING_S = 60
+
+
+class Header(NamedTuple):
+    """For what machine a cache was made, and how large. A tuple, for it is made by each process that hits."""
+
+    map_bytes: int
+    page_bytes: int = PAGE_BYTES
+    word_bits: int = sys.maxsize.bit_length() + 1
+    byte_order: str = sys.byteorder
+    format: int = STORE_FORMAT
+
+    def encode(self) -> bytes:
+        """Returns the header file's bytes."""
+        return (
+            f"edgeqa cache {self.format}\nword_bits {self.word_bits}\nbyte_order {self.byte_order}\n"
+            f"page_bytes {self.page_bytes}\nmap_bytes {self.map_bytes}\n"
+        ).encode("ascii")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Header | None:
+        """Returns the header, or None if these bytes are not one."""
+        try:
+            found = [line.rpartition(" ")[2] for line in data.decode("ascii").splitlines()]
+            header = cls(int(found[4]), int(found[3]), int(found[1]), found[2], int(found[0]))
+        except (ValueError, IndexError):
+            return None
+        return header if header.encode() == data else None
+
+    def fits_this_machine(self) -> bool:
+        """Returns whether a process like this one may map the data file."""
+        return self == Header(self.map_bytes) and self.map_bytes > 0
+
+
+class Seal(NamedTuple):
+    """What a data file was when it was closed."""
+
+    size_bytes: int
+    mtime_ns: int
+    content: str  # XXH3-64 of the whole file, in hexadecimal digits
+
+    def encode(self) -> bytes:
+        """Returns the seal file's bytes."""
+        return f"{_SEAL}\nsize_bytes {self.size_bytes}\nmtime_ns {self.mtime_ns}\nxxh3_64 {self.content}\n".encode(
+            "ascii"
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Seal | None:
+        """Returns the seal, or None if these bytes are not one."""
+        try:
+            found = [line.rpartition(" ")[2] for line in data.decode("ascii").splitlines()]
+            seal = cls(int(found[1]), int(found[2]), found[3])
+        except (ValueError, IndexError):
+            return None
+        return seal if seal.encode() == data else None
+
+    def fits_outside(self, data_file: os.stat_result) -> bool:
+        """Returns whether the file has the size and the time of the seal; what it holds is not looked at."""
+        return (self.size_bytes, self.mtime_ns) == (data_file.st_size, data_file.st_mtime_ns)
+
+
+def is_lmdb_file(start: bytes, page_bytes: int) -> bool:
+    """Returns whether a file that starts so is of LMDB's format 1 with pages of this size."""
+    return len(start) >= META_PROBE_BYTES and _META_PROBE.unpack_from(start) == (_LMDB_MAGIC, _LMDB_VERSION, page_bytes)
+
+
+def round_map(map_bytes: int) -> int:
+    """Returns a map size that LMDB can use: whole pages, not absurdly few, and not more than a word can address."""
+    ceiling = (256 << 20) if sys.maxsize < 2**32 else 1 << 40
+    wanted = min(ceiling, max(map_bytes, 1 << 20, 256 * mmap.PAGESIZE))
+    return -(-wanted // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 class CheckDue(StoreBusy):
@@ -47,14 +140,14 @@ class Premises:
         self.quarantined: list[str] = []  # why, each time
         self.suspect = False
 
-    def judge(self, ledger: Ledger, most_check_bytes: int | None) -> None:
+    def judge(self, ledger: Ledger, max_check_bytes: int | None) -> None:
         """Lets the data file stay only if it is known to be sound and for this machine.
 
         Where the ledger says that somebody has died inside, the seal does not count.
 
         Args:
             ledger: of the directory.
-            most_check_bytes: the largest file to verify here; None for any.
+            max_check_bytes: the largest file to verify here; None for any.
 
         Raises:
             CheckDue: the file has to be verified, and is larger.
@@ -70,7 +163,7 @@ class Premises:
         if foreign and start:  # an empty file is what a death at the very start leaves; LMDB makes it anew
             self.quarantine("foreign")
         elif ledger.get("inside") > 0 or not self._fits_its_seal(status, ledger):
-            if most_check_bytes is not None and status.st_size > most_check_bytes:
+            if max_check_bytes is not None and status.st_size > max_check_bytes:
                 raise CheckDue
             self.suspect = True
             self.break_seal()  # it is sealed anew when it has turned out to be sound
@@ -169,7 +262,7 @@ def find_damage(data_file: Path) -> list[str]:
 
 
 def _hash(path: Path) -> str:
-    """Returns the hash of a file, which is read and not mapped: a page that the disk cannot give is then an error."""
+    """Returns the hash of a file."""
     hashed, block = xxh3_64(), bytearray(_BLOCK_BYTES)
     view = memoryview(block)
     with path.open("rb", buffering=0) as stream:
@@ -190,3 +283,58 @@ def _replace(path: Path, data: bytes) -> None:
         partial = path.with_suffix(".partial")
         partial.write_bytes(data)
         partial.replace(path)
+
+
+def make_directory_in_ram(mounts: Path = Path("/proc/self/mounts")) -> Path | None:
+    """Returns a new private directory in RAM, or None where no RAM file system is that this user may write to."""
+    import tempfile
+
+    for parent in _candidates(mounts):
+        remove_leftovers(parent)
+        with contextlib.suppress(OSError):
+            return Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
+    return None
+
+
+def remove_leftovers(parent: Path) -> int:
+    """Removes this user's directories in RAM that no process is in; returns how many."""
+    removed = 0
+    for directory in parent.glob(_prefix() + "*"):
+        with contextlib.suppress(OSError):
+            status = directory.lstat()
+            # Without locks it is just being made, or its maker died at once: an empty directory may wait for a while.
+            is_new = len(_locks(directory)) < 2 and time.time() - status.st_mtime < _MAKING_S
+            if status.st_uid == os.getuid() and not directory.is_symlink() and not is_new:
+                removed += remove_unless_used(directory)
+    return removed
+
+
+def remove_unless_used(directory: Path) -> bool:
+    """Removes a directory in RAM if no process is in it; returns whether that is done."""
+    import shutil
+
+    for path in _locks(directory):
+        with path.open("rb") as stream:
+            if not try_lock(stream.fileno(), fcntl.LOCK_EX):
+                return False
+    shutil.rmtree(directory, ignore_errors=True)
+    return True
+
+
+def _locks(directory: Path) -> list[Path]:
+    return [*directory.glob(f"*/{GUARD_FILE}"), *directory.glob(f"*/{USERS_FILE}")]
+
+
+def _prefix() -> str:
+    return f"edgeqa-cache-{os.getuid()}-"
+
+
+def _candidates(mounts: Path) -> list[Path]:
+    """Returns the usual RAM-backed places, as far as the table of mounts says that they are that."""
+    try:
+        table = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return []
+    in_ram = {Path(fields[1]) for fields in table if len(fields) > 2 and fields[2] in _RAM_FILE_SYSTEMS}
+    named = [Path("/dev/shm"), *map(Path, filter(None, [os.environ.get("XDG_RUNTIME_DIR")]))]  # noqa: S108 - mkdtemp inside
+    return [path for path in named if path in in_ram and os.access(path, os.W_OK | os.X_OK)]

@@ -60,7 +60,7 @@ class Explanation:
 
 def summarise(backend: Backend, persist: str) -> Stats:
     """Returns the stats of a backend."""
-    is_open, totals, usage = backend.is_open, backend.totals(), backend.usage()
+    is_open, totals, usage = backend.enter(), backend.totals(), backend.usage()
     front, store, misses = (totals.get(name, 0) for name in ("hits_front", "hits_store", "misses"))
     asked = front + store + misses
     return Stats(

@@ -1,35 +1,73 @@
 """The memory-mapped store: records in the order they were stored, found by their addresses. LMDB inside.
 
 In: addresses (16 bytes that begin with a 0 bit). Out: records (bytes, not looked into but for their address and their
-soundness). One table with two kinds of keys. Addresses come first and lead to sequence numbers. Sequence numbers (8
-bytes that begin with a 1 bit) come after them and lead to records: so they are only ever appended to, at the end of the
-tree, and its pages there are full, and evicted from one end. One table, because LMDB looks a second one up by its name
-in each transaction, which costs as much as the read itself. Reading writes nothing and takes no lock; any thread may.
-What is written is in `commits`. This knows nothing of keys, values, times or of damaged files.
+soundness), or a `StoreFault`. What is written is in `commits`; whether the file may be given to LMDB at all is decided
+before, by `guard`. This knows nothing of keys, values or times.
+
+One table with two kinds of keys. Addresses come first and lead to sequence numbers. Sequence numbers (8 bytes that
+begin with a 1 bit) come after them and lead to records: so they are only ever appended to, at the end of the tree, and
+its pages there are full, and evicted from one end. One table, because LMDB looks a second one up by its name in each
+transaction, which costs as much as the read itself. `writemap` stays off: with it, a full disk is a fatal signal
+instead of an error.
+
+How threads, closing and forks get along:
+
+- Reading writes nothing and takes no lock; any thread may. But nobody may close LMDB while a thread is inside, and a
+  forked child cannot close what another thread of its parent was in.
+- So whoever goes in counts itself: it appends to `inside` before it looks whether the store is open, and takes itself
+  off when its transaction is gone. Both are one step of the interpreter.
+- Whoever closes or forks shuts the door first and then waits until `inside` is empty. One counts before it looks, the
+  other shuts before it counts: so at least one of the two sees the other.
+- It waits for a second at most. An interrupt between two steps may leave a count behind, and a fork and a close are not
+  to hang for that.
+
+What was not chosen: a lock around each read, which takes half as long as the read; references as the interpreter counts
+them, which an error or a debugger may hold as well; LMDB's own list of readers, which knows no threads of one process
+that are about to begin.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
+import contextlib
+import errno
+import os
 import threading
 import time
-import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lmdb
 
 from edgeqa.cache import records
-from edgeqa.cache.environment import StoreFault, as_fault, faults, open_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+LOCK_FILE = "lock.mdb"
 FIRST_SEQUENCE_NUMBER = 1 << 63
 LAST_SEQUENCE_NUMBER = FIRST_SEQUENCE_NUMBER + (1 << 62)  # nobody gets so far by counting
-_CLOSING_LIMIT_S = 1.0
-_FORKING_LIMIT_S = 1.0
+_WAIT_S = 1.0  # for those who are inside
+_MAX_READERS = 512
+_LOCK_FILE_BYTES = 64 * (_MAX_READERS + 4)
+_OPEN_ATTEMPTS = 6
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # EIO: LMDB's word for a write that was cut short
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class StoreFault(Exception):
+    """The store cannot do it; `kind` is one of `ledger.FAULTS`."""
+
+    def __init__(self, kind: str, reason: object = "") -> None:
+        super().__init__(f"{kind}: {reason}" if reason else kind)
+        self.kind = kind
+        self.reason = str(reason)
+
+
+class StoreBusy(StoreFault):
+    """Others keep the store from being opened for now; the next question tries again."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__("unavailable", reason)
 
 
 class Usage(NamedTuple):
@@ -41,39 +79,67 @@ class Usage(NamedTuple):
 
 
 class Store:
-    """One LMDB environment, open."""
+    """One LMDB environment: not open yet, open, closed."""
 
-    def __init__(self, directory: Path, map_bytes: int, *, durable: bool) -> None:
-        self._env: lmdb.Environment | None = open_environment(directory, map_bytes, durable=durable)
+    def __init__(self) -> None:
+        self._env: lmdb.Environment | None = None
         self._lock = threading.Lock()
         self._passable = threading.Event()
         self._passable.set()
-        self.map_bytes = map_bytes
-        with faults():
-            self.page_bytes: int = self._env.stat()["psize"]
-        self._references = sys.getrefcount(self._env)  # while nobody is inside
+        self.inside: list[None] = []
+        """One item for each thread that reads or writes, or is about to look whether it may."""
+        self.begin: Callable[[], Any] = _not_now
+        """Starts a read, for who counts itself: `get` of an address, then `get` of what that gives, on the result."""
+        self.map_bytes = self.page_bytes = 0
         self.syncs_each_commit = False
         """Whether a commit waits for the disk by our doing; LMDB does it by itself where it was opened so."""
-        self._opened_durable = durable
+        self._opened_durable = False
 
     @property
-    def env(self) -> lmdb.Environment:
-        """The environment; it is closed when nobody refers to it any more, so nobody may keep it.
+    def is_open(self) -> bool:
+        """Whether there is an environment."""
+        return self._env is not None
+
+    def open(self, directory: Path, map_bytes: int, *, durable: bool) -> None:
+        """Opens the environment in a directory.
 
         Raises:
-            StoreFault: it is closed.
+            StoreFault: it does not open.
         """
-        self._passable.wait()
-        env = self._env
-        if env is None:
-            raise StoreFault(kind="unavailable", reason="closed")
-        return env
+        env = _open_environment(directory, map_bytes, durable=durable)
+        try:
+            with faults():
+                self.page_bytes = env.stat()["psize"]
+        except BaseException:
+            env.close()
+            raise
+        self.map_bytes, self._opened_durable, self.syncs_each_commit = map_bytes, durable, False
+        self._env, self.begin = env, env.begin
 
-    @property
-    def begin(self) -> Callable[[], lmdb.Transaction[bytes]]:
-        """What starts a read, for those that read much: `get` of an address, then `get` of what it gives."""
-        begin: Callable[[], lmdb.Transaction[bytes]] = self.env.begin
-        return begin
+    @contextlib.contextmanager
+    def environment(self) -> Iterator[lmdb.Environment]:
+        """Gives the environment, for as long as the caller is counted as inside; nobody may keep it.
+
+        Raises:
+            StoreFault: it is closed, or LMDB refused what was done with it.
+        """
+        self.inside.append(None)
+        try:
+            while not self._passable.is_set():  # the process forks
+                self._leave()
+                self._passable.wait()
+                self.inside.append(None)
+            env = self._env
+            if env is None:
+                raise StoreFault(kind="unavailable", reason="closed")
+            with faults():
+                yield env
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.inside:  # else this is a forked child, where counting began anew
+            self.inside.pop()
 
     def read(self, digest: bytes) -> bytes | None:
         """Returns the record at an address.
@@ -81,29 +147,16 @@ class Store:
         Raises:
             StoreFault: LMDB refused, or the store is closed.
         """
-        try:
-            return _read(self.env, digest)
-        except lmdb.ReadersFullError:
-            with faults():
-                self.env.reader_check()
-                return _read(self.env, digest)
-        except StoreFault:
-            raise
-        except Exception as error:  # of any type, as in `faults`, which would take longer than the read
-            raise as_fault(error) from error
+        with self.environment() as env:
+            try:
+                return _read(env, digest)
+            except lmdb.ReadersFullError:
+                env.reader_check()
+                return _read(env, digest)
 
     def make_durable(self) -> None:
         """Has every commit from now on wait for the disk; LMDB's own flag cannot be set while it is open."""
         self.syncs_each_commit = not self._opened_durable
-
-    def free_dead_readers(self) -> None:
-        """Lets go of what killed processes were reading: their places keep pages from being used again.
-
-        Raises:
-            StoreFault: LMDB refused, or the store is closed.
-        """
-        with faults():
-            self.env.reader_check()
 
     def usage(self) -> Usage:
         """Returns how full the store is.
@@ -111,7 +164,7 @@ class Store:
         Raises:
             StoreFault: LMDB refused, or the store is closed.
         """
-        with faults(), self.env.begin() as txn:
+        with self.environment() as env, env.begin() as txn:
             return Usage(txn.stat()["entries"] // 2, used_bytes(txn, self.page_bytes), self.map_bytes)
 
     def problems(self) -> list[str]:
@@ -122,7 +175,7 @@ class Store:
         """
         found: list[str] = []
         addresses = stored = 0
-        with faults(), self.env.begin() as txn:
+        with self.environment() as env, env.begin() as txn:
             for key, value in txn.cursor():
                 if len(key) == 16:
                     addresses += 1
@@ -142,41 +195,56 @@ class Store:
                 found.append(f"{used} bytes used of {self.map_bytes}")
         return found
 
+    def shut(self) -> None:
+        """Has `begin` find nothing until it is opened anew; what is open stays open: other threads may be inside."""
+        self.begin = dict
+
     def close(self) -> None:
-        """Closes the environment, once the last reader is out of it. Harmless when repeated."""
+        """Closes the environment, once those who are inside are out of it. Harmless when repeated."""
+        self.begin = _not_now
         with self._lock:
             env, self._env = self._env, None
-        if env is None:
-            return
-        # Closing it under a reader in another thread would be the end of the process. Each reader refers to it, so that
-        # it closes by itself with the last of them. What still refers to it after a while does not read any more.
-        gone, give_up_at_s = weakref.ref(env), time.monotonic() + _CLOSING_LIMIT_S
-        del env
-        while (left := gone()) is not None:
-            if time.monotonic() > give_up_at_s:
-                left.close()
-                return
-            del left
-            gc.collect()  # an error that was raised in there may be part of a cycle
-            time.sleep(0.001)
+        if env is not None:
+            try:
+                self._wait_until_empty()
+            except BaseException:  # an interrupt: the next attempt closes it
+                self._env = env
+                raise
+            env.close()
+
+    def _wait_until_empty(self) -> None:
+        give_up_at_s = time.monotonic() + _WAIT_S
+        while self.inside and time.monotonic() < give_up_at_s:
+            time.sleep(0.0005)
 
     def before_fork(self) -> None:
-        """Lets nobody in, and waits until all are out: a child cannot close what another thread of its parent is in."""
+        """Lets nobody in, and waits until all are out."""
         self._passable.clear()
-        give_up_at_s = time.monotonic() + _FORKING_LIMIT_S
-        while sys.getrefcount(self._env) > self._references and time.monotonic() < give_up_at_s:
-            time.sleep(0.0005)
+        if self._env is not None and self.begin is not dict:  # else it is shut, and stays so
+            self.begin = _not_now
+        self._wait_until_empty()
 
     def after_fork(self) -> None:
         """Lets readers and writers of the parent in again."""
+        env = self._env
+        if env is not None and self.begin is _not_now:
+            self.begin = env.begin
         self._passable.set()
 
     def forked(self) -> None:
         """Lets go of the parent's environment in a forked child; the binding sees whose it is, and touches nothing."""
         self._lock = threading.Lock()  # the old one may be held by a thread that exists only in the parent
-        env, self._env = self._env, None
+        self._passable = threading.Event()
+        self._passable.set()
+        env, self._env, self.begin = self._env, None, _not_now
+        self.inside.clear()  # the parent's other threads never come out here
         if env is not None:
-            env.close()  # at once: the readers of the parent's other threads never come back here
+            env.close()
+
+
+def _not_now() -> None:
+    """Stands for `begin` while the store is not open, or the process forks: the careful way opens it, or waits."""
+    raise StoreFault(kind="unavailable", reason="not open")
 
 
 def used_bytes(txn: lmdb.Transaction[bytes], page_bytes: int) -> int:
@@ -190,3 +258,76 @@ def _read(env: lmdb.Environment, digest: bytes) -> bytes | None:
     with env.begin() as txn:
         sequence = txn.get(digest)
         return None if sequence is None else txn.get(sequence)
+
+
+def _open_environment(directory: Path, map_bytes: int, *, durable: bool) -> lmdb.Environment:
+    """Opens LMDB; an open that races another process's open or close can fail for a moment, and is tried again."""
+    _allocate_lock_file(directory)
+    fault = StoreFault("engine")
+    for attempt in range(_OPEN_ATTEMPTS):
+        if attempt:
+            time.sleep((0.5 + os.urandom(1)[0] / 256) * 0.002 * 2**attempt)  # jitter, so that two do not race again
+        try:
+            env = lmdb.Environment(
+                str(directory),
+                map_size=map_bytes,
+                max_readers=_MAX_READERS,
+                max_spare_txns=0,  # a spare one keeps a reader's slot, which a forked child would free under its parent
+                sync=durable,
+                metasync=durable,
+                mode=0o600,
+            )
+            env.reader_check()
+        except (lmdb.InvalidParameterError, lmdb.LockError) as error:
+            fault = as_fault(error)
+        except Exception as error:  # of any type, as in `faults`
+            raise as_fault(error) from error
+        else:
+            return env
+    raise fault
+
+
+def _allocate_lock_file(directory: Path) -> None:
+    """Gives LMDB's lock file its blocks: LMDB makes it sparse, and touching a hole on a full disk is a fatal signal."""
+    path = directory / LOCK_FILE
+    with faults():
+        if path.exists() and path.stat().st_size >= _LOCK_FILE_BYTES:
+            return
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            size_bytes = os.fstat(fd).st_size
+            os.pwrite(fd, b"\0" * (_LOCK_FILE_BYTES - size_bytes), size_bytes)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def faults() -> Iterator[None]:
+    """Turns every error into a `StoreFault`: a damaged file can surprise the binding, and us, with one of any type."""
+    try:
+        yield
+    except StoreFault:
+        raise
+    except Exception as error:
+        raise as_fault(error) from error
+
+
+def as_fault(error: Exception) -> StoreFault:
+    """Returns the fault that an error is."""
+    if isinstance(error, lmdb.MapFullError):
+        return StoreFault("map_full", error)
+    if isinstance(error, TimeoutError) or "already open" in str(error):  # or another thread is just closing it
+        return StoreBusy(error)
+    if isinstance(error, lmdb.ReadersFullError):
+        return StoreFault("readers_full", error)
+    if isinstance(error, (lmdb.MemoryError, MemoryError)):
+        return StoreFault("unavailable", error)
+    code = getattr(error, "errno", None)
+    text = str(error)
+    if isinstance(error, lmdb.DiskError) or code in _DISK_FULL or any(os.strerror(e) in text for e in _DISK_FULL):
+        return StoreFault("disk_full", error)
+    if isinstance(error, lmdb.ReadonlyError) or code in _READ_ONLY or any(os.strerror(e) in text for e in _READ_ONLY):
+        return StoreFault("read_only", error)
+    if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)):
+        return StoreFault("damaged", error)
+    return StoreFault("engine", f"{type(error).__name__}: {error}")

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeqa.cache.eviction import Hits
+    from edgeqa.cache.commits import Hits
     from edgeqa.cache.front import Front
     from edgeqa.cache.ledger import Ledger
 
@@ -24,7 +24,7 @@ class Tally:
     def __init__(self, front: Front) -> None:
         self.counts: dict[str, int] = {}
         self.misses = 0
-        self.noted: list[bytes] = []  # addresses of hits of the store; `settle_hits` takes them from time to time
+        self.noted: list[bytes] = []  # addresses of hits of the store; `collect_hits` takes them from time to time
         self._front = front
         self._hits_store = 0
         self._used: deque[bytes] = deque(maxlen=_USED_LIMIT)  # until an eviction asks
@@ -36,7 +36,7 @@ class Tally:
         with self._lock:
             self.counts[name] = self.counts.get(name, 0) + increment
 
-    def settle_hits(self) -> None:
+    def collect_hits(self) -> None:
         """Counts the hits of the store that were noted, and has them considered at the next eviction."""
         with self._lock:
             noted = self.noted[:]
@@ -57,7 +57,7 @@ class Tally:
         if self._hits is None:
             return False
         if self.noted:
-            self.settle_hits()
+            self.collect_hits()
         while self._used:
             self._hits.note(self._used.popleft())
         hot = self._hits.take(digest)
@@ -65,7 +65,7 @@ class Tally:
 
     def save(self, ledger: Ledger | None) -> None:
         """Moves the counts to the ledger, if there is one."""
-        self.settle_hits()
+        self.collect_hits()
         with self._lock:
             hits_front, hits_store, misses = self._front.hits, self._hits_store, self.misses
             self._front.hits = self._hits_store = self.misses = 0

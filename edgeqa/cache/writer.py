@@ -1,11 +1,12 @@
 """The one thread of a process that writes: it gathers changes and commits them in batches.
 
 In: records to store and addresses to delete, from any thread. Out: commits, and a call back for each change when it is
-committed (or given up). A batch goes out at 32 records or 50 ms after its first, so that flash is spared and no caller
-waits. What is queued can be read at once (`queued`). The queue is bounded; a caller that finds it full waits for room,
-for a limited time, and then drops its record. While readers keep the pages that a full map needs, a batch is tried
-again for a while; when that was in vain, the next ones are not, until one gets through. The thread starts with the
-first change: a process that hits has none.
+committed (or given up). Nothing here fails: what cannot be written is counted, and after a full disk nothing is tried
+for a while. A batch goes out at 32 records or 50 ms after its first, so that flash is spared and no caller waits. What
+is queued can be read at once (`queued`). The queue is bounded; a caller that finds it full waits for room, but not for
+long, and then drops its record. While readers keep the pages that a full map needs, a batch is tried again for a while;
+when that was in vain, the next ones are not, until one gets through. The thread starts with the first change, and this
+module is imported then: a process that hits needs neither.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from edgeqa.cache.commits import Commits
-from edgeqa.cache.environment import StoreFault
+from edgeqa.cache.commits import Commits, Hits
+from edgeqa.cache.store import StoreFault
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable
 
     from edgeqa.cache.commits import Committed
+    from edgeqa.cache.guard import Guard
     from edgeqa.cache.store import Store
+    from edgeqa.cache.tally import Tally
 
     Done = Callable[[], None]
 
@@ -35,6 +37,8 @@ FULL_WAIT_S = 2.0
 TURN_WAIT_S = 2.0  # for another process that writes; a commit takes milliseconds
 _LOOK_S = 0.25
 _EVICTION_ROUNDS = 256
+_DISK_PAUSE_S = 30.0
+_SAVE_EVERY_S = 1.0
 _ROOM_PAUSES_S = (0.0, 0.005, 0.010, 0.020, 0.040, 0.080, 0.160, 0.320)
 
 
@@ -55,40 +59,55 @@ class Writer:
     def __init__(
         self,
         store: Store,
-        *,
+        guard: Guard,
+        tally: Tally,
         queued: dict[bytes, Change],
-        take_hit: Callable[[bytes], bool],
-        on_commit: Callable[[int, Committed], None],
+        *,
+        on_change: Callable[[Committed], None],
         on_fault: Callable[[StoreFault], None],
-        on_wait: Callable[[], None],
-        before_write: Callable[[], None],
-        around_commit: Callable[[], contextlib.AbstractContextManager[None]],
     ) -> None:
-        self.commits = Commits(store, take_hit, around_commit)
-        self._store = store
-        self._queued = queued  # all that is not settled yet; read by others
-        self._on_commit = on_commit
-        self._on_fault = on_fault
-        self._on_wait = on_wait
-        self._before_write = before_write
+        """Writes nothing yet.
+
+        Args:
+            store: what is written to.
+            guard: knows whether it may be trusted.
+            tally: counts.
+            queued: all that is not settled yet; read by others.
+            on_change: called with what a commit has replaced or evicted.
+            on_fault: called with what has kept a commit from being made.
+        """
+        tally.remember_hits(Hits(store.map_bytes))
+        self.commits = Commits(store, tally.take_hit, guard.around_commit)
+        self._guard, self._tally, self._queued = guard, tally, queued
+        self._on_change, self._on_fault = on_change, on_fault
+        self._writes_from_s = self._save_at_s = 0.0
         self._waiting: dict[bytes, Change] = {}  # in the order of their tickets
         self._writing: dict[bytes, Change] = {}
-        self._waiting_bytes = self._last_ticket = self._settled_ticket = self._flushing = 0
+        self._waiting_bytes = self._last_ticket = self._settled_ticket = self._hurry_ticket = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = self._unsynced = self._in_vain = self._to_clear = False
 
-    def submit(self, digest: bytes, record: bytes | None, done: Done | None = None) -> bool:
-        """Queues a record, or a deletion; returns whether there was room. `done` is called once it is settled."""
+    def write(self, digest: bytes, record: bytes | None, done: Done | None = None) -> None:
+        """Queues a record, or a deletion; `done` is called once it is settled, stored or not."""
+        if record is not None and len(record) > self.commits.limits.record_bytes:
+            self._tally.count("too_large")
+            record = None  # what it was to take the place of is over all the same
+        if time.monotonic() >= self._writes_from_s and self._submit(digest, record, done):
+            return
+        self._tally.count("dropped")
+        if done is not None:
+            done()
+
+    def _submit(self, digest: bytes, record: bytes | None, done: Done | None) -> bool:
+        """Queues a change; returns whether there was room."""
         with self._changed:
             # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
             room = self._stopping or self._changed.wait_for(self.has_room, 0 if self._is_kept_out() else FULL_WAIT_S)
-            if room and not self._stopping and self._start():
-                self._enqueue(digest, record, done)
-                return True
-        if done is not None:
-            done()
-        return False
+            if not room or self._stopping or not self._start():
+                return False
+            self._enqueue(digest, record, done)
+            return True
 
     def _enqueue(self, digest: bytes, record: bytes | None, done: Done | None) -> None:
         former = self._waiting.pop(digest, None)
@@ -122,13 +141,11 @@ class Writer:
             return False
         with self._changed:
             if self._stopping or not self._start():
+                self._tally.count("unavailable")
                 return False
             self._to_clear = True
             self._changed.notify_all()
-            while not self._changed.wait_for(lambda: not self._to_clear, _LOOK_S):
-                if self._is_kept_out():
-                    return False
-        return True
+            return self._wait_until(lambda: not self._to_clear)
 
     def flush(self) -> bool:
         """Waits until everything queued so far is committed or given up.
@@ -138,14 +155,16 @@ class Writer:
         """
         with self._changed:
             ticket = self._last_ticket
-            self._flushing += 1
-            try:
-                self._changed.notify_all()
-                while not self._changed.wait_for(lambda: self._settled_ticket >= ticket, _LOOK_S):
-                    if self._is_kept_out():
-                        return False
-            finally:
-                self._flushing -= 1
+            self._hurry_ticket = ticket  # nothing to take back: an interrupt may come at any moment
+            self._changed.notify_all()
+            return self._wait_until(lambda: self._settled_ticket >= ticket)
+
+    def _wait_until(self, holds: Callable[[], bool]) -> bool:
+        """Waits for the thread; returns False, and counts it, where another process keeps it from writing."""
+        while not self._changed.wait_for(holds, _LOOK_S):
+            if self._is_kept_out():
+                self._tally.count("unavailable")
+                return False
         return True
 
     def stop(self) -> bool:
@@ -175,8 +194,12 @@ class Writer:
         return self._stopping or not full
 
     def _run(self) -> None:
+        with self._changed:
+            if self._thread not in (None, threading.current_thread()):
+                return  # who started this one was interrupted, and another was started since
+            self._thread = threading.current_thread()
         try:
-            self._before_write()
+            self._guard.before_first_write()
             while self._take_batch():
                 if self._to_clear:
                     self._clear()
@@ -188,6 +211,11 @@ class Writer:
         finally:
             self._give_up()
 
+    def _is_due(self) -> bool:
+        """Returns whether a batch does not wait for more to come."""
+        hurry = self._hurry_ticket > self._settled_ticket
+        return len(self._waiting) >= BATCH_RECORDS or hurry or self._stopping or self._to_clear
+
     def _take_batch(self) -> bool:
         """Moves a batch from waiting to writing; an empty one means idle. Returns False at the end."""
         with self._changed:
@@ -197,9 +225,7 @@ class Writer:
             if self._to_clear:
                 return True
             if started and not self._stopping:
-                self._changed.wait_for(
-                    lambda: len(self._waiting) >= BATCH_RECORDS or self._flushing or self._stopping, BATCH_DELAY_S
-                )
+                self._changed.wait_for(self._is_due, BATCH_DELAY_S)
             limits, size_bytes, batch = self.commits.limits, 0, self._writing
             for digest, change in self._waiting.items():
                 size_bytes += len(change.record or b"")
@@ -215,7 +241,7 @@ class Writer:
             self.commits.clear()
             self.commits.sync()  # the file will be sealed
         except StoreFault as fault:
-            self._on_fault(fault)
+            self._fail(fault)
         with self._changed:
             self._to_clear = False
             self._changed.notify_all()
@@ -224,7 +250,7 @@ class Writer:
         try:
             self._commit({digest: change.record for digest, change in batch.items()})
         except StoreFault as fault:
-            self._on_fault(fault)
+            self._fail(fault)
         with self._changed:
             self._writing = {}
             self._unqueue(batch)
@@ -241,7 +267,7 @@ class Writer:
                 raise
             committed = self._commit_with_room(batch)
         self._unsynced = True
-        self._on_commit(len(batch), committed)
+        self._account(len(batch), committed)
         self._evict(committed.over_bytes)
 
     def _commit_with_room(self, batch: dict[bytes, bytes | None]) -> Committed:
@@ -250,8 +276,8 @@ class Writer:
         for pause_s in _ROOM_PAUSES_S[:1] if self._in_vain else _ROOM_PAUSES_S:
             time.sleep(pause_s)
             try:
-                self._store.free_dead_readers()
-                self._on_commit(0, self.commits.make_room())
+                self.commits.free_dead_readers()
+                self._account(0, self.commits.make_room())
                 committed = self.commits.commit(batch)
             except StoreFault as error:
                 if error.kind != "map_full":
@@ -260,7 +286,7 @@ class Writer:
             else:
                 self._in_vain = False
                 if pause_s:
-                    self._on_wait()
+                    self._tally.count("map_busy")
                 return committed
         self._in_vain = True
         raise fault or StoreFault(kind="map_full")
@@ -270,8 +296,8 @@ class Writer:
             if not over_bytes:
                 return
             committed = self.commits.commit({})
-            self._on_commit(0, committed)
-            if not committed.evicted + committed.kept:
+            self._account(0, committed)
+            if not committed.evictions + committed.second_chances:
                 return
             over_bytes = committed.over_bytes
 
@@ -281,7 +307,27 @@ class Writer:
             try:
                 self.commits.sync()
             except StoreFault as fault:
-                self._on_fault(fault)
+                self._fail(fault)
+
+    def _account(self, changes: int, committed: Committed) -> None:
+        """Counts what a commit has done, and tells what it has changed."""
+        if committed.replaced or committed.evicted:
+            self._on_change(committed)
+        for name, count in (
+            ("puts", changes),
+            ("evictions", committed.evictions),
+            ("second_chances", committed.second_chances),
+        ):
+            self._tally.count(name, count)
+        if time.monotonic() >= self._save_at_s:  # seldom: it takes a lock that all processes share
+            self._save_at_s = time.monotonic() + _SAVE_EVERY_S
+            self._tally.save(self._guard.ledger)
+
+    def _fail(self, fault: StoreFault) -> None:
+        if fault.kind in ("disk_full", "read_only"):
+            self._writes_from_s = time.monotonic() + _DISK_PAUSE_S  # trying each time would cost every caller
+            self._guard.distrust()  # what is on the disk need not be what was synced
+        self._on_fault(fault)
 
     def _unqueue(self, settled: dict[bytes, Change]) -> None:
         for digest, change in settled.items():

@@ -63,7 +63,7 @@ def _open() -> Cache:
 
 
 def _directory() -> Path:
-    from edgeqa.cache.cache import FORMAT_DIRECTORY
+    from edgeqa.cache import FORMAT_DIRECTORY
 
     return state.home() / "cache" / FORMAT_DIRECTORY
 
@@ -186,14 +186,14 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit codes: 0 it is sound, 3 it was damaged.
     """
-    from edgeqa.cache.environment import StoreFault
     from edgeqa.cache.guard import Guard
+    from edgeqa.cache.store import StoreFault
 
     problems: list[str] = []
     how = "pages and records"
     if _directory().exists():
         try:
-            problems = Guard(_directory()).mend()
+            problems = Guard(_directory()).repair()
         except StoreFault as fault:
             how = f"records only ({fault.reason})"
         with _open() as cache:
@@ -215,8 +215,8 @@ def clear(*, yes: bool, as_json: bool) -> None:
     edgeqa cache clear
     edgeqa cache clear --yes
     """
-    from edgeqa.cache.environment import StoreFault
     from edgeqa.cache.guard import Guard
+    from edgeqa.cache.store import StoreFault
 
     if not yes:
         click.confirm(f"Delete everything in {_directory()}?", abort=True, err=True)

@@ -13,8 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edgeqa.cache import Cache, entries
-from edgeqa.cache.eviction import Hits
+import edgeqa.cache
+from edgeqa.cache import Cache
+from edgeqa.cache.commits import Hits
 from edgeqa.cache.front import now_s
 from edgeqa.cache.keys import name_key
 from edgeqa.errors import CacheKeyInvalid, CacheValueInvalid, OptionError
@@ -126,7 +127,7 @@ def test_closing_twice_and_using_a_closed_cache_are_harmless(directory: Path) ->
 
 def test_values_expire(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_ms = [1_000_000_000_000]
-    monkeypatch.setattr(entries, "_now_ms", lambda: now_ms[0])
+    monkeypatch.setattr(edgeqa.cache, "_now_ms", lambda: now_ms[0])
     with Cache.open(directory, ttl_s=10) as cache:
         cache.put("default", 1)
         cache.put("longer", 2, ttl_s=20)
@@ -147,7 +148,7 @@ def test_a_clock_that_is_set_back_keeps_nothing_alive_and_breaks_no_eviction(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ms = [1_000_000_000_000]
-    monkeypatch.setattr(entries, "_now_ms", lambda: now_ms[0])
+    monkeypatch.setattr(edgeqa.cache, "_now_ms", lambda: now_ms[0])
     with Cache.open(directory, map_bytes=MIB) as cache:
         cache.put("short", 1, ttl_s=60)
         cache.put("for ever", 2)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from edgeqa.cache import Cache, guard
-from edgeqa.cache.cache import FORMAT_DIRECTORY
+from edgeqa.cache import FORMAT_DIRECTORY, Cache
 from edgeqa.cache.ledger import try_lock
+from edgeqa.cache.premises import GUARD_FILE, USERS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +66,9 @@ def interrupted_at(step: int, act: Callable[[], object]) -> bool:
 
 def is_free(directory: Path) -> bool:
     """Tells whether somebody else could enter now."""
-    for name in (guard.GUARD_FILE, guard.USERS_FILE):
+    for name in (GUARD_FILE, USERS_FILE):
         with (directory / FORMAT_DIRECTORY / name).open("a+") as file:
-            kind = fcntl.LOCK_EX if name == guard.GUARD_FILE else fcntl.LOCK_SH
+            kind = fcntl.LOCK_EX if name == GUARD_FILE else fcntl.LOCK_SH
             if not try_lock(file.fileno(), kind):
                 return False
     return True
@@ -126,8 +126,8 @@ from pathlib import Path
 from edgeqa.cache import guard
 inside, go_on = threading.Event(), threading.Event()
 guarding = guard.Guard(Path(sys.argv[1]))
-from edgeqa.cache import sharing
-backend = sharing.share(Path(sys.argv[1]), 1 << 20, durable=False, front_entries=1)
+from edgeqa.cache.backend import share
+backend = share(Path(sys.argv[1]), None, 1 << 20, durable=False, front_entries=1)
 entering = guard.Guard.enter
 def enter(self, *arguments, **options):
     with self._entrance(1.0):
@@ -178,7 +178,7 @@ import sys
 from edgeqa.cache import Cache
 cache = Cache.open(sys.argv[1])
 assert cache.get("n0") == 0
-transaction = cache._backend._store.begin()
+transaction = cache._backend.store.begin()
 print("reading", flush=True)
 sys.stdin.read()
 """
@@ -206,7 +206,7 @@ def test_a_second_user_may_want_it_durable(tmp_path: Path, monkeypatch: pytest.M
         second = Cache.open(tmp_path, durable=True)
         second.put("a", 1)
         second.flush()
-        commits = second._backend._writing._writer.commits  # type: ignore[union-attr]
+        commits = second._backend._writer.commits  # type: ignore[union-attr]
         synced: list[int] = []
         monkeypatch.setattr(commits, "sync", lambda: synced.append(1))
         first.put("b", 2)

@@ -16,11 +16,10 @@ from test_records import colliding_keys
 from xxhash import xxh3_64_hexdigest
 
 from edgeqa.cache import Cache, premises, records
-from edgeqa.cache.environment import StoreFault, faults, open_environment
 from edgeqa.cache.guard import Guard
-from edgeqa.cache.header import Header, Seal
 from edgeqa.cache.keys import name_key
-from edgeqa.cache.store import Store
+from edgeqa.cache.premises import Header, Seal
+from edgeqa.cache.store import Store, StoreFault, _open_environment, faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +58,7 @@ def found_after(directory: Path) -> tuple[int, dict[str, int]]:
 
 def overwrite(cache: Cache, digest: bytes, record: bytes) -> None:
     """Puts other bytes at an address, behind the cache's back."""
-    store = cache._backend._store
-    assert store is not None
-    with store.env.begin(write=True) as txn:
+    with cache._backend.store.environment() as env, env.begin(write=True) as txn:
         sequence = txn.get(digest)
         assert sequence is not None
         txn.put(sequence, record)
@@ -243,7 +240,7 @@ def test_without_a_verifier_an_unsealed_file_is_put_aside_unseen(
     monkeypatch.setitem(sys.modules, "lmdb.verify", None)
     monkeypatch.delattr(lmdb, "verify", raising=False)
     assert found_after(directory) == (100, {})  # sealed: nothing to verify
-    assert Guard(files).mend() == []
+    assert Guard(files).repair() == []
     assert found_after(directory) == (100, {})
     (files / "seal").unlink()
     assert found_after(directory) == (0, {"damaged": 1})
@@ -270,9 +267,7 @@ def test_a_reader_that_does_not_end_fills_the_map_and_its_end_frees_it(directory
     with Cache.open(directory, map_bytes=MIB) as cache:
         cache.put("a", 1)
         cache.flush()
-        store = cache._backend._store
-        assert store is not None
-        with store.env.begin():
+        with cache._backend.store.begin():
             for number in range(10_000):
                 cache.put(f"n{number}", "x" * 300)
             cache.flush()
@@ -301,10 +296,8 @@ def test_a_batch_waits_for_a_reader_that_is_about_to_end(directory: Path, monkey
     with Cache.open(directory, map_bytes=MIB) as cache:
         cache.put("a", 1)
         cache.flush()
-        store = cache._backend._store
-        assert store is not None
         monkeypatch.setattr("edgeqa.cache.writer.time.sleep", pause)
-        readers.append(store.env.begin())
+        readers.append(cache._backend.store.begin())
         for number in range(10_000):
             cache.put(f"n{number}", "x" * 300)
             if not readers:
@@ -320,32 +313,60 @@ def test_errors_of_any_type_inside_the_store_are_faults() -> None:
             raise error
 
 
-def test_closing_waits_for_the_readers_and_then_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path, MIB, durable=False)
-    readers = [store.env.begin()]
+@pytest.fixture
+def opened(tmp_path: Path) -> Store:
+    store = Store()
+    store.open(tmp_path, MIB, durable=False)
+    return store
+
+
+def test_closing_waits_for_the_readers_and_then_for_nobody(
+    opened: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = [opened.environment()]
+    env = readers[0].__enter__()
     pauses: list[float] = []
 
     def pause(time_s: float) -> None:
-        readers.clear()
+        env.stat()  # it is not closed yet
+        readers.pop().__exit__(None, None, None)
         pauses.append(time_s)
 
     monkeypatch.setattr("edgeqa.cache.store.time.sleep", pause)
-    store.close()
+    opened.close()
     assert len(pauses) == 1
-    store.close()
+    opened.close()
     with pytest.raises(StoreFault, match="closed"):
-        store.read(b"a" * 16)
-    Store(tmp_path, MIB, durable=False).close()
+        opened.read(b"a" * 16)
+    opened.open(tmp_path, MIB, durable=False)
+    assert opened.read(b"a" * 16) is None
+    opened.close()
 
 
-def test_closing_does_not_wait_for_ever_for_what_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeqa.cache.store._CLOSING_LIMIT_S", -1.0)
-    store = Store(tmp_path, MIB, durable=False)
-    kept = store.env
-    store.close()
-    with pytest.raises(lmdb.Error, match="closed"):
-        kept.begin()
-    Store(tmp_path, MIB, durable=False).close()
+def test_closing_does_not_wait_for_ever_for_who_does_not_come_out(
+    opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeqa.cache.store._WAIT_S", -1.0)
+    with opened.environment() as env:
+        opened.close()
+        with pytest.raises(lmdb.Error, match="closed"):
+            env.stat()
+
+
+def test_closing_that_is_interrupted_closes_nothing_under_a_reader_and_is_done_by_the_next(
+    opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgeqa.cache.store.time.sleep", interrupt)
+    with opened.environment() as env:
+        with pytest.raises(KeyboardInterrupt):
+            opened.close()
+        env.stat()
+    assert opened.is_open
+    opened.close()
+    assert not opened.is_open
 
 
 IN_A_CHILD = """
@@ -431,7 +452,7 @@ def test_an_open_that_races_another_is_tried_again(tmp_path: Path, monkeypatch: 
 
     real = lmdb.Environment
     monkeypatch.setattr(lmdb, "Environment", flaky)
-    open_environment(tmp_path, MIB, durable=False).close()
+    _open_environment(tmp_path, MIB, durable=False).close()
     assert len(attempts) == 3
 
 
@@ -441,7 +462,7 @@ def test_an_open_that_never_works_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(lmdb, "Environment", broken)
     with pytest.raises(StoreFault, match="races"):
-        open_environment(tmp_path, MIB, durable=False)
+        _open_environment(tmp_path, MIB, durable=False)
 
 
 @pytest.mark.usefixtures("files")
@@ -450,13 +471,12 @@ def test_a_store_that_breaks_while_open_is_left_alone_and_verified_at_the_next_s
 ) -> None:
     with Cache.open(directory) as cache:
         assert cache.get("n1") == [1] * 20
-        store = cache._backend._store
-        assert store is not None
+        store = cache._backend.store
 
         def broken(*asked: object) -> None:
             raise StoreFault(kind="damaged", reason=asked)
 
-        monkeypatch.setattr(cache._backend, "begin", broken)
+        monkeypatch.setattr(store, "begin", broken)
         monkeypatch.setattr(store, "read", broken)
         assert cache.get("n2") is None
         cache.put("a", 1)

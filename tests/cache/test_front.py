@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.cache.eviction import Hits, limits
+from edgeqa.cache.commits import Hits, limits
 from edgeqa.cache.front import Entry, Front
-from edgeqa.cache.header import round_map
 from edgeqa.cache.ledger import Ledger
+from edgeqa.cache.premises import round_map
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_the_table_never_holds_more_than_its_bytes(steps: list[tuple[str, int, i
         else:
             found = front.get(number)
             if found is not None and step == "settle":
-                front.settle(found, "é" * size, None)
+                front.keep_value(found, "é" * size, None)
         assert front.held_bytes <= budget_bytes
         assert front.held_bytes == sum(held.size_bytes for held in front.table.values())
         assert len(front) <= 20

@@ -12,8 +12,8 @@ import pytest
 from test_faults import needs_verifier
 
 from edgeqa.cache import Cache, guard, premises
-from edgeqa.cache.environment import StoreFault
 from edgeqa.cache.ledger import Ledger, try_lock
+from edgeqa.cache.store import Store, StoreFault
 
 if TYPE_CHECKING:
     import subprocess
@@ -127,7 +127,7 @@ import os, signal, sys
 from edgeqa.cache import Cache, guard
 def dies(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-guard.Store = dies
+guard.Store.open = dies
 Cache.open(sys.argv[1]).get("a")
 """
     process = run(code, directory)
@@ -187,7 +187,7 @@ def test_mending_ends_the_time_without(directory: Path, run: Run) -> None:
         cache.put("kept", 1)
     die_while_opening(run, directory)
     die_while_opening(run, directory)
-    assert guard.Guard(directory / "format-1").mend() == []
+    assert guard.Guard(directory / "format-1").repair() == []
     with Cache.open(directory) as cache:
         assert cache.get("kept") == 1
 
@@ -210,20 +210,21 @@ def test_a_process_that_holds_the_entrance_makes_others_go_without(
     entered = guard.Guard(directory)
     directory.mkdir()
     with entered._entrance(guard.ENTER_WAIT_S), pytest.raises(StoreFault, match="entrance"):
-        guard.Guard(directory).enter(1 << 20, durable=False, wait_s=0.01)
+        guard.Guard(directory).enter(Store(), 1 << 20, durable=False, wait_s=0.01)
     entered.abandon()
 
 
 def test_who_waits_to_leave_is_not_taken_for_dead(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leaving, other, waits = guard.Guard(directory), guard.Guard(directory), threading.Event()
-    store = leaving.enter(1 << 20, durable=False)
+    store = Store()
+    leaving.enter(store, 1 << 20, durable=False)
     monkeypatch.setattr("time.sleep", lambda _: waits.set())
     with other._entrance(guard.ENTER_WAIT_S) as alone:
         thread = threading.Thread(target=leaving.leave, args=(store,))
         thread.start()
         assert waits.wait(10)
         assert not alone
-        with (directory / guard.USERS_FILE).open() as users:
+        with (directory / premises.USERS_FILE).open() as users:
             assert not try_lock(users.fileno(), fcntl.LOCK_EX)
     thread.join()
     other.abandon()
@@ -255,7 +256,7 @@ def test_another_format_is_another_directory(directory: Path, monkeypatch: pytes
     with Cache.open(directory) as cache:
         cache.put("a", "of this version")
         with monkeypatch.context() as patched:
-            patched.setattr("edgeqa.cache.cache.FORMAT_DIRECTORY", "format-2")
+            patched.setattr("edgeqa.cache.FORMAT_DIRECTORY", "format-2")
             with Cache.open(directory) as other:
                 assert other.get("a") is None
                 other.put("a", "of the other version")

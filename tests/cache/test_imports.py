@@ -23,7 +23,7 @@ if len(sys.argv) > 2:
 else:
     assert cache.get("a") == 1
     heavy = {"onnxruntime", "tokenizers", "numpy", "asyncio", "concurrent.futures", "logging", "msgspec", "dataclasses"}
-    heavy |= {"edgeqa.cache." + name for name in ("writer", "commits", "eviction", "flight", "stats", "leases")}
+    heavy |= {"edgeqa.cache." + name for name in ("writer", "commits", "flight", "stats", "memoization")}
     assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
     assert threading.active_count() == 1
 cache.close()

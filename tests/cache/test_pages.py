@@ -9,7 +9,7 @@ import lmdb
 import pytest
 
 from edgeqa.cache import Cache, premises
-from edgeqa.cache.header import Header
+from edgeqa.cache.premises import Header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def test_on_a_machine_of_larger_pages_the_files_are_those_that_lmdb_makes(run: R
     code = """
 import mmap
 mmap.PAGESIZE = 65536
-from edgeqa.cache.header import Header, round_map
+from edgeqa.cache.premises import Header, round_map
 print(Header(1).page_bytes, round_map(1) % 65536)
 """
     assert run(code).communicate() == ("32768 0\n", "")
@@ -68,8 +68,8 @@ def test_values_of_all_sizes_are_kept_evicted_and_found_again(
         cache.put("large", "y" * 100_000)
         cache.flush()
         assert cache.check() == []
-        assert cache._backend._store is not None
-        assert cache._backend._store.page_bytes == page_bytes
+        assert cache._backend.store.is_open
+        assert cache._backend.store.page_bytes == page_bytes
         stats = cache.stats()
         assert (stats.faults, stats.budget_bytes) == ({}, MAP_BYTES)
         assert stats.evictions > 1000

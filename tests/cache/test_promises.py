@@ -24,7 +24,7 @@ MAY_COMPUTE = """
 import sys
 from pathlib import Path
 from edgeqa.cache.keys import name_key
-from edgeqa.cache.leases import Leases
+from edgeqa.cache.flight import Leases
 print(Leases(Path(sys.argv[1]) / "format-1" / "leases").take(name_key("a")))
 """
 
@@ -89,9 +89,10 @@ def test_a_stale_record_is_evicted_without_the_newer_one_of_its_address(director
         cache.flush()
         evicted = cache.stats().evictions
         assert evicted > 0
-        opened = cache._backend._store
-        assert opened is not None
-        with opened.env.begin(write=True) as txn:  # as a version might leave it that fails to delete what it replaces
+        with (
+            cache._backend.store.environment() as env,
+            env.begin(write=True) as txn,
+        ):  # as a version might leave it that fails to delete what it replaces
             txn.put(store.FIRST_SEQUENCE_NUMBER.to_bytes(8, "big"), stale)
         while cache.stats().evictions == evicted:
             for number in range(16):
@@ -105,7 +106,7 @@ def test_a_stale_record_is_evicted_without_the_newer_one_of_its_address(director
 @pytest.mark.parametrize("ttl_s", [1e-9, 0.0004, 0.0005, 0.0014])
 def test_the_shortest_time_to_live_is_not_for_ever(cache: Cache, ttl_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     now_ms = [1_000_000_000_000]
-    monkeypatch.setattr("edgeqa.cache.entries._now_ms", lambda: now_ms[0])
+    monkeypatch.setattr("edgeqa.cache._now_ms", lambda: now_ms[0])
     cache.put("a", 1, ttl_s=ttl_s)
     cache.flush()
     cache.front.clear()
@@ -150,11 +151,11 @@ def test_a_forked_child_that_uses_no_cache_keeps_nobody_from_leaving_as_the_last
 
 READS_FOR_EVER = """
 import sys
-from edgeqa.cache import Cache, environment
-environment._MAX_READERS, environment._LOCK_FILE_BYTES = 4, 0
+from edgeqa.cache import Cache, store
+store._MAX_READERS, store._LOCK_FILE_BYTES = 4, 0
 cache = Cache.open(sys.argv[1])
 if cache.stats().state == "open":
-    reading = cache._backend._store.env.begin()
+    reading = cache._backend.store.begin()
     print("ready", flush=True)
     sys.stdin.read()
 print(*cache.stats().faults)
@@ -165,8 +166,8 @@ def test_places_of_readers_that_were_killed_are_used_again(
     directory: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LMDB has places for so many readers; those of the dead are free only when somebody looks."""
-    monkeypatch.setattr("edgeqa.cache.environment._MAX_READERS", 4)
-    monkeypatch.setattr("edgeqa.cache.environment._LOCK_FILE_BYTES", 0)
+    monkeypatch.setattr("edgeqa.cache.store._MAX_READERS", 4)
+    monkeypatch.setattr("edgeqa.cache.store._LOCK_FILE_BYTES", 0)
     with Cache.open(directory) as cache:
         cache.put("a", 1)
         cache.flush()
@@ -191,9 +192,9 @@ def test_where_all_records_were_hit_room_is_made_all_the_same(directory: Path) -
         for name in names:
             cache.put(name, "x" * 300)
         cache.flush()
-        writing = cache._backend._writing
-        assert writing is not None
-        high_bytes = writing._writer.commits.limits.high_bytes
+        writer = cache._backend.writer
+        assert writer is not None
+        high_bytes = writer.commits.limits.high_bytes
         number = 0
         while cache.stats().used_bytes <= high_bytes - 30_000:
             for _ in range(32):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.cache import Cache, ramdisk
+from edgeqa.cache import Cache, premises
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -81,7 +81,7 @@ sys.stdin.read()
 
 
 def test_without_a_ram_file_system_the_table_in_front_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ramdisk, "make_directory", lambda: None)
+    monkeypatch.setattr("edgeqa.cache.backend.make_directory_in_ram", lambda: None)
     with Cache.open(persist="memory") as cache:
         cache.put("a", 1)
         assert cache.get("a") == 1
@@ -91,5 +91,20 @@ def test_without_a_ram_file_system_the_table_in_front_is_all(monkeypatch: pytest
 def test_only_places_that_are_in_ram_are_used(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("disk /dev/shm ext4 rw 0 0\n", encoding="ascii")
-    assert ramdisk.make_directory(mounts) is None
-    assert ramdisk.make_directory(tmp_path / "none") is None
+    assert premises.make_directory_in_ram(mounts) is None
+    assert premises.make_directory_in_ram(tmp_path / "none") is None
+
+
+@needs_ram
+def test_a_forked_child_that_closes_without_use_leaves_the_map_to_its_parent() -> None:
+    with Cache.open(persist="memory") as cache:
+        cache.put("a", 1)
+        cache.flush()
+        child = os.fork()
+        if child == 0:
+            cache.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert cache.directory is not None
+        assert cache.directory.exists()
+    assert not cache.directory.parent.exists()

@@ -12,9 +12,9 @@ import pytest
 from test_faults import damage_at_rest, overwrite
 
 from edgeqa.cache import Cache, premises, values
+from edgeqa.cache.flight import Leases
 from edgeqa.cache.front import ABSENT, Entry, Front
 from edgeqa.cache.keys import Key, name_key
-from edgeqa.cache.leases import Leases
 from edgeqa.cache.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def test_a_value_that_takes_more_memory_than_its_bytes_is_decoded_anew_each_time
     entry = Entry(bytes(16), b"x", None)
     front.put("a", entry, as_of=front.change(entry.digest))
     before = front.held_bytes
-    front.settle(entry, "y" * 90_000, None)
+    front.keep_value(entry, "y" * 90_000, None)
     assert (entry.value, front.held_bytes) == (ABSENT, before)
-    front.settle(entry, "y", None)
-    front.settle(entry, "z", None)
+    front.keep_value(entry, "y", None)
+    front.keep_value(entry, "z", None)
     assert entry.value == "y"
     assert front.held_bytes > before
 
@@ -141,12 +141,12 @@ def test_a_large_file_that_does_not_fit_its_seal_is_not_believed_at_a_later_star
         for number in range(100):
             cache.put(f"n{number}", number)
     ledger = Ledger(files / "ledger")
-    premises.Premises(files).judge(ledger, most_check_bytes=0)  # it does
+    premises.Premises(files).judge(ledger, max_check_bytes=0)  # it does
     damage_at_rest(files / "data.mdb", 5000)
     ledger.set("hashed", 0)  # as on the next day
     for _ in range(3):
         with pytest.raises(premises.CheckDue):
-            premises.Premises(files).judge(ledger, most_check_bytes=0)
+            premises.Premises(files).judge(ledger, max_check_bytes=0)
     damage_at_rest(files / "data.mdb", 5000)
-    premises.Premises(files).judge(ledger, most_check_bytes=0)  # it does again
+    premises.Premises(files).judge(ledger, max_check_bytes=0)  # it does again
     ledger.close()

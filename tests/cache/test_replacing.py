@@ -101,7 +101,7 @@ def test_who_reads_just_before_a_change_is_queued_does_not_keep_the_old(
     def read_then_written(*arguments: Any) -> None:  # noqa: ANN401 - what it is given
         monkeypatch.setattr(cache._backend, "write", write)
         assert cache.get("k") == OLD
-        cache._entries.entry(name_key("k"))  # puts it at hand
+        cache._find(name_key("k"))  # puts it at hand
         write(*arguments)
 
     monkeypatch.setattr(cache._backend, "write", read_then_written)
@@ -194,7 +194,7 @@ def test_a_record_that_was_evicted_is_at_hand_nowhere(directory: Path) -> None:
             cache.put(f"n{number}", "x" * 300)
         cache.flush()
         assert cache.stats().evictions > 0
-        assert cache._entries.look(name_key("k")) is None
+        assert cache._look(name_key("k")) is None
         assert cache.get("k") is None
 
 

@@ -301,7 +301,7 @@ def test_a_cache_that_has_killed_twice_is_off_and_says_so(tmp_path: Path) -> Non
     dying = (
         "import os, signal, edgeqa\n"
         "import edgeqa.cache.guard as guard\n"
-        "guard.Store = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "guard.Store.open = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "edgeqa.open()._equipment.cache.get('x')\n"
     )
     for _ in range(2):

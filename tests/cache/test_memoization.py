@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.cache import Cache, memoizing
+import edgeqa
+from edgeqa import cache as cache_module
 from edgeqa.errors import CacheKeyInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edgeqa.cache import Cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +83,17 @@ def test_another_version_or_function_is_another_key(cache: Cache, monkeypatch: p
 
 @pytest.fixture
 def users_cache() -> Iterator[None]:
-    memoizing._users_cache.cache_clear()
+    cache_module._users_cache.cache_clear()
     yield
-    memoizing._users_cache().close()
-    memoizing._users_cache.cache_clear()
+    cache_module._users_cache().close()
+    cache_module._users_cache.cache_clear()
 
 
 @pytest.mark.usefixtures("users_cache", "home")
 def test_without_a_cache_the_users_is_used() -> None:
     calls: list[int] = []
 
-    @memoizing.memoize("squares", ttl_s=60)
+    @edgeqa.memoize("squares", ttl_s=60)
     def square(x: int) -> int:
         calls.append(x)
         return x * x

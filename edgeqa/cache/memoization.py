@@ -1,30 +1,128 @@
-"""What a function is known by, when its results are remembered.
+"""`memoize`: a decorator that remembers what a function returns; and what a function is known by.
 
-In: a function, or anything else that can be called. Out: its `Identity`: its name, its file, and what it holds: the
-variables of a closure, the values of a `partial`, defaults, the object of a method. So two functions of one factory are
-two, and two scripts may both have a `load`. Its code counts where a name does not tell one function from another: of a
-lambda, of what is defined in another function, and of what was typed in. What a function holds is looked at anew with
-every call; a list or a dict, which the function itself may change, counts with what it held when it was decorated.
+In: a keyspace and a function, plain or `async`, whose arguments have a canonical form (`keys.encode_argument`). Out:
+the function, with the same signature. The key holds what the function is known by and `version`, not its code: a
+function that comes to mean something else needs another version. Concurrent calls with equal arguments are one call. A
+function may call itself as often as it may without being remembered.
+
+A function is known by its name, its file, and what it holds: the variables of a closure, the values of a `partial`,
+defaults, the object of a method. So two functions of one factory are two, and two scripts may both have a `load`. Its
+code counts where a name does not tell one function from another: of a lambda, of what is defined in another function,
+and of what was typed in. What a function holds is looked at anew with every call; a list or a dict, which the function
+itself may change, counts with what it held when it was decorated.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import inspect
 import os
 import sys
+import threading
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from edgeqa.cache.keys import encode_argument, join_fields
+from edgeqa.cache.flight import led_depth
+from edgeqa.cache.front import ABSENT
+from edgeqa.cache.keys import Key, encode_argument, join_fields, memo_key
 from edgeqa.digests import blake2b
 from edgeqa.errors import CacheKeyInvalid, FunctionUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edgeqa.cache.flight import Flight
+
+AnyFunction = TypeVar("AnyFunction", bound="Callable[..., Any]")
+
+_SPARE_FRAMES = 150  # left of a thread's stack for what a function calls besides itself
 _DIGEST_BYTES = 16
 _ATTRIBUTE = "__edgeqa_identity__"  # of what `memoize` returns
+
+
+class Computing(Protocol):
+    """What is needed of a cache."""
+
+    def lookup(self, key: Key, as_type: type | None) -> Any: ...  # noqa: ANN401, D102 - as in `Cache`
+    def flight(self, key: Key, *, ttl_s: float | None, as_type: type | None) -> Flight: ...  # noqa: D102
+    async def compute_async(  # noqa: D102
+        self, key: Key, function: Callable[[], Any], *, ttl_s: float | None, as_type: type | None
+    ) -> Any: ...  # noqa: ANN401
+
+
+def decorator(
+    cache: Callable[[], Computing],
+    keyspace: str,
+    *,
+    ttl_s: float | None,
+    as_type: type | None,
+    version: str,
+    key: object = None,
+) -> Callable[[AnyFunction], AnyFunction]:
+    """Returns the decorator of `memoize` for the cache that a function gives."""
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        identity = Identity(function, key)
+
+        @functools.wraps(function)
+        async def remembered_async(*args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what it returns
+            of_call = memo_key(keyspace, identity.now(), version, args, kwargs)
+            call = functools.partial(function, *args, **kwargs)
+            return await cache().compute_async(of_call, call, ttl_s=ttl_s, as_type=as_type)
+
+        @functools.wraps(function)
+        def remembered(*args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what it returns
+            # What `Cache.compute` does, in one frame less: the frames of a function that calls itself are counted.
+            of_call = memo_key(keyspace, identity.now(), version, args, kwargs)
+            value = cache().lookup(of_call, as_type)
+            if value is ABSENT:
+                with cache().flight(of_call, ttl_s=ttl_s, as_type=as_type) as flight:
+                    if (value := flight.begin()) is ABSENT:
+                        computed = _in_new_thread(function, args, kwargs) if _is_deep() else function(*args, **kwargs)
+                        value = flight.land(computed)
+            return value
+
+        given_back = remembered_async if _is_async(function) else remembered
+        identity.mark(given_back)
+        return cast("AnyFunction", given_back)
+
+    return decorate
+
+
+def _is_async(function: object) -> bool:
+    called = getattr(type(function), "__call__", None)  # noqa: B004 - of which kind it is, not whether there is one
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _is_deep() -> bool:
+    """Tells whether the thread has few frames left, but the function has not called itself too often altogether."""
+    try:
+        sys._getframe(max(1, sys.getrecursionlimit() - _SPARE_FRAMES))  # noqa: SLF001 - the one way to ask
+    except ValueError:
+        return False
+    return led_depth() < sys.getrecursionlimit()
+
+
+def _in_new_thread(function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]) -> Any:  # noqa: ANN401 - what it returns
+    """Calls a function where it has a whole stack: what is remembered takes more of it than the function alone."""
+    outcome: list[Any] = []
+    errors: list[BaseException] = []
+    context = contextvars.copy_context()
+
+    def call() -> None:
+        try:
+            outcome.append(context.run(function, *args, **kwargs))
+        except BaseException as error:  # raised again in the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="edgeqa-deeper", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]
 
 
 class Identity:
