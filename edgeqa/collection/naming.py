@@ -18,6 +18,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING, printed, ranges
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
 from edgeqa.errors import OptionError
+from edgeqa.formats import PIPED_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +129,7 @@ def identity(source: Source, name: str | None) -> Identity:
     if name is not None:
         return Identity(b"named:" + os.fsencode(name), name)
     content = source.content_digest().hex()
-    former = b"standard input" if source.name == "standard input" else file_identity(source.name)
+    former = PIPED_NAME.encode() if source.name == PIPED_NAME else file_identity(source.name)
     return Identity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
 
 

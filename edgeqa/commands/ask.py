@@ -14,7 +14,6 @@ import click
 from edgeqa import streams
 from edgeqa.commands.mistakes import asked_wrongly, is_no_question
 from edgeqa.commands.options import (
-    STANDARD_INPUT,
     asked,
     budget_option,
     json_option,
@@ -32,6 +31,7 @@ from edgeqa.errors import (
     QuestionIsFile,
     StandardInputTwice,
 )
+from edgeqa.formats import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeqa.formats import STANDARD_INPUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,7 +22,7 @@ def asked_wrongly(question: str, files: Sequence[str]) -> str | None:
     """Returns what to write instead of `edgeqa ask QUESTION FILE...`; None where nothing is known better."""
     import shlex
 
-    missing = [file for file in files if file != "-" and not os.path.lexists(file)]
+    missing = [file for file in files if file != STANDARD_INPUT and not os.path.lexists(file)]
     there = [file for file in files if file not in missing]
     if url := next((file for file in (*files, question) if file.lower().startswith(_URLS)), None):
         return f"edgeqa reads nothing from a network: save the page, and name the file instead of {url}"

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-STANDARD_INPUT = "-"
-
-
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     if value is None:  # as in most starts, which need not wait for what reads it
         return None

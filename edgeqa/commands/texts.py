@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from edgeqa import streams
 from edgeqa.asking.documents import from_file, from_path, from_stream, from_text
-from edgeqa.commands.options import STANDARD_INPUT
 from edgeqa.errors import CollectionAndTexts, ContextMissing, QuestionsMissing
+from edgeqa.formats import PIPED_NAME, STANDARD_INPUT
 from edgeqa.formats.text import in_utf8
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _from_standard_input(opened: ExitStack) -> Document:
     """
     if sys.stdin is None or sys.stdin.closed:
         raise ContextMissing
-    return opened.enter_context(from_stream(sys.stdin.buffer, "standard input"))
+    return opened.enter_context(from_stream(sys.stdin.buffer, PIPED_NAME))
 
 
 def _has_something() -> bool:

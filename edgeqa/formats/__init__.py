@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import FormatOptions, Record
-    from edgeqa.formats.folders import STANDARD_INPUT, Skipped, is_pipe, walk
+    from edgeqa.formats.folders import Skipped, is_pipe, walk
     from edgeqa.formats.source import Source
 
+STANDARD_INPUT = "-"
+"""What standard input is called where files are named."""
+PIPED_NAME = "standard input"
+"""What is said where a file's name would be, of a text from there."""
+
 _HOMES = {
-    "STANDARD_INPUT": "folders",
     "FormatOptions": "blocks",
     "Record": "blocks",
     "Skipped": "folders",
@@ -24,7 +28,7 @@ _HOMES = {
     "walk": "folders",
 }
 
-__all__ = ["STANDARD_INPUT", "FormatOptions", "Record", "Skipped", "Source", "is_pipe", "walk"]
+__all__ = ["PIPED_NAME", "STANDARD_INPUT", "FormatOptions", "Record", "Skipped", "Source", "is_pipe", "walk"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any type

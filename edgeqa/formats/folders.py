@@ -25,7 +25,7 @@ from edgeqa.errors import (
     ContextUnreadable,
     OptionError,
 )
-from edgeqa.formats import kinds
+from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, kinds
 from edgeqa.formats.archive import unpacked
 from edgeqa.formats.errors import FormatOld, FormatUnknown
 from edgeqa.formats.source import HELD_BYTES, Source, Spool
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import FormatOptions
     from edgeqa.formats.kinds import Kind
 
-STANDARD_INPUT = "-"
 # What a shell was told to read from: a file, maybe, but not that path's.
 _HANDLES = ("/dev/stdin", "/dev/fd/", "/proc/")
 _HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
@@ -131,7 +130,7 @@ class _Walk:
     def _standard_input(self) -> Source:
         if sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
-        source = self._copied("standard input", sys.stdin.buffer, self._kind or kinds.TEXT)
+        source = self._copied(PIPED_NAME, sys.stdin.buffer, self._kind or kinds.TEXT)
         if not source.size_bytes:  # what should have written to it has failed
             raise ContextEmpty(source.name)
         return source

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeqa.contexts.context import Tokens
+from edgeqa.contexts.terms import UNSPACED_RANGES
 from edgeqa.errors import BundleGraphInvalid
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 _SPACE, _WORD, _ALONE, _UNSPACED = range(4)
-# Scripts written without spaces between words: Thai to Myanmar, Khmer, kana, ideographs, and the supplementary planes'.
-_UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF))
-_IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
 
 class Tokenizer:
@@ -131,6 +129,6 @@ def _kind(code: int) -> int:
     character = chr(code)
     if character.isspace():
         return _SPACE
-    if any(low <= code <= high for low, high in _UNSPACED_RANGES + _IDEOGRAPHS):
+    if any(low <= code <= high for low, high in UNSPACED_RANGES):
         return _UNSPACED
     return _WORD if unicodedata.category(character)[0] in "LNM" else _ALONE

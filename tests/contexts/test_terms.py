@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.terms import LONGEST_TERM, distinct, one_slip_away, terms
+from edgeqa.contexts.terms import LONGEST_TERM, UNSPACED_RANGES, distinct, one_slip_away, terms, words
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,12 @@ def test_words_one_slip_away() -> None:
     assert {"pump", "pumps", "plump", "ump", "pupm", "dump"} - {"pump"} <= one_slip_away("pump")
     assert all("pump" in one_slip_away(word) for word in ("pumpe", "bump", "upmp", "pumpp"))
     assert not any(map(one_slip_away, ("no", "x" * 30, "où_est", "1234", "")))
+
+
+def test_of_scripts_without_spaces_each_character_is_a_term_as_the_tokenizer_has_them() -> None:
+    for low, high in UNSPACED_RANGES:
+        for code in (low + 1, high - 1):
+            if chr(code).isalpha():
+                assert len(words(f"x{chr(code)}{chr(code)}")) == 3, hex(code)
+    assert words("\u31f0\u31f1") == ["\u31f0", "\u31f1"]
+    assert words("\u4dc0") == []  # a sign, no letter of a script
