@@ -6,7 +6,6 @@ row reads "Header: cell; Header: cell": each header and each cell is a piece, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -39,16 +38,21 @@ class Place(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, slots=True)
 class Tokens:
-    """A text's tokens, without special ones."""
+    """A text's tokens, without special ones.
 
-    ids: Ids
-    """int64 [tokens]"""
-    offsets: Offsets
-    """int32 [tokens, 2]: first character and the one after the last"""
-    words: Offsets
-    """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
+    No dataclass: every start waits for this module, also where an answer is remembered, and making one takes 0.5 ms.
+    """
+
+    __slots__ = ("ids", "offsets", "words")
+
+    def __init__(self, ids: Ids, offsets: Offsets, words: Offsets) -> None:
+        self.ids: Final = ids
+        """int64 [tokens]"""
+        self.offsets: Final = offsets
+        """int32 [tokens, 2]: first character and the one after the last"""
+        self.words: Final = words
+        """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -80,7 +80,7 @@ def test_what_another_process_has_read_is_remembered_but_not_at_hand(files: Path
                 assert found is not None
                 assert replace(found, cached=False) == replace(expected, cached=False)
         assert second.remembered(QUESTION, at_hand=True) == of_collection_again(of_collection)
-        assert second.counters() == replace(second.counters(), read=0, looked_up=3, model_loaded=False)
+        assert second.counters() == second.counters()._replace(read=0, looked_up=3, model_loaded=False)
 
 
 def of_collection_again(answer: edgeqa.Answer) -> edgeqa.Answer:
