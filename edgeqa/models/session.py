@@ -134,8 +134,7 @@ class Session:
     def __init__(self, file: Path, options: SessionOptions, callers: Callers | None = None) -> None:
         self._options, self._callers = options, callers
         session = _load(file, options)
-        self._session: Any = session
-        self._one_thread: Any = session if options.threads == 1 else None
+        self._sessions: dict[int, Any] = {options.threads: session}  # by threads
         self._lock = threading.Lock()
         self.file = file
         self.inputs = tuple(i.name for i in session.get_inputs())
@@ -147,9 +146,8 @@ class Session:
     def forked(self) -> None:
         """Leaves a session of several threads to the parent: here it has none, and would wait for them for ever."""
         self._lock = threading.Lock()
-        if self._options.threads > 1:
-            _left_to_parents.append(self._session)  # to let it go would be to wait for its threads, too
-            self._session = None
+        if self._options.threads > 1 and (session := self._sessions.pop(self._options.threads, None)) is not None:
+            _left_to_parents.append(session)  # to let it go would be to wait for its threads, too
 
     def run(self, arrays: Mapping[str, Array], outputs: Sequence[str] = ()) -> list[Array]:
         """Returns these outputs of the graph, or all; of `arrays`, those that the graph declares are fed.
@@ -169,17 +167,15 @@ class Session:
 
     def _chosen(self) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
         """Returns the session to run: that of all threads, or among many callers that of one."""
-        if self._callers is None or not self._callers.crowded:
-            if self._session is None:
-                with self._lock:
-                    if self._session is None:
-                        self._session = _load(self.file, self._options)
-            return self._session
-        if self._one_thread is None:
+        crowded = self._callers is not None and self._callers.crowded
+        threads = 1 if crowded else self._options.threads
+        if (session := self._sessions.get(threads)) is None:
             with self._lock:
-                if self._one_thread is None:
-                    self._one_thread = _load(self.file, replace(self._options, threads=1, spinning=False))
-        return self._one_thread
+                if (session := self._sessions.get(threads)) is None:
+                    spinning = self._options.spinning and threads > 1
+                    session = _load(self.file, replace(self._options, threads=threads, spinning=spinning))
+                    self._sessions[threads] = session
+        return session
 
 
 def _load(file: Path, options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
