@@ -42,7 +42,8 @@ class Candidate:
 
 
 _EDGEQA = """
-from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats.blocks import FormatOptions
+from edgeqa.formats.folders import walk
 from edgeqa.formats.blocks import text_of
 for found in walk([p], FormatOptions()):
     for record in found.records():

@@ -449,7 +449,7 @@ class EdgeQA:
             CapabilityError: if the device lacks what the smallest plan needs.
         """
         from edgeqa.collection import directory, managing
-        from edgeqa.formats import FormatOptions
+        from edgeqa.formats.blocks import FormatOptions
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))
@@ -500,7 +500,7 @@ class EdgeQA:
             ContextError, CapabilityError: as for `add`.
         """
         from edgeqa.collection import directory, managing
-        from edgeqa.formats import FormatOptions
+        from edgeqa.formats.blocks import FormatOptions
         from edgeqa.formats.folders import several
 
         options = FormatOptions(text_field, title_field, format, several(exclude))

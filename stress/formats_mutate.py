@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeqa.errors import EdgeQAError
-from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats.blocks import FormatOptions
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -198,7 +198,8 @@ def from_formatted(path: Path) -> Document:
     """
     if path.is_dir():
         raise ContextIsDirectory(path)
-    from edgeqa.formats import FormatOptions, walk  # here: a text that is given as such does without
+    from edgeqa.formats.blocks import FormatOptions  # here: a text that is given as such does without
+    from edgeqa.formats.folders import walk
 
     (source,) = walk([path], FormatOptions())
     whole = _Whole(source)

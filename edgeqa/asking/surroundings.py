@@ -20,7 +20,8 @@ from edgeqa.collection.naming import document_named
 from edgeqa.contexts.context import extent
 from edgeqa.contexts.passages import HeadingPath
 from edgeqa.errors import CollectionError
-from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats.blocks import FormatOptions
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.shard_format import Layout
     from edgeqa.contexts.windows import Window
     from edgeqa.errors import EdgeQAError
-    from edgeqa.formats import Skipped
+    from edgeqa.formats.folders import Skipped
     from edgeqa.models.readers import Encoding
 
 MAX_SKIPPED = 100  # named; a folder may hold any number of pictures

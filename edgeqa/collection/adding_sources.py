@@ -40,7 +40,8 @@ from edgeqa.collection.naming import CARRIED, file_identity, identity
 from edgeqa.collection.shard_format import Layout
 from edgeqa.contexts import passages as splitter
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
-from edgeqa.formats import STANDARD_INPUT, Skipped, is_pipe, walk
+from edgeqa.formats import STANDARD_INPUT
+from edgeqa.formats.folders import Skipped, is_pipe, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.collection.collection import Collection
     from edgeqa.collection.encoder import EncoderIdentity, TimedModel
-    from edgeqa.formats import FormatOptions, Record, Source
+    from edgeqa.formats.blocks import FormatOptions, Record
+    from edgeqa.formats.source import Source
 
 
 def total_bytes(paths: Iterable[str], options: FormatOptions) -> int:

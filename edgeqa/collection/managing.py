@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
-    from edgeqa.formats import FormatOptions
+    from edgeqa.formats.blocks import FormatOptions
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.reading import PassageReader
     from edgeqa.timing import Progress

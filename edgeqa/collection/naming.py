@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.catalogue_rows import DocumentRow
-    from edgeqa.formats import Source
+    from edgeqa.formats.source import Source
 
 
 CARRIED = b"carried:"  # what a file of a collection from another device is known by begins with; then comes its name

@@ -19,7 +19,8 @@ from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import NameNotUsed
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
-from edgeqa.formats import FormatOptions, walk
+from edgeqa.formats.blocks import FormatOptions
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgeqa.formats import FormatOptions, walk
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats.blocks import FormatOptions, text_of
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.errors import EdgeQAError
-from edgeqa.formats import FormatOptions, jsonfile, markdown, tables, webpage
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import jsonfile, markdown, tables, webpage
+from edgeqa.formats.blocks import FormatOptions, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from reading import read, text
 
-from edgeqa.formats import FormatOptions, mail
+from edgeqa.formats import mail
+from edgeqa.formats.blocks import FormatOptions
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
 if TYPE_CHECKING:

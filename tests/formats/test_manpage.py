@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import text
 
-from edgeqa.formats import FormatOptions, manpage, plain, roff
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import manpage, plain, roff
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileExcessive
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import read, text
 
-from edgeqa.formats import FormatOptions, markdown
-from edgeqa.formats.blocks import Block, text_of
+from edgeqa.formats import markdown
+from edgeqa.formats.blocks import Block, FormatOptions, text_of
 
 
 def plain(source: str, sizes: tuple[int, ...] = ()) -> str:

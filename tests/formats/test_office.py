@@ -14,10 +14,10 @@ from office import PICTURE, RELATIONS, W, archive, docx, epub, paragraph, pdf
 from reading import Read, read, text
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, walk
 from edgeqa.formats import archive as archives
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, FileExcessive, TextMissing
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from office import archive, opendocument
 
-from edgeqa.formats import FormatOptions, spreadsheets, stories
 from edgeqa.formats import opendocument as reader
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import spreadsheets, stories
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
 
 if TYPE_CHECKING:

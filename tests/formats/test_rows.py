@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from reading import Read, read, text
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, jsonfile, tables, walk
-from edgeqa.formats.blocks import MOST_RECORD_BYTES, text_of
+from edgeqa.formats import jsonfile, tables
+from edgeqa.formats.blocks import MOST_RECORD_BYTES, FormatOptions, text_of
 from edgeqa.formats.errors import RecordTooLong
+from edgeqa.formats.folders import walk
 from edgeqa.formats.text import nfc
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)

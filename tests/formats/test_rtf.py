@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import text as text_of_file
 
-from edgeqa.formats import FormatOptions, rtf, stories
+from edgeqa.formats import rtf, stories
+from edgeqa.formats.blocks import FormatOptions
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
 if TYPE_CHECKING:

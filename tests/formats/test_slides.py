@@ -7,8 +7,8 @@ import io
 import pytest
 from office import archive, pptx
 
-from edgeqa.formats import FormatOptions, slides
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import slides
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
 

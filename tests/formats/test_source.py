@@ -7,12 +7,15 @@ import pytest
 from reading import read, text
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, Source, jsonfile, markdown, walk
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import jsonfile, markdown
+from edgeqa.formats.blocks import FormatOptions, text_of
+from edgeqa.formats.folders import walk
 from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgeqa.formats.source import Source
 
 
 def source(path: Path, **options: str) -> Source:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office import archive, xlsx
 
-from edgeqa.formats import FormatOptions, cells, spreadsheets
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import cells, spreadsheets
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import pytest
 from reading import read
 
 from edgeqa import errors
-from edgeqa.formats import FormatOptions, Skipped, archive, walk
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats import archive
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileDamaged, FileExcessive, FormatOld, FormatUnknown
+from edgeqa.formats.folders import Skipped, walk
 from edgeqa.state import HOME_VARIABLE
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import Read, read
 
-from edgeqa.formats import FormatOptions, webpage
-from edgeqa.formats.blocks import Block, text_of
+from edgeqa.formats import webpage
+from edgeqa.formats.blocks import Block, FormatOptions, text_of
 from edgeqa.formats.markup import Tag, Tokenizer
 
 if TYPE_CHECKING:

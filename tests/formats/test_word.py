@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from office import RELATIONS, W, archive, docx, paragraph
 
-from edgeqa.formats import FormatOptions
 from edgeqa.formats import docx as reader
-from edgeqa.formats.blocks import text_of
+from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.wordstyles import written
 
