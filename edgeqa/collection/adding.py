@@ -68,7 +68,7 @@ class Adding:
         self._storing = Storing(writer, self.report)
         self._read_s = 0.0
 
-    def run(self, events: Iterator[Event], watched: Watched | None = None) -> Added:
+    def run(self, events: Iterator[Event], watched: Watched) -> Added:
         """Does what the events say, which are asked for in another thread; returns what was done.
 
         Raises:
@@ -132,7 +132,7 @@ class Adding:
         self._read_s = time.perf_counter() - began - waited_s - self._model.load_s - self._model.tokenize_s
         self._prepared.end()
 
-    def _encode_all(self, watched: Watched | None) -> None:
+    def _encode_all(self, watched: Watched) -> None:
         try:
             while True:
                 block = self._prepared.get()
@@ -140,8 +140,7 @@ class Adding:
                     if isinstance(event, ContextMade):
                         self._encode_one(event)
                 self._encoded.put(block)
-                if watched is not None:
-                    watched(self._storing.done_bytes, self.report.contexts)
+                watched(self._storing.done_bytes, self.report.contexts)
         except ChannelClosed:
             return
 

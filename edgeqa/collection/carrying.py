@@ -43,7 +43,7 @@ from edgeqa.collection.errors import (
     CollectionUnwritable,
     ShardDamaged,
 )
-from edgeqa.collection.files import create, make_folder, pack_checked, sync, sync_directory, unpack_checked
+from edgeqa.collection.files import create, make_folders, pack_checked, sync, sync_directory, unpack_checked
 from edgeqa.collection.naming import CARRIED
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.ownership import Lock, scratch
@@ -262,7 +262,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
         if os.path.lexists(place):
             raise CollectionExists(place)
         try:
-            make_folder(place.parent)
+            make_folders(place.parent)
             with scratch(place.parent) as beside:
                 made = beside / place.name
                 _unpack(archive, members, carried, made)
@@ -329,10 +329,10 @@ def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipf
 
 def _unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], carried: Carried, made: Path) -> None:
     """Writes the shards, each file compared with its checksum."""
-    make_folder(made / SHARDS)
+    make_folders(made / SHARDS)
     for name, member in sorted(members.items()):
         target, digest = made / name, xxhash.xxh3_128()
-        make_folder(target.parent)
+        make_folders(target.parent)
         with archive.open(member) as stored, create(target) as stream:
             while block := stored.read(_BLOCK_BYTES):
                 digest.update(block)

@@ -47,7 +47,8 @@ def mark_route(directory: Path, damage: CollectionError) -> None:
 def _note(directory: Path, name: str, damage: CollectionError) -> None:
     with contextlib.suppress(OSError):
         notes = directory / NOTES
-        make_folder(notes)
+        if not notes.is_dir():
+            make_folder(notes)
         with create(notes / name, replacing=True) as stream:
             stream.write(f"{damage}\n".encode())
 

@@ -65,27 +65,29 @@ def create(file: Path, *, replacing: bool = False) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=1 << 18)
 
 
-def make_folder(folder: Path, *, exist_ok: bool = True) -> None:
-    """Makes a folder, and those that it is in, for their owner alone, whatever the umask.
+def make_folder(folder: Path) -> None:
+    """Makes a folder in one that is there, for its owner alone, whatever the umask.
 
-    Args:
-        folder: to be made.
-        exist_ok: it may be there; then it stays as it is.
+    Raises:
+        OSError: if it is there, or cannot be made.
+    """
+    folder.mkdir(PRIVATE_FOLDER)
+    make_private(folder, PRIVATE_FOLDER)
+
+
+def make_folders(folder: Path) -> None:
+    """Makes a folder, and those that it is in, as `make_folder` does; one that is there stays as it is.
 
     Raises:
         OSError: if it cannot be made.
     """
-    if not folder.parent.is_dir() and folder.parent != folder:
-        make_folder(folder.parent)
-    try:
-        folder.mkdir(PRIVATE_FOLDER)
-    except FileExistsError:
-        if not exist_ok:
-            raise
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
-    else:
-        make_private(folder, PRIVATE_FOLDER)
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    with contextlib.suppress(FileExistsError):  # somebody else was faster
+        make_folder(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:

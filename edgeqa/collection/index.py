@@ -27,7 +27,7 @@ import tantivy
 
 from edgeqa import state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
-from edgeqa.collection.files import make_folder
+from edgeqa.collection.files import make_folders
 from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
@@ -66,7 +66,7 @@ class IndexWriter:
         """
         self._directory, self._language = directory, language
         with self._fallible():
-            make_folder(directory)
+            make_folders(directory)
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
             _sweep(directory)

@@ -110,7 +110,7 @@ def scratch(root: Path) -> Iterator[Path]:
     """
     _sweep(root)
     made = root / f"{PREFIX}{secrets.token_hex(8)}"
-    make_folder(made, exist_ok=False)
+    make_folder(made)
     descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: nothing of others is swept there, either

@@ -78,7 +78,7 @@ class ShardWriter:
         self.first = self.last = 0
         self._shards, self._made_with = shards, made_with
         self._partial = shards / f"{PARTIAL}{tag}"
-        make_folder(self._partial, exist_ok=False)
+        make_folder(self._partial)
         self._files = {name: _File(self._partial / name) for name in FILES}
 
     @property

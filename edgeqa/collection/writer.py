@@ -15,7 +15,7 @@ from edgeqa.collection import seals
 from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
-from edgeqa.collection.files import make_folder, sync_directory
+from edgeqa.collection.files import make_folders, sync_directory
 from edgeqa.collection.index import files_in
 from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
 from edgeqa.collection.ownership import Lock, check_own, delete, narrow
@@ -83,7 +83,7 @@ class Writer:
         self._ended: dict[int, Later] = {}  # what ended since the last commit without a context since; by its last one
         with _fallible(directory), contextlib.ExitStack() as opened:
             check_own(directory)
-            make_folder(directory / SHARDS)
+            make_folders(directory / SHARDS)
             opened.callback(Lock(directory).release)
             narrow(directory)
             self._seals = seals.load(directory)

@@ -109,10 +109,10 @@ def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> Non
     assert (report.skipped_count, len(report.skipped)) == (MAX_SKIPPED + 5, MAX_SKIPPED)
 
 
-def test_events_are_stored_without_anybody_watching(writing: EdgeQA, place: Path) -> None:
+def test_a_run_without_events_adds_nothing(writing: EdgeQA, place: Path) -> None:
     model = TimedModel(lambda: writing._equipment.reading)
     with open_writer(place) as writer:
-        report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]))
+        report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]), lambda *_: None)
     assert (report.documents, load_snapshot(place).documents) == (0, 0)
 
 
