@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.catalogue import Catalogue, check_sealed
+from edgeqa.collection.catalogue import Catalogue
+from edgeqa.collection.catalogue_file import check_sealed
 from edgeqa.collection.catalogue_rebuilding import rebuild
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.damage import examine, mark, note, seen, suspects, unmark
