@@ -277,7 +277,7 @@ class Storing:
         self._committed = time.monotonic()
 
     def _context(self, event: ContextMade) -> None:
-        self._writer.add(event.passage, event.layout, event.encoding)
+        self._writer.add(event.passage, event.groups, event.encoding)
         self._report.contexts += 1
         self._report.encoded += event.encoding is not None
         self.done_bytes = min(self.done_bytes + len(event.passage.text), self._source_end_bytes)

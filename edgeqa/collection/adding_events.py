@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from edgeqa.collection.catalogue_rows import SourceRow
     from edgeqa.collection.damage import Damage
-    from edgeqa.collection.shard_format import Layout
+    from edgeqa.collection.shard_format import TokenGroups
     from edgeqa.contexts.windows import Window
     from edgeqa.errors import EdgeQAError
     from edgeqa.formats.folders import Skipped
@@ -48,7 +48,7 @@ class ContextMade:
     """A context of that."""
 
     passage: Window
-    layout: Layout
+    groups: TokenGroups
     encoding: Encoding | None = field(default=None)
 
 

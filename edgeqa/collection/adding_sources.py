@@ -36,8 +36,8 @@ from edgeqa.collection.adding_events import (
 )
 from edgeqa.collection.catalogue_rows import MARK, PENDING, READY, WHOLE, printed
 from edgeqa.collection.errors import AllGone, ShardDamaged
-from edgeqa.collection.naming import CARRIED, file_identity, identity
-from edgeqa.collection.shard_format import Layout
+from edgeqa.collection.naming import CARRIED, file_identity, identify
+from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.contexts import passages as splitter
 from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
 from edgeqa.formats import STANDARD_INPUT
@@ -123,7 +123,7 @@ class Preparing:
         begun = False
         try:
             digest = source.digest()
-            path, name, former = identity(source, given)
+            path, name, former = identify(source, given)
             known = self._catalogue.sources_at(path)
             whole = (digest, WHOLE, self._encoder.digest, splitter.SPLITTER_VERSION)
             for row in (*known, *(self._catalogue.sources_at(former) if former is not None else ())):
@@ -178,7 +178,7 @@ class Preparing:
         for number, window in enumerate(all_windows(record.blocks, self._model.tokenize, self._model.limits)):
             if number >= done:
                 self._next_context = None
-                yield ContextMade(window, Layout(window.tokens.words, window.paragraphs, window.meaningful))
+                yield ContextMade(window, TokenGroups.of(window))
         yield DocumentEnds()
 
 
@@ -214,7 +214,7 @@ class ReEncoding:
                 yield DocumentBegins(document.name.removeprefix(source.name), document.title, resumed=False)
                 for context in self._held.contexts_from(document.first, document.after):
                     for window in windows(again(context), self._model.tokenize, self._model.limits):
-                        yield ContextMade(window, Layout(window.tokens.words, window.paragraphs, window.meaningful))
+                        yield ContextMade(window, TokenGroups.of(window))
                 yield DocumentEnds()
             yield SourceEnds(waits=True)
         except ShardDamaged as error:

@@ -368,7 +368,7 @@ def _check(file: Path, made: Path) -> None:
             shard.raw_encoding(row)
             for _ in (record.text, record.name, record.title, record.tag, record.kind, record.heading, record.pieces):
                 pass
-            record.ids(), record.offsets(), record.layout()
+            record.ids(), record.offsets(), record.groups()
 
 
 def _complete(file: Path, carried: Carried, made: Path) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.encoder import EncoderIdentity
     from edgeqa.collection.index import Index, Ranges
     from edgeqa.collection.naming import Within
-    from edgeqa.collection.shard_format import Layout, Row
+    from edgeqa.collection.shard_format import Row, TokenGroups
     from edgeqa.contexts.context import Piece, Tokens
     from edgeqa.contexts.search import Hits
     from edgeqa.models.readers import Encoding
@@ -139,22 +139,22 @@ class StoredContext:
         """Its tokens, with offsets into `text`."""
         from edgeqa.contexts.context import Tokens
 
-        return Tokens(self._record.ids(), self._record.offsets(), self.layout.words)
+        return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
 
     @cached_property
-    def layout(self) -> Layout:
+    def groups(self) -> TokenGroups:
         """Words, paragraphs and meaning of its tokens."""
-        return self._record.layout()
+        return self._record.groups()
 
     @property
     def paragraphs(self) -> NDArray[np.int32]:
         """Number of each token's paragraph, int32 [tokens], rising from 0."""
-        return self.layout.paragraphs
+        return self.groups.paragraphs
 
     @property
     def meaningful(self) -> NDArray[np.bool_]:
         """Whether each token is more than punctuation, bool [tokens]."""
-        return self.layout.meaningful
+        return self.groups.meaningful
 
 
 class Collection:

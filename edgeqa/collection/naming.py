@@ -54,7 +54,7 @@ class Address(NamedTuple):
         return cls(found[1], found[2], int(found[3])) if found else None
 
 
-class Identity(NamedTuple):
+class SourceIdentity(NamedTuple):
     """What a source is in a collection."""
 
     path: bytes
@@ -114,7 +114,7 @@ def document_named(catalogue: Catalogue, name: str) -> DocumentRow:
     return rows[0]
 
 
-def identity(source: Source, name: str | None) -> Identity:
+def identify(source: Source, name: str | None) -> SourceIdentity:
     """Returns what a source is known by, and called.
 
     Args:
@@ -125,12 +125,12 @@ def identity(source: Source, name: str | None) -> Identity:
         ContextError: if it cannot be read.
     """
     if not source.is_piped:
-        return Identity(file_identity(source.name), source.name, CARRIED + printed(source.name).encode())
+        return SourceIdentity(file_identity(source.name), source.name, CARRIED + printed(source.name).encode())
     if name is not None:
-        return Identity(b"named:" + os.fsencode(name), name)
+        return SourceIdentity(b"named:" + os.fsencode(name), name)
     content = source.content_digest().hex()
     former = PIPED_NAME.encode() if source.name == PIPED_NAME else file_identity(source.name)
-    return Identity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
+    return SourceIdentity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
 
 
 def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:

@@ -79,7 +79,7 @@ def row_at(table: memoryview, position: int) -> Row | None:
     return Row(*fields) if sound else None
 
 
-class Layout(NamedTuple):
+class TokenGroups(NamedTuple):
     """What decoding needs of a context's tokens besides the logits."""
 
     words: NDArray[np.int32]
@@ -88,6 +88,11 @@ class Layout(NamedTuple):
     """int32 [tokens]: number of the paragraph, rising from 0"""
     meaningful: NDArray[np.bool_]
     """bool [tokens]: whether it is more than punctuation"""
+
+    @classmethod
+    def of(cls, passage: Window) -> TokenGroups:
+        """Returns those of a context that is being added."""
+        return cls(passage.tokens.words, passage.paragraphs, passage.meaningful)
 
 
 class Head(NamedTuple):
@@ -105,12 +110,12 @@ class Head(NamedTuple):
     kind: int = 0
 
 
-def pack_record(passage: Window, layout: Layout, *, tag: str, name: str, title: str) -> bytes:
+def pack_record(passage: Window, groups: TokenGroups, *, tag: str, name: str, title: str) -> bytes:
     """Returns a context's record.
 
     Args:
         passage: the context.
-        layout: of its tokens.
+        groups: of its tokens.
         tag: of the shard that its document was added in.
         name: the document's.
         title: the document's; "" if it has none.
@@ -122,7 +127,7 @@ def pack_record(passage: Window, layout: Layout, *, tag: str, name: str, title: 
     form = 0 if not len(ids) or int(ids.max()) < 1 << 16 else _WIDE_IDS
     begins, ends = tokens.offsets[:, 0], tokens.offsets[:, 1]
     gaps, lengths = begins - np.concatenate(([0], ends[:-1])), ends - begins
-    words, paragraphs = (np.diff(numbers, prepend=0) for numbers in (layout.words, layout.paragraphs))
+    words, paragraphs = (np.diff(numbers, prepend=0) for numbers in (groups.words, groups.paragraphs))
     narrow = (
         _within(gaps, -128, 127)
         and _within(lengths, 0, 255)
@@ -130,12 +135,12 @@ def pack_record(passage: Window, layout: Layout, *, tag: str, name: str, title: 
         and _within(paragraphs, 0, _PARAGRAPH_MAX)
     )
     if narrow:
-        marks = words | (paragraphs << _PARAGRAPH_SHIFT) | np.where(layout.meaningful, _MEANINGFUL, 0)
+        marks = words | (paragraphs << _PARAGRAPH_SHIFT) | np.where(groups.meaningful, _MEANINGFUL, 0)
         places = [gaps.astype("<i1"), lengths.astype("<u1"), marks.astype("<u1")]
     else:
         form |= _WIDE_PLACES
-        wide = (begins, lengths, layout.words, layout.paragraphs)
-        places = [*(numbers.astype("<i4") for numbers in wide), layout.meaningful.astype("<u1")]
+        wide = (begins, lengths, groups.words, groups.paragraphs)
+        places = [*(numbers.astype("<i4") for numbers in wide), groups.meaningful.astype("<u1")]
     text, name_in_utf8, title_in_utf8 = (part.encode() for part in (passage.text, name, title))
     sizes = (len(text), len(name_in_utf8), len(title_in_utf8))
     pieces = b""
@@ -268,17 +273,17 @@ class Record:
         np.add(offsets[:, 0], lengths, out=offsets[:, 1])
         return offsets
 
-    def layout(self) -> Layout:
+    def groups(self) -> TokenGroups:
         """Returns what decoding needs."""
         import numpy as np
 
         if self.head.form & _WIDE_PLACES:
             meaningful = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 16 * self._tokens)
-            return Layout(self._wide(2), self._wide(3), meaningful.astype(np.bool_))
+            return TokenGroups(self._wide(2), self._wide(3), meaningful.astype(np.bool_))
         marks = np.frombuffer(self._raw, "<u1", self._tokens, self._ids_end + 2 * self._tokens)
         words = np.cumsum(marks & _WORD_MAX, dtype=np.int32)
         paragraphs = np.cumsum((marks >> _PARAGRAPH_SHIFT) & _PARAGRAPH_MAX, dtype=np.int32)
-        return Layout(words, paragraphs, marks >= _MEANINGFUL)
+        return TokenGroups(words, paragraphs, marks >= _MEANINGFUL)
 
     def _wide(self, which: int) -> NDArray[np.int32]:
         import numpy as np

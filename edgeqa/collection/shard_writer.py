@@ -108,9 +108,9 @@ class ShardWriter:
             context_id: higher than all before.
             document: number of its document in the catalogue.
             number: which of the document's contexts it is, counted from 1.
-            record: as `layout.pack_record` makes it.
+            record: as `shard_format.pack_record` makes it.
             tokens: how many tokens it has.
-            encoding: as `layout.pack_encoding` makes it; empty to store none.
+            encoding: as `shard_format.pack_encoding` makes it; empty to store none.
             placed: offset and digest of the one that is among those taken from a former shard.
         """
         encoding_offset, encoding_digest = placed

@@ -19,7 +19,7 @@ from edgeqa.collection.files import make_folders, sync_directory
 from edgeqa.collection.index import files_in
 from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
 from edgeqa.collection.ownership import Lock, check_own, delete, narrow
-from edgeqa.collection.shard_format import Layout, pack_encoding, pack_record
+from edgeqa.collection.shard_format import TokenGroups, pack_encoding, pack_record
 from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
 from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
@@ -256,12 +256,12 @@ class Writer:
         self._document = self.catalogue.add_document(source, suffix, title, self._tag(), self._next_context)
         self._contexts = 0
 
-    def add(self, passage: Window, layout: Layout, encoding: Encoding | None) -> None:
+    def add(self, passage: Window, groups: TokenGroups, encoding: Encoding | None) -> None:
         """Adds the document's next context; without an encoding, it will be read from its token ids."""
         document = self._document
         if document is None:
             raise RuntimeError(_OUT_OF_ORDER)
-        record = pack_record(passage, layout, tag=document.tag, name=document.name, title=document.title)
+        record = pack_record(passage, groups, tag=document.tag, name=document.name, title=document.title)
         raw = b"" if encoding is None else pack_encoding(encoding.hidden, encoding.scale)
         with _fallible(self.directory):
             if self._shard is None:

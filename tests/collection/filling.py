@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from edgeqa.collection import index_upkeep
 from edgeqa.collection.encoder import EncoderIdentity
-from edgeqa.collection.shard_format import Layout
+from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import Limits, all_windows, meaningful
 from edgeqa.formats.blocks import Block
@@ -72,8 +72,8 @@ def open_writer(
         return Writer(directory, encoder, anew=anew)
 
 
-def layout(passage: Window) -> Layout:
-    return Layout(passage.tokens.words, passage.paragraphs, meaningful(passage.text, passage.tokens.offsets))
+def groups(passage: Window) -> TokenGroups:
+    return TokenGroups(passage.tokens.words, passage.paragraphs, meaningful(passage.text, passage.tokens.offsets))
 
 
 def passages_of(text: str) -> list[Window]:
@@ -100,7 +100,7 @@ def put_document(
 ) -> None:
     writer.begin_document(suffix, f"title of {suffix}" if suffix else "")
     for passage in passages_of(text):
-        writer.add(passage, layout(passage), encode(passage))
+        writer.add(passage, groups(passage), encode(passage))
     writer.end_document()
 
 

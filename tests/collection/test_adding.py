@@ -31,7 +31,7 @@ from edgeqa.collection.errors import (
     RouteDamaged,
 )
 from edgeqa.collection.index import Index
-from edgeqa.collection.shard_format import Layout
+from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.collection.snapshot import ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import passages as splitter
@@ -316,8 +316,8 @@ def test_re_encoding_keeps_what_passages_know_of_themselves(writing: EdgeQA) -> 
         writer.begin_document("", "Parts")
         for text, start, kind, of in ((row, 40, "row", pieces), (long, 60, "list", (Piece(0, len(long), 60),))):
             passage = Window(text, start, model.tokenize(text), ("Parts", "Pump"), kind, of)
-            layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
-            writer.add(passage, layout, None)
+            groups = TokenGroups.of(passage)
+            writer.add(passage, groups, None)
         writer.end_document()
         writer.end_source()
         writer.commit()

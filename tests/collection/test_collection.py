@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from filling import ENCODER, fill, layout, long_text, open_writer, passages_of, put
+from filling import ENCODER, fill, groups, long_text, open_writer, passages_of, put
 
 from edgeqa import collection
 from edgeqa.collection.collection import Collection, load_snapshot
@@ -64,7 +64,7 @@ def test_contexts_come_out_as_the_texts_were_cut(place: Path) -> None:
             (found.tokens.offsets, passage.tokens.offsets),
             (found.tokens.words, passage.tokens.words),
             (found.paragraphs, passage.paragraphs),
-            (found.meaningful, layout(passage).meaningful),
+            (found.meaningful, groups(passage).meaningful),
         ):
             assert np.array_equal(mine, its)
 
@@ -75,8 +75,8 @@ def test_heading_kind_and_pieces_are_given_out(place: Path) -> None:
     with open_writer(place) as writer:
         writer.begin_source(b"/parts.csv", "parts.csv", b"1", 128)
         writer.begin_document("", "Parts")
-        writer.add(Window(plain.text, 30, plain.tokens, ("Parts", "Pump"), "row", pieces), layout(plain), None)
-        writer.add(plain, layout(plain), None)
+        writer.add(Window(plain.text, 30, plain.tokens, ("Parts", "Pump"), "row", pieces), groups(plain), None)
+        writer.add(plain, groups(plain), None)
         writer.end_document()
         writer.end_source()
         writer.commit()

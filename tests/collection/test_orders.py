@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, WINDOW, ListedIndex, fill, layout, long_text, open_writer, passages_of, put, put_document
+from filling import ENCODER, WINDOW, ListedIndex, fill, groups, long_text, open_writer, passages_of, put, put_document
 
 from edgeqa.collection import index_upkeep
 from edgeqa.collection.catalogue import Catalogue
@@ -48,7 +48,7 @@ def on_disk(place: Path) -> list[str]:
         lambda writer: writer.end_source(),
         lambda writer: writer.fail_source(),
         lambda writer: writer.set_source_by(),
-        lambda writer: writer.add(passages_of("Text.")[0], layout(passages_of("Text.")[0]), None),
+        lambda writer: writer.add(passages_of("Text.")[0], groups(passages_of("Text.")[0]), None),
     ],
 )
 def test_what_is_given_out_of_order_is_refused_and_changes_nothing(
@@ -106,7 +106,7 @@ def test_a_document_that_was_begun_and_is_not_there_any_more_goes_with_the_end_o
         put_document(writer, "#1", "One.")
         writer.begin_document("#2", "")
         for passage in passages_of(long_text(60))[:2]:
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
         writer.commit()
     with open_writer(place) as writer:
         writer.begin_source(b"/a.jsonl", "a.jsonl", b"1", WINDOW)

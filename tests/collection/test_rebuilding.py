@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, fill, layout, long_text, open_writer, passages_of, put, put_document
+from filling import ENCODER, fill, groups, long_text, open_writer, passages_of, put, put_document
 
 from edgeqa.collection import managing, shard_upkeep, verifying
 from edgeqa.collection.catalogue import Catalogue
@@ -62,7 +62,7 @@ def put_in_commits(
     for suffix, text in lines:
         writer.begin_document(suffix, "")
         for passage in passages_of(text):
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
             commit()
         writer.end_document()
         commit()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filling import ENCODER, fill, layout, open_writer, passages_of, put
+from filling import ENCODER, fill, groups, open_writer, passages_of, put
 
 from edgeqa import collection
 from edgeqa.collection import managing, seals, verifying
@@ -337,7 +337,7 @@ def test_what_ended_later_is_checked_and_written_anew(tmp_path: Path) -> None:
         writer.begin_source(b"/a.txt", "a.txt", b"1", 128)
         writer.begin_document("", "")
         for passage in passages_of("Text."):
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
         writer.commit()
         writer.end_document()
         writer.end_source()

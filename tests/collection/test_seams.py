@@ -12,7 +12,7 @@ from filling import (
     ListedIndex,
     Spaced,
     fill,
-    layout,
+    groups,
     long_text,
     open_writer,
     passages_of,
@@ -115,7 +115,7 @@ def begin(writer: Writer, text: str, contexts: int, window: int = WINDOW) -> Non
     writer.begin_source(b"/a.txt", "a.txt", b"1", window)
     writer.begin_document("", "")
     for passage in passages_of(text)[:contexts]:
-        writer.add(passage, layout(passage), None)
+        writer.add(passage, groups(passage), None)
     writer.commit()
 
 

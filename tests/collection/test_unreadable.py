@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import former
 import pytest
-from filling import ENCODER, WINDOW, fill, layout, long_text, open_writer, passages_of, put, put_document
+from filling import ENCODER, WINDOW, fill, groups, long_text, open_writer, passages_of, put, put_document
 from xxhash import xxh3_64_intdigest
 
 from edgeqa.collection import catalogue_rows, files, managing, seals, verifying
@@ -179,7 +179,7 @@ def test_a_file_that_was_begun_to_replace_another_is_begun_anew_where_it_is_dama
         put_document(writer, "#1", "The new one.")
         writer.begin_document("#2", "")
         for passage in passages_of(long_text(60))[:2]:
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
         writer.commit()
     last = shards(place)[-1]
     (last / "records.bin").write_bytes(b"\0" * (last / "records.bin").stat().st_size)

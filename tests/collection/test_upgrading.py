@@ -12,7 +12,7 @@ from pathlib import Path
 import former
 import pytest
 from click.testing import CliRunner
-from filling import ENCODER, layout, open_writer, passages_of, put
+from filling import ENCODER, groups, open_writer, passages_of, put
 
 from edgeqa.cli import commands
 from edgeqa.collection import verifying
@@ -143,7 +143,7 @@ def test_a_damaged_shard_stays_until_it_is_mended(place: Path) -> None:
                 if other.partition("#")[0] == source:
                     writer.begin_document(other[len(source) :], "")
                     for passage in passages_of(text):
-                        writer.add(passage, layout(passage), None)
+                        writer.add(passage, groups(passage), None)
                     writer.end_document()
             writer.end_source()
         writer.commit()

@@ -15,7 +15,7 @@ from filling import (
     ListedIndex,
     Spaced,
     fill,
-    layout,
+    groups,
     long_text,
     open_writer,
     passages_of,
@@ -112,7 +112,7 @@ def test_a_document_of_several_commits_is_seen_from_the_last(place: Path) -> Non
         writer.begin_source(b"/a.txt", "a.txt", b"1", WINDOW)
         writer.begin_document("", "")
         for passage in passages_of(text):
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
             writer.commit()
             assert held(place) == {}
             assert kept == {}
@@ -129,15 +129,15 @@ def test_an_interrupted_document_goes_on_where_a_commit_left_it(place: Path) -> 
         put_document(writer, "#1", "First.")
         writer.begin_document("#2", "")
         for passage in passages_of(text)[:cut]:
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
         writer.commit()
-        writer.add(passages_of(text)[cut], layout(passages_of(text)[cut]), None)  # not committed
+        writer.add(passages_of(text)[cut], groups(passages_of(text)[cut]), None)  # not committed
     assert held(place) == {"a.txt#1": "First."}
     with open_writer(place) as writer:
         writer.begin_source(b"/a.txt", "a.txt", b"1", WINDOW)
         writer.begin_document("#2", "", resumed=True)
         for passage in passages_of(text)[cut:]:
-            writer.add(passage, layout(passage), None)
+            writer.add(passage, groups(passage), None)
         writer.end_document()
         writer.end_source()
         writer.commit()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa import collection
 from edgeqa.collection.encoder import EncoderIdentity
-from edgeqa.collection.shard_format import Layout
+from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import all_windows
 from edgeqa.formats.blocks import Block
@@ -32,8 +32,8 @@ def add(qa: EdgeQA, documents: Mapping[str, str], name: str = collection.DEFAULT
             writer.begin_source(f"/{document}".encode(), document, text.encode()[:16], 320)
             writer.begin_document("", "")
             for passage in all_windows([Block(text)], reading.tokenize, reading.limits):
-                layout = Layout(passage.tokens.words, passage.paragraphs, passage.meaningful)
-                writer.add(passage, layout, reading.encode_context(passage.tokens.ids) if encoded else None)
+                groups = TokenGroups.of(passage)
+                writer.add(passage, groups, reading.encode_context(passage.tokens.ids) if encoded else None)
             writer.end_document()
             writer.end_source()
         writer.commit()

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filling import layout, passages_of
+from filling import groups, passages_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.collection.shard_format import (
     NO_ENCODING,
     ROW_BYTES,
-    Layout,
     Record,
     Row,
+    TokenGroups,
     encoding_bytes,
     encoding_in,
     pack_encoding,
@@ -25,16 +25,16 @@ from edgeqa.contexts.windows import Window
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)
 
 
-def packed(passage: Window, of: Layout, tag: str = "8YG", name: str = "notes.txt", title: str = "Pumps") -> bytes:
+def packed(passage: Window, of: TokenGroups, tag: str = "8YG", name: str = "notes.txt", title: str = "Pumps") -> bytes:
     return pack_record(passage, of, tag=tag, name=name, title=title)
 
 
 def made(
     ids: list[int], offsets: list[tuple[int, int]], words: list[int], paragraphs: list[int]
-) -> tuple[Tokens, Layout]:
+) -> tuple[Tokens, TokenGroups]:
     numbers = [np.array(of, np.int32) for of in (words, paragraphs)]
     tokens = Tokens(np.array(ids, np.int64), np.array(offsets, np.int32).reshape(-1, 2), numbers[0])
-    return tokens, Layout(numbers[0], numbers[1], np.arange(len(ids)) % 2 == 0)
+    return tokens, TokenGroups(numbers[0], numbers[1], np.arange(len(ids)) % 2 == 0)
 
 
 def test_the_bytes_of_a_row() -> None:
@@ -107,9 +107,9 @@ def test_heading_kind_and_pieces_come_back(
     heading = [part.encode("utf-8", "replace").decode() for part in heading]
     pieces = tuple(Piece(begin, begin + length, place) for begin, length, place in drawn)
     passage = Window(plain.text, start, plain.tokens, tuple(heading), kind, pieces)
-    record = Record(packed(passage, layout(plain)), len(plain.tokens))
+    record = Record(packed(passage, groups(plain)), len(plain.tokens))
     assert (record.kind, record.heading, record.pieces) == (kind, tuple(heading), pieces)
-    same(plain.tokens, layout(plain), passage)
+    same(plain.tokens, groups(plain), passage)
 
 
 def test_a_record_of_format_1_is_read_and_written_again() -> None:
@@ -131,7 +131,7 @@ def test_a_record_of_format_1_is_read_and_written_again() -> None:
 def test_what_decoding_depends_on_is_in_the_content() -> None:
     plain = passages_of(ROW_OF_A_TABLE)[0]
     contents = {
-        Record(packed(passage, layout(plain)), len(plain.tokens)).content
+        Record(packed(passage, groups(plain)), len(plain.tokens)).content
         for passage in (
             plain,
             Window(plain.text, plain.start, plain.tokens, (), "row"),
@@ -163,7 +163,7 @@ def test_a_row_with_any_byte_changed_is_damaged(at: int, by: int) -> None:
 @given(st.text(max_size=300))
 def test_a_real_passage_comes_back(text: str) -> None:
     for passage in passages_of(text):
-        same(passage.tokens, layout(passage), passage)
+        same(passage.tokens, groups(passage), passage)
 
 
 numbers = st.integers(0, 1 << 20)
@@ -179,16 +179,16 @@ def test_any_tokens_come_back(drawn: list[tuple[int, int, int, int, int]], text:
     same(tokens, of, Window(text.encode("utf-8", "replace").decode(), 5, tokens))
 
 
-def same(tokens: Tokens, of: Layout, passage: Window) -> None:
+def same(tokens: Tokens, of: TokenGroups, passage: Window) -> None:
     record = Record(packed(passage, of), len(tokens))
     assert (record.text, record.name, record.title, record.tag) == (passage.text, "notes.txt", "Pumps", "8YG")
     assert record.head.start == passage.start
     for found, expected in (
         (record.ids(), tokens.ids),
         (record.offsets(), tokens.offsets),
-        (record.layout().words, of.words),
-        (record.layout().paragraphs, of.paragraphs),
-        (record.layout().meaningful, of.meaningful),
+        (record.groups().words, of.words),
+        (record.groups().paragraphs, of.paragraphs),
+        (record.groups().meaningful, of.meaningful),
     ):
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected)
@@ -197,16 +197,16 @@ def same(tokens: Tokens, of: Layout, passage: Window) -> None:
 def test_content_is_the_same_wherever_the_context_stands() -> None:
     passage = passages_of("The pump may be submerged to 60 metres.")[0]
     elsewhere = Window(passage.text, 1000, passage.tokens)
-    one = Record(packed(passage, layout(passage)), len(passage.tokens))
-    other = Record(packed(elsewhere, layout(passage), "AAA", "other.txt", ""), len(passage.tokens))
-    changed = Record(packed(Window("THE" + passage.text[3:], 0, passage.tokens), layout(passage)), len(passage.tokens))
+    one = Record(packed(passage, groups(passage)), len(passage.tokens))
+    other = Record(packed(elsewhere, groups(passage), "AAA", "other.txt", ""), len(passage.tokens))
+    changed = Record(packed(Window("THE" + passage.text[3:], 0, passage.tokens), groups(passage)), len(passage.tokens))
     assert one.content == other.content != changed.content
 
 
 @pytest.mark.parametrize("name", ["two\nlines.txt", "a_b{c}:d.txt", "naïve\u202e.md"])
 def test_names_come_back_as_they_are(name: str) -> None:
     passage = passages_of("Text.")[0]
-    assert Record(packed(passage, layout(passage), name=name), len(passage.tokens)).name == name
+    assert Record(packed(passage, groups(passage), name=name), len(passage.tokens)).name == name
 
 
 @pytest.mark.parametrize("length", [0, 255, 256, 257])
