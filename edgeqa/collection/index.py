@@ -47,6 +47,7 @@ _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 # Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
 _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
 _NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
+WRITER_LOCK = ".tantivy-writer.lock"
 MANAGED = ".managed.json"  # of the library: what may be deleted when it is not in use any more
 _END = struct.Struct("<II")  # length of the line of JSON, and what shows that there is one
 _MAGIC = 1337

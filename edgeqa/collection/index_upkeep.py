@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgeqa.collection import seals
 from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.errors import RouteDamaged, ShardDamaged
-from edgeqa.collection.index import META, IndexWriter
+from edgeqa.collection.index import META, WRITER_LOCK, IndexWriter
 from edgeqa.collection.ownership import delete
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.snapshot import ROUTE, SHARDS
@@ -55,6 +55,8 @@ class IndexKeeper:
         self._writer = opened or self._open_anew()
 
     def _open(self) -> IndexWriter:
+        # A child that was forked while a writer was open holds its lock for ever. It is no writer: that is who is here.
+        (self._directory / ROUTE / WRITER_LOCK).unlink(missing_ok=True)
         return IndexWriter(self._directory / ROUTE, self._language)
 
     def _open_anew(self) -> IndexWriter:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from conftest import Run
+
     from edgeqa.runtime import EdgeQA
 
 
@@ -323,6 +325,36 @@ def test_folders_may_be_made_by_two_at_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Path, "mkdir", faster)
     make_folders(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+FORKED = """
+import os, signal, sys, warnings
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from filling import ENCODER, put
+from edgeqa.collection.collection import load_snapshot
+from edgeqa.collection.writer import Writer
+warnings.simplefilter("ignore")
+place = Path(sys.argv[1])
+with Writer(place, ENCODER) as writer:
+    put(writer, "a.txt", [("", "One.")])
+    writer.commit()
+    child = os.fork()
+    if not child:
+        signal.pause()
+try:
+    with Writer(place, ENCODER) as writer:
+        put(writer, "b.txt", [("", "Two.")])
+        writer.commit()
+    print(load_snapshot(place).documents)
+finally:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_child_that_was_forked_while_somebody_wrote_keeps_nobody_from_writing(place: Path, run: Run) -> None:
+    assert run(FORKED, place, Path(__file__).parent).communicate(timeout=60) == ("2\n", "")
 
 
 def test_an_interrupt_while_a_lock_is_taken_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
