@@ -6,7 +6,7 @@ inherits the builtin that a caller would expect, and carries the exit code of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +31,23 @@ class EdgeQAError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how it is made again in another process: of what it says, since __init__ takes facts."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[EdgeQAError], arguments: tuple[Any, ...]) -> EdgeQAError:
+    # The first builtin among its bases may not be the one that it is laid out like, by which alone it is made.
+    for base in kind.__mro__:
+        if base.__module__ == "builtins":
+            try:
+                error: EdgeQAError = base.__new__(kind, *arguments)
+            except TypeError:
+                continue
+            error.args = arguments
+            return error
+    raise AssertionError(kind)  # pragma: no cover - every exception has such a base
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
@@ -437,6 +454,16 @@ class ThreadsLimited(CapabilityError, RuntimeError):
         super().__init__(
             "no thread can be started: a limit on processes or threads is reached",
             "raise it: `ulimit -u` in a shell, `--pids-limit` of a container, TasksMax= of a service",
+        )
+
+
+class Subinterpreter(CapabilityError):
+    """The model was to be loaded in a subinterpreter, in which importing onnxruntime never ends."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "onnxruntime cannot be loaded in a subinterpreter of Python",
+            "use edgeqa in the main interpreter, or in a process of its own",
         )
 
 

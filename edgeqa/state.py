@@ -2,7 +2,7 @@
 
 In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. A fact is never
 needed for a right answer, only to save time, so that nothing here raises for a home that is read-only, full, damaged
-or not there at all. It does not hold answers (that is `cache`) nor contexts.
+or not there at all; only for one that is no whole path. It does not hold answers (that is `cache`) nor contexts.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from edgeqa.errors import OptionError
+
 HOME_VARIABLE = "EDGEQA_HOME"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
+LONGEST_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
 KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
 
 
@@ -22,6 +25,9 @@ def home() -> Path:
     """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory.
 
     `NOWHERE` for a user who has none: what is remembered there is not remembered.
+
+    Raises:
+        OptionError: if `$EDGEQA_HOME` is relative, or too long to have files in it.
     """
     return _directory("user_cache_dir")
 
@@ -66,13 +72,26 @@ def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSO
 
 def _directory(kind: str) -> Path:
     if chosen := os.environ.get(HOME_VARIABLE):
-        return Path(chosen)
+        return _chosen(chosen)
     import platformdirs
 
     try:
         return Path(getattr(platformdirs, kind)("edgeqa", appauthor=False))
     except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
         return NOWHERE
+
+
+def _chosen(home: str) -> Path:
+    """Returns the home that the user has named; a relative one would be another home in each folder."""
+    path = Path(home)
+    if home.startswith("~"):  # as the shell leaves it in quotes
+        with contextlib.suppress(RuntimeError):
+            path = path.expanduser()
+    if not path.is_absolute():
+        raise OptionError(HOME_VARIABLE, home, "a whole path, as /home/ada/edgeqa")
+    if len(os.fsencode(path)) > LONGEST_HOME_BYTES:
+        raise OptionError(HOME_VARIABLE, home, f"a path of at most {LONGEST_HOME_BYTES} bytes")
+    return path
 
 
 def _file(name: str) -> Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _OUTPUT, _ERROR = 1, 2  # file descriptors
+_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
 
@@ -66,11 +67,13 @@ def is_plain() -> bool:
 def print_json(value: object) -> None:
     """Prints a JSON value on a line of its own: escaped where standard output does not take all characters.
 
-    Half a surrogate pair is no JSON that every parser takes: what of a name is no UTF-8 is written as bytes are.
+    What steers a terminal, or turns the direction of writing, is escaped always. Half a surrogate pair is no JSON that
+    every parser takes: what of a name is no UTF-8 is written as bytes are.
     """
     import json
 
     text = json.dumps(value, ensure_ascii=False)
+    text = _STEERING.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
     if not text.isascii():
         text = _LONE_SURROGATE.sub(_escaped, text)
         if not takes_all_characters():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import state
+from edgeqa import OptionError, state
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.runtime import open as open_runtime
@@ -76,3 +76,21 @@ def test_a_disk_that_fills_up_while_writing_leaves_what_was_there(home: Path, mo
         assert not state.remember("facts", "key", 2)
     assert state.recall("facts", "key") == 1
     assert [file.name for file in home.iterdir()] == ["facts.json"]
+
+
+def test_a_home_is_a_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for home in ("here", "./here", "../there", ""):
+        monkeypatch.setenv(state.HOME_VARIABLE, home)
+        if home:
+            with pytest.raises(OptionError, match="EDGEQA_HOME cannot be"):
+                state.home()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(state.HOME_VARIABLE, "~/answers")
+    assert state.home() == tmp_path / "answers"
+
+
+def test_a_home_that_is_too_long_for_its_files_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(state.HOME_VARIABLE, "/" + "é" * 250)
+    with pytest.raises(OptionError) as refused:
+        state.data_home()
+    assert refused.value.hint == "EDGEQA_HOME is a path of at most 400 bytes"

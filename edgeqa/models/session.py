@@ -16,6 +16,7 @@ begins with all turns.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import threading
 import time
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking
 from edgeqa.capabilities.device import NO_TELEMETRY
-from edgeqa.errors import BundleGraphInvalid
+from edgeqa.errors import BundleGraphInvalid, Subinterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,6 +202,8 @@ def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime
     # directory, and send them to their maker. The variable is read when the library is loaded; the call is for a
     # program that loaded it before us.
     os.environ[NO_TELEMETRY] = "1"
+    if _in_subinterpreter():
+        raise Subinterpreter
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -219,6 +222,15 @@ def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime
     for name, value in entries.items():
         setup.add_session_config_entry(name, str(value))
     return setup
+
+
+def _in_subinterpreter() -> bool:
+    """Tells whether this is not the process's first interpreter; False where Python cannot say."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from 3.13, and before
+        with contextlib.suppress(ImportError):
+            interpreters = importlib.import_module(name)
+            return bool(interpreters.get_current() != interpreters.get_main())
+    return False
 
 
 @cache

@@ -138,3 +138,11 @@ def test_arguments_are_utf_8_where_the_locale_is_ascii(monkeypatch: pytest.Monke
     done = shell(f"ask --force --no-cache --json 'Who built the café?' --text '{text}'")
     found = json.loads(done.stdout)
     assert (found["question"], found["answer"]) == ("Who built the café?", "Müller")
+
+
+def test_json_steers_no_terminal_and_turns_no_writing(tmp_path: Path) -> None:
+    text = "The key\x9b31m hangs \u202ebehind the blue door\u202c.\x7f"
+    (tmp_path / "shed.txt").write_text(text, encoding="utf-8")
+    done = shell(f"ask --json --no-cache 'Where does the key hang?' '{tmp_path}/shed.txt'")
+    assert not set(done.stdout) & set("\x9b\u202e\u202c\x7f")
+    assert json.loads(done.stdout)["context"] == text
