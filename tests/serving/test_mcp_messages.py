@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.serving.callers import Caller
-from edgeqa.serving.mcp import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, McpServer
+from edgeqa.serving.mcp import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, McpServer, serve_pipes
+from edgeqa.serving.tools import ListDocuments, TextAdded, Tool
 
 SERVER, CALLER = McpServer([]), Caller("somebody", way="mcp")
 VERSION = "io.modelcontextprotocol/protocolVersion"
@@ -71,3 +74,33 @@ def test_a_post_gets_a_status_and_json(
 @given(st.binary(max_size=60))
 def test_what_is_no_json_is_said_to_be_none(body: bytes) -> None:
     assert asyncio.run(SERVER.post(body, {}, CALLER)).status in {200, 202, 400}
+
+
+async def never(_given: ListDocuments, _caller: Caller) -> TextAdded:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def wrong(_given: ListDocuments, _caller: Caller) -> TextAdded:
+    raise RuntimeError("a mistake in the program")  # noqa: EM101
+
+
+def call(number: int, name: str) -> bytes:
+    message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name}}
+    return json.dumps(message).encode() + b"\n"
+
+
+def test_a_call_that_is_called_off_is_given_up_and_one_that_fails_gets_an_error() -> None:
+    tools = [
+        Tool(name, name, name, ListDocuments, TextAdded, run) for name, run in (("never", never), ("wrong", wrong))
+    ]
+    off = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+    reads, writes = os.pipe()
+    os.write(writes, call(1, "never") + call(2, "wrong") + json.dumps(off).encode() + b"\n")
+    os.close(writes)
+    replies = io.BytesIO()
+    with open(reads, "rb") as requests:  # noqa: PTH123 - a descriptor
+        asyncio.run(asyncio.wait_for(serve_pipes(McpServer(tools), CALLER, requests, replies), 60))
+    (reply,) = [json.loads(line) for line in replies.getvalue().splitlines()]
+    assert (reply["id"], reply["error"]["code"]) == (2, -32603)
+    assert "a mistake in the program" in reply["error"]["message"]
