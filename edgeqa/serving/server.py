@@ -47,6 +47,7 @@ MOST_CONNECTIONS = 256
 SWITCH_INTERVAL_S = 0.001
 """How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
 LAST_REPLIES_S = 5.0
+OTHER_DESCRIPTORS = 256  # that the process has open besides its connections, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Server:
         try:
             engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
             sys.setswitchinterval(SWITCH_INTERVAL_S)
+            _allow_descriptors(len(listeners) * settings.connections + OTHER_DESCRIPTORS)
             asyncio.run(self._serve(engine, admission, listeners, context))
         finally:
             for _, listener in listeners:
@@ -295,6 +297,17 @@ class CertificateInvalid(RequestInvalid):
             f"cannot use the certificate {path}: {reason}",
             "give --tls-cert and --tls-key as PEM files that belong together, the key without a password",
         )
+
+
+def _allow_descriptors(count: int) -> None:
+    """Lets the process have so many descriptors, as far as the system does: the soft limit is for older programs."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _tell_time(state: ServerState) -> None:

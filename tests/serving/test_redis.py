@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import time
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import foreign
@@ -403,6 +404,40 @@ def test_a_connection_too_many_is_told_so(place: Place) -> None:
             assert third.heard() == "-ERR max number of clients reached"
     finally:
         stop(running)
+
+
+def test_a_low_limit_on_open_files_keeps_nobody_out(place: Place) -> None:
+    low = "from resource import *; setrlimit(RLIMIT_NOFILE, (64, getrlimit(RLIMIT_NOFILE)[1]))"
+    running = start(place.home, "--redis", 0, before=low)
+    try:
+        with contextlib.ExitStack() as opened:
+            many = [opened.enter_context(Raw(port_of(running))) for _ in range(100)]
+            assert {raw.ask("PING") for raw in many} == {"+PONG"}
+    finally:
+        stop(running)
+
+
+def test_whatever_is_sent_the_server_goes_on(place: Place, port: int) -> None:
+    random = Random(23)  # noqa: S311 - the same bytes in each run
+    pieces = [
+        b"*",
+        b"$",
+        b"\r\n",
+        b"GET",
+        b"3",
+        b"1",
+        b"-",
+        b"999999999",
+        b"\x00",
+        b"\xff",
+        b'"',
+        place.answer.encode(),
+    ]
+    for _ in range(150):
+        with Raw(port) as raw, contextlib.suppress(OSError):
+            raw.send(b"".join(random.choices(pieces, k=random.randint(1, 40))))
+    with Raw(port) as raw:
+        assert raw.ask("GET", place.answer) == "12 metres"
 
 
 def test_a_client_that_takes_no_replies_keeps_nobody_waiting(place: Place, port: int) -> None:
