@@ -42,6 +42,8 @@ MANY_AT_A_TIME = 4  # questions of one request that wait or are read
 UPLOADS_AT_A_TIME = 4
 LOCAL_STATE = "local"
 """Set in `scope["state"]` of what came in where only this machine can connect."""
+MOST_REPLIES = 256
+"""Of answers at hand that are kept as they are sent; each answer is of one number of candidates."""
 COOKIE = "edgeqa_token"
 
 
@@ -51,6 +53,7 @@ class Api:
     def __init__(self, engine: Engine, admission: Admission) -> None:
         self.engine, self.admission = engine, admission
         self._uploads = 0
+        self._replies: dict[int, tuple[edgeqa.Answer, bytes]] = {}
 
     def caller(self, request: Request, scope: str | None = ASK, *, way: str = "http") -> Caller:
         """Returns who makes a request; raises as `Admission.caller`, and as `Caller.require` does."""
@@ -64,8 +67,30 @@ class Api:
     async def ask(self, request: Request, message: messages.Ask) -> Response:
         """`POST /v1/ask`."""
         caller = self.caller(request)
+        if not message.refresh and message.within is None and not isinstance(message.context, list):
+            found = self.engine.remembered(
+                caller,
+                message.question,
+                collection=message.collection,
+                context=message.context,
+                top=message.top,
+                force=message.force,
+                contexts=message.contexts,
+            )
+            if found is not None:  # nobody has to be waited for
+                return self._remembered(found, candidates=message.top > 1)
         answer = await until_gone(request, self._asked(caller, message.question, message))
         return json_response(answer.to_json(candidates=message.top > 1))
+
+    def _remembered(self, answer: edgeqa.Answer, *, candidates: bool) -> Response:
+        """Returns the reply of an answer that is at hand, made once for as long as it is asked for often."""
+        made = self._replies.get(id(answer))
+        if made is None or made[0] is not answer:
+            made = answer, msgspec.json.encode(answer.to_json(candidates=candidates))
+            if len(self._replies) >= MOST_REPLIES:
+                self._replies.clear()
+            self._replies[id(answer)] = made
+        return Response(made[1], media_type="application/json")
 
     def _asked(self, caller: Caller, question: str, options: messages.Options) -> Awaitable[edgeqa.Answer]:
         if options.context is not None and options.within is not None:

@@ -53,17 +53,41 @@ async def body_of(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most_bytes:
         raise TooLarge(most_bytes)
-    loop = asyncio.get_running_loop()
-    deadline_s, size_bytes = loop.time() + BODY_WITHIN_S, 0
-    blocks = request.stream().__aiter__()
-    while True:
-        try:
-            block = await asyncio.wait_for(blocks.__anext__(), deadline_s - loop.time())
-        except StopAsyncIteration:
-            return
-        except asyncio.TimeoutError:
-            raise TooSlow(BODY_WITHIN_S) from None
-        size_bytes += len(block)
-        if size_bytes > most_bytes:
-            raise TooLarge(most_bytes)
-        yield block
+    size_bytes = 0
+    deadline = _Deadline(BODY_WITHIN_S)
+    try:
+        async for block in request.stream():
+            size_bytes += len(block)
+            if size_bytes > most_bytes:
+                raise TooLarge(most_bytes)
+            yield block
+    except asyncio.CancelledError:
+        if not deadline.has_passed:
+            raise
+        deadline.forgive()
+        raise TooSlow(BODY_WITHIN_S) from None
+    finally:
+        deadline.end()
+
+
+class _Deadline:
+    """Cancels the task that made it when it is over; `asyncio.wait_for` would make a task of its own for each block."""
+
+    def __init__(self, within_s: float) -> None:
+        self.has_passed = False
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(within_s, self._pass)
+
+    def _pass(self) -> None:
+        self.has_passed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def forgive(self) -> None:
+        """Has the task go on as if it had not been cancelled."""
+        if self._task is not None and hasattr(self._task, "uncancel"):  # Python 3.11 counts
+            self._task.uncancel()
+
+    def end(self) -> None:
+        """Has it pass no more."""
+        self._timer.cancel()

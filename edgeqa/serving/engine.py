@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import edgeqa
+from edgeqa.serving import allocator
 from edgeqa.serving.callers import (
     ADD,
     ASK,
@@ -211,14 +212,17 @@ class Engine:
         force: bool = False,
         contexts: int | None = None,
     ) -> Answer | None:
-        """Returns the answer if it is at hand in this process, at once; None does not say that it is not remembered.
+        """Returns the answer if it is at hand in this process, at once, and counts it.
+
+        None does not say that it is not remembered.
 
         Raises:
             NotAllowed, CollectionNotServed: as for `ask`.
         """
         caller.require(ASK)
         qa = self._runtime(collection)
-        return qa.remembered(question, context, top=top, force=force, most_contexts=contexts, at_hand=True)
+        found = qa.remembered(question, context, top=top, force=force, most_contexts=contexts, at_hand=True)
+        return None if found is None else self._noted(caller, found)
 
     def name_at_hand(self, caller: Caller, name: str) -> Answer | None:
         """Returns the answer of a name if it is at hand in this process, at once, and counts it.
@@ -623,7 +627,11 @@ class Engine:
 
     def _unload(self) -> None:
         if not (self.draining or self._reading or self._writing):
-            self._keep(asyncio.get_running_loop().run_in_executor(self._lookers, self._first.unload))
+            self._keep(asyncio.get_running_loop().run_in_executor(self._lookers, self._unload_now))
+
+    def _unload_now(self) -> None:
+        self._first.unload()
+        allocator.give_back()
 
     @contextlib.contextmanager
     def _counted(self, caller: Caller) -> Iterator[None]:

@@ -22,7 +22,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 import edgeqa
-from edgeqa.serving import systemd
+from edgeqa.serving import allocator, systemd
 from edgeqa.serving.admission import Admission
 from edgeqa.serving.api import LOCAL_STATE
 from edgeqa.serving.callers import ADMIN, Caller, scopes_up_to
@@ -100,6 +100,7 @@ class Server:
             engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             _allow_descriptors(len(listeners) * settings.connections + OTHER_DESCRIPTORS)
+            allocator.share_arenas()
             asyncio.run(self._serve(engine, admission, listeners, context))
         finally:
             for _, listener in listeners:

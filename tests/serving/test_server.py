@@ -186,7 +186,7 @@ def test_connections_above_the_limit_are_told_so_and_the_others_go_on(home: Path
 
 def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    for _ in range(2):
+    for is_killed in (True, False):
         with running(home, "--uds", path, "--no-http", port=None) as server:
             server.until_said("unix:")
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -197,7 +197,9 @@ def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, 
                 assert client.put("http://a/v1/documents/a.txt", content=b"a").status_code == 403
             again = command(home, "serve", "--uds", path, "--no-http")
             assert (again.returncode, "cannot listen" in again.stderr) == (2, True)
-        assert path.exists()  # it was killed, and the next one takes its place
+            if is_killed:
+                server.process.kill()
+        assert path.exists() == is_killed  # where it was killed, the next one takes its place
 
 
 def test_other_machines_are_let_in_only_by_what_is_said(home: Path) -> None:
