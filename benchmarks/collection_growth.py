@@ -76,7 +76,7 @@ def texts(first: int, after: int) -> Iterator[str]:
 def measure(size: int) -> dict[str, float]:
     """Returns what this process finds of the collection that it is started on."""
     from edgeqa.collection.collection import LiveCollection
-    from edgeqa.collection.encoder import EncoderIdentity
+    from edgeqa.collection.snapshot import EncoderIdentity
 
     chance = random.Random(size)  # noqa: S311
     asked = [fact(chance.randrange(size))[1] for _ in range(QUESTIONS)]

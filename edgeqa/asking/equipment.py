@@ -151,7 +151,7 @@ class Equipment:
             if self._scope is None:
                 from edgeqa.collection import directory
                 from edgeqa.collection.collection import LiveCollection
-                from edgeqa.collection.encoder import EncoderIdentity
+                from edgeqa.collection.snapshot import EncoderIdentity
 
                 self._scope = LiveCollection(directory(self.collection), EncoderIdentity.of(self.bundle))
             return self._scope

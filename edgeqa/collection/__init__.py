@@ -4,7 +4,7 @@
     what is in it        `catalogue*`: the documents, in SQLite; `snapshot`: all of it at one moment, for readers
     where contexts lie   `shard*`: immutable files of token ids and encodings
     how they are found   `index*`: the BM25 index; `naming`: names and addresses
-    how they get there   `adding*`: the pipeline from files to shards; `encoder`: the model as it uses it
+    how they get there   `adding*`: the pipeline from files to shards
     whether it is sound  `seals`, `damage`, `verifying`
     what is done with it `managing`: add, sync, remove, repair; `overview`: list, delete; `carrying`: export, import
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from edgeqa.collection.adding_events import (
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edgeqa.collection.adding_events import Event
-    from edgeqa.collection.encoder import EncoderIdentity, TimedModel
+    from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.collection.writer import Writer
+    from edgeqa.contexts.context import Tokens
+    from edgeqa.contexts.windows import Limits
+    from edgeqa.models.readers import Encoding, Ids
+    from edgeqa.models.reading import PassageReader
 
     Watched: TypeAlias = Callable[[int, int], None]
     """Called with how many bytes of the files were gone through, and how many contexts were stored."""
@@ -43,6 +48,45 @@ if TYPE_CHECKING:
 BLOCK_CONTEXTS, BLOCK_EVENTS, BLOCKS = 16, 256, 4
 COMMIT_S, COMMIT_BYTES = 10.0, 64 << 20
 T = TypeVar("T")
+
+
+class TimedModel:
+    """One run's model, loaded when the first document needs it, and how long each of its parts took.
+
+    Its first use, and all of `tokenize`, are for one thread; `encode` may be for another.
+    """
+
+    def __init__(self, load: Callable[[], PassageReader]) -> None:
+        self._load = load
+        self.load_s = self.tokenize_s = self.encode_s = 0.0
+
+    @cached_property
+    def _reading(self) -> PassageReader:
+        began = time.perf_counter()
+        reading = self._load()
+        self.load_s = time.perf_counter() - began
+        return reading
+
+    @property
+    def limits(self) -> Limits:
+        """How long contexts are."""
+        return self._reading.limits
+
+    def tokenize(self, text: str) -> Tokens:
+        """Returns the tokens of `text`."""
+        tokenize = self._reading.tokenize
+        began = time.perf_counter()
+        tokens = tokenize(text)
+        self.tokenize_s += time.perf_counter() - began
+        return tokens
+
+    def encode(self, ids: Ids) -> Encoding:
+        """Returns the encoding of a context from its token ids."""
+        encode = self._reading.encode_context
+        began = time.perf_counter()
+        encoding: Encoding = encode(ids)
+        self.encode_s += time.perf_counter() - began
+        return encoding
 
 
 class Adding:

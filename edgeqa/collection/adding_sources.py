@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from edgeqa.collection.adding import TimedModel
     from edgeqa.collection.adding_events import Added, Event
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.collection.collection import Collection
-    from edgeqa.collection.encoder import EncoderIdentity, TimedModel
+    from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.formats.blocks import FormatOptions, Record
     from edgeqa.formats.source import Source
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeqa.collection.encoder import EncoderIdentity
     from edgeqa.collection.index import Index, Ranges
     from edgeqa.collection.naming import Within
     from edgeqa.collection.shard_format import Row, TokenGroups
+    from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.contexts.context import Piece, Tokens
     from edgeqa.contexts.search import Hits
     from edgeqa.models.readers import Encoding

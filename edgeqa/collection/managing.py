@@ -12,14 +12,14 @@ import sys
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edgeqa.capabilities.settings import GIB, MIB
-from edgeqa.collection.adding import Adding
+from edgeqa.collection.adding import Adding, TimedModel
 from edgeqa.collection.adding_sources import MissingFiles, Preparing, ReEncoding, is_still, total_bytes
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
 from edgeqa.collection.naming import document_named, file_identity
+from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.verifying import check_there
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import NothingToAdd, OptionError

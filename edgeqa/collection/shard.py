@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import xxhash
 
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import CollectionFormatUnsupported, ShardDamaged
 from edgeqa.collection.files import pack_checked, unpack_checked
 from edgeqa.collection.shard_format import (
@@ -38,6 +37,7 @@ from edgeqa.collection.shard_format import (
     record_again,
     row_at,
 )
+from edgeqa.collection.snapshot import EncoderIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

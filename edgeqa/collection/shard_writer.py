@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from edgeqa.collection.encoder import EncoderIdentity
     from edgeqa.collection.shard import Shard
+    from edgeqa.collection.snapshot import EncoderIdentity
 
 
 class _File:

@@ -14,15 +14,44 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection.errors import CollectionFormatUnsupported
 from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
+from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgeqa.models.bundle import Bundle
 
 FORMAT, FORMER = 2, 1
 FILE = "snapshot.json"
 CATALOGUE = "catalogue.sqlite"
 SHARDS = "shards"
 ROUTE = "route"
+
+
+class EncoderIdentity(NamedTuple):
+    """What a collection's token ids, encodings and index are made with: tokenizer, encoder, length of contexts.
+
+    A bundle whose reading half, calibration or licence changes keeps its collections; one with another tokenizer or
+    encoder needs `edgeqa add --re-encode`.
+    """
+
+    digest: str
+    bundle: str
+    """Name and version of the bundle, for messages."""
+    width: int
+    """Of an encoding's rows; 0 for a bundle whose contexts are kept as token ids alone."""
+    language: str = "en"
+    """Of the stop words and stems of the index."""
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> EncoderIdentity:
+        """Returns what contexts added with `bundle` depend on."""
+        m = bundle.manifest
+        split = m.joint is None
+        files = {f.name: f.sha256 for f in m.files if f.name == "tokenizer.json" or (split and f.name[:6] == "encode")}
+        facts = [m.kind, m.max_context_tokens, files, *((m.context_position, m.sep_id) if split else ())]
+        digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return cls(digest, f"{m.name} {m.version}", m.width if split else 0, m.language)
 
 
 class ShardRange(NamedTuple):

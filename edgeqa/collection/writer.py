@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow
     from edgeqa.collection.damage import Damage
-    from edgeqa.collection.encoder import EncoderIdentity
+    from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.contexts.windows import Window
     from edgeqa.models.readers import Encoding
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.collection.damage import Damage
-    from edgeqa.collection.encoder import EncoderIdentity
+    from edgeqa.collection.snapshot import EncoderIdentity
 
 
 def bind(directory: Path, catalogue: Catalogue, encoder: EncoderIdentity) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from edgeqa.collection import index_upkeep
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.shard_format import TokenGroups
+from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import Limits, all_windows, meaningful
 from edgeqa.formats.blocks import Block

@@ -16,11 +16,10 @@ from filling import Spaced
 from edgeqa import collection, runtime
 from edgeqa.asking.equipment import Equipment
 from edgeqa.collection import adding, managing, verifying
-from edgeqa.collection.adding import Storing
+from edgeqa.collection.adding import Storing, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, marked
-from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import (
     CollectionBusy,
     CollectionNotFound,
@@ -32,7 +31,7 @@ from edgeqa.collection.errors import (
 )
 from edgeqa.collection.index import Index
 from edgeqa.collection.shard_format import TokenGroups
-from edgeqa.collection.snapshot import ROUTE, SHARDS
+from edgeqa.collection.snapshot import ROUTE, SHARDS, EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts import passages as splitter
 from edgeqa.contexts.context import Piece

@@ -20,10 +20,10 @@ from edgeqa.collection.adding import Channel, ChannelClosed
 from edgeqa.collection.adding_events import Added
 from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow, ranges
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.shard_upkeep import AT_A_TIME, FULL_BYTES
+from edgeqa.collection.snapshot import EncoderIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path

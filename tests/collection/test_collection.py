@@ -11,7 +11,6 @@ from filling import ENCODER, fill, groups, long_text, open_writer, passages_of, 
 
 from edgeqa import collection
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import (
     CollectionFormatUnsupported,
     CollectionNameInvalid,
@@ -21,7 +20,7 @@ from edgeqa.collection.errors import (
     ShardDamaged,
 )
 from edgeqa.collection.shard import Manifest
-from edgeqa.collection.snapshot import FILE, SHARDS
+from edgeqa.collection.snapshot import FILE, SHARDS, EncoderIdentity
 from edgeqa.contexts.context import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.models.readers import SplitReader

@@ -15,8 +15,8 @@ from edgeqa import collection
 from edgeqa.collection import adding_sources, naming
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import WHOLE
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import NameNotUsed
+from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
 from edgeqa.formats.blocks import FormatOptions

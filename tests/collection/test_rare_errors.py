@@ -21,7 +21,6 @@ from edgeqa.collection import collection as reading
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
 from edgeqa.collection.damage import Damage, marked, note
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionBusy,
@@ -41,7 +40,7 @@ from edgeqa.collection.index import META, Index, IndexWriter, check_index, files
 from edgeqa.collection.naming import Address, ranges_within
 from edgeqa.collection.ownership import Lock
 from edgeqa.collection.shard import FILES, Shard
-from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, EncoderIdentity, Snapshot
 from edgeqa.collection.verifying import verify
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import OptionError, ThreadsLimited

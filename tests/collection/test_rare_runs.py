@@ -11,14 +11,13 @@ from filling import ENCODER, WINDOW, fill, open_writer, put, put_document
 
 from edgeqa import collection
 from edgeqa.collection import adding, directory, managing, verifying
-from edgeqa.collection.adding import Adding
+from edgeqa.collection.adding import Adding, TimedModel
 from edgeqa.collection.adding_events import MAX_SKIPPED, Added
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.encoder import EncoderIdentity, TimedModel
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNameInvalid, ShardDamaged
-from edgeqa.collection.snapshot import CATALOGUE, SHARDS
+from edgeqa.collection.snapshot import CATALOGUE, SHARDS, EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextError
 from edgeqa.formats.folders import Skipped

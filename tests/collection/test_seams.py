@@ -27,11 +27,10 @@ from edgeqa.collection.adding import Storing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_upkeep import AT_A_TIME
-from edgeqa.collection.snapshot import SHARDS
+from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,11 +27,10 @@ from edgeqa.collection import damage, shard_upkeep, snapshot
 from edgeqa.collection import writer as writer_module
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.shard import MANIFEST
 from edgeqa.collection.shard_upkeep import AT_A_TIME
-from edgeqa.collection.snapshot import SHARDS
+from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
 from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:

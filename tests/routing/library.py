@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeqa import collection
-from edgeqa.collection.encoder import EncoderIdentity
 from edgeqa.collection.shard_format import TokenGroups
+from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.contexts.windows import all_windows
 from edgeqa.formats.blocks import Block
