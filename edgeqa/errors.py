@@ -447,6 +447,16 @@ class DeviceUnknown(CapabilityError, LookupError):
         super().__init__(f"unknown device: {name}", f"known devices: {', '.join(sorted(known))}")
 
 
+class OnnxruntimeUnusable(CapabilityError, ImportError):
+    """onnxruntime, which computes answers, cannot be imported on this device."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"no answer can be computed on this device: {reason}",
+            "install an onnxruntime that is built for this processor; edgeqa capabilities shows what was found",
+        )
+
+
 class ThreadsLimited(CapabilityError, RuntimeError):
     """The system lets this process start no thread that is needed."""
 

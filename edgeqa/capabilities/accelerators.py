@@ -8,15 +8,18 @@ processor, since the import takes 0.1 s and more.
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgeqa import state
 from edgeqa.capabilities.computing import onnxruntime_version
+from edgeqa.capabilities.device import Device
 from edgeqa.capabilities.readings import Reading
+from edgeqa.errors import OnnxruntimeUnusable
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.device import Device, Finished
+    from edgeqa.capabilities.device import Finished
 
 # Device nodes of accelerators, and names that a person knows them by; of a render node, by its driver.
 NODES = {
@@ -74,6 +77,22 @@ def remembered_providers(device: Device, processor: str) -> Reading[tuple[str, .
     if found.value is not None:
         state.remember(_REMEMBERED, key, {"names": list(found.value), "reason": found.reason})
     return found
+
+
+def assure_onnxruntime(processor: str) -> None:
+    """Sees that onnxruntime can be imported into this process: in another one, the first time on `processor`.
+
+    Raises:
+        OnnxruntimeUnusable: if it cannot; the import might have killed the process.
+    """
+    if "onnxruntime" in sys.modules:
+        return
+    try:
+        found = remembered_providers(Device(), processor)
+    except OSError:  # nothing could be started: that says nothing of onnxruntime
+        return
+    if found.value is None:
+        raise OnnxruntimeUnusable(found.reason)
 
 
 def accelerators(device: Device) -> Reading[tuple[str, ...]]:

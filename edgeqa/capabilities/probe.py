@@ -47,7 +47,7 @@ def probe(
         if not providers:
             return Reading(None, "not asked")
         if source is None:
-            return remembered_providers(device, f"{machine.value} {processor.value}")
+            return remembered_providers(device, f"{machine.value or 'unknown'}: {processor.value or 'unknown'}")
         return ask_providers(device)
 
     return Capabilities(

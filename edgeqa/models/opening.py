@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.settings import Overrides
@@ -64,11 +65,13 @@ def open_model(
         anew: run the self-test even where its verdict is remembered.
 
     Raises:
-        NotEnoughMemory: if it does not fit.
+        CapabilityError: if it does not fit, or onnxruntime cannot be imported on this device.
         BundleError: if it cannot be loaded, or fails its self-test.
     """
     device = device or probe(providers=False)
     plan = plan or make_plan(device, bundle.needs(), overrides)
+    if anew or selftest.recall(bundle, device.kernels, plan.precision.value) is None:
+        assure_onnxruntime(device.kernels)
     reader = reader or open_reader(bundle, SessionOptions.of(plan), callers)
     if anew:
         return OpenModel(plan, reader, selftest.run(bundle, tokenizer, reader))

@@ -91,6 +91,27 @@ def test_where_onnxruntime_cannot_be_imported_it_is_not(monkeypatch: pytest.Monk
     assert "newer CPU" in found["device"]["providers"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [('Finished(-4, "", "")', "illegal instruction"), ('Finished(1, "", "ImportError: libgomp.so.1")', "libgomp.so.1")],
+)
+def test_where_importing_it_would_kill_the_process_a_question_is_refused(asked: str, words: str) -> None:
+    code = f"""
+import sys
+from edgeqa import cli
+from edgeqa.capabilities.device import Device, Finished
+Device.ask_providers = lambda _: {asked}
+code = cli.run()
+print("onnxruntime" in sys.modules)
+sys.exit(code)
+"""
+    command = [sys.executable, "-c", code, "ask", "Who built it?", "--text", "Dorman Long built it."]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (3, "False\n")
+    assert words in done.stderr
+    assert "hint: install an onnxruntime" in done.stderr
+
+
 def test_a_failed_self_test_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: EdgeQA) -> None:
         raise BundleSelfTestFailed("mini", "wrong")  # noqa: EM101 - a fact, the class writes the message

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
@@ -102,9 +103,10 @@ class Trial:
         """Returns the graph's reader, which knows how the graph is to be fed and read.
 
         Raises:
-            NotEnoughMemory: if it does not fit.
+            CapabilityError: if it does not fit, or onnxruntime cannot be imported on this device.
             ExportError: naming what it lacks.
         """
+        assure_onnxruntime(self.device.kernels)
         return _try_graph(graph, self.export, self.tokens, SessionOptions.of(self.plan(graph)))
 
 
