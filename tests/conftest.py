@@ -112,7 +112,9 @@ def run() -> Iterator[Run]:
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, *map(str, arguments)]
+        # From Python 3.12 on, forking where there are threads is warned of; what then happens is what is tested.
+        forking = ("-W", "ignore:This process:DeprecationWarning")
+        command = [sys.executable, *forking, "-c", code, *map(str, arguments)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
