@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.context import Place
+from edgeqa.contexts.context import Place, searched
 from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
@@ -116,7 +116,7 @@ class Asked:
         if not is_named:
             return 0.0
         others = {one: self._weights.get(one, 1.0) for one in self.terms - names}
-        there = distinct(text.text, self._language) | distinct(" ".join(text.heading), self._language)
+        there = distinct(text.text, self._language) | distinct(searched(text.heading), self._language)
         total = sum(others.values())
         return sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
 

@@ -17,7 +17,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.naming import document_named
-from edgeqa.contexts.context import extent
+from edgeqa.contexts.context import extent, row_heading
 from edgeqa.contexts.passages import HeadingPath
 from edgeqa.errors import CollectionError
 from edgeqa.formats.blocks import FormatOptions
@@ -151,7 +151,8 @@ def _headed(blocks: Iterable[Block]) -> Iterator[_Part]:
     for block in blocks:
         if block.kind == "heading":
             path.leave(block.level)
-        yield _Part(block.before + block.text, path.titles)
+        row = (row_heading(block.row),) if block.row else ()
+        yield _Part(block.before + block.text, (*path.titles, *row))
         if block.kind == "heading":
             path.enter(block.level, block.text)
 

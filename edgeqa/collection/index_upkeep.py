@@ -18,6 +18,7 @@ from edgeqa.collection.index import META, WRITER_LOCK, IndexWriter
 from edgeqa.collection.ownership import delete
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.snapshot import ROUTE, SHARDS
+from edgeqa.contexts.context import searched
 from edgeqa.contexts.terms import ENGLISH
 from edgeqa.errors import CollectionError
 
@@ -103,7 +104,7 @@ class IndexKeeper:
                 shard = Shard(self._directory / SHARDS / known.tag)
                 for row in shard.rows(first, after):
                     record = shard.record(row)
-                    self._writer.add(row.context_id, record.text, " ".join((record.title, *record.heading)))
+                    self._writer.add(row.context_id, record.text, f"{record.title} {searched(record.heading)}")
             except ShardDamaged as damage:  # what lies behind it is indexed when it is mended
                 mark(self._directory, damage)
 

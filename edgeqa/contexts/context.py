@@ -120,6 +120,16 @@ def place_of(start: int, pieces: tuple[Piece, ...], begin: int, end: int) -> tup
     return min(places), max(places)
 
 
+def row_heading(number: int) -> str:
+    """Returns what a row of a spreadsheet stands under, below its headings."""
+    return f"row {number}"
+
+
+def searched(heading: tuple[str, ...]) -> str:
+    """Returns a path of headings as it is searched: no row is looked for by its number."""
+    return " ".join([one for one in heading if not (one.startswith("row ") and one[4:].isdecimal())])
+
+
 def extent(text: str, start: int, pieces: tuple[Piece, ...]) -> tuple[int, int]:
     """Returns where a passage begins and ends in its document, without what is said again of what stands above it.
 

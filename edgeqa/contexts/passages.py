@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends
-from edgeqa.contexts.context import Piece
+from edgeqa.contexts.context import Piece, row_heading
 from edgeqa.formats.blocks import Block
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class _Element(NamedTuple):
     level: int
     cells: tuple[tuple[int, int], ...] = ()
     begins: bool = False
+    row: int = 0
 
 
 # Blocks to elements.
@@ -182,7 +183,7 @@ def _cut(block: Block, place: int) -> Iterator[_Element]:
         first = begin + text.index(bare[0])
         cells = tuple((a - first, b - first) for a, b in block.cells)
         between = before + block.text[done:first]
-        yield _Element(bare, place + first, between, block.kind, block.level, cells, begins)
+        yield _Element(bare, place + first, between, block.kind, block.level, cells, begins, block.row)
         before, done, begins = "", first + len(bare), False
     left = before + block.text[done:]
     if left:
@@ -364,8 +365,9 @@ class _Gathering:
             return
         text, pieces = _row_text(cells or [(element.text, element.place)], self._header)
         if pieces:
-            heading = self._path()
-            yield Passage(text, element.place, (*heading, self._caption) if self._caption else heading, "row", pieces)
+            caption = (self._caption,) if self._caption else ()
+            row = (row_heading(element.row),) if element.row else ()
+            yield Passage(text, element.place, (*self._path(), *caption, *row), "row", pieces)
 
     def _path(self) -> tuple[str, ...]:
         """Returns the headings and terms that a passage stands under."""

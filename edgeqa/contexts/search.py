@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa.contexts.context import searched
 from edgeqa.contexts.terms import all_words, bare, distinct, is_stop_word, one_slip_away, term, words
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], 
     total = sum(weights.values())
     if not total:
         return 0.0
-    there, above = distinct(text, language), distinct(" ".join(heading), language)
+    there, above = distinct(text, language), distinct(searched(heading), language)
     return sum(of for term, of in weights.items() if term in there or term in above) / total
 
 
@@ -89,7 +90,7 @@ class Words:
                 else:
                     in_texts[word] = [number]
             if passage.heading != heading:
-                heading, in_heading = passage.heading, all_words(" ".join(passage.heading))
+                heading, in_heading = passage.heading, all_words(searched(passage.heading))
             for word in in_heading:
                 self.in_headings.setdefault(word, []).append(number)
             self.sizes.append(len(every))
@@ -186,7 +187,7 @@ class _Scan:
         for passage in passages:
             in_text, size = self._counted(passage.text)
             if passage.heading != heading:
-                heading, (in_heading, _) = passage.heading, self._counted(" ".join(passage.heading))
+                heading, (in_heading, _) = passage.heading, self._counted(searched(passage.heading))
             self._words += size
             self._with_heading += bool(heading)
             if in_text or in_heading:

@@ -38,6 +38,8 @@ class Block:
     """Of a row and a header, where in `text` each column's cell begins and ends, empty ones too."""
     begins: bool = False
     """Whether a table or list begins here, so that it does not go on from the one before."""
+    row: int = 0
+    """Of a spreadsheet's row, its number there, from 1."""
 
 
 def text_of(blocks: Iterable[Block]) -> Iterator[str]:

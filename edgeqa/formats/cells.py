@@ -59,15 +59,18 @@ class Grid:
             self._sheet.add(" ".join(name.split()))
             self._sheet.end()
         self._number = -1  # of the last row
-        self._held: list[Mapping[int, Cell]] = []  # a table's first rows, until it is known whether one is a header
+        self._held: list[
+            tuple[int, Mapping[int, Cell]]
+        ] = []  # a table's first rows, until it is known whether one is a header
         self._stays = False
         self._in_table = False
 
-    def row(self, number: int, cells: Mapping[int, Cell], *, stays: bool = False) -> None:
+    def row(self, number: int, place: int, cells: Mapping[int, Cell], *, stays: bool = False) -> None:
         """Takes a row that is shown.
 
         Args:
             number: among the rows that are shown.
+            place: its number as the sheet has it, from 1.
             cells: by column, those that are not empty.
             stays: whether it stays on the screen while others roll by.
         """
@@ -77,15 +80,15 @@ class Grid:
         if not cells:
             return
         if self._in_table:
-            self._write(cells)
+            self._write(place, cells)
         elif not self._held and len(cells) == 1:
             self._sheet.begin("paragraph", 0, PARAGRAPH)
             self._sheet.add(" ".join(next(iter(cells.values())).text.split()))
             self._sheet.end()
         else:
             self._stays = stays if not self._held else self._stays
-            self._held.append(dict(cells))
-            if len(self._held) > (1 if len(self._held[0]) > 2 else 2):
+            self._held.append((place, dict(cells)))
+            if len(self._held) > (1 if len(self._held[0][1]) > 2 else 2):
                 self._begin_table()
 
     def taken(self) -> list[Block]:
@@ -99,7 +102,7 @@ class Grid:
 
     def _is_header(self) -> bool:
         """Tells whether the first of the rows that are held names the columns."""
-        first, *others = (list(row.values()) for row in self._held)
+        first, *others = (list(row.values()) for _, row in self._held)
         texts = [cell.text for cell in first]
         if not others or len(set(texts)) < len(texts):
             return False
@@ -112,20 +115,20 @@ class Grid:
 
     def _begin_table(self) -> None:
         is_header = bool(self._held) and self._is_header()
-        for number, cells in enumerate(self._held):
-            self._write(cells, is_header=is_header and not number, begins=not number)
+        for number, (place, cells) in enumerate(self._held):
+            self._write(place, cells, is_header=is_header and not number, begins=not number)
         self._held, self._in_table = [], True
 
     def _end_table(self) -> None:
         self._begin_table()
         self._in_table = False
 
-    def _write(self, cells: Mapping[int, Cell], *, is_header: bool = False, begins: bool = False) -> None:
+    def _write(self, place: int, cells: Mapping[int, Cell], *, is_header: bool = False, begins: bool = False) -> None:
         texts = [""] * (min(max(cells), MOST_SHOWN_COLUMNS - 1) + 1)
         for column in sorted(cells):
-            place = min(column, MOST_SHOWN_COLUMNS - 1)
-            texts[place] = f"{texts[place]} {cells[column].text}".strip()
-        self._sheet.row(texts, is_header=is_header, begins=begins, gap=LINE)
+            at = min(column, MOST_SHOWN_COLUMNS - 1)
+            texts[at] = f"{texts[at]} {cells[column].text}".strip()
+        self._sheet.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place)
 
 
 MOST_DIGITS = 15  # that a spreadsheet knows of a number

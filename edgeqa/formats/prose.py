@@ -9,7 +9,7 @@ paragraphs that its cells hold. It holds one block, or one row, at a time; longe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import Block, BlockKind
@@ -527,7 +527,9 @@ class Sheet:
         if not self.is_empty and not (self._parts and self._parts[-1].endswith("\n")):
             self.add("\n")
 
-    def row(self, cells: Iterable[str], *, is_header: bool = False, begins: bool = False, gap: str = LINE) -> None:
+    def row(
+        self, cells: Iterable[str], *, is_header: bool = False, begins: bool = False, gap: str = LINE, number: int = 0
+    ) -> None:
         """Adds a row of a table; lines and white space in its cells are folded. One without text is none."""
         self.end()
         texts = [_nfc(" ".join(cell.split())) for cell in cells]
@@ -542,7 +544,8 @@ class Sheet:
         whole = CELL.join(texts)[:length]
         self._rows += 1
         cut = tuple((min(begin, length), min(end, length)) for begin, end in places)
-        self._put(whole, "header" if is_header else "row", 0, PARAGRAPH if begins else gap, cut, begins=begins)
+        kind: BlockKind = "header" if is_header else "row"
+        self._put(Block(whole, PARAGRAPH if begins else gap, kind, 0, cut, begins, number))
 
     def end(self) -> None:
         """Ends the block that was begun; text that follows is a paragraph."""
@@ -562,14 +565,11 @@ class Sheet:
         for place in range(0, len(text), BLOCK_BYTES):
             gap = "" if place else self._gap
             begins = self._begins and not place
-            self._put(text[place : place + BLOCK_BYTES], self._kind, self._level, gap, (), begins=begins)
+            self._put(Block(text[place : place + BLOCK_BYTES], gap, self._kind, self._level, begins=begins))
 
-    def _put(
-        self, text: str, kind: BlockKind, level: int, gap: str, cells: tuple[tuple[int, int], ...], *, begins: bool
-    ) -> None:
-        before = "" if self._is_first else gap
-        self._is_first, self._last = False, kind
-        self._out.append(Block(text, before, kind, level, cells, begins))
+    def _put(self, block: Block) -> None:
+        self._out.append(replace(block, before="") if self._is_first else block)
+        self._is_first, self._last = False, block.kind
 
 
 def _nfc(text: str) -> str:

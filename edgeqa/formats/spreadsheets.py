@@ -297,7 +297,7 @@ class _Sheet(Handler):
         if self._merges:
             self._repeat(row)
         stays = row.number < self._frozen_rows
-        self.grid.row(row.number - self._hidden_rows, self._dense(row.cells), stays=stays)
+        self.grid.row(row.number - self._hidden_rows, row.number + 1, self._dense(row.cells), stays=stays)
 
     def _repeat(self, row: _Row) -> None:
         """Puts cells that go on from above into the row, if it has others."""
@@ -373,7 +373,7 @@ class _Sheets(Content):
         self._sheet, self._number = "", -1
         self._columns: list[tuple[int, bool]] = []  # how many, and whether they are hidden
         self._row = _Row(column=0)
-        self._rows = 0
+        self._rows = self._place_in_sheet = 0
         self._attributes: dict[str, str] = {}
         self._parts: list[str] | None = None
         self._characters = 0
@@ -412,7 +412,7 @@ class _Sheets(Content):
         elif name == "table" and self._grid is None:
             self._sheet, self._number = attributes.get("name", "")[:300], self._number + 1
             self._grid = Grid(self._sheet)
-            self._columns, self._rows = [], 0
+            self._columns, self._rows, self._place_in_sheet = [], 0, 0
         elif name == "table-column" and len(self._columns) < MOST_SHOWN_COLUMNS:
             self._columns.append((_repeated(attributes, "columns"), attributes.get("visibility") in _COLLAPSED))
         elif name == "table-header-rows":
@@ -447,6 +447,7 @@ class _Sheets(Content):
 
     def _end_row(self) -> None:
         row, self._row = self._row, _Row(column=0)
+        place, self._place_in_sheet = self._place_in_sheet, self._place_in_sheet + row.repeated
         if row.is_hidden or self._grid is None:
             return
         if row.cells and row.repeated > MOST_REPEATED_ROWS:
@@ -454,8 +455,8 @@ class _Sheets(Content):
         self._left -= row.repeated * sum(len(cell.text) for cell in row.cells.values())
         if self._left < 0:
             raise FileExcessive(self._name, f"its sheets show more than {MOST_TEXT_CHARACTERS} characters")
-        for _ in range(row.repeated if row.cells else 0):
-            self._grid.row(self._rows, row.cells, stays=self._in_header)
+        for number in range(row.repeated if row.cells else 0):
+            self._grid.row(self._rows, place + number + 1, row.cells, stays=self._in_header)
             self._rows += 1
             self._take(self._grid.taken())
         self._rows += 0 if row.cells else row.repeated

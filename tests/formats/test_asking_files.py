@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
-from office import PICTURE, docx, epub, paragraph, pdf
+from office import PICTURE, docx, epub, paragraph, pdf, xlsx
 from reading import read
 
 from edgeqa import errors, runtime
@@ -43,6 +43,24 @@ def test_a_question_is_answered_from_the_text_of_the_file(qa: EdgeQA, tmp_path: 
     assert answer.context is not None
     assert SENTENCE in answer.context
     assert answer.candidates[0].source == str(path)
+
+
+def test_a_row_of_a_spreadsheet_is_said_where_a_place_is(tmp_path: Path) -> None:
+    def cells(*texts: str) -> str:
+        made = (f"<c t='inlineStr'><is><t>{text}</t></is></c>" for text in texts)
+        return f"<row>{''.join(made)}</row>"
+
+    path = tmp_path / "pumps.xlsx"
+    rows = cells("Pump", "Depth", "Price") + cells("P12", "40 m", "310 EUR") + cells("P40", "7 m", "99 EUR")
+    path.write_bytes(xlsx({"Prices": f"<sheetData>{rows}</sheetData>"}))
+    with runtime.open(collection="rows") as opened:
+        opened.add(path)
+        for answer in (opened.ask("How much does the P40 cost?", path), opened.ask("How much does the P40 cost?")):
+            assert (answer.text, answer.candidates[0].heading) == ("99 EUR", ("Prices", "row 3"))
+            assert "Prices > row 3" in describe(answer, top=1)
+        place = (answer.candidates[0].source_start, answer.candidates[0].source_end)
+        assert opened.show(path, place).heading == ("Prices", "row 3")
+        assert opened.closest("row 3") == []  # none is looked for by its number
 
 
 def test_pages_without_text_are_noted_also_of_an_answer_that_is_remembered(tmp_path: Path) -> None:

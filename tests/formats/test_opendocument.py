@@ -236,6 +236,15 @@ def sheet(name: str, *rows: str, style: str = "") -> str:
     return f'<table:table table:name="{name}" table:style-name="{style}">{"".join(rows)}</table:table>'
 
 
+def test_rows_know_their_numbers_hidden_and_repeated_ones_counted() -> None:
+    hidden = row("x", "y", "z", more="table:visibility='collapse' table:number-rows-repeated='3'")
+    again = row(4, 5, 6, more="table:number-rows-repeated='2'")
+    body = sheet("S", row("a", "b", "c"), row(1, 2, 3), hidden, again, row(7, 8, 9)) + sheet("T", row("a", 2, 3))
+    data = io.BytesIO(opendocument(body, kind="spreadsheet"))
+    found = [[block.row for block in r.blocks] for r in spreadsheets.read_ods(data, "a.ods", FormatOptions())]
+    assert found == [[0, 1, 2, 6, 7, 8], [0, 1]]
+
+
 def test_sheets_are_records_and_what_is_hidden_is_left_out() -> None:
     automatic = '<style:style style:name="Off"><style:table-properties table:display="false"/></style:style>'
     columns = '<table:table-column/><table:table-column table:number-columns-repeated="2" table:visibility="collapse"/>'

@@ -69,6 +69,16 @@ def test_rows_are_rows_and_the_first_names_the_columns() -> None:
     assert [blocks[4].text[i:j] for i, j in blocks[4].cells] == ["B", "", "7"]
 
 
+def test_rows_know_their_numbers_hidden_ones_counted() -> None:
+    rows = data(
+        row("a", "b", "c"), row(1, 2, 3), row(9, 9, 9, more="hidden='1'"), row(4, 5, 6), row(7, 8, 9, number=40)
+    )
+    ((_, _, blocks),) = records(xlsx({"S": rows}))
+    assert [(block.kind, block.row) for block in blocks] == [
+        ("heading", 0), ("header", 1), ("row", 2), ("row", 4), ("row", 40),
+    ]  # fmt: skip
+
+
 def test_two_columns_have_a_header_where_it_looks_like_one() -> None:
     styles = "<fonts><font/><font><b/></font></fonts><cellXfs><xf/><xf fontId='1'/></cellXfs>"
     bold = "".join(f"<c s='1' t='inlineStr'><is><t>{text}</t></is></c>" for text in ("Name", "Town"))
