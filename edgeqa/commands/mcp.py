@@ -20,7 +20,7 @@ def command(*, collection: str | None, allow_add: bool, bundle: str | None, budg
 
     \b
     edgeqa add manuals/
-    claude mcp add edgeqa -- edgeqa mcp
+    edgeqa mcp
     edgeqa mcp --collection support --allow-add
 
     An agent's program starts it. In a file of settings it is

@@ -60,6 +60,7 @@ class Command:
 def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
     """Returns the reply to a request, or what gives it once it is there; no error leaves either."""
     session.door.commands += 1
+    session.look_again()
     name = words[0].decode("utf-8", "replace").lower()
     command = COMMANDS.get(name)
     if command is None:

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeqa.serving.errors import TokenMissing, TokenUnknown
+from edgeqa.serving.errors import ServingError, TokenMissing, TokenUnknown
 from edgeqa.serving.resp import KNOWN, STRANGERS, Error
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Session:
         self.since = time.monotonic()
         self.caller = self._stranger()
         """Who it is; None until it has said so, where it has to."""
+        self._token, self._as_of = "", 0
 
     def _stranger(self) -> Caller | None:
         """Returns who a client is that has shown no token; None where it has to."""
@@ -81,6 +82,17 @@ class Session:
             return self.door.admission.caller("redis", self.peer[0], None, is_local=self.door.is_local)
         except TokenMissing:
             return None
+
+    def look_again(self) -> None:
+        """Lets go of who was let in by a token that is known no more: a connection may last longer than its token."""
+        tokens = self.door.admission.tokens
+        if not self._token or tokens is None or tokens.reads == self._as_of:
+            return
+        self._as_of = tokens.reads
+        try:
+            self.caller = self.door.admission.caller("redis", self.peer[0], self._token, is_local=self.door.is_local)
+        except ServingError:
+            self.caller, self._token = None, ""
 
     @property
     def limits(self) -> Limits:
@@ -198,7 +210,8 @@ class Session:
             return _WRONG_PASS
         if name not in (b"", b"default", caller.name.encode()):
             return _WRONG_PASS
-        self.caller = caller
+        self.caller, self._token = caller, token.decode()
+        self._as_of = self.door.admission.tokens.reads if self.door.admission.tokens is not None else 0
         return None
 
     def hello(self, words: list[bytes]) -> Reply:
@@ -253,7 +266,7 @@ class Session:
 
     def reset(self, _words: list[bytes]) -> Reply:
         """RESET: as if newly connected."""
-        self.protocol, self.name, self.caller = 2, "", self._stranger()
+        self.protocol, self.name, self.caller, self._token = 2, "", self._stranger(), ""
         return "RESET"
 
     def select(self, words: list[bytes]) -> Reply:

@@ -63,6 +63,8 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._by_hash: dict[str, Token] = {}
+        self.reads = 0
+        """How often the file was read: what was found before that may not hold any more."""
 
     def read(self) -> Tokens:
         """Reads the file anew; what cannot be read leaves all as it was.
@@ -71,6 +73,7 @@ class Tokens:
             TokenFileInvalid: if it cannot be read, is none, or may be read by others.
         """
         self._by_hash = {token.sha256: token for token in load(self.path)}
+        self.reads += 1
         return self
 
     def __len__(self) -> int:

@@ -43,7 +43,6 @@ FILES = {
 }
 # Programs that are not everywhere, or that ask the network; and what they print.
 OTHERS = {
-    "claude": "done",
     "curl": f"<p>{PUMP}</p>",
     "man": "-t, --list: list the contents of an archive",
     "jq": "1",

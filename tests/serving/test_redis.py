@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
@@ -577,6 +578,23 @@ def test_tokens_open_what_their_scope_says(guarded_port: int, place: Place, toke
         assert adds.ask("GET", place.answer) == "12 metres"
         assert adds.ask("RESET") == "+RESET"
         assert adds.ask("GET", place.answer).startswith("-NOAUTH")
+
+
+def test_a_token_that_is_removed_lets_nobody_in_who_is_in_already(place: Place, tmp_path: Path) -> None:
+    shown = token(tmp_path, "phone", "add")
+    running = start(place.home, "--redis", 0, "--token-file", tmp_path / "tokens")
+    try:
+        with Raw(port_of(running)) as raw:
+            assert raw.ask("AUTH", "phone", shown) == "+OK"
+            assert raw.ask("DEL", place.answer) in {0, 1}
+            removing = [*foreign.EDGEQA, "serve", "token", "remove", "phone", "--token-file", str(tmp_path / "tokens")]
+            subprocess.run(removing, timeout=DEADLINE_S, check=True)
+            assert raw.ask("DEL", place.answer) in {0, 1}
+            running.process.send_signal(signal.SIGHUP)
+            running.until_said("read anew")
+            assert raw.ask("DEL", place.answer) == "-NOAUTH Authentication required."
+    finally:
+        stop(running)
 
 
 @pytest.mark.parametrize("client", [*PYTHON_CLIENTS])
