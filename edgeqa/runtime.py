@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.naming import Within
     from edgeqa.collection.overview import ListedDocument
     from edgeqa.collection.verifying import Verified
+    from edgeqa.formats.blocks import FormatOptions
     from edgeqa.models.selftest import Verdict
     from edgeqa.timing import Progress
 
@@ -448,19 +449,12 @@ class EdgeQA:
             CollectionError: if the collection cannot be written to, or was made with another model.
             CapabilityError: if the device lacks what the smallest plan needs.
         """
-        from edgeqa.collection import directory, managing
         from edgeqa.formats.blocks import FormatOptions
         from edgeqa.formats.folders import several
 
-        options = FormatOptions(text_field, title_field, format, several(exclude))
-        equipment = self._equipment
-        equipment.check_open()
-        return managing.add(
-            directory(equipment.collection),
-            equipment.bundle,
-            lambda: equipment.reading,
+        return self._add(
             paths,
-            options,
+            FormatOptions(text_field, title_field, format, several(exclude)),
             name=name,
             copied=copied,
             encodings_bytes=encodings_bytes,
@@ -499,25 +493,31 @@ class EdgeQA:
                 as for `add`.
             ContextError, CapabilityError: as for `add`.
         """
-        from edgeqa.collection import directory, managing
         from edgeqa.formats.blocks import FormatOptions
         from edgeqa.formats.folders import several
 
-        options = FormatOptions(text_field, title_field, format, several(exclude))
-        equipment = self._equipment
-        equipment.check_open()
-        return managing.add(
-            directory(equipment.collection),
-            equipment.bundle,
-            lambda: equipment.reading,
+        return self._add(
             paths,
-            options,
+            FormatOptions(text_field, title_field, format, several(exclude)),
             name=name,
             drop_gone=True,
             drop_all=drop_all,
             encodings_bytes=encodings_bytes,
             progress=progress,
         )
+
+    def _add(self, paths: Paths, options: FormatOptions, **how: Any) -> Added:  # noqa: ANN401 - as `managing.add` has them
+        from edgeqa.collection import managing
+
+        equipment = self._equipment
+        equipment.check_open()
+        return managing.add(self._directory, equipment.bundle, lambda: equipment.reading, paths, options, **how)
+
+    @property
+    def _directory(self) -> Path:
+        from edgeqa.collection import directory
+
+        return directory(self._equipment.collection)
 
     def remove(self, names: Paths) -> list[str]:
         """Removes files, folders or documents from the collection; returns the names of the documents that are gone.
@@ -526,9 +526,9 @@ class EdgeQA:
             ContextGone: if the collection holds nothing of a name; then nothing is removed.
             CollectionError: if there is no collection, or it cannot be written to.
         """
-        from edgeqa.collection import directory, managing
+        from edgeqa.collection import managing
 
-        return [gone.name for gone in managing.remove(directory(self._equipment.collection), names)]
+        return [gone.name for gone in managing.remove(self._directory, names)]
 
     def list(self) -> tuple[ListedDocument, ...]:
         """Returns the documents of the collection, in the order in which they were added.
@@ -536,10 +536,9 @@ class EdgeQA:
         Raises:
             CollectionError: if there is no collection, or it cannot be read.
         """
-        from edgeqa.collection import directory
         from edgeqa.collection.overview import listed
 
-        return tuple(listed(directory(self._equipment.collection)))
+        return tuple(listed(self._directory))
 
     def verify(self, *, repair: bool = False) -> Verified:
         """Reads every byte of the collection; returns what is damaged.
@@ -550,12 +549,11 @@ class EdgeQA:
         Raises:
             CollectionError: if there is no collection, or it cannot be read, or made again.
         """
-        from edgeqa.collection import directory, managing, verifying
+        from edgeqa.collection import managing, verifying
 
-        place = directory(self._equipment.collection)
         if repair:
-            managing.repair(place)
-        return verifying.verified(place)
+            managing.repair(self._directory)
+        return verifying.verified(self._directory)
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
         """Returns a part of a document with what stands around it.
@@ -573,10 +571,9 @@ class EdgeQA:
             CollectionError: if the collection cannot be read.
         """
         from edgeqa.asking import surroundings
-        from edgeqa.collection import directory
         from edgeqa.collection.naming import Address
 
-        home, name = directory(self._equipment.collection), os.fspath(source)
+        home, name = self._directory, os.fspath(source)
         if place is not None:
             return surroundings.in_document(home, name, *place, files=files)
         address = Address.parse(name)
