@@ -46,7 +46,7 @@ DEFAULT_FRONT_ENTRIES = 4096
 FORMAT_DIRECTORY = "format-1"  # another format goes into another directory, and neither sees the other
 PERSIST = ("disk", "memory", "off")
 _FOR_EVER = records.seed(expires=False)
-_PUT_AT_HAND_EVERY = 16
+_ENOUGH_NOTED = 15  # the next one that is read is put at hand
 
 
 class Cache:
@@ -357,7 +357,8 @@ class Cache:
         keys that are read once would only push out those that are not.
         """
         backend, store, carefully = self._backend, self._backend.store, self._lookup_carefully
-        queued, tally, noted, inside = backend.queued, backend.tally, backend.tally.noted, store.inside
+        queued, tally, noted = backend.queued, backend.tally, backend.tally.noted
+        count_in, count_out = store.inside.append, store.inside.pop
         at_hand, changes = self._front.table, self._front.changes
         digest_of, for_ever, whole, known = xxh3_64_digest, _FOR_EVER, WHOLE, decoders
 
@@ -366,8 +367,8 @@ class Cache:
             if check not in at_hand and (not queued or key.digest not in queued):
                 try:
                     digest = key.digest
-                    as_of, txn = changes[digest[-1]], None
-                    inside.append(None)
+                    as_of = changes[digest[-1]] if len(noted) >= _ENOUGH_NOTED else None
+                    count_in(None)
                     try:
                         txn = store.begin()
                         sequence = txn.get(digest)
@@ -377,12 +378,12 @@ class Cache:
                         stored = txn.get(sequence)
                     finally:
                         txn = None  # it ends here, while it is counted
-                        inside.pop()
+                        count_out()
                     payload = stored[stored[PAYLOAD_AT] :]
                     if digest_of(payload, for_ever) + check == stored[whole]:
                         value = known[as_type](payload)
                         noted.append(digest)
-                        if len(noted) >= _PUT_AT_HAND_EVERY:
+                        if as_of is not None:
                             tally.collect_hits()
                             self._remember(key, Record(0, 0, b"", payload), as_of)
                         return value

@@ -33,6 +33,7 @@ import errno
 import os
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lmdb
@@ -86,7 +87,7 @@ class Store:
         self._lock = threading.Lock()
         self._passable = threading.Event()
         self._passable.set()
-        self.inside: list[None] = []
+        self.inside: deque[None] = deque()  # and not a list, which asks for memory whenever it was empty
         """One item for each thread that reads or writes, or is about to look whether it may."""
         self.begin: Callable[[], Any] = _not_now
         """Starts a read, for who counts itself: `get` of an address, then `get` of what that gives, on the result."""
