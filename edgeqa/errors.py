@@ -504,15 +504,27 @@ class CacheError(EdgeQAError):
     exit_code = EXIT_USAGE
 
 
-class CacheInUse(CacheError):
-    """The cache could not be cleared, because another process that does not go on keeps it."""
+class CacheUnchanged(CacheError):
+    """What was to be deleted of the cache was not: another process keeps it, or its files cannot be written."""
 
     exit_code = EXIT_DEVICE
 
-    def __init__(self, directory: object) -> None:
+    def __init__(self, directory: object, done: str, reason: str) -> None:
+        """Says what has not been done.
+
+        Args:
+            directory: of the cache.
+            done: "cleared", or "forgotten".
+            reason: why, beginning with a kind of fault (`cache.ledger.FAULTS`) and a colon.
+        """
+        kind, _, why = reason.partition(": ")
+        hints = {
+            "read_only": "get the right to write there, or name another place with EDGEQA_HOME",
+            "disk_full": "make room on the disk, and try again",
+            "unavailable": "let that process go on, or end it (a stopped one: fg, or kill -CONT), and try again",
+        }
         super().__init__(
-            f"{directory} was not cleared: another process keeps it",
-            "let that process go on, or end it (a stopped one: fg, or kill -CONT), and try again",
+            f"{directory}: nothing was {done}: {why or kind}", hints.get(kind, "run `edgeqa cache verify`")
         )
 
 

@@ -120,6 +120,11 @@ class Cache:
         kind = "off_after_deaths"
         return self._backend.note.removeprefix(f"{kind}: ") if kind in self._backend.tally.counts else ""
 
+    @property
+    def note(self) -> str:
+        """What has gone wrong last: a kind of fault (`ledger.FAULTS`), and why; empty if nothing has."""
+        return self._backend.note
+
     def get(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key; if it is missing, what the key's handler makes (`on_miss`), or the default.
 

@@ -177,16 +177,24 @@ class Backend:
 
     def flush(self) -> bool:
         """Waits until all that was queued is settled; returns whether that is so, and no other process keeps it."""
-        return self._writer is None or self._writer.flush()
+        return self._writer is None or self._is_let(self._writer.flush())
 
     def clear(self) -> bool:
         """Deletes everything; returns whether that is done, and not kept from it by another process."""
         writer = self.writer
-        cleared = writer.clear() if writer is not None else self.directory is None
+        cleared = self._is_let(writer.clear()) if writer is not None else self.directory is None
         self.front.clear()
         if (ledger := self._ledger) is not None:
             ledger.add({"epoch": 1})
         return cleared
+
+    def _is_let(self, done: bool) -> bool:  # noqa: FBT001 - handed on
+        """Notes who keeps the writer from writing, where it was not done for that."""
+        if not done and self._writer is not None and self._writer.is_kept_out():
+            process = self._ledger.get("writing") if self._ledger is not None else 0
+            who = f"process {process}" if process else "another process"
+            self.note = f"unavailable: {who} is in the middle of writing and does not go on"
+        return done
 
     def _tell(self, committed: Committed) -> None:
         """Has every process drop what it has at hand of records that are others now; and this one of those evicted."""

@@ -276,7 +276,7 @@ class Guard:
             try:
                 lock_within(self._entrance_fd, fcntl.LOCK_EX, wait_s)
             except TimeoutError as error:
-                raise StoreBusy(reason="another process keeps the entrance locked") from error
+                raise StoreBusy(reason=f"the entrance: {error}") from error
             # Who leaves counts as inside up to here: else whoever enters meanwhile would take it for dead.
             self._release_users()
             self._users_fd = os.open(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -70,7 +70,7 @@ def lock_within(fd: int, kind: int, wait_s: float) -> None:
     while not try_lock(fd, kind):
         left_s = give_up_at_s - time.monotonic()
         if left_s <= 0:
-            message = "another process keeps it locked"
+            message = f"{_holder(fd)} keeps it locked"
             raise TimeoutError(message)
         time.sleep(min(pause_s, left_s))
         pause_s = min(0.02, pause_s * 2)
@@ -83,6 +83,18 @@ def try_lock(fd: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _holder(fd: int) -> str:
+    """Returns who holds a lock on an open file, as far as the kernel tells."""
+    status = os.fstat(fd)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii") as table:  # noqa: PTH123 - no Path here
+        for line in table:
+            fields = line.split()
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place and int(fields[4]) > 0:
+                return f"process {fields[4]}"
+    return "another process"
 
 
 class Marked(NamedTuple):

@@ -86,7 +86,7 @@ class Writer:
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._hurry_ticket = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._stopping = self._unsynced = self._in_vain = self._to_clear = False
+        self._stopping = self._unsynced = self._in_vain = self._to_clear = self._is_cleared = False
 
     def write(self, digest: bytes, record: bytes | None, done: Done | None = None) -> None:
         """Queues a record, or a deletion; `done` is called once it is settled, stored or not."""
@@ -103,7 +103,7 @@ class Writer:
         """Queues a change; returns whether there was room."""
         with self._changed:
             # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
-            room = self._stopping or self._changed.wait_for(self.has_room, 0 if self._is_kept_out() else FULL_WAIT_S)
+            room = self._stopping or self._changed.wait_for(self.has_room, 0 if self.is_kept_out() else FULL_WAIT_S)
             if not room or self._stopping or not self._start():
                 return False
             self._enqueue(digest, record, done)
@@ -135,7 +135,8 @@ class Writer:
         """Deletes every record, once what was queued before is settled; by the one thread that waits to be let write.
 
         Returns:
-            whether that is settled; not so where another process that does not go on keeps this one from writing.
+            whether that is done; not so where another process that does not go on keeps this one from writing, or the
+            disk does.
         """
         if not self.flush():
             return False
@@ -143,9 +144,9 @@ class Writer:
             if self._stopping or not self._start():
                 self._tally.count("unavailable")
                 return False
-            self._to_clear = True
+            self._to_clear, self._is_cleared = True, False
             self._changed.notify_all()
-            return self._wait_until(lambda: not self._to_clear)
+            return self._wait_until(lambda: not self._to_clear) and self._is_cleared
 
     def flush(self) -> bool:
         """Waits until everything queued so far is committed or given up.
@@ -162,7 +163,7 @@ class Writer:
     def _wait_until(self, holds: Callable[[], bool]) -> bool:
         """Waits for the thread; returns False, and counts it, where another process keeps it from writing."""
         while not self._changed.wait_for(holds, _LOOK_S):
-            if self._is_kept_out():
+            if self.is_kept_out():
                 self._tally.count("unavailable")
                 return False
         return True
@@ -180,11 +181,12 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             while thread.is_alive():
                 thread.join(_LOOK_S)
-                if self._is_kept_out():
+                if self.is_kept_out():
                     return False
         return True
 
-    def _is_kept_out(self) -> bool:
+    def is_kept_out(self) -> bool:
+        """Returns whether another process keeps this one from writing for longer than a commit takes."""
         since_s = self.commits.waits_since_s
         return since_s is not None and time.monotonic() - since_s > TURN_WAIT_S
 
@@ -240,6 +242,7 @@ class Writer:
         try:
             self.commits.clear()
             self.commits.sync()  # the file will be sealed
+            self._is_cleared = True
         except StoreFault as fault:
             self._fail(fault)
         with self._changed:

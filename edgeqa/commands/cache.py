@@ -10,7 +10,7 @@ import click
 
 from edgeqa import state, streams
 from edgeqa.commands.options import asked, json_option, named
-from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheInUse
+from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheUnchanged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,11 +162,13 @@ def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_j
     \b
     edgeqa cache forget "Who designed the machine?" notes.txt
 
-    Exit codes: 0 it was there and is gone, 1 it was not there.
+    Exit codes: 0 it was there and is gone, 1 it was not there, 3 the cache cannot be used or written.
     """
     key = _key(question, files, others.pop("texts"), **others)
     with _open() as cache:
         forgotten = cache.forget(key)
+        if cache.note:
+            raise CacheUnchanged(_directory(), "forgotten", cache.note)
     streams.print_either(
         {"forgotten": forgotten}, "forgotten" if forgotten else "it was not remembered", as_json=as_json
     )
@@ -214,6 +216,8 @@ def clear(*, yes: bool, as_json: bool) -> None:
     \b
     edgeqa cache clear
     edgeqa cache clear --yes
+
+    Exit codes: 0 it is empty, 3 it is not: another process keeps it, or it cannot be written.
     """
     from edgeqa.cache.guard import Guard
     from edgeqa.cache.store import StoreFault
@@ -226,5 +230,5 @@ def clear(*, yes: bool, as_json: bool) -> None:
         except StoreFault:  # others are using it: they keep the file, which is emptied
             with _open() as cache:
                 if not cache.clear():
-                    raise CacheInUse(_directory()) from None
+                    raise CacheUnchanged(_directory(), "cleared", cache.note) from None
     streams.print_either({"cleared": True}, "cleared", as_json=as_json)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +15,14 @@ from test_faults import needs_verifier
 
 from edgeqa import runtime
 from edgeqa.cache import Cache
+from edgeqa.cache.commits import Commits
+from edgeqa.cache.ledger import try_lock
+from edgeqa.cache.store import StoreFault
 from edgeqa.commands.cache import command
+from edgeqa.errors import CacheUnchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edgeqa.cache import Key
 
@@ -101,6 +108,67 @@ def test_clear_while_others_are_inside(users_cache: Cache) -> None:
     assert facts("clear", "--yes") == {"cleared": True}
     assert users_cache.get("a") is None
     assert facts("verify")["checked"] == "records only (other processes are using the cache)"
+
+
+def unchanged(*arguments: str) -> str:
+    """Returns what is said where nothing was changed."""
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, CacheUnchanged), result.output
+    assert (result.exception.exit_code, result.stdout) == (3, "")
+    return str(result.exception)
+
+
+CHANGES = [("clear", "--yes"), ("forget", "Who?", *TEXT)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_another_process_holds_the_entrance_it_says_which(
+    change: tuple[str, ...], users_cache: Cache, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users_cache.put(key_for("Who?"), {"text": "x"})
+    users_cache.close()
+    monkeypatch.setattr("edgeqa.cache.guard.ENTER_WAIT_S", 0.0)
+    monkeypatch.setattr("edgeqa.cache.backend.ENTER_WAIT_S", 0.0)
+    with (home / "cache" / "format-1" / "guard").open("a") as entrance:
+        assert try_lock(entrance.fileno(), fcntl.LOCK_EX)
+        said = unchanged(*change)
+    assert "the entrance: " in said
+    if Path("/proc/locks").exists():
+        assert f"process {os.getpid()} keeps it locked" in said
+    assert facts("explain", "Who?", *TEXT)["hit"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_the_cache_cannot_be_written_it_says_why(
+    change: tuple[str, ...], users_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users_cache.put(key_for("Who?"), {"text": "x"})
+    users_cache.close()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edgeqa.cache.guard.os.open", refuse)
+        assert os.strerror(errno.EROFS) in unchanged(*change)
+    assert facts("explain", "Who?", *TEXT)["hit"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_the_disk_is_full_while_it_is_done_it_says_so(
+    change: tuple[str, ...], users_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users_cache.put(key_for("Who?"), {"text": "x"})
+    users_cache.flush()
+
+    def refuse(*_: object) -> None:
+        raise StoreFault(kind="disk_full", reason="No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Commits, change[0] if change[0] == "clear" else "commit", refuse)
+        assert "No space left on device" in unchanged(*change)
+    users_cache.front.clear()
+    assert users_cache.get(key_for("Who?")) == {"text": "x"}
 
 
 @needs_verifier

@@ -344,7 +344,8 @@ def test_the_command_does_not_say_cleared_where_a_stopped_process_keeps_it_from_
     command = [sys.executable, "-m", "edgeqa", "cache", "clear", "--yes"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (refused.returncode, refused.stdout) == (3, "")
-    assert "was not cleared" in refused.stderr
+    assert "nothing was cleared" in refused.stderr
+    assert f"process {stopped.pid} is in the middle of writing" in refused.stderr
     os.kill(stopped.pid, signal.SIGKILL)
     stopped.wait()
     cleared = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
