@@ -1,10 +1,9 @@
 """What a value is remembered under: a `Key`, made of a canonical byte string.
 
-In: a keyspace and fields, or the arguments of a call. Out: a `Key`.
-Every field is preceded by its length, so that no delimiter inside a field can make two different inputs alike.
-The digest (127 bits of XXH3-128) is the address in the store, and its first bit is 0: what begins with 1 is the
-store's. The check (BLAKE2b-128) is the identity, compared on every read, because two inputs with one XXH3 digest can
-be made at will. Pure: no I/O, no clock.
+In: a keyspace and fields, or the arguments of a call. Out: a `Key`. Every field is preceded by its length, so that no
+delimiter inside a field can make two different inputs alike. The digest (127 bits of XXH3-128) is the address in the
+store, and its first bit is 0: what begins with 1 is the store's. The check (BLAKE2b-128) is the identity, compared on
+every read, because two inputs with one XXH3 digest can be made at will. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_128_intdigest
 
+from edgeqa.digests import blake2b
 from edgeqa.errors import CacheKeyInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-try:
-    from _blake2 import blake2b  # what hashlib gives, without loading OpenSSL for it
-except ImportError:
-    from hashlib import blake2b
 
 KEY_FORMAT = b"edgeqa-key-1"
 NESTING_LIMIT = 64

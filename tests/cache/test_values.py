@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.cache import values
-from edgeqa.cache.msgpack import unpack
-from edgeqa.cache.values import ValueShape, decode, encode, is_immutable
+from edgeqa.cache.values import ValueShape, decode, encode, is_immutable, unpack
 from edgeqa.errors import CacheValueInvalid
 
 atoms = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
