@@ -30,7 +30,7 @@ from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwrita
 from edgeqa.collection.files import make_folders
 from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
-from edgeqa.contexts.search import MOST_MENDED, MOST_WORDS, TITLE_WEIGHT, Hit, Hits, weight
+from edgeqa.contexts.search import MAX_MENDED, MAX_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
 from edgeqa.errors import ThreadsLimited
 
@@ -190,7 +190,7 @@ class Index:
     def _search(self, question: str, most: int, within: Ranges | None) -> Hits:
         mended: dict[str, str] = {}
         looked_for = dict.fromkeys(
-            self._known(islice(dict.fromkeys(words(question, self._language)), MOST_WORDS), mended)
+            self._known(islice(dict.fromkeys(words(question, self._language)), MAX_WORDS), mended)
         )
         contexts = self.contexts
         weights = {one: weight(contexts, self._contexts_with(one)) for one in looked_for}
@@ -232,7 +232,7 @@ class Index:
         tried = 0
         for word in dict.fromkeys(asked):
             looked_for = term(word, self._language)
-            if tried < MOST_MENDED and not self._contexts_with(looked_for):
+            if tried < MAX_MENDED and not self._contexts_with(looked_for):
                 tried += 1
                 near = ((self._contexts_with(term(one, self._language)), one) for one in one_slip_away(word))
                 count, likely = max(near, default=(0, word))

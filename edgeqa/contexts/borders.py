@@ -115,7 +115,7 @@ _WHOLE = re.compile(
     r"|__\w+__|\w*[^\W_]_+[^\W_]\w*"
 )
 _CODE = re.compile(r"`([^`\n]{1,80})`")
-_LONGEST_WORD = 256  # characters on one side; more without a blank is no word that somebody reads
+_MAX_WORD_CHARACTERS = 256  # characters on one side; more without a blank is no word that somebody reads
 
 
 def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
@@ -146,14 +146,14 @@ def _stands_free(text: str, start: int, end: int) -> bool:
 
 
 def _word_begin(text: str, place: int) -> int:
-    least = max(0, place - _LONGEST_WORD)
+    least = max(0, place - _MAX_WORD_CHARACTERS)
     while place > least and not text[place - 1].isspace():
         place -= 1
     return place
 
 
 def _word_end(text: str, place: int) -> int:
-    most = min(len(text), place + _LONGEST_WORD)
+    most = min(len(text), place + _MAX_WORD_CHARACTERS)
     while place < most and not text[place].isspace():
         place += 1
     return place

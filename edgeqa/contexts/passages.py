@@ -34,9 +34,9 @@ WHOLE_LENGTH = 1800  # a paragraph or an entry of at most this length stays whol
 PART_LENGTH = 1300  # of a longer one, each part is about so long
 GATHERED_LENGTH = 500  # short neighbours are one passage up to this length
 LEAD_LENGTH = 160  # a term, or the sentence before a list, is said again if it is not longer
-MOST_PENDING = 1 << 14  # characters of one block that are held; where more come, it is cut
+MAX_PENDING = 1 << 14  # characters of one block that are held; where more come, it is cut
 OTHER_CHARACTERS = 4
-MOST_HEADING_CHARACTERS = 300
+MAX_HEADING_CHARACTERS = 300
 CAPTION_LENGTH = 80
 
 _INTRODUCES = re.compile(r"[:\uff1a]\s*$")
@@ -101,7 +101,7 @@ class HeadingPath:
 
 
 def _title(text: str) -> str:
-    return " ".join(text.split())[:MOST_HEADING_CHARACTERS]
+    return " ".join(text.split())[:MAX_HEADING_CHARACTERS]
 
 
 class _Element(NamedTuple):
@@ -126,7 +126,7 @@ def _elements(blocks: Iterable[Block]) -> Iterator[_Element]:
 
 
 def _joined(blocks: Iterable[Block]) -> Iterator[tuple[Block, int]]:
-    """Yields the blocks with their places, parts of one joined as far as MOST_PENDING allows."""
+    """Yields the blocks with their places, parts of one joined as far as MAX_PENDING allows."""
     held: Block | None = None
     place = begin = 0
     for block in blocks:
@@ -139,7 +139,7 @@ def _joined(blocks: Iterable[Block]) -> Iterator[tuple[Block, int]]:
                 yield held, begin
             held, begin = block, place + len(block.before)
         place += len(block.before) + len(block.text)
-        while len(held.text) > MOST_PENDING + 1 and not held.cells:
+        while len(held.text) > MAX_PENDING + 1 and not held.cells:
             cut = _pending_cut(held)
             yield Block(held.text[:cut], held.before, held.kind, held.level, (), held.begins), begin
             held, begin = Block(held.text[cut:], "", held.kind, held.level), begin + cut
@@ -157,8 +157,8 @@ def _goes_on(held: Block, block: Block) -> bool:
 
 
 def _pending_cut(held: Block) -> int:
-    """Returns where to cut a block of which more than MOST_PENDING characters are there; more may come."""
-    seen = held.text[:MOST_PENDING]
+    """Returns where to cut a block of which more than MAX_PENDING characters are there; more may come."""
+    seen = held.text[:MAX_PENDING]
     if held.kind == "paragraph":
         ends = [end for end in paragraph_ends(seen) if end < len(seen)]
         if ends:

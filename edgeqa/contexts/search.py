@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
 TITLE_WEIGHT = 0.3  # of a word in the headings, against one in the text
-MOST_WORDS = 64  # of a question; the reader reads no more of it
-MOST_MENDED = 3  # misspelt words of a question
+MAX_WORDS = 64  # of a question; the reader reads no more of it
+MAX_MENDED = 3  # misspelt words of a question
 _WORD_BYTES = 400  # a word, the list of its passages, its term, and their places in tables
 
 
@@ -129,10 +129,10 @@ def search(passages: Words | Callable[[], Iterable[Passage]], question: str, mos
         most: how many to return.
         language: of stop words and stems.
     """
-    asked = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MOST_WORDS))
+    asked = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MAX_WORDS))
     scan = _Scan([term(word, language) for word in asked], language).over(passages)
     mended: dict[str, str] = {}
-    missing = [word for word in asked if not scan.holds(term(word, language))][:MOST_MENDED]
+    missing = [word for word in asked if not scan.holds(term(word, language))][:MAX_MENDED]
     candidates = {word: near for word in missing if (near := sorted(one_slip_away(word) & scan.vocabulary.keys()))}
     if candidates:
         every = (*asked, *(word for near in candidates.values() for word in near))

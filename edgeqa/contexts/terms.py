@@ -12,7 +12,7 @@ import unicodedata
 from functools import lru_cache
 from string import ascii_lowercase
 
-LONGEST_TERM = 40  # characters; what is longer is no word, and is found by its beginning
+MAX_TERM_CHARACTERS = 40  # characters; what is longer is no word, and is found by its beginning
 ENGLISH = "en"
 
 _GROUPED = re.compile(r"(?<=\d)[,\u00a0\u202f](?=\d{3}(?!\d))")
@@ -77,7 +77,7 @@ def bare(word: str) -> str:
     if "'" in word or "’" in word:
         first, rest = _APOSTROPHE.split(word, maxsplit=1)
         word = first if rest == "s" else first + rest
-    return word[:LONGEST_TERM]
+    return word[:MAX_TERM_CHARACTERS]
 
 
 @lru_cache(maxsize=1 << 15)  # a language's common words, and a collection's
@@ -92,7 +92,7 @@ def _folded(text: str) -> str:
 
 # Words that a misspelt word may be.
 
-SHORTEST, LONGEST = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
+MIN_LETTERS, MAX_LETTERS = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
 
 
 def one_slip_away(word: str) -> set[str]:
@@ -101,7 +101,7 @@ def one_slip_away(word: str) -> set[str]:
     A slip leaves a letter out, adds one, takes another, or swaps two neighbours (Damerau, 1964): 54 * n + 25 words for
     one of n letters, of which the caller knows which there are. Only Latin letters without accents are tried.
     """
-    if not (SHORTEST <= len(word) <= LONGEST and word.isascii() and word.isalpha()):
+    if not (MIN_LETTERS <= len(word) <= MAX_LETTERS and word.isascii() and word.isalpha()):
         return set()
     parts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
     found = {before + letter + after for before, after in parts for letter in ascii_lowercase}
@@ -113,8 +113,8 @@ def one_slip_away(word: str) -> set[str]:
 
 # Whether a text is in another language.
 
-LEAST_WORDS = 12
-LEAST_SHARE, MOST_SHARE_OF_ANOTHER = 0.12, 0.2  # of the commonest words, in a text of a language and of another
+MIN_WORDS = 12
+MIN_SHARE, MAX_SHARE_OF_ANOTHER = 0.12, 0.2  # of the commonest words, in a text of a language and of another
 SEEN_CHARACTERS = 600  # some hundred words tell as much as more
 _WORD = re.compile(r"[^\W\d_]+")
 _COMMON = {
@@ -144,16 +144,16 @@ def looks_foreign(text: str, language: str) -> bool:
 @lru_cache(maxsize=32)  # beginnings of texts that are asked about
 def _is_foreign(text: str) -> bool:
     found = _WORD.findall(text.lower())
-    if len(found) < LEAST_WORDS:
+    if len(found) < MIN_WORDS:
         return False
     own = sum(map(_WORDS[ENGLISH].__contains__, found)) / len(found)
-    if own > MOST_SHARE_OF_ANOTHER:
+    if own > MAX_SHARE_OF_ANOTHER:
         return False
     letters = "".join(found)
     if not letters.isascii() and sum(letter >= "\u0250" for letter in letters) * 2 > len(letters):
         return True
     best = max(sum(map(words.__contains__, found)) for words in _WORDS.values()) / len(found)
-    return best >= LEAST_SHARE and best > 2 * own
+    return best >= MIN_SHARE and best > 2 * own
 
 
 # English words to their stems, by the Snowball project's English stemmer (Porter2; Porter, 2001): the same stems as

@@ -2,7 +2,7 @@
 
 In: a file that can be seeked in, or one that gzip made. Out: blocks of a part's bytes; elements and text of XML, handed
 on, without a tree; a file of what is packed, to be read from beginning to end. All that can be wrong is an error of
-ours. Nothing is unpacked to disk, and no more is unpacked than MOST_UNPACKED_BYTES, whatever the archive says about
+ours. Nothing is unpacked to disk, and no more is unpacked than MAX_UNPACKED_BYTES, whatever the archive says about
 itself; entities are refused, and so are depth and length that no document has. Of parts of XML in several forms
 (`AlternateContent`), the first is handed on.
 """
@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import unquote
 from xml.parsers import expat
 
+from edgeqa.errors import FormatError
 from edgeqa.formats.blocks import one_line
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
 from edgeqa.formats.text import BLOCK_BYTES
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-MOST_UNPACKED_BYTES = 1 << 29  # of one file; the text of a thousand novels
-MOST_DIRECTORY_BYTES = 1 << 24  # the list of parts is held in memory, ten times as large
+MAX_UNPACKED_BYTES = 1 << 29  # of one file; the text of a thousand novels
+MAX_DIRECTORY_BYTES = 1 << 24  # the list of parts is held in memory, ten times as large
 _OLE = b"\xd0\xcf\x11\xe0"
 _END = b"PK\x05\x06"
 _END_WITHIN_BYTES = 22 + 0xFFFF
@@ -68,7 +69,7 @@ class Archive:
         """
         self._name = name
         self._format_name = format_name
-        self._left_bytes = MOST_UNPACKED_BYTES
+        self._left_bytes = MAX_UNPACKED_BYTES
         if stream.read(len(_OLE)) == _OLE:
             raise FileEncrypted(name, "with a password, or in the format that Office had before 2007")
         self._check_directory(stream)
@@ -99,7 +100,7 @@ class Archive:
                 while block := stream.read(BLOCK_BYTES):
                     self._left_bytes -= len(block)
                     if self._left_bytes < 0:
-                        raise FileExcessive(self._name, f"it unpacks to more than {MOST_UNPACKED_BYTES} bytes")
+                        raise FileExcessive(self._name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
                     yield block
 
     def _check_directory(self, stream: IO[bytes]) -> None:
@@ -108,7 +109,7 @@ class Archive:
         tail = stream.read(_END_WITHIN_BYTES)
         at = tail.rfind(_END)
         directory = tail[at + 12 : at + 16]
-        if at >= 0 and len(directory) == 4 and int.from_bytes(directory, "little") > MOST_DIRECTORY_BYTES:
+        if at >= 0 and len(directory) == 4 and int.from_bytes(directory, "little") > MAX_DIRECTORY_BYTES:
             raise FileExcessive(self._name, "its list of parts is too long")
         stream.seek(0)
 
@@ -148,7 +149,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = stream
         self._name = name
-        self._left_bytes = MOST_UNPACKED_BYTES
+        self._left_bytes = MAX_UNPACKED_BYTES
         self._packed = b""
         self._member = zlib.decompressobj(_WITH_HEADER)
         self._is_begun = False
@@ -168,7 +169,7 @@ class _Unpacked(io.RawIOBase):
             raise FileDamaged(self._name, "gzip", str(error)) from error
         self._left_bytes -= len(found)
         if self._left_bytes < 0:
-            raise FileExcessive(self._name, f"it unpacks to more than {MOST_UNPACKED_BYTES} bytes")
+            raise FileExcessive(self._name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
         view[: len(found)] = found
         return len(found)
 
@@ -194,9 +195,9 @@ class _Unpacked(io.RawIOBase):
                 return found
 
 
-MOST_DEPTH = 1000
-MOST_PENDING_BYTES = 1 << 23  # of a tag that has not ended
-MOST_NAMES = 1 << 12  # kept at hand
+MAX_DEPTH = 1000
+MAX_PENDING_BYTES = 1 << 23  # of a tag that has not ended
+MAX_NAMES = 1 << 12  # kept at hand
 _OFF = ("0", "false", "off", "none")
 
 
@@ -274,11 +275,13 @@ class Package:
             for block in self.archive.blocks(part):
                 parser.Parse(block, False)  # noqa: FBT003 - whether it is the last
                 fed_bytes += len(block)
-                if fed_bytes - parser.CurrentByteIndex > MOST_PENDING_BYTES:
-                    raise FileExcessive(self.name, f"one of its tags is longer than {MOST_PENDING_BYTES} bytes")
+                if fed_bytes - parser.CurrentByteIndex > MAX_PENDING_BYTES:
+                    raise FileExcessive(self.name, f"one of its tags is longer than {MAX_PENDING_BYTES} bytes")
                 yield
             parser.Parse(b"", True)  # noqa: FBT003
-        except expat.ExpatError as error:
+        except FormatError:
+            raise
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter of encodings that it does not know
             reason = f"not XML: {error}"
             raise self.damaged(reason) from error
         yield
@@ -296,8 +299,8 @@ class _Reader:
     def start(self, element: str, attributes: dict[str, str]) -> None:
         local = self._local
         self._depth += 1
-        if self._depth > MOST_DEPTH:
-            raise FileExcessive(self._package.name, f"its elements are nested more than {MOST_DEPTH} deep")
+        if self._depth > MAX_DEPTH:
+            raise FileExcessive(self._package.name, f"its elements are nested more than {MAX_DEPTH} deep")
         name = local[element]
         if self._depth == 1 and self._root not in ("", name):
             raise self._package.damaged()
@@ -342,7 +345,7 @@ class _Local(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         found = name.rpartition(" ")[2]
-        if len(self) < MOST_NAMES:
+        if len(self) < MAX_NAMES:
             self[name] = found
         return found
 

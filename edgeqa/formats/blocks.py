@@ -78,35 +78,35 @@ class FormatOptions:
     """What is left out of folders: patterns as in a `.gitignore`, from each folder named on."""
 
 
-MOST_TITLE_CHARACTERS = 300
-MOST_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
+MAX_TITLE_CHARACTERS = 300
+MAX_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
 
 
 def one_line(title: str) -> str:
     """Returns a title as records have it."""
-    return " ".join(nfc(title[: 4 * MOST_TITLE_CHARACTERS]).split())[:MOST_TITLE_CHARACTERS].rstrip()
+    return " ".join(nfc(title[: 4 * MAX_TITLE_CHARACTERS]).split())[:MAX_TITLE_CHARACTERS].rstrip()
 
 
-def headed(blocks: Iterator[Block]) -> tuple[str, Iterator[Block]]:
-    """Returns the first heading, "" if there is none in MOST_AHEAD_CHARACTERS, and all blocks."""
+def first_heading(blocks: Iterator[Block]) -> tuple[str, Iterator[Block]]:
+    """Returns the first heading, "" if there is none in MAX_AHEAD_CHARACTERS, and all blocks."""
     seen, characters, title = [], 0, ""
-    while not title and characters < MOST_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
+    while not title and characters < MAX_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
         seen.append(block)
         characters += len(block.text)
         title = one_line(block.text) if block.kind == "heading" else ""
     return title, chain(seen, blocks)
 
 
-def begun(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Iterator[Block], int]:
-    """Reads ahead until it is enough, at most MOST_AHEAD_CHARACTERS; returns all blocks, and how much was read."""
+def read_ahead(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[Iterator[Block], int]:
+    """Reads ahead until it is enough, at most MAX_AHEAD_CHARACTERS; returns all blocks, and how much was read."""
     seen, characters = [], 0
-    while not is_enough() and characters < MOST_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
+    while not is_enough() and characters < MAX_AHEAD_CHARACTERS and (block := next(blocks, None)) is not None:
         seen.append(block)
         characters += len(block.text)
     return chain(seen, blocks), characters
 
 
-MOST_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
+MAX_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
 
 # The usual names, the likeliest first; upper and lower case are alike.
 TEXT_FIELDS = ("text", "content", "contents", "body", "context", "passage", "paragraph", "document", "article")

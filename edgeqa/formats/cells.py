@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import one_line
-from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
+from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edgeqa.formats.blocks import Block
 
-MOST_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
-LONGEST_NAME = 200  # characters of a column's name
+MAX_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
+MAX_NAME_CHARACTERS = 200  # characters of a column's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Grid:
     """One sheet in the making."""
 
     def __init__(self, name: str) -> None:
-        self._sheet = Sheet()
+        self._draft = Draft()
         if name.strip():
-            self._sheet.begin("heading", 1)
-            self._sheet.add(" ".join(name.split()))
-            self._sheet.end()
+            self._draft.begin("heading", 1)
+            self._draft.add(" ".join(name.split()))
+            self._draft.end()
         self._number = -1  # of the last row
         self._held: list[
             tuple[int, Mapping[int, Cell]]
@@ -82,23 +82,23 @@ class Grid:
         if self._in_table:
             self._write(place, cells)
         elif not self._held and len(cells) == 1:
-            self._sheet.begin("paragraph", 0, PARAGRAPH)
-            self._sheet.add(" ".join(next(iter(cells.values())).text.split()))
-            self._sheet.end()
+            self._draft.begin("paragraph", 0, PARAGRAPH)
+            self._draft.add(" ".join(next(iter(cells.values())).text.split()))
+            self._draft.end()
         else:
             self._stays = stays if not self._held else self._stays
             self._held.append((place, dict(cells)))
             if len(self._held) > (1 if len(self._held[0][1]) > 2 else 2):
                 self._begin_table()
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that are settled."""
-        return self._sheet.taken()
+        return self._draft.pop()
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         """Returns the last blocks."""
         self._end_table()
-        return self._sheet.taken()
+        return self._draft.pop()
 
     def _is_header(self) -> bool:
         """Tells whether the first of the rows that are held names the columns."""
@@ -106,7 +106,7 @@ class Grid:
         texts = [cell.text for cell in first]
         if not others or len(set(texts)) < len(texts):
             return False
-        if not all(cell.is_text and len(cell.text) <= LONGEST_NAME for cell in first):
+        if not all(cell.is_text and len(cell.text) <= MAX_NAME_CHARACTERS for cell in first):
             return False
         stands_out = all(cell.is_bold for cell in first) and not all(cell.is_bold for row in others for cell in row)
         # Of two columns, the first may name what the second says: numbers stand below each other only in tables.
@@ -124,16 +124,16 @@ class Grid:
         self._in_table = False
 
     def _write(self, place: int, cells: Mapping[int, Cell], *, is_header: bool = False, begins: bool = False) -> None:
-        texts = [""] * (min(max(cells), MOST_SHOWN_COLUMNS - 1) + 1)
+        texts = [""] * (min(max(cells), MAX_SHOWN_COLUMNS - 1) + 1)
         for column in sorted(cells):
-            at = min(column, MOST_SHOWN_COLUMNS - 1)
+            at = min(column, MAX_SHOWN_COLUMNS - 1)
             texts[at] = f"{texts[at]} {cells[column].text}".strip()
-        self._sheet.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place)
+        self._draft.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place)
 
 
-MOST_DIGITS = 15  # that a spreadsheet knows of a number
-MOST_DECIMALS = 30
-MOST_CODE_CHARACTERS = 500
+MAX_DIGITS = 15  # that a spreadsheet knows of a number
+MAX_DECIMALS = 30
+MAX_CODE_CHARACTERS = 500
 _SHOWN_DIGITS = 10  # of a number with a fraction and without a format
 _DATE, _TIME = "yyyy-mm-dd", "h:mm"
 
@@ -182,7 +182,7 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     """
     if value != value or value in (float("inf"), float("-inf")):
         return ""
-    sections = _sections(code[:MOST_CODE_CHARACTERS])
+    sections = _sections(code[:MAX_CODE_CHARACTERS])
     section, value = _chosen(sections, value)
     if section is None:
         return general(value)
@@ -191,13 +191,13 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
 
 def general(value: float) -> str:
     """Returns a number as it is shown without a format."""
-    if value == int(value) and abs(value) < 10**MOST_DIGITS:
+    if value == int(value) and abs(value) < 10**MAX_DIGITS:
         return str(int(value))
-    if abs(value) >= 10**MOST_DIGITS or abs(value) < 1e-9:
+    if abs(value) >= 10**MAX_DIGITS or abs(value) < 1e-9:
         return f"{value:.6g}".replace("e", "E")
     text = f"{value:.{_SHOWN_DIGITS}g}"
     if "e" in text:
-        text = f"{value:.{MOST_DIGITS}f}".rstrip("0")
+        text = f"{value:.{MAX_DIGITS}f}".rstrip("0")
     return text
 
 
@@ -274,8 +274,8 @@ def _digits(value: float, form: str) -> str:
         return _fraction(value, form)
     mantissa, exponent = re.fullmatch(r"(.*?)(?:[eE]([+-])[0#?]+)?", form, re.DOTALL).groups()  # type: ignore[union-attr]
     whole, _, decimals = mantissa.partition(".")
-    most = min(sum(decimals.count(c) for c in "0#?"), MOST_DECIMALS)
-    least = min(sum(decimals.count(c) for c in "0?"), MOST_DECIMALS)
+    most = min(sum(decimals.count(c) for c in "0#?"), MAX_DECIMALS)
+    least = min(sum(decimals.count(c) for c in "0?"), MAX_DECIMALS)
     if exponent is not None:
         text = f"{value:.{most}E}"
         head, _, power = text.partition("E")
@@ -285,7 +285,7 @@ def _digits(value: float, form: str) -> str:
     text = _trimmed(f"{round(value, most):.{most}f}" if value < 1e21 else f"{value:.0f}", least)
     digits, point, rest = text.partition(".")
     digits = "" if digits == "0" and "0" not in whole and rest else digits
-    digits = digits.zfill(min(whole.count("0"), MOST_DECIMALS)) if whole.count("0") > 1 else digits
+    digits = digits.zfill(min(whole.count("0"), MAX_DECIMALS)) if whole.count("0") > 1 else digits
     if "," in whole.rstrip(","):
         digits = _grouped(digits)
     return digits + point + rest
@@ -328,11 +328,11 @@ def _fraction(value: float, form: str) -> str:
 # --- dates -----------------------------------------------------------------------------------------------------------
 
 _SECONDS_A_DAY = 86_400
-_MOST_DAYS = 3_000_000  # to the year 9999
+_MAX_DAYS = 3_000_000  # to the year 9999
 
 
 def _date(value: float, section: _Section, *, since_1904: bool) -> str:
-    if abs(value) > _MOST_DAYS:
+    if abs(value) > _MAX_DAYS:
         return general(value)
     milliseconds = round(value * _SECONDS_A_DAY * 1000)
     has_fraction = any("." in piece for kind, piece in section.pieces if kind == "date")

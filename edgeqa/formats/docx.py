@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
-from edgeqa.formats.blocks import FormatOptions, Record, headed
+from edgeqa.formats.blocks import FormatOptions, Record, first_heading
 from edgeqa.formats.notation import OfficeMath, symbol, without_private
 from edgeqa.formats.stories import Stories, Story
 from edgeqa.formats.wordstyles import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
 
 _SHAPE = "shape"  # whose text ends with its paragraph
-MOST_ENTRIES = 2000  # of a list to choose from
+MAX_ENTRIES = 2000  # of a list to choose from
 RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
 _PROMPTS = ("placeholder text", "placeholdertext")  # a style
@@ -56,7 +56,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         FormatError: if it is no DOCX file.
     """
     package = OfficePackage(stream, name, "DOCX", "word/document.xml")
-    title, blocks = headed(_blocks(package))
+    title, blocks = first_heading(_blocks(package))
     yield Record(name, title or package.stated_title(), blocks)
 
 
@@ -71,8 +71,8 @@ def _blocks(package: OfficePackage) -> Iterator[Block]:
     document = _Text(package.name, styles, numbering)
     for part in (package.main, *(part for kind in _NOTES for part in parts(kind) if part in package)):
         for _ in package.parse(part, document, "document" if part == package.main else ""):
-            yield from document.taken()
-    yield from document.ended()
+            yield from document.pop()
+    yield from document.finish()
 
 
 @dataclass(slots=True)
@@ -159,13 +159,13 @@ class _Text(Handler):
     def _story(self) -> _Story:
         return self._stories.story
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that are settled."""
-        return self._stories.taken()
+        return self._stories.pop()
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         """Returns the last blocks."""
-        return self._stories.ended()
+        return self._stories.finish()
 
     # --- events
 
@@ -495,7 +495,7 @@ class _Form:
             self._is_checked = is_on(attributes)
         elif name == "result":
             self._chosen = number_in(attributes)
-        elif name == "listEntry" and len(self._entries) < MOST_ENTRIES:
+        elif name == "listEntry" and len(self._entries) < MAX_ENTRIES:
             self._entries.append(attributes.get("val", ""))
 
     def shown(self) -> str:

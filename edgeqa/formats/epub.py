@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
+from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive, TextMissing
 from edgeqa.formats.markup import Tag, Tokenizer, decode_page
 from edgeqa.formats.webpage import Page
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_PACKAGE_BYTES = 1 << 24
+MAX_PACKAGE_BYTES = 1 << 24
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _NO_PAGES = ("image/", "audio/", "video/", "font/", "text/css", "text/javascript")
@@ -58,7 +58,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
 
 
 def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
-    return begun(page.blocks(source), lambda: bool(page.heading))
+    return read_ahead(page.blocks(source), lambda: bool(page.heading))
 
 
 def _title(book: str, page: Page) -> str:
@@ -149,8 +149,8 @@ class _Package:
         data = bytearray()
         for block in self._archive.blocks(part):
             data += block
-            if len(data) > MOST_PACKAGE_BYTES:
-                raise FileExcessive(self._name, f"its part {part!r} is larger than {MOST_PACKAGE_BYTES} bytes")
+            if len(data) > MAX_PACKAGE_BYTES:
+                raise FileExcessive(self._name, f"its part {part!r} is larger than {MAX_PACKAGE_BYTES} bytes")
         encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
         tokenizer = Tokenizer(is_xml=True)
         yield from tokenizer.feed(data.decode(encoding, "replace"))

@@ -108,7 +108,7 @@ class _Walk:
         self._roots: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._own = set(_own_folders())
-        self._ignored = Ignored(options.exclude)
+        self._ignored = IgnoreRules(options.exclude)
 
     def sources(self, paths: list[str]) -> Iterator[Source]:
         self._roots = [os.path.realpath(path) for path in paths if path != STANDARD_INPUT]
@@ -148,7 +148,7 @@ class _Walk:
                 head = _head(path)
                 if head.startswith(kinds.OLD_OFFICE):
                     raise FormatOld(path)
-                kind = kinds.settled(kind, head, is_named=True)
+                kind = kinds.by_head(kind, head, is_named=True)
             except OSError as error:
                 raise error if isinstance(error, ContextError) else ContextUnreadable(path, reason(error)) from error
         if kind is None or (kind.seeks and kinds.is_packed(path)):
@@ -217,7 +217,7 @@ class _Walk:
         try:
             if self._kind is None and kinds.needs_look(kind):
                 is_read = os.path.splitext(path)[1].lower() not in kinds.UNREAD
-                kind = kinds.settled(kind, _head(path), is_named=False) if is_read else None
+                kind = kinds.by_head(kind, _head(path), is_named=False) if is_read else None
         except ContextError as error:
             self._skip(path, str(error))
             return None
@@ -260,11 +260,11 @@ def _head(path: str) -> bytes:
 
 
 IGNORE_FILE = ".gitignore"
-MOST_IGNORE_BYTES = 1 << 16  # of an ignore file
-MOST_LINE_CHARACTERS, MOST_STARS = 1000, 12  # of a pattern: more would take long to compare with long paths
+MAX_IGNORE_BYTES = 1 << 16  # of an ignore file
+MAX_LINE_CHARACTERS, MAX_STARS = 1000, 12  # of a pattern: more would take long to compare with long paths
 
 
-class Ignored:
+class IgnoreRules:
     """The rules that hold while folders are walked through, one after the other."""
 
     def __init__(self, exclude: Sequence[str]) -> None:
@@ -306,7 +306,7 @@ class Ignored:
         folder = _whole(folder)
         try:
             with open(os.path.join(folder, IGNORE_FILE), "rb") as stream:
-                lines = stream.read(MOST_IGNORE_BYTES).decode("utf-8", "replace").splitlines()
+                lines = stream.read(MAX_IGNORE_BYTES).decode("utf-8", "replace").splitlines()
         except OSError:
             return
         if (found := _compiled(lines)) is not None:
@@ -351,7 +351,7 @@ def _relative(folder: str, whole: str, *, is_folder: bool) -> str:
 
 def _compiled(lines: Iterable[str]) -> pathspec.GitIgnoreSpec | None:
     """Returns patterns, ready to be compared; None if there is none."""
-    usable = [line for line in lines if len(line) <= MOST_LINE_CHARACTERS and line.count("*") <= MOST_STARS]
+    usable = [line for line in lines if len(line) <= MAX_LINE_CHARACTERS and line.count("*") <= MAX_STARS]
     if not any(line.strip() and not line.startswith("#") for line in usable):
         return None
     import pathspec  # here: most folders do without

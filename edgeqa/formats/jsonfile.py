@@ -4,7 +4,7 @@ In: blocks of bytes. Out: records, named `FILE#Article/3` after SQuAD's articles
 after the line. Where objects have a field with the text, each is a document; where they have none, they are the rows of
 one document, under the names of their fields. Arrays are cut into their elements, each parsed alone, so that a file of
 any size takes little memory. A file of another kind, as a configuration, is read as names with their values; beyond
-MOST_WHOLE_BYTES as it stands. What Python writes beyond JSON is taken, too: NaN, halves of surrogate pairs.
+MAX_WHOLE_BYTES as it stands. What Python writes beyond JSON is taken, too: NaN, halves of surrogate pairs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from edgeqa.formats.blocks import MOST_RECORD_BYTES, Record, find, one_line
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find, one_line
 from edgeqa.formats.errors import FieldUnknown, FileDamaged, RecordInvalid, RecordTooLong
 from edgeqa.formats.plain import record, structured
 from edgeqa.formats.prose import Rows
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     Numbered: TypeAlias = tuple[int, str, bytes]
 
-MOST_WHOLE_BYTES = 1 << 22
-MOST_DEPTH = 20
-MOST_ARTICLE_BYTES = 4 * MOST_RECORD_BYTES
+MAX_WHOLE_BYTES = 1 << 22
+MAX_DEPTH = 20
+MAX_ARTICLE_BYTES = 4 * MAX_RECORD_BYTES
 _BEGINS = re.compile(rb'\A\s*(?:\xef\xbb\xbf)?\s*\[\s*\{|"data"\s*:\s*\[')
 _EXPECTED = 'expected {"data": [{"title": "...", "paragraphs": [{"context": "..."}]}]}, or an array of objects'
 
@@ -55,7 +55,7 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     """
     checked_blocks = checked(blocks, name)
     held = list(_held(checked_blocks))
-    whole = b"".join(held) if sum(map(len, held)) <= MOST_WHOLE_BYTES else None
+    whole = b"".join(held) if sum(map(len, held)) <= MAX_WHOLE_BYTES else None
     if whole is None and not _BEGINS.search(held[0]):
         yield Record(name, "", structured(nfc_blocks(decode(chain(held, checked_blocks), name))))
         return
@@ -83,7 +83,7 @@ def _held(blocks: Iterator[bytes]) -> Iterator[bytes]:
     for block in blocks:
         yield block
         size_bytes += len(block)
-        if size_bytes > MOST_WHOLE_BYTES:
+        if size_bytes > MAX_WHOLE_BYTES:
             return
 
 
@@ -114,7 +114,7 @@ def _whole(data: bytes, name: str) -> Record:
 
 def _blocks(found: object, rows: Rows, path: str = "", depth: int = 0) -> Iterator[Block]:
     """Yields what JSON of any kind says: names with their values, tables of what is alike, all under their path."""
-    if depth == MOST_DEPTH or not (_is_nested(found) or isinstance(found, list)):
+    if depth == MAX_DEPTH or not (_is_nested(found) or isinstance(found, list)):
         yield from rows.pair(path.removesuffix("."), written(found))
     elif isinstance(found, dict):
         for key, value in found.items():
@@ -174,8 +174,8 @@ class _Elements:
         for before, mark in marks:
             if element:
                 element += before + mark
-                if len(element) > MOST_ARTICLE_BYTES:
-                    raise RecordTooLong(self._name, f"element {number}", MOST_ARTICLE_BYTES)
+                if len(element) > MAX_ARTICLE_BYTES:
+                    raise RecordTooLong(self._name, f"element {number}", MAX_ARTICLE_BYTES)
             elif before.strip() != (b"," if number and mark in _OPENING else b""):
                 reason = "not a JSON object, or a comma is missing"
                 raise RecordInvalid(self._name, f"element {number + 1}", reason, _EXPECTED)
@@ -228,12 +228,12 @@ def _structure(blocks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, byte
                 parts, begin, held_bytes = [], place, 0
         parts.append(block[begin:])
         held_bytes += len(parts[-1])
-        if held_bytes > MOST_ARTICLE_BYTES:
-            raise RecordTooLong(name, "a string", MOST_ARTICLE_BYTES)
+        if held_bytes > MAX_ARTICLE_BYTES:
+            raise RecordTooLong(name, "a string", MAX_ARTICLE_BYTES)
     yield b"".join(parts), b""
 
 
-MOST_FLAT_DEPTH = 4
+MAX_FLAT_DEPTH = 4
 _decode = msgspec.json.Decoder().decode
 
 
@@ -318,7 +318,7 @@ def flattened(found: dict[str, object], prefix: str = "", depth: int = 1) -> Ite
     """Yields the fields of an object with their values as text, those of objects in it as `outer.inner`."""
     for key, value in found.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and value and depth < MOST_FLAT_DEPTH:
+        if isinstance(value, dict) and value and depth < MAX_FLAT_DEPTH:
             yield from flattened(value, f"{name}.", depth + 1)
         else:
             yield name, written(value)
@@ -357,7 +357,7 @@ def read_lines(blocks: Iterator[bytes], name: str, options: FormatOptions) -> It
         FormatError: naming the line.
     """
     found = lines_of(
-        checked(blocks, name), b"\n", MOST_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MOST_RECORD_BYTES)
+        checked(blocks, name), b"\n", MAX_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MAX_RECORD_BYTES)
     )
     lines = (
         (n, (line if n > 1 else line.removeprefix(codecs.BOM_UTF8)).strip(_BLANK)) for n, line in enumerate(found, 1)

@@ -147,7 +147,7 @@ def needs_look(kind: Kind | None) -> bool:
     return kind is None or kind in (JSON, MAN)
 
 
-def settled(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
+def by_head(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
     """Returns the format of a file whose name said `kind`, by its first HEAD_BYTES; None if it is not read.
 
     Args:

@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from edgeqa.formats import plain, webpage
 from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
-from edgeqa.formats.prose import Sheet
+from edgeqa.formats.prose import Draft
 from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage, MIMEPart
 
-MOST_HEADER_BYTES = 1 << 18  # of a mail or a part of one
-MOST_FIELD_BYTES = 4000  # of one field: parsing takes time that grows with the square
-MOST_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
-MOST_PARTS = 500
-MOST_LINE_BYTES = 1 << 20
-MOST_ATTACHMENTS = 100  # named
-MOST_DEPTH = 5  # of mails within mails
+MAX_HEADER_BYTES = 1 << 18  # of a mail or a part of one
+MAX_FIELD_BYTES = 4000  # of one field: parsing takes time that grows with the square
+MAX_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
+MAX_PARTS = 500
+MAX_LINE_BYTES = 1 << 20
+MAX_ATTACHMENTS = 100  # named
+MAX_DEPTH = 5  # of mails within mails
 _FIELDS = ("From", "To", "Cc", "Date", "Subject")
 _BEGINS = re.compile(rb"From .*[0-9]")
 _KIND = re.compile(rb"^content-type:[ \t]*([\w.+-]+)/", re.IGNORECASE | re.MULTILINE)
@@ -54,8 +54,8 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     Raises:
         FormatError: if it is no mail, or more than is read of one.
     """
-    long = FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
-    lines = lines_of(blocks, b"\n", MOST_LINE_BYTES, lambda _: long)
+    long = FileExcessive(name, f"one of its lines is longer than {MAX_LINE_BYTES} bytes")
+    lines = lines_of(blocks, b"\n", MAX_LINE_BYTES, lambda _: long)
     first = next(lines, b"")
     while first and not first.strip():
         first = next(lines, b"")
@@ -130,8 +130,8 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
     for line in lines:
         if in_headers:
             header_bytes += len(line)
-            if header_bytes > MOST_HEADER_BYTES:
-                raise FileExcessive(name, f"{which}: headers of more than {MOST_HEADER_BYTES} bytes")
+            if header_bytes > MAX_HEADER_BYTES:
+                raise FileExcessive(name, f"{which}: headers of more than {MAX_HEADER_BYTES} bytes")
             headers.append(line)
             if line.strip():
                 continue
@@ -143,15 +143,15 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
             is_left_out = kind not in (b"text", b"multipart", b"message") or _ATTACHED.search(whole) is not None
             boundaries |= {boundary.strip() for boundary in _BOUNDARY.findall(whole)[:1] if boundary.strip()}
             parts += 1
-            if parts > MOST_PARTS:
-                raise FileExcessive(name, f"{which}: more than {MOST_PARTS} parts")
+            if parts > MAX_PARTS:
+                raise FileExcessive(name, f"{which}: more than {MAX_PARTS} parts")
         elif line.startswith(b"--") and (rest := line[2:].rstrip()) and _is_boundary(rest, boundaries):
             is_left_out, in_headers = False, rest in boundaries
             yield line
         elif not is_left_out:
             text_bytes += len(line)
-            if text_bytes > MOST_TEXT_BYTES:
-                raise FileExcessive(name, f"{which}: text of more than {MOST_TEXT_BYTES} bytes")
+            if text_bytes > MAX_TEXT_BYTES:
+                raise FileExcessive(name, f"{which}: text of more than {MAX_TEXT_BYTES} bytes")
             yield line
     yield from headers
 
@@ -159,7 +159,7 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
 def _cut(headers: bytes) -> Iterator[bytes]:
     """Yields the fields of headers, none longer than is parsed in a moment."""
     for field in headers.splitlines():
-        yield field[:MOST_FIELD_BYTES] + b"\n"
+        yield field[:MAX_FIELD_BYTES] + b"\n"
 
 
 def _is_boundary(rest: bytes, boundaries: set[bytes]) -> bool:
@@ -188,20 +188,20 @@ def _field(message: MIMEPart, wanted: str) -> str:
 
 def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
     """Yields the fields of a mail, its text, the mails within it, and what is attached."""
-    sheet = Sheet()
+    draft = Draft()
     for field in _FIELDS:
         if text := _field(message, field):
-            sheet.row([field, text], begins=not sheet.rows)
-    yield from sheet.taken()
+            draft.row([field, text], begins=not draft.rows)
+    yield from draft.pop()
     yield from _body(message, name)
     names: list[str] = []
     for part in _safely(lambda: list(message.iter_attachments())) or []:
-        if part.get_content_type() == "message/rfc822" and depth < MOST_DEPTH:
+        if part.get_content_type() == "message/rfc822" and depth < MAX_DEPTH:
             for inner in _safely(lambda: list(part.iter_parts())) or []:  # noqa: B023 - called here
                 yield from _apart(_blocks(inner, name, depth + 1))
         elif part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment":
             yield from _apart(_text(part, _content(part), name))
-        elif (filename := _safely(part.get_filename)) and len(names) < MOST_ATTACHMENTS:
+        elif (filename := _safely(part.get_filename)) and len(names) < MAX_ATTACHMENTS:
             names.append(" ".join(str(filename).split()))
     if names:
         yield Block(nfc(f"Attachments: {', '.join(names)}"), "\n\n")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edgeqa.formats.blocks import FormatOptions, Record, one_line
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.mdoc import MANUALS, Mdoc
-from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
+from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 from edgeqa.formats.roff import GLUED, Call, Roff
 from edgeqa.formats.text import checked, lines_of
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_LINE_BYTES = 1 << 20
-MOST_LEVELS = 40
-LONGEST_TERM = 200  # characters; what is longer and stands before something indented is a paragraph
+MAX_LINE_BYTES = 1 << 20
+MAX_LEVELS = 40
+MAX_TERM_CHARACTERS = 200  # characters; what is longer and stands before something indented is a paragraph
 
 _BULLET = re.compile(r"([•·*+o○□✓‣▪-])\s*\Z")
 _NUMBER = re.compile(r"\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s*\Z|\[[0-9]{1,3}\]\s*\Z|[0-9]{1,2}\Z")
@@ -53,8 +53,8 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
 
 def _lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     """Yields lines without their ends, in UTF-8, else as Windows and Latin 1 write them: old pages do not say."""
-    long = FileExcessive(name, f"one of its lines is longer than {MOST_LINE_BYTES} bytes")
-    for number, line in enumerate(lines_of(blocks, b"\n", MOST_LINE_BYTES, lambda _: long)):
+    long = FileExcessive(name, f"one of its lines is longer than {MAX_LINE_BYTES} bytes")
+    for number, line in enumerate(lines_of(blocks, b"\n", MAX_LINE_BYTES, lambda _: long)):
         bare = (line if number else line.removeprefix(codecs.BOM_UTF8)).removesuffix(b"\n")
         try:
             yield bare.decode().rstrip("\r")
@@ -67,9 +67,9 @@ class _Page:
 
     def __init__(self, roff: Roff) -> None:
         self.title = ""
-        self.sheet = Sheet()
+        self.draft = Draft()
         self._roff = roff
-        self._mdoc = Mdoc(self.sheet, roff, self._set_title)
+        self._mdoc = Mdoc(self.draft, roff, self._set_title)
         self._is_mdoc = False
         self._footer = ""
         self._depth = 0  # of .RS
@@ -103,19 +103,19 @@ class _Page:
                 self._mdoc.take(line)
             else:
                 self._call(line)
-            yield from self.sheet.taken()
-        self.sheet.end()
+            yield from self.draft.pop()
+        self.draft.end()
         if footer := self._mdoc.footer if self._is_mdoc else self._footer:
-            self.sheet.begin("paragraph")
-            self.sheet.add(footer)
-            self.sheet.end()
-        yield from self.sheet.taken()
+            self.draft.begin("paragraph")
+            self.draft.add(footer)
+            self.draft.end()
+        yield from self.draft.pop()
 
     def _set_title(self, name: str, section: str, manual: str) -> None:
         self.title = self.title or one_line(f"{name}({section})" if section else name)
-        self.sheet.begin("heading", 1)
-        self.sheet.add(" ".join([self.title, *([manual] if manual else [])]))
-        self.sheet.end()
+        self.draft.begin("heading", 1)
+        self.draft.add(" ".join([self.title, *([manual] if manual else [])]))
+        self.draft.end()
 
     # --- text --------------------------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class _Page:
                 self._paragraph()
         else:
             if shown[0] in " \t":
-                self.sheet.line()
+                self.draft.line()
             self._put(shown)
 
     def _put(self, shown: str) -> None:
@@ -150,52 +150,52 @@ class _Page:
         shown = shown if self._glued else shown.rstrip(" ")
         if not shown.strip():
             return
-        if self.sheet.is_empty and self.sheet.kind == "paragraph" and (found := _MARKED.match(shown)) is not None:
-            self.sheet.turn("item", max(1, self._depth))
+        if self.draft.is_empty and self.draft.kind == "paragraph" and (found := _MARKED.match(shown)) is not None:
+            self.draft.turn("item", max(1, self._depth))
             shown = ("- " if found[1] else f"{found[2]} ") + shown[found.end() :]
         if glued:
-            self.sheet.add(shown)
+            self.draft.add(shown)
         else:
-            self.sheet.words(shown)
+            self.draft.words(shown)
 
     def _verbatim(self, shown: str) -> None:
-        if self.sheet.kind != "code":
-            self.sheet.begin("code", self._level, LINE if self.sheet.kind == "term" else PARAGRAPH)
+        if self.draft.kind != "code":
+            self.draft.begin("code", self._level, LINE if self.draft.kind == "term" else PARAGRAPH)
         if not self._glued:
-            self.sheet.line()
+            self.draft.line()
         self._glued = shown.endswith(GLUED)
-        self.sheet.add(shown.replace(GLUED, "") + ("" if self._glued else "\n"))
+        self.draft.add(shown.replace(GLUED, "") + ("" if self._glued else "\n"))
 
     @property
     def _level(self) -> int:
-        return min(self._depth + self._hangs, MOST_LEVELS)
+        return min(self._depth + self._hangs, MAX_LEVELS)
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
     def _paragraph(self) -> None:
         self._glued = False
-        if not (self.sheet.is_empty and self.sheet.kind == "paragraph"):
-            self.sheet.begin("paragraph", self._level)
+        if not (self.draft.is_empty and self.draft.kind == "paragraph"):
+            self.draft.begin("paragraph", self._level)
 
     def _hang(self) -> None:
         """What follows is what a term is explained by."""
         self._hangs = 1
         self._glued = False
-        if not self.sheet.is_empty:
-            self.sheet.begin("paragraph", self._level, LINE)
+        if not self.draft.is_empty:
+            self.draft.begin("paragraph", self._level, LINE)
 
     def _heading(self, level: int, text: str) -> None:
         self._depth = self._hangs = 0
         self._outer.clear()
         self._is_tag = self._is_code = self._glued = False
         self._heading_line = 0
-        self.sheet.begin("heading", level)
-        self.sheet.add(text)
-        self.sheet.begin("paragraph", 0)
+        self.draft.begin("heading", level)
+        self.draft.add(text)
+        self.draft.begin("paragraph", 0)
 
     def _term(self, _arguments: list[str]) -> None:
         self._is_tag, self._hangs, self._glued = True, 1, False
-        self.sheet.begin("term", self._level)
+        self.draft.begin("term", self._level)
 
     def _begin_indented(self, arguments: list[str]) -> None:
         """Begins a paragraph of `.IP`: an item, what a term explains, or what goes on under either."""
@@ -204,38 +204,38 @@ class _Page:
         self._hangs = int(bool(arguments or self._hangs))
         is_bullet = _BULLET.match(mark) is not None
         if not mark:
-            self.sheet.begin("paragraph", self._level)
+            self.draft.begin("paragraph", self._level)
         elif is_bullet or _NUMBER.match(mark):
-            self.sheet.begin("item", self._level)
-            self.sheet.add("- " if is_bullet else f"{mark} ")
+            self.draft.begin("item", self._level)
+            self.draft.add("- " if is_bullet else f"{mark} ")
         else:
-            self.sheet.begin("term", self._level)
-            self.sheet.add(mark)
+            self.draft.begin("term", self._level)
+            self.draft.add(mark)
             self._hang()
 
     def _deeper(self, _arguments: list[str]) -> None:
         # What many a program writes for a term: a paragraph of one short line, then something indented.
-        text = self.sheet.text.strip()
+        text = self.draft.text.strip()
         if (
-            self.sheet.kind == "paragraph"
-            and 0 < len(text) <= LONGEST_TERM
+            self.draft.kind == "paragraph"
+            and 0 < len(text) <= MAX_TERM_CHARACTERS
             and (not text.endswith(_NO_TERM_END) or text.endswith("..."))
             and not self._is_code
         ):
-            self.sheet.turn("term", self._level + 1)
-        gap = LINE if self.sheet.kind == "term" else PARAGRAPH
+            self.draft.turn("term", self._level + 1)
+        gap = LINE if self.draft.kind == "term" else PARAGRAPH
         self._outer.append(self._hangs)
-        del self._outer[: -4 * MOST_LEVELS]
-        self._depth, self._hangs = min(self._depth + 1, MOST_LEVELS), 0
-        if not self.sheet.is_empty:
-            self.sheet.begin("paragraph", self._level, gap)
-        elif self.sheet.kind == "paragraph":
-            self.sheet.turn("paragraph", self._level)
+        del self._outer[: -4 * MAX_LEVELS]
+        self._depth, self._hangs = min(self._depth + 1, MAX_LEVELS), 0
+        if not self.draft.is_empty:
+            self.draft.begin("paragraph", self._level, gap)
+        elif self.draft.kind == "paragraph":
+            self.draft.turn("paragraph", self._level)
 
     def _shallower(self, _arguments: list[str]) -> None:
         self._depth = max(0, self._depth - 1)
         self._hangs = self._outer.pop() if self._outer else 0
-        self.sheet.begin("paragraph", self._level)
+        self.draft.begin("paragraph", self._level)
 
     # --- macros ------------------------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class _Page:
     def _end_code(self, _arguments: list[str]) -> None:
         if self._is_code:
             self._is_code = False
-            self.sheet.begin("paragraph", self._level)
+            self.draft.begin("paragraph", self._level)
 
     def _space(self, _arguments: list[str]) -> None:
         if self._is_code:
@@ -273,14 +273,14 @@ class _Page:
 
     def _break(self, _arguments: list[str]) -> None:
         if not self._is_code:
-            self.sheet.line()
+            self.draft.line()
 
     def _paragraph_anew(self) -> None:
         if self._is_code:
             self._verbatim("")
             return
         self._glued = False
-        self.sheet.begin("paragraph", self._level)
+        self.draft.begin("paragraph", self._level)
 
     def _font(self, name: str, arguments: list[str]) -> None:
         if not arguments:
@@ -329,21 +329,21 @@ class _Page:
     # --- what other languages are within a page ---------------------------------------------------------------------
 
     def _foreign(self, name: str) -> None:
-        self.sheet.end()
+        self.draft.end()
         end = {"TS": ".TE", "EQ": ".EN", "PS": ".PE", "G1": ".G2"}[name]
         table = _Table(self._roff)
         while (line := self._roff.raw()) is not None and line.split(" ")[0].rstrip() != end:
             if name == "TS":
-                table.take(line, self.sheet)
-        table.end(self.sheet)
+                table.take(line, self.draft)
+        table.end(self.draft)
         if not self._is_mdoc:
-            self.sheet.begin("paragraph", self._level)
+            self.draft.begin("paragraph", self._level)
 
 
 _FONTS = frozenset(("B", "I", "R", "SM", "SB", "BI", "BR", "IB", "IR", "RB", "RI"))
 
 
-MOST_CELLS = 200
+MAX_CELLS = 200
 _TAB = re.compile(r"\btab\s*\((.)\)")
 _RULE = re.compile(r"[_=]+\Z")
 _BOLD = re.compile(r"[a-z^][^a-z]*(?:f?b\b|b|f\[?b)", re.IGNORECASE)
@@ -363,14 +363,14 @@ class _Table:
         self._text: list[str] | None = None
         self._rows = 0
 
-    def take(self, raw: str, sheet: Sheet) -> None:
+    def take(self, raw: str, draft: Draft) -> None:
         """Takes a line."""
         if self._in_head:
             self._head(raw)
         elif self._text is not None:
             self._in_text(raw)
             if self._text is None:
-                self._row(sheet)
+                self._row(draft)
         elif raw.startswith(".T&"):
             self._in_head = True
             self._formats.clear()
@@ -378,17 +378,17 @@ class _Table:
             return
         elif _RULE.match(raw.strip()):
             if self._rows == 1:
-                self._write(sheet, is_header=True)
+                self._write(draft, is_header=True)
         else:
             self._split(raw)
             if self._text is None:
-                self._row(sheet)
+                self._row(draft)
 
-    def end(self, sheet: Sheet) -> None:
+    def end(self, draft: Draft) -> None:
         """Writes the last row."""
         if self._cells:
-            self._row(sheet)
-        self._write(sheet, is_header=False)
+            self._row(draft)
+        self._write(draft, is_header=False)
 
     def _head(self, raw: str) -> None:
         line = self._roff.plain(raw).strip()
@@ -400,7 +400,7 @@ class _Table:
         self._in_head = not line.endswith(".")
 
     def _split(self, raw: str) -> None:
-        for cell in raw.split(self._tab)[:MOST_CELLS]:
+        for cell in raw.split(self._tab)[:MAX_CELLS]:
             if cell.strip() == _TEXT_BEGINS:
                 self._text = []
                 return
@@ -426,8 +426,8 @@ class _Table:
     def _shown(self, raw: str) -> str:
         return self._roff.plain(raw).replace(GLUED, "")
 
-    def _row(self, sheet: Sheet) -> None:
-        self._write(sheet, is_header=self._rows == 1 and self._is_bold())
+    def _row(self, draft: Draft) -> None:
+        self._write(draft, is_header=self._rows == 1 and self._is_bold())
         self._held, self._cells = self._cells, []
         self._rows += 1
 
@@ -436,7 +436,7 @@ class _Table:
         first, *others = [one for line in self._formats for one in line.split(",")] or [""]
         return bool(others) and bool(_BOLD.match(first.strip()))
 
-    def _write(self, sheet: Sheet, *, is_header: bool) -> None:
+    def _write(self, draft: Draft, *, is_header: bool) -> None:
         if self._held is not None:
-            sheet.row(self._held, is_header=is_header, begins=self._rows == 1)
+            draft.row(self._held, is_header=is_header, begins=self._rows == 1)
         self._held = None

@@ -2,7 +2,7 @@
 
 In: blocks of bytes. Out: one record, titled after `title` in the front matter, else after the first heading. The front
 matter itself (YAML, TOML, JSON, or Pandoc's title block) is no text, nor is the data of embedded images. A file of more
-than MOST_WHOLE_CHARACTERS is parsed in parts that end at blank lines, so that it takes little memory; a link in one
+than MAX_WHOLE_CHARACTERS is parsed in parts that end at blank lines, so that it takes little memory; a link in one
 part that is defined in another then shows its brackets.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyromark
 
-from edgeqa.formats.blocks import FormatOptions, Record, begun, one_line
+from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.markup import Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_WHOLE_CHARACTERS = 1 << 22
-MOST_FRONT_CHARACTERS = 1 << 16
+MAX_WHOLE_CHARACTERS = 1 << 22
+MAX_FRONT_CHARACTERS = 1 << 16
 
 _OPTIONS = (
     pyromark.Options.ENABLE_TABLES
@@ -40,7 +40,7 @@ _OPTIONS = (
 )
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _DATA = re.compile(r"data:[a-zA-Z0-9/+.=;-]{0,64};base64,[A-Za-z0-9+/=]*")
-_MOST_DATA_HEAD = 80
+_MAX_DATA_HEAD = 80
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
@@ -64,7 +64,7 @@ _ELEMENTS = {
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record."""
     reader = _Reader()
-    found, _ = begun(reader.blocks(_parts(_without_data(decode(blocks, name)))), lambda: bool(reader.title))
+    found, _ = read_ahead(reader.blocks(_parts(_without_data(decode(blocks, name)))), lambda: bool(reader.title))
     yield Record(name, one_line(reader.title), found)
 
 
@@ -77,7 +77,7 @@ def _without_data(blocks: Iterable[str]) -> Iterator[str]:
             continue
         *parts, last = _DATA.split(text)
         in_data = bool(parts) and not last
-        begins = last.rfind("data:", -_MOST_DATA_HEAD)
+        begins = last.rfind("data:", -_MAX_DATA_HEAD)
         kept, last = (last[begins:], last[:begins]) if begins >= 0 else ("", last)
         yield "".join(parts) + last
     yield kept
@@ -90,7 +90,7 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
     for piece in pieces:
         held.append(piece)
         characters += len(piece)
-        if characters > MOST_WHOLE_CHARACTERS:
+        if characters > MAX_WHOLE_CHARACTERS:
             text = "".join(held)
             cut = _cut(text)
             yield text[:cut]
@@ -108,7 +108,7 @@ def _cut(text: str) -> int:
         elif fence.startswith(opened):
             opened = ""
     end = last if opened and last else len(text)
-    begin = max(0, end - (MOST_WHOLE_CHARACTERS // 2))
+    begin = max(0, end - (MAX_WHOLE_CHARACTERS // 2))
     blank = [found.end() for found in _BLANK_LINE.finditer(text, begin, end)]
     return blank[-1] if blank else (text.rfind("\n", begin, end) + 1 or end)
 
@@ -132,25 +132,25 @@ class _Reader:
             text = whole if number else self._after_front_matter(whole)
             for event in pyromark.events(text, options=_OPTIONS):
                 self._take(event)
-                yield from self._page.taken()
-        yield from self._page.ended()
+                yield from self._page.pop()
+        yield from self._page.finish()
         self.title = self.title or self._page.heading
 
     def _after_front_matter(self, text: str) -> str:
         """Returns what follows front matter that the parser does not know."""
         if text.startswith("{"):
             try:
-                found, end = json.JSONDecoder().raw_decode(text[:MOST_FRONT_CHARACTERS])
+                found, end = json.JSONDecoder().raw_decode(text[:MAX_FRONT_CHARACTERS])
             except (ValueError, RecursionError):
                 return text
             if found and isinstance(found, dict) and text[end : end + 2].lstrip("\r")[:1] in ("\n", ""):
                 self.title = str(found.get("title", ""))
                 return text[end:]
         elif text.startswith("%"):
-            lines = text[:MOST_FRONT_CHARACTERS].split("\n", 3)
+            lines = text[:MAX_FRONT_CHARACTERS].split("\n", 3)
             count = next((n for n, line in enumerate(lines) if not line.startswith("%")), 3)
             self.title = lines[0][1:].strip()
-            return "\n" + "\n".join(lines[count:]) + text[MOST_FRONT_CHARACTERS:]
+            return "\n" + "\n".join(lines[count:]) + text[MAX_FRONT_CHARACTERS:]
         return text
 
     def _take(self, event: Any) -> None:  # noqa: ANN401 - dicts, described by its package

@@ -31,9 +31,9 @@ _SEVERAL = re.compile("<+(?=<)")
 _TAG_END = re.compile(r"""[>]|=\s{0,99}["']""")
 _ASSIGNED = re.compile(r"=\s{0,99}\Z")
 _REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
-_LONGEST_OPENING = 80  # characters after "<" that settle what it is
+_MAX_OPENING_CHARACTERS = 80  # characters after "<" that settle what it is
 _ATTRIBUTE = re.compile(r"""([^\s"'>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
-MOST_ATTRIBUTE_CHARACTERS = 1 << 14  # of a tag; what comes after them is not seen
+MAX_ATTRIBUTE_CHARACTERS = 1 << 14  # of a tag; what comes after them is not seen
 # Elements that hold no tags but their own end. What they hold is shown to nobody, but for the title.
 _RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
@@ -92,7 +92,7 @@ class Tokenizer:
             self._place = place = found.end()
             if text:
                 yield unescape(text) if "&" in text else text
-            yield from self._whole(Tag(name.lower(), slash == "/", attributes[:MOST_ATTRIBUTE_CHARACTERS]))
+            yield from self._whole(Tag(name.lower(), slash == "/", attributes[:MAX_ATTRIBUTE_CHARACTERS]))
             if self._raw:
                 return
         opening = held.find("<", place)
@@ -101,7 +101,9 @@ class Tokenizer:
         if opening > place:
             self._place = opening
             yield unescape(held[place:opening])
-        elif place < len(held) and held[place] == "<" and (self._is_last or len(held) - place > _LONGEST_OPENING):
+        elif (
+            place < len(held) and held[place] == "<" and (self._is_last or len(held) - place > _MAX_OPENING_CHARACTERS)
+        ):
             yield from self._opening()
 
     def _opening(self) -> Iterator[str | Tag]:
@@ -142,8 +144,8 @@ class Tokenizer:
 
     def _keep(self, begin: int, end: int) -> None:
         """Notes what was taken of a tag's attributes."""
-        if self._attribute_characters < MOST_ATTRIBUTE_CHARACTERS:
-            taken = self._held[begin : min(end, begin + MOST_ATTRIBUTE_CHARACTERS - self._attribute_characters)]
+        if self._attribute_characters < MAX_ATTRIBUTE_CHARACTERS:
+            taken = self._held[begin : min(end, begin + MAX_ATTRIBUTE_CHARACTERS - self._attribute_characters)]
             self._attributes.append(taken)
             self._attribute_characters += len(taken)
 
@@ -297,7 +299,7 @@ def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-MOST_DEPTH = 200  # of elements within each other that are told apart
+MAX_DEPTH = 200  # of elements within each other that are told apart
 
 VOID = _names(
     "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr"
@@ -360,8 +362,8 @@ _BARRIERS: Mapping[str, frozenset[str]] = {
 }
 
 
-class Opened:
-    """The elements that are open, outermost first, as far as they matter; never more than MOST_DEPTH."""
+class OpenElements:
+    """The elements that are open, outermost first, as far as they matter; never more than MAX_DEPTH."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -448,7 +450,7 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
     return sheet.hides(name, attributes.get("id", ""), classes)
 
 
-MOST_SHEET_CHARACTERS = 1 << 18
+MAX_SHEET_CHARACTERS = 1 << 18
 _HIDDEN_RULE = re.compile(r"(?:^|;)(?:display:none|visibility:hidden)(?:;|!|$)")
 _SHOWN_RULE = re.compile(r"(?:^|;)(?:display:(?!none)|visibility:visible)")
 _SIMPLE = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?")
@@ -469,7 +471,7 @@ class StyleSheet:
         """Takes a style sheet. Rules for certain media are left out."""
         if "none" not in source and "hidden" not in source:
             return
-        for selectors, declarations in _rules(_without_comments(source[:MOST_SHEET_CHARACTERS])):
+        for selectors, declarations in _rules(_without_comments(source[:MAX_SHEET_CHARACTERS])):
             written = "".join(declarations.lower().split())
             if _HIDDEN_RULE.search(written):
                 for selector in selectors.split(","):

@@ -1,4 +1,4 @@
-"""The macros of mdoc(7), which BSD's man pages are written in: calls in, blocks on a sheet out.
+"""The macros of mdoc(7), which BSD's man pages are written in: calls in, blocks on a draft out.
 
 Its lines are words among which macros stand, each of which takes some of what follows; what they show is put together
 here, with brackets, dashes and blanks as mandoc and groff do it.
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.prose import LINE, PARAGRAPH, Sheet
+from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 from edgeqa.formats.roff import GLUED, Call, Roff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_NESTED = 40
+MAX_NESTED = 40
 
 _AROUND = {
     "Aq": ("<", ">"), "Bq": ("[", "]"), "Brq": ("{", "}"), "Dq": ("“", "”"), "Op": ("[", "]"), "Pq": ("(", ")"),
@@ -63,8 +63,8 @@ MANUALS = {
 class Mdoc:
     """Writes the blocks of one page."""
 
-    def __init__(self, sheet: Sheet, roff: Roff, set_title: Callable[[str, str, str], None]) -> None:
-        self.sheet = sheet
+    def __init__(self, draft: Draft, roff: Roff, set_title: Callable[[str, str, str], None]) -> None:
+        self.draft = draft
         self.footer = ""
         self._roff = roff
         self._set_title = set_title
@@ -136,25 +136,25 @@ class Mdoc:
         self._displays.clear()
         self._code = self._extended = 0
         self._line = _Line()
-        self.sheet.begin("heading", level)
-        self.sheet.add(text)
-        self.sheet.begin("paragraph")
+        self.draft.begin("heading", level)
+        self.draft.add(text)
+        self.draft.begin("paragraph")
 
     def _paragraph(self, _words: list[str] | None = None) -> None:
         if self._code:
             self._verbatim("")
-        elif not (self.sheet.is_empty and self.sheet.kind == "paragraph"):
-            self.sheet.begin("paragraph", len(self._lists))
+        elif not (self.draft.is_empty and self.draft.kind == "paragraph"):
+            self.draft.begin("paragraph", len(self._lists))
 
     def _begin_list(self, words: list[str]) -> None:
         kind = next((word for word in words if word.startswith("-")), "-item")
-        if len(self._lists) < MOST_NESTED:
+        if len(self._lists) < MAX_NESTED:
             self._lists.append(_List(kind))
 
     def _end_list(self, _words: list[str]) -> None:
         if self._lists:
             self._lists.pop()
-        self.sheet.begin("paragraph", len(self._lists))
+        self.draft.begin("paragraph", len(self._lists))
 
     def _item(self, words: list[str]) -> None:
         here = self._lists[-1] if self._lists else _List("-tag")
@@ -164,15 +164,15 @@ class Mdoc:
         if here.kind == "-column":
             self._cells(words, begins=here.entries == 1)
         elif here.kind in _TERMS:
-            self.sheet.begin("term", level)
+            self.draft.begin("term", level)
             self._is_head = True
             self._show(words)
             self._end_head()
         elif here.kind == "-item":
-            self.sheet.begin("paragraph", level)
+            self.draft.begin("paragraph", level)
         else:
-            self.sheet.begin("item", level, PARAGRAPH if here.entries == 1 else LINE)
-            self.sheet.add(f"{here.entries}. " if here.kind == "-enum" else "- ")
+            self.draft.begin("item", level, PARAGRAPH if here.entries == 1 else LINE)
+            self.draft.add(f"{here.entries}. " if here.kind == "-enum" else "- ")
 
     def _cells(self, words: list[str], *, begins: bool) -> None:
         cells: list[list[str]] = [[]]
@@ -183,20 +183,20 @@ class Mdoc:
             first, *others = word.split("\t")
             cells[-1] += [first] if first else []
             cells += [[other] if other else [] for other in others]
-        self.sheet.row([self._inline(cell) for cell in cells], begins=begins)
-        self.sheet.begin("paragraph", len(self._lists), LINE)
+        self.draft.row([self._inline(cell) for cell in cells], begins=begins)
+        self.draft.begin("paragraph", len(self._lists), LINE)
 
     def _end_head(self) -> None:
         if self._is_head and not self._extended:
             self._is_head = False
             self._line = _Line(spaced=self._line.spaced)
-            if not self.sheet.is_empty:
-                self.sheet.begin("paragraph", max(1, len(self._lists)), LINE)
+            if not self.draft.is_empty:
+                self.draft.begin("paragraph", max(1, len(self._lists)), LINE)
 
     def _display(self, words: list[str]) -> None:
         is_code = "-literal" in words or "-unfilled" in words
         self._displays.append(is_code)
-        del self._displays[:-MOST_NESTED]
+        del self._displays[:-MAX_NESTED]
         self._code += is_code
         if not is_code:
             self._paragraph()
@@ -204,18 +204,18 @@ class Mdoc:
     def _end_display(self, _words: list[str]) -> None:
         is_code = self._displays.pop() if self._displays else bool(self._code)
         self._code = max(0, self._code - is_code)
-        if self.sheet.kind == "code" or not is_code:
-            self.sheet.begin("paragraph", len(self._lists))
+        if self.draft.kind == "code" or not is_code:
+            self.draft.begin("paragraph", len(self._lists))
 
     def _one_line(self, words: list[str]) -> None:
-        self.sheet.begin("code", len(self._lists))
-        self.sheet.add(self._inline(words))
-        self.sheet.begin("paragraph", len(self._lists))
+        self.draft.begin("code", len(self._lists))
+        self.draft.add(self._inline(words))
+        self.draft.begin("paragraph", len(self._lists))
 
     def _verbatim(self, shown: str) -> None:
-        if self.sheet.kind != "code":
-            self.sheet.begin("code", len(self._lists))
-        self.sheet.add(f"{shown}\n")
+        if self.draft.kind != "code":
+            self.draft.begin("code", len(self._lists))
+        self.draft.add(f"{shown}\n")
 
     def _begin_function(self, words: list[str]) -> None:
         self._function = [self._inline(words[:1])]
@@ -244,7 +244,7 @@ class Mdoc:
 
     def _break(self, _words: list[str]) -> None:
         if not self._code:
-            self.sheet.line()
+            self.draft.line()
 
     def _spacing(self, words: list[str]) -> None:
         self._line.spaced = words != ["off"]
@@ -256,9 +256,9 @@ class Mdoc:
         if self._code:
             self._verbatim(text)
         elif is_glued:
-            self.sheet.add(text)
+            self.draft.add(text)
         else:
-            self.sheet.words(text)
+            self.draft.words(text)
 
     def _show(self, words: list[str]) -> None:
         if self._function is not None and words[:1] == ["Fa"]:
@@ -266,15 +266,15 @@ class Mdoc:
             return
         name = words[0] if words else ""
         if name == "Nm" and self._section == "SYNOPSIS" and not self._is_head:
-            self.sheet.line()
+            self.draft.line()
         if name in ("Ft", "Fn", "In", "Vt", "Fd") and self._section == "SYNOPSIS":
-            self.sheet.line()
+            self.draft.line()
         line = self._line
         begins_glued, line.glued = line.glued or not (line.spaced or line.apart), False
         line.apart = False
         line.parts = []
         self._take(words)
-        self._extended = min(max(0, self._extended + words.count("Xo") - words.count("Xc")), MOST_NESTED)
+        self._extended = min(max(0, self._extended + words.count("Xo") - words.count("Xc")), MAX_NESTED)
         if shown := "".join(line.parts):
             self._add(shown, is_glued=begins_glued or (shown[0] in ".,:;)]?!" and name in _CLOSE))
         self._end_head()

@@ -69,7 +69,7 @@ _ROMAN = (
     (4, "iv"),
     (1, "i"),
 )
-_MOST_ROMAN = 3999
+_MAX_ROMAN = 3999
 
 
 def numeral(number: int, style: str) -> str:
@@ -81,7 +81,7 @@ def numeral(number: int, style: str) -> str:
     """
     if number > 0 and style in ("a", "A"):
         written = _letters(number)
-    elif 0 < number <= _MOST_ROMAN and style in ("i", "I"):
+    elif 0 < number <= _MAX_ROMAN and style in ("i", "I"):
         written = _roman(number)
     else:
         return str(number)
@@ -159,8 +159,8 @@ def without_private(text: str, font: str) -> str:
     return _PRIVATE.sub(lambda found: symbol(ord(found[0]), font or "Symbol"), text) if not text.isascii() else text
 
 
-MOST_NODES = 4000
-MOST_DEPTH = 60
+MAX_NODES = 4000
+MAX_DEPTH = 60
 
 _LEFT_OUT = ("annotation", "annotation-xml", "mphantom", "maligngroup", "malignmark", "mprescripts", "none")
 _TOKENS = ("mi", "mn", "mo", "mtext", "ms")
@@ -195,7 +195,7 @@ class Formula:
             self._left_out, self._left_out_depth = name, 1
         else:
             self._count += 1
-            if len(self._nodes) < MOST_DEPTH and self._count < MOST_NODES:
+            if len(self._nodes) < MAX_DEPTH and self._count < MAX_NODES:
                 self._nodes.append(_Node(name))
 
     def end(self, name: str) -> None:
@@ -212,7 +212,7 @@ class Formula:
     def text(self, text: str) -> None:
         """Takes text."""
         text = _UNSEEN.sub("", " ".join(text.split()))
-        if text and not self._left_out and self._count < MOST_NODES:
+        if text and not self._left_out and self._count < MAX_NODES:
             self._nodes[-1].parts.append(text)
 
     def line(self) -> str:
@@ -287,7 +287,7 @@ _ELEMENTS = {
     "eqArr": "mtable",
     **dict.fromkeys(("e", "sub", "sup", "num", "den", "lim", "fName"), "mrow"),
 }
-_MOST_OPEN = 200
+_MAX_OPEN = 200
 
 
 class OfficeMath:
@@ -308,7 +308,7 @@ class OfficeMath:
             if self._signs and name in ("begChr", "endChr", "sepChr", "chr"):
                 self._signs[-1][name] = attributes.get("val", "")[:1]
             return
-        if len(self._open) >= _MOST_OPEN:
+        if len(self._open) >= _MAX_OPEN:
             self._open.append("")
             return
         if name in ("d", "nary"):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, Package, number_in
-from edgeqa.formats.blocks import FormatOptions, Record, headed
+from edgeqa.formats.blocks import FormatOptions, Record, first_heading
 from edgeqa.formats.errors import FileEncrypted
 from edgeqa.formats.notation import numeral
 from edgeqa.formats.stories import NOTE, Stories, Story
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_REPEATED = 1000  # times that a cell or a row of a text's table stands for
+MAX_REPEATED = 1000  # times that a cell or a row of a text's table stands for
 # Not shown: comments, what was deleted, prompts, forms, descriptions of pictures, the numbers of notes.
 _SKIPPED = frozenset(("annotation", "tracked-changes", "placeholder", "forms", "title", "desc", "note-citation"))
-MOST_STYLES = 1 << 14
-MOST_BASES = 30  # styles that are based on one another
-MOST_LEVELS = 10
+MAX_STYLES = 1 << 14
+MAX_BASES = 30  # styles that are based on one another
+MAX_LEVELS = 10
 CONTENT, META, STYLES = "content.xml", "meta.xml", "styles.xml"
 _PERCENT = re.compile(r"(-?[0-9]+)(?:\.[0-9]+)?%")
 _LEVELS = ("list-level-style-number", "list-level-style-bullet", "list-level-style-image", "outline-level-style")
@@ -43,16 +43,16 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     Raises:
         FormatError: if it is no such document, or is encrypted.
     """
-    package, styles = opened(stream, name)
-    title, blocks = headed(_blocks(package, _Document(package, styles)))
+    package, styles = open_document(stream, name)
+    title, blocks = first_heading(_blocks(package, _Document(package, styles)))
     stated = package.title(META)
     yield Record(name, title or stated, blocks)
 
 
 def _blocks(package: Package, document: _Document) -> Iterator[Block]:
     for _ in package.parse(CONTENT, document):
-        yield from document.stories.taken()
-    yield from document.stories.ended()
+        yield from document.stories.pop()
+    yield from document.stories.finish()
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class OdfStyles(Handler):
         if found is None:
             found = OdfStyle()
             place = name
-            for _ in range(MOST_BASES):
+            for _ in range(MAX_BASES):
                 style = self._styles.get(place)
                 if style is None:
                     break
@@ -124,17 +124,17 @@ class OdfStyles(Handler):
                     if getattr(found, one) in (None, ""):
                         setattr(found, one, getattr(style, one))
                 place = style.parent
-            if len(self._resolved) < MOST_STYLES:
+            if len(self._resolved) < MAX_STYLES:
                 self._resolved[name] = found
         return found
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag."""
-        if name == "style" and len(self._styles) < MOST_STYLES:
+        if name == "style" and len(self._styles) < MAX_STYLES:
             self._style = self._styles.setdefault(attributes.get("name", ""), OdfStyle())
             self._style.parent = attributes.get("parent-style-name", "")
             self._style.list_style = attributes.get("list-style-name", "")
-        elif name == "list-style" and len(self.lists) < MOST_STYLES:
+        elif name == "list-style" and len(self.lists) < MAX_STYLES:
             self._list = self.lists.setdefault(attributes.get("name", ""), ListStyle())
         elif name == "outline-style":
             self._list = self.outline
@@ -152,7 +152,7 @@ class OdfStyles(Handler):
 
     def _note_level(self, name: str, attributes: dict[str, str]) -> None:
         level = number_in(attributes, "level") or 1
-        if self._list is not None and 0 < level <= MOST_LEVELS:
+        if self._list is not None and 0 < level <= MAX_LEVELS:
             self._list.levels[level] = ListLevel(
                 attributes.get("num-format", ""),
                 attributes.get("num-prefix", "")[:40],
@@ -189,7 +189,7 @@ class _Manifest(Handler):
         self.is_encrypted = self.is_encrypted or name == "encryption-data"
 
 
-def opened(stream: IO[bytes], name: str) -> tuple[Package, OdfStyles]:
+def open_document(stream: IO[bytes], name: str) -> tuple[Package, OdfStyles]:
     """Returns a document that is there and can be read, and its styles.
 
     Raises:
@@ -409,7 +409,7 @@ class _Document(Content):
     def _begin_list(self, attributes: dict[str, str]) -> None:
         story = self._story
         style = attributes.get("style-name") or (story.lists[-1].style if story.lists else "")
-        if len(story.lists) < MOST_LEVELS * 10:
+        if len(story.lists) < MAX_LEVELS * 10:
             story.lists.append(_List(style))
         goes_on = attributes.get("continue-numbering") == "true" or "continue-list" in attributes
         level = len(story.lists)
@@ -545,6 +545,6 @@ class _Document(Content):
         columns = number_in(attributes, "number-columns-spanned") or 1
         rows = number_in(attributes, "number-rows-spanned") or 1
         # Empty cells at the end of a row are written once, with how often they are there.
-        for _ in range(min((number_in(attributes, "number-columns-repeated") or 1) - 1, MOST_REPEATED)):
+        for _ in range(min((number_in(attributes, "number-columns-repeated") or 1) - 1, MAX_REPEATED)):
             self._story.prose.cell()
-        self._story.prose.cell(columns, min(rows, MOST_REPEATED))
+        self._story.prose.cell(columns, min(rows, MAX_REPEATED))

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block, BlockKind
 
-MOST_OUTLINE = 10_000  # entries
-MOST_SEEN_WORDS = 100_000  # of a document, to tell what a hyphen divides
-MOST_PLACED_CHARACTERS = 20_000  # of a page; more is no page
+MAX_OUTLINE = 10_000  # entries
+MAX_SEEN_WORDS = 100_000  # of a document, to tell what a hyphen divides
+MAX_PLACED_CHARACTERS = 20_000  # of a page; more is no page
 BOLD = 600  # weight
 WIDE_GAP = 1.2  # letters' sizes between cells
 SCANNED = "a scanned page: a picture of text, which a program for OCR has to add first (ocrmypdf in.pdf out.pdf)"
@@ -79,7 +79,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
                 )
             elif is_picture:
                 yield Record(f"{name}#{number}", "", (), note=SCANNED)
-            if len(seen) > MOST_SEEN_WORDS:
+            if len(seen) > MAX_SEEN_WORDS:
                 seen.clear()
     finally:
         with _PDFIUM:
@@ -118,7 +118,7 @@ def _outline(pdfium: Any, document: Any) -> dict[int, list[tuple[int, str]]]:  #
     with _PDFIUM:
         try:
             for count, entry in enumerate(document.get_toc(max_depth=6)):
-                if count == MOST_OUTLINE:
+                if count == MAX_OUTLINE:
                     break
                 place = entry.get_dest()
                 page = place.get_index() if place is not None else None
@@ -154,7 +154,7 @@ class _Places:
         self._raw = raw
         self._text_page = text_page
         # Where characters and their numbers are not the same, as beyond the Basic Multilingual Plane, places are none.
-        self.are_known = len(text) == text_page.count_chars() <= MOST_PLACED_CHARACTERS
+        self.are_known = len(text) == text_page.count_chars() <= MAX_PLACED_CHARACTERS
         self._box = raw.FS_RECTF()
 
     def at(self, index: int) -> tuple[float, float, float, float] | None:
@@ -203,10 +203,10 @@ def _line(text: str, begin: int, end: int, places: _Places, *, is_parted: bool) 
 
 APART = 1.35  # times the usual distance of lines: a paragraph ends
 LARGER = 1.15  # times the usual size: a heading
-MOST_HEADING_CHARACTERS = 120
+MAX_HEADING_CHARACTERS = 120
 SHORT = 0.85  # of the width of the page's text: a line that ends a paragraph, if it ends a sentence
 HALF = 0.6  # of that width: a line that ends one anyway
-LEAST_ROWS = 3
+MIN_ROWS = 3
 ALIGNED_SIZES = 0.6  # letters' sizes that the beginnings of a column may differ by
 
 _BULLET = re.compile(r"([•‣◦·▪●○■□–*-]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+\S")  # noqa: RUF001 - dashes as they are printed
@@ -337,7 +337,7 @@ class _Layout:
     def heading_level(self, lines: Sequence[Line], text: str) -> int:
         """Returns the level of a heading by the size of its letters, else by their weight; 0 if it is none."""
         size = min((line.size for line in lines), default=0)
-        if not size or len(text) > MOST_HEADING_CHARACTERS or not re.search(r"[^\W\d_]{2}", text):
+        if not size or len(text) > MAX_HEADING_CHARACTERS or not re.search(r"[^\W\d_]{2}", text):
             return 0
         if size >= LARGER * self._size:
             return 1 if size > 1.6 * self._size else 2 if size > 1.3 * self._size else 3
@@ -352,12 +352,12 @@ class _Layout:
         after = at
         while after < len(self._lines) and len(self._lines[after].cells) > 1 and self._is_alike(at, after):
             after += 1
-        return after if after - at >= LEAST_ROWS else at
+        return after if after - at >= MIN_ROWS else at
 
     def _is_alike(self, first: int, at: int) -> bool:
-        starts = [x for line in self._lines[first : min(first + LEAST_ROWS, at + 1)] for x, _ in line.cells]
+        starts = [x for line in self._lines[first : min(first + MIN_ROWS, at + 1)] for x, _ in line.cells]
         allowed = ALIGNED_SIZES * max(self._size, 1)
-        widest = max(len(self._lines[n].cells) for n in range(first, min(first + LEAST_ROWS, at + 1)))
+        widest = max(len(self._lines[n].cells) for n in range(first, min(first + MIN_ROWS, at + 1)))
         aligned = [x for x, _ in self._lines[at].cells if sum(abs(x - other) <= allowed for other in starts) > 1]
         is_near = at == first or abs(self._lines[at - 1].top - self._lines[at].top) < 3 * max(self._step, self._size)
         return is_near and (at == first or (len(aligned) >= 2 and len(self._lines[at].cells) <= widest))

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-MOST_GROUP_CHARACTERS = 1 << 15  # a longer group is looked at in parts
-MOST_GROUP_LINES = 400
-LONGEST_NAME = 80  # characters of a heading
-LONGEST_TERM = 60  # of a term: a line that is nearly full goes on below
+MAX_GROUP_CHARACTERS = 1 << 15  # a longer group is looked at in parts
+MAX_GROUP_LINES = 400
+MAX_NAME_CHARACTERS = 80  # characters of a heading
+MAX_TERM_CHARACTERS = 60  # of a term: a line that is nearly full goes on below
 _BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
 _OPTION = re.compile(r"(?!--[A-Z][a-z]|-\d+-$)--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
 _QUESTION = re.compile(r"[ \t]*(?:Q|Question)[ \t]*\d*[ \t]*[:.)][ \t]*(?=\S)")
@@ -98,7 +98,7 @@ def _groups(pieces: Iterable[str]) -> Iterator[Group]:
             continue
         held.append(line)
         characters += len(line)
-        if characters >= MOST_GROUP_CHARACTERS or len(held) == MOST_GROUP_LINES:
+        if characters >= MAX_GROUP_CHARACTERS or len(held) == MAX_GROUP_LINES:
             yield _group("".join(gap), "".join(held), is_rest=is_rest)
             gap, held, characters, is_rest = [], [], 0, True
     if held or gap:
@@ -112,7 +112,7 @@ def _lines(pieces: Iterable[str]) -> Iterator[str]:
         *lines, kept = (kept + piece).split("\n")
         for line in lines:
             yield from _parts(line + "\n")
-        if len(kept) > 2 * MOST_GROUP_CHARACTERS:
+        if len(kept) > 2 * MAX_GROUP_CHARACTERS:
             *parts, kept = _parts(kept)
             yield from parts
     if kept:
@@ -120,9 +120,9 @@ def _lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _parts(line: str) -> Iterator[str]:
-    while len(line) > MOST_GROUP_CHARACTERS:
-        cut = line.rfind(" ", 1, MOST_GROUP_CHARACTERS)
-        cut = cut if cut > 0 and not line[:cut].isspace() else MOST_GROUP_CHARACTERS
+    while len(line) > MAX_GROUP_CHARACTERS:
+        cut = line.rfind(" ", 1, MAX_GROUP_CHARACTERS)
+        cut = cut if cut > 0 and not line[:cut].isspace() else MAX_GROUP_CHARACTERS
         yield line[:cut]
         line = line[cut:]
     yield line
@@ -287,7 +287,7 @@ class _Layout:
         first, rest = lines[0], lines[1:]
         if first.text.endswith(":") and len(first.text.split()) > 3:  # a sentence that introduces what follows
             return False
-        if len(first.text) > LONGEST_TERM or not _is_term_line(first.text) or _BULLET.match(first.text):
+        if len(first.text) > MAX_TERM_CHARACTERS or not _is_term_line(first.text) or _BULLET.match(first.text):
             return False
         if first.text.startswith("-") and not _OPTION.match(first.text):  # the number of a page, who said it
             return False
@@ -342,7 +342,7 @@ def _heading_level(group: Group, following: Group | None) -> int | None:
     """Returns the level of the heading that the group is or begins with; None if it is none."""
     first = group.lines[0]
     text = first.text
-    if len(text) > LONGEST_NAME or text.endswith((",", ";")) or not any(map(str.isalnum, text)):
+    if len(text) > MAX_NAME_CHARACTERS or text.endswith((",", ";")) or not any(map(str.isalnum, text)):
         return None
     if len(group.lines) > 1:
         second = group.lines[1]
@@ -377,7 +377,7 @@ def _is_capitals(text: str) -> bool:
 def _is_headword(lines: Sequence[Line], following: Group | None) -> bool:
     """Tells whether a group is a word of a dictionary with what sort of word it is, and is explained below, deeper."""
     first, *rest = lines
-    is_short = len(rest) == 1 and rest[0].indent - first.indent > 0 and len(rest[0].text) <= LONGEST_TERM
+    is_short = len(rest) == 1 and rest[0].indent - first.indent > 0 and len(rest[0].text) <= MAX_TERM_CHARACTERS
     return (
         is_short
         and rest[0].text.endswith(".")
@@ -401,7 +401,7 @@ def _is_option(lines: Sequence[Line], at: int) -> bool:
     line = lines[at]
     is_in_prose = at > 0 and lines[at - 1].indent == line.indent and not _OPTION.match(lines[at - 1].text)
     if is_in_prose and (
-        len(line.text) > LONGEST_NAME // 2 or len(lines) == at + 1 or lines[at + 1].indent <= line.indent
+        len(line.text) > MAX_NAME_CHARACTERS // 2 or len(lines) == at + 1 or lines[at + 1].indent <= line.indent
     ):
         return False
     if GAP.search(line.text) is not None:
@@ -432,7 +432,7 @@ def _is_list_at(lines: Sequence[Line], at: int) -> bool:
 
 # Source code: as it stands, in pieces that blank lines part.
 
-MOST_CODE_CHARACTERS = 1 << 16  # of a piece; a longer one goes on in the next
+MAX_CODE_CHARACTERS = 1 << 16  # of a piece; a longer one goes on in the next
 
 
 def read_code(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -451,7 +451,7 @@ def _code_pieces(text: Iterator[str]) -> Iterator[Block]:
             before, held = held[len(piece) :] + line, ""
         else:
             before += line
-        if max(len(held), len(before)) > MOST_CODE_CHARACTERS:
+        if max(len(held), len(before)) > MAX_CODE_CHARACTERS:
             yield Block(held, before, "code")
             before = held = ""
     piece = held.rstrip()

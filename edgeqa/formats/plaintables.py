@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-LEAST_ROWS = 3
+MIN_ROWS = 3
 GAP = re.compile(r"\S(?: {2,}|[ ]*\t[ \t]*)(?=\S)")
 _WIDE_GAP = re.compile(r"\S(?: {3,}|[ ]*\t[ \t]*)\S")
 _KEY = re.compile(r"[ \t]*([^\W_](?:[^:=\n]{0,38}[^:=\s])?)[ \t]*(:[ \t]+|[ \t]=[ \t]+|=(?=\S))(\S.*)")
@@ -130,7 +130,7 @@ def _delimited(lines: Sequence[Line], at: int, cut: Callable[[Line], Cells | Non
         else:
             rows.append(_texts(line, cells))
         end += 1
-    if not rows or len(rows) < (2 if rules or len(rows[0]) > 2 else LEAST_ROWS):
+    if not rows or len(rows) < (2 if rules or len(rows[0]) > 2 else MIN_ROWS):
         return None
     return Table(cut, end, _is_ruled_off(rules, len(rows)) or _has_header(rows))
 
@@ -176,7 +176,7 @@ def _colons(lines: Sequence[Line], at: int) -> Table | None:
     end = at
     while wanted and end < len(lines) and _has_colons(lines[end].text, wanted):
         end += 1
-    if not wanted or end - at < LEAST_ROWS or all(_CLOCK.search(line.text) for line in lines[at:end]):
+    if not wanted or end - at < MIN_ROWS or all(_CLOCK.search(line.text) for line in lines[at:end]):
         return None
     rows = [_texts(line, _cut_at_colons(line)) for line in lines[at:end]]
     return Table(_cut_at_colons, end, _has_header(rows))
@@ -211,7 +211,7 @@ def _keys(lines: Sequence[Line], at: int) -> Table | None:
             break
         end += 1
     is_all = not at and end == len(lines)
-    if rows < (2 if is_all else LEAST_ROWS):
+    if rows < (2 if is_all else MIN_ROWS):
         return None
     return Table(partial(_cut_at_key, indent), end, has_header=False)
 
@@ -235,7 +235,7 @@ def _cut_at_key(indent: int, line: Line) -> Cells:
 def _columns(lines: Sequence[Line], at: int) -> Table | None:
     """Returns the table of lines whose cells stand below each other, parted by two blanks or more in all of them."""
     # Few lines of prose have wide blanks: a look at three lines spares most of the work.
-    if not any(_WIDE_GAP.search(line.text) or _RULE.fullmatch(line.text) for line in lines[at : at + LEAST_ROWS]):
+    if not any(_WIDE_GAP.search(line.text) or _RULE.fullmatch(line.text) for line in lines[at : at + MIN_ROWS]):
         return None
     covered = _covered(lines[at])
     if len(_runs(covered)) < 2:
@@ -260,7 +260,7 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
     rows = [(line, cells) for line in lines[at:end] if (cells := cut(line)) is not None]
     whole = [(line, cells) for line, cells in rows if not _is_empty(cells[0])]
     is_ruled = _is_ruled_off(rules, end - at - len(rules))
-    if len(whole) < (2 if is_ruled else LEAST_ROWS) or not (is_ruled or _is_laid_out(whole)):
+    if len(whole) < (2 if is_ruled else MIN_ROWS) or not (is_ruled or _is_laid_out(whole)):
         return None
     return Table(cut, end, is_ruled or _has_header([_texts(line, cells) for line, cells in whole]))
 

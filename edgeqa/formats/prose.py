@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-MOST_ROW_CHARACTERS = 4096  # longer ones are no rows
-MOST_CELLS = 1000  # of a row; what follows stays in the last
-MOST_SPAN = 30  # columns of one cell
-MOST_CELL_BLOCKS = 8  # paragraphs in a cell of a row
-MOST_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
-MOST_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
-MOST_TABLES = 64  # within each other
-_MOST_INDENTED = 8
+MAX_ROW_CHARACTERS = 4096  # longer ones are no rows
+MAX_CELLS = 1000  # of a row; what follows stays in the last
+MAX_SPAN = 30  # columns of one cell
+MAX_CELL_BLOCKS = 8  # paragraphs in a cell of a row
+MAX_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
+MAX_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
+MAX_TABLES = 64  # within each other
+_MAX_INDENTED = 8
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")  # where a word may be cut, or signs of formulas stand
@@ -56,7 +56,7 @@ class _Table:
     is_header: bool = False
     rows: int = 0
     row_characters: int = 0
-    may_carry_characters: int = MOST_CARRIED_CHARACTERS
+    may_carry_characters: int = MAX_CARRIED_CHARACTERS
     numbered: int = 0
     carried: dict[int, tuple[int, str, int]] = field(default_factory=dict)
     """By column, a cell that holds for rows more: how many, its text and its number in the table."""
@@ -84,7 +84,7 @@ class Prose:
         self._begins = False  # a list begins with the next item or term
         self._in_items = False
         self._tables: list[_Table] = []
-        self._deeper_tables = 0  # within each other beyond MOST_TABLES
+        self._deeper_tables = 0  # within each other beyond MAX_TABLES
 
     # --- words
 
@@ -197,7 +197,7 @@ class Prose:
         """A table begins. A row that it lies in is none of a table, but layout."""
         self._close()
         self._dissolve()
-        if len(self._tables) == MOST_TABLES:
+        if len(self._tables) == MAX_TABLES:
             self._deeper_tables += 1
         else:
             self._tables.append(_Table(level))
@@ -233,8 +233,8 @@ class Prose:
         cells = self._row()
         if cells is None:  # no row, or one that is none
             self._gap = max(self._gap, _PARAGRAPH)
-        elif len(cells) < MOST_CELLS:
-            cells.append(_Cell(max(1, min(columns, MOST_SPAN)), max(1, rows), is_header, merge))
+        elif len(cells) < MAX_CELLS:
+            cells.append(_Cell(max(1, min(columns, MAX_SPAN)), max(1, rows), is_header, merge))
 
     def names_column(self) -> None:
         """The cell in the making looks like a header: in the first row of a table it is one."""
@@ -260,17 +260,17 @@ class Prose:
 
     # --- what comes out
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that are settled, in order, each of them once."""
         done, self._done = self._done, []
         return done
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         """Returns the last blocks: nothing follows."""
         while self._tables:
             self.end_table()
         self._close()
-        return self.taken()
+        return self.pop()
 
     # --- inside
 
@@ -297,7 +297,7 @@ class Prose:
         self._characters += len(words) + 1
         if self._row() is not None:
             self._tables[-1].row_characters += len(words) + 1
-            if self._tables[-1].row_characters > MOST_ROW_CHARACTERS:
+            if self._tables[-1].row_characters > MAX_ROW_CHARACTERS:
                 self._dissolve()
         if self._characters >= BLOCK_BYTES:
             self._give_part()
@@ -348,7 +348,7 @@ class Prose:
         if self._continues:
             return ""
         gap, self._gap = max(self._gap, _LINE), _NONE
-        indent = min(self._level - 1, _MOST_INDENTED) if self._kind in ("item", "term") else 0
+        indent = min(self._level - 1, _MAX_INDENTED) if self._kind in ("item", "term") else 0
         return _WRITTEN[gap] + "  " * indent
 
     def _emit(self, block: Block) -> None:
@@ -381,7 +381,7 @@ class Prose:
         columns = self._columns(table, cells)
         if not any(cell.blocks for cell in cells):
             table.cells, table.row_characters = None, 0
-        elif len(columns) == 1 or any(len(cell.blocks) > MOST_CELL_BLOCKS for cell in cells):
+        elif len(columns) == 1 or any(len(cell.blocks) > MAX_CELL_BLOCKS for cell in cells):
             self._dissolve()
         else:
             text, ranges = joined(columns)
@@ -411,7 +411,7 @@ class Prose:
             carry()
             table.numbered += 1
             text = cell.text()
-            for _ in range(min(cell.columns, MOST_CELLS - len(columns))):
+            for _ in range(min(cell.columns, MAX_CELLS - len(columns))):
                 if cell.rows > 1:
                     still[len(columns)] = (cell.rows - 1, text, table.numbered)
                 columns.append((text, table.numbered))
@@ -428,7 +428,7 @@ def _go_on(table: _Table, cells: list[_Cell]) -> None:
             cell.blocks.append(Block(text))
             table.may_carry_characters -= len(text) + 8
         elif cell.merge == "first":
-            table.merged[column] = cell.text()[:MOST_MERGED_CHARACTERS]
+            table.merged[column] = cell.text()[:MAX_MERGED_CHARACTERS]
         else:
             table.merged.pop(column, None)
         column += cell.columns
@@ -457,7 +457,7 @@ PARAGRAPH, LINE = "\n\n", "\n"
 CELL = " | "
 
 
-class Sheet:
+class Draft:
     """Takes one block after the other."""
 
     def __init__(self) -> None:
@@ -552,7 +552,7 @@ class Sheet:
         self._flush(is_last=True)
         self._kind, self._level, self._gap, self._begins, self._characters = "paragraph", 0, PARAGRAPH, False, 0
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that have ended since the last time."""
         out, self._out = self._out, []
         return out
@@ -590,9 +590,9 @@ class Rows:
     def row(self, cells: Iterable[str], *, is_header: bool = False) -> Iterator[Block]:
         """Yields the row of these cells, if it has any text."""
         texts = [_nfc(cell.strip()) for cell in cells]
-        while texts and (not texts[-1] or len(texts) > MOST_CELLS):
+        while texts and (not texts[-1] or len(texts) > MAX_CELLS):
             last = texts.pop()
-            if len(texts) >= MOST_CELLS:
+            if len(texts) >= MAX_CELLS:
                 texts[-1] = f"{texts[-1]} {last}"
         if texts:
             text, places = joined(list(zip(texts, range(1, len(texts) + 1), strict=True)))

@@ -21,9 +21,9 @@ from edgeqa.formats.errors import FileExcessive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_EXPANDED_CHARACTERS = 1 << 24  # the longest page that is known, of a compiler, has 1.5 million
+MAX_EXPANDED_CHARACTERS = 1 << 24  # the longest page that is known, of a compiler, has 1.5 million
 LINE_COST = 64  # characters that a line counts for, besides its own
-MOST_NESTED = 30  # strings within strings
+MAX_NESTED = 30  # strings within strings
 GLUED = "\ue000"
 """Ends text that the next text follows without a blank (the escape `\\c`)."""
 
@@ -74,7 +74,7 @@ class Roff:
         self._lines = lines
         self._name = name
         self._waiting: deque[str] = deque()
-        self._left = MOST_EXPANDED_CHARACTERS
+        self._left = MAX_EXPANDED_CHARACTERS
         self._strings: dict[str, str] = {"R": "®", "Tm": "™", "lq": "“", "rq": "”", "S": "", "Le": "≤", "Ge": "≥"}
         self._numbers: dict[str, int] = {".g": 1, ".x": 1, ".y": 23, ".$": 0, ".l": 78 * _UNITS_A_CHARACTER}
         self._macros: dict[str, list[str]] = {}
@@ -173,7 +173,7 @@ class Roff:
     def _spend(self, characters: int) -> None:
         self._left -= characters
         if self._left < 0:
-            raise FileExcessive(self._name, f"its macros expand to more than {MOST_EXPANDED_CHARACTERS} characters")
+            raise FileExcessive(self._name, f"its macros expand to more than {MAX_EXPANDED_CHARACTERS} characters")
 
     def _invoke(self, name: str, rest: str) -> None:
         given = [name, *self.arguments(rest)]
@@ -263,7 +263,7 @@ class Roff:
     def _if_else(self, rest: str) -> None:
         holds, then = self._condition(rest)
         self._else.append(not holds)
-        del self._else[:-MOST_NESTED]
+        del self._else[:-MAX_NESTED]
         self._branch(holds, then)
 
     def _otherwise(self, rest: str) -> None:
@@ -309,7 +309,7 @@ class Roff:
         stack: list[tuple[int, str]] = []
         value, operator = 0, "+"
         text, place = self.plain(raw), 0
-        while (found := _TOKEN.match(text, place)) is not None and len(stack) < MOST_NESTED:
+        while (found := _TOKEN.match(text, place)) is not None and len(stack) < MAX_NESTED:
             mark, place = found[1], found.end()
             if mark == "(":
                 stack.append((value, operator))
@@ -372,7 +372,7 @@ class Roff:
         if letter == "*":
             return self._shown(name, nested), end
         if letter == "n":
-            return str(self._counted(self.plain(name, nested + 1) if nested < MOST_NESTED else "", sign)), end
+            return str(self._counted(self.plain(name, nested + 1) if nested < MAX_NESTED else "", sign)), end
         return "", end
 
     def _counted(self, name: str, sign: str) -> int:
@@ -382,7 +382,7 @@ class Roff:
 
     def _shown(self, name: str, nested: int) -> str:
         name = name.split(" ")[0]
-        if nested >= MOST_NESTED or name not in self._strings:
+        if nested >= MAX_NESTED or name not in self._strings:
             return ""
         return self.plain(self._strings[name], nested + 1)
 
@@ -404,8 +404,8 @@ class Roff:
         if letter == "h":  # to the right by something
             return "" if text.lstrip().startswith("-") or not self.number(text) else " "
         if letter == "w":
-            return str(_UNITS_A_CHARACTER * len(self.plain(text, nested + 1))) if nested < MOST_NESTED else "0"
-        if letter in "obZ" and nested < MOST_NESTED:
+            return str(_UNITS_A_CHARACTER * len(self.plain(text, nested + 1))) if nested < MAX_NESTED else "0"
+        if letter in "obZ" and nested < MAX_NESTED:
             return self.plain(text, nested + 1)[:1] if letter == "o" else self.plain(text, nested + 1)
         if letter == "C":
             return self._special(text)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.formats.blocks import FormatOptions, Record, headed, one_line
+from edgeqa.formats.blocks import FormatOptions, Record, first_heading, one_line
 from edgeqa.formats.errors import FileDamaged, FileExcessive
 from edgeqa.formats.notation import symbol
 from edgeqa.formats.stories import NOTE, Stories, Story
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_DEPTH = 1000
-MOST_HELD_BYTES = 1 << 14
-MOST_STYLES = MOST_FONTS = 1 << 14
-MOST_COLUMNS = 500
-MOST_MARKER_CHARACTERS = 40
+MAX_DEPTH = 1000
+MAX_HELD_BYTES = 1 << 14
+MAX_STYLES = MAX_FONTS = 1 << 14
+MAX_COLUMNS = 500
+MAX_MARKER_CHARACTERS = 40
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)|[\r\n]+", re.DOTALL
 )
-_MOST_TOKEN_BYTES = 64  # but text, of which any part is a token
+_MAX_TOKEN_BYTES = 64  # but text, of which any part is a token
 _BEGINS = re.compile(rb"\s*\{\\rtf", re.IGNORECASE)
 _BULLETS = re.compile(r"[^\w\s]")
 
@@ -67,7 +67,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
         FormatError: if it is no RTF, or more than a document would be.
     """
     document = _Document(name)
-    title, found = headed(_read(blocks, document, name))
+    title, found = first_heading(_read(blocks, document, name))
     yield Record(name, title or one_line(document.title), found)
 
 
@@ -76,17 +76,17 @@ def _read(blocks: Iterable[bytes], document: _Document, name: str) -> Iterator[B
     is_begun = False
     for block in blocks:
         held += block
-        if not is_begun and len(held) >= _MOST_TOKEN_BYTES:
+        if not is_begun and len(held) >= _MAX_TOKEN_BYTES:
             _check(held, name)
             is_begun = True
         if is_begun:
             held = document.take(held, is_last=False)
-            yield from document.stories.taken()
+            yield from document.stories.pop()
     if not is_begun:
         _check(held, name)
     document.take(held, is_last=True)
     document.end()
-    yield from document.stories.ended()
+    yield from document.stories.finish()
 
 
 def _check(head: bytes, name: str) -> None:
@@ -217,7 +217,7 @@ class _Document:
                 self.binary -= skipped
                 place += skipped
                 continue
-            if not is_last and end - place < _MOST_TOKEN_BYTES and data[place] == 0x5C:
+            if not is_last and end - place < _MAX_TOKEN_BYTES and data[place] == 0x5C:
                 break
             found = _TOKEN.match(data, place)
             if found is None:  # a backslash at the end
@@ -237,7 +237,7 @@ class _Document:
             skipped = min(self._left_out, len(text))
             self._left_out -= skipped
             self._bytes += text[skipped:]
-            if len(self._bytes) > MOST_HELD_BYTES:
+            if len(self._bytes) > MAX_HELD_BYTES:
                 self._flush_bytes()
         elif found[0][:1] not in b"\r\n":
             self._flush_bytes()
@@ -299,8 +299,8 @@ class _Document:
             state.upr = 1
 
     def _begin_group(self) -> None:
-        if len(self._states) >= MOST_DEPTH:
-            raise FileExcessive(self._name, f"its groups are nested more than {MOST_DEPTH} deep")
+        if len(self._states) >= MAX_DEPTH:
+            raise FileExcessive(self._name, f"its groups are nested more than {MAX_DEPTH} deep")
         self._left_out = 0
         self._states.append(self._state)
         outer, self._state = self._state, copy.copy(self._state)
@@ -352,7 +352,7 @@ class _Document:
         elif kind == "title":
             self.title += text[: 1 << 10] if len(self.title) < 1 << 10 else ""
         elif kind == "marker":
-            self._marker.append(text[:MOST_MARKER_CHARACTERS])
+            self._marker.append(text[:MAX_MARKER_CHARACTERS])
         elif not self._state.is_hidden:
             self._settle()
             self._story.prose.text(text, self._state.raised)
@@ -383,7 +383,7 @@ class _Document:
 
     def _set_font(self, number: int | None) -> None:
         self._state.font = number or 0
-        if self._state.kind == "fonttbl" and len(self._fonts) < MOST_FONTS:
+        if self._state.kind == "fonttbl" and len(self._fonts) < MAX_FONTS:
             self._fonts.setdefault(self._state.font, (1, ""))
 
     def _set_charset(self, number: int | None) -> None:
@@ -395,7 +395,7 @@ class _Document:
         name, self._name_parts = "".join(self._name_parts).partition(";")[0].strip(), []
         if self._state.kind == "fonttbl" and self._state.font in self._fonts and name:
             self._fonts[self._state.font] = (self._fonts[self._state.font][0], name)
-        elif self._state.kind == "stylesheet" and name and len(self._styles) < MOST_STYLES:
+        elif self._state.kind == "stylesheet" and name and len(self._styles) < MAX_STYLES:
             number, outline = self._style
             self._styles.setdefault(number, (name, outline))
 
@@ -446,7 +446,7 @@ class _Document:
             self._story.prose.begin_list()
         self._in_items = True
         is_bullet = len(marker) == 1 and (_BULLETS.match(marker) is not None or marker == "o")
-        marker = "-" if is_bullet else marker[:MOST_MARKER_CHARACTERS]
+        marker = "-" if is_bullet else marker[:MAX_MARKER_CHARACTERS]
         self._story.prose.item(self._story.paragraph.level + 1, f"{marker} ")
 
     def _heading_level(self) -> int:
@@ -479,7 +479,7 @@ class _Document:
             self._row = _Row()
 
     def _define_cell(self, _number: int | None) -> None:
-        if len(self._row.cells) < MOST_COLUMNS and not self._in_row:
+        if len(self._row.cells) < MAX_COLUMNS and not self._in_row:
             self._row.cells.append((self._row.across, self._row.down))
         self._row.across = self._row.down = ""
 
@@ -499,7 +499,7 @@ class _Document:
     def _begin_cell(self) -> None:
         cells, at = self._row.cells, self._column
         across, down = cells[at] if at < len(cells) else ("", "")
-        if across == "next" or at >= MOST_COLUMNS:  # what the cell to the left covers
+        if across == "next" or at >= MAX_COLUMNS:  # what the cell to the left covers
             return
         columns = 1
         while at + columns < len(cells) and cells[at + columns][0] == "next":

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_SLIDES = 10_000
-MOST_SLIDE_CHARACTERS = 1 << 23
-MOST_MERGED = 1000  # columns or rows of one cell
+MAX_SLIDES = 10_000
+MAX_SLIDE_CHARACTERS = 1 << 23
+MAX_MERGED = 1000  # columns or rows of one cell
 _TITLES = ("title", "ctrTitle")
 _REPEATED = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 _SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp")
@@ -81,7 +81,7 @@ class _Presentation(Handler):
         """The relation of each."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "sldId" and len(self.slides) < MOST_SLIDES:
+        if name == "sldId" and len(self.slides) < MAX_SLIDES:
             # Of `id` and `r:id`, the latter is left without namespaces.
             self.slides.append(attributes.get("id", ""))
 
@@ -155,7 +155,7 @@ class _Slide(Handler):
 
     def settle(self) -> None:
         """Keeps the blocks of the shape that ends here."""
-        blocks = self.prose.ended()
+        blocks = self.prose.finish()
         if blocks:
             blocks[0] = replace(blocks[0], before="\n\n")
             (self.titles if self._place in _TITLES else self.others).append(blocks)
@@ -207,8 +207,8 @@ class _Slide(Handler):
         if any(self._shapes) or self._place in _REPEATED or (self._of_notes and self._place != "body"):
             return
         self._characters += len(text)
-        if self._characters > MOST_SLIDE_CHARACTERS:
-            what = f"slide {self._number} has more than {MOST_SLIDE_CHARACTERS} characters"
+        if self._characters > MAX_SLIDE_CHARACTERS:
+            what = f"slide {self._number} has more than {MAX_SLIDE_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
         self._settle_paragraph()
         self.prose.text(text, self._raised)
@@ -326,7 +326,7 @@ class _Slide(Handler):
         if is_on(attributes, "hMerge", "0") or is_on(attributes, "vMerge", "0"):
             return
         columns, rows = number_in(attributes, "gridSpan") or 1, number_in(attributes, "rowSpan") or 1
-        self.prose.cell(min(columns, MOST_MERGED), min(rows, MOST_MERGED))
+        self.prose.cell(min(columns, MAX_MERGED), min(rows, MAX_MERGED))
 
 
 def _numbered(number: int, kind: str) -> str:

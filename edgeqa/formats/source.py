@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 16
 HELD_BYTES = 1 << 22  # of a copy; of a larger one, the rest is on disk
-MOST_BYTES = 1 << 30  # a temporary directory is often in memory, and `yes` never ends
+MAX_BYTES = 1 << 30  # a temporary directory is often in memory, and `yes` never ends
 
 
 class Source:
@@ -178,7 +178,7 @@ class Spool:
             held_bytes: how much to hold in memory; of more, as much is written at a time.
 
         Raises:
-            ContextTooLong: if there are more than MOST_BYTES.
+            ContextTooLong: if there are more than MAX_BYTES.
             ContextUncopied: if there is no room for them.
         """
         self.size_bytes = 0
@@ -186,8 +186,8 @@ class Spool:
         self._file: IO[bytes] | None = None
         for block in blocks:
             self.size_bytes += len(block)
-            if self.size_bytes > MOST_BYTES:
-                raise ContextTooLong(name, MOST_BYTES)
+            if self.size_bytes > MAX_BYTES:
+                raise ContextTooLong(name, MAX_BYTES)
             self._held += block
             if len(self._held) > held_bytes:
                 self._write(name)

@@ -20,25 +20,25 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.formats import cells
 from edgeqa.formats.archive import Handler, OfficePackage, Package, is_on, number_in
 from edgeqa.formats.blocks import FormatOptions, Record
-from edgeqa.formats.cells import MOST_SHOWN_COLUMNS, Cell, Grid, general, is_name_alone, title_of
+from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, Grid, general, is_name_alone, title_of
 from edgeqa.formats.errors import FileExcessive
-from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, opened
+from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, open_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgeqa.formats.blocks import Block
 
-MOST_SHARED_BYTES = 1 << 26  # of the strings that cells share
-MOST_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
-MOST_CELL_CHARACTERS = 1 << 16  # LibreOffice takes so many, Excel half of them
-MOST_COLUMNS = 16_384  # that Excel has
-MOST_SHEETS = 4096
-MOST_FORMATS = 1 << 16
-MOST_MERGES = 1 << 16  # of a sheet
+MAX_SHARED_BYTES = 1 << 26  # of the strings that cells share
+MAX_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
+MAX_CELL_CHARACTERS = 1 << 16  # LibreOffice takes so many, Excel half of them
+MAX_COLUMNS = 16_384  # that Excel has
+MAX_SHEETS = 4096
+MAX_FORMATS = 1 << 16
+MAX_MERGES = 1 << 16  # of a sheet
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 _MERGED = re.compile(rb"mergeCell\s[^<>]{0,200}?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})[\"']")
-_MOST_MERGE_BYTES = 300
+_MAX_MERGE_BYTES = 300
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _HIDDEN = ("hidden", "veryHidden")
 
@@ -70,8 +70,8 @@ def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]
     # Which cells are merged stands behind them all: the part is gone through twice, the first time for that alone.
     sheet.merge(_merges(package.archive.blocks(part)))
     for _ in package.parse(part, sheet):
-        yield from sheet.grid.taken()
-    yield from sheet.grid.ended()
+        yield from sheet.grid.pop()
+    yield from sheet.grid.finish()
 
 
 def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int]]:
@@ -85,7 +85,7 @@ def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int]]:
             first, last = int(found[2]) - 1, int(found[4]) - 1
             if first < last:
                 yield _column(found[1].decode("ascii")), first, last
-        held = held[max(end, len(held) - _MOST_MERGE_BYTES) :]
+        held = held[max(end, len(held) - _MAX_MERGE_BYTES) :]
 
 
 class _Workbook(Handler):
@@ -97,7 +97,7 @@ class _Workbook(Handler):
         self.since_1904 = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "sheet" and attributes.get("state") not in _HIDDEN and len(self.sheets) < MOST_SHEETS:
+        if name == "sheet" and attributes.get("state") not in _HIDDEN and len(self.sheets) < MAX_SHEETS:
             self.sheets.append((attributes.get("name", "")[:300], attributes.get("id", "")))
         elif name == "workbookPr":
             self.since_1904 = is_on(attributes, "date1904", "0")
@@ -122,13 +122,13 @@ class _Looks(Handler):
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name in ("cellXfs", "fonts", "cellStyleXfs", "dxfs"):
             self._in = name
-        elif name == "numFmt" and self._in != "dxfs" and len(self._codes) < MOST_FORMATS:
+        elif name == "numFmt" and self._in != "dxfs" and len(self._codes) < MAX_FORMATS:
             self._codes[number_in(attributes, "numFmtId") or 0] = attributes.get("formatCode", "General")
-        elif name == "font" and self._in == "fonts" and len(self._fonts) < MOST_FORMATS:
+        elif name == "font" and self._in == "fonts" and len(self._fonts) < MAX_FORMATS:
             self._fonts.append(False)
         elif name == "b" and self._in == "fonts" and self._fonts:
             self._fonts[-1] = is_on(attributes)
-        elif name == "xf" and self._in == "cellXfs" and len(self._styles) < MOST_FORMATS:
+        elif name == "xf" and self._in == "cellXfs" and len(self._styles) < MAX_FORMATS:
             self._styles.append((number_in(attributes, "numFmtId") or 0, number_in(attributes, "fontId") or 0))
 
     def end(self, name: str) -> None:
@@ -165,11 +165,11 @@ class _Shared(Handler):
         if name == "rPh":
             self._aids = max(0, self._aids - 1)
         elif name == "si" and self._parts is not None:
-            self._bytes += _unescaped("".join(self._parts))[:MOST_CELL_CHARACTERS].encode("utf-8", "surrogatepass")
+            self._bytes += _unescaped("".join(self._parts))[:MAX_CELL_CHARACTERS].encode("utf-8", "surrogatepass")
             self._ends.append(len(self._bytes))
             self._parts = None
-            if len(self._bytes) + 8 * len(self._ends) > MOST_SHARED_BYTES:
-                raise FileExcessive(self._name, f"its cells share more than {MOST_SHARED_BYTES} bytes of text")
+            if len(self._bytes) + 8 * len(self._ends) > MAX_SHARED_BYTES:
+                raise FileExcessive(self._name, f"its cells share more than {MAX_SHARED_BYTES} bytes of text")
 
     def text(self, text: str) -> None:
         if self._in_text and self._parts is not None:
@@ -201,14 +201,14 @@ class _Sheet(Handler):
         self._style = 0
         self._parts: list[str] | None = None
         self._aids = 0
-        self._left = MOST_TEXT_CHARACTERS
+        self._left = MAX_TEXT_CHARACTERS
         self._merges: dict[tuple[int, int], int] = {}  # by the row and column that they begin in, the last row
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
 
     def merge(self, merges: Iterator[tuple[int, int, int]]) -> None:
         """Takes which cells are merged: column, first and last row."""
         for column, first, last in merges:
-            if len(self._merges) < MOST_MERGES:
+            if len(self._merges) < MAX_MERGES:
                 self._merges[first, column] = last
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -244,7 +244,7 @@ class _Sheet(Handler):
             self._parts.append(text)
 
     def _hide(self, first: int, last: int) -> None:
-        if 0 < first <= last and len(self._hidden_columns) < MOST_COLUMNS:
+        if 0 < first <= last and len(self._hidden_columns) < MAX_COLUMNS:
             self._hidden_columns.append((first - 1, last - 1))
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
@@ -257,7 +257,7 @@ class _Sheet(Handler):
     def _end_cell(self) -> None:
         parts, self._parts = self._parts, None
         row, column = self._row, self._row.column
-        if not parts or row.is_hidden or column >= MOST_COLUMNS:
+        if not parts or row.is_hidden or column >= MAX_COLUMNS:
             return
         if any(first <= column <= last for first, last in self._hidden_columns):
             return
@@ -269,7 +269,7 @@ class _Sheet(Handler):
         row.cells[column] = cell
         self._left -= len(cell.text)
         if self._left < 0:
-            raise FileExcessive(self._name, f"one of its sheets shows more than {MOST_TEXT_CHARACTERS} characters")
+            raise FileExcessive(self._name, f"one of its sheets shows more than {MAX_TEXT_CHARACTERS} characters")
 
     def _cell(self, value: str) -> Cell:
         code, is_bold = self._looks.of(self._style)
@@ -277,7 +277,7 @@ class _Sheet(Handler):
             number = value.strip()
             return Cell(self._shared[int(number)] if number.isdecimal() and len(number) < 10 else "", is_bold=is_bold)
         if self._kind in ("str", "inlineStr", "e"):
-            return Cell(_unescaped(value)[:MOST_CELL_CHARACTERS], is_bold=is_bold)
+            return Cell(_unescaped(value)[:MAX_CELL_CHARACTERS], is_bold=is_bold)
         if self._kind == "b":
             return Cell("TRUE" if value.strip() == "1" else "FALSE", is_bold=is_bold)
         if self._kind == "d":
@@ -285,7 +285,7 @@ class _Sheet(Handler):
         try:
             number_value = float(value[:100])
         except ValueError:
-            return Cell(value[:MOST_CELL_CHARACTERS], is_bold=is_bold)
+            return Cell(value[:MAX_CELL_CHARACTERS], is_bold=is_bold)
         shown = cells.shown(number_value, code, since_1904=self._since_1904)
         return Cell(shown, is_text=False, is_bold=is_bold)
 
@@ -334,7 +334,7 @@ def _unescaped(text: str) -> str:
 
 # OpenDocument.
 
-MOST_REPEATED_ROWS = 10_000  # that have text
+MAX_REPEATED_ROWS = 10_000  # that have text
 _COLLAPSED = ("collapse", "filter")
 _SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
 
@@ -345,7 +345,7 @@ def read_ods(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[
     Raises:
         FormatError: if it is no such document, or is encrypted.
     """
-    package, styles = opened(stream, name)
+    package, styles = open_document(stream, name)
     title = package.title(META)
     for (sheet, _), group in groupby(_settled(package, _Sheets(package, styles)), key=itemgetter(0, 1)):
         blocks = (block for _, _, block in group)
@@ -378,7 +378,7 @@ class _Sheets(Content):
         self._parts: list[str] | None = None
         self._characters = 0
         self._in_paragraph = 0
-        self._left = MOST_TEXT_CHARACTERS
+        self._left = MAX_TEXT_CHARACTERS
 
     def finish(self, name: str) -> None:
         if name == "p":
@@ -390,11 +390,11 @@ class _Sheets(Content):
         elif name == "table-header-rows":
             self._in_header = False
         elif name == "table" and self._grid is not None:
-            self._take(self._grid.ended())
+            self._take(self._grid.finish())
             self._grid = None
 
     def write(self, text: str) -> None:
-        if self._in_paragraph and self._parts is not None and self._characters < MOST_CELL_CHARACTERS:
+        if self._in_paragraph and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
             self._parts.append(text)
             self._characters += len(text)
 
@@ -413,7 +413,7 @@ class _Sheets(Content):
             self._sheet, self._number = attributes.get("name", "")[:300], self._number + 1
             self._grid = Grid(self._sheet)
             self._columns, self._rows, self._place_in_sheet = [], 0, 0
-        elif name == "table-column" and len(self._columns) < MOST_SHOWN_COLUMNS:
+        elif name == "table-column" and len(self._columns) < MAX_SHOWN_COLUMNS:
             self._columns.append((_repeated(attributes, "columns"), attributes.get("visibility") in _COLLAPSED))
         elif name == "table-header-rows":
             self._in_header = True
@@ -429,8 +429,8 @@ class _Sheets(Content):
         if text and not row.is_hidden:
             kind = self._attributes.get("value-type", "string")
             is_bold = bool(self.styles.resolved(self._attributes.get("style-name", "")).is_bold)
-            cell = Cell(text[:MOST_CELL_CHARACTERS], kind in ("string", "boolean"), is_bold)
-            for column in range(row.column, min(row.column + repeated, MOST_SHOWN_COLUMNS)):
+            cell = Cell(text[:MAX_CELL_CHARACTERS], kind in ("string", "boolean"), is_bold)
+            for column in range(row.column, min(row.column + repeated, MAX_SHOWN_COLUMNS)):
                 if (place := self._shown_column(column)) is not None:
                     row.cells[place] = cell
         row.column = min(row.column + repeated, 1 << 20)
@@ -450,15 +450,15 @@ class _Sheets(Content):
         place, self._place_in_sheet = self._place_in_sheet, self._place_in_sheet + row.repeated
         if row.is_hidden or self._grid is None:
             return
-        if row.cells and row.repeated > MOST_REPEATED_ROWS:
-            raise FileExcessive(self._name, f"one of its rows stands for more than {MOST_REPEATED_ROWS}")
+        if row.cells and row.repeated > MAX_REPEATED_ROWS:
+            raise FileExcessive(self._name, f"one of its rows stands for more than {MAX_REPEATED_ROWS}")
         self._left -= row.repeated * sum(len(cell.text) for cell in row.cells.values())
         if self._left < 0:
-            raise FileExcessive(self._name, f"its sheets show more than {MOST_TEXT_CHARACTERS} characters")
+            raise FileExcessive(self._name, f"its sheets show more than {MAX_TEXT_CHARACTERS} characters")
         for number in range(row.repeated if row.cells else 0):
             self._grid.row(self._rows, place + number + 1, row.cells, stays=self._in_header)
             self._rows += 1
-            self._take(self._grid.taken())
+            self._take(self._grid.pop())
         self._rows += 0 if row.cells else row.repeated
 
     def _take(self, blocks: list[Block]) -> None:

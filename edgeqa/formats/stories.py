@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_BOXES = 20  # within each other
-MOST_HELD_CHARACTERS = 1 << 24
+MAX_BOXES = 20  # within each other
+MAX_HELD_CHARACTERS = 1 << 24
 NOTE = "note"
 
 
@@ -65,7 +65,7 @@ class Stories(Generic[S]):
     @property
     def has_room(self) -> bool:
         """Whether another may be entered."""
-        return len(self._outer) < MOST_BOXES
+        return len(self._outer) < MAX_BOXES
 
     def enter(self, kind: str) -> None:
         """Begins a story within the one that is being written.
@@ -74,7 +74,7 @@ class Stories(Generic[S]):
             FileExcessive: if it lies too deep.
         """
         if not self.has_room:
-            raise FileExcessive(self._name, f"its text boxes are nested more than {MOST_BOXES} deep")
+            raise FileExcessive(self._name, f"its text boxes are nested more than {MAX_BOXES} deep")
         self._outer.append(self.story)
         self.story = self._begun()
         self.story.kind = kind
@@ -84,14 +84,14 @@ class Stories(Generic[S]):
         if not self._outer:
             return
         aside, self.story = self.story, self._outer.pop()
-        blocks = aside.prose.ended()
+        blocks = aside.prose.finish()
         self._held_characters += _characters(blocks)
         blocks += aside.boxes
         if blocks:
             blocks[0] = replace(blocks[0], before="\n\n")
             (self._notes if aside.kind == NOTE else self.story.boxes).extend(blocks)
-        if self._held_characters > MOST_HELD_CHARACTERS:
-            what = f"its notes and text boxes hold more than {MOST_HELD_CHARACTERS} characters"
+        if self._held_characters > MAX_HELD_CHARACTERS:
+            what = f"its notes and text boxes hold more than {MAX_HELD_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
 
     def settle(self) -> None:
@@ -99,23 +99,23 @@ class Stories(Generic[S]):
         if self.story.boxes and not self._outer:  # those in a box wait for the end of what the box lies in
             boxes, self.story.boxes = self.story.boxes, []
             self._held_characters -= _characters(boxes)
-            self._emit_body(self.story.prose.taken())
+            self._emit_body(self.story.prose.pop())
             self._emit(boxes)
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that are settled, in order, each of them once."""
         if not self._outer:
-            self._emit_body(self.story.prose.taken())
+            self._emit_body(self.story.prose.pop())
         out, self._out = self._out, []
         return out
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         """Returns the last blocks: nothing follows."""
         while self._outer:
             self.leave()
-        self._emit_body(self.story.prose.ended())
+        self._emit_body(self.story.prose.finish())
         self._emit(self.story.boxes + self._notes)
-        return self.taken()
+        return self.pop()
 
     def _emit_body(self, blocks: list[Block]) -> None:
         if blocks and not self._is_body_begun:

@@ -18,7 +18,7 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.blocks import MOST_RECORD_BYTES, Record, find
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
 from edgeqa.formats.plain import record
 from edgeqa.formats.prose import Rows
@@ -36,7 +36,7 @@ _UNQUOTED = "\t|"  # between these a quote is a character, unless it quotes a wh
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[\d.,:/%€$£ -]*\d[\d.,:/%€$£ -]*")
-_MOST_LINES_IN_FIELD = 50  # of a quoted field between tabs
+_MAX_LINES_IN_FIELD = 50  # of a quoted field between tabs
 
 
 def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
@@ -121,7 +121,7 @@ def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[tuple[int, 
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         began = lines.begin_row()
-        usual = csv.field_size_limit(MOST_RECORD_BYTES)  # of the whole process, so it is given back at once
+        usual = csv.field_size_limit(MAX_RECORD_BYTES)  # of the whole process, so it is given back at once
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -177,7 +177,7 @@ def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] 
                 return None
             lines.take(taken)
             return text[1:end].replace('""', '"'), text[end + 2 :] if after else None
-        if taken == _MOST_LINES_IN_FIELD or (more := lines.peek(taken)) is None:
+        if taken == _MAX_LINES_IN_FIELD or (more := lines.peek(taken)) is None:
             return None
         text += "\n" + more.removesuffix("\n")
         taken += 1
@@ -193,9 +193,7 @@ class _Lines:
     def __init__(self, text: Iterable[str], name: str) -> None:
         newlines = io.IncrementalNewlineDecoder(None, translate=True)
         decoded = chain(map(newlines.decode, text), (newlines.decode(last, final=True) for last in ("",)))
-        lines = lines_of(
-            decoded, "\n", MOST_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MOST_RECORD_BYTES)
-        )
+        lines = lines_of(decoded, "\n", MAX_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MAX_RECORD_BYTES))
         self.first = next(lines, "")
         self._lines = chain([self.first], lines)
         self._name = name
@@ -245,8 +243,8 @@ class _Lines:
         line = self._ahead.popleft() if self._ahead else next(self._lines)
         self._number += 1
         self._row_characters += len(line)
-        if self._row_characters > MOST_RECORD_BYTES:
-            raise RecordTooLong(self._name, f"line {self._row_line}", MOST_RECORD_BYTES)
+        if self._row_characters > MAX_RECORD_BYTES:
+            raise RecordTooLong(self._name, f"line {self._row_line}", MAX_RECORD_BYTES)
         return line
 
     def begin_row(self) -> int:

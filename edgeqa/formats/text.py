@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.errors import EdgeQAError
 
 BLOCK_BYTES = 1 << 16
-LONGEST_RUN = 1024  # characters; a letter of a living language has a few marks
+MAX_RUN_CHARACTERS = 1024  # characters; a letter of a living language has a few marks
 _UNDECODED = re.compile("[\udc80-\udcff]+")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
 
@@ -42,7 +42,7 @@ def in_utf8(text: str) -> str:
 def nfc_blocks(pieces: Iterable[str]) -> Iterator[str]:
     """Yields blocks that together are the NFC form of all `pieces` together.
 
-    A run of more than LONGEST_RUN characters that each compose with what stands before is no text. It is normalised in
+    A run of more than MAX_RUN_CHARACTERS that each compose with what stands before is no text. It is normalised in
     parts of that length, wherever the pieces end: to sort its marks takes time that grows with the square of it.
     """
     kept = ""
@@ -63,10 +63,10 @@ def _next_cut(text: str, place: int) -> int:
     """Returns where the part from `place` on ends that can be normalised by itself; `place` if more must be seen."""
     if not place and text.isascii():
         return max(0, len(text) - 1)
-    for cut in range(min(place + LONGEST_RUN, len(text) - 1), place, -1):
+    for cut in range(min(place + MAX_RUN_CHARACTERS, len(text) - 1), place, -1):
         if _begins_anew(text[cut]):
             return cut
-    return place + LONGEST_RUN if len(text) > place + LONGEST_RUN else place
+    return place + MAX_RUN_CHARACTERS if len(text) > place + MAX_RUN_CHARACTERS else place
 
 
 def _begins_anew(character: str) -> bool:

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeqa.formats import markup
-from edgeqa.formats.blocks import MOST_TITLE_CHARACTERS, FormatOptions, Record, begun, one_line
+from edgeqa.formats.blocks import MAX_TITLE_CHARACTERS, FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.markup import Tag, Tokenizer, decode_page
 from edgeqa.formats.notation import Formula, numeral, subscript, superscript
 from edgeqa.formats.prose import Prose
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MOST_SPAN_CHARACTERS = 200  # of what is raised, lowered, or a reading of characters
+MAX_SPAN_CHARACTERS = 200  # of what is raised, lowered, or a reading of characters
 
 _XML_NAMES = (".xhtml", ".xht")
 _XML_BEGINS = re.compile(r"\ufeff?\s*<\?xml\s", re.IGNORECASE)
@@ -34,7 +34,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     source = decode_page(blocks, name)
     first = next(source, "")
     page = Page(is_xml=name.lower().endswith(_XML_NAMES) or bool(_XML_BEGINS.match(first)))
-    found, _ = begun(page.blocks(chain([first], source)), lambda: bool(page.title))
+    found, _ = read_ahead(page.blocks(chain([first], source)), lambda: bool(page.title))
     yield Record(name, page.title or page.heading, found)
 
 
@@ -82,7 +82,7 @@ class Page:
         self._tokenizer = Tokenizer(is_xml=is_xml)
         self._is_xml = is_xml
         self._prose = Prose()
-        self._opened = markup.Opened()
+        self._opened = markup.OpenElements()
         self._effects: list[str] = []  # what each of the open elements does
         self._numbers: list[_Numbers | None] = []  # of the lists that are open
         self._layouts: list[bool] = []  # whether each open table is only layout
@@ -135,9 +135,9 @@ class Page:
         """Yields the blocks of the page."""
         for piece in source:
             self.write(self._tokenizer.feed(piece))
-            yield from self._prose.taken()
+            yield from self._prose.pop()
         self.write(self._tokenizer.feed("", is_last=True))
-        yield from self.ended()
+        yield from self.finish()
 
     def write(self, tokens: Iterable[str | Tag]) -> None:
         """Takes text and tags."""
@@ -146,30 +146,30 @@ class Page:
                 self._tag(token)
             elif self._styles is not None:
                 self._style_characters += len(token)
-                if self._style_characters <= markup.MOST_SHEET_CHARACTERS:
+                if self._style_characters <= markup.MAX_SHEET_CHARACTERS:
                     self._styles.append(token)
             elif self._formula is not None:
                 self._formula.text(token)
             elif self._hidden_from < 0:
                 self._text(token)
 
-    def taken(self) -> list[Block]:
+    def pop(self) -> list[Block]:
         """Returns the blocks that are settled, in order, each of them once."""
-        return self._prose.taken()
+        return self._prose.pop()
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         """Returns the last blocks: nothing follows."""
         while self._opened.names:
             self._pop()
         self._end_formula()
-        return self._prose.ended()
+        return self._prose.finish()
 
     # --- text
 
     def _text(self, text: str) -> None:
         if self._naming:
             self._named.append(text)
-            if sum(map(len, self._named)) > 4 * MOST_TITLE_CHARACTERS:
+            if sum(map(len, self._named)) > 4 * MAX_TITLE_CHARACTERS:
                 self._name()
         if self._naming == "title":
             return
@@ -177,7 +177,7 @@ class Page:
             self._is_bold_cell = False
         if self._spans is not None:
             self._spans.append(text)
-            if sum(map(len, self._spans)) > MOST_SPAN_CHARACTERS:
+            if sum(map(len, self._spans)) > MAX_SPAN_CHARACTERS:
                 self._end_span("")
         elif self._preformatted:
             self._prose.verbatim(text)
@@ -288,9 +288,9 @@ class Page:
     def _begin_unseen(self, name: str) -> None:
         if name in markup.VOID:
             return
-        if len(self._effects) < markup.MOST_DEPTH:
+        if len(self._effects) < markup.MAX_DEPTH:
             self._push(name, "")
-        elif name in self._opened or name in self._unpushed or len(self._unpushed) < markup.MOST_DEPTH:
+        elif name in self._opened or name in self._unpushed or len(self._unpushed) < markup.MAX_DEPTH:
             self._unpushed[name] = self._unpushed.get(name, 0) + 1
 
     def _void(self, name: str) -> None:
@@ -323,7 +323,7 @@ class Page:
                 self._name()
         if effect in ("row", "cell") and not self._layouts:
             return
-        if len(self._effects) >= markup.MOST_DEPTH:
+        if len(self._effects) >= markup.MAX_DEPTH:
             self._pop()
         self._push(name, effect)
         self._begins[effect](name, attributes)
@@ -362,7 +362,7 @@ class Page:
     # --- the open elements
 
     def _push(self, name: str, effect: str) -> None:
-        if len(self._effects) >= markup.MOST_DEPTH:
+        if len(self._effects) >= markup.MAX_DEPTH:
             self._pop()
         self._opened.push(name)
         self._effects.append(effect)

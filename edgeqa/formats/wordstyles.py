@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.prose import Prose
 
-MOST_STYLES = 1 << 14
-MOST_BASES = 30  # styles that are based on one another
-MOST_LEVELS = 9  # of outlines and lists
+MAX_STYLES = 1 << 14
+MAX_BASES = 30  # styles that are based on one another
+MAX_LEVELS = 9  # of outlines and lists
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Styles(Handler):
     def heading_level(self, style_id: str) -> int:
         """Returns the level of heading that paragraphs of a style are; 0 for none."""
         place = style_id
-        for _ in range(MOST_BASES):
+        for _ in range(MAX_BASES):
             style = self._styles.get(place)
             if (level := named_level(style.name if style is not None else place)) is not None:
                 return level
@@ -91,7 +91,7 @@ class Styles(Handler):
     def _merged(self, style_id: str) -> Style:
         merged = Style()
         place = style_id or self._default
-        for _ in range(MOST_BASES):
+        for _ in range(MAX_BASES):
             style = self._styles.get(place)
             if style is None:
                 break
@@ -105,7 +105,7 @@ class Styles(Handler):
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag."""
-        if name == "style" and len(self._styles) < MOST_STYLES:
+        if name == "style" and len(self._styles) < MAX_STYLES:
             self._style = self._styles.setdefault(attributes.get("styleId", ""), Style())
             if attributes.get("type") == "paragraph" and is_on(attributes, "default", "0"):
                 self._default = attributes.get("styleId", "")
@@ -135,13 +135,13 @@ def named_level(name: str) -> int | None:
 
 def outline_level(outline: int) -> int:
     """Returns the level of heading that an outline level means, which count from 0; 0 for text."""
-    return min(outline + 1, 6) if 0 <= outline < MOST_LEVELS else 0
+    return min(outline + 1, 6) if 0 <= outline < MAX_LEVELS else 0
 
 
 # Lists.
 
-MOST_LISTS = 1 << 14
-MOST_NUMBER = 1 << 31
+MAX_LISTS = 1 << 14
+MAX_NUMBER = 1 << 31
 
 
 @dataclass(slots=True)
@@ -222,16 +222,16 @@ class Numbering(Handler):
         if list_id not in self._uses:
             return None
         use, found = self._found(list_id)
-        level = max(0, min(level, MOST_LEVELS - 1))
+        level = max(0, min(level, MAX_LEVELS - 1))
         counts = self._counts.setdefault(use.abstract, {})
         is_first = list_id not in self._begun
-        if is_first and len(self._begun) < MOST_LISTS:
+        if is_first and len(self._begun) < MAX_LISTS:
             self._begun.add(list_id)
             for number in use.starts:
                 counts.pop(number, None)
         here = self._levels(use, found)
         start = use.starts.get(level, here[level].start)
-        counts[level] = min(counts[level] + 1, MOST_NUMBER) if level in counts else start
+        counts[level] = min(counts[level] + 1, MAX_NUMBER) if level in counts else start
         for number in [n for n in counts if n > level]:
             restart = here[number].restart
             if restart is None or (restart and level < restart):
@@ -253,16 +253,16 @@ class Numbering(Handler):
 
     def _levels(self, use: _Use, found: _List) -> dict[int, _Level]:
         default = _Level()
-        return {n: use.levels.get(n) or found.levels.get(n) or default for n in range(MOST_LEVELS)}
+        return {n: use.levels.get(n) or found.levels.get(n) or default for n in range(MAX_LEVELS)}
 
     # --- events
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag."""
-        if name == "abstractNum" and len(self._lists) < MOST_LISTS:
+        if name == "abstractNum" and len(self._lists) < MAX_LISTS:
             self._list_id = attributes.get("abstractNumId", "")
             self._list = self._lists.setdefault(self._list_id, _List())
-        elif name == "num" and len(self._uses) < MOST_LISTS:
+        elif name == "num" and len(self._uses) < MAX_LISTS:
             self._use = self._uses.setdefault(attributes.get("numId", ""), _Use())
         elif name == "lvlOverride":
             self._override = number_in(attributes, "ilvl") or 0
@@ -270,7 +270,7 @@ class Numbering(Handler):
             self._level = _Level()
             holder = self._use or self._list
             number = number_in(attributes, "ilvl") or 0
-            if holder is not None and 0 <= number < MOST_LEVELS:
+            if holder is not None and 0 <= number < MAX_LEVELS:
                 holder.levels[number] = self._level
         elif self._level is not None:
             note(self._level, _OF_LEVELS, name, attributes)
@@ -330,7 +330,7 @@ _ONES = (
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 _ORDINALS |= {"twelve": "twelfth"}
-_MOST_CIRCLED = 20
+_MAX_CIRCLED = 20
 
 
 def written(number: int, form: str) -> str:
@@ -344,7 +344,7 @@ def _ordinal(number: int) -> str:
 
 
 def _circled(number: int) -> str:
-    return chr(0x2460 + number - 1) if 0 < number <= _MOST_CIRCLED else str(number)
+    return chr(0x2460 + number - 1) if 0 < number <= _MAX_CIRCLED else str(number)
 
 
 def _chicago(number: int) -> str:
@@ -389,7 +389,7 @@ _WAYS: dict[str, Callable[[int], str]] = {
 }
 
 
-MOST_COLUMNS = 2000
+MAX_COLUMNS = 2000
 
 
 class WordTable:
@@ -434,7 +434,7 @@ class WordTable:
 
     def open_cell(self) -> None:
         """What follows is in the cell: its properties have been read."""
-        if self._is_open and not self.is_cell_open and self._column < MOST_COLUMNS:
+        if self._is_open and not self.is_cell_open and self._column < MAX_COLUMNS:
             self.is_cell_open = True
             self._prose.cell(self._span, merge=self._merge)
 
@@ -463,7 +463,7 @@ class WordTable:
         if looks and self._style and self._style in self._styles:
             looks = self._styles.resolved(self._style).marks_first_row is True
         self._prose.row(is_header=self._is_header or looks)
-        if 0 < self._skipped_columns < MOST_COLUMNS:
+        if 0 < self._skipped_columns < MAX_COLUMNS:
             self._prose.cell(self._skipped_columns)
             self._column = self._skipped_columns
 
@@ -483,7 +483,7 @@ _PROPERTIES: dict[str, Properties] = {
         **dict.fromkeys(("hidden", "del", "moveFrom"), ("_is_hidden", is_on)),
     },
     "tcPr": {
-        "gridSpan": ("_span", lambda attributes: max(1, min(number_in(attributes) or 1, MOST_COLUMNS))),
+        "gridSpan": ("_span", lambda attributes: max(1, min(number_in(attributes) or 1, MAX_COLUMNS))),
         "vMerge": ("_merge", lambda attributes: "first" if word_in(attributes) == "restart" else "next"),
     },
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeqa.formats.text import LONGEST_RUN, nfc, nfc_blocks
+from edgeqa.formats.text import MAX_RUN_CHARACTERS, nfc, nfc_blocks
 
 # What composes: letters and marks, Hangul in jamo, Indic vowel signs, an emoji with joiners, Windows line ends.
 COMPOSING = "aeo\u0301\u0308\u0327\u1112\u1161\u11ab\uac00\u09c7\u09be\u0b47\u0b3e\U0001f469\u200d\U0001f467 \r\n"
@@ -27,21 +27,21 @@ def test_what_is_no_character_becomes_a_replacement_of_the_same_length() -> None
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 3 * LONGEST_RUN), st.integers(1, 4000))
+@given(st.integers(1, 3 * MAX_RUN_CHARACTERS), st.integers(1, 4000))
 def test_an_endless_run_of_marks_is_cut_wherever_it_comes_from(before: int, piece: int) -> None:
-    text = "x" * before + "e" + "\u0301\u0323" * (2 * LONGEST_RUN) + "end"
+    text = "x" * before + "e" + "\u0301\u0323" * (2 * MAX_RUN_CHARACTERS) + "end"
     blocks = list(nfc_blocks(text[i : i + piece] for i in range(0, len(text), piece)))
-    begin = before + LONGEST_RUN
+    begin = before + MAX_RUN_CHARACTERS
     expected = unicodedata.normalize("NFC", text[:begin])
-    for place in range(begin, len(text), LONGEST_RUN):
-        expected += unicodedata.normalize("NFC", text[place : place + LONGEST_RUN])
+    for place in range(begin, len(text), MAX_RUN_CHARACTERS):
+        expected += unicodedata.normalize("NFC", text[place : place + MAX_RUN_CHARACTERS])
     assert "".join(blocks) == expected
     # What waits for more stays short, so that nothing is gone through again and again.
-    assert all(len(block) <= piece + LONGEST_RUN for block in blocks)
+    assert all(len(block) <= piece + MAX_RUN_CHARACTERS for block in blocks)
 
 
 def test_a_run_of_marks_of_any_letter_is_left_whole() -> None:
-    text = ("e" + "\u0301\u0323" * ((LONGEST_RUN - 1) // 2) + "x") * 3
+    text = ("e" + "\u0301\u0323" * ((MAX_RUN_CHARACTERS - 1) // 2) + "x") * 3
     assert "".join(nfc_blocks(text)) == unicodedata.normalize("NFC", text)
 
 

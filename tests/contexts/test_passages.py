@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeqa.contexts.context import KINDS
-from edgeqa.contexts.passages import MOST_PENDING, WHOLE_LENGTH, Passage, length, passages
+from edgeqa.contexts.passages import MAX_PENDING, WHOLE_LENGTH, Passage, length, passages
 from edgeqa.formats.blocks import Block, text_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_an_endless_word_or_white_space_does_not_pile_up() -> None:
     assert list(passages([Block(" " * (1 << 16))] * 10)) == []
     found = list(passages([Block("x" * (1 << 16))] * 4))
     assert "".join(p.text for p in found) == "x" * (1 << 18)
-    assert max(len(p.text) for p in found) <= MOST_PENDING
+    assert max(len(p.text) for p in found) <= MAX_PENDING
 
 
 WORDS = ["A few words. ", "Line\nline", "One: two\n\nThree. Four", "東京。", "x" * 50, "Words:", "  ", "a\n \nb "]

@@ -44,7 +44,7 @@ def test_the_temporary_file_goes_when_nobody_can_read_it_any_more() -> None:
 
 
 def test_what_never_ends_is_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spools, "MOST_BYTES", 5000)
+    monkeypatch.setattr(spools, "MAX_BYTES", 5000)
     with pytest.raises(errors.ContextTooLong, match="a pipe is longer than 5000 bytes") as raised:
         Spool(iter(lambda: b"y\n" * 100, b""), "a pipe", HELD_BYTES)
     assert "file" in raised.value.hint

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.terms import LONGEST_TERM, UNSPACED_RANGES, distinct, one_slip_away, terms, words
+from edgeqa.contexts.terms import MAX_TERM_CHARACTERS, UNSPACED_RANGES, distinct, one_slip_away, terms, words
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_terms(text: str, expected: list[str]) -> None:
 @given(st.text())
 def test_a_term_of_any_text_is_a_word_and_a_text_of_terms_keeps_its_count(text: str) -> None:
     found = terms(text)
-    assert all(term and not any(c.isspace() for c in term) and len(term) <= 2 * LONGEST_TERM for term in found)
+    assert all(term and not any(c.isspace() for c in term) and len(term) <= 2 * MAX_TERM_CHARACTERS for term in found)
     assert " ".join(found).split() == found
 
 

@@ -133,7 +133,7 @@ def test_mails_made_to_fill_memory_are_refused(data: bytes, message: str) -> Non
 
 
 def test_a_text_longer_than_any_mails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "MOST_TEXT_BYTES", 1000)
+    monkeypatch.setattr(mail, "MAX_TEXT_BYTES", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.eml: the mail: text of more than 1000 bytes"):
         blocks(b"Subject: x\n\n" + b"text\n" * 300)
     marks = b"From a Fri Jan  2 10:00:00 2026\nSubject: x\n\n"

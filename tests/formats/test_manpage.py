@@ -273,7 +273,7 @@ def test_a_page_made_to_fill_memory_is_refused(source: str) -> None:
 
 @given(st.text(alphabet="\\.'\"{}()[]*nfshwcdeTSIPRBlix$1 \t\n", max_size=200))
 def test_any_page_is_read(source: str) -> None:
-    before = roff.MOST_EXPANDED_CHARACTERS
+    before = roff.MAX_EXPANDED_CHARACTERS
     assert before  # whatever stands in it, it ends, and the text is its blocks
     for found in blocks(source):
         assert found.text

@@ -134,7 +134,7 @@ def test_blocks_have_their_structure() -> None:
 def test_a_large_file_is_parsed_in_parts_that_end_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "".join(f"# H{n}\n\npara *{n}*\n\n```\na\n\n b{n}\n```\n\n- x\n\n" for n in range(400))
     whole = plain(source)
-    monkeypatch.setattr(markdown, "MOST_WHOLE_CHARACTERS", 2000)
+    monkeypatch.setattr(markdown, "MAX_WHOLE_CHARACTERS", 2000)
     assert plain(source, (500,) * 60) == whole
     assert "*" not in whole
 

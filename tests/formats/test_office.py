@@ -331,7 +331,7 @@ def test_a_part_with_a_password_is_an_error(document: Document, name: str) -> No
 
 
 def test_an_archive_made_to_fill_memory_is_refused(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MOST_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 1 << 20)
     bomb = archive({"word/document.xml": f"<w:document {W}><w:p>" + "<w:r/>" * 400_000 + "</w:p></w:document>"})
     assert len(bomb) < 10_000
     with pytest.raises(FileExcessive, match="it unpacks to more than 1048576 bytes"):
@@ -350,6 +350,13 @@ def test_an_archive_made_to_fill_memory_is_refused(document: Document, monkeypat
 def test_xml_that_no_program_writes_is_refused(document: Document, body: str, message: str) -> None:
     with pytest.raises(errors.FormatError, match=message):
         read(document("a.docx", docx(body)))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-0", "UTF-7", "shift_jis"])
+def test_xml_in_an_encoding_that_is_not_known_is_damaged(document: Document, encoding: str) -> None:
+    part = f"<?xml version='1.0' encoding='{encoding}'?><document/>"
+    with pytest.raises(FileDamaged, match="not XML: "):
+        read(document("a.docx", archive({"word/document.xml": part})))
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_a_text_box_before_all_text_stands_apart_from_it() -> None:
 
 
 def test_notes_that_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stories, "MOST_HELD_CHARACTERS", 1000)
+    monkeypatch.setattr(stories, "MAX_HELD_CHARACTERS", 1000)
     with pytest.raises(
         FileExcessive, match=r"refused: a\.odt: its notes and text boxes hold more than 1000 characters"
     ):
@@ -290,6 +290,6 @@ def test_repeated_cells_and_rows_are_repeated_within_bounds() -> None:
 
 
 def test_sheets_that_show_more_than_is_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreadsheets, "MOST_TEXT_CHARACTERS", 1000)
+    monkeypatch.setattr(spreadsheets, "MAX_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.ods: its sheets show more than 1000 characters"):
         sheets(sheet("S", row("x" * 20, "y", more='table:number-rows-repeated="100"')))

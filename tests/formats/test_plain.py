@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.formats.blocks import Block, text_of
-from edgeqa.formats.plain import MOST_GROUP_CHARACTERS, structured
+from edgeqa.formats.plain import MAX_GROUP_CHARACTERS, structured
 
 MANUAL = """\
 PUMPCTL(8)                    System manual                    PUMPCTL(8)
@@ -174,13 +174,13 @@ def test_the_blocks_are_the_text_however_it_comes(text: str, cuts: list[int]) ->
     assert list(structured(pieces)) == blocks
 
 
-@pytest.mark.parametrize("size", [MOST_GROUP_CHARACTERS - 1, MOST_GROUP_CHARACTERS, 3 * MOST_GROUP_CHARACTERS + 1])
+@pytest.mark.parametrize("size", [MAX_GROUP_CHARACTERS - 1, MAX_GROUP_CHARACTERS, 3 * MAX_GROUP_CHARACTERS + 1])
 @pytest.mark.parametrize("word", ["x", "word ", "a\tb\n", "key: value\n", "    ", "1. one\n"])
 def test_a_long_group_comes_in_parts(word: str, size: int) -> None:
     text = (word * (size // len(word) + 1))[:size]
     whole = list(structured([text]))
     assert "".join(text_of(whole)) == text
-    assert max(len(block.text) for block in whole) <= 2 * MOST_GROUP_CHARACTERS
+    assert max(len(block.text) for block in whole) <= 2 * MAX_GROUP_CHARACTERS
     assert list(structured(text[i : i + 1000] for i in range(0, size, 1000))) == whole
 
 

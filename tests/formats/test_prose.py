@@ -30,7 +30,7 @@ def test_raised_text_is_written_when_all_of_it_is_there_and_before_what_ends_it(
     made.line()
     made.text("O")
     made.text("9", 1)
-    assert "".join(text_of(made.ended())) == "10^12 l, H2\nO^9"
+    assert "".join(text_of(made.finish())) == "10^12 l, H2\nO^9"
 
 
 def test_headings_paragraphs_and_lists_are_blocks() -> None:
@@ -54,7 +54,7 @@ def test_headings_paragraphs_and_lists_are_blocks() -> None:
     made.text("second")
     made.end()
     made.text("after")
-    assert made.ended() == [
+    assert made.finish() == [
         Block("The pump", "", "heading", 2),
         Block("One\ntwo", "\n\n"),
         Block("- first", "\n", "item", 1, begins=True),
@@ -74,7 +74,7 @@ def test_a_term_is_explained_by_paragraphs_of_its_level_and_code_stands_as_it_is
     made.text("Says more.")
     made.code(1)
     made.verbatim("\n  a  b\n\n c\n\n")
-    assert made.ended() == [
+    assert made.finish() == [
         Block("-v, --verbose", "", "term", 1, begins=True),
         Block("Says more.", "\n", level=1),
         Block("  a  b\n\n c", "\n\n", "code", 1),
@@ -86,7 +86,7 @@ def test_an_item_without_text_is_none() -> None:
     made.item()
     made.end_block()
     made.text("no item")
-    assert made.ended() == [Block("no item")]
+    assert made.finish() == [Block("no item")]
 
 
 def test_a_row_has_a_place_for_each_column() -> None:
@@ -101,7 +101,7 @@ def test_a_row_has_a_place_for_each_column() -> None:
             made.text(cell)
     made.end_table()
     made.text("after")
-    _, one, two, three, after = made.ended()
+    _, one, two, three, after = made.finish()
     assert [cells(block) for block in (one, two, three)] == [["a", "", "b"], ["", "c", ""], ["d", "e", "f"]]
     assert [block.text for block in (one, two, three)] == ["a | | b", "| c", "d | e | f"]
     assert [block.begins for block in (one, two, three)] == [True, False, False]
@@ -128,7 +128,7 @@ def test_a_cell_that_spans_rows_and_columns_holds_for_each() -> None:
     made.row()
     made.cell(3)
     made.text("all")
-    header, *rows = made.ended()
+    header, *rows = made.finish()
     assert header.kind == "header"
     assert cells(header) == ["Year", "Depth", "Depth"]
     assert header.text == "Year | Depth"
@@ -151,12 +151,12 @@ def _table(made: Prose) -> None:
 
 
 def _long(made: Prose) -> None:
-    for _ in range(prose.MOST_ROW_CHARACTERS // 4):
+    for _ in range(prose.MAX_ROW_CHARACTERS // 4):
         made.text("long ")
 
 
 def _many(made: Prose) -> None:
-    for _ in range(prose.MOST_CELL_BLOCKS + 1):
+    for _ in range(prose.MAX_CELL_BLOCKS + 1):
         made.paragraph()
         made.text("x")
 
@@ -173,7 +173,7 @@ def test_what_a_page_is_laid_out_with_is_no_table() -> None:
         fill(made)
         made.cell()
         made.text("end")
-        first, *between, last = made.ended()
+        first, *between, last = made.finish()
         assert first == Block("menu")
         assert last == Block("end", "\n\n")
         assert between
@@ -182,7 +182,7 @@ def test_what_a_page_is_laid_out_with_is_no_table() -> None:
     made.row()
     made.cell()
     made.text("alone")
-    assert made.ended() == [Block("alone")]
+    assert made.finish() == [Block("alone")]
 
 
 def test_a_long_block_comes_in_parts_and_in_little_memory() -> None:
@@ -192,8 +192,8 @@ def test_a_long_block_comes_in_parts_and_in_little_memory() -> None:
         blocks = []
         for _ in range(200_000):
             made.text(word)
-            blocks += made.taken()
-        blocks += made.ended()
+            blocks += made.pop()
+        blocks += made.finish()
         assert len(blocks) > 2
         assert all(len(block.text) <= 2 * BLOCK_BYTES for block in blocks)
         assert {block.before for block in blocks} == {""}
@@ -214,7 +214,7 @@ def test_spans_take_no_more_than_the_text_allows() -> None:
         made.row()
         made.cell()
         made.text("y")
-        characters += sum(len(block.text) + len(block.cells) for block in made.taken())
+        characters += sum(len(block.text) + len(block.cells) for block in made.pop())
     assert characters < 1_000_000
 
 
@@ -252,7 +252,7 @@ def test_every_word_is_in_the_text_once_and_in_order(calls: list[tuple[object, .
         getattr(made, str(name))(*arguments)
         if name in ("text", "verbatim"):
             given_words += str(arguments[0])
-    blocks = made.ended()
+    blocks = made.finish()
     text = "".join(text_of(blocks))
     assert unicodedata.is_normalized("NFC", text)
     assert all(block.text.strip() for block in blocks)

@@ -14,7 +14,7 @@ from reading import Read, read, text
 
 from edgeqa import errors
 from edgeqa.formats import jsonfile, tables
-from edgeqa.formats.blocks import MOST_RECORD_BYTES, FormatOptions, text_of
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, FormatOptions, text_of
 from edgeqa.formats.errors import RecordTooLong
 from edgeqa.formats.folders import walk
 from edgeqa.formats.text import nfc
@@ -84,7 +84,7 @@ def test_a_line_longer_than_is_held_is_an_error(tmp_path: Path) -> None:
         file = tmp_path / f"a.{ending}"
         with file.open("w") as stream:
             stream.write("text\n" if ending == "csv" else '{"text": "x"}\n')
-            stream.write("x" * (MOST_RECORD_BYTES + 100_000))
+            stream.write("x" * (MAX_RECORD_BYTES + 100_000))
         with pytest.raises(RecordTooLong, match=r"line 2: the record is longer"):
             read(file)
 
@@ -138,7 +138,7 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path: Path, data: str, message: 
 
 def test_a_quote_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    file.write_text('text,n\na,1\n"' + "line\n" * (MOST_RECORD_BYTES // 4))
+    file.write_text('text,n\na,1\n"' + "line\n" * (MAX_RECORD_BYTES // 4))
     with pytest.raises(RecordTooLong, match=r"a\.csv, line 3: the record is longer"):
         read(file)
 
@@ -409,7 +409,7 @@ def test_json_of_any_kind_is_names_with_their_values(tmp_path: Path) -> None:
 def test_json_of_another_kind_that_is_too_large_is_read_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonfile, "MOST_WHOLE_BYTES", 100_000)
+    monkeypatch.setattr(jsonfile, "MAX_WHOLE_BYTES", 100_000)
     file = tmp_path / "a.json"
     data = '{"a": "' + "x " * 200_000 + '"}'
     file.write_text(data)

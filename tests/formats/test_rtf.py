@@ -114,7 +114,7 @@ def test_what_is_no_rtf_or_made_to_fill_memory_is_an_error(monkeypatch: pytest.M
         list(rtf.read(iter([]), "a.rtf", FormatOptions()))
     with pytest.raises(FileExcessive, match=r"refused: a\.rtf: its groups are nested more than 1000 deep"):
         text(b"{" * 2000)
-    monkeypatch.setattr(stories, "MOST_HELD_CHARACTERS", 100)
+    monkeypatch.setattr(stories, "MAX_HELD_CHARACTERS", 100)
     with pytest.raises(FileExcessive, match="its notes and text boxes hold more than 100 characters"):
         text(rb"{\footnote " + b"x" * 200 + b"}")
 

@@ -138,6 +138,6 @@ def test_of_two_forms_one_is_read() -> None:
 def test_another_programs_document_and_one_made_to_fill_memory_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileDamaged, match="it is another program's document"):
         records(archive({"ppt/presentation.xml": "<workbook/>"}))
-    monkeypatch.setattr(slides, "MOST_SLIDE_CHARACTERS", 100)
+    monkeypatch.setattr(slides, "MAX_SLIDE_CHARACTERS", 100)
     with pytest.raises(FileExcessive, match=r"refused: a\.pptx: slide 2 has more than 100 characters"):
         records(pptx(["", shape(p("x" * 200))]))

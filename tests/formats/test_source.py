@@ -58,8 +58,8 @@ def test_the_digest_is_of_what_the_records_are_read_from(tmp_path: Path) -> None
 def test_a_file_that_changes_while_it_is_read_is_an_error(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(markdown, "MOST_WHOLE_CHARACTERS", BLOCK_BYTES)  # smaller ones are read before they are parsed
-    monkeypatch.setattr(jsonfile, "MOST_WHOLE_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(markdown, "MAX_WHOLE_CHARACTERS", BLOCK_BYTES)  # smaller ones are read before they are parsed
+    monkeypatch.setattr(jsonfile, "MAX_WHOLE_BYTES", BLOCK_BYTES)
     line = {"jsonl": '{"text": "a line"}\n', "json": '{"text": "x"},\n'}.get(ending, "text\n")
     file = tmp_path / f"a.{ending}"
     whole = line * (4 * BLOCK_BYTES // len(line))

@@ -202,8 +202,8 @@ def test_a_far_cell_takes_no_memory() -> None:
 
 
 def test_workbooks_made_to_fill_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreadsheets, "MOST_SHARED_BYTES", 1000)
-    monkeypatch.setattr(spreadsheets, "MOST_TEXT_CHARACTERS", 1000)
+    monkeypatch.setattr(spreadsheets, "MAX_SHARED_BYTES", 1000)
+    monkeypatch.setattr(spreadsheets, "MAX_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.xlsx: its cells share more than 1000 bytes of text"):
         records(xlsx({"S": data(row(1))}, strings=f"<si><t>{'x' * 2000}</t></si>"))
     many = data(row(*["<c t='s'><v>0</v></c>"] * 20))

@@ -205,7 +205,7 @@ def test_packed_files_that_are_damaged_or_made_to_fill_memory_are_refused(
         (folder / "a.txt.gz").write_bytes(data)
         with pytest.raises(FileDamaged, match=message):
             read("folder/a.txt.gz")
-    monkeypatch.setattr(archive, "MOST_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 1000)
     (folder / "a.txt.gz").write_bytes(whole)
     with pytest.raises(FileExcessive, match="it unpacks to more than 1000 bytes"):
         read("folder/a.txt.gz")
