@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from filling import fill
+from filling import fill, open_writer, put, put_document
 
 from edgeqa import collection
 from edgeqa.collection import overview
@@ -16,7 +16,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.overview import collections, delete_collection
+from edgeqa.collection.overview import collections, delete_collection, listed
 from edgeqa.collection.ownership import Lock
 from edgeqa.collection.snapshot import CATALOGUE
 
@@ -41,6 +41,22 @@ def test_each_collection_says_what_is_in_it_and_what_it_takes(root: Path) -> Non
     on_disk = sum(file.stat().st_size for file in (root / "a").rglob("*") if file.is_file())
     assert first.size_bytes == on_disk
     assert first.to_json()["bundle"] == first.bundle != ""
+
+
+def test_its_documents_are_listed_with_where_they_are_from(root: Path) -> None:
+    with open_writer(root / "a") as writer:
+        put(writer, "docs/prices.csv", [("#2", "One."), ("#3", "Two.")])
+        writer.begin_source(b"content:12", "standard input 12", b"1", 128)
+        put_document(writer, "", "Three.")
+        writer.end_source()
+        writer.commit()
+    found = [one.to_json() for one in listed(root / "a")]
+    assert [(one["document"], one["path"], one["title"], one["contexts"]) for one in found] == [
+        ("docs/prices.csv#2", "/docs/prices.csv", "title of #2", 1),
+        ("docs/prices.csv#3", "/docs/prices.csv", "title of #3", 1),
+        ("standard input 12", None, "", 1),
+    ]
+    assert len({one["tag"] for one in found}) == 1
 
 
 def test_one_that_cannot_be_read_says_why(root: Path) -> None:

@@ -16,7 +16,7 @@ from filling import ENCODER, fill, open_writer, put, put_document
 from xxhash import xxh3_128_hexdigest
 
 from edgeqa import collection, forking
-from edgeqa.collection import adding, index, ownership, seals
+from edgeqa.collection import adding, adding_sources, index, ownership, seals
 from edgeqa.collection import collection as reading
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
@@ -41,9 +41,10 @@ from edgeqa.collection.naming import Address, ranges_within
 from edgeqa.collection.ownership import Lock
 from edgeqa.collection.shard import FILES, Shard
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, EncoderIdentity, Snapshot
-from edgeqa.collection.verifying import verify
+from edgeqa.collection.verifying import verify, verify_route
 from edgeqa.collection.writer import Writer
-from edgeqa.errors import OptionError, ThreadsLimited
+from edgeqa.errors import ContextNotFound, OptionError, ThreadsLimited
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     import os
@@ -112,6 +113,24 @@ def test_a_file_that_is_not_there_does_not_keep_the_others_from_being_counted(wr
     report = writing.add(paths, progress=lambda _, __, of: seen.append(of))
     assert (report.files_added, [Path(name).name for name, _ in report.failed]) == (1, ["nowhere"])
     assert set(seen) == {len("The pump is red.")}
+
+
+@pytest.mark.usefixtures("place")
+def test_what_cannot_be_counted_is_said_when_it_is_read(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("The pump is red.")
+    walked = walk
+    seen: list[tuple[int, int]] = []
+
+    def meanwhile(paths: list[str], *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is given
+        if len(arguments) == 1:  # when it is counted
+            raise ContextNotFound(paths[0])
+        return walked(paths, *arguments)
+
+    monkeypatch.setattr(adding_sources, "walk", meanwhile)
+    report = writing.add([tmp_path / "a.txt"], progress=lambda _, done, of: seen.append((done, of)))
+    assert (report.files_added, set(seen)) == (1, {(0, 0)})
 
 
 @pytest.mark.usefixtures("place")
@@ -314,6 +333,26 @@ def test_what_is_damaged_beside_the_shards_is_told_and_not_noted_for_one(place: 
     assert marked(place) == set()
 
 
+def test_an_index_that_reads_as_before_is_damaged_if_it_is_not_what_was_sealed(place: Path) -> None:
+    with Writer(place, ENCODER) as writer:
+        put(writer, "a.txt", [("", "One.")])
+        writer.commit()
+    assert verify_route(place) is None
+    with (place / ROUTE / META).open("ab") as stream:
+        stream.write(b" ")
+    assert check_index(place / ROUTE) == 1
+    assert "meta.json: " in str(verify_route(place))
+
+
+def test_where_the_catalogue_is_lost_only_shards_are_looked_at(place: Path) -> None:
+    fill(place, {"a.txt": "One."})
+    (shard,) = (place / SHARDS).iterdir()
+    (shard / "records.bin").write_bytes(b"nonsense")
+    (place / SHARDS / "partial-ABC").mkdir()
+    (place / CATALOGUE).unlink()
+    assert [damage.tag for damage in verify(place)] == ["", shard.name]
+
+
 def test_folders_may_be_made_by_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mkdir = Path.mkdir
 
@@ -324,6 +363,10 @@ def test_folders_may_be_made_by_two_at_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Path, "mkdir", faster)
     make_folders(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        make_folders(tmp_path / "file")
 
 
 FORKED = """
