@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.files import create, make_folder
@@ -66,8 +65,7 @@ def unmark(directory: Path, tag: str) -> None:
         (directory / NOTES / tag).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """What is wrong with a shard, or with a file beside the shards."""
 
     tag: str
