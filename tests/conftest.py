@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -18,12 +19,14 @@ from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 # A suite that was started in the background ignores interrupts; the processes that it starts and interrupts do not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 class Run(Protocol):
@@ -80,6 +83,18 @@ def qa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
 def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:
     """One for a file's tests that add, so that the model is loaded once; the collection is in each test's own home."""
     yield from _opened(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def with_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the examples added, for servers."""
+    place = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(state.HOME_VARIABLE, str(place))
+        patch.chdir(EXAMPLES.parent)
+        with runtime.open() as opened:
+            opened.add(EXAMPLES.name)
+    return place
 
 
 def _opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runtime.EdgeQA]:

@@ -12,8 +12,6 @@ import pytest
 from foreign import DEADLINE_S, PYTHON, ROOT
 from running import Running, start, stop
 
-import edgeqa
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,20 +22,8 @@ MOST_LINES = 100
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the examples added."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(home))
-        patch.chdir(ROOT)
-        with edgeqa.open() as qa:
-            qa.add("examples")
-    return home
-
-
-@pytest.fixture(scope="module")
-def server(place: Path) -> Iterator[Running]:
-    running = start(place, "--redis", 0)
+def server(with_examples: Path) -> Iterator[Running]:
+    running = start(with_examples, "--redis", 0)
     yield running
     stop(running)
 

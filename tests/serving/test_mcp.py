@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import foreign
 import httpx
 import pytest
-from foreign import DEADLINE_S, EDGEQA, ROOT
+from foreign import DEADLINE_S, EDGEQA
 from running import Running, start, stop
-
-import edgeqa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,21 +23,9 @@ MODERN = {
 }
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the examples added."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(home))
-        patch.chdir(ROOT)
-        with edgeqa.open() as qa:
-            qa.add("examples")
-    return home
-
-
 @pytest.fixture(autouse=True)
-def in_it(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEQA_HOME", str(filled))
+def in_it(with_examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEQA_HOME", str(with_examples))
 
 
 def said(*messages: object, arguments: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -170,8 +156,8 @@ def test_where_nothing_was_added_the_agent_is_told_what_to_do(tmp_path: Path, mo
 
 
 @pytest.fixture(scope="module")
-def server(filled: Path) -> Iterator[Running]:
-    running = start(filled)
+def server(with_examples: Path) -> Iterator[Running]:
+    running = start(with_examples)
     yield running
     stop(running)
 

@@ -53,16 +53,13 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    home = tmp_path_factory.mktemp("home")
+def place(with_examples: Path) -> Place:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(home))
-        patch.chdir(ROOT)
+        patch.setenv("EDGEQA_HOME", str(with_examples))
         with edgeqa.open() as qa:
-            qa.add("examples")
             (tag,) = {one.tag for one in qa.list()}
     name = f"bertqa{{{tag}}}_examples/pump-manual.txt:{{{tag}}}"
-    return Place(home, f"{name}:2_{QUESTION}", f"{name}:3_Who is the king of France?")
+    return Place(with_examples, f"{name}:2_{QUESTION}", f"{name}:3_Who is the king of France?")
 
 
 @pytest.fixture(scope="module")

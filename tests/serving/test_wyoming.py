@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import foreign
 import pytest
-from foreign import DEADLINE_S, ROOT
+from foreign import DEADLINE_S
 from running import Running, start, stop
-
-import edgeqa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,20 +21,8 @@ UNKNOWN = "Who is the king of France?"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the examples added."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEQA_HOME", str(home))
-        patch.chdir(ROOT)
-        with edgeqa.open() as qa:
-            qa.add("examples")
-    return home
-
-
-@pytest.fixture(scope="module")
-def server(place: Path) -> Iterator[Running]:
-    running = start(place, "--wyoming", 0)
+def server(with_examples: Path) -> Iterator[Running]:
+    running = start(with_examples, "--wyoming", 0)
     yield running
     stop(running)
 
@@ -100,8 +86,8 @@ def test_events_that_it_does_not_know_are_passed_over(port: int) -> None:
     assert said(port, audio, b'{"type": "ping"}\n') == [{"type": "pong", "text": None}]
 
 
-def test_a_connection_too_many_is_told_so(place: Path) -> None:
-    running = start(place, "--wyoming", 0, "--connections", 1)
+def test_a_connection_too_many_is_told_so(with_examples: Path) -> None:
+    running = start(with_examples, "--wyoming", 0, "--connections", 1)
     try:
         port = port_of(running)
         with socket.create_connection(("127.0.0.1", port)) as first, first.makefile("rb") as file:
@@ -112,13 +98,13 @@ def test_a_connection_too_many_is_told_so(place: Path) -> None:
         stop(running)
 
 
-def test_who_has_to_show_a_token_cannot_ask_by_voice(place: Path) -> None:
-    running = start(place, "--wyoming", "0.0.0.0:0")
+def test_who_has_to_show_a_token_cannot_ask_by_voice(with_examples: Path) -> None:
+    running = start(with_examples, "--wyoming", "0.0.0.0:0")
     try:
         assert running.ended() == 2
     finally:
         stop(running)
-    running = start(place, "--wyoming", "0.0.0.0:0", "--no-auth")
+    running = start(with_examples, "--wyoming", "0.0.0.0:0", "--no-auth")
     try:
         event = json.dumps({"type": "transcript", "data": {"text": QUESTION}}).encode() + b"\n"
         with socket.create_connection(("127.0.0.1", port_of(running)), timeout=DEADLINE_S) as connection:
@@ -129,8 +115,8 @@ def test_who_has_to_show_a_token_cannot_ask_by_voice(place: Path) -> None:
         stop(running)
 
 
-def test_sigterm_ends_it_with_connections_open(place: Path) -> None:
-    running = start(place, "--wyoming", 0)
+def test_sigterm_ends_it_with_connections_open(with_examples: Path) -> None:
+    running = start(with_examples, "--wyoming", 0)
     try:
         with socket.create_connection(("127.0.0.1", port_of(running))) as connection, connection.makefile("rb") as file:
             connection.sendall(b'{"type": "ping"}\n')
