@@ -21,7 +21,7 @@ from edgeqa.errors import OnnxruntimeUnusable
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Finished
 
-# Device nodes of accelerators, and names that a person knows them by; of a render node, by its driver.
+# Device nodes of accelerators, and names that a person knows them by; by the driver, where the kernel names it.
 NODES = {
     "/dev/dri/renderD*": "GPU",
     "/dev/nvidia[0-9]*": "NVIDIA GPU",
@@ -42,14 +42,18 @@ NODES = {
 }
 DRIVERS = {
     "amdgpu": "AMD GPU",
+    "amdxdna": "AMD Ryzen NPU",
     "etnaviv": "VeriSilicon GPU or NPU",
+    "ethosu": "Arm Ethos-U NPU",
     "i915": "Intel GPU",
+    "intel_vpu": "Intel NPU",
     "msm": "Qualcomm Adreno GPU",
     "nouveau": "NVIDIA GPU",
     "nvidia": "NVIDIA GPU",
     "panfrost": "Arm Mali GPU",
     "panthor": "Arm Mali GPU",
     "rknpu": "Rockchip NPU",
+    "rocket": "Rockchip NPU",
     "v3d": "Broadcom VideoCore GPU",
     "xe": "Intel GPU",
 }
@@ -105,9 +109,10 @@ def accelerators(device: Device) -> Reading[tuple[str, ...]]:
 
 
 def _driven(device: Device, node: str) -> str | None:
-    """Returns the name of what a render node's driver drives."""
+    """Returns the name of what a node's driver drives, if the kernel says which that is."""
+    kind = {"/dev/dri": "drm", "/dev/accel": "accel"}.get(str(PurePosixPath(node).parent))
     try:
-        lines = device.read(f"/sys/class/drm/{PurePosixPath(node).name}/device/uevent").splitlines()
+        lines = device.read(f"/sys/class/{kind}/{PurePosixPath(node).name}/device/uevent").splitlines()
     except OSError:
         return None
     driver = next((line.removeprefix("DRIVER=") for line in lines if line.startswith("DRIVER=")), "")

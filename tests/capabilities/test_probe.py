@@ -197,10 +197,21 @@ def test_an_accelerator_of_a_board_is_known(node: str, name: str) -> None:
     assert (found.value, found.reason.partition(";")[0]) == ((node,), name)
 
 
-@pytest.mark.parametrize(("driver", "name"), [("RKNPU", "Rockchip NPU"), ("amdgpu", "AMD GPU"), ("unheard-of", "GPU")])
-def test_a_render_node_is_called_by_its_driver(driver: str, name: str) -> None:
-    files = {"/sys/class/drm/renderD129/device/uevent": f"OF_NAME=x\nDRIVER={driver}\n"}
-    found = probe(RecordedDevice({"nodes": ["/dev/dri/renderD129"], "files": files})).accelerators
+@pytest.mark.parametrize(
+    ("node", "driver", "name"),
+    [
+        ("dri/renderD129", "RKNPU", "Rockchip NPU"),
+        ("dri/renderD129", "amdgpu", "AMD GPU"),
+        ("dri/renderD129", "unheard-of", "GPU"),
+        ("accel/accel0", "intel_vpu", "Intel NPU"),
+        ("accel/accel0", "rocket", "Rockchip NPU"),
+        ("accel/accel0", "unheard-of", "NPU"),
+    ],
+)
+def test_a_node_of_the_kernels_is_called_by_its_driver(node: str, driver: str, name: str) -> None:
+    place = f"/sys/class/{node.replace('dri/', 'drm/')}/device/uevent"
+    files = {place: f"OF_NAME=x\nDRIVER={driver}\n"}
+    found = probe(RecordedDevice({"nodes": [f"/dev/{node}"], "files": files})).accelerators
     assert found.reason.partition(";")[0] == name
 
 
