@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer, Candidate, ClosePassage
 
-MOST_LINES = 6  # of a passage; of a longer one, those about the answer
+MAX_LINES = 6  # of a passage; of a longer one, those about the answer
 LINE_CHARACTERS = 96
 INDENT = "  "
 # Controls, half surrogate pairs, and what turns the direction of all that follows.
@@ -62,7 +62,7 @@ def passages_shown(passages: tuple[ClosePassage, ...]) -> list[str]:
     return lines
 
 
-def folded(text: str, marked: tuple[int, int] | None, *, most_lines: int = MOST_LINES) -> list[str]:
+def folded(text: str, marked: tuple[int, int] | None, *, most_lines: int = MAX_LINES) -> list[str]:
     """Returns a passage in lines of LINE_CHARACTERS; of a longer one, the lines about what is marked."""
     start, end = marked if marked is not None else (0, 0)
     before, inner, after = _one_line(text[:start]), _one_line(text[start:end]), _one_line(text[end:])

@@ -17,7 +17,7 @@ from edgeqa.errors import OptionError
 
 HOME_VARIABLE = "EDGEQA_HOME"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
-LONGEST_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
+MAX_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
 KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
 
 
@@ -89,8 +89,8 @@ def _chosen(home: str) -> Path:
             path = path.expanduser()
     if not path.is_absolute():
         raise OptionError(HOME_VARIABLE, home, "a whole path, as /home/ada/edgeqa")
-    if len(os.fsencode(path)) > LONGEST_HOME_BYTES:
-        raise OptionError(HOME_VARIABLE, home, f"a path of at most {LONGEST_HOME_BYTES} bytes")
+    if len(os.fsencode(path)) > MAX_HOME_BYTES:
+        raise OptionError(HOME_VARIABLE, home, f"a path of at most {MAX_HOME_BYTES} bytes")
     return path
 
 

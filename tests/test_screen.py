@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.answer import Answer, Candidate, ClosePassage
-from edgeqa.screen import LINE_CHARACTERS, MOST_LINES, describe, folded, plain
+from edgeqa.screen import LINE_CHARACTERS, MAX_LINES, describe, folded, plain
 
 
 def answer(context: str, *spans: tuple[int, int], source: str = "notes.txt") -> Answer:
@@ -145,7 +145,7 @@ def test_a_passage_fits_its_lines_with_what_is_marked(text: str, start: int, len
     start = min(start, len(text))
     end = min(start + length, len(text))
     lines = [click.unstyle(line) for line in folded(text, (start, end))]
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= MAX_LINES
     assert all(len(line) <= LINE_CHARACTERS for line in lines)
     inner = " ".join(plain(text[start:end]).split())
     assert inner in " ".join(lines).replace("  ", " ") or len(text) > LINE_CHARACTERS

@@ -33,7 +33,7 @@ from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import Features, margins, weighed, with_cells
 from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
-from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MOST_MARGIN, MOST_READ
+from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents_file import read_questions
@@ -86,7 +86,7 @@ class Read(NamedTuple):
         ranks = [span.score + weighed(span.evidence, weights) for span in self.spans]
         ahead = margins([(rank, span.start, span.end) for rank, span in zip(ranks, self.spans, strict=True)])
         at = int(np.argmax(ranks))
-        return ranks[at], max(-MOST_MARGIN, min(MOST_MARGIN, ahead[at])), self.spans[at]
+        return ranks[at], max(-MAX_MARGIN, min(MAX_MARGIN, ahead[at])), self.spans[at]
 
 
 class Chosen(NamedTuple):
@@ -155,7 +155,7 @@ class Recording(Asking):
 def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, worth: Worth | None) -> Asked:
     """Returns what is read for a question; `worth` is None where nothing answers it."""
     parts = qa._equipment  # noqa: SLF001 - nobody else wants the passages that are not the best
-    options = Options(most_contexts=MOST_READ)
+    options = Options(most_contexts=MAX_READ)
     asking = Recording(parts, scope, on_one_line(question), options, Stopwatch())
     asking.read(lambda *_: None)
     reads = asking.reads(worth or (lambda *_: 0.0))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CANDIDATES, ROW_CANDIDATES = 3, 8
 """Spans of a passage, and of a row, that evidence chooses from: a fourth changed no answer."""
-MOST_CELL_CHARACTERS = 160
+MAX_CELL_CHARACTERS = 160
 
 _ALTERNATIVES = re.compile(r"\bor\b")
 _MARKER = re.compile(r"\W*(?:\d{1,3}|[a-z])")
@@ -176,4 +176,4 @@ def _is_marker(text: str, start: int, end: int) -> bool:
 
 
 def _may_answer(cell: str) -> bool:
-    return len(cell) <= MOST_CELL_CHARACTERS and any(map(str.isalnum, cell))
+    return len(cell) <= MAX_CELL_CHARACTERS and any(map(str.isalnum, cell))

@@ -79,7 +79,7 @@ class Asking:
             ContextError: if a text cannot be read, or has none.
         """
         most = self._options.most_contexts
-        limit = most or ranking.MOST_READ
+        limit = most or ranking.MAX_READ
         hits = self._scope.search(self._asked, limit + SPARE_HITS)
         self._weights, self._mended = hits.weights, dict(hits.mended)
         self._said.searched(hits.weights, hits.mended.values())

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from edgeqa.models.manifest import Searched
 
 ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends
-MOST_READ = 8
+MAX_READ = 8
 FEW_PASSAGES = 3  # are all read
-MOST_MARGIN = 20.0  # more says no more
+MAX_MARGIN = 20.0  # more says no more
 KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
 
 
@@ -112,7 +112,7 @@ def probability(rank: float, coverage: float, margin: float, numbers: Searched) 
         margin: by how much it outranks the next span of its passage.
         numbers: of the model.
     """
-    beyond = numbers.margin * max(-MOST_MARGIN, min(MOST_MARGIN, margin)) if numbers.margin else 0.0
+    beyond = numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin)) if numbers.margin else 0.0
     return sigmoid(numbers.slope * rank + numbers.coverage * coverage + beyond + numbers.intercept)
 
 

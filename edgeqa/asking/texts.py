@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Numbered = tuple[int, tuple[str, int], Passage]
 
-MOST_REASONS, MOST_LISTED = 5, 8  # of parts without text, that are named
+MAX_REASONS, MAX_LISTED = 5, 8  # of parts without text, that are named
 DIGEST_BYTES = 16
 _OBJECT_BYTES = 500  # a passage's objects, besides its text
 
@@ -171,7 +171,7 @@ class Texts:
         found: dict[str, list[str]] = {}
         for part, why in self._left_out:
             found.setdefault(why, []).append(part)
-        return tuple(f"without text: {_listed(parts)}: {why}" for why, parts in islice(found.items(), MOST_REASONS))
+        return tuple(f"without text: {_listed(parts)}: {why}" for why, parts in islice(found.items(), MAX_REASONS))
 
     def _without_text(self) -> list[tuple[str, str]]:
         """Returns the parts that had no text when the documents were last read, each with why."""
@@ -264,8 +264,8 @@ class _Growing:
 
 
 def _listed(parts: Sequence[str]) -> str:
-    more = len(parts) - MOST_LISTED
-    return ", ".join(parts[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(parts) - MAX_LISTED
+    return ", ".join(parts[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _digest(document: Document) -> bytes:

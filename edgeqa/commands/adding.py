@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
 
 SHOWN = 20  # of what went wrong, in a terminal; --json has more
-MOST_ENDINGS = 12
+MAX_ENDINGS = 12
 
 
 def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | Later | None:
@@ -178,8 +178,8 @@ def _by_endings(counts: dict[str, int]) -> str:
     from edgeqa.screen import plain
 
     shown = [f"{count} {plain(ending) or 'without an ending'}" for ending, count in sorted(counts.items(), key=_most)]
-    rest = sum(counts.values()) - sum(sorted(counts.values(), reverse=True)[:MOST_ENDINGS])
-    return ", ".join([*shown[:MOST_ENDINGS], *([f"{rest} others"] if rest else [])])
+    rest = sum(counts.values()) - sum(sorted(counts.values(), reverse=True)[:MAX_ENDINGS])
+    return ", ".join([*shown[:MAX_ENDINGS], *([f"{rest} others"] if rest else [])])
 
 
 def _most(counted: tuple[str, int]) -> tuple[int, str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROMPT = "? "
 HISTORY = "chat-history"
-MOST_REMEMBERED = 1000  # lines of history
+MAX_REMEMBERED = 1000  # lines of history
 MORE_PASSAGES = 10
 COMMANDS = {
     ":more": "more of the passages closest to the last question",
@@ -180,7 +180,7 @@ def _with_history() -> Callable[[], None]:
     file = os.fspath(state.home() / HISTORY)
     with contextlib.suppress(OSError):
         readline.read_history_file(file)
-    readline.set_history_length(MOST_REMEMBERED)
+    readline.set_history_length(MAX_REMEMBERED)
 
     def completed(text: str, number: int) -> str | None:
         found = [name for name in COMMANDS if name.startswith(text)]

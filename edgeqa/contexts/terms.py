@@ -12,7 +12,7 @@ import unicodedata
 from functools import lru_cache
 from string import ascii_lowercase
 
-MAX_TERM_CHARACTERS = 40  # characters; what is longer is no word, and is found by its beginning
+MAX_TERM_CHARACTERS = 40  # what is longer is no word, and is found by its beginning
 ENGLISH = "en"
 
 _GROUPED = re.compile(r"(?<=\d)[,\u00a0\u202f](?=\d{3}(?!\d))")

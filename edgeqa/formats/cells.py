@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
 
 MAX_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
-MAX_NAME_CHARACTERS = 200  # characters of a column's name
+MAX_NAME_CHARACTERS = 200  # of a column's name
 
 
 @dataclass(frozen=True, slots=True)

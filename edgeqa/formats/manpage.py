@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 1 << 20
 MAX_LEVELS = 40
-MAX_TERM_CHARACTERS = 200  # characters; what is longer and stands before something indented is a paragraph
+MAX_TERM_CHARACTERS = 200  # what is longer and stands before something indented is a paragraph
 
 _BULLET = re.compile(r"([•·*+o○□✓‣▪-])\s*\Z")
 _NUMBER = re.compile(r"\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s*\Z|\[[0-9]{1,3}\]\s*\Z|[0-9]{1,2}\Z")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_GROUP_CHARACTERS = 1 << 15  # a longer group is looked at in parts
 MAX_GROUP_LINES = 400
-MAX_NAME_CHARACTERS = 80  # characters of a heading
+MAX_NAME_CHARACTERS = 80  # of a heading
 MAX_TERM_CHARACTERS = 60  # of a term: a line that is nearly full goes on below
 _BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
 _OPTION = re.compile(r"(?!--[A-Z][a-z]|-\d+-$)--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.errors import EdgeQAError
 
 BLOCK_BYTES = 1 << 16
-MAX_RUN_CHARACTERS = 1024  # characters; a letter of a living language has a few marks
+MAX_RUN_CHARACTERS = 1024  # a letter of a living language has a few marks
 _UNDECODED = re.compile("[\udc80-\udcff]+")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
 

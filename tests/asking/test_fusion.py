@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.ranking import MOST_MARGIN, is_enough, lift, probability, sigmoid
+from edgeqa.asking.ranking import MAX_MARGIN, is_enough, lift, probability, sigmoid
 from edgeqa.models.manifest import Searched
 
 SCORES = st.floats(-60, 60)
@@ -50,7 +50,7 @@ def test_a_probability_is_one_and_rises_with_rank_coverage_and_margin(
     assert probability(rank + 1, coverage, margin, FITTED) >= probability(rank, coverage, margin, FITTED)
     assert probability(rank, coverage, margin, FITTED) >= probability(rank, coverage / 2, margin, FITTED)
     assert probability(rank, coverage, margin + 1, FITTED) >= probability(rank, coverage, margin, FITTED)
-    assert probability(rank, coverage, math.inf, FITTED) == probability(rank, coverage, MOST_MARGIN, FITTED)
+    assert probability(rank, coverage, math.inf, FITTED) == probability(rank, coverage, MAX_MARGIN, FITTED)
 
 
 def test_without_numbers_a_score_above_no_answer_is_an_answer_and_the_route_breaks_ties() -> None:
