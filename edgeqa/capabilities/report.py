@@ -6,7 +6,7 @@ dataclasses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,14 @@ from edgeqa.capabilities.settings import show_bytes
 from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from edgeqa.capabilities.plan import Choice, Plan
-    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.capabilities.readings import Capabilities, Reading
 
 WIDTH = 110
 _INDENT = "  "
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,52 +90,40 @@ def _refusal(error: NotEnoughMemory) -> dict[str, Any]:
     }
 
 
-def _device(device: Capabilities) -> Iterable[_Row]:
-    d = device
+def _device(d: Capabilities) -> list[_Row]:
     bits = "" if d.pointer_bits.value is None else f" {d.pointer_bits.value} bits"
-    rows = [
-        _Row("board", _text(d.board.value), d.board.reason),
-        _Row(
-            "system",
-            f"{_text(d.os.value)} {_text(d.machine.value)}{bits}",
-            f"pages of {_bytes(d.page_size_bytes.value)}",
-        ),
-        _Row("memory", _bytes(d.memory_total_bytes.value), d.memory_total_bytes.reason),
-        _Row("available", _bytes(d.memory_available_bytes.value), d.memory_available_bytes.reason),
+    system = f"{d.os.value or _UNKNOWN} {d.machine.value or _UNKNOWN}{bits}"
+    disk = _row("disk", d.home_free_bytes, show_bytes)
+    return [
+        _row("board", d.board),
+        _Row("system", system, f"pages of {_row('', d.page_size_bytes, show_bytes).value}"),
+        _row("memory", d.memory_total_bytes, show_bytes),
+        _row("available", d.memory_available_bytes, show_bytes),
+        *([] if d.address_space_bytes.value is None else [_row("address space", d.address_space_bytes, show_bytes)]),
+        _row("cores", d.cores),
+        _row("int8 flags", d.cpu_flags, _names),
+        _row("providers", d.providers, lambda names: _names(names, drop="ExecutionProvider")),
+        _row("accelerators", d.accelerators, lambda names: _names(names, drop="/dev/")),
+        replace(disk, why=f"{d.home_file_system.value or _UNKNOWN}: {disk.why}"),
+        _row("temperature", d.temperature_c, "{:.0f} °C".format),
     ]
-    if d.address_space_bytes.value is not None:
-        rows.append(_Row("address space", _bytes(d.address_space_bytes.value), d.address_space_bytes.reason))
-    rows += [
-        _Row("cores", _text(d.cores.value), d.cores.reason),
-        _Row("int8 flags", _names(d.cpu_flags.value), d.cpu_flags.reason),
-        _Row("providers", _names(d.providers.value, drop="ExecutionProvider"), d.providers.reason),
-        _Row("accelerators", _names(d.accelerators.value, drop="/dev/"), d.accelerators.reason),
-        _Row("disk", _bytes(d.home_free_bytes.value), f"{_text(d.home_file_system.value)}: {d.home_free_bytes.reason}"),
-        _Row(
-            "temperature",
-            "unknown" if d.temperature_c.value is None else f"{d.temperature_c.value:.0f} °C",
-            d.temperature_c.reason,
-        ),
-    ]
-    return rows
 
 
-def _plan(plan: Plan | NotEnoughMemory) -> Iterable[_Row]:
-    if isinstance(plan, NotEnoughMemory):
-        return [_Row("none", f"{show_bytes(plan.missing_bytes)} missing", str(plan))]
-    p = plan
+def _plan(p: Plan | NotEnoughMemory) -> list[_Row]:
+    if isinstance(p, NotEnoughMemory):
+        return [_Row("none", f"{show_bytes(p.missing_bytes)} missing", str(p))]
     return [
         _Row("needs", show_bytes(p.needed_bytes), f"at most, {show_bytes(p.margin_bytes)} more stay free"),
-        _Row("fits into", show_bytes(p.available_bytes.value), p.available_bytes.reason),
-        _Row("threads", str(p.threads.value), p.threads.reason),
-        _Row("callers", f"{p.callers.value} at a time", p.callers.reason),
-        _Row("precision", p.precision.value, p.precision.reason),
-        _Row("window", f"{p.window_tokens.value} tokens", p.window_tokens.reason),
-        _Row("batch", f"{p.batch_contexts.value} context{'s' * (p.batch_contexts.value > 1)}", p.batch_contexts.reason),
-        _Row("answer cache", show_bytes(p.answer_cache_bytes.value), p.answer_cache_bytes.reason),
-        _Row("encoding store", show_bytes(p.encoding_store_bytes.value), p.encoding_store_bytes.reason),
-        _Row("persist", p.persist.value, p.persist.reason),
-        _Row("spinning", _on_off(p.spinning), p.spinning.reason),
+        _row("fits into", p.available_bytes, show_bytes),
+        _row("threads", p.threads),
+        _row("callers", p.callers, "{} at a time".format),
+        _row("precision", p.precision),
+        _row("window", p.window_tokens, "{} tokens".format),
+        _row("batch", p.batch_contexts, lambda number: f"{number} context{'s' * (number > 1)}"),
+        _row("answer cache", p.answer_cache_bytes, show_bytes),
+        _row("encoding store", p.encoding_store_bytes, show_bytes),
+        _row("persist", p.persist),
+        _row("spinning", p.spinning, lambda on: "on" if on else "off"),
     ]
 
 
@@ -142,17 +131,9 @@ def _verdict(self_test: SelfTestLine) -> _Row:
     return _Row("self-test", {True: "passed", False: "FAILED", None: "not run"}[self_test.passed], self_test.text)
 
 
-def _text(value: object) -> str:
-    return "unknown" if value is None else str(value)
+def _row(name: str, member: Reading[Any] | Choice[Any], show: Callable[[Any], str] = str) -> _Row:
+    return _Row(name, _UNKNOWN if member.value is None else show(member.value), member.reason)
 
 
-def _bytes(value: int | None) -> str:
-    return "unknown" if value is None else show_bytes(value)
-
-
-def _names(value: tuple[str, ...] | None, *, drop: str = "") -> str:
-    return "unknown" if value is None else " ".join(name.replace(drop, "") for name in value) or "none"
-
-
-def _on_off(choice: Choice[bool]) -> str:
-    return "on" if choice.value else "off"
+def _names(value: tuple[str, ...], *, drop: str = "") -> str:
+    return " ".join(name.replace(drop, "") for name in value) or "none"
