@@ -137,12 +137,29 @@ def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_pa
         hit = httpx.post(f"{server.url}/v1/ask", json={"question": QUESTION, "context": TEXT}, timeout=DEADLINE_S)
         assert hit.json()["cached"]
         assert metric(server, "waiting") == waiting
+        soon = {"question": "Soon?", "context": TEXT, "timeout_s": 0.01}
+        refused = httpx.post(f"{server.url}/v1/ask", json=soon, timeout=DEADLINE_S)
+        assert (refused.status_code, refused.json()["type"]) == (503, "Refused")
+        assert int(refused.headers["retry-after"]) >= 1
         for client in clients:
             client.close()
         until(lambda: metric(server, "waiting") == 0)
         gate.touch()
         until(lambda: metric(server, "reading") == 0)
         assert len(begun.read_text().splitlines()) == 1 + len(clients) - waiting
+
+
+def test_who_has_waited_long_enough_is_told(home: Path, tmp_path: Path) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
+        asked = {"question": QUESTION, "context": TEXT, "timeout_s": 0.5}
+        late = httpx.post(f"{server.url}/v1/ask", json=asked, timeout=DEADLINE_S)
+        assert (late.status_code, late.json()["type"]) == (504, "DeadlinePassed")
+        gate.touch()
+        until(lambda: metric(server, "reading") == 0)
+        again = httpx.post(f"{server.url}/v1/ask", json=asked | {"timeout_s": 60}, timeout=DEADLINE_S)
+        assert again.json()["answer"] == "Charles Babbage"
+        assert len(set(begun.read_text().splitlines())) == 1
 
 
 def metric(server: Running, name: str) -> float:
@@ -269,9 +286,13 @@ def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)
+
+    def make() -> None:
+        made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(made, check=True, capture_output=True)
+
+    make()
     import ssl  # here: where there is a certificate
 
     with running(home, "--tls-cert", certificate, "--tls-key", key) as server:
@@ -281,6 +302,13 @@ def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_
         with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert not client.recv(10).startswith(b"HTTP/1.1 2")
+        first = ssl.get_server_certificate(("127.0.0.1", server.port))
+        make()
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("read anew")
+        assert ssl.get_server_certificate(("127.0.0.1", server.port)) != first
+        context = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{server.url}/healthz", verify=context).json() == {"status": "alive"}
     key.write_text("nonsense")
     refused = command(home, "serve", "--port", "0", "--tls-cert", certificate, "--tls-key", key)
     assert (refused.returncode, "cannot use the certificate" in refused.stderr) == (2, True)
