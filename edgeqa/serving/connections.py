@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ class Connection(H11Protocol):
 
     def _is_head_too_long(self, data: bytes) -> bool:
         """Tells whether a head is longer than it may be; h11 looks only at those that come in parts."""
-        before = self.conn.trailing_data[0] if self._waits_for_head else b""
-        if not self._waits_for_head or len(before) + len(data) <= HEAD_BYTES:
+        if self.conn.their_state is not h11.IDLE:  # it is a body that comes
+            return False
+        before = self.conn.trailing_data[0]
+        if len(before) + len(data) <= HEAD_BYTES:
             return False
         return not -1 < (before + data).find(b"\r\n\r\n") <= HEAD_BYTES
 

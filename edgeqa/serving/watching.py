@@ -60,7 +60,7 @@ class Watcher:
             report = await self._engine.sync(self._caller, self._path)
         except edgeqa.EdgeQAError as error:
             self._say_once(f"{self._path}: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
-            return isinstance(error, edgeqa.ContextError)  # a file is as it is: it is read again when it changes
+            return type(error).__name__ != "CollectionBusy"  # all else is as it is, until something there changes
         changed = report.files_added + report.files_changed + report.files_reread
         if changed or report.files_removed:
             self._say(f"{self._path}: {changed} files read, {report.files_removed} removed")

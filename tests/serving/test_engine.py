@@ -10,7 +10,7 @@ import pytest
 
 from edgeqa import Answer, EdgeQAError
 from edgeqa.models.reading import PassageReader
-from edgeqa.serving import engine as engines
+from edgeqa.serving import lanes
 from edgeqa.serving.callers import ADD, ADMIN, ASK, Caller, scopes_up_to
 from edgeqa.serving.engine import Engine
 from edgeqa.serving.errors import (
@@ -77,7 +77,7 @@ async def full(engine: Engine, gate: Gate, caller: Caller = ONE) -> list[asyncio
     """Fills all readers; returns the tasks that wait for them."""
     first = asyncio.create_task(engine.ask(caller, "Filling 0?", context=TEXT, timeout_s=60))
     await gate.until_begun()
-    readers = engine._readers_count
+    readers = engine._lanes.readers
     others = [
         asyncio.create_task(engine.ask(caller, f"Filling {n}?", context=TEXT, timeout_s=60)) for n in range(1, readers)
     ]
@@ -144,11 +144,11 @@ def test_one_callers_many_questions_do_not_keep_anothers_one_waiting(gate: Gate)
 def test_a_full_queue_refuses_at_once_but_makes_room_for_who_has_less(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "WAITING_PER_READER", 1)
+    monkeypatch.setattr(lanes, "WAITING_PER_READER", 2)
 
     async def work(engine: Engine) -> None:
         reading = await full(engine, gate)
-        room = len(reading)
+        room = 2 * len(reading)
         many = [asyncio.create_task(engine.ask(ONE, f"Many {n}?", context=TEXT, timeout_s=60)) for n in range(room)]
         await settled(lambda: engine.waiting == room)
         refused = await error_of(engine.ask(ONE, "One too many?", context=TEXT, timeout_s=60))
@@ -168,7 +168,7 @@ def test_a_full_queue_refuses_at_once_but_makes_room_for_who_has_less(
 def test_what_cannot_be_read_in_time_is_refused_before_it_waits(gate: Gate) -> None:
     async def work(engine: Engine) -> None:
         reading = await full(engine, gate)
-        engine._reading_s = 30.0
+        engine._lanes.reading_s = 30.0
         assert isinstance(await error_of(engine.ask(OTHER, "Soon?", context=TEXT, timeout_s=1)), Refused)
         gate.open.set()
         await asyncio.gather(*reading)
@@ -285,6 +285,8 @@ def test_what_is_added_is_asked_listed_shown_and_removed(tmp_path: Path) -> None
         path.write_text(TEXT.replace("Charles Babbage", "Ada Stone"))
         await engine.add(WRITER, path, "notes/machine.txt")
         assert (await engine.ask(ONE, QUESTION)).text == "Ada Stone"
+        for other in ("notes", "machine.txt", str(tmp_path), "/"):  # a folder, and paths of this machine
+            assert isinstance(await error_of(engine.remove(WRITER, other)), LookupError)
         assert await engine.remove(WRITER, "notes/machine.txt") == ["notes/machine.txt"]
         assert await engine.documents(ONE) == []
         assert engine.runtime.list() == ()

@@ -1,0 +1,294 @@
+"""Lanes: what is looked up, read and written, each in threads of its own, so that none waits for another.
+
+In: work, as functions. Out: what they return, or why they were not done. What has to be read waits in a bounded queue,
+where owners take turns, and is read once for all who wait for the same; what cannot be done in time is refused before
+it is begun with, and what nobody waits for any more is not done. The thread that writes comes after all others. Of one
+event loop. It knows no question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edgeqa.serving.errors import DeadlinePassed, Draining, Refused
+from edgeqa.serving.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from edgeqa import Answer
+
+T = TypeVar("T")
+
+WAITING_PER_READER = 16
+DRAINING_LIMIT_S = 20.0
+LOOKERS, WAITING_LOOKS = 2, 256  # threads that look up what is remembered, and how much may wait for them
+OTHERS = 4  # threads for all else that reads nothing: lists, searches, folders that are watched
+FIRST_READING_S = 0.2  # how long a reading is taken to be before there was one
+RECENT = 0.2  # how much the last reading counts in what one is taken to be
+WRITER_NICENESS = 10
+YIELDING_S = 0.05  # at most so long the writer waits, at each step, for readings to end
+
+
+class Lanes:
+    """The lanes of a process."""
+
+    def __init__(self, readers: Callable[[], int], idle: Callable[[], object], *, idle_after_s: float) -> None:
+        """Begins nothing yet.
+
+        Args:
+            readers: says how much may be read at a time; called once, in another thread, before the first reading.
+            idle: called in another thread when nothing was read or written for a while.
+            idle_after_s: how long that is.
+        """
+        self._count_readers, self._be_idle, self._idle_after_s = readers, idle, idle_after_s
+        self._turns: Turns[_Flight] = Turns()
+        self._flights: dict[Hashable, _Flight] = {}
+        self._lookers = ThreadPoolExecutor(LOOKERS, "edgeqa-looker")
+        self._others = ThreadPoolExecutor(OTHERS, "edgeqa-other")
+        self._looks = 0
+        self._readers: ThreadPoolExecutor | None = None
+        self._planning: asyncio.Task[int] | None = None
+        self._writer = ThreadPoolExecutor(1, "edgeqa-writer", _be_nice)
+        self._writing = 0
+        self._quiet = threading.Event()  # nothing is being read
+        self._quiet.set()
+        self._stopping = threading.Event()
+        self._idle: asyncio.TimerHandle | None = None
+        self._background: set[asyncio.Future[Any]] = set()
+        self.reading_s = FIRST_READING_S
+        """How long a reading is taken to be."""
+        self.readers = 0
+        """How much is read at a time; 0 before there was a reading."""
+        self.reading = 0
+        """How much is being read."""
+        self.draining = False
+        """Whether nothing new is begun with."""
+
+    @property
+    def waiting(self) -> int:
+        """How much waits to be read."""
+        return len(self._turns)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being done; after `drain`, what has not ended in time."""
+        return bool(self._background)
+
+    async def look_up(self, work: Callable[[], T]) -> T:
+        """Returns what `work` does, which looks up what is remembered.
+
+        Raises:
+            Draining: if all is being stopped.
+            Refused: if too much waits for it.
+        """
+        return await self._look(self._lookers, work)
+
+    async def look(self, work: Callable[[], T]) -> T:
+        """Returns what `work` does, which may take a while, but reads no question; raises as `look_up` does."""
+        return await self._look(self._others, work)
+
+    async def _look(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self.draining:
+            raise Draining
+        if self._looks >= WAITING_LOOKS:
+            raise Refused(1, "too much is being looked up")
+        future = asyncio.get_running_loop().run_in_executor(pool, work)
+        self._looks += 1
+        future.add_done_callback(self._looked)
+        self._keep(future)
+        return await future
+
+    def _looked(self, _: asyncio.Future[Any]) -> None:
+        self._looks -= 1
+
+    async def read(self, owner: str, key: Hashable, work: Callable[[], Answer], timeout_s: float) -> Answer:
+        """Returns what is read, in its owner's turn, once for all who wait for the same.
+
+        Args:
+            owner: whose turn it takes.
+            key: what is the same has the same.
+            work: reads.
+            timeout_s: how long the caller waits.
+
+        Raises:
+            Draining: if all is being stopped.
+            Refused: if it cannot be read in time.
+            DeadlinePassed: if it was not.
+            Exception: what `work` raises.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        await self._planned()
+        if self.draining:
+            raise Draining
+        flight = self._flights.get(key)
+        if flight is None:
+            self._make_room(owner, deadline_s - loop.time())
+            flight = self._flights[key] = _Flight(key, work)
+        if not flight.begun:
+            self._turns.put(owner, flight)
+        waiter: asyncio.Future[Answer] = loop.create_future()
+        flight.waiters.append(waiter)
+        self._begin()
+        try:
+            return await asyncio.wait_for(waiter, deadline_s - loop.time())
+        except asyncio.TimeoutError:
+            raise DeadlinePassed(timeout_s) from None
+        finally:
+            if waiter in flight.waiters:
+                flight.waiters.remove(waiter)
+            if not flight.waiters and not flight.begun and self._flights.get(key) is flight:
+                self._turns.drop(flight)  # nobody waits for it any more
+                del self._flights[key]
+
+    def _make_room(self, owner: str, left_s: float) -> None:
+        """Raises Refused where a new question of an owner could not be read in time, or there is no room for it."""
+        expected_s = (self._turns.ahead(owner) + self.reading) * self.reading_s / self.readers
+        is_full = len(self._turns) >= WAITING_PER_READER * self.readers
+        if is_full and (other := self._turns.to_give_way(owner)) is not None:
+            self._turns.drop(other)
+            self._land(other, error=Refused(expected_s))
+        elif is_full or expected_s > left_s:
+            raise Refused(expected_s)
+
+    async def _planned(self) -> None:
+        """Has it found out how many read at a time."""
+        if self._readers is not None:
+            return
+        if self._planning is None:
+            self._planning = asyncio.ensure_future(self.look(self._count_readers))
+        try:
+            readers = await asyncio.shield(self._planning)
+        except Exception:
+            self._planning = None  # there may be more memory the next time
+            raise
+        if self._readers is None:
+            self.readers, self._readers = readers, ThreadPoolExecutor(readers, "edgeqa-reader")
+
+    def _begin(self) -> None:
+        """Begins to read what may be read now."""
+        while self._readers is not None and self.reading < self.readers and not self.draining:
+            flight = self._turns.take()
+            if flight is None:
+                return
+            flight.begun = True
+            self.reading += 1
+            self._quiet.clear()
+            began_s = time.monotonic()
+            future = asyncio.get_running_loop().run_in_executor(self._readers, flight.work)
+            self._keep(future)
+            future.add_done_callback(partial(self._done, flight, began_s))
+
+    def _done(self, flight: _Flight, began_s: float, future: asyncio.Future[Answer]) -> None:
+        self.reading -= 1
+        if not self.reading:
+            self._quiet.set()
+        if future.cancelled():
+            self._land(flight, error=Draining())
+        elif (error := future.exception()) is not None:
+            self._land(flight, error=error)
+        else:
+            answer = future.result()
+            load_s = answer.timings_ms.get("load", 0.0) / 1000  # of the model, once
+            self.reading_s += RECENT * (max(0.0, time.monotonic() - began_s - load_s) - self.reading_s)
+            self._land(flight, answer=answer)
+        self._begin()
+        self._idle_later()
+
+    def _land(self, flight: _Flight, *, answer: Answer | None = None, error: BaseException | None = None) -> None:
+        """Gives all who wait for a reading what has come of it."""
+        self._flights.pop(flight.key, None)
+        for waiter in flight.waiters:
+            if waiter.done():
+                continue
+            if error is not None:
+                waiter.set_exception(error)
+            elif answer is not None:
+                waiter.set_result(answer)
+        flight.waiters.clear()
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """Returns what `work` does, which changes a collection; a caller who goes away does not break it off.
+
+        Raises:
+            Draining: if all is being stopped.
+        """
+        if self.draining:
+            raise Draining
+        self._writing += 1
+        future = asyncio.get_running_loop().run_in_executor(self._writer, work)
+        self._keep(future)
+        future.add_done_callback(self._written)
+        return await asyncio.shield(future)
+
+    def _written(self, _: asyncio.Future[Any]) -> None:
+        self._writing -= 1
+        self._idle_later()
+
+    def giving_way(self, progress: Callable[[str, int, int], None] | None) -> Callable[[str, int, int], None]:
+        """Returns a progress callback, which waits a moment for what is being read, and ends all when it is stopped."""
+
+        def step(doing: str, done: int, total: int) -> None:
+            if self._stopping.is_set():
+                raise Draining
+            self._quiet.wait(YIELDING_S)
+            if progress is not None:
+                progress(doing, done, total)
+
+        return step
+
+    def _keep(self, future: asyncio.Future[Any]) -> None:
+        self._background.add(future)
+        future.add_done_callback(self._background.discard)
+
+    def _idle_later(self) -> None:
+        """Has it noticed when nothing was read or written for a while."""
+        if self._idle is not None:
+            self._idle.cancel()
+        if not (self.draining or self.reading or self._writing):
+            self._idle = asyncio.get_running_loop().call_later(self._idle_after_s, self._idle_now)
+
+    def _idle_now(self) -> None:
+        if not (self.draining or self.reading or self._writing):
+            self._keep(asyncio.get_running_loop().run_in_executor(self._others, self._be_idle))
+
+    async def drain(self) -> bool:
+        """Begins nothing more, and waits for what is being done; returns whether all of that has ended in time."""
+        self.draining = True
+        self._stopping.set()
+        for flight in [flight for flight in self._flights.values() if not flight.begun]:
+            self._turns.drop(flight)
+            self._land(flight, error=Draining())
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=DRAINING_LIMIT_S)
+        for pool in (self._lookers, self._others, self._readers, self._writer):
+            if pool is not None:
+                pool.shutdown(wait=not self._background, cancel_futures=True)
+        return not self._background
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """Something to be read, and who waits for it."""
+
+    key: Hashable
+    work: Callable[[], Answer]
+    waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
+    begun: bool = False
+
+
+def _be_nice() -> None:
+    """Has the thread that writes come after all others, where threads have a niceness."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
