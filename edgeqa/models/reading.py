@@ -101,7 +101,7 @@ class PassageReader:
             EmptyQuestion: if it has no token.
         """
         beginning = question[:MAX_QUESTION_CHARACTERS]
-        with self._callers:
+        with self._callers.turn():
             ids = self._tokenizer.ids(beginning)
             if not len(ids):
                 raise EmptyQuestion
@@ -126,7 +126,7 @@ class PassageReader:
         """Returns what is read of a passage; nothing of one without a token."""
         found = self._windows.get(passage)
         if found is None:
-            with self._callers:
+            with self._callers.turn():
                 found = tuple(windows(passage, self._tokenizer.tokenize, self._limits))
             self._windows.put(passage, found, sum(map(_size_bytes, found)) + 4 * len(passage.text) + _OBJECT_BYTES)
         return found
@@ -149,7 +149,7 @@ class PassageReader:
             top: how many spans, of which no two overlap.
             watch: where the time goes.
         """
-        with self._callers:
+        with self._callers.turn():
             encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)

@@ -20,6 +20,7 @@ import importlib
 import os
 import threading
 import time
+import weakref
 from dataclasses import dataclass, replace
 from functools import cache
 from queue import Empty, SimpleQueue
@@ -68,11 +69,15 @@ class SessionOptions:
 
 
 class Callers:
-    """Those who read, and those who wait for it; a context manager around a step. No step may hold another."""
+    """Those who read, and those who wait for it: `with callers.turn():` around a step. No step may hold another.
+
+    An interrupt may come at any moment, at the very end of a step, too: so each turn is an object that goes back to the
+    others when nobody refers to it any more, and who is present is told by a set, and not by a count.
+    """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._held = 0  # while the process forks
+        self._held: list[_Turn] = []  # while the process forks
         self.forked()
         forking.tell(self)
 
@@ -80,24 +85,20 @@ class Callers:
         """Takes all turns, as far as they come back in time."""
         give_up_at_s = time.monotonic() + FORKING_LIMIT_S
         with contextlib.suppress(Empty):
-            while self._held < self._at_once:
-                self._turns.get(timeout=max(0.0, give_up_at_s - time.monotonic()))
-                self._held += 1
+            while len(self._held) < self._at_once:
+                self._held.append(self._turns.get(timeout=max(0.0, give_up_at_s - time.monotonic())))
 
     def after_fork(self) -> None:
         """Gives them back."""
-        held, self._held = self._held, 0
-        for _ in range(held):
-            self._turns.put(None)
+        self._held.clear()
 
     def forked(self) -> None:
         """Begins anew: those who had turns do not exist here."""
-        self._turns: SimpleQueue[None] = SimpleQueue()
+        self._turns: SimpleQueue[_Turn] = SimpleQueue()
         for _ in range(self._at_once):
-            self._turns.put(None)
-        self._held = 0
-        self._lock = threading.Lock()
-        self._present = 0
+            self._turns.put(_Turn(weakref.ref(self._turns)))
+        self._held.clear()
+        self._present: set[int] = set()
         self._crowded_until_s = 0.0
 
     @property
@@ -105,24 +106,51 @@ class Callers:
         """Whether several are here, or were a moment ago."""
         return time.monotonic() < self._crowded_until_s
 
+    def turn(self) -> _Step:
+        """Returns what is to be entered for a step, once."""
+        return _Step(self)
+
+    def come(self, one: int) -> _Turn:
+        """Waits for a turn."""
+        self._present.add(one)
+        if len(self._present) > 1:
+            self._crowded_until_s = time.monotonic() + CROWDED_FOR_S
+        return self._turns.get()
+
+    def go(self, one: int) -> None:
+        """Takes note that somebody has left. Harmless when repeated."""
+        self._present.discard(one)
+
+
+class _Turn:
+    """The right to read; goes back to the others when nobody has it any more."""
+
+    def __init__(self, turns: weakref.ref[SimpleQueue[_Turn]]) -> None:
+        self._turns = turns
+
+    def __del__(self) -> None:
+        if (turns := self._turns()) is not None:  # else the callers are gone, or this is a forked child
+            turns.put(_Turn(self._turns))
+
+
+class _Step:
+    """One caller's step: from when it waits for its turn until it leaves, or is forgotten."""
+
+    _turn: _Turn | None = None
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+
     def __enter__(self) -> None:
-        with self._lock:
-            self._present += 1
-            if self._present > 1:
-                self._crowded_until_s = time.monotonic() + CROWDED_FOR_S
-        try:
-            self._turns.get()
-        except BaseException:  # who waits may be interrupted
-            self._leave()
-            raise
+        self._turn = self._callers.come(id(self))
 
     def __exit__(self, *error: object) -> None:
-        self._turns.put(None)
-        self._leave()
+        self._turn = None
+        self._callers.go(id(self))
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._present -= 1
+    def __del__(self) -> None:
+        if hasattr(self, "_callers"):  # else it was interrupted while it was made
+            self._callers.go(id(self))
 
 
 class Session:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from edgeqa.models.readers import SplitReader
 from edgeqa.models.session import CROWDED_FOR_S, Callers, Session, SessionOptions
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from edgeqa.models.bundle import Bundle
 
 
@@ -34,14 +38,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_several_are_a_crowd_for_a_moment_longer_than_they_are_there(clock: Clock) -> None:
     callers = Callers(at_once=2)
-    with callers:
+    with callers.turn():
         assert not callers.crowded
-        with callers:  # another one: nothing here looks at whose thread it is
+        with callers.turn():  # another one: nothing here looks at whose thread it is
             assert callers.crowded
     assert callers.crowded
     clock.now_s += CROWDED_FOR_S
     assert not callers.crowded
-    with callers:
+    with callers.turn():
         assert not callers.crowded
 
 
@@ -52,7 +56,7 @@ def test_no_more_than_so_many_read_at_once_and_all_get_their_turn() -> None:
 
     def work() -> None:
         nonlocal most, reads
-        with callers:
+        with callers.turn():
             with lock:
                 inside.append(1)
                 most, reads = max(most, len(inside)), reads + 1
@@ -77,17 +81,45 @@ def test_who_is_interrupted_while_waiting_leaves_nothing_behind() -> None:
             raise KeyboardInterrupt
 
     turns, callers._turns = callers._turns, Interrupted()  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt), callers:
+    with pytest.raises(KeyboardInterrupt), callers.turn():
         pytest.fail("it was not its turn")
     callers._turns = turns
-    with callers:
+    with callers.turn():
         assert not callers.crowded  # the one who left is not counted any more
+
+
+def test_an_interrupt_at_any_line_of_a_step_leaves_nothing_behind() -> None:
+    callers = Callers(at_once=1)
+    for line in range(1, 100):
+        left = line
+
+        def on_line(frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
+            nonlocal left
+            if "__del__" in (frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""):
+                return None  # what is raised there, Python drops
+            if event == "line" and frame.f_code.co_filename == module.__file__:
+                left -= 1
+                if not left:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return on_line
+
+        before = sys.gettrace()
+        sys.settrace(on_line)
+        with suppress(KeyboardInterrupt), callers.turn():
+            pass
+        sys.settrace(before)
+        assert (callers._turns.qsize(), callers._present) == (1, set()), line
+        if left > 0:  # there were fewer lines
+            assert line > 5
+            return
+    pytest.fail("it never ends")
 
 
 def test_a_step_that_fails_gives_its_turn_back() -> None:
     callers = Callers(at_once=1)
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), callers:
+        with pytest.raises(ZeroDivisionError), callers.turn():
             _ = 1 / 0
 
 
@@ -100,7 +132,7 @@ def test_one_thread_each_gives_the_very_same_logits(bundle: Bundle) -> None:
         question_ids, ids = (random.integers(1000, 30000, n) for n in (question_tokens, context_tokens))
         alone, encoding = reader.encode_question(question_ids), reader.encode_context(ids)
         logits = reader.read(alone, encoding)
-        with callers, callers:
+        with callers.turn(), callers.turn():
             among, same_encoding = reader.encode_question(question_ids), reader.encode_context(ids)
             same = reader.read(among, same_encoding)
         np.testing.assert_array_equal(among, alone)
@@ -129,13 +161,13 @@ def test_a_graph_is_loaded_again_for_the_first_crowd_only(
     callers = Callers(at_once=8)
     session = Session(bundle.file("encode.onnx"), SessionOptions(threads=threads), callers)
     arrays = {"input_ids": np.array([[101, 102]]), "position_ids": np.array([[0, 1]])}
-    with callers:
+    with callers.turn():
         session.run(arrays)
     assert len(loaded) == 1
     start = threading.Barrier(4)
 
     def work() -> None:
-        with callers:
+        with callers.turn():
             start.wait(timeout=60)  # all are in before any of them runs
             session.run(arrays)
 

@@ -108,9 +108,9 @@ def test_turns_come_back_after_a_fork() -> None:
     callers = Callers(2)
     callers.before_fork()
     callers.after_fork()
-    with callers, callers:
+    with callers.turn(), callers.turn():
         callers.forked()
-    with callers, callers:
+    with callers.turn(), callers.turn():
         pass
 
 
