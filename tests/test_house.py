@@ -64,7 +64,7 @@ BESIDE = {
 EXTRAS = {"serving", "cluster"}
 MAY_IMPORT_EXTRAS = {"commands"}
 
-MOST_MODULES = 179  # 150 is the goal
+MAX_MODULES = 178  # 150 is the goal
 
 # Rooms that import what they may not, yet.
 FORBIDDEN: list[str] = []
@@ -75,7 +75,7 @@ CIRCLES: list[str] = []
 # What calls itself pure and imports what is not, yet.
 NOT_PURE: list[str] = []
 
-LEAST_LINES = 25  # of code; a room's __init__ may be empty
+MIN_LINES = 25  # of code; a room's __init__ may be empty
 
 LATER = "to be joined with its neighbours"
 
@@ -241,7 +241,7 @@ class House:
             for name, path in self.paths.items()
             if path.name != "__init__.py"
             and self.room(name) not in EXTRAS
-            and code_lines(path.read_text(encoding="utf-8")) < LEAST_LINES
+            and code_lines(path.read_text(encoding="utf-8")) < MIN_LINES
         ]
 
     @cached_property
@@ -338,7 +338,7 @@ def test_no_file_is_small_without_a_reason() -> None:
 
 def test_there_are_not_too_many_files() -> None:
     counted = [name for name in house().paths if house().room(name) not in EXTRAS]
-    assert len(counted) <= MOST_MODULES
+    assert len(counted) <= MAX_MODULES
 
 
 def test_the_modules_beside_the_rooms_are_these() -> None:
