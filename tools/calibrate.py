@@ -30,7 +30,7 @@ import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import documents, on_one_line
-from edgeqa.asking.evidence import Features, margins, weighed, with_cells
+from edgeqa.asking.evidence import Features, weighed, with_cells
 from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
@@ -84,9 +84,11 @@ class Read(NamedTuple):
     def best(self, weights: Evidence) -> tuple[float, float, Span]:
         """Returns rank without the route, margin, and the span of the best."""
         ranks = [span.score + weighed(span.evidence, weights) for span in self.spans]
-        ahead = margins([(rank, span.start, span.end) for rank, span in zip(ranks, self.spans, strict=True)])
         at = int(np.argmax(ranks))
-        return ranks[at], max(-MAX_MARGIN, min(MAX_MARGIN, ahead[at])), self.spans[at]
+        best = self.spans[at]
+        apart = (span.end <= best.start or best.end <= span.start for span in self.spans)
+        others = [rank for rank, is_apart in zip(ranks, apart, strict=True) if is_apart]
+        return ranks[at], min(MAX_MARGIN, ranks[at] - max(others, default=-np.inf)), best
 
 
 class Chosen(NamedTuple):
@@ -125,7 +127,7 @@ class Recording(Asking):
         self._share, self._at = share, passage
         return super().offer(passage, share)
 
-    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, float, Place]]:
+    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, Place]]:
         every = list(with_cells(context, places))
         evidence = [self._said.of(context, place.start, place.end) for place in every]
         assert self._at is not None  # noqa: S101 - a passage was offered

@@ -13,6 +13,7 @@ list's item, or has no number where one is asked for.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts.context import Place, searched
@@ -20,21 +21,23 @@ from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from edgeqa.contexts.context import Piece, Text
 
-CANDIDATES, ROW_CANDIDATES = 3, 8
-"""Spans of a passage, and of a row, that evidence chooses from: a fourth changed no answer."""
+CANDIDATES, ROW_CANDIDATES = 2, 8
+"""Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""
 MAX_CELL_CHARACTERS = 160
 
 _ALTERNATIVES = re.compile(r"\bor\b")
 _MARKER = re.compile(r"\W*(?:\d{1,3}|[a-z])")
-_ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|long|old|far|deep|high|large|big|often|tall|wide|thick|heavy|fast)\b"
-    r"|\b(?:what|which) (?:year|date|day|month|century|page|version|percent\w*|temperature)\b|\bprice\b|\bcost\b",
-    re.IGNORECASE,
-)
+_ASKS_NUMBER = {  # by a word without which the question does not ask for one
+    "how": re.compile(r"\bhow (?:many|much|long|old|far|deep|high|large|big|often|tall|wide|thick|heavy|fast)\b"),
+    "wh": re.compile(r"\b(?:what|which) (?:year|date|day|month|century|page|version|percent\w*|temperature)\b"),
+    "price": re.compile(r"\bprice\b"),
+    "cost": re.compile(r"\bcost\b"),
+}
+_TOLD_APART_LATER = frozenset(("di", "dy", "li", "ly", "ti", "ty"))  # "dying" has the term of "die"
 _NUMBER = re.compile(
     r"\d|\b(?:no|none|never|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty"
     r"|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|dozens?|third|quarter|once|twice"
@@ -43,7 +46,7 @@ _NUMBER = re.compile(
     r"|yearly|annually|centur(?:y|ies)|years?|decades?|days?|months?|weeks?|hours?|minutes?|seconds?)\b",
     re.IGNORECASE,
 )
-_ASKS_PRICE = re.compile(r"\b(?:costs?|prices?|how much (?:is|are|does|do)|fees?|charged?)\b", re.IGNORECASE)
+_ASKS_PRICE = re.compile(r"\b(?:costs?|prices?|how much (?:is|are|does|do)|fees?|charged?)\b")
 _PRICE_TERMS = distinct("cost costs price prices fee fees charge charged")
 _PRICE = re.compile(r"price|cost|fee\b|charge|\b(?:EUR|USD|GBP|CHF)\b|[$€£]", re.IGNORECASE)
 
@@ -56,20 +59,36 @@ class Asked:
 
     def __init__(self, question: str, language: str) -> None:
         self._language = language
-        self.terms = frozenset(terms(question, language))
+        self._question = question.lower()
         self._weights: Mapping[str, float] = {}
-        self._may_repeat = _ALTERNATIVES.search(question) is not None or not self.terms
-        is_english = language == ENGLISH
-        self._wants_number = is_english and _ASKS_NUMBER.search(question) is not None
-        self._wants_price = is_english and _ASKS_PRICE.search(question) is not None
+        self._mended: Collection[str] = ()
+        self._seen: dict[tuple[str, int, int], Features] = {}
+        self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
+        self._wants_number = language == ENGLISH and _asks_number(self._question)
 
-    def searched(self, weights: Mapping[str, float], mended: Iterable[str]) -> None:
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """Terms of the question, and of what its misspelt words were meant to be."""
+        every = (self._question, *self._mended)
+        return frozenset(one for text in every for one in terms(text, self._language))
+
+    def searched(self, weights: Mapping[str, float], mended: Collection[str]) -> None:
         """Notes how rare its terms are in what was searched, and what misspelt words were meant to be."""
         self._weights = weights
-        self.terms = self.terms.union(*(terms(word, self._language) for word in mended))
+        self._seen.clear()
+        if mended:
+            self._mended = mended
+            self.__dict__.pop("terms", None)
 
     def of(self, text: Text, start: int, end: int) -> Features:
         """Returns the evidence for the span `text.text[start:end]`."""
+        at = text.text, start, end
+        found = self._seen.get(at)
+        if found is None:  # a span is asked about when it is chosen, and when it is ranked
+            found = self._seen[at] = self._of(text, start, end)
+        return found
+
+    def _of(self, text: Text, start: int, end: int) -> Features:
         span = text.text[start:end]
         is_row = text.kind == "row" and len(text.pieces) > 1
         repeats, marker = self._repeats(span), not is_row and _is_marker(text.text, start, end)
@@ -84,7 +103,14 @@ class Asked:
         if self._may_repeat:
             return False
         said = words(span, self._language)
-        return bool(said) and all(term(word, self._language) in self.terms for word in said)
+        if not said or (span.isascii() and not self._mended and any(map(self._lacks, said))):
+            return False
+        return all(term(word, self._language) in self.terms for word in said)
+
+    def _lacks(self, word: str) -> bool:
+        """Tells at a glance that the question, in ASCII, has no word of the same term: all begin alike."""
+        first = word[: 1 if word[0].isdigit() or word[:2] in _TOLD_APART_LATER else 2]
+        return first not in self._question and self._question.isascii()
 
     def _in_row(self, text: Text, start: int, end: int) -> tuple[float, float, float, float]:
         """Returns four numbers of a span in a row.
@@ -102,6 +128,10 @@ class Asked:
         repeated = len(said & self.terms) / len(said) if said else 0.0
         return (1.0, named, repeated, float((start, end) == (cell.start, cell.end)))
 
+    @cached_property
+    def _wants_price(self) -> bool:
+        return self._language == ENGLISH and _ASKS_PRICE.search(self._question) is not None
+
     def _lookup(self, text: Text, column: str) -> float:
         """Returns 0 if the question does not name the column, else which part of its other words, by weight, is there.
 
@@ -111,7 +141,7 @@ class Asked:
         """
         names = distinct(column, self._language)
         is_named = not self.terms.isdisjoint(names)
-        if self._wants_price and _PRICE.search(column):
+        if _PRICE.search(column) and self._wants_price:
             is_named, names = True, names | _PRICE_TERMS
         if not is_named:
             return 0.0
@@ -119,6 +149,10 @@ class Asked:
         there = distinct(text.text, self._language) | distinct(searched(text.heading), self._language)
         total = sum(others.values())
         return sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
+
+
+def _asks_number(question: str) -> bool:
+    return any(has in question and asks.search(question) for has, asks in _ASKS_NUMBER.items())
 
 
 def with_cells(text: Text, places: Sequence[Place]) -> Iterator[Place]:
@@ -143,19 +177,6 @@ def with_cells(text: Text, places: Sequence[Place]) -> Iterator[Place]:
 def weighed(features: Features, weights: Evidence) -> float:
     """Returns what the evidence adds to a span's score."""
     return 0.0 if features is NOTHING else sum(map(float.__mul__, features, weights))
-
-
-def margins(ranks: Iterable[tuple[float, int, int]]) -> list[float]:
-    """Returns by how much each span of a passage outranks the best of the others that it does not overlap.
-
-    Args:
-        ranks: rank, start and end of each span.
-    """
-    every = list(ranks)
-    return [
-        rank - max((other for other, a, b in every if b <= start or end <= a), default=-float("inf"))
-        for rank, start, end in every
-    ]
 
 
 def _column(text: Text, at: int) -> Piece | None:

@@ -7,6 +7,7 @@ so that where all are remembered it is not.
 
 from __future__ import annotations
 
+import math
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.keys import Options
     from edgeqa.asking.scope import Placed, Scope
     from edgeqa.cache import Key
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts.context import Context, Text
     from edgeqa.models.readers import Encoding
     from edgeqa.models.reading import Question
     from edgeqa.timing import Progress, Stopwatch
@@ -63,6 +64,8 @@ class Asking:
         self._as_read: str | None = None
         self._question_cut = False
         self._said = evidence.Asked(asked, self._language)
+        weights = self._numbers.evidence
+        self._evidence_lowers = max(weights.repeats, weights.marker, weights.number) <= 0
         self._ranking = ranking.Ranking(options.top)
         self._near: list[Near] = []
         self._weights: Mapping[str, float] = {}
@@ -125,23 +128,18 @@ class Asking:
             self._watch.over("context")
             placed = passage if context is passage.text else passage.window(context)
             self.contexts += 1
-            found = self._weighed(context, self._places(context, encoding, passage.digest), lift)
-            for rank, margin, place in found:
-                self._ranking.offer(rank, place, placed, margin)
-            if found:
-                rank, _, place = max(found, key=itemgetter(0))
-                self._near.append(Near(placed, rank, (place.start, place.end)))
-            else:
-                self._near.append(Near(placed, lift, None))
+            places = self._places(context, encoding, passage.digest)
+            found = self._weighed(context, places, lift)
+            best = max(found, key=itemgetter(0), default=None)
+            for rank, place in found if self._options.top > 1 or best is None else (best,):
+                self._ranking.offer(rank, place, placed, places)
+            self._near.append(Near(placed, lift, None) if best is None else Near(placed, best[0], best[1][:2]))
             self._watch.over("rank")
         return self.contexts > before
 
     def outcome(self) -> Outcome:
         """Returns what the passages that were read say."""
-        spots = tuple(
-            Spot(found.placed, found.place, self._probability(found.rank, found.placed, found.margin))
-            for found in self._ranking.spans()
-        )
+        spots = tuple(Spot(found.placed, found.place, self._probability(found)) for found in self._ranking.spans())
         return Outcome(
             spots,
             self._closest(),
@@ -180,25 +178,35 @@ class Asking:
                 kept.append(near)
         return tuple(kept)
 
-    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, float, Place]]:
-        """Returns the spans of one passage, each with its rank and by how much it outranks the others there."""
-        weights = self._numbers.evidence
-        found = list(evidence.with_cells(context, places))
-        ranks = [
-            place.score + lift + evidence.weighed(self._said.of(context, place.start, place.end), weights)
-            for place in found
-        ]
-        margins = evidence.margins([(rank, place.start, place.end) for rank, place in zip(ranks, found, strict=True)])
-        return list(zip(ranks, margins, found, strict=True))
+    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, Place]]:
+        """Returns spans of one passage with their ranks: the best ones at least."""
+        if context.kind != "row" and places and self._options.top == 1 and self._evidence_lowers:
+            first = places[0]
+            if self._said.of(context, first.start, first.end) is evidence.NOTHING:  # so no other can outrank it
+                return [(first.score + lift, first)]
+        return [(lift + self._weight(context, place), place) for place in evidence.with_cells(context, places)]
 
-    def _probability(self, rank: float, placed: Placed, margin: float) -> float:
+    def _weight(self, text: Text, place: Place) -> float:
+        """Returns a span's score with the evidence for it."""
+        return place.score + evidence.weighed(self._said.of(text, place.start, place.end), self._numbers.evidence)
+
+    def _margin(self, found: ranking.Ranked) -> float:
+        """Returns by how much a span outranks the best other one of its passage."""
+        text, place = found.placed.text, found.place
+        every = evidence.with_cells(text, found.among)
+        others = (one for one in every if one.end <= place.start or place.end <= one.start)
+        return self._weight(text, place) - max((self._weight(text, one) for one in others), default=-math.inf)
+
+    def _probability(self, found: ranking.Ranked) -> float:
         if self._scope.is_given:
-            numbers = self._calibration
-            return ranking.sigmoid(numbers.slope * rank + numbers.intercept)
-        there = 0.0
+            given = self._calibration
+            return ranking.sigmoid(given.slope * found.rank + given.intercept)
+        there, ahead, text = 0.0, 0.0, found.placed.text
         if self._numbers.coverage:
-            there = coverage(placed.text.text, placed.text.heading, self._weights, self._language)
-        return ranking.probability(rank, there, margin, self._numbers)
+            there = coverage(text.text, text.heading, self._weights, self._language)
+        if self._numbers.margin:
+            ahead = self._margin(found)
+        return ranking.probability(found.rank, there, ahead, self._numbers)
 
     def _notes(self, spots: tuple[Spot, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""
@@ -222,7 +230,9 @@ class Asking:
 
     def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
         if digest is None:
-            places, self._question_cut = self._read(context, encoding)
+            # Of a passage that is given, the probability depends on no other span.
+            top = self._options.top if self._scope.is_given and context.kind != "row" else None
+            places, self._question_cut = self._read(context, encoding, top)
             return places
         options = {"context": True, "top": self._most(context)}
         key = key_in(self._equipment, self._as_asked(), digest, options)
@@ -252,12 +262,25 @@ class Asking:
         """Returns how many spans of a passage are looked at."""
         return max(self._options.top, evidence.ROW_CANDIDATES if context.kind == "row" else evidence.CANDIDATES)
 
-    def _read(self, context: Context, encoding: Encoding | None) -> tuple[list[Place], bool]:
-        """Returns where one context's answers are, read anew, and whether the question was cut."""
+    def _read(self, context: Context, encoding: Encoding | None, top: int | None = None) -> tuple[list[Place], bool]:
+        """Returns where one context's answers are, read anew, and whether the question was cut.
+
+        Args:
+            context: what is read.
+            encoding: of it, where that is stored.
+            top: how many spans, and more only where one of these may be no answer; None for as many as are weighed.
+        """
         self._watch.over("remember")
         question = self.encoded()
-        top = self._most(context)
-        places = self._equipment.reading.spans(question, context, encoding, top=top, watch=self._watch)
+        places = self._equipment.reading.spans(
+            question,
+            context,
+            encoding,
+            top=self._most(context) if top is None else top,
+            watch=self._watch,
+            more=0 if top is None else evidence.CANDIDATES,
+            wants_more=lambda place: self._said.of(context, place.start, place.end) is not evidence.NOTHING,
+        )
         self.read_anew += 1
         return places, question.is_cut
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from edgeqa.contexts.context import place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgeqa.asking.scope import Placed
     from edgeqa.contexts.context import Place
     from edgeqa.models.manifest import Searched
@@ -38,8 +40,8 @@ class Ranked:
     precedence: tuple[int, int, int, int]
     placed: Placed = field(compare=False)
     place: Place = field(compare=False)
-    margin: float = field(compare=False, default=math.inf)
-    """By how much it outranks the best other span of its passage."""
+    among: Sequence[Place] = field(compare=False, default=())
+    """The spans of its passage."""
 
     def overlaps(self, other: Ranked) -> bool:
         """Tells whether both are of the same document, and share a character of it."""
@@ -66,11 +68,11 @@ class Ranking:
         """Rank of the best span so far; -inf before there is one."""
         return max((found.rank for found in self._best), default=-math.inf)
 
-    def offer(self, rank: float, place: Place, placed: Placed, margin: float = math.inf) -> None:
-        """Takes a span."""
+    def offer(self, rank: float, place: Place, placed: Placed, among: Sequence[Place] = ()) -> None:
+        """Takes a span, and all of its passage."""
         text = placed.text
         start, end = place_of(text.start, text.pieces, place.start, place.end)
-        heapq.heappush(self._best, Ranked(rank, (-placed.number, -start, -end, text.start), placed, place, margin))
+        heapq.heappush(self._best, Ranked(rank, (-placed.number, -start, -end, text.start), placed, place, among))
         if len(self._best) > KEPT_PER_ANSWER * self._top:
             heapq.heappop(self._best)
 
@@ -112,7 +114,7 @@ def probability(rank: float, coverage: float, margin: float, numbers: Searched) 
         margin: by how much it outranks the next span of its passage.
         numbers: of the model.
     """
-    beyond = numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin)) if numbers.margin else 0.0
+    beyond = numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin))
     return sigmoid(numbers.slope * rank + numbers.coverage * coverage + beyond + numbers.intercept)
 
 

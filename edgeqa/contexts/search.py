@@ -13,10 +13,21 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts.context import searched
-from edgeqa.contexts.terms import all_words, bare, distinct, is_stop_word, one_slip_away, term, words
+from edgeqa.contexts.terms import (
+    all_words,
+    bare,
+    distinct,
+    is_one_slip_away,
+    is_stop_word,
+    is_tried,
+    one_slip_away,
+    term,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +38,7 @@ SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
 TITLE_WEIGHT = 0.3  # of a word in the headings, against one in the text
 MAX_WORDS = 64  # of a question; the reader reads no more of it
 MAX_MENDED = 3  # misspelt words of a question
+FEW_WORDS = 200  # of one initial, that are looked through for one that was meant
 _WORD_BYTES = 400  # a word, the list of its passages, its term, and their places in tables
 
 
@@ -107,6 +119,17 @@ class Words:
         each = sum(map(len, self.in_texts.values())) + sum(map(len, self.in_headings.values()))
         return 9 * each + _WORD_BYTES * (len(self.in_texts) + len(self.in_headings)) + 40 * len(self.sizes)
 
+    def near(self, word: str) -> Iterable[str]:
+        """Returns the words that are one slip away from another."""
+        alike = self._initials.get(word[0], ())
+        if len(alike) > FEW_WORDS or not is_tried(word):
+            return one_slip_away(word) & self.in_texts.keys()
+        rest = word[1:]
+        others = {rest, rest[0] + word[0] + rest[1:]}  # the slip is in the first letter
+        others.update([letter + rest for letter in ascii_lowercase], [letter + word for letter in ascii_lowercase])
+        others = {other for other in others if other in self.in_texts and other[0] != word[0]}
+        return others.union(other for other in alike if is_one_slip_away(word, other))
+
     def of(self, one: str) -> list[str]:
         """Returns the words that a term is made of."""
         initial = one[0]
@@ -129,19 +152,19 @@ def search(passages: Words | Callable[[], Iterable[Passage]], question: str, mos
         most: how many to return.
         language: of stop words and stems.
     """
-    asked = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MAX_WORDS))
-    scan = _Scan([term(word, language) for word in asked], language).over(passages)
+    asked = {word: term(word, language) for word in islice(dict.fromkeys(words(question, language)), MAX_WORDS)}
+    scan = _Scan(list(asked.values()), language).over(passages)
     mended: dict[str, str] = {}
-    missing = [word for word in asked if not scan.holds(term(word, language))][:MAX_MENDED]
-    candidates = {word: near for word in missing if (near := sorted(one_slip_away(word) & scan.vocabulary.keys()))}
+    missing = [word for word, one in asked.items() if not scan.holds(one)][:MAX_MENDED]
+    candidates = {word: near for word in missing if (near := sorted(scan.near(word)))}
     if candidates:
         every = (*asked, *(word for near in candidates.values() for word in near))
         wider = _Scan([term(word, language) for word in every], language).over(passages)
         for word, near in candidates.items():
             mended[word] = max(near, key=lambda one: (wider.holds(term(one, language)), one))
-        scan = wider.only({term(mended.get(word, word), language) for word in asked})
-    looked_for = dict.fromkeys(term(mended.get(word, word), language) for word in asked)
-    weights = {one: weight(scan.passages, scan.holds(one)) for one in looked_for}
+        asked |= {word: term(meant, language) for word, meant in mended.items()}
+        scan = wider.only(set(asked.values()))
+    weights = {one: weight(scan.passages, scan.holds(one)) for one in asked.values()}
     return Hits(scan.best(most), scan.passages, weights, mended)
 
 
@@ -153,8 +176,7 @@ class _Scan:
         self._language = language
         self._initials = {one[0] for one in self._terms}
         self._places = {one: place for place, one in enumerate(self._terms)}
-        self.vocabulary: Mapping[str, object] = {}
-        """All words of the passages."""
+        self.near: Callable[[str], Iterable[str]] = lambda _: ()
         self._known: dict[str, int] = {}  # by word, which of the terms it is, or -1
         self._counts: list[tuple[int, int, dict[int, int], dict[int, int]]] = []
         self.passages = 0
@@ -170,7 +192,7 @@ class _Scan:
         return self
 
     def _look_up(self, words: Words) -> None:
-        self.vocabulary, self.passages, self._words = words.in_texts, len(words.sizes), sum(words.sizes)
+        self.near, self.passages, self._words = words.near, len(words.sizes), sum(words.sizes)
         self._with_heading = words.with_heading
         counts: dict[int, tuple[dict[int, int], dict[int, int]]] = {}
         for one, place in self._places.items():
@@ -182,7 +204,7 @@ class _Scan:
         self._counts = [(number, words.sizes[number], *counts[number]) for number in sorted(counts)]
 
     def _read(self, passages: Iterable[Passage]) -> None:
-        self.vocabulary = self._known
+        self.near = lambda word: one_slip_away(word) & self._known.keys()
         heading, in_heading = tuple[str, ...](), dict[int, int]()
         for passage in passages:
             in_text, size = self._counted(passage.text)

@@ -25,7 +25,7 @@ _UNSPACED = "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED_RANGES)
 _TERM = re.compile(
     rf"\d+(?:\.\d+)*|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['’](?:(?![{_UNSPACED}])[^\W\d_])+)?"
 )
-_ASCII_TERM = re.compile(r"\d+(?:\.\d+)*|[a-z]+(?:'[a-z]+)?")
+_ASCII_TERM = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:\.\d+)*")
 _APOSTROPHE = re.compile(r"['’]")
 # Words that are in most texts, and those that only make a question of a sentence.
 _STOP_WORDS = frozenset(
@@ -39,7 +39,8 @@ _STOP_WORDS = frozenset(
 
 def terms(text: str, language: str = ENGLISH) -> list[str]:
     """Returns the terms of a text, in order."""
-    return [term(word, language) for word in words(text, language)]
+    found = words(text, language)
+    return list(map(_stem, found)) if language == ENGLISH else found
 
 
 @lru_cache(maxsize=32)  # passages of the text that is asked about
@@ -51,8 +52,11 @@ def distinct(text: str, language: str = ENGLISH) -> frozenset[str]:
 
 def words(text: str, language: str = ENGLISH) -> list[str]:
     """Returns the words of a text that count, folded but whole; `term` makes terms of them."""
-    found = (bare(word) for word in all_words(text))
-    return [word for word in found if word not in _STOP_WORDS] if language == ENGLISH else list(found)
+    found = all_words(text)
+    stop_words = _STOP_WORDS if language == ENGLISH else frozenset[str]()
+    if text.isascii() and "'" not in text:  # as most questions and spans are, in which there are no possessives
+        return [word[:MAX_TERM_CHARACTERS] for word in found if word not in stop_words]
+    return [word for word in map(bare, found) if word not in stop_words]
 
 
 def all_words(text: str) -> list[str]:
@@ -95,13 +99,31 @@ def _folded(text: str) -> str:
 MIN_LETTERS, MAX_LETTERS = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
 
 
+def is_one_slip_away(word: str, other: str) -> bool:
+    """Tells whether `other` is among `one_slip_away(word)`, of a word that is tried."""
+    if word == other or not -1 <= len(other) - len(word) <= 1 or not (other.isascii() and other.isalpha()):
+        return False
+    same = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    left, its = word[same:], other[same:]
+    if len(word) < len(other):
+        return left == its[1:]
+    if len(word) > len(other):
+        return left[1:] == its
+    return left[1:] == its[1:] or left[1:2] + left[:1] + left[2:] == its
+
+
+def is_tried(word: str) -> bool:
+    """Tells whether slips of a word are looked for."""
+    return MIN_LETTERS <= len(word) <= MAX_LETTERS and word.isascii() and word.isalpha()
+
+
 def one_slip_away(word: str) -> set[str]:
     """Returns the words one slip away from `word`; none for a word that is not tried.
 
     A slip leaves a letter out, adds one, takes another, or swaps two neighbours (Damerau, 1964): 54 * n + 25 words for
     one of n letters, of which the caller knows which there are. Only Latin letters without accents are tried.
     """
-    if not (MIN_LETTERS <= len(word) <= MAX_LETTERS and word.isascii() and word.isalpha()):
+    if not is_tried(word):
         return set()
     parts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
     found = {before + letter + after for before, after in parts for letter in ascii_lowercase}

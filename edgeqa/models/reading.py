@@ -139,6 +139,8 @@ class PassageReader:
         *,
         top: int,
         watch: Stopwatch,
+        more: int = 0,
+        wants_more: Callable[[Place], bool] = lambda _: False,
     ) -> list[Place]:
         """Returns where the best spans of one context are, step by step on the watch.
 
@@ -148,13 +150,17 @@ class PassageReader:
             encoding: of the context, where it is stored; None to make it from the token ids.
             top: how many spans, of which no two overlap.
             watch: where the time goes.
+            more: how many more to give where one of them may be no answer.
+            wants_more: tells that of a span.
         """
         with self._callers.turn():
             encoded = self._encodings.of(context.tokens.ids) if encoding is None else encoding
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)
             watch.over("read")
-            found = locate(best_spans(logits, self._table(context), top=top), context)
+            found = locate(best_spans(logits, table := self._table(context), top=top), context)
+            if more and any(map(wants_more, found)):
+                found = locate(best_spans(logits, table, top=top + more), context)
             watch.over("decode")
             return found
 

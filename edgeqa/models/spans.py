@@ -138,12 +138,16 @@ def _best(
             break
         word = words[first]
         nearest, farthest = of_context.nearest[word], of_context.farthest[word]
+        for begin, after in taken:
+            if word <= after and farthest >= begin:
+                farthest = begin - 1  # before the word itself, if that is taken
+        if farthest < nearest:
+            continue
         for end, last in ends:
             score = start + end
             if score < best:
                 break
             to = words[last]
-            better = nearest <= to <= farthest and (score > best or (score == best and (word, to) < at))
-            if better and (not taken or all(to < a or word > b for a, b in taken)):
+            if nearest <= to <= farthest and (score > best or (word, to) < at):
                 best, at = score, (word, to)
     return None if best == -math.inf else (best, *at)

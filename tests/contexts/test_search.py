@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.collection.index import Index, IndexWriter
+from edgeqa.contexts import search as search_module
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.search import Words, coverage, search
-from edgeqa.contexts.terms import stem
+from edgeqa.contexts.terms import one_slip_away, stem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +114,18 @@ def test_coverage_is_the_part_of_the_question_that_is_there() -> None:
 )  # fmt: skip
 def test_stems(word: str, expected: str) -> None:
     assert stem(word) == expected
+
+
+NAMES = st.text("abé1", min_size=1, max_size=6)
+
+
+@given(st.text("ab", min_size=4, max_size=6), st.lists(NAMES), st.booleans())
+def test_words_one_slip_away_are_found_whichever_way_they_are_looked_for(
+    word: str,
+    others: list[str],
+    few: bool,  # noqa: FBT001 - drawn
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "FEW_WORDS", 200 if few else 0)
+        made = Words([Passage(" ".join(others), 0)], "en")
+        assert set(made.near(word)) == one_slip_away(word) & made.in_texts.keys()
