@@ -70,6 +70,8 @@ def open_model(
     """
     device = device or probe(providers=False)
     plan = plan or make_plan(device, bundle.needs(), overrides)
+    # Of a processor that hides, no verdict can be remembered: the next one may be another.
+    anew = anew or device.processor_digest.value is None
     if anew or selftest.recall(bundle, device.kernels, plan.precision.value) is None:
         assure_onnxruntime(device.kernels)
     reader = reader or open_reader(bundle, SessionOptions.of(plan), callers)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import edgeqa
 from edgeqa import errors, runtime, state
+from edgeqa.capabilities.readings import Reading
 from edgeqa.models import bundle as bundles
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
+from edgeqa.models.opening import open_model
 from edgeqa.models.readers import Encoding, Logits, SplitReader
 from edgeqa.models.session import SessionOptions
 from edgeqa.models.spans import Span
@@ -258,3 +261,19 @@ def test_another_onnxruntime_is_tested_anew(
     assert selftest.recall(bundle, "avx2", "int8") == verdict
     monkeypatch.setattr(selftest, "onnxruntime_version", lambda: "another")
     assert selftest.recall(bundle, "avx2", "int8") is None
+
+
+def test_of_a_processor_that_hides_no_verdict_is_remembered(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = edgeqa.probe(providers=False)
+    hidden = replace(known, processor_digest=Reading(None, "a test"))
+    tested: list[Bundle] = []
+    run = selftest.run
+
+    def watched(bundle: Bundle, *others: Any) -> selftest.Verdict:  # noqa: ANN401 - as `run` takes them
+        tested.append(bundle)
+        return run(bundle, *others)
+
+    monkeypatch.setattr(selftest, "run", watched)
+    for device, times in ((known, 1), (known, 1), (hidden, 2), (hidden, 3)):
+        open_model(bundle, device=device)
+        assert len(tested) == times
