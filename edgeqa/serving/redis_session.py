@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edgeqa.serving.callers import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
 from edgeqa.serving.errors import ServingError, TokenMissing, TokenUnknown
 from edgeqa.serving.resp import KNOWN, STRANGERS, Error
 
@@ -155,24 +156,34 @@ class Session:
         return None if found is None else found.size_bytes
 
     async def ask(self, words: list[bytes]) -> Reply:
-        """EDGEQA.ASK question [COLLECTION name] [TOP n]: what `edgeqa ask --json` prints."""
-        options = _options(words[2:], "collection", "top")
+        """EDGEQA.ASK question [COLLECTION name] [TOP n] [TIMEOUT seconds]: what `edgeqa ask --json` prints."""
+        options = _options(words[2:], "collection", "top", "timeout")
         if options is None:
             return _SYNTAX
         top = _integer(options.get("top", b"1"), 1, 100)
-        if top is None:
+        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(LONGEST_TIMEOUT_S))
+        if top is None or timeout_s is None:
             return _NOT_INTEGER
-        collection = _decoded(options.get("collection"))
-        answer = await self.door.engine.ask(self._known, words[1].decode(), collection=collection, top=top)
+        answer = await self.door.engine.ask(
+            self._known,
+            words[1].decode(),
+            collection=_decoded(options.get("collection")),
+            top=top,
+            timeout_s=timeout_s,
+        )
         return _as_json(answer, top)
 
     async def get_json(self, words: list[bytes]) -> Reply:
-        """EDGEQA.GET name [COLLECTION name]: what `edgeqa get --json` prints."""
-        options = _options(words[2:], "collection")
+        """EDGEQA.GET name [COLLECTION name] [TIMEOUT seconds]: what `edgeqa get --json` prints."""
+        options = _options(words[2:], "collection", "timeout")
         if options is None:
             return _SYNTAX
+        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(LONGEST_TIMEOUT_S))
+        if timeout_s is None:
+            return _NOT_INTEGER
         collection = _decoded(options.get("collection"))
-        return _as_json(await self.door.engine.get(self._known, words[1].decode(), collection=collection), 1)
+        answer = await self.door.engine.get(self._known, words[1].decode(), collection=collection, timeout_s=timeout_s)
+        return _as_json(answer, 1)
 
     async def closest(self, words: list[bytes]) -> Reply:
         """EDGEQA.CLOSEST question [n] [COLLECTION name]: the addresses of the closest passages, best first."""

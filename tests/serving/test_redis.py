@@ -250,6 +250,9 @@ def test_answers_are_json_where_it_is_asked_for(place: Place, raw: Raw) -> None:
     assert json.loads(raw.ask("EDGEQA.GET", place.answer))["address"] == asked["address"]
     assert raw.ask("EDGEQA.ASK", QUESTION, "TOP", "0") == "-ERR value is not an integer or out of range"
     assert raw.ask("EDGEQA.ASK", QUESTION, "TOP") == "-ERR syntax error"
+    assert raw.ask("EDGEQA.ASK", QUESTION, "TIMEOUT", "61") == "-ERR value is not an integer or out of range"
+    assert raw.ask("EDGEQA.GET", place.answer, "TIMEOUT", "soon") == "-ERR value is not an integer or out of range"
+    assert json.loads(raw.ask("EDGEQA.GET", place.answer, "TIMEOUT", "60"))["answer"] == "12 metres"
     assert raw.ask("EDGEQA.ASK", QUESTION, "COLLECTION", "other").startswith(
         "-ERR no collection called other is served"
     )
@@ -495,6 +498,9 @@ def test_who_has_hung_up_is_not_read_for(place: Place, tmp_path: Path) -> None:
             until_blocked(10)
             gone = begin(10)
             until_blocked(11)
+            impatient = opened.enter_context(Raw(port))
+            late = place.answer.replace("To what", "Too late: to what")
+            assert impatient.ask("EDGEQA.GET", late, "TIMEOUT", "1").startswith("-TRYAGAIN no answer within 1 s")
             gone.socket.shutdown(socket.SHUT_RDWR)
             until_blocked(10)
             go.touch()
