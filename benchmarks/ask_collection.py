@@ -22,7 +22,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 import edgeqa
-from edgeqa.evaluation.squad_file import read_squad, sample
+from edgeqa.evaluation.squad import read_squad, sample
 from edgeqa.formats.text import nfc
 from edgeqa.models.metrics import score_v1
 from edgeqa.timing import Stopwatch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edgeqa.collection.collection import StoredContext
-    from edgeqa.evaluation.squad_file import SquadQuestion
+    from edgeqa.evaluation.squad import SquadQuestion
 
 ALONE = "its right context alone, from the encoding"
 

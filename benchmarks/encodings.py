@@ -25,7 +25,7 @@ import numpy as np
 
 import edgeqa
 from edgeqa.contexts.windows import all_windows
-from edgeqa.evaluation.squad_file import read_squad, sample
+from edgeqa.evaluation.squad import read_squad, sample
 from edgeqa.formats.blocks import Block
 from edgeqa.formats.text import nfc
 from edgeqa.models.metrics import score_v1
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.contexts.context import Place
-    from edgeqa.evaluation.squad_file import SquadQuestion
+    from edgeqa.evaluation.squad import SquadQuestion
     from edgeqa.models.readers import Ids
     from edgeqa.models.reading import PassageReader
 

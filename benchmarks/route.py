@@ -31,7 +31,7 @@ import numpy as np
 from edgeqa.collection.index import Index, IndexWriter
 from edgeqa.contexts.borders import sentence_ends
 from edgeqa.contexts.terms import terms, words
-from edgeqa.evaluation.squad_file import read_squad, sample
+from edgeqa.evaluation.squad import read_squad, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

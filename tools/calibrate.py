@@ -38,10 +38,9 @@ from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents_file import read_questions
 from edgeqa.evaluation.judging import Documents, Judge
-from edgeqa.evaluation.reliability import reliability
-from edgeqa.evaluation.squad_file import read_squad, sample
+from edgeqa.evaluation.squad import read_squad, sample
 from edgeqa.models.manifest import Calibration, Evidence, Searched
-from edgeqa.models.metrics import score_v1
+from edgeqa.models.metrics import reliability, score_v1
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:

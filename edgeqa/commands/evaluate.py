@@ -19,7 +19,7 @@ from edgeqa.commands.options import bundle_option, json_option, threads_option
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
     from edgeqa.evaluation.documents_file import DocumentQuestion
-    from edgeqa.evaluation.squad_run import CollectedScores, Scores
+    from edgeqa.evaluation.squad import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA
     from edgeqa.timing import Progress
 
@@ -178,8 +178,7 @@ def _squad(
     *,
     collected: bool,
 ) -> Scores | CollectedScores:
-    from edgeqa.evaluation.squad_file import read_squad, sample
-    from edgeqa.evaluation.squad_run import evaluate, evaluate_collected
+    from edgeqa.evaluation.squad import evaluate, evaluate_collected, read_squad, sample
 
     squad = read_squad(file)
     questions = squad.questions if limit is None else sample(squad.questions, limit, seed)
@@ -207,7 +206,7 @@ def _documents(
     from edgeqa.evaluation.documents_file import read_questions
     from edgeqa.evaluation.documents_run import ask_all, way
     from edgeqa.evaluation.judging import Documents, Judge
-    from edgeqa.evaluation.squad_file import sample
+    from edgeqa.evaluation.squad import sample
 
     questions = read_questions(file, only)
     documents = Documents(folder)

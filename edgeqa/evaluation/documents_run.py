@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from edgeqa.evaluation.documents_file import GROUPS
 from edgeqa.evaluation.judging import Outcome, holds
-from edgeqa.evaluation.reliability import Reliability, reliability
+from edgeqa.models.metrics import Reliability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

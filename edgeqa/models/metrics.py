@@ -1,8 +1,12 @@
-"""The official SQuAD scores of a prediction, and the best threshold for saying "no answer".
+"""How right answers are, and how far their probabilities can be believed: SQuAD's scores, and the calibration error.
 
-Pure. In go predicted and gold texts, out come exact match and F1 in [0, 1]. The rules are those of evaluate-v1.1.py and
-evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer/) to the letter, odd ones included, so that scores can be
-compared with published ones. They are for English, and for scoring only: `normalize` must not make cache keys.
+Pure. In go predicted and gold texts, out come exact match and F1 in [0, 1], and the best threshold for "no answer". The
+rules are those of evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer/) to the letter,
+odd ones included, so that scores can be compared with published ones. They are for English, and for scoring only:
+`normalize` must not make cache keys.
+
+The expected calibration error is the distance between the mean probability of a bin and its share of right answers,
+averaged over all questions (Naeini et al., AAAI 2015).
 """
 
 from __future__ import annotations
@@ -11,11 +15,13 @@ import re
 import string
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+BINS = 10
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only: curly quotes and long dashes stay
 
@@ -99,3 +105,56 @@ def _overlap(predicted: list[str], wanted: list[str]) -> float:
         return 0.0
     precision, recall = shared / len(predicted), shared / len(wanted)
     return 2 * precision * recall / (precision + recall)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The questions whose best answer has a probability from `start` on, below `end` (the last: up to 1)."""
+
+    start: float
+    end: float
+    questions: int
+    mean_probability: float | None
+    """None where there is no question."""
+    share_right: float | None
+    """None where there is no question."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the bin as a JSON object."""
+        return {
+            "from": self.start,
+            "to": self.end,
+            "questions": self.questions,
+            "mean_probability": _rounded(self.mean_probability),
+            "share_right": _rounded(self.share_right),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What the probabilities of a run of questions were worth."""
+
+    ece: float
+    """Expected calibration error, in [0, 1]."""
+    bins: tuple[Bin, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as a JSON object."""
+        return {"ece": round(self.ece, 4), "bins": [one.to_json() for one in self.bins]}
+
+
+def reliability(judged: Sequence[tuple[float, bool]]) -> Reliability:
+    """Returns what the probabilities are worth, from pairs of one and whether its answer was right."""
+    bins, error = [], 0.0
+    for number in range(BINS):
+        within = [one for one in judged if min(int(one[0] * BINS), BINS - 1) == number]
+        mean = share = None
+        if within:
+            mean, share = fmean(probability for probability, _ in within), fmean(right for _, right in within)
+            error += len(within) * abs(mean - share)
+        bins.append(Bin(number / BINS, (number + 1) / BINS, len(within), mean, share))
+    return Reliability(error / len(judged) if judged else 0.0, tuple(bins))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.answer import Answer
-from edgeqa.evaluation.reliability import reliability
-from edgeqa.evaluation.squad_file import SquadQuestion, read_squad
-from edgeqa.evaluation.squad_run import NoAnswerScores, Scores, evaluate
+from edgeqa.evaluation.squad import NoAnswerScores, Scores, SquadQuestion, evaluate, read_squad
+from edgeqa.models.metrics import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.errors import ContextEncoding, ContextNotFound, EvaluationFileError
-from edgeqa.evaluation import squad_file
-from edgeqa.evaluation.squad_file import SquadQuestion, read_squad, sample
+from edgeqa.evaluation import squad
+from edgeqa.evaluation.squad import SquadQuestion, read_squad, sample
 from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def test_what_is_not_json(text: str, tmp_path: Path) -> None:
 @given(st.text(st.characters(exclude_categories=["L", "N"]), min_size=1))
 def test_whatever_passes_as_text_is_text_to_the_reader(tokenizer: Tokenizer, text: str) -> None:
     try:
-        squad_file._text({"question": text}, "question", "")
-    except squad_file._WrongPlace:
+        squad._text({"question": text}, "question", "")
+    except squad._WrongPlace:
         return
     assert len(tokenizer.tokenize(nfc(text)))
 

@@ -14,8 +14,7 @@ from families import Made
 
 import edgeqa
 from edgeqa import errors, runtime
-from edgeqa.evaluation.squad_file import SquadQuestion
-from edgeqa.evaluation.squad_run import evaluate
+from edgeqa.evaluation.squad import SquadQuestion, evaluate
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.manifest import Pair
