@@ -67,7 +67,7 @@ class Archive:
         Raises:
             FormatError: if it is no archive.
         """
-        self._name = name
+        self.name = name
         self._format_name = format_name
         self._left_bytes = MAX_UNPACKED_BYTES
         if stream.read(len(_OLE)) == _OLE:
@@ -92,15 +92,15 @@ class Archive:
         """
         with self._faults():
             if part not in self:
-                raise FileDamaged(self._name, self._format_name, f"it has no part {part!r}")
+                raise FileDamaged(self.name, self._format_name, f"it has no part {part!r}")
             info = self._zip.getinfo(part)
             if info.flag_bits & 1:
-                raise FileEncrypted(self._name, f"its part {part!r} has a password")
+                raise FileEncrypted(self.name, f"its part {part!r} has a password")
             with self._zip.open(info) as stream:
                 while block := stream.read(BLOCK_BYTES):
                     self._left_bytes -= len(block)
                     if self._left_bytes < 0:
-                        raise FileExcessive(self._name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+                        raise FileExcessive(self.name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
                     yield block
 
     def _check_directory(self, stream: IO[bytes]) -> None:
@@ -110,7 +110,7 @@ class Archive:
         at = tail.rfind(_END)
         directory = tail[at + 12 : at + 16]
         if at >= 0 and len(directory) == 4 and int.from_bytes(directory, "little") > MAX_DIRECTORY_BYTES:
-            raise FileExcessive(self._name, "its list of parts is too long")
+            raise FileExcessive(self.name, "its list of parts is too long")
         stream.seek(0)
 
     @contextlib.contextmanager
@@ -122,9 +122,9 @@ class Archive:
         except OSError as error:
             if error.errno != errno.EINVAL:  # what seeking to before the beginning gives
                 raise
-            raise FileDamaged(self._name, self._format_name, "it points to outside of itself") from error
+            raise FileDamaged(self.name, self._format_name, "it points to outside of itself") from error
         except _FAULTS as error:
-            raise FileDamaged(self._name, self._format_name, str(error) or type(error).__name__) from error
+            raise FileDamaged(self.name, self._format_name, str(error) or type(error).__name__) from error
 
 
 _MAGIC = b"\x1f\x8b"
@@ -148,7 +148,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = stream
-        self._name = name
+        self.name = name
         self._left_bytes = MAX_UNPACKED_BYTES
         self._packed = b""
         self._member = zlib.decompressobj(_WITH_HEADER)
@@ -166,10 +166,10 @@ class _Unpacked(io.RawIOBase):
         try:
             found = self._next(len(view))
         except zlib.error as error:
-            raise FileDamaged(self._name, "gzip", str(error)) from error
+            raise FileDamaged(self.name, "gzip", str(error)) from error
         self._left_bytes -= len(found)
         if self._left_bytes < 0:
-            raise FileExcessive(self._name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+            raise FileExcessive(self.name, f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes")
         view[: len(found)] = found
         return len(found)
 
@@ -183,7 +183,7 @@ class _Unpacked(io.RawIOBase):
                 self._packed = self._stream.read(_READ_BYTES)
                 if not self._packed:
                     if self._is_begun:
-                        raise FileDamaged(self._name, "gzip", "it ends in the middle")
+                        raise FileDamaged(self.name, "gzip", "it ends in the middle")
                     return b""
             if not self._is_begun and not self._packed.strip(b"\0"):  # what tapes and disks are filled up with
                 self._packed = b""
@@ -217,26 +217,8 @@ class Handler:
 H = TypeVar("H", bound=Handler)
 
 
-class Package:
-    """An archive of XML, open."""
-
-    def __init__(self, stream: IO[bytes], name: str, format_name: str) -> None:
-        """Reads the list of parts.
-
-        Args:
-            stream: the file.
-            name: what to call it in an error.
-            format_name: what it should be.
-
-        Raises:
-            FormatError: if it is no archive.
-        """
-        self.archive = Archive(stream, name, format_name)
-        self.name = name
-        self._format_name = format_name
-
-    def __contains__(self, part: str) -> bool:
-        return part in self.archive
+class Package(Archive):
+    """An archive whose parts are XML."""
 
     def damaged(self, reason: str = "it is another program's document") -> FileDamaged:
         """Returns the error that says so."""
@@ -244,7 +226,7 @@ class Package:
 
     def take(self, part: str, handler: H) -> H:
         """Hands a part to `handler`, if there is one of that name; returns the handler."""
-        if part in self.archive:
+        if part in self:
             for _ in self.parse(part, handler):
                 pass
         return handler
@@ -272,7 +254,7 @@ class Package:
         parser.EntityDeclHandler = reader.entity
         fed_bytes = 0
         try:
-            for block in self.archive.blocks(part):
+            for block in self.blocks(part):
                 parser.Parse(block, False)  # noqa: FBT003 - whether it is the last
                 fed_bytes += len(block)
                 if fed_bytes - parser.CurrentByteIndex > MAX_PENDING_BYTES:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
 
 _SHAPE = "shape"  # whose text ends with its paragraph
+MAX_READING_CHARACTERS = 1000  # of a reading aid
 MAX_ENTRIES = 2000  # of a list to choose from
 RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
@@ -223,7 +224,8 @@ class _Text(Handler):
         self._settle()
         text = without_private(text, story.run.font)
         if story.reading is not None and story.in_reading:
-            story.reading.append(text)
+            if len(story.reading) < MAX_READING_CHARACTERS:
+                story.reading.append(text[:MAX_READING_CHARACTERS])
             return
         if story.tables and story.tables[-1].is_cell_open:
             story.tables[-1].text(text, is_bold=is_bold)

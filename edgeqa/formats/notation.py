@@ -160,6 +160,7 @@ def without_private(text: str, font: str) -> str:
 
 
 MAX_NODES = 4000
+MAX_FORMULA_CHARACTERS = 1 << 16
 MAX_DEPTH = 60
 
 _LEFT_OUT = ("annotation", "annotation-xml", "mphantom", "maligngroup", "malignmark", "mprescripts", "none")
@@ -183,8 +184,7 @@ class Formula:
         self._nodes = [_Node("math")]
         self._left_out = ""
         self._left_out_depth = 0
-        self._count = 0
-        self._words: list[str] = []
+        self._count = self._characters = 0
 
     def start(self, name: str) -> None:
         """Takes a start tag."""
@@ -212,8 +212,9 @@ class Formula:
     def text(self, text: str) -> None:
         """Takes text."""
         text = _UNSEEN.sub("", " ".join(text.split()))
-        if text and not self._left_out and self._count < MAX_NODES:
+        if text and not self._left_out and self._count < MAX_NODES and self._characters < MAX_FORMULA_CHARACTERS:
             self._nodes[-1].parts.append(text)
+            self._characters += len(text)
 
     def line(self) -> str:
         """Returns the formula, which ends here."""

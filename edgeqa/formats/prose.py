@@ -27,6 +27,7 @@ MAX_SPAN = 30  # columns of one cell
 MAX_CELL_BLOCKS = 8  # paragraphs in a cell of a row
 MAX_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
 MAX_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
+MAX_RAISED_CHARACTERS = 4096  # in one piece
 MAX_TABLES = 64  # within each other
 _MAX_INDENTED = 8
 
@@ -74,7 +75,7 @@ class Prose:
         self._characters = 0
         self._space = ""  # wanted before the next word of the block
         self._raised: list[str] = []  # raised or lowered text that has not ended
-        self._raised_as = 0
+        self._raised_as = self._raised_characters = 0
         self._gap = _NONE  # wanted before the block
         self._kind: BlockKind = "paragraph"
         self._level = 0
@@ -100,6 +101,9 @@ class Prose:
             self._raised_as = raised
         if raised:
             self._raised.append(text)
+            self._raised_characters += len(text)
+            if self._raised_characters > MAX_RAISED_CHARACTERS:
+                self._end_raised()
             return
         if not text.isascii():
             text = _UNSEEN.sub("", text)
@@ -318,7 +322,7 @@ class Prose:
 
     def _end_raised(self) -> None:
         """Writes what was raised or lowered."""
-        text, self._raised = "".join(self._raised), []
+        text, self._raised, self._raised_characters = "".join(self._raised), [], 0
         write, self._raised_as = superscript if self._raised_as > 0 else subscript, 0
         if text:
             self.text(write(self.last_character(), text) + (" " if text[-1].isspace() else ""))

@@ -30,6 +30,7 @@ MAX_HELD_BYTES = 1 << 14
 MAX_STYLES = MAX_FONTS = 1 << 14
 MAX_COLUMNS = 500
 MAX_MARKER_CHARACTERS = 40
+MAX_NAME_PARTS = 100  # of a font's or a style's name
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)|[\r\n]+", re.DOTALL
@@ -346,13 +347,15 @@ class _Document:
         if not text or kind in ("skipped", "info"):
             return
         if kind in ("fonttbl", "stylesheet"):
-            self._name_parts.append(text[:200])
+            if len(self._name_parts) < MAX_NAME_PARTS:
+                self._name_parts.append(text[:200])
             if ";" in text:
                 self._end_entry()
         elif kind == "title":
             self.title += text[: 1 << 10] if len(self.title) < 1 << 10 else ""
         elif kind == "marker":
-            self._marker.append(text[:MAX_MARKER_CHARACTERS])
+            if len(self._marker) < MAX_MARKER_CHARACTERS:
+                self._marker.append(text[:MAX_MARKER_CHARACTERS])
         elif not self._state.is_hidden:
             self._settle()
             self._story.prose.text(text, self._state.raised)

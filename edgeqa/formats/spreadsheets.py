@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from array import array
 from dataclasses import dataclass, field
-from itertools import chain, groupby, islice
+from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
@@ -68,7 +68,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
 
 def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]:
     # Which cells are merged stands behind them all: the part is gone through twice, the first time for that alone.
-    sheet.merge(_merges(package.archive.blocks(part)))
+    sheet.merge(_merges(package.blocks(part)))
     for _ in package.parse(part, sheet):
         yield from sheet.grid.pop()
     yield from sheet.grid.finish()
@@ -145,7 +145,7 @@ class _Shared(Handler):
         self._ends = array("Q")
         self._parts: list[str] | None = None
         self._in_text = False
-        self._aids = 0
+        self._aids = self._characters = 0
 
     def __getitem__(self, number: int) -> str:
         if not 0 <= number < len(self._ends):
@@ -155,7 +155,7 @@ class _Shared(Handler):
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         if name == "si":
-            self._parts = []
+            self._parts, self._characters = [], 0
         elif name == "rPh":  # how it is read aloud
             self._aids += 1
         self._in_text = name == "t" and not self._aids
@@ -172,8 +172,9 @@ class _Shared(Handler):
                 raise FileExcessive(self._name, f"its cells share more than {MAX_SHARED_BYTES} bytes of text")
 
     def text(self, text: str) -> None:
-        if self._in_text and self._parts is not None:
+        if self._in_text and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
             self._parts.append(text)
+            self._characters += len(text)
 
 
 @dataclass(slots=True)
@@ -185,6 +186,26 @@ class _Row:
     cells: dict[int, Cell] = field(default_factory=dict)
 
 
+class _Columns:
+    """Which columns are hidden, and which number each of the others has among those that are shown."""
+
+    def __init__(self) -> None:
+        self._hidden = bytearray(MAX_COLUMNS)
+        self._before: list[int] = []  # by column, how many before it are hidden; once that was asked
+
+    def hide(self, first: int, after: int) -> None:
+        """Hides columns, as long as none was asked for."""
+        first, after = max(0, first), min(after, MAX_COLUMNS)
+        if first < after and not self._before:
+            self._hidden[first:after] = b"\1" * (after - first)
+
+    def shown(self, column: int) -> int | None:
+        """Returns the number of a column among those that are shown; None if it is hidden."""
+        if not self._before:
+            self._before = list(accumulate(self._hidden, initial=0))
+        return None if self._hidden[column] else column - self._before[column]
+
+
 class _Sheet(Handler):
     """Takes the rows of one sheet."""
 
@@ -192,15 +213,14 @@ class _Sheet(Handler):
         self.grid = Grid(name)
         self._name = file_name
         self._looks, self._shared, self._since_1904 = looks, shared, since_1904
-        self._hidden_columns: list[tuple[int, int]] = []
+        self._columns = _Columns()
         self._frozen_rows = 0
         self._row = _Row()
-        self._shown = -1  # number of the last row among those that are shown
         self._hidden_rows = 0
         self._kind = ""
         self._style = 0
         self._parts: list[str] | None = None
-        self._aids = 0
+        self._aids = self._characters = 0
         self._left = MAX_TEXT_CHARACTERS
         self._merges: dict[tuple[int, int], int] = {}  # by the row and column that they begin in, the last row
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
@@ -215,7 +235,8 @@ class _Sheet(Handler):
         if name == "c":
             self._begin_cell(attributes)
         elif name in ("v", "t") and not self._aids:
-            self._parts = self._parts if self._parts is not None else []
+            if self._parts is None:
+                self._parts, self._characters = [], 0
             self._in_value = True
         elif name == "row":
             number = number_in(attributes, "r")
@@ -224,7 +245,7 @@ class _Sheet(Handler):
         elif name == "rPh":
             self._aids += 1
         elif name == "col" and (is_on(attributes, "hidden", "0") or attributes.get("width") == "0"):
-            self._hide(number_in(attributes, "min") or 0, number_in(attributes, "max") or 0)
+            self._columns.hide((number_in(attributes, "min") or 0) - 1, number_in(attributes, "max") or 0)
         elif name == "pane" and attributes.get("state", "").startswith("frozen"):
             self._frozen_rows = number_in({"val": attributes.get("ySplit", "0").partition(".")[0]}) or 0
 
@@ -240,12 +261,9 @@ class _Sheet(Handler):
             self._end_row()
 
     def text(self, text: str) -> None:
-        if self._in_value and self._parts is not None:
+        if self._in_value and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
             self._parts.append(text)
-
-    def _hide(self, first: int, last: int) -> None:
-        if 0 < first <= last and len(self._hidden_columns) < MAX_COLUMNS:
-            self._hidden_columns.append((first - 1, last - 1))
+            self._characters += len(text)
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         found = _REFERENCE.fullmatch(attributes.get("r", ""))
@@ -257,9 +275,7 @@ class _Sheet(Handler):
     def _end_cell(self) -> None:
         parts, self._parts = self._parts, None
         row, column = self._row, self._row.column
-        if not parts or row.is_hidden or column >= MAX_COLUMNS:
-            return
-        if any(first <= column <= last for first, last in self._hidden_columns):
+        if not parts or row.is_hidden or column >= MAX_COLUMNS or self._columns.shown(column) is None:
             return
         cell = self._cell("".join(parts))
         if cell.text.strip():
@@ -297,7 +313,10 @@ class _Sheet(Handler):
         if self._merges:
             self._repeat(row)
         stays = row.number < self._frozen_rows
-        self.grid.row(row.number - self._hidden_rows, row.number + 1, self._dense(row.cells), stays=stays)
+        shown = {
+            place: cell for column, cell in row.cells.items() if (place := self._columns.shown(column)) is not None
+        }
+        self.grid.row(row.number - self._hidden_rows, row.number + 1, shown, stays=stays)
 
     def _repeat(self, row: _Row) -> None:
         """Puts cells that go on from above into the row, if it has others."""
@@ -309,15 +328,6 @@ class _Sheet(Handler):
             if (last := self._merges.get((row.number, column))) is not None:
                 merged[column] = (last, cell)
         self._merged = merged
-
-    def _dense(self, cells: dict[int, Cell]) -> dict[int, Cell]:
-        """Returns the cells by their columns among those that are shown."""
-        if not self._hidden_columns:
-            return cells
-        return {
-            column - sum(max(0, min(last, column - 1) - first + 1) for first, last in self._hidden_columns): cell
-            for column, cell in cells.items()
-        }
 
 
 def _column(letters: str) -> int:
@@ -335,6 +345,7 @@ def _unescaped(text: str) -> str:
 # OpenDocument.
 
 MAX_REPEATED_ROWS = 10_000  # that have text
+MAX_REPEATED_CELLS = 1 << 20  # of the file, that have text: so many more than are written
 _COLLAPSED = ("collapse", "filter")
 _SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
 
@@ -371,7 +382,7 @@ class _Sheets(Content):
         self._in_header = False
         self._grid: Grid | None = None
         self._sheet, self._number = "", -1
-        self._columns: list[tuple[int, bool]] = []  # how many, and whether they are hidden
+        self._columns, self._column = _Columns(), 0
         self._row = _Row(column=0)
         self._rows = self._place_in_sheet = 0
         self._attributes: dict[str, str] = {}
@@ -379,6 +390,7 @@ class _Sheets(Content):
         self._characters = 0
         self._in_paragraph = 0
         self._left = MAX_TEXT_CHARACTERS
+        self._repeated_cells = 0
 
     def finish(self, name: str) -> None:
         if name == "p":
@@ -412,9 +424,11 @@ class _Sheets(Content):
         elif name == "table" and self._grid is None:
             self._sheet, self._number = attributes.get("name", "")[:300], self._number + 1
             self._grid = Grid(self._sheet)
-            self._columns, self._rows, self._place_in_sheet = [], 0, 0
-        elif name == "table-column" and len(self._columns) < MAX_SHOWN_COLUMNS:
-            self._columns.append((_repeated(attributes, "columns"), attributes.get("visibility") in _COLLAPSED))
+            self._columns, self._column, self._rows, self._place_in_sheet = _Columns(), 0, 0, 0
+        elif name == "table-column":
+            first, self._column = self._column, min(self._column + _repeated(attributes, "columns"), MAX_COLUMNS)
+            if attributes.get("visibility") in _COLLAPSED:
+                self._columns.hide(first, self._column)
         elif name == "table-header-rows":
             self._in_header = True
         elif name == "table-row":
@@ -430,20 +444,12 @@ class _Sheets(Content):
             kind = self._attributes.get("value-type", "string")
             is_bold = bool(self.styles.resolved(self._attributes.get("style-name", "")).is_bold)
             cell = Cell(text[:MAX_CELL_CHARACTERS], kind in ("string", "boolean"), is_bold)
-            for column in range(row.column, min(row.column + repeated, MAX_SHOWN_COLUMNS)):
-                if (place := self._shown_column(column)) is not None:
+            after = min(row.column + repeated, MAX_SHOWN_COLUMNS)
+            self._count(after - row.column - 1)
+            for column in range(row.column, after):
+                if (place := self._columns.shown(column)) is not None:
                     row.cells[place] = cell
         row.column = min(row.column + repeated, 1 << 20)
-
-    def _shown_column(self, column: int) -> int | None:
-        """Returns a column's number among those that are shown; None if it is hidden."""
-        place = hidden = 0
-        for count, is_hidden in self._columns:
-            if column < place + count:
-                return None if is_hidden else column - hidden
-            place += count
-            hidden += count if is_hidden else 0
-        return column - hidden
 
     def _end_row(self) -> None:
         row, self._row = self._row, _Row(column=0)
@@ -452,6 +458,7 @@ class _Sheets(Content):
             return
         if row.cells and row.repeated > MAX_REPEATED_ROWS:
             raise FileExcessive(self._name, f"one of its rows stands for more than {MAX_REPEATED_ROWS}")
+        self._count((row.repeated - 1) * len(row.cells))
         self._left -= row.repeated * sum(len(cell.text) for cell in row.cells.values())
         if self._left < 0:
             raise FileExcessive(self._name, f"its sheets show more than {MAX_TEXT_CHARACTERS} characters")
@@ -460,6 +467,11 @@ class _Sheets(Content):
             self._rows += 1
             self._take(self._grid.pop())
         self._rows += 0 if row.cells else row.repeated
+
+    def _count(self, more: int) -> None:
+        self._repeated_cells += max(0, more)
+        if self._repeated_cells > MAX_REPEATED_CELLS:
+            raise FileExcessive(self._name, f"its cells stand for more than {MAX_REPEATED_CELLS} others")
 
     def _take(self, blocks: list[Block]) -> None:
         self.out += [(self._sheet, self._number, block) for block in blocks]

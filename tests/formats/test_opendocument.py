@@ -293,3 +293,14 @@ def test_sheets_that_show_more_than_is_read_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(spreadsheets, "MAX_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.ods: its sheets show more than 1000 characters"):
         sheets(sheet("S", row("x" * 20, "y", more='table:number-rows-repeated="100"')))
+
+
+@pytest.mark.parametrize("rows", [4000, 2])
+def test_cells_that_stand_for_too_many_others_are_refused(rows: int) -> None:
+    cell = "<table:table-cell table:number-columns-repeated='900'><text:p>x</text:p></table:table-cell>"
+    repeated = row(cell, more="table:number-rows-repeated='3'")
+    if rows == 2:
+        assert [len(found) for _, found in sheets(sheet("S", *[repeated] * rows))] == [7]
+        return
+    with pytest.raises(FileExcessive, match="its cells stand for more than 1048576 others"):
+        sheets(sheet("S", *[repeated] * rows))

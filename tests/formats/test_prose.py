@@ -33,6 +33,15 @@ def test_raised_text_is_written_when_all_of_it_is_there_and_before_what_ends_it(
     assert "".join(text_of(made.finish())) == "10^12 l, H2\nO^9"
 
 
+def test_of_raised_text_without_an_end_little_is_held() -> None:
+    made = Prose()
+    made.text("a")
+    for _ in range(2000):
+        made.text("bcdefghij ", 1)
+        assert sum(map(len, made._raised)) <= prose.MAX_RAISED_CHARACTERS
+    assert "".join(text_of(made.finish())).count("bcdefghij") == 2000
+
+
 def test_headings_paragraphs_and_lists_are_blocks() -> None:
     made = Prose()
     made.heading(2)

@@ -326,3 +326,12 @@ def test_notes_are_found_by_their_relation_and_read_if_they_are_referred_to() ->
         "n/en.xml": f"<w:endnotes {W}><w:endnote w:id='2'>{paragraph('not referred to')}</w:endnote></w:endnotes>",
     }
     assert "".join(text_of(blocks(archive(parts)))) == "x\n\nkept"
+
+
+def test_what_is_held_until_it_ends_is_bounded() -> None:
+    long = r("ab " * (1 << 18))
+    (found,) = blocks(docx(p(f"<w:ruby><w:rt>{long}</w:rt><w:rubyBase>{r('Tokyo')}</w:rubyBase></w:ruby>")))
+    assert found.text.startswith("Tokyo (ab ab ")
+    assert len(found.text) < 1 << 14
+    formula = p(f"<m:oMath xmlns:m='m'><m:r><m:t>{'ab ' * (1 << 18)}</m:t></m:r></m:oMath>")
+    assert sum(len(block.text) for block in blocks(docx(formula))) < 1 << 18
