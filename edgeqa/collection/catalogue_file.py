@@ -151,7 +151,6 @@ class CatalogueFile:
                 catalogue = cls(file, connection)
                 if make:
                     connection.execute("PRAGMA journal_mode = WAL")
-                    connection.execute("PRAGMA wal_autocheckpoint = 0")  # the file stays as it is sealed
                     connection.execute("PRAGMA synchronous = FULL")
                     connection.execute("PRAGMA fullfsync = ON")  # on macOS; nothing elsewhere
                     connection.execute("PRAGMA checkpoint_fullfsync = ON")

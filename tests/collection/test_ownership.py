@@ -116,12 +116,13 @@ def test_only_shards_are_swept_and_in_them_only_files_of_shards(tmp_path: Path) 
         (place / SHARDS / left).mkdir()
         (place / SHARDS / left / "table.bin").write_text("rubbish")
     (place / SHARDS / "XYZ" / "mine.txt").write_text("mine")
+    (place / SHARDS / "XYZ" / "records.bin").symlink_to(mine / "table.bin")
     (place / SHARDS / "LNK").symlink_to(mine)
     with open_writer(place):
         pass
     there = everything(place / SHARDS)
     assert not [name for name in there if name.startswith("partial-")]
-    assert sorted(name for name in there if name.startswith("XYZ")) == ["XYZ", "XYZ/mine.txt"]
+    assert sorted(name for name in there if name.startswith("XYZ")) == ["XYZ", "XYZ/mine.txt", "XYZ/records.bin"]
     assert there["notes of mine/table.bin"] == b"rubbish"
     assert (mine / "table.bin").read_text() == "mine"
 
