@@ -100,7 +100,7 @@ class Backend:
         """Opens the store, or notes why there is none; returns whether that is settled."""
         self._guard = guard = Guard(directory)
         try:
-            self._pass(guard, directory)
+            ledger = self._pass(guard, directory)
         except StoreFault as fault:
             self._guard = None
             self.note = str(fault)
@@ -113,26 +113,25 @@ class Backend:
         finally:
             for kind in guard.premises.quarantined:
                 self.tally.count(kind)
-        if guard.ledger is not None:
-            self.front.watch(guard.ledger)
+        self.front.watch(ledger)
         self._was_busy, self.note = False, ""
         self._flights = None  # what was made without the store has no leases
         return True
 
-    def _pass(self, guard: Guard, directory: Path) -> None:
+    def _pass(self, guard: Guard, directory: Path) -> Ledger:
         wait_s = 0.0 if self._was_busy else ENTER_WAIT_S  # who has waited once does not wait at each question
 
-        def enter(max_check_bytes: int | None) -> None:
-            guard.enter(
+        def enter(max_check_bytes: int | None) -> Ledger:
+            return guard.enter(
                 self.store, self._map_bytes, durable=self._durable, wait_s=wait_s, max_check_bytes=max_check_bytes
             )
 
         try:
-            enter(CHECKED_AT_ONCE_BYTES)
+            return enter(CHECKED_AT_ONCE_BYTES)
         except CheckDue:
             if verify_beside(directory, self._map_bytes):
                 raise
-            enter(None)  # no process can be started here
+            return enter(None)  # no process can be started here
 
     @property
     def has_room(self) -> bool:
@@ -316,12 +315,13 @@ class _Table:
         self.open: dict[Path, Backend] = {}
         self.closing: dict[Path, Backend] = {}
         """Those that are being closed by a thread: LMDB opens a directory once in a process."""
-        self.changed = threading.Condition()
+        self.forked()
         forking.tell(self)
 
     def forked(self) -> None:
         """Goes on in a forked child, where a thread of the parent may hold the old lock, and closes nothing."""
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()  # entered as such: `Condition.__exit__` may be kept from letting go of it
+        self.changed = threading.Condition(self.lock)
         self.closing.clear()
 
 
@@ -332,7 +332,7 @@ _left_open: list[Backend] = []
 def share(directory: Path, user: object, map_bytes: int, *, durable: bool, front_entries: int) -> Backend:
     """Returns this process's backend of a directory, until the user releases it."""
     directory = Path(os.path.realpath(directory))
-    with _table.changed:
+    with _table.lock:
         _table.changed.wait_for(lambda: directory not in _table.closing, CLOSING_WAIT_S)
         backend = _table.open.get(directory)
         if backend is None:
@@ -352,7 +352,7 @@ def share_in_ram(name: str, user: object, map_bytes: int, *, front_entries: int)
     backend.remove_when_left = parent
     backend.users.add(user)
     if directory is not None:
-        with _table.changed:
+        with _table.lock:
             _table.open[directory] = backend
     return backend
 
@@ -375,7 +375,7 @@ def release(backend: Backend, user: object) -> None:
 
 def _release(backend: Backend, user: object) -> None:
     try:
-        with _table.changed:
+        with _table.lock:
             backend.users.discard(user)
             if backend.users:
                 return
@@ -383,7 +383,7 @@ def _release(backend: Backend, user: object) -> None:
                 _table.closing[directory] = _table.open.pop(directory)
         backend.close()
     finally:
-        with _table.changed:
+        with _table.lock:
             for directory in [place for place, known in _table.closing.items() if known is backend]:
                 del _table.closing[directory]
             _table.changed.notify_all()

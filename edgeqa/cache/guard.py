@@ -69,8 +69,8 @@ class Guard:
         durable: bool,
         wait_s: float = ENTER_WAIT_S,
         max_check_bytes: int | None = None,
-    ) -> None:
-        """Opens the store.
+    ) -> Ledger:
+        """Opens the store, and returns the ledger of its directory.
 
         Args:
             store: not open yet.
@@ -95,6 +95,7 @@ class Guard:
                 self._open(store, ledger, map_bytes, durable=durable, alone=alone)
                 lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
                 ledger.add({"inside": 1})
+                return ledger
         except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
             store.close()
             self.abandon()

@@ -108,12 +108,8 @@ class Store:
             StoreFault: it does not open.
         """
         env = _open_environment(directory, map_bytes, durable=durable)
-        try:
-            with faults():
-                self.page_bytes = env.stat()["psize"]
-        except BaseException:
-            env.close()
-            raise
+        with faults():
+            self.page_bytes = env.stat()["psize"]
         self.map_bytes, self._opened_durable, self.syncs_each_commit = map_bytes, durable, False
         self._env, self.begin = env, env.begin
 

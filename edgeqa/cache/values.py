@@ -138,8 +138,6 @@ def _extension(code: int, data: memoryview) -> int:
 
 def _require_plain(value: object) -> None:
     kind = type(value)
-    if kind in _ATOMS:
-        return
     if isinstance(value, (list, tuple)) and (kind is list or kind is tuple):
         items: Iterable[object] = value
     elif isinstance(value, dict) and kind is dict:

@@ -84,7 +84,9 @@ class Writer:
         self._waiting: dict[bytes, Change] = {}  # in the order of their tickets
         self._writing: dict[bytes, Change] = {}
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._hurry_ticket = 0
-        self._changed = threading.Condition()
+        # Entered as a lock and not as a condition, whose own `__exit__` an interrupt may keep from letting go.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._stopping = self._unsynced = self._in_vain = self._to_clear = self._is_cleared = False
 
@@ -101,7 +103,7 @@ class Writer:
 
     def _submit(self, digest: bytes, record: bytes | None, done: Done | None) -> bool:
         """Queues a change; returns whether there was room."""
-        with self._changed:
+        with self._lock:
             # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
             room = self._stopping or self._changed.wait_for(self.has_room, 0 if self.is_kept_out() else FULL_WAIT_S)
             if not room or self._stopping or not self._start():
@@ -140,7 +142,7 @@ class Writer:
         """
         if not self.flush():
             return False
-        with self._changed:
+        with self._lock:
             if self._stopping or not self._start():
                 self._tally.count("unavailable")
                 return False
@@ -154,7 +156,7 @@ class Writer:
         Returns:
             whether it is; not so where another process that does not go on keeps this one from writing.
         """
-        with self._changed:
+        with self._lock:
             ticket = self._last_ticket
             self._hurry_ticket = ticket  # nothing to take back: an interrupt may come at any moment
             self._changed.notify_all()
@@ -174,7 +176,7 @@ class Writer:
         Returns:
             whether it has ended; not so where another process that does not go on keeps this one from writing.
         """
-        with self._changed:
+        with self._lock:
             self._stopping = True
             self._changed.notify_all()
             thread = self._thread
@@ -196,7 +198,7 @@ class Writer:
         return self._stopping or not full
 
     def _run(self) -> None:
-        with self._changed:
+        with self._lock:
             if self._thread not in (None, threading.current_thread()):
                 return  # who started this one was interrupted, and another was started since
             self._thread = threading.current_thread()
@@ -220,7 +222,7 @@ class Writer:
 
     def _take_batch(self) -> bool:
         """Moves a batch from waiting to writing; an empty one means idle. Returns False at the end."""
-        with self._changed:
+        with self._lock:
             started = self._changed.wait_for(
                 lambda: self._waiting or self._stopping or self._to_clear, IDLE_SYNC_S if self._unsynced else None
             )
@@ -245,7 +247,7 @@ class Writer:
             self._is_cleared = True
         except StoreFault as fault:
             self._fail(fault)
-        with self._changed:
+        with self._lock:
             self._to_clear = False
             self._changed.notify_all()
 
@@ -254,7 +256,7 @@ class Writer:
             self._commit({digest: change.record for digest, change in batch.items()})
         except StoreFault as fault:
             self._fail(fault)
-        with self._changed:
+        with self._lock:
             self._writing = {}
             self._unqueue(batch)
             oldest = next(iter(self._waiting.values()), None)
@@ -339,7 +341,7 @@ class Writer:
 
     def _give_up(self) -> None:
         """Lets nobody wait for a thread that has ended, whatever ended it."""
-        with self._changed:
+        with self._lock:
             self._stopping, self._to_clear = True, False
             left = self._writing | self._waiting
             self._waiting, self._writing = {}, {}

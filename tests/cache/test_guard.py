@@ -166,11 +166,13 @@ def test_after_two_deaths_in_a_row_the_third_start_goes_without_and_says_so(
         stats = cache.stats()
         assert (stats.state, stats.faults) == ("this process only", {"off_after_deaths": 1})
         assert "2 starts in a row died inside the cache" in stats.note
+        assert cache.off_reason == "2 starts in a row died inside the cache"
     an_hour_later_s = time.time() + guard.OFF_FOR_S
     monkeypatch.setattr("edgeqa.cache.guard.time.time", lambda: an_hour_later_s)
     with Cache.open(directory) as cache:
         assert cache.get("kept") is None
         assert (cache.stats().state, cache.stats().faults) == ("open", {"engine": 1})
+        assert cache.off_reason == ""
     assert list((directory / "format-1").glob("quarantine-*/data.mdb"))
 
 
