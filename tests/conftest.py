@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from edgeqa import runtime, state
 from edgeqa.cache import Cache
@@ -36,7 +36,7 @@ class Run(Protocol):
 
 
 # A slow machine is no fault of the code under test; examples are the same in each run.
-settings.register_profile("edgeqa", deadline=None, derandomize=True)
+settings.register_profile("edgeqa", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgeqa")
 
 

@@ -191,7 +191,7 @@ class Session:
         try:
             found: list[Array] = self._chosen().run(list(outputs or self.outputs), feed)
         except Exception as error:
-            raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error)})") from error
+            raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error, self.file)})") from error
         return found
 
     def _chosen(self) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
@@ -221,7 +221,7 @@ def _load(file: Path, options: SessionOptions) -> Any:  # noqa: ANN401 - onnxrun
             enable_fallback=0,  # which would print on standard output, and try the same again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error)})") from error
+        raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
 
 
 def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
@@ -276,5 +276,6 @@ def _share_arena() -> None:
     onnxruntime.create_and_register_allocator(memory, None)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _one_line(error: Exception, file: Path) -> str:
+    """Returns the beginning of what onnxruntime says, without the file's path, which may be longer than that."""
+    return " ".join(str(error).replace(str(file), "it").split())[:200]

@@ -326,7 +326,9 @@ def test_an_operator_that_nobody_has(export: Path) -> None:
         node = next(node for node in model.graph.node if node.op_type == "Erf")
         node.op_type = "Erfolg"
 
-    refused(rewritten(export, change), ExportError, "Erfolg")
+    below = export.parent / ("long" * 40)
+    below.mkdir()
+    refused(rewritten(export, change).rename(below / "export"), ExportError, "Erfolg")
 
 
 def test_a_tokenizer_with_more_tokens_than_the_graph_has_rows(tmp_path: Path) -> None:
