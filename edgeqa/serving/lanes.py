@@ -34,7 +34,7 @@ LOOKERS, WAITING_LOOKS = 2, 256  # threads that look up what is remembered, and 
 OTHERS = 4  # threads for all else that reads nothing: lists, searches, folders that are watched
 FIRST_READING_S = 0.2  # how long a reading is taken to be before there was one
 RECENT = 0.2  # how much the last reading counts in what one is taken to be
-WRITER_NICENESS = 10
+READER_NICENESS, WRITER_NICENESS = 5, 10  # how far behind the loop: a hit does not wait for a core, either
 YIELDING_S = 0.05  # at most so long the writer waits, at each step, for readings to end
 
 
@@ -57,7 +57,7 @@ class Lanes:
         self._looks = 0
         self._readers: ThreadPoolExecutor | None = None
         self._planning: asyncio.Task[int] | None = None
-        self._writer = ThreadPoolExecutor(1, "edgeqa-writer", _be_nice)
+        self._writer = ThreadPoolExecutor(1, "edgeqa-writer", partial(_be_nice, WRITER_NICENESS))
         self._writing = 0
         self._quiet = threading.Event()  # nothing is being read
         self._quiet.set()
@@ -172,7 +172,10 @@ class Lanes:
             self._planning = None  # there may be more memory the next time
             raise
         if self._readers is None:
-            self.readers, self._readers = readers, ThreadPoolExecutor(readers, "edgeqa-reader")
+            self.readers, self._readers = (
+                readers,
+                ThreadPoolExecutor(readers, "edgeqa-reader", partial(_be_nice, READER_NICENESS)),
+            )
 
     def _begin(self) -> None:
         """Begins to read what may be read now."""
@@ -288,7 +291,8 @@ class _Flight:
     begun: bool = False
 
 
-def _be_nice() -> None:
-    """Has the thread that writes come after all others, where threads have a niceness."""
+def _be_nice(niceness: int) -> None:
+    """Has this thread, and those that it starts, come after others of the process, where threads have a niceness."""
     with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)
