@@ -1,0 +1,76 @@
+"""Answers that are looked up in rows, and spans that evidence speaks against, on the real model."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeqa.runtime import EdgeQA
+
+PRICES = """Item,Unit,Net price EUR,Delivery
+"Wheelbarrow, 85 l",piece,96.00,"5 days, kerbside"
+Seed compost,bag 20 l,4.99,next day
+Strawberry plants,tray of 6,7.80,2 days
+Perlite,bag 100 l,17.90,2 days
+"""
+OTHER_PARTS = "".join(
+    f"\n\n{name} PART\n\nIt stands by the river, and is made of oak." for name in ("FIRST", "SECOND", "THIRD", "LAST")
+)
+MUFFINS = """Directions
+
+28. Spoon the batter into the prepared muffin tin, filling each cup about three-quarters full.
+29. Bake in the preheated oven for 20-25 minutes, or until a toothpick inserted into a muffin comes out clean.
+30. Remove the muffins from the oven and allow them to cool in the tin for a few minutes.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How much is a wheelbarrow?", "96.00"),
+        ("What does a bag of seed compost cost?", "4.99"),
+        ("In which unit are strawberry plants sold?", "tray of 6"),
+    ],
+)
+@pytest.mark.parametrize("way", ["file", "collection"])
+def test_a_cell_is_looked_up_in_its_row(writing: EdgeQA, tmp_path: Path, question: str, answer: str, way: str) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text(PRICES)
+    if way == "collection":
+        writing.add(file)
+    found = writing.ask(question, file if way == "file" else None)
+    best = found.candidates[0]
+    assert best.text == answer
+    assert best.context[best.start : best.end] == answer
+    # Asked again for several answers, and with what was remembered of each row, it is the same.
+    assert writing.ask(question, file if way == "file" else None, top=3).candidates[0].text == answer
+
+
+@pytest.mark.parametrize("more", ["", OTHER_PARTS])
+def test_a_number_of_an_item_is_no_answer(qa: EdgeQA, more: str) -> None:
+    best = qa.ask("At what temperature are the blueberry muffins baked?", MUFFINS + more).candidates[0]
+    assert best.text == "20-25 minutes"
+
+
+@pytest.mark.parametrize("top", [1, 2])
+def test_a_span_that_says_the_question_again_is_no_answer_in_a_text_that_is_searched(qa: EdgeQA, top: int) -> None:
+    text = "# Maximum length\n\nThe default maximum length of a string is one billion.\n" + OTHER_PARTS
+    asked = "What is the default maximum length of a string?"
+    assert qa.ask(asked, text, top=top).candidates[0].text == "one billion"
+
+
+def test_an_answer_is_less_likely_where_another_one_is_nearly_as_good(qa: EdgeQA) -> None:
+    numbers = qa.bundle.manifest.searched
+    text = "The pump was built in 1902.{}" + OTHER_PARTS
+
+    def beyond_rank(more: str) -> float:
+        answer = qa.ask("When was the pump built?", text.format(more))
+        assert answer.candidates[0].text in ("1902", "1911")
+        return math.log(answer.probability / (1 - answer.probability)) - numbers.slope * answer.closest[0].score
+
+    assert beyond_rank(" The pump was built in 1911.") < beyond_rank(" It stands by the river.") - 0.5
