@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import errors, parts, runtime
+from edgeqa import errors, runtime
+from edgeqa.asking import equipment
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 from edgeqa.models.reading import PassageReader
 
@@ -318,9 +319,9 @@ def test_another_version_of_what_computes_is_another_key(qa: EdgeQA, monkeypatch
     text = "The bridge was built in 1932."
     key = qa.key("When was it built?", text)
     assert f"onnxruntime {version('onnxruntime')}".encode() in key.canonical
-    for name, value in (("READING_VERSION", parts.READING_VERSION + 1), ("onnxruntime_version", lambda: "0.0")):
+    for name, value in (("READING_VERSION", equipment.READING_VERSION + 1), ("onnxruntime_version", lambda: "0.0")):
         with monkeypatch.context() as patch:
-            patch.setattr(parts, name, value)
+            patch.setattr(equipment, name, value)
             with runtime.open(persist="off") as other:
                 assert other.key("When was it built?", text) != key
     with runtime.open(persist="off") as other:
