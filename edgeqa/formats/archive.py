@@ -199,6 +199,7 @@ MAX_DEPTH = 1000
 MAX_PENDING_BYTES = 1 << 23  # of a tag that has not ended
 MAX_NAMES = 1 << 12  # kept at hand
 _OFF = ("0", "false", "off", "none")
+_IN_FORMS = frozenset(("AlternateContent", "Choice", "Fallback"))
 
 
 class Handler:
@@ -235,7 +236,9 @@ class Package(Archive):
         """Returns the title that the properties in a part state."""
         return one_line(self.take(part, _Title()).title)
 
-    def parse(self, part: str, handler: Handler, root: str = "") -> Iterator[None]:
+    def parse(  # noqa: C901 - what is called for each tag is quicker within it
+        self, part: str, handler: Handler, root: str = ""
+    ) -> Iterator[None]:
         """Hands what is in a part to `handler`; yields after each block of it.
 
         Args:
@@ -248,10 +251,47 @@ class Package(Archive):
         """
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        reader = _Reader(self, handler, root)
-        parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
-        parser.CharacterDataHandler = reader.text
-        parser.EntityDeclHandler = reader.entity
+        local = _Local()
+        depth = skipped_depth = 0
+        choices: list[bool] = []  # of alternatives: whether one was there that is read
+
+        def start(element: str, attributes: dict[str, str]) -> None:
+            nonlocal depth, skipped_depth
+            name = local[element]
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise FileExcessive(self.name, f"its elements are nested more than {MAX_DEPTH} deep")
+            if depth == 1 and root not in ("", name):
+                raise self.damaged()
+            if skipped_depth or (name in _IN_FORMS and _is_passed_over(name, choices)):
+                skipped_depth += 1
+                return
+            found = {local[key]: value for key, value in attributes.items()} if attributes else {}
+            if len(found) < len(attributes):  # of two that differ in their namespace alone, one without is the lesser
+                found |= {local[key]: value for key, value in attributes.items() if " " in key}
+            handler.start(name, found)
+
+        def end(element: str) -> None:
+            nonlocal depth, skipped_depth
+            depth -= 1
+            if skipped_depth:
+                skipped_depth -= 1
+                return
+            name = local[element]
+            if name == "AlternateContent":
+                choices.pop()
+            handler.end(name)
+
+        def text(text: str) -> None:
+            if not skipped_depth:
+                handler.text(text)
+
+        def entity(*_: object) -> None:
+            raise FileExcessive(self.name, "it defines entities")
+
+        parser.StartElementHandler, parser.EndElementHandler = start, end
+        parser.CharacterDataHandler = text
+        parser.EntityDeclHandler = entity
         fed_bytes = 0
         try:
             for block in self.blocks(part):
@@ -269,57 +309,15 @@ class Package(Archive):
         yield
 
 
-class _Reader:
-    """Takes what expat finds in one part, and hands on what counts."""
-
-    def __init__(self, package: Package, handler: Handler, root: str) -> None:
-        self._package, self._handler, self._root = package, handler, root
-        self._local = _Local()
-        self._depth = self._skipped_depth = 0
-        self._choices: list[bool] = []  # of alternatives: whether one was there that is read
-
-    def start(self, element: str, attributes: dict[str, str]) -> None:
-        local = self._local
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise FileExcessive(self._package.name, f"its elements are nested more than {MAX_DEPTH} deep")
-        name = local[element]
-        if self._depth == 1 and self._root not in ("", name):
-            raise self._package.damaged()
-        if self._skipped_depth or (name in ("AlternateContent", "Choice", "Fallback") and self._is_passed_over(name)):
-            self._skipped_depth += 1
-            return
-        found = {local[key]: value for key, value in attributes.items()} if attributes else {}
-        if len(found) < len(attributes):  # of two that differ in their namespace alone, one without is the lesser
-            found |= {local[key]: value for key, value in attributes.items() if " " in key}
-        self._handler.start(name, found)
-
-    def end(self, element: str) -> None:
-        self._depth -= 1
-        if self._skipped_depth:
-            self._skipped_depth -= 1
-            return
-        name = self._local[element]
-        if name == "AlternateContent":
-            self._choices.pop()
-        self._handler.end(name)
-
-    def text(self, text: str) -> None:
-        if not self._skipped_depth:
-            self._handler.text(text)
-
-    def entity(self, *_: object) -> None:
-        raise FileExcessive(self._package.name, "it defines entities")
-
-    def _is_passed_over(self, name: str) -> bool:
-        """Tells whether one of several forms is another form of what was read."""
-        if name == "AlternateContent":
-            self._choices.append(False)
-            return False
-        was_read = self._choices[-1] if self._choices else name == "Fallback"
-        if self._choices:
-            self._choices[-1] = True
-        return was_read
+def _is_passed_over(name: str, choices: list[bool]) -> bool:
+    """Tells whether one of several forms is another form of what was read."""
+    if name == "AlternateContent":
+        choices.append(False)
+        return False
+    was_read = choices[-1] if choices else name == "Fallback"
+    if choices:
+        choices[-1] = True
+    return was_read
 
 
 class _Local(dict[str, str]):

@@ -237,10 +237,11 @@ class _Text(Handler):
 
     def _effect(self) -> tuple[bool, bool, int]:
         """Returns whether the run is hidden, bold, and raised or lowered, by itself or by its styles."""
-        run = self._story.run
+        story = self._story
+        run = story.run
         if run.effect is None:
             style = self._styles.resolved(run.style) if run.style else PLAIN
-            below = self._styles.resolved(self._story.paragraph.style)
+            below = self._styles.resolved(story.paragraph.style)
             # In both styles, such a property is none: each turns it over.
             is_hidden = bool(style.is_hidden) != bool(below.is_hidden) if run.is_hidden is None else run.is_hidden
             is_bold = bool(style.is_bold) != bool(below.is_bold) if run.is_bold is None else run.is_bold

@@ -9,7 +9,6 @@ The format: Rich Text Format Specification 1.9.1.
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -304,9 +303,10 @@ class _Document:
             raise FileExcessive(self._name, f"its groups are nested more than {MAX_DEPTH} deep")
         self._left_out = 0
         self._states.append(self._state)
-        outer, self._state = self._state, copy.copy(self._state)
-        self._state.is_note = self._state.is_star = False
-        self._state.upr = 0
+        outer = self._state
+        self._state = _State(
+            outer.kind, is_hidden=outer.is_hidden, raised=outer.raised, skip=outer.skip, font=outer.font
+        )
         if outer.upr == 1:  # for programs without Unicode; the other form follows
             self._state.kind = "skipped"
             outer.upr = 2

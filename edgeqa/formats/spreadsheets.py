@@ -190,6 +190,8 @@ class _Columns:
     """Which columns are hidden, and which number each of the others has among those that are shown."""
 
     def __init__(self) -> None:
+        self.are_hidden = False
+        """Whether any is."""
         self._hidden = bytearray(MAX_COLUMNS)
         self._before: list[int] = []  # by column, how many before it are hidden; once that was asked
 
@@ -198,6 +200,7 @@ class _Columns:
         first, after = max(0, first), min(after, MAX_COLUMNS)
         if first < after and not self._before:
             self._hidden[first:after] = b"\1" * (after - first)
+            self.are_hidden = True
 
     def shown(self, column: int) -> int | None:
         """Returns the number of a column among those that are shown; None if it is hidden."""
@@ -275,7 +278,9 @@ class _Sheet(Handler):
     def _end_cell(self) -> None:
         parts, self._parts = self._parts, None
         row, column = self._row, self._row.column
-        if not parts or row.is_hidden or column >= MAX_COLUMNS or self._columns.shown(column) is None:
+        if not parts or row.is_hidden or column >= MAX_COLUMNS:
+            return
+        if self._columns.are_hidden and self._columns.shown(column) is None:
             return
         cell = self._cell("".join(parts))
         if cell.text.strip():
@@ -313,9 +318,10 @@ class _Sheet(Handler):
         if self._merges:
             self._repeat(row)
         stays = row.number < self._frozen_rows
-        shown = {
-            place: cell for column, cell in row.cells.items() if (place := self._columns.shown(column)) is not None
-        }
+        shown = row.cells
+        if self._columns.are_hidden:
+            places = ((self._columns.shown(column), cell) for column, cell in shown.items())
+            shown = {place: cell for place, cell in places if place is not None}
         self.grid.row(row.number - self._hidden_rows, row.number + 1, shown, stays=stays)
 
     def _repeat(self, row: _Row) -> None:
