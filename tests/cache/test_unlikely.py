@@ -196,6 +196,16 @@ def test_a_forked_child_computes_what_its_parent_has_not(cache: Cache) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_a_cache_that_is_closed_meanwhile_gets_no_writer(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache.get("a") is None
+    assert cache._backend.enter()
+    cache.close()
+    monkeypatch.setattr(cache._backend, "enter", lambda: True)  # as it was when the other thread asked
+    assert cache._backend.writer is None
+    cache.put("a", 1)
+    assert cache._backend._writer is None
+
+
 # -- the store
 
 
@@ -456,6 +466,7 @@ class Sized:
 def test_a_value_may_know_its_size_and_a_dataclass_takes_what_it_holds() -> None:
     assert front._memory_bytes(Sized()) == 12_345
     assert front._memory_bytes(Point("x" * 5000)) > 5000
+    assert front._memory_bytes({1: 2}) == sys.getsizeof({1: 2})  # in no key that this is asked of
 
 
 def test_whether_bytes_are_of_a_value_is_told_without_msgspec_too(monkeypatch: pytest.MonkeyPatch) -> None:
