@@ -24,7 +24,7 @@ from edgeqa.collection.damage import NOTES, ROUTE_NOTE
 from edgeqa.collection.errors import CollectionBusy, FolderTaken
 from edgeqa.collection.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, make_private
 from edgeqa.collection.seals import FILE as SEALS
-from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, is_shard
+from edgeqa.collection.shard import FILES, FORMER_FILES, MANIFEST, PARTIAL
 from edgeqa.collection.shard_format import GONE, GONE_AGAIN, LATER
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.snapshot import FILE as SNAPSHOT
@@ -175,6 +175,11 @@ def foreign(place: Path) -> Path | None:
     return next((entry.path for entry in _entries(place, "collection") if not entry.is_own), None)
 
 
+def _is_own_shard(place: Path) -> bool:
+    """Tells whether a folder is a shard, by its files: a manifest alone may be of others."""
+    return is_shard_name(place.name) and all((place / name).is_file() for name in FORMER_FILES)
+
+
 def check_own(place: Path) -> None:
     """Does nothing.
 
@@ -187,7 +192,7 @@ def check_own(place: Path) -> None:
             raise FolderTaken(place, f"{name} in it is a link to another place")
     shards, has_lock = place / SHARDS, (place / LOCK).exists()
     is_collection = has_lock and (place / CATALOGUE).exists()
-    if is_collection or not place.exists() or any(is_shard(found) for found in shards.glob("*")):
+    if is_collection or not place.exists() or any(map(_is_own_shard, shards.glob("*"))):
         return
     if has_lock:
         taken = foreign(place)

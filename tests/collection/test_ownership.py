@@ -43,6 +43,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         "route/map.txt",
         "shards/old/manifesto.txt",
         "shards/8YG/table.bin",
+        "shards/8YG/manifest.json",
         "damaged/report.txt",
         "snapshot.json",
         "catalogue.sqlite",
@@ -96,6 +97,15 @@ def test_what_is_left_of_a_collection_that_was_emptied_by_hand_is_taken_but_noth
     (place / "letter.txt").unlink()
     fill(place, {"a.txt": "One."})
     assert load_snapshot(place).documents == 1
+
+
+def test_shards_without_a_catalogue_are_a_collection_without_a_lock_too(tmp_path: Path) -> None:
+    place = tmp_path / "p"
+    fill(place, {"a.txt": "One."})
+    for name in ("writer.lock", CATALOGUE):
+        (place / name).unlink()
+    fill(place, {"b.txt": "Two."})
+    assert load_snapshot(place).documents == 2
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
