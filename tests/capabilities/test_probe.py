@@ -282,6 +282,9 @@ def test_onnxruntime_is_asked_for_by_its_module_whatever_distribution_it_is_of(
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-board\nVersion: 1.2.3\n")
     (facts / "RECORD").write_text("onnxruntime/__init__.py,,\n")
+    (facts / "top_level.txt").write_text(
+        "onnxruntime\n"
+    )  # as onnxruntime's wheels have it: Python 3.10 reads nothing else
     for text, expected in (('"""A module."""\n__version__ = "1.2.4"\n', "1.2.4"), ("# says nothing\n", "1.2.3")):
         (module / "__init__.py").write_text(text)
         with monkeypatch.context() as patch:
