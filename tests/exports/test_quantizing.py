@@ -121,6 +121,6 @@ def test_what_is_int8_already_is_refused(made: Made, tmp_path: Path) -> None:
 def test_the_memory_that_it_takes_is_asked_for_first(made: Made, tmp_path: Path) -> None:
     facts = graph_facts(made.write(tmp_path / "export") / "model.onnx")
     most_bytes = 4.1 * facts.size_bytes + 128 * (1 << 20)
-    quantizing.check(facts, int(most_bytes) + 1)
+    quantizing.check_memory(facts, int(most_bytes) + 1)
     with pytest.raises(NotEnoughMemory, match=r"not enough memory with quantize=int8: .* bytes missing"):
-        quantizing.check(facts, int(most_bytes) - 1)
+        quantizing.check_memory(facts, int(most_bytes) - 1)

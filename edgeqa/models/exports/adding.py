@@ -20,10 +20,10 @@ from edgeqa.errors import ExportUnwritable, OptionError
 from edgeqa.models import manifest, selftest, shelf
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.exports import quantizing
-from edgeqa.models.exports.errors import ExportGraphRefused, ExportQuantizedBadly, ExportUnreadable
+from edgeqa.models.exports.errors import ExportQuantizedBadly, ExportUnreadable
 from edgeqa.models.exports.export import read_export
 from edgeqa.models.exports.questions import ask_built_in, drift_between, golden_cases
-from edgeqa.models.exports.trial import QUESTION_TOKENS, Trial
+from edgeqa.models.exports.trial import QUESTION_TOKENS, Trial, try_apart
 from edgeqa.models.opening import open_model
 from edgeqa.models.readers import JointReader
 from edgeqa.models.session import Session, SessionOptions
@@ -99,28 +99,23 @@ def add_model(
     watch = progress or _unwatched
     export = read_export(os.fspath(directory), graph)
     called = shelf.new_name(name, export.directory)
-    trial = Trial(export, overrides)
-    plan = trial.plan(export.graph)
     if quantize:
-        quantizing.check(export.graph, plan.available_bytes.value)
+        quantizing.check(export.graph)
+    # Until it was tried in a process of its own, nothing of it but JSON and a graph's names is read in this one.
+    reference, chosen = try_apart(os.fspath(directory), graph, overrides, watch)
+    tried = chosen or reference
+    said, now = reference.replies, tried.replies
+    trial = Trial(export, overrides)
+    if quantize:
+        quantizing.check_memory(export.graph, trial.plan(export.graph).available_bytes.value)
     tokenizer = Tokenizer(export.tokenizer)
-    watch("loading", 0, 1)
-    reader = trial.load(export.reference)
-    said = now = ask_built_in(reader, tokenizer, watch)
-    if not said.is_finite:
-        raise ExportGraphRefused(export.reference.path, "its logits are infinite, or no numbers at all")
-    cases = golden_cases(said, reader, tokenizer)
-    joint, precision = reader.joint, export.graph.precision
+    cases = golden_cases(said, trial.tokens.pair, tokenizer)
+    joint, precision, reader = tried.joint, export.graph.precision, None
     with shelf.new_model(called) as partial:
         if quantize:
-            del reader  # what comes next takes memory enough
             watch("making int8", 0, 1)
             joint, precision = joint._replace(graph_files=quantizing.quantize(export.graph, partial)), "int8"
         else:
-            if export.graph is not export.reference:
-                del reader
-                reader = trial.load(export.graph)
-                joint = reader.joint
             for file, copied in zip(export.graph.files, joint.graph_files, strict=True):
                 _copy(file, partial / copied, watch)
         _copy(export.tokenizer, partial / TOKENIZER, watch)
@@ -133,12 +128,10 @@ def add_model(
             reader = JointReader(
                 Session(partial / manifest.JOINT_GRAPH, SessionOptions.of(plan)), trial.tokens.pair, joint
             )
-        moved = None
-        if quantize or export.graph is not export.reference:
             now = ask_built_in(reader, tokenizer, watch)
-            moved = drift_between(said, now)
-            if quantize and (reason := quantizing.too_far(moved)):
-                raise ExportQuantizedBadly(reason)
+        moved = drift_between(said, now) if now is not said else None
+        if quantize and moved and (reason := quantizing.too_far(moved)):
+            raise ExportQuantizedBadly(reason)
         made = open_model(bundle, overrides, device=trial.device, tokenizer=tokenizer, reader=reader)
     return AddedModel(Bundle.load(shelf.models_home() / called), made.verdict, now.right_percent, moved)
 

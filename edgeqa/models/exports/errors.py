@@ -240,3 +240,14 @@ class ExportQuantizedBadly(ExportError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"in int8 it would answer otherwise: {reason}", "add it without --quantize")
+
+
+class ExportRanAway(ExportError):
+    """Trying it out took too long or too much memory, or ended the process that tried it."""
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be tried out: {reason}",
+            "no reader behaves so: see whom it comes from, or make it anew from the model: "
+            f"{export_command('MODEL', 'DIR')}",
+        )

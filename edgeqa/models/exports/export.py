@@ -61,7 +61,7 @@ POSITIONS_AFTER_PADDING = {
 }
 MAX_JOINT_TOKENS = 512  # what readers are trained with, at most; beyond it, memory grows with the square
 MIN_JOINT_TOKENS = 192  # a question's 64 and a window's 128
-MAX_JSON_BYTES = 1 << 28
+MAX_JSON_BYTES = 1 << 26  # the largest tokenizers have 34 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,25 @@ MIN_ROWS = 1024  # a smaller table is not worth two more operators
 MAX_FILE_BYTES = (1 << 31) - (1 << 24)  # what Protocol Buffers take in one piece, and some room
 
 
-def check(graph: GraphFacts, available_bytes: int) -> None:
-    """Sees whether the graph can be made int8 here, before anything is done.
+def check(graph: GraphFacts) -> None:
+    """Sees whether the graph can be made int8, before anything is done.
 
     Raises:
         ExportQuantizerMissing: if the package onnx is not installed.
         ExportQuantizedAlready: if the graph is not of float32.
-        NotEnoughMemory: if making it int8 takes more memory than is available.
     """
     if find_spec("onnx") is None:
         raise ExportQuantizerMissing
     if graph.precision != "float32":
         raise ExportQuantizedAlready(graph.path, graph.precision)
+
+
+def check_memory(graph: GraphFacts, available_bytes: int) -> None:
+    """Sees whether the graph can be made int8 in the memory that there is.
+
+    Raises:
+        NotEnoughMemory: if it cannot.
+    """
     needed_bytes = PROCESS_BYTES + graph.size_bytes * MEMORY_PERCENT // 100
     if needed_bytes > available_bytes:
         raise NotEnoughMemory(

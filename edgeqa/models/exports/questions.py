@@ -21,6 +21,7 @@ from edgeqa.models.spans import best_spans, span_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgeqa.models.manifest import Pair
     from edgeqa.models.readers import Floats, JointReader
     from edgeqa.models.tokenizer import Tokenizer
 
@@ -158,15 +159,15 @@ def drift_between(before: Replies, after: Replies) -> Drift:
     return Drift(100 * (1 - f1), sum(one != other for one, other in pairs), float(np.max(differences)))
 
 
-def golden_cases(said: Replies, reader: JointReader, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+def golden_cases(said: Replies, pair: Pair, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """Returns a bundle's golden cases, ready to be written as JSON: the first questions, with the logits in `said`."""
-    return [_case(number, said, reader, tokenizer) for number in range(GOLDEN)]
+    return [_case(number, said, pair, tokenizer) for number in range(GOLDEN)]
 
 
-def _case(number: int, said: Replies, reader: JointReader, tokenizer: Tokenizer) -> dict[str, Any]:
+def _case(number: int, said: Replies, pair: Pair, tokenizer: Tokenizer) -> dict[str, Any]:
     built_in, (start, end) = QUESTIONS[number], said.logits[number]
     question, context = tokenizer.tokenize(built_in.question), tokenizer.tokenize(built_in.context)
-    question_ids, context_ids = pair_ids(reader.pair, question.ids, context.ids)
+    question_ids, context_ids = pair_ids(pair, question.ids, context.ids)
     return {
         "question": built_in.question,
         "context": built_in.context,

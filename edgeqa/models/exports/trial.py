@@ -4,13 +4,26 @@ How the tokenizer lays out a question and a context is seen by asking: its own p
 given a pair, and what it puts before, between and after the two is what the graph was trained with. Declared shapes are
 often missing or wrong, so that what a graph gives is found by running it: on a short text, with the tokenizer's last
 token, and at its full length. The weights are in memory for that, after the plan has allowed it.
+
+An export comes from anybody. A loop in its graph may have 2^62 turns, a rule of its tokenizer may make 10 MB of each
+letter, and either library ends the whole process where it gets no memory. So `try_apart` does all this in a child,
+which may take so long for a step and so much memory; what ends it is an error here. The child is no jail: it is the
+same user's, with the same files. It protects from what runs away, not from a flaw in onnxruntime that somebody uses.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from multiprocessing.connection import Connection, Pipe
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +32,8 @@ from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.errors import BundleGraphInvalid
+from edgeqa.capabilities.settings import MIB
+from edgeqa.errors import BundleGraphInvalid, EdgeQAError
 from edgeqa.models.exports.errors import (
     ExportFileInvalid,
     ExportGraphRefused,
@@ -28,13 +42,16 @@ from edgeqa.models.exports.errors import (
     ExportOperatorMissing,
     ExportOpsetTooNew,
     ExportPairUnknown,
+    ExportRanAway,
     ExportShapeFixed,
     ExportVocabularyWrong,
 )
-from edgeqa.models.exports.questions import QUESTIONS
+from edgeqa.models.exports.export import read_export
+from edgeqa.models.exports.questions import QUESTIONS, ask_built_in
 from edgeqa.models.manifest import JOINT_GRAPH, MAX_SPECIAL_TOKENS, MAX_TYPE, Joint, Pair
 from edgeqa.models.readers import JointReader, element_types, joint_inputs
 from edgeqa.models.session import Session, SessionOptions
+from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +62,24 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.exports.export import Export
     from edgeqa.models.exports.graph import GraphFacts
+    from edgeqa.models.exports.questions import Progress, Replies
 
 QUESTION_TOKENS = 62  # as many as the bundled model takes; the rest is for the context
 QUESTION, CONTEXT = "Who was it?", "It was Ada."
 SHORT_QUESTION, SHORT_CONTEXT = 7, 11  # tokens: so few, and so odd, that no dimension of a model is their sum by chance
 START, END = ("start_logits", "start"), ("end_logits", "end")
+STEP_LIMIT_S = 60.0  # loading a graph, or a question: a small board takes some seconds for a large model
+TOTAL_LIMIT_S = 900.0
+# Python, numpy and the libraries take 100 MiB; a file of JSON, read here and by the tokenizer, 20 times its size.
+_BASE_BYTES, _TOKENIZER_FACTOR = 512 * MIB, 40
+# The plan lies above what was measured; what is reserved and not touched (stacks, arenas) counts here, too.
+_PLAN_FACTOR, _THREAD_BYTES = 2, 128 * MIB
+_MAX_FILE_BYTES = 16 * MIB  # that the child may write: it only remembers what it found out about the device
+_SAID_BYTES = 1 << 16  # of the child's standard error
+_TOO_MUCH = "it takes more memory than it may"
+_START = (
+    "import sys; handle, *sys.path[:] = sys.argv[1:]; from edgeqa.models.exports.trial import serve; serve(int(handle))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +287,152 @@ def _folds_case(normalizer: Any) -> bool:  # noqa: ANN401 - any JSON value
     if normalizer.get("type") == "Sequence":
         return any(map(_folds_case, normalizer.get("normalizers", [])))
     return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A graph that was tried out."""
+
+    joint: Joint
+    replies: Replies
+    """What it says of the built-in questions; all its logits are numbers."""
+
+
+class _Request(NamedTuple):
+    directory: str
+    graph: str | None
+    overrides: Overrides | None
+
+
+def try_apart(
+    directory: str, graph: str | None, overrides: Overrides | None, watch: Progress
+) -> tuple[Tried, Tried | None]:
+    """Returns the reference graph, tried out, and the chosen one where that is another.
+
+    Raises:
+        ExportRanAway: if it took too long or too much memory, or ended its process.
+        BundleError: naming what else is wrong with the export.
+        NotEnoughMemory: if it does not fit this device.
+    """
+    ours, its = Pipe()
+    with tempfile.TemporaryFile() as said, ours:
+        with its:
+            try:
+                child = subprocess.Popen(  # noqa: S603 - this Python, with a constant program
+                    [sys.executable, "-c", _START, str(its.fileno()), *sys.path],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    pass_fds=(its.fileno(),),
+                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # or numpy takes memory for every core
+                )
+            except OSError as error:
+                raise ExportRanAway(directory, f"no process can be started ({error.strerror})") from error
+        with child:
+            try:
+                return _watched(child, ours, _Request(directory, graph, overrides), watch, said)
+            finally:
+                child.kill()
+
+
+def _watched(
+    child: subprocess.Popen[bytes],
+    connection: Connection,
+    request: _Request,
+    watch: Progress,
+    said: Any,  # noqa: ANN401
+) -> tuple[Tried, Tried | None]:
+    at: str | Path = request.directory
+    give_up_at_s = time.monotonic() + TOTAL_LIMIT_S
+    try:
+        connection.send(request)
+        while connection.poll(max(0.0, min(STEP_LIMIT_S, give_up_at_s - time.monotonic()))):
+            kind, value = connection.recv()
+            if kind == "at":
+                at = value
+            elif kind == "progress":
+                watch(*value)
+            elif isinstance(value, EdgeQAError):
+                raise value
+            else:
+                tried: tuple[Tried, Tried | None] = value
+                return tried
+    except (EOFError, ConnectionError) as error:
+        raise ExportRanAway(at, _end(child, said)) from error
+    took_s = STEP_LIMIT_S if time.monotonic() < give_up_at_s else TOTAL_LIMIT_S
+    raise ExportRanAway(at, f"it took more than {took_s:.0f} s")
+
+
+def _end(child: subprocess.Popen[bytes], said: Any) -> str:  # noqa: ANN401 - a temporary file has no public type
+    """Returns how the child came to its end."""
+    try:
+        code = child.wait(STEP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return "the process that tried it hangs"
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID_BYTES))
+    text = said.read().decode("utf-8", "replace").strip()
+    if "memory allocation of " in text or "bad_alloc" in text:  # as Rust and C++ put it
+        return _TOO_MUCH
+    lines = text.splitlines()
+    last = f" ({lines[-1][:200]})" if lines else ""
+    if code < 0:
+        return f"the process that tried it was ended by signal {-code}, {signal.strsignal(-code)}{last}"
+    return f"the process that tried it ended with {code}{last}"
+
+
+# --- in the child ----------------------------------------------------------------------------------------------------
+
+
+def serve(handle: int) -> None:
+    """Tries out what is asked for on the pipe `handle`, once; the child's whole life."""
+    connection = Connection(handle)
+    request = _Request(*connection.recv())
+    try:
+        end: object = _try(request, connection)
+    except EdgeQAError as error:
+        end = error
+    except MemoryError:
+        end = ExportRanAway(request.directory, _TOO_MUCH)
+    connection.send(("end", end))
+    connection.close()
+    os._exit(0)  # nothing of what a stranger's graph left behind is to be taken down
+
+
+def _try(request: _Request, connection: Connection) -> tuple[Tried, Tried | None]:
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
+    _limit(resource.RLIMIT_CPU, int(TOTAL_LIMIT_S) * (os.cpu_count() or 1))  # if nobody is there to end it
+    export = read_export(request.directory, request.graph)
+    connection.send(("at", export.tokenizer))
+    _limit(resource.RLIMIT_DATA, _BASE_BYTES + _TOKENIZER_FACTOR * export.tokenizer.stat().st_size)
+    trial = Trial(export, request.overrides)
+    tokenizer = Tokenizer(export.tokenizer)
+
+    def tried(graph: GraphFacts) -> Tried:
+        connection.send(("at", graph.path))
+        plan = trial.plan(graph)
+        _limit(
+            resource.RLIMIT_DATA, _PLAN_FACTOR * plan.needed_bytes + _BASE_BYTES + plan.threads.value * _THREAD_BYTES
+        )
+        progress("loading", 0, 1)
+        reader = trial.load(graph)
+        replies = ask_built_in(reader, tokenizer, progress)
+        if not replies.is_finite:
+            raise ExportGraphRefused(graph.path, "its logits are infinite, or no numbers at all")
+        return Tried(reader.joint, replies)
+
+    def progress(doing: str, done: int, total: int) -> None:
+        connection.send(("progress", (doing, done, total)))
+
+    trial.plan(export.graph)
+    reference = tried(export.reference)
+    return reference, None if export.graph is export.reference else tried(export.graph)
+
+
+def _limit(kind: int, most: int) -> None:
+    """Sets the limit, but never a wider one than there is; it may be widened again up to what the user has."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
