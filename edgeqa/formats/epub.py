@@ -2,7 +2,8 @@
 
 Named `FILE#3` after their place in that order, titled after the book and the chapter. Each is a page of HTML, and read
 as such. What says where the chapters are is read as leniently as pages are, since readers of books do; a chapter that
-is not in the file is a record with a note. Books with copy protection cannot be read.
+is not in the file is a record with a note. What is named again is read once, where it is named first. Books with copy
+protection cannot be read.
 """
 
 from __future__ import annotations
@@ -40,8 +41,12 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     archive = Archive(stream, name, "EPUB")
     package = _Package(archive, name)
     has_text = False
+    named: set[str] = set()
     for number, href in enumerate(package.chapters(), 1):
         part = package.part(href)
+        if (one := part or href) in named:
+            continue
+        named.add(one)
         if part is None:
             yield Record(f"{name}#{number}", "", (), note=f"the book names {href!r}, but has no such part")
             continue

@@ -166,6 +166,19 @@ def test_a_missing_chapter_is_named_and_the_others_are_read(document: Document) 
     ]
 
 
+def test_what_a_book_names_again_is_read_once(document: Document) -> None:
+    """Nor is it noted again: a small file could name one part for ever."""
+    names = [("a", "a.xhtml"), ("b", "b.xhtml#top"), ("c", "./A.xhtml#end"), ("gone", "gone.xhtml")]
+    items = "".join(ITEM.format(*name, PAGE) for name in names)
+    order = "".join(f'<itemref idref="{name}"/>' for name in ["a", "b", "c", "gone", "x"] * 4000)
+    pages = {"OEBPS/a.xhtml": "<p>One", "OEBPS/b.xhtml": "<p>Two"}
+    path = document("a.epub", book(f"<manifest>{items}</manifest><spine>{order}</spine>", pages))
+    (source,) = walk([path], FormatOptions())
+    found = [(record.name, "".join(text_of(record.blocks))) for record in source.records()]
+    assert found == [(f"{path}#1", "One"), (f"{path}#2", "Two")]
+    assert [place for place, _ in source.notes] == [f"{path}#4", f"{path}#5"]
+
+
 def test_a_book_without_text_is_an_error(document: Document) -> None:
     with pytest.raises(TextMissing, match=r"no text in .*a\.epub"):
         read(document("a.epub", epub({"a.xhtml": "<img/>"})))
