@@ -8,8 +8,10 @@ or not there at all; only for one that is no whole path. It does not hold answer
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,27 @@ def data_home() -> Path:
     Unlike `home`, which anybody may empty at any time. `NOWHERE` for a user who has none.
     """
     return _directory("user_data_dir")
+
+
+class NotPlain(OSError):
+    """In the place of a file is a pipe, a socket or a device."""
+
+
+def read_plain(file: Path) -> bytes:
+    """Returns what is in a file of edgeqa's; never waits, nor reads without end, where it was replaced by a pipe.
+
+    Raises:
+        NotPlain: if it is a pipe, a socket or a device.
+        OSError: if it cannot be read for another reason.
+    """
+    with open(file, "rb", buffering=0, opener=_open_at_once) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise NotPlain(errno.EINVAL, "not a plain file", str(file))
+        return stream.read()
+
+
+def _open_at_once(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NONBLOCK)
 
 
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
@@ -100,7 +123,7 @@ def _file(name: str) -> Path:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(read_plain(file).decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pwd
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from edgeqa import OptionError, state
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
+from edgeqa.models.bundle import BUNDLED
+from edgeqa.models.shelf import IN_USE, in_use
 from edgeqa.runtime import open as open_runtime
 
 if TYPE_CHECKING:
@@ -55,6 +58,33 @@ def test_a_user_without_a_home_is_told_so_and_answered(bundle: Bundle) -> None:
     assert "no home directory" in plan.persist.reason
     with open_runtime(persist="disk") as qa:  # even where it is insisted on
         assert qa.ask("Who built the bridge?", "The bridge was built by Dorman Long.").text == "Dorman Long"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to nowhere"])
+def test_what_is_no_file_is_neither_waited_for_nor_read(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path))
+    text = tmp_path / "bridge.txt"
+    text.write_text("The bridge was built by Dorman Long.")
+    with open_runtime() as qa:
+        qa.add(text)
+    collection = tmp_path / "collections" / "default"
+    named = [tmp_path / "self-tests.json", tmp_path / "models" / IN_USE, collection / "snapshot.json"]
+    for file in [*named, collection / "seals.json"]:
+        file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(file)
+        elif kind == "folder":
+            file.mkdir()
+        else:
+            file.symlink_to("/dev/zero" if kind == "device" else tmp_path / "nowhere")
+    assert in_use() == BUNDLED
+    assert state.recall("self-tests", "key") is None
+    with open_runtime() as qa:
+        assert qa.ask("Who built the bridge?").text == "Dorman Long"
+        assert len(qa.list()) == 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "\ufeff{}", "[" * 100_000, "1" * 5000])

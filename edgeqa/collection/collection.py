@@ -26,6 +26,7 @@ from edgeqa.collection.shard_format import NO_ENCODING
 from edgeqa.collection.snapshot import FILE, ROUTE, SHARDS, Snapshot
 from edgeqa.digests import blake2b
 from edgeqa.errors import CollectionError
+from edgeqa.state import NotPlain, read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,8 +59,8 @@ def load_snapshot(directory: Path) -> Snapshot:
         CollectionError: if it cannot be read.
     """
     try:
-        return Snapshot.parse((directory / FILE).read_bytes(), directory / FILE)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return Snapshot.parse(read_plain(directory / FILE), directory / FILE)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotPlain, ValueError):
         pass
     from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes longer to import than an answer to find
 

@@ -21,6 +21,7 @@ import xxhash
 from edgeqa import forking
 from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
+from edgeqa.state import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,7 +58,7 @@ class Wrong(NamedTuple):
 def load(directory: Path) -> Mapping[str, Seal] | None:
     """Returns the seals by file names; None where there are none, or none that can be believed."""
     try:
-        return _parsed((directory / FILE).read_bytes())
+        return _parsed(read_plain(directory / FILE))
     except (OSError, ValueError):
         return None
 
@@ -65,7 +66,7 @@ def load(directory: Path) -> Mapping[str, Seal] | None:
 def damage(directory: Path) -> str:
     """Returns what is wrong with the seals themselves; "" if nothing is, or if there are none."""
     try:
-        _parsed((directory / FILE).read_bytes())
+        _parsed(read_plain(directory / FILE))
     except FileNotFoundError:
         return ""
     except OSError as error:

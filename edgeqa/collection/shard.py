@@ -38,6 +38,7 @@ from edgeqa.collection.shard_format import (
     row_at,
 )
 from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.state import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ class Shard:
         self.directory = directory
         self.tag = directory.name
         file = directory / MANIFEST
-        self.manifest = Manifest.parse(file.read_bytes(), file)
+        self.manifest = Manifest.parse(read_plain(file), file)
         if self.manifest.tag != self.tag:
             raise ShardDamaged(self.tag, file, f"it is the manifest of {self.manifest.tag}")
         if self.manifest.sizes_bytes[TABLE] != self.manifest.contexts * ROW_BYTES:

@@ -56,7 +56,7 @@ def models_home() -> Path:
 def in_use() -> str:
     """Returns the name of the model that is used where none is named, whether or not it is there."""
     try:
-        return (models_home() / IN_USE).read_text(encoding="utf-8").strip()
+        return state.read_plain(models_home() / IN_USE).decode().strip()
     except (OSError, UnicodeDecodeError):  # mostly because none was chosen
         return BUNDLED
 

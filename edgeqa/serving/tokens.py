@@ -94,6 +94,8 @@ def load(path: Path) -> list[Token]:
         TokenFileInvalid: as `Tokens.read` does.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
+            raise TokenFileInvalid(path, "it is not a plain file", f"move it away, or use another one than {path}")
         with path.open("rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise TokenFileInvalid(path, "others than its owner may use it", f"chmod 600 {path}")
