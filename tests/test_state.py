@@ -67,12 +67,13 @@ def test_what_is_no_file_is_neither_waited_for_nor_read(
     monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path))
     text = tmp_path / "bridge.txt"
     text.write_text("The bridge was built by Dorman Long.")
-    with open_runtime() as qa:
+    with open_runtime(persist="disk") as qa:
         qa.add(text)
     collection = tmp_path / "collections" / "default"
     named = [tmp_path / "self-tests.json", tmp_path / "models" / IN_USE, collection / "snapshot.json"]
+    named += [tmp_path / "cache" / "format-1" / name for name in ("header", "seal")]
     for file in [*named, collection / "seals.json"]:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
         if kind == "pipe":
             os.mkfifo(file)
@@ -82,7 +83,7 @@ def test_what_is_no_file_is_neither_waited_for_nor_read(
             file.symlink_to("/dev/zero" if kind == "device" else tmp_path / "nowhere")
     assert in_use() == BUNDLED
     assert state.recall("self-tests", "key") is None
-    with open_runtime() as qa:
+    with open_runtime(persist="disk") as qa:
         assert qa.ask("Who built the bridge?").text == "Dorman Long"
         assert len(qa.list()) == 1
 

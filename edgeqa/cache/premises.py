@@ -32,6 +32,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 
 from edgeqa.cache.ledger import try_lock
 from edgeqa.cache.store import LOCK_FILE, StoreBusy
+from edgeqa.state import read_plain
 
 if TYPE_CHECKING:
     from edgeqa.cache.ledger import Ledger
@@ -273,7 +274,7 @@ def _hash(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except FileNotFoundError:
         return b""
 

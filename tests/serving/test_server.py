@@ -231,6 +231,13 @@ def test_other_machines_are_let_in_only_by_what_is_said(home: Path) -> None:
         assert httpx.put(f"{url}/v1/documents/a.txt", content=b"a").status_code == 403
 
 
+def test_a_token_file_that_is_a_pipe_is_not_waited_for(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    os.mkfifo(home / "tokens", 0o600)
+    done = command(home, "serve", "token", "list")
+    assert (done.returncode, "tokens: it is not a plain file" in done.stderr) == (2, True)
+
+
 def test_tokens_are_shown_once_kept_as_hashes_and_read_anew_on_sighup(home: Path) -> None:
     path = home / "tokens"
     token = command(home, "serve", "token", "add", "kitchen").stdout.strip()
