@@ -199,7 +199,9 @@ print([hit.number for hit in Index(Path(sys.argv[1])).search("gardens", 5).best]
 
 
 def show_to_all(made: Path) -> None:
-    for parent in list(made.parents)[:3]:
+    for parent in made.parents:
+        if parent.stat().st_mode & 0o005 == 0o005:  # as of the system's own
+            break
         parent.chmod(0o755)
     for file in made.iterdir():
         file.chmod(0o644)

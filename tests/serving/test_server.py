@@ -398,7 +398,7 @@ def test_the_two_commands_of_the_readme_lead_to_an_answer_in_a_browser(home: Pat
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (block,) = [one for one in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "--watch" in one]
     install, serve = block.splitlines()
-    assert install == "pip install 'edgeqa[serve]'"
+    assert install == "pip install '.[serve]'"
     assert serve.split()[:2] == ["edgeqa", "serve"]
     # A browser that notes what it is to open.
     noted = home.with_name("opened")
