@@ -11,13 +11,14 @@ import contextlib
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgeqa import streams
 from edgeqa.commands.options import bundle_option, collection_option, json_option, named, threads_option
-from edgeqa.errors import EdgeQAError
+from edgeqa.errors import CollectionError, EdgeQAError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ MORE_PASSAGES = 10
 COMMANDS = {
     ":more": "more of the passages closest to the last question",
     ":view": "open the document of the last answer, or :view N of the N-th passage",
-    ":in": "ask these files from now on, :in FILE...; all again: :in",
+    ":in": "ask this part of the collection, or these files, from now on: :in PATH...; all again: :in",
     ":help": "this list",
     ":quit": "the end, as Ctrl-D",
 }
@@ -55,8 +56,8 @@ def command(
     edgeqa chat manuals/*.txt
     edgeqa chat --collection support
 
-    :more shows more of the closest passages, :view opens the document of the answer, :in FILE asks another file, :help
-    lists the commands, Ctrl-D ends it.
+    :more shows more of the closest passages, :view opens the document of the answer, :in PATH asks a part of the
+    collection alone, or another file, :help lists the commands, Ctrl-D ends it.
 
     Exit codes: 0 ended, 3 model or device, 130 interrupted.
     """
@@ -74,6 +75,7 @@ class _Session:
 
     def __init__(self, qa: EdgeQA, files: Sequence[str], *, as_json: bool) -> None:
         self._qa, self._files, self._as_json = qa, tuple(files), as_json
+        self._within: tuple[str, ...] | None = None
         self._last: Answer | None = None
         self._shown: tuple[ClosePassage, ...] = ()
         self._commands: dict[str, Callable[[list[str]], None]] = {
@@ -102,13 +104,11 @@ class _Session:
         from edgeqa.commands.progress import ProgressBar
 
         with ProgressBar() as progress:
-            self._last = self._qa.ask(question, self._given(), progress=progress)
+            self._last = self._qa.ask(question, self._given(), within=self._within, progress=progress)
         self._shown = self._last.closest
         show(self._last, top=1, quiet=False, as_json=self._as_json)
 
     def _given(self) -> Given | None:
-        from pathlib import Path
-
         return [Path(file) for file in self._files] if self._files else None
 
     def _more(self, _: list[str]) -> None:
@@ -118,7 +118,7 @@ class _Session:
             streams.say("edgeqa: nothing was asked yet")
             return
         if not self._files:
-            self._shown = tuple(self._qa.closest(self._last.question, MORE_PASSAGES))
+            self._shown = tuple(self._qa.closest(self._last.question, MORE_PASSAGES, within=self._within))
         click.echo("\n".join(passages_shown(self._shown)) or "No passage shares a word with the question.")
 
     def _view(self, arguments: list[str]) -> None:
@@ -132,15 +132,24 @@ class _Session:
         else:
             streams.say("edgeqa: there is no such passage; ask something, or :more")
 
-    def _in(self, files: list[str]) -> None:
-        from pathlib import Path
-
+    def _in(self, paths: list[str]) -> None:
+        """Asks what of the collection has these names; else these files; all of the collection where none is named."""
         from edgeqa.asking.documents import from_path
 
-        for file in files:
-            from_path(Path(file))  # refuses what is not there
-        self._files = tuple(files)
-        streams.say(f"edgeqa: asking {', '.join(files) if files else 'the collection'} from now on")
+        if paths and self._has_in_collection(paths):
+            self._within, self._files = tuple(paths), ()
+        else:
+            for path in paths:
+                from_path(Path(path))  # refuses what is not there
+            self._within, self._files = None, tuple(paths)
+        streams.say(f"edgeqa: asking {', '.join(paths) if paths else 'the collection'} from now on")
+
+    def _has_in_collection(self, paths: list[str]) -> bool:
+        try:
+            self._qa.closest("in", 1, within=paths)
+        except CollectionError:
+            return False
+        return True
 
     def _help(self, _: list[str]) -> None:
         for name, what in COMMANDS.items():
