@@ -20,6 +20,8 @@ from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.shelf import find_bundle, model_names, models_home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Run
 
 
@@ -249,18 +251,18 @@ def test_the_model_in_use_costs_a_start_one_look_at_one_file(export: Path, monke
     shelf.use_model("mine")
     before = set(sys.modules)
     opened: list[str] = []
-    monkeypatch.setattr(Path, "read_text", _noted(opened))
+    monkeypatch.setattr(state, "read_plain", _noted(opened))
     find_bundle(None)
     assert opened == [shelf.IN_USE]
     assert set(sys.modules) == before
     assert os.fspath(find_bundle(None)).endswith("mine")
 
 
-def _noted(opened: list[str]) -> object:
-    read_text = Path.read_text
+def _noted(opened: list[str]) -> Callable[[Path], bytes]:
+    read_plain = state.read_plain
 
-    def noted(self: Path, encoding: str) -> str:
-        opened.append(self.name)
-        return read_text(self, encoding=encoding)
+    def noted(file: Path) -> bytes:
+        opened.append(file.name)
+        return read_plain(file)
 
     return noted
