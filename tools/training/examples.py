@@ -24,12 +24,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structured
+from tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from tokenizers import Tokenizer
 
 HARD = (("paragraph", 0.15), ("dropped", 0.15), ("swapped", 0.15))  # shares of the questions that get a hard twin
 LEAST_CHARACTERS = 150  # of a paragraph whose answer was dropped
@@ -213,6 +212,14 @@ def _may_be_swapped(name: str) -> bool:
 
 def _is_short_name(name: str) -> bool:
     return 3 < len(name) < 28 and len(name.split()) <= 3 and name.split()[0].lower() not in NO_NAMES
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """Returns the tokenizer of a tokenizer.json, which cuts and fills nothing up."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def tokenised(examples: Sequence[Example], tokenizer: Tokenizer, *, question_tokens: int) -> list[Tokens]:

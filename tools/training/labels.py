@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from teacher import QUESTION_TOKENS, load_teacher, open_tokenizer, sequence
+from teacher import QUESTION_TOKENS, load_teacher, sequence
 from torch_readers import MASKED, PAD
 
-from examples import Tokens, read_examples, tokenised
+from examples import Tokens, open_tokenizer, read_examples, tokenised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,9 @@ class Labels:
 def label(examples_path: Path, mpnet: Path, checkpoint: Path, out: Path, *, minutes: float) -> Labels:
     """Labels what is not labelled yet, for so many minutes at most."""
     teacher = load_teacher(checkpoint)
-    tokens = tokenised(read_examples(examples_path), open_tokenizer(mpnet), question_tokens=QUESTION_TOKENS)
+    tokens = tokenised(
+        read_examples(examples_path), open_tokenizer(mpnet / "tokenizer.json"), question_tokens=QUESTION_TOKENS
+    )
     labels = Labels(out, len(tokens))
     waiting = sorted(np.flatnonzero(~labels.done), key=lambda number: len(tokens[number].context))
     batched: list[list[int]] = [[]]

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from checkpoints import adamw, load_weights, resume, save
 from torch.nn import functional
 from torch_readers import Student, fill_student, unpack
 
-from examples import Tokens, batches, read_examples, tokenised
+from examples import Tokens, batches, open_tokenizer, read_examples, tokenised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,21 +33,13 @@ if TYPE_CHECKING:
 
 CLS, SEP = 101, 102
 QUESTION_TOKENS, WINDOW_TOKENS, BATCH_TOKENS = 62, 320, 6000
-RATE, WARM_UP, DECAY = 1e-4, 0.03, 0.01
+RATE, WARM_UP = 1e-4, 0.03
 EARLY_WEIGHT = 0.15  # of the loss of the logits that choose the likely tokens
 HARD_WEIGHT, HEAT = 0.4, 2.0  # of the answers beside the teacher's logits, and how far these are softened
 MOST_LOSS = 60.0  # an example whose answer was not among the likely tokens teaches no more than this
 ROUNDED_SHARE = 0.25
 SEED = 3
 SAVE_STEPS, SAY_STEPS = 100, 25
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far training is: batches and examples seen."""
-
-    step: int = 0
-    seen: int = 0
 
 
 def train_student(
@@ -66,19 +57,12 @@ def train_student(
     """
     random.seed(SEED)
     torch.manual_seed(SEED)
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    tokenizer = open_tokenizer(tokenizer_path)
     tokens = tokenised(read_examples(examples_path), tokenizer, question_tokens=QUESTION_TOKENS)
     student = Student()
     fill_student(student, unpack(begin))
-    optimizer = _optimizer(student)
-    progress = Progress()
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        student.load_state_dict(state["m"])
-        optimizer.load_state_dict(state["o"])
-        progress = Progress(state["step"], state["seen"])
+    optimizer = adamw(student.parameters(), RATE)
+    progress = resume(student, optimizer, checkpoint)
     student.train()
     losses: list[float] = []
     began, seen_before = time.monotonic(), progress.seen
@@ -100,33 +84,16 @@ def train_student(
                 flush=True,
             )
         if progress.step % SAVE_STEPS == 0:
-            _save(student, optimizer, progress, checkpoint)
-    _save(student, optimizer, progress, checkpoint)
+            save(student, optimizer, progress, checkpoint)
+    save(student, optimizer, progress, checkpoint)
     return losses
 
 
 def load_student(checkpoint: Path) -> Student:
     """Returns the student of a checkpoint, ready to be used."""
     student = Student()
-    student.load_state_dict(torch.load(checkpoint)["m"])
-    student.eval()
+    load_weights(student, checkpoint)
     return student
-
-
-def _optimizer(student: Student) -> torch.optim.AdamW:
-    weights = list(student.parameters())
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": DECAY},
-        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, RATE, fused=True)
-
-
-def _save(student: Student, optimizer: torch.optim.AdamW, progress: Progress, checkpoint: Path) -> None:
-    part = checkpoint.with_suffix(".part")
-    state = {"m": student.state_dict(), "o": optimizer.state_dict(), "step": progress.step, "seen": progress.seen}
-    torch.save(state, part)
-    part.replace(checkpoint)
 
 
 def _step(student: Student, optimizer: torch.optim.AdamW, batch: Batch, labels: Labels | None) -> float:

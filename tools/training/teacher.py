@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from checkpoints import adamw, load_weights, resume, save
 from torch.nn import functional
 from torch_readers import PAD, Teacher, load_mpnet, unpack
 
-from examples import Tokens, batches, read_examples, tokenised
+from examples import Tokens, batches, open_tokenizer, read_examples, tokenised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BOS, EOS = 0, 2
 QUESTION_TOKENS, WINDOW_TOKENS, BATCH_TOKENS = 62, 176, 3000
-RATE, WARM_UP_EXAMPLES, DECAY = 4e-5, 3000, 0.01
+RATE, WARM_UP_EXAMPLES = 4e-5, 3000
 SEED = 5
 SAVE_STEPS, SAY_STEPS = 100, 20
 
@@ -43,7 +43,9 @@ def train_teacher(examples_path: Path, mpnet: Path, begin: Path | None, checkpoi
     """
     random.seed(SEED)
     torch.manual_seed(SEED)
-    tokens = tokenised(read_examples(examples_path), open_tokenizer(mpnet), question_tokens=QUESTION_TOKENS)
+    tokens = tokenised(
+        read_examples(examples_path), open_tokenizer(mpnet / "tokenizer.json"), question_tokens=QUESTION_TOKENS
+    )
     teacher = Teacher()
     load_mpnet(teacher, mpnet / "model.safetensors")
     if begin:
@@ -51,32 +53,17 @@ def train_teacher(examples_path: Path, mpnet: Path, begin: Path | None, checkpoi
     trained = list(teacher.trained().values())
     for weight in teacher.parameters():
         weight.requires_grad_(any(weight is each for each in trained))
-    groups = [
-        {"params": [weight for weight in trained if weight.ndim > 1], "weight_decay": DECAY},
-        {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, RATE, betas=(0.9, 0.98), fused=True)
-    step = seen = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        teacher.load_state_dict(state["m"])
-        optimizer.load_state_dict(state["o"])
-        step, seen = state["step"], state["seen"]
-
-    def save() -> None:
-        part = checkpoint.with_suffix(".part")
-        torch.save({"m": teacher.state_dict(), "o": optimizer.state_dict(), "step": step, "seen": seen}, part)
-        part.replace(checkpoint)
-
+    optimizer = adamw(trained, RATE, betas=(0.9, 0.98))
+    progress = resume(teacher, optimizer, checkpoint)
     teacher.train()
     losses: list[float] = []
-    began, seen_before = time.monotonic(), seen
-    stream = batches(tokens, window=WINDOW_TOKENS, tokens=BATCH_TOKENS, seed=11, skip=step)
-    while seen < total:
+    began, seen_before = time.monotonic(), progress.seen
+    stream = batches(tokens, window=WINDOW_TOKENS, tokens=BATCH_TOKENS, seed=11, skip=progress.step)
+    while progress.seen < total:
         batch = [example for _, _, example in next(stream)]
-        falling = min(1.0, 2 * (total - seen) / total)
+        falling = min(1.0, 2 * (total - progress.seen) / total)
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (seen + 1) / WARM_UP_EXAMPLES) * max(0.01, falling)
+            group["lr"] = RATE * min(1.0, (progress.seen + 1) / WARM_UP_EXAMPLES) * max(0.01, falling)
         ids, valid, answers = _collate(batch)
         with torch.autocast("cpu", torch.bfloat16):
             logits = teacher(ids, valid)
@@ -87,31 +74,23 @@ def train_teacher(examples_path: Path, mpnet: Path, begin: Path | None, checkpoi
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
-        step, seen = step + 1, seen + len(batch)
-        if step % SAY_STEPS == 0:
-            speed = (seen - seen_before) / (time.monotonic() - began)
+        progress.step += 1
+        progress.seen += len(batch)
+        if progress.step % SAY_STEPS == 0:
+            speed = (progress.seen - seen_before) / (time.monotonic() - began)
             loss_now = np.mean(losses[-100:])
-            print(f"{seen} of {total}, loss {loss_now:.3f}, {speed:.1f} examples a second", flush=True)
-        if step % SAVE_STEPS == 0:
-            save()
-    save()
+            print(f"{progress.seen} of {total}, loss {loss_now:.3f}, {speed:.1f} examples a second", flush=True)
+        if progress.step % SAVE_STEPS == 0:
+            save(teacher, optimizer, progress, checkpoint)
+    save(teacher, optimizer, progress, checkpoint)
     return losses
 
 
 def load_teacher(checkpoint: Path) -> Teacher:
     """Returns the teacher of a checkpoint, ready to be used."""
     teacher = Teacher()
-    teacher.load_state_dict(torch.load(checkpoint)["m"])
-    teacher.eval()
+    load_weights(teacher, checkpoint)
     return teacher
-
-
-def open_tokenizer(mpnet: Path) -> Tokenizer:
-    """Returns the tokenizer of the pre-trained network, which cuts and fills nothing up."""
-    tokenizer = Tokenizer.from_file(str(mpnet / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def sequence(question: Sequence[int], context: Sequence[int]) -> list[int]:
