@@ -232,7 +232,8 @@ class EdgeQA:
         Raises:
             QuestionError, ContextError, ContextGone, CollectionError: as for `ask`, but none with `at_hand`.
         """
-        if within is None and (front := self._front) is not None:
+        # As in `ask`, where a call would make a hit more than 3 % slower.
+        if type(question) is str and within is None and (front := self._front) is not None:
             entry = None
             if type(context) is str:
                 entry = front.get((self._identity, question, context, top, force, most_contexts))

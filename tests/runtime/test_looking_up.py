@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,6 +63,14 @@ def test_what_was_read_is_remembered_and_at_hand(fresh: EdgeQA) -> None:
     assert fresh.remembered(QUESTION, TEXT, at_hand=True) == replace(first, cached=True)
     assert fresh.remembered(QUESTION, TEXT, top=2) is None
     assert fresh.remembered("Who designed the bridge?", TEXT) is None
+
+
+def test_what_is_no_question_is_refused_also_where_answers_are_at_hand(fresh: EdgeQA) -> None:
+    fresh.ask(QUESTION, TEXT)
+    no_question: Any = [QUESTION]
+    for look in (fresh.ask, fresh.remembered):
+        with pytest.raises(errors.QuestionType):
+            look(no_question, TEXT)
 
 
 def test_what_another_process_has_read_is_remembered_but_not_at_hand(files: Path) -> None:
