@@ -39,7 +39,7 @@ class Block:
     begins: bool = False
     """Whether a table or list begins here, so that it does not go on from the one before."""
     row: int = 0
-    """Of a spreadsheet's row, its number there, from 1."""
+    """Of a row of a spreadsheet or a CSV file, its number there, from 1."""
 
 
 def text_of(blocks: Iterable[Block]) -> Iterator[str]:

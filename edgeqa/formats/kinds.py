@@ -85,7 +85,7 @@ CODE = Kind("code", "plain.read_code", tuple(_CODE.split()), is_asked_as_it_stan
 MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=2)
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=2)
 JSON_LINES = Kind("jsonl", "jsonfile.read_lines", (".jsonl", ".ndjson"), version=2, has_fields=True)
-CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=2, has_fields=True)
+CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=3, has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), version=2, has_fields=True)
 PDF = Kind("pdf", "pdf", (".pdf",), version=2, seeks=True)
 DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)

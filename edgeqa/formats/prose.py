@@ -591,8 +591,8 @@ class Rows:
         """A table begins with the next row, or has none before it."""
         self._begins = True
 
-    def row(self, cells: Iterable[str], *, is_header: bool = False) -> Iterator[Block]:
-        """Yields the row of these cells, if it has any text."""
+    def row(self, cells: Iterable[str], *, is_header: bool = False, number: int = 0) -> Iterator[Block]:
+        """Yields the row of these cells, if it has any text; a spreadsheet's with its number there."""
         texts = [_nfc(cell.strip()) for cell in cells]
         while texts and (not texts[-1] or len(texts) > MAX_CELLS):
             last = texts.pop()
@@ -600,7 +600,7 @@ class Rows:
                 texts[-1] = f"{texts[-1]} {last}"
         if texts:
             text, places = joined(list(zip(texts, range(1, len(texts) + 1), strict=True)))
-            yield self._block(text, "header" if is_header else "row", cells=places)
+            yield self._block(text, "header" if is_header else "row", cells=places, number=number)
 
     def pair(self, name: str, value: str) -> Iterator[Block]:
         """Yields a name with its value."""
@@ -617,10 +617,12 @@ class Rows:
             yield self._block(text, kind, level)
             self._begins = True
 
-    def _block(self, text: str, kind: BlockKind, level: int = 0, cells: Sequence[tuple[int, int]] = ()) -> Block:
+    def _block(
+        self, text: str, kind: BlockKind, level: int = 0, cells: Sequence[tuple[int, int]] = (), number: int = 0
+    ) -> Block:
         is_row = bool(cells)
         is_next = is_row and self._last in ("row", "header") and not self._begins
         before = "" if self._last is None else "\n" if is_next or kind == self._last == "item" else "\n\n"
         begins = is_row and self._begins
         self._last, self._begins = kind, False
-        return Block(text, before, kind, level, tuple(cells), begins)
+        return Block(text, before, kind, level, tuple(cells), begins, number)

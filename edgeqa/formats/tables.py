@@ -1,5 +1,7 @@
 """CSV, also with semicolons, tabs or bars: each row is a record named after its line, or all are one record of rows.
 
+A row of a table knows its number, as a spreadsheet that opens the file counts: lines within quotes are one row.
+
 In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
 user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
 Python's csv module, strictly: a stray quote is an error that names its line, rather than a field that swallows what
@@ -16,7 +18,7 @@ import io
 import re
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find
 from edgeqa.formats.errors import RecordInvalid, RecordTooLong
@@ -39,6 +41,14 @@ _NUMBER = re.compile(r"[-+]?[\d.,:/%€$£ -]*\d[\d.,:/%€$£ -]*")
 _MAX_LINES_IN_FIELD = 50  # of a quoted field between tabs
 
 
+class _Row(NamedTuple):
+    line: int
+    """That it begins in, from 1."""
+    number: int
+    """Among the rows, from 1, as a spreadsheet that opens the file counts: with comments, blank lines and names."""
+    cells: list[str]
+
+
 def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
     """Yields a record a row, without rows that have no text, or one record of all rows.
 
@@ -48,15 +58,16 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     lines = _Lines(_decoded(blocks, name), name)
     comments = lines.comments()
     rows = _rows(lines, name, comments)
-    header_line, header = next(rows, (1, []))
-    fields = find(header, options, name, f"line {header_line}")
+    first = next(rows, _Row(1, 1, []))
+    header = first.cells
+    fields = find(header, options, name, f"line {first.line}")
     if fields is None:
-        yield Record(name, "", _blocks(comments, chain([(header_line, header)], rows)))
+        yield Record(name, "", _blocks(comments, chain([first], rows)))
         return
     text_field, title_field = fields
     text_at = header.index(text_field)
     title_at = None if title_field is None else header.index(title_field)
-    for line, row in rows:
+    for line, _, row in rows:
         if any(row[len(header) :]):
             reason = f"{len(row)} fields, where the first line names {len(header)}"
             raise RecordInvalid(name, f"line {line}", reason, "put text with a delimiter in it in quotes")
@@ -66,20 +77,22 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
             yield record(f"{name}#{line}", title, row[text_at])
 
 
-def _blocks(comments: Sequence[str], rows: Iterator[tuple[int, list[str]]]) -> Iterator[Block]:
+def _blocks(comments: Sequence[str], rows: Iterator[_Row]) -> Iterator[Block]:
     """Yields a table as blocks. What stands alone in the lines before the names of the columns is no row of it."""
     made = Rows()
     yield from made.paragraph("\n".join(line.lstrip("#").strip() for line in comments))
     has_header = False
-    for _, row in rows:
+    for _, number, row in rows:
         filled = [cell for cell in row if cell.strip()]
+        if not filled:  # as spreadsheets write what parts a title from a table
+            continue
         if not has_header and len(filled) == 1 and len(row) != 1:
             yield from made.paragraph(filled[0])
         elif not has_header:
             has_header = True
             yield from made.row(row, is_header=_is_header(row))
         else:
-            yield from made.row(row)
+            yield from made.row(row, number=number)
 
 
 def _is_header(row: list[str]) -> bool:
@@ -97,8 +110,8 @@ def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     return decode(whole, name)
 
 
-def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows that are not blank, each with the number of the line that it begins in.
+def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[_Row]:
+    """Yields the rows that are not blank.
 
     Args:
         lines: of the file.
@@ -114,7 +127,8 @@ def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[tuple[int, 
         delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
     if comments and 0 < lines.first.count(delimiter) <= comments[-1].count(delimiter):
         names = comments.pop().strip()
-        yield lines.number, (names[1:].lstrip() if names[1:2] != delimiter else names).split(delimiter)
+        cells = (names[1:].lstrip() if names[1:2] != delimiter else names).split(delimiter)
+        yield _Row(lines.number, lines.rows, cells)
     if delimiter in _UNQUOTED:
         yield from _parted(lines, delimiter)
         return
@@ -132,10 +146,10 @@ def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[tuple[int, 
         if row is None:
             return
         if row:
-            yield began, row
+            yield _Row(began, lines.rows, row)
 
 
-def _parted(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _parted(lines: _Lines, delimiter: str) -> Iterator[_Row]:
     """Yields rows whose fields are parted by what is in none of them."""
     while True:
         began = lines.begin_row()
@@ -155,7 +169,7 @@ def _parted(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 break
             text = rest
         if any(row):
-            yield began, row
+            yield _Row(began, lines.rows, row)
 
 
 def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] | None:
@@ -188,7 +202,7 @@ def _outside_quotes(line: str) -> str:
 
 
 class _Lines:
-    """The lines of a text, each with a line feed; knows where the row that is being read began."""
+    """The lines of a text, each with a line feed; knows which row is being read, and where it began."""
 
     def __init__(self, text: Iterable[str], name: str) -> None:
         newlines = io.IncrementalNewlineDecoder(None, translate=True)
@@ -197,6 +211,8 @@ class _Lines:
         self.first = next(lines, "")
         self._lines = chain([self.first], lines)
         self._name = name
+        self.rows = 0
+        """How many rows were begun."""
         self._number = 0
         self._row_characters = 0
         self._row_line = 1
@@ -250,4 +266,5 @@ class _Lines:
     def begin_row(self) -> int:
         """Returns the number of the line where the next row begins."""
         self._row_characters, self._row_line = 0, self._number + 1
+        self.rows += 1
         return self._row_line

@@ -300,6 +300,28 @@ def test_a_table_without_a_field_of_text_is_one_record_of_rows(tmp_path: Path, n
     assert found == 'Pump | Depth\nP-1 | 12 m\nP-2 | 5" deep'
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "numbers"),
+    [
+        ("a.csv", "Pump,Depth\nP-1,12\nP-2,9\n", [2, 3]),
+        ("a.csv", "Pump,Depth\n\nP-1,12\n,\nP-2,9\n", [3, 5]),  # blank lines and empty rows count
+        ("a.csv", 'Pump,Depth\n"P-1\nthe first",12\nP-2,9\n', [2, 3]),  # lines within quotes do not
+        ("a.csv", "sep=;\nPump;Depth\nP-1;12\nP-2;9\n", [2, 3]),  # nor does what parts the fields
+        ("a.csv", "# of 2024\n# Pump,Depth\nP-1,12\nP-2,9\n", [3, 4]),
+        ("a.csv", "Report,,\n,,\nPump,Depth,x\nP-1,12,y\n", [4]),
+        ("a.tsv", 'Pump\tDepth\n\n"P-1\nthe first"\t12\nP-2\t9\n', [3, 4]),
+    ],
+)
+def test_rows_have_the_numbers_that_a_spreadsheet_shows(
+    tmp_path: Path, name: str, data: str, numbers: list[int]
+) -> None:
+    file = tmp_path / name
+    file.write_text(data)
+    (source,) = walk([file], FormatOptions())
+    (found,) = source.records()
+    assert [block.row for block in found.blocks if block.kind == "row"] == numbers
+
+
 @pytest.mark.parametrize("delimiter", ["\t", "|"])
 def test_a_quote_between_tabs_or_bars_is_a_character_unless_it_quotes_the_field(tmp_path: Path, delimiter: str) -> None:
     file = tmp_path / "a.tsv"
