@@ -34,6 +34,7 @@ MAX_NAME_PARTS = 100  # of a font's or a style's name
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)|[\r\n]+", re.DOTALL
 )
+_WORD, _NUMBER, _CODE, _ESCAPED, _BRACE, _TEXT = range(1, 7)  # which of the groups above is there, last
 _MAX_TOKEN_BYTES = 64  # but text, of which any part is a token
 _BEGINS = re.compile(rb"\s*\{\\rtf", re.IGNORECASE)
 _BULLETS = re.compile(r"[^\w\s]")
@@ -46,6 +47,7 @@ _SKIPPED = frozenset(
     xmlnstbl template pgptbl atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata objclass
     """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
+_KINDS = _SKIPPED | {"fonttbl", "stylesheet", "info", "listtext", "pntext", "title", "footnote", "upr"}
 _KNOWN = frozenset(("shpinst", "shptxt", "ud", "fldrslt", "footnote", "listtext", "pntext"))
 _CHARSETS = {
     0: "cp1252", 77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253",
@@ -96,7 +98,7 @@ def _check(head: bytes, name: str) -> None:
 
 @dataclass(slots=True)
 class _State:
-    """What holds within a group, and for the groups in it."""
+    """What holds within a group, and for the groups in it, which share it until they change it."""
 
     kind: str = ""
     """What the group is for: "" for text."""
@@ -108,6 +110,10 @@ class _State:
     font: int = 0
     is_note: bool = False
     upr: int = 0
+
+    def inherited(self) -> _State:
+        """Returns what holds at the beginning of a group within."""
+        return _State(self.kind, is_hidden=self.is_hidden, raised=self.raised, skip=self.skip, font=self.font)
 
 
 @dataclass(slots=True)
@@ -227,30 +233,31 @@ class _Document:
         return data[place:]
 
     def _token(self, found: re.Match[bytes]) -> None:
-        word, number, code, escaped, brace, text = found.groups()
-        if code is not None:
+        what = found.lastindex
+        if what == _TEXT:
+            text = found[_TEXT]
+            skipped = min(self._left_out, len(text)) if self._left_out else 0
+            self._left_out -= skipped
+            self._bytes += text[skipped:] if skipped else text
+            if len(self._bytes) > MAX_HELD_BYTES:
+                self._flush_bytes()
+        elif what == _BRACE:
+            (self._begin_group if found[_BRACE] == b"{" else self._end_group)()
+        elif what == _CODE:
             if self._left_out:
                 self._left_out -= 1
             else:
-                self._bytes.append(int(code, 16))
-        elif text is not None:
-            skipped = min(self._left_out, len(text))
-            self._left_out -= skipped
-            self._bytes += text[skipped:]
-            if len(self._bytes) > MAX_HELD_BYTES:
-                self._flush_bytes()
-        elif found[0][:1] not in b"\r\n":
+                self._bytes.append(int(found[_CODE], 16))
+        elif what == _ESCAPED:
             self._flush_bytes()
-            if word is not None:
-                self._word(word.decode("ascii"), int(number) if number is not None else None)
-            elif brace is not None:
-                (self._begin_group if brace == b"{" else self._end_group)()
-            elif escaped is not None:
-                self._sign(escaped)
+            self._sign(found[_ESCAPED])
+        elif what is not None:
+            self._flush_bytes()
+            self._word(found[_WORD].decode("ascii"), int(found[_NUMBER]) if what == _NUMBER else None)
 
     def _sign(self, sign: bytes) -> None:
         if sign == b"*":
-            self._state.is_star = True
+            self._own_state().is_star = True
         elif sign in (b"\n", b"\r"):
             self._end_paragraph(None)
         else:
@@ -277,12 +284,17 @@ class _Document:
 
     def _set(self, word: str, number: int | None) -> None:
         holder, attribute, value = _SETTINGS[word]
-        holders = {"state": self._state, "paragraph": self._story.paragraph, "row": self._row, "document": self}
-        setattr(holders[holder], attribute, value(number))
+        if holder == "state":
+            setattr(self._own_state(), attribute, value(number))
+        else:
+            holders = {"paragraph": self._story.paragraph, "row": self._row, "document": self}
+            setattr(holders[holder], attribute, value(number))
 
     def _begin_kind(self, word: str) -> None:
         """Takes a word that says what its group is for."""
-        state = self._state
+        if word not in _KINDS:
+            return
+        state = self._own_state()
         if word in _SKIPPED:
             state.kind = "skipped"
         elif word in ("fonttbl", "stylesheet", "info"):
@@ -302,11 +314,12 @@ class _Document:
         if len(self._states) >= MAX_DEPTH:
             raise FileExcessive(self._name, f"its groups are nested more than {MAX_DEPTH} deep")
         self._left_out = 0
-        self._states.append(self._state)
         outer = self._state
-        self._state = _State(
-            outer.kind, is_hidden=outer.is_hidden, raised=outer.raised, skip=outer.skip, font=outer.font
-        )
+        self._states.append(outer)
+        if not (outer.is_star or outer.is_note or outer.upr or outer.kind in ("fonttbl", "stylesheet")):
+            return
+        self._flush_bytes()
+        self._state = outer.inherited()
         if outer.upr == 1:  # for programs without Unicode; the other form follows
             self._state.kind = "skipped"
             outer.upr = 2
@@ -318,13 +331,20 @@ class _Document:
         if not self._states:
             return
         self._left_out = 0
-        state = self._state
-        self._flush_bytes()
-        if state.kind in ("fonttbl", "stylesheet"):
-            self._end_entry()
-        if state.is_note:
-            self.stories.leave()
-        self._state = self._states.pop()
+        state, outer = self._state, self._states.pop()
+        if state is not outer:
+            self._flush_bytes()
+            if state.kind in ("fonttbl", "stylesheet"):
+                self._end_entry()
+            if state.is_note:
+                self.stories.leave()
+            self._state = outer
+
+    def _own_state(self) -> _State:
+        """Returns what holds within the group, to be changed for it alone."""
+        if self._states and self._state is self._states[-1]:
+            self._state = self._state.inherited()
+        return self._state
 
     # --- text
 
@@ -385,7 +405,7 @@ class _Document:
             self.codec = "cp1252"
 
     def _set_font(self, number: int | None) -> None:
-        self._state.font = number or 0
+        self._own_state().font = number or 0
         if self._state.kind == "fonttbl" and len(self._fonts) < MAX_FONTS:
             self._fonts.setdefault(self._state.font, (1, ""))
 
@@ -417,7 +437,8 @@ class _Document:
     # --- how text looks
 
     def _plain(self, _number: int | None) -> None:
-        self._state.is_hidden, self._state.raised = False, 0
+        state = self._own_state()
+        state.is_hidden, state.raised = False, 0
 
     # --- paragraphs
 
