@@ -413,6 +413,15 @@ class ModelBundled(ExportError):
         super().__init__(f"{name} comes with edgeqa and stays", "choose another name")
 
 
+class ModelInstalled(ExportError):
+    """A model that was not added but installed as a package cannot be removed by edgeqa."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str, path: AnyPath) -> None:
+        super().__init__(f"{name} was not added, but installed: {path}", f"remove it as it came: pip uninstall {name}")
+
+
 class ExportUnwritable(ExportError, OSError):
     """There is no room for the bundle, or no right to write it."""
 

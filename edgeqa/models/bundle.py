@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BUNDLED = "edgeqa-mini"
 DEFAULT_BUNDLE = Path(__file__).parent / BUNDLED
+BASE = "edgeqa-base"
+"""The careful reader: a bundle of a distribution of its own, `edgeqa-base`; `shelf.base_bundle` says where it is."""
 _REMEMBERED = "verified-bundles"
 
 FileState = list[int]  # size in bytes, mtime in ns, inode: as JSON gives it back

@@ -17,9 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa import state
-from edgeqa.errors import BundleError, ExportUnwritable, ModelBundled, ModelExists, ModelNameInvalid, ModelNotFound
+from edgeqa.errors import (
+    BundleError,
+    ExportUnwritable,
+    ModelBundled,
+    ModelExists,
+    ModelInstalled,
+    ModelNameInvalid,
+    ModelNotFound,
+)
 from edgeqa.models import manifest
-from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle
+from edgeqa.models.bundle import BASE, BUNDLED, DEFAULT_BUNDLE, Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 IN_USE = ".in-use"  # in the directory of added models: the name of the one to use where none is named
 _PARTIAL = ".adding-"
+BASE_PACKAGE = "edgeqa_base"  # what the distribution edgeqa-base installs: the bundle, in a package that has no code
 
 
 class ModelInfo(NamedTuple):
@@ -61,6 +70,23 @@ def in_use() -> str:
         return BUNDLED
 
 
+def base_bundle() -> Path | None:
+    """Returns the directory of the bundle edgeqa-base, unread; None where it is not.
+
+    It is looked for in three places, in this order: among the models that the user added, in the distribution
+    `edgeqa-base` if that is installed, and in `models/base` beside this package, as in a checkout of the sources.
+    """
+    places = [models_home() / BASE]
+    from importlib.util import find_spec
+
+    # It finds the package without importing it.
+    with contextlib.suppress(ValueError):  # of a module that some program put there by hand
+        spec = find_spec(BASE_PACKAGE)
+        places += [Path(folder) / BASE for folder in (spec and spec.submodule_search_locations) or ()]
+    places.append(Path(__file__).parents[2] / "models" / "base" / BASE_PACKAGE / BASE)
+    return next((place for place in places if (place / manifest.NAME).is_file()), None)
+
+
 def find_bundle(given: str | Path | None) -> Path:
     """Returns the directory of the bundle that is meant.
 
@@ -76,6 +102,8 @@ def find_bundle(given: str | Path | None) -> Path:
         return Path(given)
     if given == BUNDLED:
         return DEFAULT_BUNDLE
+    if given == BASE and (found := base_bundle()) is not None:
+        return found
     with contextlib.suppress(OSError):  # a name that is longer than any file's
         if (models_home() / given / manifest.NAME).exists():
             return models_home() / given
@@ -85,11 +113,16 @@ def find_bundle(given: str | Path | None) -> Path:
 
 
 def model_names() -> list[str]:
-    """Returns the names of all models: the bundled one, then those that the user added, sorted."""
-    try:
-        return [BUNDLED, *sorted(path.parent.name for path in models_home().glob(f"[!.]*/{manifest.NAME}"))]
-    except OSError:
-        return [BUNDLED]
+    """Returns the names of all models: those that were installed, then those that the user added, sorted."""
+    shipped, added = shipped_names(), []
+    with contextlib.suppress(OSError):
+        added = sorted(path.parent.name for path in models_home().glob(f"[!.]*/{manifest.NAME}"))
+    return [*shipped, *(name for name in added if name not in shipped)]
+
+
+def shipped_names() -> list[str]:
+    """Returns the names of the models of this project that are here: the bundled one, and edgeqa-base if it is."""
+    return [BUNDLED] if base_bundle() is None else [BUNDLED, BASE]
 
 
 def list_models() -> tuple[ModelInfo, ...]:
@@ -132,13 +165,15 @@ def remove_model(name: str) -> int:
     """Deletes a model that was added; returns how many bytes its files had. If it was in use, the bundled one is then.
 
     Raises:
-        BundleError: if there is no such model, or it is the bundled one, or cannot be deleted.
+        BundleError: if there is no such model, or it was installed, or cannot be deleted.
     """
     import shutil
 
     if name == BUNDLED:
         raise ModelBundled(name)
     path = models_home() / name
+    if name == BASE and not path.is_dir() and (installed := base_bundle()) is not None:
+        raise ModelInstalled(name, installed)
     if not re.fullmatch(NAME, name) or not path.is_dir():
         raise ModelNotFound(name, model_names())
     size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())

@@ -16,6 +16,7 @@ import edgeqa
 from edgeqa.capabilities.readings import Reading
 from edgeqa.cli import commands
 from edgeqa.models.bundle import BUNDLED
+from edgeqa.models.shelf import shipped_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +30,15 @@ def test_a_model_is_added_listed_used_and_removed(tmp_path: Path) -> None:
     made = Made()
     made.graph = made.pointing_at("Babbage")
     export = made.write(tmp_path / "tiny")
-    assert names() == {BUNDLED: True}
+    shipped = {name: name == BUNDLED for name in shipped_names()}
+    assert names() == shipped
     with pytest.raises(edgeqa.OptionError, match="quantize"):
         edgeqa.models.add(export, quantize="int4")  # type: ignore[arg-type]
     added = edgeqa.models.add(export)
     assert added.bundle.manifest.name == "tiny"
-    assert names() == {BUNDLED: True, "tiny": False}
+    assert names() == {**shipped, "tiny": False}
     edgeqa.models.use("tiny")
-    assert names() == {BUNDLED: False, "tiny": True}
+    assert names() == {**dict.fromkeys(shipped, False), "tiny": True}
     (found,) = [model for model in edgeqa.models.list() if model.name == "tiny"]
     assert found.bundle is not None
     assert (found.bundle.digest, found.fault) == (added.bundle.digest, "")
@@ -45,7 +47,7 @@ def test_a_model_is_added_listed_used_and_removed(tmp_path: Path) -> None:
     assert broken.bundle is None
     assert "tokenizer.json" in broken.fault
     assert edgeqa.models.remove("tiny") > 0
-    assert names() == {BUNDLED: True}
+    assert names() == shipped
     for wrong in (edgeqa.models.use, edgeqa.models.remove):
         with pytest.raises(edgeqa.BundleError, match="tiny"):
             wrong("tiny")
@@ -63,7 +65,7 @@ def test_they_are_those_of_the_command_line(tmp_path: Path) -> None:
     assert edgeqa.models.show(added.bundle.path).bundle == added.bundle
     assert [model.to_json() for model in edgeqa.models.list()] == said("list")["models"]
     found = edgeqa.models.check()
-    assert [(one.name, one.passed) for one in found] == [(BUNDLED, True), ("tiny", True)]
+    assert [(one.name, one.passed) for one in found] == [*((name, True) for name in shipped_names()), ("tiny", True)]
     assert [one.to_json() for one in found] == said("check")["models"]
     added.bundle.file("tokenizer.json").write_text("{}")
     (wrong, unknown) = edgeqa.models.check("tiny", "nothing")
@@ -90,6 +92,6 @@ def test_a_model_that_does_not_fit_is_shown_with_what_is_missing(monkeypatch: py
 def test_they_are_there_without_another_import() -> None:
     program = "import edgeqa, sys; print([m.name for m in edgeqa.models.list()], 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
-    assert done.stdout == f"{[BUNDLED]} False\n"
+    assert done.stdout == f"{shipped_names()} False\n"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = edgeqa.models.nothing

@@ -13,9 +13,9 @@ import pytest
 from families import Made
 
 from edgeqa import runtime, state
-from edgeqa.errors import BundleNotFound, ExportUnwritable, ModelBundled, ModelNotFound, OptionError
+from edgeqa.errors import BundleNotFound, ExportUnwritable, ModelBundled, ModelInstalled, ModelNotFound, OptionError
 from edgeqa.models import shelf
-from edgeqa.models.bundle import BUNDLED, DEFAULT_BUNDLE, Bundle
+from edgeqa.models.bundle import BASE, BUNDLED, DEFAULT_BUNDLE, Bundle
 from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.shelf import find_bundle, model_names, models_home
 
@@ -63,7 +63,7 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(export: Path, nam
     add(str(export), name="mine")
     with pytest.raises(ModelNotFound, match="no model called") as caught:
         find_bundle(name)
-    assert f"{BUNDLED}, mine" in caught.value.hint
+    assert f"{', '.join(shelf.shipped_names())}, mine" in caught.value.hint
 
 
 def test_the_model_in_use_is_used_where_none_is_named(export: Path) -> None:
@@ -98,7 +98,7 @@ def test_removing_the_model_in_use_goes_back_to_the_bundled_one(export: Path) ->
     size_bytes = sum(file.stat().st_size for file in bundle.path.iterdir())
     shelf.use_model("mine")
     assert shelf.remove_model("mine") == size_bytes
-    assert (model_names()[1:], shelf.in_use()) == ([], BUNDLED)
+    assert (model_names(), shelf.in_use()) == (shelf.shipped_names(), BUNDLED)
     assert list(models_home().iterdir()) == []
 
 
@@ -107,13 +107,71 @@ def test_what_is_no_model_is_not_removed(name: str, export: Path) -> None:
     add(str(export), name="mine")
     with pytest.raises(ModelNotFound):
         shelf.remove_model(name)
-    assert model_names()[1:] == ["mine"]
+    assert model_names() == [*shelf.shipped_names(), "mine"]
 
 
 def test_the_bundled_model_is_not_removed() -> None:
     with pytest.raises(ModelBundled):
         shelf.remove_model(BUNDLED)
     assert (DEFAULT_BUNDLE / "manifest.json").exists()
+
+
+@pytest.fixture
+def no_base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """As where edgeqa-base is neither installed nor among the sources; returns where the sources would have it."""
+    monkeypatch.setattr(shelf, "BASE_PACKAGE", "edgeqa_base_of_a_test")
+    monkeypatch.setattr(shelf, "__file__", str(tmp_path / "sources" / "edgeqa" / "models" / "shelf.py"))
+    return tmp_path / "sources" / "models" / "base" / "edgeqa_base_of_a_test" / BASE
+
+
+def as_bundle(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def test_edgeqa_base_is_found_among_sources_then_installed_then_added(
+    no_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shelf.base_bundle() is None
+    assert (shelf.shipped_names(), model_names()) == ([BUNDLED], [BUNDLED])
+    with pytest.raises(ModelNotFound):
+        find_bundle(BASE)
+    with pytest.raises(ModelNotFound):
+        shelf.remove_model(BASE)
+
+    of_sources = as_bundle(no_base)
+    assert (shelf.base_bundle(), find_bundle(BASE)) == (of_sources, of_sources)
+    assert (shelf.shipped_names(), model_names()) == ([BUNDLED, BASE], [BUNDLED, BASE])
+
+    package = tmp_path / "site-packages" / "edgeqa_base_of_a_test"
+    installed = as_bundle(package / BASE)
+    (package / "__init__.py").write_text("raise AssertionError('it is not imported')")
+    monkeypatch.syspath_prepend(package.parent)
+    assert shelf.base_bundle() == installed
+    with pytest.raises(ModelInstalled, match="not added, but installed") as caught:
+        shelf.remove_model(BASE)
+    assert "pip uninstall edgeqa-base" in caught.value.hint
+
+    added = as_bundle(models_home() / BASE)
+    assert shelf.base_bundle() == added
+    assert model_names() == [BUNDLED, BASE]
+    shelf.use_model(BASE)
+    assert (shelf.in_use(), find_bundle(None)) == (BASE, added)
+    assert shelf.remove_model(BASE) == len("{}")
+    assert (shelf.base_bundle(), shelf.in_use()) == (installed, BUNDLED)
+
+
+def test_a_package_of_that_name_without_a_bundle_is_none(
+    no_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "edgeqa_base_of_a_test"
+    package.mkdir(parents=True)
+    monkeypatch.syspath_prepend(package.parent)
+    assert shelf.base_bundle() is None
+    (package / "__init__.py").touch()
+    assert shelf.base_bundle() is None
+    assert not no_base.exists()
 
 
 def test_a_killed_run_leaves_no_model_and_is_swept_by_the_next(export: Path, run: Run) -> None:
