@@ -1,22 +1,36 @@
 """The golden cases of a bundle: a few questions and contexts with the token ids and logits that they must give.
 
-In go the weights and the tokenizer, out come the cases as JSON values. The logits are the reference network's in
-float32, never those of the graphs that are tested with them. The four cases: an answer late in the text, one with
+In go the tokenizer and the reference network, out come the cases as JSON values. The logits are those of that network
+in float32, never those of the graphs that are tested with them. The four cases: an answer late in the text, one with
 digits, none at all, and text that is neither English nor ASCII.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tokenizers import Tokenizer
     from weights import Floats, Sizes, Weights
 
+    Network = Callable[[Sequence[int], Sequence[int]], Floats]
+    """From the ids up to the context, and those from there on, to the logits of all tokens, `[tokens, 2]`."""
+
 DECIMALS = 4
+
+
+class Frame(NamedTuple):
+    """The special tokens around a question and a context."""
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+
 
 QUESTIONS_AND_CONTEXTS = (
     (
@@ -41,20 +55,29 @@ QUESTIONS_AND_CONTEXTS = (
 )
 
 
-def golden_cases(weights: Weights, sizes: Sizes, tokenizer: Tokenizer) -> list[dict[str, object]]:
+def golden_cases(tokenizer: Tokenizer, frame: Frame, network: Network) -> list[dict[str, object]]:
     """Returns the cases, ready to be written as JSON."""
-    return [_case(weights, sizes, tokenizer, question, context) for question, context in QUESTIONS_AND_CONTEXTS]
+    return [_case(tokenizer, frame, network, question, context) for question, context in QUESTIONS_AND_CONTEXTS]
 
 
-def _case(weights: Weights, sizes: Sizes, tokenizer: Tokenizer, question: str, context: str) -> dict[str, object]:
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    question_ids = [cls, *tokenizer.encode(question, add_special_tokens=False).ids, sep]
-    context_ids = [*tokenizer.encode(context, add_special_tokens=False).ids, sep]
-    ids = np.array([question_ids + context_ids])
-    types = np.array([[0] * len(question_ids) + [1] * len(context_ids)])
-    valid = np.ones_like(types, np.bool_)
-    hidden = reference.encode(weights, sizes, ids, types, valid)
-    start, end = reference.read(weights, sizes, hidden, valid)[0].T
+def split_network(weights: Weights, sizes: Sizes) -> Network:
+    """Returns the reference network of a split reader."""
+
+    def logits(question_ids: Sequence[int], context_ids: Sequence[int]) -> Floats:
+        ids = np.array([[*question_ids, *context_ids]])
+        types = np.array([[0] * len(question_ids) + [1] * len(context_ids)])
+        valid = np.ones_like(types, np.bool_)
+        hidden = reference.encode(weights, sizes, ids, types, valid)
+        of_all: Floats = reference.read(weights, sizes, hidden, valid)[0]
+        return of_all
+
+    return logits
+
+
+def _case(tokenizer: Tokenizer, frame: Frame, network: Network, question: str, context: str) -> dict[str, object]:
+    question_ids = [*frame.before, *tokenizer.encode(question, add_special_tokens=False).ids, *frame.between]
+    context_ids = [*tokenizer.encode(context, add_special_tokens=False).ids, *frame.after]
+    start, end = network(question_ids, context_ids).T
     return {
         "question": question,
         "context": context,

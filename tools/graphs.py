@@ -26,8 +26,8 @@ def encode_graph(weights: Weights, sizes: Sizes, *, int8: bool) -> onnx.ModelPro
     g = _graph(weights, int8=int8)
     places = g.op("Gather", g.const("place.weight", _places(weights)), "position_ids")
     x = g.norm(g.op("Add", g.words("input_ids"), places), "ln")
-    for layer in (f"layers.{i}" for i in range(sizes.split)):
-        x = _layer(g, layer, x, g.attention(x, f"{layer}.qkv", sizes.heads))
+    for name in (f"layers.{i}" for i in range(sizes.split)):
+        x = layer(g, name, x, g.attention(x, f"{name}.qkv", sizes.heads))
     g.op("Identity", x, out=("hidden",))
 
     tokens = (1, "tokens")
@@ -49,14 +49,14 @@ def read_graph(weights: Weights, sizes: Sizes, *, int8: bool) -> onnx.ModelProto
     context = g.op("DequantizeLinear", "context_hidden", "context_scale", axis=1)
     x = g.op("Concat", context, "question_hidden", axis=1)
     *whole, last = (f"layers.{i}" for i in range(sizes.split, sizes.layers))
-    for layer in whole:
-        x = _layer(g, layer, x, g.attention(x, f"{layer}.qkv", sizes.heads))
+    for name in whole:
+        x = layer(g, name, x, g.attention(x, f"{name}.qkv", sizes.heads))
     # In float32 always: it is two columns, and their rounding would go straight into the logits.
     head = g.const("span.weight.T", weights["span.weight"].T)
     cls = g.op("Shape", "context_hidden", start=1, end=2)
     rows = g.op("Concat", _likely_rows(g, g.op("MatMul", x, head), cls), cls, axis=0)
     seen = g.attention_of(rows, x, f"{last}.qkv", sizes.heads)
-    x = _layer(g, last, g.rows(x, rows), seen)
+    x = layer(g, last, g.rows(x, rows), seen)
     g.op("Add", g.op("MatMul", x, head), g.const("span.bias", weights["span.bias"]), out=("logits",))
 
     width, tokens = _width(weights), "context_tokens"
@@ -83,12 +83,21 @@ def _likely_rows(g: Graph, early_logits: str, cls: str) -> str:
     return rows
 
 
-def _layer(g: Graph, name: str, x: str, seen: str) -> str:
-    """Returns one post-norm BERT layer's output, of its input and of what its attention saw."""
+def layer(g: Graph, name: str, x: str, seen: str, *, by_row: bool = False) -> str:
+    """Returns one post-norm BERT layer's output.
+
+    Args:
+        g: the graph.
+        name: of the layer.
+        x: its input.
+        seen: what its attention saw of that.
+        by_row: whether each token has a scale of its own where the feed-forward part's products are of 8 bits.
+    """
+    product = g.product_by_row if by_row else g.product
     # Addition and norm stay apart: SkipLayerNormalization, which is both, takes six times as long on a CPU.
     x = g.norm(g.op("Add", g.product(seen, f"{name}.o"), x), f"{name}.ln1")
-    inner = g.gelu(g.product(x, f"{name}.f1"))
-    return g.norm(g.op("Add", g.product(inner, f"{name}.f2"), x), f"{name}.ln2")
+    inner = g.gelu(product(x, f"{name}.f1"))
+    return g.norm(g.op("Add", product(inner, f"{name}.f2"), x), f"{name}.ln2")
 
 
 def _places(weights: Weights) -> Floats:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from external_data import save_graph
-from golden import golden_cases
+from golden import Frame, golden_cases, split_network
 from graphs import encode_graph, read_graph
 from reference import CONTEXT_POSITION, POSITIONS
 from tokenizers import Tokenizer
@@ -69,7 +69,7 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    cases = golden_cases(weights, sizes, tokenizer)
+    cases = golden_cases(tokenizer, _frame(tokenizer), split_network(weights, sizes))
     (out / "golden.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1), encoding="utf-8")
     manifest = {
         # First what weights do not tell, `calibration` among it; what follows replaces the values, not the order.
@@ -84,12 +84,19 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
         "max_context_tokens": POSITIONS - CONTEXT_POSITION,
         "lowercase": json.loads(tokenizer.to_str())["normalizer"]["lowercase"],
         "special_tokens": {name: tokenizer.token_to_id(f"[{name.upper()}]") for name in ("cls", "sep", "pad")},
-        "files": {name: _described(out / name) for name in FILES},
+        "files": {name: described(out / name) for name in FILES},
     }
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _frame(tokenizer: Tokenizer) -> Frame:
+    vocabulary = tokenizer.get_vocab()
+    cls, sep = vocabulary["[CLS]"], vocabulary["[SEP]"]
+    return Frame((cls,), (sep,), (sep,))
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Returns what a manifest says of a file."""
     data = path.read_bytes()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 

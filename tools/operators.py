@@ -31,8 +31,9 @@ OPSET, MICROSOFT_OPSET, IR_VERSION = 17, 1, 9
 class Graph:
     """A graph in the making, with float32 products. Adding to it returns the name to refer to what was added by."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, epsilon: float = NORM_EPSILON) -> None:
         self.weights = weights
+        self._epsilon = epsilon  # what is added to a variance
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
 
@@ -60,6 +61,10 @@ class Graph:
         weight = self.const(f"{name}.weight.T", self._columns(name))
         return self.op("Add", self.op("MatMul", x, weight), self._weight(f"{name}.bias"))
 
+    def product_by_row(self, x: str, name: str) -> str:
+        """Returns the same; where products are of 8 bits, each row of `x` has a scale of its own."""
+        return self.product(x, name)
+
     def rows(self, x: str, rows: str) -> str:
         """Returns these rows of `x`."""
         return self.op("Gather", x, rows, axis=1)
@@ -74,6 +79,13 @@ class Graph:
         parts = self._queries_keys_values(rows, x, name)
         return self.op("MultiHeadAttention", *parts, domain=MICROSOFT, num_heads=heads)
 
+    def attention_by_place(self, x: str, added: str, name: str, heads: int) -> str:
+        """Returns the same for all rows, with `added` to the scores: float32 `[1, heads, tokens, tokens]`."""
+        parts = self._queries_keys_values("", x, name)
+        no_bias = no_mask = ""  # biases are in the products
+        names = (*parts, no_bias, no_mask, added)
+        return self.op("MultiHeadAttention", *names, domain=MICROSOFT, num_heads=heads)
+
     def gelu(self, x: str) -> str:
         """Returns the exact GELU, not its tanh approximation."""
         return self.op("Gelu", x, domain=MICROSOFT)
@@ -81,7 +93,7 @@ class Graph:
     def norm(self, x: str, name: str) -> str:
         """Returns `x` normalised token by token, with the scale and bias called `name`."""
         scale, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
-        return self.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=NORM_EPSILON)
+        return self.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=self._epsilon)
 
     def model(
         self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
@@ -96,7 +108,9 @@ class Graph:
             self.op(
                 "Add", self.op("MatMul", of, self.const(f"{part}.weight.T", columns)), self.const(f"{part}.bias", bias)
             )
-            for of, (part, columns, bias) in zip((self.rows(x, rows), x, x), self._thirds(name), strict=True)
+            for of, (part, columns, bias) in zip(
+                (self.rows(x, rows) if rows else x, x, x), self._thirds(name), strict=True
+            )
         ]
 
     def _thirds(self, name: str) -> Iterator[tuple[str, Floats, Floats]]:
@@ -131,6 +145,18 @@ class Int8Graph(Graph):
         names = (x, weight, scale, zero_point, self._weight(f"{name}.bias"))
         return self.op("DynamicQuantizeMatMul", *names, domain=MICROSOFT)
 
+    def product_by_row(self, x: str, name: str) -> str:
+        """Returns the same, with each row of `x` divided by its largest value before it is rounded.
+
+        The operator has one scale for all rows. Where one row has values that are far larger than those of the others,
+        as that of a special token has, nothing would be left of them.
+        """
+        weight, scale, zero_point = self._rounded(name, self._columns(name))
+        largest = self.op("ReduceMax", self.op("Abs", x), axes=[-1], keepdims=1)
+        names = (self.op("Div", x, largest), weight, scale, zero_point)
+        product = self.op("DynamicQuantizeMatMul", *names, domain=MICROSOFT)
+        return self.op("Add", self.op("Mul", product, largest), self._weight(f"{name}.bias"))
+
     def attention(self, x: str, name: str, heads: int) -> str:
         """Returns what the heads see of `x`, which is rounded to 8 bits; the attention itself is in float32."""
         weight, scale, zero_point = self._rounded(name, self._columns(name))
@@ -142,9 +168,8 @@ class Int8Graph(Graph):
     def _queries_keys_values(self, rows: str, x: str, name: str) -> list[str]:
         rounded, x_scale, x_zero_point = self._rounded_as_it_comes(x, name)
         parts = []
-        for of, (part, columns, bias) in zip(
-            (self.rows(rounded, rows), rounded, rounded), self._thirds(name), strict=True
-        ):
+        of_rows = self.rows(rounded, rows) if rows else rounded
+        for of, (part, columns, bias) in zip((of_rows, rounded, rounded), self._thirds(name), strict=True):
             weight, scale, zero_point = self._rounded(part, columns)
             names = (of, weight, x_scale, scale, x_zero_point, zero_point, self.const(f"{part}.bias", bias))
             parts.append(self.op("MatMulIntegerToFloat", *names, domain=MICROSOFT))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from weights import Floats, Ints, Sizes, Weights
 
@@ -40,47 +42,63 @@ def position_ids(types: Ints, valid: Mask) -> Ints:
 def encode(weights: Weights, sizes: Sizes, ids: Ints, types: Ints, valid: Mask) -> Floats:
     """Returns the lower layers' hidden values `[batch, tokens, width]`: question and context do not see each other."""
     embedded = weights["word.weight"][ids] + weights["typ.weight"][types]
-    x = _norm(embedded + weights["pos.weight"][position_ids(types, valid)], weights, "ln")
+    x = norm(embedded + weights["pos.weight"][position_ids(types, valid)], weights, "ln")
     apart = (types[:, :, None] == types[:, None, :]) & valid[:, None, :]
-    for i in range(sizes.split):
-        x = _layer(x, apart, weights, f"layers.{i}.", sizes.heads)
-    return x
+    return transformed(x, _masking(apart), weights, [f"layers.{i}" for i in range(sizes.split)], heads=sizes.heads)
 
 
 def read(weights: Weights, sizes: Sizes, hidden: Floats, valid: Mask) -> Floats:
     """Returns start and end logits `[batch, tokens, 2]`: the upper layers, in which all valid tokens see each other."""
     together = np.broadcast_to(valid[:, None, :], (*valid.shape, valid.shape[1]))
-    x = hidden
-    for i in range(sizes.split, sizes.layers):
-        x = _layer(x, together, weights, f"layers.{i}.", sizes.heads)
-    return np.where(valid[..., None], _linear(x, weights, "span"), np.float32(MASKED))
+    upper = [f"layers.{i}" for i in range(sizes.split, sizes.layers)]
+    x = transformed(hidden, _masking(together), weights, upper, heads=sizes.heads)
+    return np.where(valid[..., None], linear(x, weights, "span"), np.float32(MASKED))
 
 
-def _layer(x: Floats, seen: Mask, weights: Weights, prefix: str, heads: int) -> Floats:
-    """Returns one post-norm BERT layer's output; row i of `seen` says which tokens token i attends to."""
-    attended = _linear(_attend(_linear(x, weights, prefix + "qkv"), seen, heads), weights, prefix + "o")
-    x = _norm(x + attended, weights, prefix + "ln1")
-    inner = _linear(x, weights, prefix + "f1")
-    return _norm(x + _linear(_gelu(inner), weights, prefix + "f2"), weights, prefix + "ln2")
+def transformed(
+    x: Floats, added: Floats, weights: Weights, layers: Sequence[str], *, heads: int, epsilon: float = NORM_EPSILON
+) -> Floats:
+    """Returns hidden values after these post-norm BERT layers.
+
+    Args:
+        x: hidden values before them, `[batch, tokens, width]`.
+        added: what is added to each token's attention to each, `[batch, heads or 1, tokens, tokens]`.
+        weights: of the layers.
+        layers: what they are called.
+        heads: how many of them attend.
+        epsilon: what is added to a variance.
+    """
+    for layer in layers:
+        seen = _attend(linear(x, weights, f"{layer}.qkv"), added, heads)
+        x = norm(x + linear(seen, weights, f"{layer}.o"), weights, f"{layer}.ln1", epsilon)
+        inner = _gelu(linear(x, weights, f"{layer}.f1"))
+        x = norm(x + linear(inner, weights, f"{layer}.f2"), weights, f"{layer}.ln2", epsilon)
+    return x
 
 
-def _attend(qkv: Floats, seen: Mask, heads: int) -> Floats:
+def _masking(seen: Mask) -> Floats:
+    """Returns what is added to the attention where row i of `seen` says which tokens token i attends to."""
+    return np.where(seen[:, None], np.float32(0), np.float32(MASKED))
+
+
+def _attend(qkv: Floats, added: Floats, heads: int) -> Floats:
     batch, tokens, triple = qkv.shape
     width = triple // 3
     q, k, v = qkv.reshape(batch, tokens, 3, heads, width // heads).transpose(2, 0, 3, 1, 4)
-    scores = q @ k.swapaxes(-1, -2) * np.float32((width // heads) ** -0.5)
-    scores = scores + np.where(seen[:, None], np.float32(0), np.float32(MASKED))
+    scores = q @ k.swapaxes(-1, -2) * np.float32((width // heads) ** -0.5) + added
     weight = np.exp(scores - scores.max(-1, keepdims=True))
     return cast("Floats", ((weight / weight.sum(-1, keepdims=True)) @ v).swapaxes(1, 2).reshape(batch, tokens, width))
 
 
-def _linear(x: Floats, weights: Weights, name: str) -> Floats:
+def linear(x: Floats, weights: Weights, name: str) -> Floats:
+    """Returns the product called `name`, plus its bias."""
     return cast("Floats", x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
 
 
-def _norm(x: Floats, weights: Weights, name: str) -> Floats:
+def norm(x: Floats, weights: Weights, name: str, epsilon: float = NORM_EPSILON) -> Floats:
+    """Returns `x` normalised token by token, with the scale and bias called `name`."""
     centred = x - x.mean(-1, keepdims=True)
-    deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(NORM_EPSILON))
+    deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(epsilon))
     return cast("Floats", centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"])
 
 
