@@ -58,7 +58,7 @@ def key(number: int) -> Key:
 
 _KEY_OF = answer_keys(
     bundle_digest="ab" * 32,
-    precision="int8",
+    computed="int8",
     options={"top": 1, "force": False},
     scope_digest="cd" * 32,
     lowercase=True,

@@ -108,7 +108,7 @@ class EdgeQA:
         self._equipment = equipment
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
-        self._identity = f"{bundle.digest}|{equipment.precision}|{overrides.window_tokens}"
+        self._identity = f"{bundle.digest}|{equipment.computed_with}|{overrides.window_tokens}"
         self._counts = Counts()
         self._front: Front | None = None
         self._scope: LiveCollection | None = None
@@ -634,6 +634,18 @@ class EdgeQA:
         """Returns what this runtime has done since it was opened, and what it holds; for watching a long run."""
         front = self._front
         return self._counts.counters(model_loaded=self._equipment.has_model, at_hand=front.hits if front else 0)
+
+    def fingerprint(self) -> str:
+        """Returns how this device computes with the model: a digest of the golden cases' logits, as they come out here.
+
+        Answers are remembered under it. Devices, or versions of onnxruntime, that have the same compute alike, and may
+        share answers. It comes from the self-test, which is run if it was not before.
+
+        Raises:
+            CapabilityError: if the model has to be tested, and does not fit.
+            BundleError: if it cannot be loaded, or fails its self-test.
+        """
+        return self._equipment.fingerprint
 
     def self_test(self) -> Verdict:
         """Returns how the bundle's golden cases come out on this device, tested now or remembered.

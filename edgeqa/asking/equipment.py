@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking, state
 from edgeqa.cache import FORMAT_DIRECTORY, Cache
-from edgeqa.capabilities.computing import onnxruntime_version, precision_path
+from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_fingerprint
 from edgeqa.errors import Closed
 
 if TYPE_CHECKING:
@@ -39,8 +39,12 @@ class Equipment:
         self.bundle = bundle
         self.overrides = overrides
         self.collection = collection
-        self.precision = f"{precision_path(bundle.manifest.precision)}, {_code()}"
-        """How answers are computed, which is part of every key: the plan's precision, and by which code."""
+        self.computing = computing(bundle.manifest.precision)
+        """How this device computes, as far as that can be known without the model."""
+        self.precision = f"{self.computing.precision}, {_code()}"
+        """How answers are computed, for a person: the plan's precision, and by which code."""
+        self.computed_with = f"{self.precision}, {self.computing.kernels}"
+        """The same with the processor: what is at hand in this process is so under it."""
         self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
         """Name and version of the bundle."""
         self._lock = threading.RLock()
@@ -48,6 +52,7 @@ class Equipment:
         self._closed = False
         self._device: Capabilities | None = None
         self._plan: Plan | None = None
+        self._fingerprint: str | None = None
         self._cache: Cache | None = None
         self._reading: PassageReader | None = None
         self._scope: LiveCollection | None = None
@@ -139,6 +144,34 @@ class Equipment:
 
                 self._reading = PassageReader(self.bundle, plan, self.device)
             return self._reading
+
+    @property
+    def fingerprint(self) -> str:
+        """How this device computes with the model: a digest of the golden cases' logits, which is part of every key.
+
+        Remembered from the self-test; where that was not run under these conditions, the model is loaded and tested.
+        Devices that compute alike have the same.
+
+        Raises:
+            Closed: after `close`, if it was not asked for before.
+            NotEnoughMemory: if the model has to be tested, and does not fit.
+            BundleError: if it cannot be loaded, or fails its self-test.
+        """
+        if not self.has_fingerprint:
+            self._fingerprint = self.reading.verdict.fingerprint
+        return self._fingerprint  # type: ignore[return-value]  # known by now
+
+    @property
+    def computed(self) -> str:
+        """How answers come about, as it stands in every key: by which code of ours, and the fingerprint."""
+        return f"reading {READING_VERSION}, {self.fingerprint}"
+
+    @property
+    def has_fingerprint(self) -> bool:
+        """Whether the fingerprint is known without the model; if not, no answer of this device can be remembered."""
+        if self._fingerprint is None:
+            self._fingerprint = remembered_fingerprint(self.bundle.digest, self.computing)
+        return self._fingerprint is not None
 
     @property
     def scope(self) -> LiveCollection:

@@ -54,17 +54,20 @@ class Options(NamedTuple):
 
 
 def key_in(equipment: Equipment, asked: str, digest: str, options: Mapping[str, Option]) -> Key:
-    """Returns what an answer to the question is remembered under, in a scope with this digest."""
+    """Returns what an answer to the question is remembered under, in a scope with this digest.
+
+    On a device that the model was not tested on, it is tested for that: raises as `Equipment.fingerprint` does.
+    """
     bundle = equipment.bundle
-    return _keys_of(bundle.digest, equipment.precision, digest, lowercase=bundle.manifest.lowercase, **options)(asked)
+    return _keys_of(bundle.digest, equipment.computed, digest, lowercase=bundle.manifest.lowercase, **options)(asked)
 
 
 def answer_keys(
-    *, bundle_digest: str, precision: str, options: Mapping[str, Option], scope_digest: str, lowercase: bool
+    *, bundle_digest: str, computed: str, options: Mapping[str, Option], scope_digest: str, lowercase: bool
 ) -> Callable[[str], Key]:
     """Returns the function that gives a question's key, for all questions that share everything else."""
     scope = utf8(scope_digest)
-    shared = _shared(bundle_digest, precision, **options) + len(scope).to_bytes(4, "little") + scope
+    shared = _shared(bundle_digest, computed, **options) + len(scope).to_bytes(4, "little") + scope
 
     def key_of(question: str) -> Key:
         field = utf8(normalise_question(question, lowercase=lowercase))
@@ -76,7 +79,7 @@ def answer_keys(
 @lru_cache(maxsize=64, typed=True)  # 1 and True are two options
 def _keys_of(
     bundle_digest: str,
-    precision: str,
+    computed: str,
     scope_digest: str,
     *,
     lowercase: bool,
@@ -84,7 +87,7 @@ def _keys_of(
 ) -> Callable[[str], Key]:
     return answer_keys(
         bundle_digest=bundle_digest,
-        precision=precision,
+        computed=computed,
         options=options,
         scope_digest=scope_digest,
         lowercase=lowercase,
@@ -92,8 +95,8 @@ def _keys_of(
 
 
 @lru_cache(maxsize=64, typed=True)
-def _shared(bundle_digest: str, precision: str, **options: Option) -> bytes:
-    return join_fields((KEYSPACE.encode(), utf8(bundle_digest), utf8(precision), encode_argument(options)))
+def _shared(bundle_digest: str, computed: str, **options: Option) -> bytes:
+    return join_fields((KEYSPACE.encode(), utf8(bundle_digest), utf8(computed), encode_argument(options)))
 
 
 def normalise_question(question: str, *, lowercase: bool) -> str:

@@ -234,6 +234,8 @@ class Asking:
             top = self._options.top if self._scope.is_given and context.kind != "row" else None
             places, self._question_cut = self._read(context, encoding, top)
             return places
+        if not self._may_read and not self._equipment.has_fingerprint:
+            raise NotRemembered
         options = {"context": True, "top": self._most(context)}
         key = key_in(self._equipment, self._as_asked(), digest, options)
         cache, stored = self._equipment.cache, None

@@ -1,7 +1,7 @@
-"""How this device computes, as far as answers depend on it: the precision path, and onnxruntime's version. No probe.
+"""How this device computes, as far as answers depend on it: precision path, processor, onnxruntime's version. No probe.
 
-Both are part of every key, so that each start waits for them: nothing is imported that a remembered answer could do
-without, and onnxruntime least of all.
+What an answer is remembered under is found by these, so that each start waits for them: nothing is imported that a
+remembered answer could do without, and onnxruntime least of all.
 """
 
 from __future__ import annotations
@@ -10,26 +10,60 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from edgeqa.capabilities.precision import flags_in, precision
+from edgeqa import state
+from edgeqa.capabilities.precision import digest_in, flags_in, precision
+
+SELF_TESTS = "self-tests"
+"""The name that verdicts of self-tests are remembered under (`models.selftest` says what one is)."""
 
 
-def precision_path(of_bundle: str) -> str:
-    """Returns what the plan's precision will be for a bundle of this precision."""
+class Computing(NamedTuple):
+    """How this device computes with a bundle."""
+
+    precision: str
+    """What the plan's precision will be."""
+    kernels: str | None
+    """The processor as `Capabilities.kernels` has it; None of one that hides."""
+
+
+def computing(of_bundle: str) -> Computing:
+    """Returns how this device computes with a bundle of this precision."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            flags = flags_in(file.read())
-        return precision(of_bundle, os.uname().machine, flags)[0]
+            cpuinfo = file.read()
+        machine, flags, digest = os.uname().machine, flags_in(cpuinfo), digest_in(cpuinfo)
     except (OSError, AttributeError):  # no Linux, or one that hides its processor
         from edgeqa.capabilities.device import Device
-        from edgeqa.capabilities.processor import cpu_flags
+        from edgeqa.capabilities.processor import cpu_flags, processor_digest
 
-        device = Device()
+        device, flags, digest = Device(), None, None
+        machine = device.machine()
         try:
             flags = cpu_flags(device, device.system()).value
+            digest = processor_digest(device, device.system()).value
         except OSError:
-            flags = None
-        return precision(of_bundle, device.machine() or None, flags)[0]
+            pass
+    path = precision(of_bundle, machine or None, flags)[0]
+    return Computing(path, None if digest is None else f"{machine or 'unknown'}: {digest}")
+
+
+def remembered_fingerprint(bundle_digest: str, how: Computing) -> str | None:
+    """Returns the fingerprint that the bundle's self-test gave under the same conditions; None if it was not run.
+
+    It is a digest of the logits that the golden cases have on this device (`Verdict.fingerprint`).
+    """
+    if how.kernels is None:
+        return None
+    known = state.recall(SELF_TESTS, self_test_key(bundle_digest, how.kernels, how.precision))
+    found = known.get("fingerprint") if isinstance(known, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def self_test_key(bundle_digest: str, kernels: str, path: str) -> str:
+    """Returns the conditions that the verdict of a self-test holds for."""
+    return f"{bundle_digest}|{kernels}|{path}|onnxruntime {onnxruntime_version()}"
 
 
 @cache

@@ -1,18 +1,25 @@
-"""Which kernels int8 products take on a processor: its architecture and flags in, the precision path out. Pure.
+"""Which kernels products take on a processor: its architecture and flags in, the precision path out. Pure.
 
-The path is part of what an answer is remembered under, so that it is asked for at every start, before there is a plan:
-this module imports nothing that a remembered answer could do without.
+The path, and the processor's digest, are asked for at every start, before there is a plan, to find what an answer is
+remembered under: this module imports nothing that a remembered answer could do without.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.digests import blake2b
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 X86 = frozenset({"x86_64", "amd64", "i386", "i486", "i586", "i686"})
+EXACT_X86 = "int8-u8u8"
+WITHOUT_KLEIDIAI = "-no-kleidiai"
+# What /proc/cpuinfo says of a processor's make and abilities, on any architecture.
+_MAKE = {"vendor_id", "cpu family", "model", "stepping", "flags", "Features"}
+_MAKE |= {f"CPU {part}" for part in ("implementer", "architecture", "variant", "part", "revision")}
 
 
 def flags_in(cpuinfo: str) -> tuple[str, ...] | None:
@@ -25,6 +32,18 @@ def flags_in(cpuinfo: str) -> tuple[str, ...] | None:
     return None if common is None else tuple(flag for flag in FLAGS if flag in common)
 
 
+def digest_in(cpuinfo: str) -> str | None:
+    """Returns the digest of all that Linux's /proc/cpuinfo says of make and flags; None if it says nothing of them."""
+    lines = {line.partition(":") for line in set(cpuinfo.splitlines())}
+    return make_digest((name.strip(), value.strip()) for name, _, value in lines if name.strip() in _MAKE)
+
+
+def make_digest(facts: Iterable[tuple[str, str]]) -> str | None:
+    """Returns the digest of what is said of a processor's make, names and values in any order; None without any."""
+    found = sorted(set(facts))
+    return blake2b(repr(found).encode(), digest_size=16).hexdigest() if found else None
+
+
 def is_x86(machine: str | None) -> bool:
     """Returns whether the processor is, or for all we know may be, an x86."""
     return machine is None or machine.lower() in X86
@@ -33,7 +52,8 @@ def is_x86(machine: str | None) -> bool:
 def precision(of_bundle: str, machine: str | None, flags: Collection[str] | None) -> tuple[str, str]:
     """Returns the precision path and the reason for it.
 
-    The path is "int8", "int8-u8u8" (int8 with exact products on x86 without VNNI), or what else the bundle has.
+    The path is "int8", "int8-u8u8" (int8 with exact products on x86 without VNNI), or what else the bundle has. A path
+    that fails the self-test has others (`other_paths`).
 
     Args:
         of_bundle: the precision of the bundle.
@@ -45,7 +65,18 @@ def precision(of_bundle: str, machine: str | None, flags: Collection[str] | None
     if not is_x86(machine):
         return "int8", "exact on this architecture"
     if flags is None:
-        return "int8-u8u8", "flags unknown: without VNNI, plain int8 products would overflow"
+        return EXACT_X86, "flags unknown: without VNNI, plain int8 products would overflow"
     if vnni := [flag for flag in flags if flag.endswith("vnni")]:
         return "int8", f"exact with {vnni[0]}"
-    return "int8-u8u8", "x86 without VNNI: plain int8 products would overflow"
+    return EXACT_X86, "x86 without VNNI: plain int8 products would overflow"
+
+
+def other_paths(path: str, machine: str | None) -> tuple[str, ...]:
+    """Returns the paths that may be right where this one gives wrong numbers, the fastest first.
+
+    On x86, products of bytes that cannot overflow; elsewhere, onnxruntime's own kernels without those of KleidiAI,
+    which were seen to be wrong on processors with SME (by emulation).
+    """
+    if is_x86(machine):
+        return (EXACT_X86,) if path == "int8" else ()
+    return (path + WITHOUT_KLEIDIAI,)

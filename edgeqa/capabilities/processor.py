@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeqa.capabilities.memory import Group, groups
-from edgeqa.capabilities.precision import FLAGS, flags_in
+from edgeqa.capabilities.precision import FLAGS, digest_in, flags_in, make_digest
 from edgeqa.capabilities.readings import Reading
-from edgeqa.digests import blake2b
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device
@@ -33,9 +32,7 @@ _DARWIN = {
     "asimddp": ("hw.optional.arm.FEAT_DotProd", "1"),
     "i8mm": ("hw.optional.arm.FEAT_I8MM", "1"),
 }
-# What /proc/cpuinfo and `sysctl` say of a processor's make and abilities, on any architecture.
-_MAKE = {"vendor_id", "cpu family", "model", "stepping", "flags", "Features"}
-_MAKE |= {f"CPU {part}" for part in ("implementer", "architecture", "variant", "part", "revision")}
+# What `sysctl` says of a processor's make and abilities.
 _DARWIN_MAKE = ("machdep.cpu.", "hw.optional.", "hw.cputype", "hw.cpusubtype", "hw.cpufamily", "hw.cpusubfamily")
 
 
@@ -66,12 +63,11 @@ def cpu_flags(device: Device, system: str | None) -> Reading[tuple[str, ...]]:
 def processor_digest(device: Device, system: str | None) -> Reading[str]:
     """Returns the reading of the digest of all that is said of the make and the flags of the processors."""
     if system == "Darwin":
-        origin, found = "sysctl", {pair for pair in _pairs(device.sysctl()) if pair[0].startswith(_DARWIN_MAKE)}
+        said = (pair for pair in _pairs(device.sysctl()) if pair[0].startswith(_DARWIN_MAKE))
+        origin, found = "sysctl", make_digest(said)
     else:
-        origin, found = _CPUINFO, {pair for pair in _pairs(device.read(_CPUINFO)) if pair[0] in _MAKE}
-    if not found:
-        return Reading(None, f"{origin} says nothing of the processor")
-    return Reading(blake2b(repr(sorted(found)).encode(), digest_size=16).hexdigest(), origin)
+        origin, found = _CPUINFO, digest_in(device.read(_CPUINFO))
+    return Reading(found, origin if found is not None else f"{origin} says nothing of the processor")
 
 
 def board(device: Device, system: str | None) -> Reading[str]:

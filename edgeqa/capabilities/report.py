@@ -6,7 +6,7 @@ dataclasses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ class SelfTestLine:
     text: str
     passed: bool | None
     """None if it was not run."""
+    fingerprint: str | None = None
+    """Of a model that has passed: what its answers are remembered under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def to_json(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: SelfT
         "device": _members(device),
         "plan": None if isinstance(plan, NotEnoughMemory) else _members(plan),
         "refusal": _refusal(plan) if isinstance(plan, NotEnoughMemory) else None,
-        "self_test": {"passed": self_test.passed, "text": self_test.text},
+        "self_test": asdict(self_test),
     }
 
 

@@ -140,7 +140,7 @@ def explain(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_
 
 def _describe_explanation(found: Explanation, fields: list[str]) -> list[str]:
     lines = ["hit" if found.hit else f"miss: {found.why}", f"  key        {found.digest}"]
-    names = ("keyspace", "bundle", "precision", "options", "scope", "question")
+    names = ("keyspace", "bundle", "computed", "options", "scope", "question")
     lines += [f"  {name:<10} {field!r}" for name, field in zip(names, fields, strict=False)]
     if found.hit and found.stored_at_ms is not None:
         import datetime

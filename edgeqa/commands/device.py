@@ -80,7 +80,7 @@ def _self_test(
         verdict = qa.self_test()
     except BundleError as fault:
         return SelfTestLine(str(fault), passed=False), fault
-    return SelfTestLine(verdict.detail, passed=True), None
+    return SelfTestLine(verdict.detail, passed=True, fingerprint=verdict.fingerprint), None
 
 
 @click.command("bench", short_help="Measure how fast this device answers.")

@@ -1,19 +1,21 @@
 """The one place that opens a model: a bundle in; probed, planned, loaded and tested, in this order, out.
 
 Nothing large is imported or loaded before the plan has shown that it fits. A bundle is tested before its first answer
-on a device (`selftest` remembers that). An export is no bundle yet: `exports` tries it out, and then tests it alike.
+on a device (`selftest` remembers that); where it fails, other kernels are tried before it is refused. An export is no
+bundle yet: `exports` tries it out, and then tests it alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.accelerators import assure_onnxruntime
-from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.plan import Choice, make_plan
+from edgeqa.capabilities.precision import other_paths
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.settings import Overrides
-from edgeqa.errors import EdgeQAError, NotEnoughMemory
+from edgeqa.errors import BundleSelfTestFailed, BundleTokensWrong, EdgeQAError, NotEnoughMemory
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.readers import open_reader
@@ -36,6 +38,7 @@ class OpenModel:
     """A bundle's graphs in memory, on a plan."""
 
     plan: Plan
+    """With the precision path that the self-test was passed on."""
     reader: Reader
     verdict: Verdict
     """How its self-test went, now or before."""
@@ -72,12 +75,39 @@ def open_model(
     plan = plan or make_plan(device, bundle.needs(), overrides)
     # Of a processor that hides, no verdict can be remembered: the next one may be another.
     anew = anew or device.processor_digest.value is None
-    if anew or selftest.recall(bundle, device.kernels, plan.precision.value) is None:
-        assure_onnxruntime(device.kernels)
-    reader = reader or open_reader(bundle, SessionOptions.of(plan), callers)
-    if anew:
-        return OpenModel(plan, reader, selftest.run(bundle, tokenizer, reader))
-    return OpenModel(plan, reader, selftest.assure(bundle, device.kernels, plan.precision.value, tokenizer, reader))
+    usual = plan.precision.value
+    known = None if anew else selftest.recall(bundle, device.kernels, usual)
+    if known is not None:
+        on_it = _on_path(plan, known.path)
+        if reader is None or known.path != usual:
+            reader = open_reader(bundle, SessionOptions.of(on_it), callers)
+        return OpenModel(on_it, reader, known)
+    assure_onnxruntime(device.kernels)
+    failed: list[BundleSelfTestFailed] = []
+    for path in (usual, *other_paths(usual, device.machine.value)):
+        on_it = _on_path(plan, path)
+        reader = reader or open_reader(bundle, SessionOptions.of(on_it), callers)
+        try:
+            verdict = selftest.run(bundle, tokenizer, reader, path)
+        except BundleTokensWrong:  # no kernel's fault
+            raise
+        except BundleSelfTestFailed as fault:
+            failed.append(fault)
+            reader = None  # its memory, before another is loaded
+            continue
+        if path != usual:
+            verdict = replace(verdict, detail=f"{verdict.detail}, computed as {path}: {usual} gives wrong ones")
+        if not anew:
+            selftest.remember(bundle, device.kernels, usual, verdict)
+        return OpenModel(on_it, reader, verdict)
+    raise failed[0]
+
+
+def _on_path(plan: Plan, path: str) -> Plan:
+    """Returns the plan with another precision path."""
+    if path == plan.precision.value:
+        return plan
+    return replace(plan, precision=Choice(path, f"{plan.precision.value} fails the self-test here"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@
 int8 kernels give wrong logits, without a word, on CPUs that lack the instructions they were written for. So the golden
 questions are run once per bundle, CPU, onnxruntime and precision path, and compared with the logits that the reference
 network gives in float32. They are in golden.json: at least one, each complete and within the bundle's limits; anything
-else is a `BundleError` that names the case and the fault.
+else is a `BundleError` that names the case and the fault. The digest of the logits as they come out here is the
+*fingerprint*: devices that have the same compute alike, and may share answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeqa import state
-from edgeqa.capabilities.computing import onnxruntime_version
+from edgeqa.capabilities.computing import SELF_TESTS, self_test_key
 from edgeqa.contexts.windows import meaningful
+from edgeqa.digests import blake2b
 from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
 from edgeqa.models import manifest as manifests
 from edgeqa.models.manifest import MIN_QUESTION_TOKENS, Fields, parse_json
@@ -40,7 +42,7 @@ ENCODING_ERROR = 0.3  # of a split bundle of any precision: its encodings are ro
 # more than this: models of others have near ties.
 CLEAR_SCORE = 1.0
 MAX_MOVE = 4.0  # of the score of a case that has no clear answer
-_REMEMBERED = "self-tests"
+FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ class Verdict:
     """Largest difference of a logit to the reference's."""
     detail: str
     """One line for the capability report."""
+    fingerprint: str
+    """Digest of the logits that the golden cases have here, all of them, as float32: 32 hexadecimal digits."""
+    path: str
+    """The precision path that they were computed on, which may be another one than the plan's (`other_paths`)."""
 
 
 def recall(bundle: Bundle, processor: str, precision: str) -> Verdict | None:
@@ -74,35 +80,27 @@ def recall(bundle: Bundle, processor: str, precision: str) -> Verdict | None:
     Args:
         bundle: the bundle.
         processor: the processor as kernels see it, in one line.
-        precision: the precision path that the sessions take.
+        precision: the plan's precision path.
     """
-    known = state.recall(_REMEMBERED, _key(bundle, processor, precision))
-    match known:
-        case {"largest_error": float(largest_error), "detail": str(detail)}:
-            return Verdict(largest_error, detail)
+    match state.recall(SELF_TESTS, self_test_key(bundle.digest, processor, precision)):
+        case {"largest_error": float(error), "detail": str(detail), "fingerprint": str(digest), "path": str(path)}:
+            return Verdict(error, detail, digest, path)
     return None
 
 
-def assure(bundle: Bundle, processor: str, precision: str, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
-    """Returns the remembered verdict, or tests and remembers; without a tokenizer the bundle's is loaded for that.
-
-    Raises:
-        BundleError: as `run` does. That is not remembered: the next start tests again.
-    """
-    if (known := recall(bundle, processor, precision)) is not None:
-        return known
-    verdict = run(bundle, tokenizer, reader)
-    facts = {"largest_error": verdict.largest_error, "detail": verdict.detail}
-    state.remember(_REMEMBERED, _key(bundle, processor, precision), facts)
-    return verdict
+def remember(bundle: Bundle, processor: str, precision: str, verdict: Verdict) -> None:
+    """Keeps a verdict for its conditions; a failure is not remembered, and the next start tests again."""
+    state.remember(SELF_TESTS, self_test_key(bundle.digest, processor, precision), asdict(verdict))
 
 
-def _key(bundle: Bundle, processor: str, precision: str) -> str:
-    return f"{bundle.digest}|{processor}|{precision}|onnxruntime {onnxruntime_version()}"
+def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader, path: str = "") -> Verdict:
+    """Returns the verdict of running the golden cases now.
 
-
-def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
-    """Returns the verdict of running the golden cases now; without a tokenizer the bundle's is loaded.
+    Args:
+        bundle: the bundle.
+        tokenizer: its tokenizer; None to load it for that.
+        reader: its graphs.
+        path: the precision path that these take, for the verdict.
 
     Raises:
         BundleSelfTestFailed: for a case that comes out wrong; BundleTokensWrong where it is the tokenizer's fault.
@@ -111,12 +109,18 @@ def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader) -> Verdict:
     """
     cases = golden_cases(bundle)
     tokenizer = tokenizer or Tokenizer(bundle.file("tokenizer.json"))
-    largest = max(_error(bundle, case, f"case {n}", tokenizer, reader) for n, case in enumerate(cases, 1))
-    return Verdict(largest, f"{len(cases)} of {len(cases)} golden cases, logits within {largest:.2f} of the reference")
+    largest, digest = 0.0, blake2b(digest_size=FINGERPRINT_BYTES)
+    for number, case in enumerate(cases, 1):
+        found, error = _tried(bundle, case, f"case {number}", tokenizer, reader)
+        largest = max(largest, error)
+        for logits in (found.start, found.end, np.float32(found.no_answer)):
+            digest.update(np.asarray(logits, dtype="<f4").tobytes())
+    detail = f"{len(cases)} of {len(cases)} golden cases, logits within {largest:.2f} of the reference"
+    return Verdict(largest, detail, digest.hexdigest(), path)
 
 
-def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, reader: Reader) -> float:
-    """Returns the case's largest difference to the reference's logits; raises as `run` does."""
+def _tried(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, reader: Reader) -> tuple[Logits, float]:
+    """Returns the case's logits, and their largest difference to the reference's; raises as `run` does."""
     m = bundle.manifest
     question, context = tokenizer.tokenize(case.question), tokenizer.tokenize(case.context)
     ids = pair_ids(m.pair, question.ids, context.ids)
@@ -126,7 +130,8 @@ def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, re
     if m.kind == "split" and hidden.shape[-1] != m.width:
         raise BundleManifestInvalid(bundle.file(manifests.NAME), f"width is {m.width}, the graphs' {hidden.shape[-1]}")
     encoding, expected = reader.encode_context(context.ids), _expected(case, m.pair)
-    error = _difference(reader.read_all(hidden, encoding), expected)
+    all_logits = reader.read_all(hidden, encoding)
+    error = _difference(all_logits, expected)
     largest_error = MAX_ERROR[m.precision] if m.kind == "joint" else max(MAX_ERROR[m.precision], ENCODING_ERROR)
     if not error <= largest_error:  # also where it is not a number
         raise BundleSelfTestFailed(m.name, f"{name}: logits differ by {error:.2f}")
@@ -136,7 +141,7 @@ def _error(bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, re
     best, right = (best_spans(logits, spans) for logits in (found, expected))
     if not _same_answer(best, right, expected, context.words):
         raise BundleSelfTestFailed(m.name, f"{name}: another answer")
-    return error
+    return all_logits, error
 
 
 def _same_answer(best: list[Span], right: list[Span], expected: Logits, words: Indexes) -> bool:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking
 from edgeqa.capabilities.device import NO_TELEMETRY
+from edgeqa.capabilities.precision import EXACT_X86, WITHOUT_KLEIDIAI
 from edgeqa.errors import BundleGraphInvalid, Subinterpreter
 
 if TYPE_CHECKING:
@@ -61,11 +62,14 @@ class SessionOptions:
     """Whether threads wait for the next operator awake. Only within a run: an idle process leaves the cores alone."""
     x64_quant_precision: bool = False
     """Exact int8 products on x86 without VNNI, whose fast kernels overflow 16 bits."""
+    kleidiai: bool = True
+    """Whether Arm's own kernels may be used, where the processor has what they are for."""
 
     @classmethod
     def of(cls, plan: Plan) -> SessionOptions:
         """Returns how the plan sets a session up."""
-        return cls(plan.threads.value, plan.spinning.value, plan.precision.value == "int8-u8u8")
+        path = plan.precision.value
+        return cls(plan.threads.value, plan.spinning.value, path == EXACT_X86, not path.endswith(WITHOUT_KLEIDIAI))
 
 
 class Callers:
@@ -246,6 +250,7 @@ def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime
         "session.force_spinning_stop": 1,
         "session.x64quantprecision": int(options.x64_quant_precision),
         "session.use_env_allocators": 1,
+        "mlas.disable_kleidiai": int(not options.kleidiai),
     }
     for name, value in entries.items():
         setup.add_session_config_entry(name, str(value))

@@ -77,7 +77,7 @@ class Engine:
         others = {_name(other): first.with_collection(other) for other in collections[1:]}
         for qa in (first, *others.values()):
             with contextlib.suppress(LookupError):  # nothing was added to it yet
-                qa.key("?")  # has it opened: what is wrong with it is said now, and not at each question
+                qa.remembered("?")  # has it opened: what is wrong with it is said now, and not at each question
         return cls({_name(collections[0]): first, **others}, keep_model_s=keep_model_s)
 
     # --- asking --------------------------------------------------------------------------------------------------

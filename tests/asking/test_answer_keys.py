@@ -17,7 +17,7 @@ def make(question: str = "Who?", **changes: object) -> Key:
     options: dict[str, object] = {"max_answer_tokens": 30, "top": 1}
     everything: dict[str, object] = {
         "bundle_digest": "b1",
-        "precision": "int8",
+        "computed": "int8",
         "options": options,
         "scope_digest": "s1",
         "lowercase": True,
@@ -31,7 +31,7 @@ def test_the_key_of_an_answer_is_these_bytes() -> None:
         "6564676571612d6b65792d31"  # edgeqa-key-1
         "07000000616e7377657273"  # answers
         "020000006231"  # bundle
-        "04000000696e7438"  # precision
+        "04000000696e7438"  # how it was computed
         "30000000"  # options, sorted by name
         "64" "12000000" "73" "6d61785f616e737765725f746f6b656e73" "05000000" "6930783165"
         "04000000" "73746f70" "04000000" "69307831"
@@ -52,7 +52,7 @@ def test_everything_that_an_answer_depends_on_is_in_its_key() -> None:
         make("Whom?").digest,
         make("Who").digest,
         make(bundle_digest="b2").digest,
-        make(precision="float32").digest,
+        make(computed="float32").digest,
         make(options={"max_answer_tokens": 31, "top": 1}).digest,
         make(options={}).digest,
         make(scope_digest="s2").digest,

@@ -42,7 +42,7 @@ def test_the_table_is_the_default() -> None:
 
 def test_a_recorded_board_is_not_self_tested_and_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "ask_providers", lambda _: pytest.fail("this device was asked"))
-    assert report("--device", "pi-4")["self_test"] == {"passed": None, "text": "another device"}
+    assert report("--device", "pi-4")["self_test"] == {"text": "another device", "passed": None, "fingerprint": None}
 
 
 def test_a_budget_shrinks_the_plan() -> None:
@@ -70,7 +70,8 @@ def test_as_a_process_a_refusal_exits_with_3() -> None:
     command = [sys.executable, "-m", "edgeqa", "capabilities", "--budget", "100M", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert json.loads(done.stdout)["self_test"] == {"passed": None, "text": "no plan to run it under"}
+    found = json.loads(done.stdout)["self_test"]
+    assert found == {"text": "no plan to run it under", "passed": None, "fingerprint": None}
     assert "bytes missing" in done.stderr
     assert "hint:" in done.stderr
 
@@ -87,7 +88,7 @@ def test_where_onnxruntime_cannot_be_imported_it_is_not(monkeypatch: pytest.Monk
     monkeypatch.setattr(Device, "ask_providers", lambda _: Finished(-4, "", ""))
     monkeypatch.setattr(EdgeQA, "self_test", lambda _: pytest.fail("the self-test was run"))
     found = report()
-    assert found["self_test"] == {"passed": None, "text": "onnxruntime cannot be imported"}
+    assert found["self_test"] == {"text": "onnxruntime cannot be imported", "passed": None, "fingerprint": None}
     assert "newer CPU" in found["device"]["providers"]["reason"]
 
 

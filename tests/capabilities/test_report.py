@@ -74,7 +74,7 @@ def test_the_json_has_every_fact_and_every_choice() -> None:
     assert list(report["device"]) == [f.name for f in fields(Capabilities)]
     assert list(report["plan"]) == [f.name for f in fields(Plan)]
     assert report["refusal"] is None
-    assert report["self_test"] == {"passed": True, "text": "fine"}
+    assert report["self_test"] == {"text": "fine", "passed": True, "fingerprint": None}
     assert report["device"]["cpu_flags"] == {"value": ["avx2", "avx512f", "avx512_vnni"], "reason": "/proc/cpuinfo"}
     assert report["plan"]["needed_bytes"] == plan.needed_bytes
     assert report["plan"]["threads"] == {"value": plan.threads.value, "reason": plan.threads.reason}

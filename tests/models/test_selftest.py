@@ -13,12 +13,14 @@ import pytest
 
 import edgeqa
 from edgeqa import errors, runtime, state
+from edgeqa.capabilities import computing
+from edgeqa.capabilities.computing import SELF_TESTS, self_test_key
 from edgeqa.capabilities.readings import Reading
 from edgeqa.models import bundle as bundles
-from edgeqa.models import selftest
+from edgeqa.models import opening, selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.opening import open_model
-from edgeqa.models.readers import Encoding, Logits, SplitReader
+from edgeqa.models.readers import Encoding, Logits, SplitReader, open_reader
 from edgeqa.models.session import SessionOptions
 from edgeqa.models.spans import Span
 from edgeqa.models.tokenizer import Tokenizer
@@ -26,6 +28,9 @@ from edgeqa.models.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.models.readers import Reader
 
     Floats = np.ndarray
     Change = Callable[[list[dict[str, Any]]], object]
@@ -213,27 +218,91 @@ def test_a_runtime_on_a_wrong_bundle_gives_no_answer(copied: Path) -> None:
         qa.ask("Who?", "Ada was.")
 
 
-def test_a_verdict_is_remembered_for_its_conditions(
-    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verdict = selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader)
+def test_a_verdict_is_remembered_for_its_conditions(bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    verdict = selftest.run(bundle, tokenizer, reader, "int8")
+    selftest.remember(bundle, "x86_64: avx2", "int8", verdict)
     assert selftest.recall(bundle, "x86_64: avx2", "int8") == verdict
     assert selftest.recall(bundle, "x86_64: avx2", "int8-u8u8") is None
     assert selftest.recall(bundle, "x86_64: avx512f", "int8") is None
-    monkeypatch.setattr(selftest, "run", lambda *_: pytest.fail("tested again"))
-    assert selftest.assure(bundle, "x86_64: avx2", "int8", tokenizer, reader) == verdict
 
 
-def test_a_failure_is_not_remembered(copied: Path, tokenizer: Tokenizer, reader: SplitReader) -> None:
+def test_a_failure_is_not_remembered(copied: Path) -> None:
     wrong = with_golden(copied, shift("start_logits", 12))
     for _ in range(2):
-        with pytest.raises(errors.BundleSelfTestFailed):
-            selftest.assure(wrong, "", "int8", tokenizer, reader)
+        with pytest.raises(errors.BundleSelfTestFailed, match="case 2"):
+            open_model(wrong)
+    assert state.recall(SELF_TESTS, self_test_key(wrong.digest, edgeqa.probe(providers=False).kernels, "int8")) is None
 
 
-@pytest.mark.parametrize("known", [{"passed": 1, "zz": 1}, {}, [], 3, {"largest_error": "0", "detail": "fine"}])
+def test_the_fingerprint_is_the_digest_of_all_logits(bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader) -> None:
+    first = selftest.run(bundle, tokenizer, reader).fingerprint
+    assert len(first) == 2 * selftest.FINGERPRINT_BYTES
+    assert selftest.run(bundle, tokenizer, SplitReader(bundle, SessionOptions(threads=2))).fingerprint == first
+    changes: list[Callable[[Logits], Logits]] = [
+        lambda logits: replace(logits, start=logits.start + np.float32(1e-5)),
+        lambda logits: replace(logits, end=np.where(np.arange(len(logits.end)) == 3, logits.end + 1e-5, logits.end)),
+        lambda logits: replace(logits, no_answer=logits.no_answer + 1e-5),
+    ]
+    others = {selftest.run(bundle, tokenizer, Altered(reader, change)).fingerprint for change in changes}
+    assert len(others | {first}) == 4
+
+
+@pytest.fixture
+def wrong_as_usual(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Has the plan's own path fail its self-test, and says which paths were tried."""
+    tried: list[str] = []
+    run = selftest.run
+
+    def failing(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader, path: str) -> selftest.Verdict:
+        tried.append(path)
+        if path == "int8":
+            raise errors.BundleSelfTestFailed(bundle.manifest.name, "case 1: logits differ by 18.00")
+        return run(bundle, tokenizer, reader, path)
+
+    monkeypatch.setattr(selftest, "run", failing)
+    return tried
+
+
+WITH_VNNI = replace(edgeqa.probe(providers=False), machine=Reading("x86_64", ""), cpu_flags=Reading(("avx_vnni",), ""))
+WITH_SME = replace(WITH_VNNI, machine=Reading("aarch64", ""))
+
+
+@pytest.mark.parametrize(("device", "path"), [(WITH_VNNI, "int8-u8u8"), (WITH_SME, "int8-no-kleidiai")])
+def test_where_the_usual_kernels_are_wrong_others_are_tried_and_remembered(
+    bundle: Bundle, wrong_as_usual: list[str], monkeypatch: pytest.MonkeyPatch, device: Capabilities, path: str
+) -> None:
+    options: list[SessionOptions] = []
+    opened_with = open_reader
+
+    def watched(bundle: Bundle, given: SessionOptions, *others: Any) -> Reader:  # noqa: ANN401 - as it takes them
+        options.append(given)
+        return opened_with(bundle, given, *others)
+
+    monkeypatch.setattr(opening, "open_reader", watched)
+    first = open_model(bundle, device=device)
+    assert wrong_as_usual == ["int8", path]
+    assert first.verdict.detail.endswith(f"of the reference, computed as {path}: int8 gives wrong ones")
+    second = open_model(bundle, device=device)
+    assert wrong_as_usual == ["int8", path]
+    assert [o.x64_quant_precision for o in options] == [False, *[path == "int8-u8u8"] * 2]
+    assert [o.kleidiai for o in options] == [True, *[path == "int8-u8u8"] * 2]
+    for opened in (first, second):
+        assert (opened.plan.precision.value, opened.verdict) == (path, first.verdict)
+        assert opened.plan.precision.reason == "int8 fails the self-test here"
+
+
+def test_where_all_kernels_are_wrong_the_first_fault_is_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(bundle: Bundle, _: object, __: object, path: str) -> selftest.Verdict:
+        raise errors.BundleSelfTestFailed(bundle.manifest.name, f"wrong as {path}")
+
+    monkeypatch.setattr(selftest, "run", failing)
+    with pytest.raises(errors.BundleSelfTestFailed, match=r"wrong as int8$"):
+        open_model(bundle, device=WITH_VNNI)
+
+
+@pytest.mark.parametrize("known", [{"passed": 1, "zz": 1}, {}, [], 3, {"largest_error": 0.5, "detail": "fine"}])
 def test_a_remembered_verdict_of_another_shape_is_none(bundle: Bundle, known: object) -> None:
-    state.remember("self-tests", selftest._key(bundle, "", "int8"), known)
+    state.remember(SELF_TESTS, self_test_key(bundle.digest, "", "int8"), known)
     assert selftest.recall(bundle, "", "int8") is None
 
 
@@ -257,9 +326,10 @@ def test_a_score_at_the_edge_of_a_clear_one_is_no_other_answer(score: float, sam
 def test_another_onnxruntime_is_tested_anew(
     bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = selftest.assure(bundle, "avx2", "int8", tokenizer, reader)
+    verdict = selftest.run(bundle, tokenizer, reader, "int8")
+    selftest.remember(bundle, "avx2", "int8", verdict)
     assert selftest.recall(bundle, "avx2", "int8") == verdict
-    monkeypatch.setattr(selftest, "onnxruntime_version", lambda: "another")
+    monkeypatch.setattr(computing, "onnxruntime_version", lambda: "another")
     assert selftest.recall(bundle, "avx2", "int8") is None
 
 

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edgeqa import errors, runtime
 from edgeqa.asking import equipment
+from edgeqa.capabilities import computing, processor
+from edgeqa.models import selftest
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 from edgeqa.models.reading import PassageReader
 
@@ -315,14 +316,52 @@ def test_a_cache_that_has_killed_twice_is_off_and_says_so(tmp_path: Path) -> Non
     assert subprocess.run(command, check=True, capture_output=True, text=True).stderr == ""
 
 
-def test_another_version_of_what_computes_is_another_key(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_remembered_under_how_this_device_computes(qa: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "The bridge was built in 1932."
-    key = qa.key("When was it built?", text)
-    assert f"onnxruntime {version('onnxruntime')}".encode() in key.canonical
-    for name, value in (("READING_VERSION", equipment.READING_VERSION + 1), ("onnxruntime_version", lambda: "0.0")):
-        with monkeypatch.context() as patch:
-            patch.setattr(equipment, name, value)
-            with runtime.open(persist="off") as other:
-                assert other.key("When was it built?", text) != key
-    with runtime.open(persist="off") as other:
-        assert other.key("When was it built?", text) == key
+    key, fingerprint = qa.key("When was it built?", text), qa.fingerprint()
+    assert fingerprint == qa.self_test().fingerprint
+    assert f"reading {equipment.READING_VERSION}, {fingerprint}".encode() in key.canonical
+    with monkeypatch.context() as patch:
+        patch.setattr(equipment, "READING_VERSION", equipment.READING_VERSION + 1)
+        with runtime.open(persist="off") as other:
+            assert other.key("When was it built?", text) != key
+    with monkeypatch.context() as patch:  # another onnxruntime that computes alike may share answers
+        patch.setattr(computing, "onnxruntime_version", lambda: "0.0")
+        with runtime.open(persist="off") as other:
+            assert not other._equipment.has_fingerprint
+            assert other.key("When was it built?", text) == key
+
+
+def test_a_home_that_comes_from_a_device_that_computes_otherwise_gives_none_of_its_answers(
+    fresh: EdgeQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = fresh.ask(QUESTION, TEXT)
+    run = selftest.run
+
+    def otherwise(*arguments: Any) -> selftest.Verdict:  # noqa: ANN401 - as `run` takes them
+        return replace(run(*arguments), fingerprint="f" * 32)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(selftest, "run", otherwise)
+        patch.setattr(processor, "digest_in", lambda _: "another")
+        patch.setattr(computing, "digest_in", lambda _: "another")
+        with runtime.open() as carried:
+            assert carried.remembered(QUESTION, TEXT) is None
+            assert not carried.counters().model_loaded
+            assert not carried.ask(QUESTION, TEXT).cached
+            assert carried.fingerprint() == "f" * 32
+        with runtime.open() as again:
+            assert again.ask(QUESTION, TEXT).cached
+            assert not again.counters().model_loaded
+    with runtime.open() as back:
+        assert back.ask(QUESTION, TEXT) == replace(first, cached=True)
+
+
+def test_a_processor_that_hides_is_tested_in_each_process(fresh: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh.ask(QUESTION, TEXT)
+    monkeypatch.setattr(processor, "digest_in", lambda _: None)
+    monkeypatch.setattr(computing, "digest_in", lambda _: None)
+    with runtime.open() as hidden:
+        assert hidden.remembered(QUESTION, TEXT) is None
+        assert hidden.ask(QUESTION, TEXT).cached
+        assert hidden.counters().model_loaded
