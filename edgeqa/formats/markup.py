@@ -30,11 +30,15 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,63})")
 _SEVERAL = re.compile("<+(?=<)")
 _TAG_END = re.compile(r"""[>]|=\s{0,99}["']""")
 _ASSIGNED = re.compile(r"=\s{0,99}\Z")
+_COMMENT_END = re.compile("-->|(?<!<!)--!>")  # as browsers have it
+_DECLARATION_END = re.compile(">")
+_CDATA_END = re.compile("]]>")
+_MAX_END_CHARACTERS = 4
 _REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
 _MAX_OPENING_CHARACTERS = 80  # characters after "<" that settle what it is
 _ATTRIBUTE = re.compile(r"""([^\s"'>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
 MAX_ATTRIBUTE_CHARACTERS = 1 << 14  # of a tag; what comes after them is not seen
-# Elements that hold no tags but their own end. What they hold is shown to nobody, but for the title.
+# Elements that hold no tags but their own end. What they hold is shown to nobody, but for titles and examples.
 _RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
 
@@ -169,7 +173,7 @@ class Tokenizer:
         if self._raw == "title":
             end = end if found else self._settled(place, end)
             yield unescape(held[place:end])
-        elif self._raw == "style" and end > place:
+        elif self._raw in ("style", "xmp") and end > place:
             yield held[place:end]
         self._place = end
         if found is not None:
@@ -181,25 +185,25 @@ class Tokenizer:
         return reference.start() if reference else end
 
     def _comment(self) -> Iterator[str | Tag]:
-        return self._past("-->")
+        return self._past(_COMMENT_END)
 
     def _declaration(self) -> Iterator[str | Tag]:
-        return self._past(">")
+        return self._past(_DECLARATION_END)
 
     def _cdata(self) -> Iterator[str | Tag]:
         before = self._place
-        yield from self._past("]]>")
+        yield from self._past(_CDATA_END)
         end = self._place - (3 if self._state == self._text else 0)
         if end > before:
             yield self._held[before:end]
 
-    def _past(self, end: str) -> Iterator[str | Tag]:
+    def _past(self, end: re.Pattern[str]) -> Iterator[str | Tag]:
         """Goes on behind `end`, or to where it may begin."""
-        found = self._held.find(end, self._place)
-        if found >= 0:
-            self._place, self._state = found + len(end), self._text
+        found = end.search(self._held, self._place)
+        if found is not None:
+            self._place, self._state = found.end(), self._text
         else:
-            self._place = max(self._place, len(self._held) - len(end) + 1)
+            self._place = max(self._place, len(self._held) - _MAX_END_CHARACTERS + 1)
         return iter(())
 
 
@@ -312,19 +316,19 @@ BLOCKS = _names(
 )
 TABLE_PARTS = frozenset(("caption", "thead", "tbody", "tfoot", "tr", "td", "th"))
 MAIN = frozenset(("main", "article"))  # never part of what is left out: an end tag was forgotten
-WITHOUT_PLACE = _names("rp script textarea iframe noembed noframes xmp")
+WITHOUT_PLACE = _names("rp del script textarea iframe noembed noframes")
 """What leaves no gap in a line where it is left out."""
 LEFT_OUT = WITHOUT_PLACE | _names(
     "nav svg noscript template select button object canvas audio video datalist applet map"
 )
-"""What a page shows to nobody, or to operate it with."""
+"""What a page shows to nobody, or to operate it with, or as taken back."""
 KNOWN = (
     BLOCKS
     | HEADINGS
     | LISTS
     | TABLE_PARTS
     | LEFT_OUT
-    | _names("a br dd dt hr li math p pre q rt rtc ruby style sub summary sup table title")
+    | _names("a br dd dt hr li listing math p pre q rt rtc ruby style sub summary sup table title xmp")
 )
 """What changes how text is written, even without attributes."""
 
@@ -332,7 +336,7 @@ _BREAKS_OUT = _names("blockquote body center code div dl h1 h2 h3 h4 h5 h6 head 
 """What ends an <svg> or <math> that was forgotten to be ended, as in browsers."""
 _NO_CONTROL = _names("article dl h1 h2 h3 h4 h5 h6 main ol p pre section table ul")
 """What no button holds: it was forgotten to be ended."""
-ENDS_PARAGRAPH = (BLOCKS - {"body", "caption"}) | HEADINGS | LISTS | {"li", "dt", "dd", "hr", "pre", "table", "summary"}
+ENDS_PARAGRAPH = (BLOCKS - {"body", "caption"}) | HEADINGS | LISTS | _names("dd dt hr li listing pre summary table xmp")
 _CLOSED_BY: Mapping[str, tuple[str, ...]] = {
     "li": ("li",),
     "dt": ("dt", "dd"),

@@ -33,6 +33,8 @@ _MAX_INDENTED = 8
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")  # where a word may be cut, or signs of formulas stand
+FRACTION_SLASH = "\u2044"
+_RAISED_NUMBER = re.compile(r"\^\d+")
 _NONE, _LINE, _PARAGRAPH = range(3)
 _WRITTEN = ("", "\n", "\n\n")
 
@@ -107,6 +109,8 @@ class Prose:
             return
         if not text.isascii():
             text = _UNSEEN.sub("", text)
+            if text[:1] == FRACTION_SLASH and self._parts and _RAISED_NUMBER.fullmatch(self._parts[-1]):
+                self._parts[-1] = f" {self._parts[-1][1:]}"  # what was raised is no power, but a fraction of its own
         folded = _WHITE_SPACE.sub(" ", text)
         words = folded.strip(" ")
         if words:

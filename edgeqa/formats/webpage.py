@@ -62,7 +62,7 @@ _EFFECTS = {
     "tr": "row",
     "td": "cell",
     "th": "cell",
-    "pre": "pre",
+    **dict.fromkeys(("pre", "listing", "xmp"), "pre"),
     "sup": "sup",
     "sub": "sub",
     "rt": "rt",
