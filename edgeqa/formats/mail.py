@@ -45,6 +45,8 @@ _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
 _CUT = re.compile(r"(?<!^--) \n(?!>|-- )", re.MULTILINE)
 
+_NOT_SHOWN = ("text/css", "text/javascript", "text/x-amp-html")  # how a page looks; what it says, once more
+
 _T = TypeVar("_T")
 
 
@@ -200,7 +202,8 @@ def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
             for inner in _safely(lambda: list(part.iter_parts())) or []:  # noqa: B023 - called here
                 yield from _apart(_blocks(inner, name, depth + 1))
         elif part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment":
-            yield from _apart(_text(part, _content(part), name))
+            if part.get_content_type() not in _NOT_SHOWN:
+                yield from _apart(_text(part, _content(part), name))
         elif (filename := _safely(part.get_filename)) and len(names) < MAX_ATTACHMENTS:
             names.append(" ".join(str(filename).split()))
     if names:

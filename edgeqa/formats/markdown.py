@@ -44,6 +44,9 @@ _MAX_DATA_HEAD = 80
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+# A line that begins with a colon and no blank (`::: tip`, `:smile:`) is no definition, though the parser says so.
+_DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
+_COLON = "\ufdd0"
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
 # Elements of pages that say the same. Those of a list's items and of cells are made with more.
@@ -130,7 +133,7 @@ class _Reader:
         """Yields the blocks of the text in parts."""
         for number, whole in enumerate(parts):
             text = whole if number else self._after_front_matter(whole)
-            for event in pyromark.events(text, options=_OPTIONS):
+            for event in pyromark.events(_DIRECTIVE.sub(rf"\1{_COLON}", text), options=_OPTIONS):
                 self._take(event)
                 yield from self._page.pop()
         yield from self._page.finish()
@@ -159,6 +162,8 @@ class _Reader:
             self._mark(event)
             return
         ((kind, value),) = event.items()
+        if isinstance(value, str) and _COLON in value:
+            value = value.replace(_COLON, ":")
         if kind == "Text":
             self._text(value)
         elif kind == "Start":

@@ -78,6 +78,14 @@ def test_of_several_forms_the_text_is_read_and_attachments_are_named() -> None:
     ]
 
 
+def test_of_a_saved_page_the_style_sheets_are_no_text() -> None:
+    page = made()
+    page.set_content("<p>Depth 12 m</p>", subtype="html")
+    page.add_related(b"p {color: red}", "text", "css")
+    page.add_related(b"<p>in a frame</p>", "text", "html")
+    assert joined(bytes(page)) == f"{HEAD}Depth 12 m\n\nin a frame"
+
+
 def test_a_mail_within_a_mail_is_read() -> None:
     outer = made("See below.\n")
     outer.add_attachment(made("Inner text.\n", Subject="Inner"))

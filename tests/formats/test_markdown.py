@@ -73,6 +73,8 @@ def test_inline_syntax_goes_and_the_text_stays(source: str, expected: str) -> No
         ("a | b\n--|--\n1 | 2\n\nno bar", "a | b\n1 | 2\n\nno bar"),
         ("text[^n]\n\n[^n]: the note", "text\n\nthe note"),
         ("Term\n: What\n: Other", "Term\nWhat\nOther"),
+        ("Text\n\n::: tip\n:smile: in\n:::\n\n> a\n> :b `:c`\n", "Text\n\n::: tip :smile: in :::\n\na :b :c"),
+        ("Term\n: What\n\n```\n:wq\n```\n", "Term\nWhat\n\n:wq"),
         ("a\n\n<!-- hidden\n\n# no -->b\n\nc", "a\n\nb\n\nc"),
         ("<!-- x --> shown\n\n<!-- y -->", "shown"),
         ("<script>\nvar a\n\nb()\n</script>\n<style>p {}</style>\ntext", "text"),
