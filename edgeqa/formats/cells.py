@@ -15,9 +15,12 @@ import datetime
 import functools
 import re
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import one_line
+from edgeqa.formats.notation import subscript, superscript
 from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
 
 MAX_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
+MAX_CELL_CHARACTERS = 1 << 16  # LibreOffice takes so many, Excel half of them
 MAX_NAME_CHARACTERS = 200  # of a column's name
 
 
@@ -37,6 +41,29 @@ class Cell:
     is_text: bool = True
     """Whether it is neither a number nor a date."""
     is_bold: bool = False
+
+
+class CellText:
+    """The text of a cell in the making; what is raised or lowered in it is written as elsewhere."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[str, int]] = []
+        self._characters = 0
+
+    def add(self, text: str, raised: int = 0) -> None:
+        """Adds text, as long as the cell has room; 1 for what is raised, -1 for what is lowered."""
+        if self._characters < MAX_CELL_CHARACTERS:
+            self._pieces.append((text, raised))
+            self._characters += len(text)
+
+    def take(self) -> str:
+        """Returns the text since the last time."""
+        text = ""
+        for raised, pieces in groupby(self._pieces, key=itemgetter(1)):
+            piece = "".join(piece for piece, _ in pieces)
+            text += (superscript if raised > 0 else subscript)(text[-1:], piece) if raised else piece
+        self._pieces, self._characters = [], 0
+        return text[:MAX_CELL_CHARACTERS]
 
 
 def is_name_alone(begin: Sequence[Block]) -> bool:

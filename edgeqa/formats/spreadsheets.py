@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.formats import cells
 from edgeqa.formats.archive import Handler, OfficePackage, Package, is_on, number_in
 from edgeqa.formats.blocks import FormatOptions, Record
-from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, Grid, general, is_name_alone, title_of
+from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, CellText, Grid, general, is_name_alone, title_of
 from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, open_document
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MAX_SHARED_BYTES = 1 << 26  # of the strings that cells share
 MAX_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
-MAX_CELL_CHARACTERS = 1 << 16  # LibreOffice takes so many, Excel half of them
 MAX_COLUMNS = 16_384  # that Excel has
 MAX_SHEETS = 4096
 MAX_FORMATS = 1 << 16
@@ -136,6 +135,37 @@ class _Looks(Handler):
             self._in = ""
 
 
+class _Runs:
+    """The text of a cell, or of a string that cells share, in the making: its runs, without how they are read aloud."""
+
+    def __init__(self) -> None:
+        self._text = CellText()
+        self._aids = self._raised = 0
+        self._is_open = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._is_open = name in ("t", "v") and not self._aids
+        if name == "vertAlign":
+            self._raised = {"superscript": 1, "subscript": -1}.get(attributes.get("val", ""), 0)
+        elif name in ("r", "c", "si"):
+            self._raised = 0
+        elif name == "rPh":
+            self._aids += 1
+
+    def end(self, name: str) -> None:
+        self._is_open = False
+        if name == "rPh":
+            self._aids = max(0, self._aids - 1)
+
+    def add(self, text: str) -> None:
+        if self._is_open:
+            self._text.add(text, self._raised)
+
+    def take(self) -> str:
+        """Returns the text since the last time."""
+        return self._text.take()
+
+
 class _Shared(Handler):
     """The strings that cells share, in one piece of memory."""
 
@@ -143,9 +173,7 @@ class _Shared(Handler):
         self._name = name
         self._bytes = bytearray()
         self._ends = array("Q")
-        self._parts: list[str] | None = None
-        self._in_text = False
-        self._aids = self._characters = 0
+        self._runs = _Runs()
 
     def __getitem__(self, number: int) -> str:
         if not 0 <= number < len(self._ends):
@@ -153,28 +181,19 @@ class _Shared(Handler):
         begin = self._ends[number - 1] if number else 0
         return self._bytes[begin : self._ends[number]].decode("utf-8", "replace")
 
-    def start(self, name: str, _attributes: dict[str, str]) -> None:
-        if name == "si":
-            self._parts, self._characters = [], 0
-        elif name == "rPh":  # how it is read aloud
-            self._aids += 1
-        self._in_text = name == "t" and not self._aids
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._runs.start(name, attributes)
 
     def end(self, name: str) -> None:
-        self._in_text = False
-        if name == "rPh":
-            self._aids = max(0, self._aids - 1)
-        elif name == "si" and self._parts is not None:
-            self._bytes += _unescaped("".join(self._parts))[:MAX_CELL_CHARACTERS].encode("utf-8", "surrogatepass")
+        self._runs.end(name)
+        if name == "si":
+            self._bytes += _unescaped(self._runs.take()).encode("utf-8", "surrogatepass")
             self._ends.append(len(self._bytes))
-            self._parts = None
             if len(self._bytes) + 8 * len(self._ends) > MAX_SHARED_BYTES:
                 raise FileExcessive(self._name, f"its cells share more than {MAX_SHARED_BYTES} bytes of text")
 
     def text(self, text: str) -> None:
-        if self._in_text and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
-            self._parts.append(text)
-            self._characters += len(text)
+        self._runs.add(text)
 
 
 @dataclass(slots=True)
@@ -222,8 +241,7 @@ class _Sheet(Handler):
         self._hidden_rows = 0
         self._kind = ""
         self._style = 0
-        self._parts: list[str] | None = None
-        self._aids = self._characters = 0
+        self._runs = _Runs()
         self._left = MAX_TEXT_CHARACTERS
         self._merges: dict[tuple[int, int], int] = {}  # by the row and column that they begin in, the last row
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
@@ -235,54 +253,43 @@ class _Sheet(Handler):
                 self._merges[first, column] = last
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._runs.start(name, attributes)
         if name == "c":
             self._begin_cell(attributes)
-        elif name in ("v", "t") and not self._aids:
-            if self._parts is None:
-                self._parts, self._characters = [], 0
-            self._in_value = True
         elif name == "row":
             number = number_in(attributes, "r")
             is_hidden = is_on(attributes, "hidden", "0") or attributes.get("ht") == "0"
             self._row = _Row(number - 1 if number is not None and number > 0 else self._row.number + 1, is_hidden)
-        elif name == "rPh":
-            self._aids += 1
         elif name == "col" and (is_on(attributes, "hidden", "0") or attributes.get("width") == "0"):
             self._columns.hide((number_in(attributes, "min") or 0) - 1, number_in(attributes, "max") or 0)
         elif name == "pane" and attributes.get("state", "").startswith("frozen"):
             self._frozen_rows = number_in({"val": attributes.get("ySplit", "0").partition(".")[0]}) or 0
 
-    _in_value = False
-
     def end(self, name: str) -> None:
-        self._in_value = False
+        self._runs.end(name)
         if name == "c":
             self._end_cell()
-        elif name == "rPh":
-            self._aids = max(0, self._aids - 1)
         elif name == "row":
             self._end_row()
 
     def text(self, text: str) -> None:
-        if self._in_value and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
-            self._parts.append(text)
-            self._characters += len(text)
+        self._runs.add(text)
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         found = _REFERENCE.fullmatch(attributes.get("r", ""))
         self._row.column = _column(found[1]) if found else self._row.column + 1
         self._kind = attributes.get("t", "n")
         self._style = number_in(attributes, "s") or 0
-        self._parts = None
+        self._runs.take()
 
     def _end_cell(self) -> None:
-        parts, self._parts = self._parts, None
+        value = self._runs.take()
         row, column = self._row, self._row.column
-        if not parts or row.is_hidden or column >= MAX_COLUMNS:
+        if not value or row.is_hidden or column >= MAX_COLUMNS:
             return
         if self._columns.are_hidden and self._columns.shown(column) is None:
             return
-        cell = self._cell("".join(parts))
+        cell = self._cell(value)
         if cell.text.strip():
             self._put(row, column, cell)
 
@@ -298,7 +305,7 @@ class _Sheet(Handler):
             number = value.strip()
             return Cell(self._shared[int(number)] if number.isdecimal() and len(number) < 10 else "", is_bold=is_bold)
         if self._kind in ("str", "inlineStr", "e"):
-            return Cell(_unescaped(value)[:MAX_CELL_CHARACTERS], is_bold=is_bold)
+            return Cell(_unescaped(value), is_bold=is_bold)
         if self._kind == "b":
             return Cell("TRUE" if value.strip() == "1" else "FALSE", is_bold=is_bold)
         if self._kind == "d":
@@ -306,7 +313,7 @@ class _Sheet(Handler):
         try:
             number_value = float(value[:100])
         except ValueError:
-            return Cell(value[:MAX_CELL_CHARACTERS], is_bold=is_bold)
+            return Cell(value, is_bold=is_bold)
         shown = cells.shown(number_value, code, since_1904=self._since_1904)
         return Cell(shown, is_text=False, is_bold=is_bold)
 
@@ -392,17 +399,20 @@ class _Sheets(Content):
         self._row = _Row(column=0)
         self._rows = self._place_in_sheet = 0
         self._attributes: dict[str, str] = {}
-        self._parts: list[str] | None = None
-        self._characters = 0
+        self._text = CellText()
         self._in_paragraph = 0
+        self._spans: list[int] = []  # of text, whether raised or lowered
+        self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
         self._left = MAX_TEXT_CHARACTERS
         self._repeated_cells = 0
 
     def finish(self, name: str) -> None:
         if name == "p":
             self._in_paragraph = max(0, self._in_paragraph - 1)
+        elif name == "span" and self._spans:
+            self._spans.pop()
         elif name in ("table-cell", "covered-table-cell"):
-            self._end_cell()
+            self._end_cell(is_covered=name == "covered-table-cell")
         elif name == "table-row":
             self._end_row()
         elif name == "table-header-rows":
@@ -412,9 +422,8 @@ class _Sheets(Content):
             self._grid = None
 
     def write(self, text: str) -> None:
-        if self._in_paragraph and self._parts is not None and self._characters < MAX_CELL_CHARACTERS:
-            self._parts.append(text)
-            self._characters += len(text)
+        if self._in_paragraph:
+            self._text.add(text, next((raised for raised in reversed(self._spans) if raised), 0))
 
     def _is_hidden(self, attributes: dict[str, str]) -> bool:
         return bool(self.styles.resolved(attributes.get("style-name", "")).is_hidden)
@@ -425,12 +434,14 @@ class _Sheets(Content):
             return
         if name in ("p", "s", "tab", "line-break"):
             self._in_paragraph += name == "p"
-            if self._parts:
-                self._parts.append(" ")
+            self._text.add(" ")
+        elif name == "span":
+            self._spans.append(self.styles.resolved(attributes.get("style-name", "")).raised or 0)
         elif name == "table" and self._grid is None:
             self._sheet, self._number = attributes.get("name", "")[:300], self._number + 1
             self._grid = Grid(self._sheet)
             self._columns, self._column, self._rows, self._place_in_sheet = _Columns(), 0, 0, 0
+            self._merged = {}
         elif name == "table-column":
             first, self._column = self._column, min(self._column + _repeated(attributes, "columns"), MAX_COLUMNS)
             if attributes.get("visibility") in _COLLAPSED:
@@ -440,21 +451,24 @@ class _Sheets(Content):
         elif name == "table-row":
             self._row = _Row(0, attributes.get("visibility") in _COLLAPSED, 0, _repeated(attributes, "rows"))
         elif name in ("table-cell", "covered-table-cell"):
-            self._attributes, self._parts, self._characters = attributes, [], 0
+            self._attributes, self._spans = attributes, []
+            self._text.take()
 
-    def _end_cell(self) -> None:
-        text = " ".join("".join(self._parts or []).split()) or _value(self._attributes)
-        self._parts = None
+    def _end_cell(self, *, is_covered: bool) -> None:
+        text = "" if is_covered else " ".join(self._text.take().split()) or _value(self._attributes)
         row, repeated = self._row, _repeated(self._attributes, "columns")
         if text and not row.is_hidden:
             kind = self._attributes.get("value-type", "string")
             is_bold = bool(self.styles.resolved(self._attributes.get("style-name", "")).is_bold)
-            cell = Cell(text[:MAX_CELL_CHARACTERS], kind in ("string", "boolean"), is_bold)
+            cell = Cell(text, kind in ("string", "boolean"), is_bold)
+            rows = number_in(self._attributes, "number-rows-spanned") or 1
             after = min(row.column + repeated, MAX_SHOWN_COLUMNS)
             self._count(after - row.column - 1)
             for column in range(row.column, after):
                 if (place := self._columns.shown(column)) is not None:
                     row.cells[place] = cell
+                    if rows > 1:
+                        self._merged[place] = (self._place_in_sheet + rows - 1, cell)
         row.column = min(row.column + repeated, 1 << 20)
 
     def _end_row(self) -> None:
@@ -462,6 +476,10 @@ class _Sheets(Content):
         place, self._place_in_sheet = self._place_in_sheet, self._place_in_sheet + row.repeated
         if row.is_hidden or self._grid is None:
             return
+        self._merged = {column: found for column, found in self._merged.items() if found[0] >= place}
+        for column, (_, cell) in self._merged.items() if row.cells else ():
+            if column not in row.cells:
+                row.cells[column] = cell
         if row.cells and row.repeated > MAX_REPEATED_ROWS:
             raise FileExcessive(self._name, f"one of its rows stands for more than {MAX_REPEATED_ROWS}")
         self._count((row.repeated - 1) * len(row.cells))

@@ -271,6 +271,25 @@ def test_sheets_are_records_and_what_is_hidden_is_left_out() -> None:
     ]
 
 
+def test_a_cell_that_goes_on_below_is_repeated_and_what_it_covers_is_not_shown() -> None:
+    north = "<table:table-cell table:number-rows-spanned='3'><text:p>North</text:p></table:table-cell>"
+    covered = "<table:covered-table-cell><text:p>no</text:p></table:covered-table-cell>"
+    hidden = row(covered, "Eve", 9, more='table:visibility="collapse"')
+    ((_, found),) = sheets(sheet("S", row("Region", "Who", "Sum"), row(north, "Ann", 5), hidden, row(covered, "Bob", 6),
+                                 row("", "Cid", 7)))  # fmt: skip
+    assert [text for _, text in found[1:]] == ["Region | Who | Sum", "North | Ann | 5", "North | Bob | 6", " | Cid | 7"]
+
+
+def test_what_is_raised_or_lowered_in_a_cell_is_told_apart() -> None:
+    automatic = "".join(
+        f'<style:style style:name="{name}"><style:text-properties style:text-position="{name} 58%"/></style:style>'
+        for name in ("super", "sub")
+    )
+    cell = "10<text:span text:style-name='super'>6</text:span> l, H<text:span text:style-name='sub'>2</text:span>O"
+    ((_, found),) = sheets(sheet("S", row(cell, "x")), automatic=automatic)
+    assert found[1:] == [("row", "10^6 l, H2O | x")]
+
+
 def test_repeated_cells_and_rows_are_repeated_within_bounds() -> None:
     empty = '<table:table-cell table:number-columns-repeated="16384"/>'
     many = '<table:table-cell office:value-type="float" table:number-columns-repeated="3"><text:p>7</text:p></table:table-cell>'

@@ -139,6 +139,15 @@ def test_strings_are_shared_or_not() -> None:
     ]
 
 
+def test_what_is_raised_or_lowered_in_a_cell_is_told_apart() -> None:
+    runs = (
+        '<r><t>10</t></r><r><rPr><vertAlign val="superscript"/></rPr><t>6</t></r><r><t> l, H</t></r>'
+        '<r><rPr><vertAlign val="subscript"/></rPr><t>2</t></r><r><rPr><vertAlign val="baseline"/></rPr><t>O</t></r>'
+    )
+    cells = f'<c t="s"><v>0</v></c><c t="inlineStr"><is>{runs}</is></c><c><v>7</v></c>'
+    assert shape(data(f"<row>{cells}</row>"), strings=f"<si>{runs}</si>") == [("row", "10^6 l, H2O | 10^6 l, H2O | 7")]
+
+
 @pytest.mark.parametrize(
     ("value", "code", "expected"),
     [
