@@ -35,6 +35,8 @@ LEAST_CHARACTERS = 150  # of a paragraph whose answer was dropped
 TYPED_SHARE = 0.25
 TABLE_EXAMPLES = 12_000
 SEED = 7
+MOST_TOGETHER = 6  # questions of one context in a batch
+DRAWN_EXAMPLES = 4096  # that are sorted by their lengths at a time
 
 WORD = re.compile(r"[A-Za-z0-9]+")
 SENTENCE_END = re.compile(r'(?<=[.!?])["\')\]]*\s+(?=["\'(\[]?[A-Z0-9])')
@@ -228,20 +230,26 @@ def tokenised(examples: Sequence[Example], tokenizer: Tokenizer, *, question_tok
     tokens = []
     for example in examples:
         if example.context not in encoded:
-            encoded[example.context] = tokenizer.encode(example.context, add_special_tokens=False)
-        context = encoded[example.context]
+            context = tokenizer.encode(example.context, add_special_tokens=False)
+            encoded[example.context] = len(encoded), context, context.ids
+        number, context, ids = encoded[example.context]
         question = tokenizer.encode(example.question, add_special_tokens=False).ids[:question_tokens]
         first = last = -1
         if example.start >= 0:
             first = next(i for i, (_, end) in enumerate(context.offsets) if end > example.start)
             last = max(i for i, (start, _) in enumerate(context.offsets) if start < example.end)
-        tokens.append(Tokens(question, context.ids, first, last))
+        tokens.append(Tokens(number, question, ids, first, last))
     return tokens
 
 
 class Tokens(NamedTuple):
-    """An example as token ids; `first` and `last` are tokens of the context, both -1 where nothing answers it."""
+    """An example as token ids.
 
+    `context_number` is the same for all examples of a context. `first` and `last` are tokens of the context, both -1
+    where nothing answers it.
+    """
+
+    context_number: int
     question: list[int]
     context: list[int]
     first: int
@@ -260,27 +268,31 @@ class Tokens(NamedTuple):
         part = self.context[begin : begin + tokens]
         if self.first < 0:
             return begin, self._replace(context=part)
-        return begin, Tokens(self.question, part, self.first - begin, min(self.last - begin, tokens - 1))
+        last = min(self.last - begin, tokens - 1)
+        return begin, self._replace(context=part, first=self.first - begin, last=last)
 
 
 def batches(
-    examples: Sequence[Tokens], *, window: int, tokens: int, seed: int, skip: int = 0
+    examples: Sequence[Tokens], *, window: int, tokens: int, seed: int, skip: int = 0, contexts_together: bool = False
 ) -> Iterator[list[tuple[int, int, Tokens]]]:
     """Yields batches for ever: examples' numbers, first tokens and windows, of similar length, at most `tokens` padded.
 
     Passes differ in their order; the first `skip` batches are left out, so that training goes on where it was ended.
+    With `contexts_together`, up to MOST_TOGETHER questions of a context are in one batch, which then costs less.
     """
     for epoch in range(1_000_000):
         rng = random.Random(seed + epoch)
-        order = list(range(len(examples)))
-        rng.shuffle(order)
-        for begin in range(0, len(order), 4096):
-            drawn = [(number, *examples[number].window(window, rng)) for number in order[begin : begin + 4096]]
-            drawn.sort(key=lambda item: len(item[2].question) + len(item[2].context))
+        for drawn in _drawn(examples, rng, together=MOST_TOGETHER if contexts_together else 1):
+            windows = [[(number, *examples[number].window(window, rng)) for number in group] for group in drawn]
+            windows.sort(key=lambda group: max(len(each.question) + len(each.context) for _, _, each in group))
             packed: list[list[tuple[int, int, Tokens]]] = [[]]
-            for item in drawn:
-                if packed[-1] and (len(item[2].question) + len(item[2].context) + 4) * (len(packed[-1]) + 1) > tokens:
+            longest_question = longest_context = 0
+            for item in (item for group in windows for item in group):
+                longest_question = max(longest_question, len(item[2].question))
+                longest_context = max(longest_context, len(item[2].context))
+                if packed[-1] and (longest_question + longest_context + 4) * (len(packed[-1]) + 1) > tokens:
                     packed.append([])
+                    longest_question, longest_context = len(item[2].question), len(item[2].context)
                 packed[-1].append(item)
             rng.shuffle(packed)
             for batch in packed:
@@ -288,3 +300,28 @@ def batches(
                     skip -= 1
                 else:
                     yield batch
+
+
+def _drawn(examples: Sequence[Tokens], rng: random.Random, *, together: int) -> Iterator[list[list[int]]]:
+    """Yields all examples' numbers once, in groups of at most `together` of one context, some 4,096 at a time."""
+    order = list(range(len(examples)))
+    rng.shuffle(order)
+    of_context: dict[int, list[int]] = {}
+    groups: list[list[int]] = []
+    for number in order:
+        group = of_context.get(examples[number].context_number)
+        if group is None or len(group) == together:
+            group = of_context[examples[number].context_number] = []
+            groups.append(group)
+        group.append(number)
+    rng.shuffle(groups)
+    drawn: list[list[int]] = []
+    counted = 0
+    for group in groups:
+        drawn.append(group)
+        counted += len(group)
+        if counted >= DRAWN_EXAMPLES:
+            yield drawn
+            drawn, counted = [], 0
+    if drawn:
+        yield drawn

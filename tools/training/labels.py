@@ -51,11 +51,15 @@ class Labels:
             message = f"{path} labels {len(self.done)} examples, not {examples}"
             raise ValueError(message)
 
-    def of(self, batch: Sequence[tuple[int, int, Tokens]], *, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the logits `[batch, tokens, 2]` laid over the batch's windows, and which of its examples have any."""
+    def of(
+        self, batch: Sequence[tuple[int, int, Tokens]], *, tokens: int, before: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the logits `[batch, tokens, 2]` laid over the batch's windows, and which of its examples have any.
+
+        Each window begins at column `before`.
+        """
         logits = torch.full((len(batch), tokens, 2), MASKED)
         for row, (number, begin, example) in enumerate(batch):
-            before = len(example.question) + 2
             logits[row, 0] = torch.from_numpy(self.null[number].astype(np.float32))
             for side in (0, 1):
                 at = self.at[number, side].astype(np.int64) - begin

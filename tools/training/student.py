@@ -36,7 +36,7 @@ QUESTION_TOKENS, WINDOW_TOKENS, BATCH_TOKENS = 62, 320, 6000
 RATE, WARM_UP = 1e-4, 0.03
 EARLY_WEIGHT = 0.15  # of the loss of the logits that choose the likely tokens
 HARD_WEIGHT, HEAT = 0.4, 2.0  # of the answers beside the teacher's logits, and how far these are softened
-MOST_LOSS = 60.0  # an example whose answer was not among the likely tokens teaches no more than this
+MOST_LOSS = 60.0  # of an answer that was not among the likely tokens: it teaches only which tokens are likely
 ROUNDED_SHARE = 0.25
 SEED = 3
 SAVE_STEPS, SAY_STEPS = 100, 25
@@ -66,7 +66,9 @@ def train_student(
     student.train()
     losses: list[float] = []
     began, seen_before = time.monotonic(), progress.seen
-    stream = batches(tokens, window=WINDOW_TOKENS, tokens=BATCH_TOKENS, seed=100, skip=progress.step)
+    stream = batches(
+        tokens, window=WINDOW_TOKENS, tokens=BATCH_TOKENS, seed=100, skip=progress.step, contexts_together=True
+    )
     while progress.seen < total:
         batch = next(stream)
         if progress.seen >= total * (1 - ROUNDED_SHARE) and not student.in_8_bits:
@@ -97,13 +99,13 @@ def load_student(checkpoint: Path) -> Student:
 
 
 def _step(student: Student, optimizer: torch.optim.AdamW, batch: Batch, labels: Labels | None) -> float:
-    ids, parts, valid, answers = _collate(batch)
+    questions, contexts, of_context, answers = _collate(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        logits, early = student(ids, parts, valid)
-    hard = (_on_answers(logits, answers) + EARLY_WEIGHT * _on_answers(early, answers)).clamp(max=MOST_LOSS)
+        logits, early = student(questions, contexts, of_context)
+    hard = _on_answers(logits, answers).clamp(max=MOST_LOSS) + EARLY_WEIGHT * _on_answers(early, answers)
     loss = hard
     if labels is not None:
-        soft, labelled = labels.of(batch, tokens=ids.shape[1])
+        soft, labelled = labels.of(batch, tokens=logits.shape[1], before=questions.shape[1])
         taught = HARD_WEIGHT * hard + (1 - HARD_WEIGHT) * _on_logits(logits, soft)
         loss = torch.where(labelled, taught, hard)
     mean = loss.mean()
@@ -115,20 +117,19 @@ def _step(student: Student, optimizer: torch.optim.AdamW, batch: Batch, labels: 
 
 
 def _collate(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns ids, parts and valid `[batch, tokens]`, and the answers' first and last tokens `[batch, 2]` (0: none)."""
-    longest = max(len(example.question) + len(example.context) for _, _, example in batch) + 3
-    ids = torch.zeros(len(batch), longest, dtype=torch.long)
-    parts, valid = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
-    answers = torch.zeros(len(batch), 2, dtype=torch.long)
-    for row, (_, _, example) in enumerate(batch):
-        sequence = [CLS, *example.question, SEP, *example.context, SEP]
-        before = len(example.question) + 2
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        parts[row, before : len(sequence)] = 1
-        valid[row, : len(sequence)] = True
-        if example.first >= 0:
-            answers[row] = torch.tensor([example.first + before, example.last + before])
-    return ids, parts, valid, answers
+    """Returns what the student takes, each window once, and the answers' tokens `[batch, 2]` (0: none)."""
+    numbers: dict[tuple[int, int], int] = {}
+    of_context = [numbers.setdefault((each.context_number, begin), len(numbers)) for _, begin, each in batch]
+    windows = {(each.context_number, begin): each.context for _, begin, each in batch}
+    questions = _padded([[CLS, *each.question, SEP] for _, _, each in batch])
+    contexts = _padded([[*windows[key], SEP] for key in numbers])
+    before = questions.shape[1]
+    answers = [(e.first + before, e.last + before) if e.first >= 0 else (0, 0) for _, _, e in batch]
+    return questions, contexts, torch.tensor(of_context), torch.tensor(answers)
+
+
+def _padded(sequences: list[list[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(each) for each in sequences], batch_first=True)
 
 
 def _on_answers(logits: Tensor, answers: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from teacher import train_teacher
 from torch_readers import INNER, Student, distance_buckets, pack, rounded_rows, save_reader, unpack
 from weights import load_weights
 
-from examples import Example, Tokens, make_examples, of_squad, read_examples, write_examples
+from examples import Example, Tokens, batches, make_examples, of_squad, read_examples, write_examples
 
 SQUAD = Path(__file__).parents[2] / "tests" / "data" / "squad-v1.1.json"
 TOKENIZER = BUNDLED / "tokenizer.json"
@@ -120,7 +120,7 @@ def test_a_question_is_typed_as_people_type() -> None:
 
 
 def test_a_window_holds_the_answer() -> None:
-    example = Tokens([1, 2], list(range(500)), 400, 410)
+    example = Tokens(0, [1, 2], list(range(500)), 400, 410)
     for seed in range(50):
         begin, part = example.window(100, random.Random(seed))
         assert part.context == list(range(begin, begin + 100))
@@ -152,10 +152,8 @@ def test_the_graphs_compute_what_the_trained_network_computes(tmp_path: Path, ch
     assert [weights[f"layers.{n}.f1.weight"].shape[0] for n in range(6)] == list(INNER)
     student.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     question, context = [101, 2054, 2003, 102], [*range(2000, 2060), 102]
-    ids = torch.tensor([[*question, *context]])
-    parts = torch.tensor([[0] * len(question) + [1] * len(context)])
     with torch.no_grad():
-        expected = student(ids, parts, torch.ones_like(ids, dtype=torch.bool))[0][0].numpy()
+        expected = student(torch.tensor([question]), torch.tensor([context]), torch.tensor([0]))[0][0].numpy()
 
     def run(graph: object, **inputs: object) -> list[np.ndarray]:
         session = onnxruntime.InferenceSession(graph.SerializeToString())  # type: ignore[attr-defined]
@@ -185,14 +183,43 @@ def test_the_graphs_compute_what_the_trained_network_computes(tmp_path: Path, ch
 
 def test_a_student_rounds_to_8_bits_as_the_graphs_do(checkpoint: Path) -> None:
     student = load_student(checkpoint)
-    ids = torch.tensor([[101, 2054, 2003, 102, *range(2000, 2060), 102]])
-    parts = (torch.arange(ids.shape[1]) >= 4).long()[None]
-    valid = torch.ones_like(ids, dtype=torch.bool)
+    asked = torch.tensor([[101, 2054, 2003, 102]]), torch.tensor([[*range(2000, 2060), 102]]), torch.tensor([0])
     with torch.no_grad():
-        plain = student(ids, parts, valid)[1]
+        plain = student(*asked)[1]
         student.round_to_8_bits()
-        rounded = student(ids, parts, valid)[1]
+        rounded = student(*asked)[1]
     assert 0 < (plain - rounded).abs().max() < 1
+
+
+def test_questions_asked_together_of_a_context_are_read_as_alone(checkpoint: Path) -> None:
+    student = load_student(checkpoint)
+    long, short = torch.tensor([[101, 2054, 2003, 2040, 102]]), torch.tensor([[101, 2054, 102, 0, 0]])
+    first, other = torch.tensor([[*range(2000, 2060), 102]]), torch.tensor([[*range(3000, 3030), 102, *[0] * 30]])
+    with torch.no_grad():
+        together = student(torch.cat([long, short, long]), torch.cat([first, other]), torch.tensor([0, 0, 1]))[1]
+        alone = [
+            student(long, first, torch.tensor([0]))[1][0],
+            student(short[:, :3], first, torch.tensor([0]))[1][0],
+            student(long, other[:, :31], torch.tensor([0]))[1][0],
+        ]
+    assert torch.allclose(together[0], alone[0], atol=1e-4)
+    assert torch.allclose(together[1, [0, 1, 2, *range(5, 66)]], alone[1], atol=1e-4)
+    assert torch.allclose(together[2, :36], alone[2], atol=1e-4)
+
+
+def test_every_example_is_seen_once_in_a_pass_and_contexts_stay_together() -> None:
+    examples = [Tokens(number // 5, [1] * (number % 7), [2] * (20 + number // 5), -1, -1) for number in range(100)]
+    stream = batches(examples, window=320, tokens=700, seed=1, contexts_together=True)
+    seen: list[int] = []
+    shared = 0
+    while len(seen) < len(examples):
+        batch = next(stream)
+        seen += [number for number, _, _ in batch]
+        shared += len(batch) - len({each.context_number for _, _, each in batch})
+        longest = max(len(e.question) for _, _, e in batch) + max(len(e.context) for _, _, e in batch) + 4
+        assert longest * len(batch) <= 700
+    assert sorted(seen) == list(range(100))
+    assert shared >= 60
 
 
 def test_near_tokens_have_buckets_of_their_own() -> None:
@@ -214,8 +241,8 @@ def test_labels_stand_where_their_tokens_are(tmp_path: Path) -> None:
     logits[30] = [4.0, 1.0]
     logits[33] = [0.0, 6.0]
     known.put(0, logits, [-2.0, -2.0])
-    window = Tokens([7, 8], list(range(20, 40)), 10, 13)  # tokens 20 to 39 of the context
-    laid, labelled = known.of([(0, 20, window)], tokens=30)
+    window = Tokens(0, [7, 8], list(range(20, 40)), 10, 13)  # tokens 20 to 39 of the context
+    laid, labelled = known.of([(0, 20, window)], tokens=30, before=4)
     assert labelled.tolist() == [True]
     assert laid[0, :, 0].argmax() == 30 - 20 + 4
     assert laid[0, :, 1].argmax() == 33 - 20 + 4

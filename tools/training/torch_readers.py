@@ -1,7 +1,7 @@
 """The two networks in PyTorch: the student, a split reader that ships, and the teacher, which only teaches.
 
-In: token ids, which part each token belongs to (0 question, 1 context), which are valid (not padding), `[batch,
-tokens]` each. Out: start and end logits `[batch, tokens, 2]`. The names of the student's weights are those that
+In: token ids `[batch, tokens]`, of the student's questions and contexts apart. Out: start and end logits `[batch,
+tokens, 2]`. The names of the student's weights are those that
 `../reference.py` explains; this file says how they are trained, `../graphs.py` how they run. It reads and writes
 files of weights, and knows neither examples nor losses.
 
@@ -35,7 +35,7 @@ INNER = (1536, 1536, 1536, 384, 384, 1536)  # width of each layer's feed-forward
 LIKELY_SHARE, LEAST_LIKELY = 0.15, 16  # of a context's tokens, those the last layer is computed for
 TEACHER_LAYERS, TEACHER_WIDTH, TEACHER_INNER = 12, 768, 3072
 TEACHER_FROZEN = 4  # its lowest layers stay as they were pre-trained
-PAD = 1  # MPNet's
+PAD, STUDENT_PAD = 1, 0  # MPNet's, BERT's
 
 
 def rounded(x: Tensor, scale: Tensor, zero: Tensor | float = 0.0) -> Tensor:
@@ -115,41 +115,61 @@ class Student(nn.Module):
             if isinstance(module, Product):
                 module.in_8_bits = True
 
-    def forward(self, ids: Tensor, parts: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns all tokens' logits, MASKED where the last layer is not computed, and those one layer earlier."""
-        together = torch.where(valid[:, None, None, :], 0.0, MASKED)
-        same_part = (parts[:, :, None] == parts[:, None, :])[:, None] & valid[:, None, None, :]
-        apart = torch.where(same_part, 0.0, MASKED)
-        if torch.is_autocast_enabled("cpu"):
-            together, apart = together.to(torch.bfloat16), apart.to(torch.bfloat16)
-        x = self._embedded(ids, parts, valid)
-        *lower_and_middle, last = self.layers
-        for number, layer in enumerate(lower_and_middle):
-            if number == SPLIT and self.in_8_bits:  # a context's encoding is stored in int8, a question's never
-                x = torch.where(parts[..., None] == 1, rounded_rows(x.float()), x.float())
-            x = layer(x, apart if number < SPLIT else together)
+    def forward(self, questions: Tensor, contexts: Tensor, of_context: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns all tokens' logits, MASKED where the last layer is not computed, and those one layer earlier.
+
+        The lower layers see a context once, however many of the questions are asked of it: most of SQuAD's contexts
+        have five, and half of training's time went into computing them anew.
+
+        Args:
+            questions: token ids `[batch, question tokens]`, from [CLS] to [SEP], then STUDENT_PAD.
+            contexts: token ids `[contexts, context tokens]`, to [SEP], then STUDENT_PAD.
+            of_context: number of each question's context `[batch]`.
+
+        Returns:
+            Two tensors `[batch, question tokens + context tokens, 2]`: a context's tokens begin in one column.
+        """
+        asked, said = self._apart(questions, 0), self._apart(contexts, CONTEXT_POSITION)
+        if self.in_8_bits:  # a context's encoding is stored in int8, a question's never
+            said = rounded_rows(said.float()).to(said.dtype)
+        x = torch.cat([asked, said[of_context]], 1)
+        is_question = torch.cat([questions != STUDENT_PAD, torch.zeros_like(contexts, dtype=torch.bool)[of_context]], 1)
+        valid = torch.cat([questions, contexts[of_context]], 1) != STUDENT_PAD
+        together = self._unseen(valid)
+        *middle, last = self.layers[SPLIT:]
+        for layer in middle:
+            x = layer(x, together)
         early = self.span(x.float()).float().masked_fill(~valid[..., None], MASKED)
-        rows = likely_rows(early.detach(), parts, valid)
+        rows = likely_rows(early.detach(), is_question, valid)
         logits = self.span(last(x, together, rows).float()).float()
         everywhere = torch.full_like(early, MASKED).scatter(1, rows[..., None].expand(-1, -1, 2), logits)
         return everywhere.masked_fill(~valid[..., None], MASKED), early
 
-    def _embedded(self, ids: Tensor, parts: Tensor, valid: Tensor) -> Tensor:
-        index = torch.arange(ids.shape[1]).expand_as(ids)
-        question_tokens = ((parts == 0) & valid).sum(1, keepdim=True)
-        position = torch.where(parts == 1, index - question_tokens + CONTEXT_POSITION, index)
+    def _apart(self, ids: Tensor, position: int) -> Tensor:
+        """Returns what the lower layers make of questions (part 0) or contexts (part 1), `[batch, tokens, width]`."""
         words = self.word(ids)
         if self.in_8_bits:
             words = rounded_rows(words)
-        return self.ln(words + self.typ(parts) + self.pos(position.clamp(0, POSITIONS - 1) * valid))
+        part = self.typ.weight[1 if position else 0]
+        places = (torch.arange(ids.shape[1]) + position).clamp(max=POSITIONS - 1)
+        x = self.ln(words + part + self.pos(places))
+        unseen = self._unseen(ids != STUDENT_PAD)
+        for layer in self.layers[:SPLIT]:
+            x = layer(x, unseen)
+        return x
+
+    @staticmethod
+    def _unseen(valid: Tensor) -> Tensor:
+        """Returns what is added to attention's scores, `[batch, 1, 1, tokens]`: padding is not seen."""
+        unseen = torch.where(valid[:, None, None, :], 0.0, MASKED)
+        return unseen.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else unseen
 
 
-def likely_rows(early: Tensor, parts: Tensor, valid: Tensor) -> Tensor:
+def likely_rows(early: Tensor, is_question: Tensor, valid: Tensor) -> Tensor:
     """Returns `[batch, rows]`: the question's tokens, and the context's that an answer likely begins or ends at."""
-    question = (parts == 0) & valid
-    best = early.amax(-1)
-    score = torch.where(question, 1e9, torch.where(valid, best, -1e9))
-    wanted = ((parts == 1).sum(1) * LIKELY_SHARE).ceil().long().clamp(min=LEAST_LIKELY) + question.sum(1)
+    score = torch.where(is_question, 1e9, torch.where(valid, early.amax(-1), -1e9))
+    context_tokens, question_tokens = (valid & ~is_question).sum(1), is_question.sum(1)
+    wanted = (context_tokens * LIKELY_SHARE).ceil().long().clamp(min=LEAST_LIKELY) + question_tokens
     return score.topk(int(wanted.max().clamp(max=score.shape[1])), 1).indices
 
 
