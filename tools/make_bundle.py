@@ -1,9 +1,10 @@
 """Makes a bundle (format 2) from the reader's weights: graphs, golden cases, manifest.
 
-    python tools/make_bundle.py reader-fp16.safetensors OUT [--precision float32]
+    python tools/make_bundle.py reader-fp16.safetensors OUT [--precision float32] [--release 3]
 
 What weights do not hold (tokenizer, model card, licence, name, calibration) is taken over from another bundle, the
-bundled one unless told otherwise. It neither trains nor measures, and writes to no directory that has anything in it.
+bundled one unless told otherwise; with --release, the new one reads what that one added to collections. It neither
+trains nor measures, and writes to no directory that has anything in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from graphs import encode_graph, read_graph
 from reference import CONTEXT_POSITION, POSITIONS
 from tokenizers import Tokenizer
 from weights import load_weights
+
+from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.models.bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +54,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="directory to make; it may exist if it is empty")
     parser.add_argument("--precision", choices=("int8", "float32"), default="int8")
     parser.add_argument("--like", type=Path, default=BUNDLED, metavar="BUNDLE", help="bundle to take the rest from")
+    parser.add_argument("--release", metavar="N", help="version of the bundle; the other one's unless told otherwise")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="another tokenizer.json than that bundle's")
     options = parser.parse_args(arguments)
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
@@ -57,7 +62,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, tokenizer_path: Path) -> None:
+def write_bundle(
+    weights_path: Path, out: Path, *, precision: str, like: Path, tokenizer_path: Path, release: str | None = None
+) -> None:
     """Writes the bundle's files into `out`, the manifest last: a directory without one is not a bundle."""
     weights, sizes = load_weights(weights_path)
     out.mkdir(parents=True, exist_ok=True)
@@ -86,6 +93,8 @@ def write_bundle(weights_path: Path, out: Path, *, precision: str, like: Path, t
         "special_tokens": {name: tokenizer.token_to_id(f"[{name.upper()}]") for name in ("cls", "sep", "pad")},
         "files": {name: described(out / name) for name in FILES},
     }
+    if release is not None:
+        manifest |= {"version": release, "reads_tokens_of": _former(like, manifest)}
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
@@ -93,6 +102,18 @@ def _frame(tokenizer: Tokenizer) -> Frame:
     vocabulary = tokenizer.get_vocab()
     cls, sep = vocabulary["[CLS]"], vocabulary["[SEP]"]
     return Frame((cls,), (sep,), (sep,))
+
+
+def _former(like: Path, manifest: dict[str, Any]) -> list[str]:
+    """Returns the encoders whose token ids mean the same to the new bundle: the other one's, and those it reads."""
+    other = Bundle.load(like)
+    same = ("max_context_tokens", "context_position", "lowercase")
+    tokenizer = other.manifest.file("tokenizer.json").sha256
+    if tokenizer != manifest["files"]["tokenizer.json"]["sha256"] or any(
+        getattr(other.manifest, name) != manifest[name] for name in same
+    ):
+        return []
+    return [EncoderIdentity.of(other).digest, *other.manifest.reads_tokens_of]
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -106,7 +127,12 @@ def main() -> None:
     options = parse_args()
     tokenizer_path = options.tokenizer or options.like / "tokenizer.json"
     write_bundle(
-        options.weights, options.out, precision=options.precision, like=options.like, tokenizer_path=tokenizer_path
+        options.weights,
+        options.out,
+        precision=options.precision,
+        like=options.like,
+        tokenizer_path=tokenizer_path,
+        release=options.release,
     )
     for name in (*FILES, MANIFEST):
         print(f"{(options.out / name).stat().st_size:>10,} bytes  {name}")

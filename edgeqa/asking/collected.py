@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from edgeqa.models.readers import Encoding
 
 
+FORMER = (
+    "the collection was made with {}: it is read from its tokens, which takes longer, until `edgeqa add` or "
+    "`edgeqa sync` encodes it anew"
+)
+
+
 class Collected:
     """The collection as it is now. For one question."""
 
@@ -128,8 +134,9 @@ class Collected:
         return tuple(str(damage) for damage in self._damaged.values())
 
     def left_out(self) -> tuple[str, ...]:
-        """Returns nothing: whoever added it was told."""
-        return ()
+        """Returns that encodings are not used, where an older model made them; what adding left out was said then."""
+        former = self._scope.former_bundle()
+        return (FORMER.format(former),) if former else ()
 
     def is_whole(self) -> bool:
         """Tells whether all of the collection could be read, as it was when it was asked."""

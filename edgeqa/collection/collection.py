@@ -71,9 +71,10 @@ def load_snapshot(directory: Path) -> Snapshot:
 class StoredContext:
     """A context, checked when it was given out, and unpacked as far as it is asked for."""
 
-    def __init__(self, shard: Shard, row: Row) -> None:
+    def __init__(self, shard: Shard, row: Row, encoder: EncoderIdentity | None) -> None:
         self._shard, self._row, self._record = shard, row, shard.record(row)
-        self._has_encoding = shard.raw_encoding(row) is not None
+        is_other = encoder is not None and encoder.digest != shard.manifest.encoder
+        self._has_encoding = not is_other and shard.raw_encoding(row) is not None
 
     @cached_property
     def encoding(self) -> Encoding | None:
@@ -166,19 +167,18 @@ class Collection:
 
         Args:
             directory: where it lives.
-            encoder: what it must have been made with; None to take any.
+            encoder: what its contexts are read with, which its token ids must suit; None to take any.
 
         Raises:
             CollectionNotFound: if there is none.
-            CollectionOtherBundle: if it was made with something else than `encoder`.
+            CollectionOtherBundle: if its token ids mean something else to `encoder`.
         """
-        self.directory = directory
+        self.directory, self._encoder = directory, encoder
         self.damaged: dict[str, ShardDamaged] = {}
         """By tag, the shards found damaged when they were opened: none of their contexts is given out."""
         self._shards: dict[str, Shard] = {}
         self.snapshot = self._open()
-        made_with = self.snapshot.encoder
-        if encoder is not None and made_with and made_with != encoder.digest:
+        if encoder is not None and not encoder.reads(self.snapshot.encoder):
             raise CollectionOtherBundle(directory, self.snapshot.bundle)
         self._firsts = [shard.first for shard in self.snapshot.shards]
 
@@ -201,7 +201,7 @@ class Collection:
         """
         try:
             shard, row = self._find(context_id)
-            return StoredContext(shard, row)
+            return StoredContext(shard, row, self._encoder)
         except ShardDamaged as error:
             mark(self.directory, error)
             raise
@@ -216,7 +216,7 @@ class Collection:
             if first <= known.last and known.first < after:
                 shard = self._shard(known.tag)
                 for row in shard.rows(first, after):
-                    yield StoredContext(shard, row)
+                    yield StoredContext(shard, row, self._encoder)
 
     def _open(self) -> Snapshot:
         """Opens the shards of what there is now; a writer may merge some away while their names are read."""
@@ -288,10 +288,16 @@ class LiveCollection:
 
         Raises:
             CollectionNotFound: if there is none.
-            CollectionOtherBundle: if it was made with another bundle than questions are read with.
+            CollectionOtherBundle: if its token ids mean something else to the bundle that questions are read with.
         """
         with self._lock:
             return self._now().digest, self._seen
+
+    def former_bundle(self) -> str:
+        """Returns the older bundle whose encodings are not used, until the collection is encoded anew; "" for none."""
+        with self._lock:
+            now = self._now()
+            return now.bundle if now.encoder not in ("", self._encoder.digest) else ""
 
     def collection(self) -> Collection:
         """Returns the collection as it is now.
@@ -380,7 +386,7 @@ class LiveCollection:
             seen = self.stamp()
             if self._snapshot is None or seen is None or seen != self._seen:
                 snapshot = load_snapshot(self._directory)
-                if snapshot.encoder and snapshot.encoder != self._encoder.digest:
+                if not self._encoder.reads(snapshot.encoder):
                     raise CollectionOtherBundle(self._directory, snapshot.bundle)
                 self._snapshot, self._seen = snapshot, seen
             return self._snapshot

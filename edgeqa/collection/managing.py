@@ -78,7 +78,8 @@ def add(
         drop_all: whether they do so even where all that was added from a path is gone.
         encodings_bytes: how many bytes of encodings the collection may hold, from now on; None for what was asked for
             before, or a share of the disk; "later" for none in this run, which changes nothing for those to come.
-        anew: first re-encode what is there, with whatever model it was made.
+        anew: first re-encode what is there, with whatever model it was made. What an older version of the model made
+            is re-encoded without being asked for.
         progress: called as it goes on.
 
     Raises:
@@ -101,13 +102,13 @@ def add(
             return Adding(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
 
         model = TimedModel(load)
-        made = _make_anew(writer, catalogue, encoder, model, adding(model), progress) if anew else None
+        made = _make_anew(writer, catalogue, encoder, model, adding(model), progress) if writer.is_anew else None
         if made is not None and not named:
             return made
         model = TimedModel(load)
         run = adding(model)
         if made is not None:
-            run.report.files_re_encoded = made.files_re_encoded
+            run.report.files_re_encoded, run.report.failed = made.files_re_encoded, made.failed
         stage = Preparing(catalogue, encoder, model, options, run.report)
         in_all = total_bytes(named, options) if progress is not None else 0
 

@@ -31,8 +31,9 @@ ROUTE = "route"
 class EncoderIdentity(NamedTuple):
     """What a collection's token ids, encodings and index are made with: tokenizer, encoder, length of contexts.
 
-    A bundle whose reading half, calibration or licence changes keeps its collections; one with another tokenizer or
-    encoder needs `edgeqa add --re-encode`.
+    A bundle whose reading half, calibration or licence changes keeps its collections. One with another encoder, but
+    the same tokenizer, reads them from their token ids until `add` or `sync` encodes them anew. One with another
+    tokenizer needs `edgeqa add --re-encode`.
     """
 
     digest: str
@@ -42,6 +43,12 @@ class EncoderIdentity(NamedTuple):
     """Of an encoding's rows; 0 for a bundle whose contexts are kept as token ids alone."""
     language: str = "en"
     """Of the stop words and stems of the index."""
+    former: tuple[str, ...] = ()
+    """Digests of encoders that have the same tokenizer."""
+
+    def reads(self, made_with: str) -> bool:
+        """Tells whether token ids that were made with this encoder mean the same; "" is that of an empty collection."""
+        return made_with in ("", self.digest, *self.former)
 
     @classmethod
     def of(cls, bundle: Bundle) -> EncoderIdentity:
@@ -51,7 +58,7 @@ class EncoderIdentity(NamedTuple):
         files = {f.name: f.sha256 for f in m.files if f.name == "tokenizer.json" or (split and f.name[:6] == "encode")}
         facts = [m.kind, m.max_context_tokens, files, *((m.context_position, m.sep_id) if split else ())]
         digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
-        return cls(digest, f"{m.name} {m.version}", m.width if split else 0, m.language)
+        return cls(digest, f"{m.name} {m.version}", m.width if split else 0, m.language, m.reads_tokens_of)
 
 
 class ShardRange(NamedTuple):

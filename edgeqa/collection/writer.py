@@ -71,7 +71,9 @@ class Writer:
             FolderTaken: if other things lie in the directory, and no collection.
             CollectionUnwritable: if the disk is full, or read-only.
         """
-        self.directory, self._encoder, self._anew = directory, encoder, anew
+        self.directory, self._encoder = directory, encoder
+        self.is_anew = anew
+        """Whether all is to be made anew: that was asked for, or a former encoder made what is there."""
         self.damages: list[Damage]
         """What was found damaged; the sources of it are read again when they are next added."""
         self._source: SourceRow | None = None
@@ -95,7 +97,7 @@ class Writer:
             if self.catalogue.format != FORMAT:
                 upgrade(directory, self.catalogue)
             if encoder is not None and not (anew and self.catalogue.shards()):
-                bind(directory, self.catalogue, encoder)
+                self.is_anew = bind(directory, self.catalogue, encoder) or anew
             sweep(directory, self.catalogue)
             mend_manifests(directory, self.catalogue)
             self.damages = find_damage(directory, self.catalogue)
@@ -293,7 +295,7 @@ class Writer:
 
     def encodings_bytes(self) -> int:
         """Returns the size of the encodings that the collection holds and will hold; what is to be replaced is not."""
-        since = self.catalogue.first_unseen() if self._anew else 0
+        since = self.catalogue.first_unseen() if self.is_anew else 0
         return sum(s.encodings_bytes for s in self.catalogue.shards() if s.first >= since)
 
     def commit(self) -> None:

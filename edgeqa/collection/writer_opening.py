@@ -34,18 +34,21 @@ if TYPE_CHECKING:
     from edgeqa.collection.snapshot import EncoderIdentity
 
 
-def bind(directory: Path, catalogue: Catalogue, encoder: EncoderIdentity) -> None:
-    """Notes what a collection is made with, if nothing is in it yet.
+def bind(directory: Path, catalogue: Catalogue, encoder: EncoderIdentity) -> bool:
+    """Notes what a collection is made with, if nothing is in it yet; returns whether a former encoder made what is.
 
     Raises:
-        CollectionOtherBundle: if it was made with another encoder.
+        CollectionOtherBundle: if it was made with an encoder whose token ids mean something else.
     """
     made_with = catalogue.get("encoder", "")
     if made_with and made_with != encoder.digest and catalogue.shards():
+        if encoder.reads(made_with):
+            return True
         raise CollectionOtherBundle(directory, catalogue.get("bundle", "?"))
     with catalogue.transaction():
         catalogue.set("encoder", encoder.digest)
         catalogue.set("bundle", encoder.bundle)
+    return False
 
 
 def open_catalogue(directory: Path) -> Catalogue:

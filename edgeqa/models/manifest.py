@@ -163,6 +163,9 @@ class Manifest(NamedTuple):
     searched: Searched
     language: str
     """That of questions and texts, as in BCP 47; "" where it is unknown."""
+    reads_tokens_of: tuple[str, ...] = ()
+    """Encoders (`collection.snapshot.EncoderIdentity`) of older bundles that have the same tokenizer: this one reads
+    what they added from its token ids."""
 
     def file(self, name: str) -> FileFact:
         """Returns the facts of the file called `name`; KeyError if the manifest has none."""
@@ -210,6 +213,7 @@ def parse(text: str, where: str) -> Manifest:
         calibration=_calibration(fields.part("calibration")) if "calibration" in raw else Calibration(),
         searched=_searched(fields.part("searched")) if "searched" in raw else Searched(),
         language=fields.text("language") if "language" in raw else "",
+        reads_tokens_of=fields.texts("reads_tokens_of") if "reads_tokens_of" in raw else (),
     )
     named = {f.name for f in manifest.files}
     for name in REQUIRED_FILES[kind]:

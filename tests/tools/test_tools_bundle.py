@@ -23,6 +23,7 @@ import onnx
 from safetensors.numpy import save_file
 from small_reader import SIZES, WIDTH, small_weights
 
+from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.readers import SplitReader
@@ -106,6 +107,22 @@ def test_the_golden_cases_are_the_same_questions_with_other_logits(made: Path) -
             assert case[name] == bundled[name]
         assert len(case["start_logits"]) == len(case["end_logits"]) == len(bundled["start_logits"])
         assert case["start_logits"] != bundled["start_logits"]
+
+
+def test_a_release_reads_what_the_one_before_added(small_file: Path, tmp_path: Path) -> None:
+    def released(out: Path, like: Path, tokenizer: Path) -> dict[str, Any]:
+        make_bundle.write_bundle(small_file, out, precision="float32", like=like, tokenizer_path=tokenizer, release="9")
+        return read_object(out / "manifest.json")
+
+    bundled = EncoderIdentity.of(Bundle.load())
+    first = released(tmp_path / "first", make_bundle.BUNDLED, make_bundle.BUNDLED / "tokenizer.json")
+    assert (first["version"], first["reads_tokens_of"]) == ("9", [bundled.digest])
+    second = released(tmp_path / "second", tmp_path / "first", make_bundle.BUNDLED / "tokenizer.json")
+    before = EncoderIdentity.of(Bundle.load(tmp_path / "first"))
+    assert second["reads_tokens_of"] == [before.digest, bundled.digest]
+    other = read_object(make_bundle.BUNDLED / "tokenizer.json")
+    (tmp_path / "other.json").write_text(json.dumps(other | {"truncation": None, "padding": None}), encoding="utf-8")
+    assert released(tmp_path / "third", tmp_path / "first", tmp_path / "other.json")["reads_tokens_of"] == []
 
 
 def test_float32_and_another_tokenizer(small_file: Path, tmp_path: Path) -> None:
