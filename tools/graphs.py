@@ -83,21 +83,12 @@ def _likely_rows(g: Graph, early_logits: str, cls: str) -> str:
     return rows
 
 
-def layer(g: Graph, name: str, x: str, seen: str, *, by_row: bool = False) -> str:
-    """Returns one post-norm BERT layer's output.
-
-    Args:
-        g: the graph.
-        name: of the layer.
-        x: its input.
-        seen: what its attention saw of that.
-        by_row: whether each token has a scale of its own where the feed-forward part's products are of 8 bits.
-    """
-    product = g.product_by_row if by_row else g.product
+def layer(g: Graph, name: str, x: str, seen: str) -> str:
+    """Returns one post-norm BERT layer's output, of its input and of what its attention saw."""
     # Addition and norm stay apart: SkipLayerNormalization, which is both, takes six times as long on a CPU.
     x = g.norm(g.op("Add", g.product(seen, f"{name}.o"), x), f"{name}.ln1")
-    inner = g.gelu(product(x, f"{name}.f1"))
-    return g.norm(g.op("Add", product(inner, f"{name}.f2"), x), f"{name}.ln2")
+    inner = g.gelu(g.product(x, f"{name}.f1"))
+    return g.norm(g.op("Add", g.product(inner, f"{name}.f2"), x), f"{name}.ln2")
 
 
 def _places(weights: Weights) -> Floats:

@@ -1,8 +1,8 @@
 """Lays the graph of edgeqa-base, a reader of question and text at once, straight from its weights.
 
 In go float32 weights; out comes an ONNX model for one sequence at a time, without padding and therefore without masks.
-It takes token ids alone: places are counted in the graph. What the operators are is in `operators.py`; what the graph
-must compute is in `mpnet.py`.
+It takes token ids alone: places are counted in the graph. What the operators are is in `operators.py`, but for those
+that this network's int8 form has of its own; what the graph must compute is in `mpnet.py`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import numpy as np
 from graphs import layer
 from mpnet import FIRST_POSITION, HEADS, NORM_EPSILON, POSITIONS, distance_weights, layer_names
 from onnx import TensorProto, helper
-from operators import Graph, Int8Graph
+from operators import MICROSOFT, Graph, Int8Graph
 
 if TYPE_CHECKING:
     import onnx
     from weights import Weights
 
+LEVELS = 255  # of 8 bits, beside zero
+GELU_LEAST = -0.17
+
 
 def joint_graph(weights: Weights, *, int8: bool) -> onnx.ModelProto:
     """Returns the whole network: token ids, int64 `[1, tokens]`, to start and end logits, float32 `[1, tokens, 2]`."""
-    g = (Int8Graph if int8 else Graph)(weights, NORM_EPSILON)
+    g = (RowInt8Graph if int8 else Graph)(weights, NORM_EPSILON)
     tokens = g.op("Shape", "input_ids", start=1, end=2)
     places = g.const("place.weight", weights["pos.weight"][FIRST_POSITION : FIRST_POSITION + POSITIONS])
-    of_tokens = g.op("Slice", places, g.const("row", np.array([0], np.int64)), tokens)
-    x = g.norm(g.op("Add", g.words("input_ids"), of_tokens), "ln")
+    x = g.norm(g.op("Add", g.words("input_ids"), g.op("Slice", places, _number(g, 0), tokens)), "ln")
     added = _added_by_distance(g, tokens)
     for name in layer_names(weights):
-        x = layer(g, name, x, g.attention_by_place(x, added, f"{name}.qkv", HEADS), by_row=True)
+        x = layer(g, name, x, g.attention_by_place(x, added, f"{name}.qkv", HEADS))
     # In float32 always: it is two columns, and their rounding would go straight into the logits.
     head = g.const("span.weight.T", weights["span.weight"].T)
     g.op("Add", g.op("MatMul", x, head), g.const("span.bias", weights["span.bias"]), out=("logits",))
@@ -42,14 +44,68 @@ def joint_graph(weights: Weights, *, int8: bool) -> onnx.ModelProto:
 def _added_by_distance(g: Graph, tokens: str) -> str:
     """Returns what all layers add to the attention's scores, float32 `[1, heads, tokens, tokens]`.
 
-    It depends on how far one token is behind another alone: a table of distances, looked up.
+    It depends on how far one token is behind another alone. A head's numbers lie in a ring: those of distances 0, 1 and
+    so on, then those up to -1. Each row of scores is the ring, begun one place earlier than in the row before; so the
+    ring is laid down again and again, and cut into rows that are shorter than it by one. To look each number up by
+    itself takes 4 ms for 176 tokens, this takes 0.4.
     """
-    table = g.const("distance.weight", distance_weights(g.weights, np.arange(1 - POSITIONS, POSITIONS)))
-    row, column = (g.const(name, np.array([axis], np.int64)) for axis, name in enumerate(("row", "column")))
-    first, step, middle = (
-        g.const(name, np.array(value, np.int64))
-        for name, value in (("first", 0), ("step", 1), ("middle", POSITIONS - 1))
-    )
-    index = g.op("Range", first, g.op("Squeeze", tokens), step)
-    distances = g.op("Sub", g.op("Unsqueeze", index, row), g.op("Unsqueeze", index, column))
-    return g.op("Unsqueeze", g.op("Gather", table, g.op("Add", distances, middle), axis=1), row)
+    table = g.const("distance.weight", distance_weights(g.weights, np.arange(-POSITIONS, POSITIONS)))
+    none, one, two, middle = (_number(g, number) for number in (0, 1, 2, POSITIONS))
+    heads = _number(g, HEADS)
+    ahead = g.op("Slice", table, middle, g.op("Add", middle, tokens), one)
+    behind = g.op("Slice", table, g.op("Sub", middle, tokens), middle, one)
+    around = g.op("Mul", tokens, two)
+    ring = g.op("Unsqueeze", g.op("Concat", ahead, behind, axis=1), one)
+    again_and_again = g.op("Expand", ring, g.op("Concat", heads, tokens, around, axis=0))
+    in_line = g.op("Reshape", again_and_again, g.op("Concat", heads, _number(g, -1), axis=0))
+    shorter = g.op("Sub", around, one)
+    line = g.op("Slice", in_line, none, g.op("Mul", tokens, shorter), one)
+    rows = g.op("Reshape", line, g.op("Concat", heads, tokens, shorter, axis=0))
+    return g.op("Unsqueeze", g.op("Slice", rows, none, tokens, two), none)
+
+
+def _number(g: Graph, number: int) -> str:
+    return g.const(f"number.{number}", np.array([number], np.int64))
+
+
+class RowInt8Graph(Int8Graph):
+    """Int8 products that have one scale a token: here some tokens' values are a hundred times those of the others.
+
+    GELU is the tanh approximation: it differs by far less than rounding to 8 bits does, and saves 4 of 114 ms.
+    """
+
+    def __init__(self, weights: Weights, epsilon: float) -> None:
+        super().__init__(weights, epsilon)
+        self._of_gelu: set[str] = set()
+
+    def product(self, x: str, name: str) -> str:
+        """Returns `x`, rounded to 8 bits row by row, times the weight called `name`, plus its bias."""
+        weight, scale, zero_point = self.rounded(name, self.columns(name))
+        rounded, x_scale, x_zero_point = self._rounded_by_row(x)
+        one = self.const("one", np.array(1, np.float32))
+        names = (rounded, weight, one, scale, x_zero_point, zero_point)
+        product = self.op("MatMulIntegerToFloat", *names, domain=MICROSOFT)
+        return self.op("Add", self.op("Mul", product, x_scale), self.weight(f"{name}.bias"))
+
+    def gelu(self, x: str) -> str:
+        """Returns the tanh approximation of GELU."""
+        found = self.op("FastGelu", x, domain=MICROSOFT)
+        self._of_gelu.add(found)
+        return found
+
+    def _rounded_by_row(self, x: str) -> tuple[str, str, str]:
+        """Returns `x` in uint8, its scales, float32 `[1, tokens, 1]`, and the zero point of all rows."""
+        if x in self._of_gelu:
+            # Hardly below zero, so that nearly all levels are for what lies above it.
+            zero = int(np.ceil(LEVELS * GELU_LEAST / (GELU_LEAST - 1)))
+            least_largest = self.const("one", np.array(1, np.float32))
+            largest = self.op("Max", self.op("ReduceMax", x, axes=[-1], keepdims=1), least_largest)
+        else:
+            zero = (LEVELS + 1) // 2
+            largest = self.op("ReduceMax", self.op("Abs", x), axes=[-1], keepdims=1)
+        step = self.const(f"step.{zero}", np.array(1 / (LEVELS - zero), np.float32))
+        scales = self.op("Mul", largest, step)
+        in_line = self.op("Squeeze", scales, self.const("first_and_last", np.array([0, 2], np.int64)))
+        point = self.const(f"zero.{zero}", np.array(zero, np.uint8))
+        points = self.op("Expand", point, self.op("Shape", in_line))
+        return self.op("QuantizeLinear", x, in_line, points, axis=1), scales, point

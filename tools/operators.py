@@ -54,16 +54,12 @@ class Graph:
 
     def words(self, ids: str) -> str:
         """Returns the word embeddings of token ids, float32."""
-        return self.op("Gather", self._weight("word.weight"), ids)
+        return self.op("Gather", self.weight("word.weight"), ids)
 
     def product(self, x: str, name: str) -> str:
         """Returns `x` times the weight called `name`, plus its bias."""
-        weight = self.const(f"{name}.weight.T", self._columns(name))
-        return self.op("Add", self.op("MatMul", x, weight), self._weight(f"{name}.bias"))
-
-    def product_by_row(self, x: str, name: str) -> str:
-        """Returns the same; where products are of 8 bits, each row of `x` has a scale of its own."""
-        return self.product(x, name)
+        weight = self.const(f"{name}.weight.T", self.columns(name))
+        return self.op("Add", self.op("MatMul", x, weight), self.weight(f"{name}.bias"))
 
     def rows(self, x: str, rows: str) -> str:
         """Returns these rows of `x`."""
@@ -71,7 +67,7 @@ class Graph:
 
     def attention(self, x: str, name: str, heads: int) -> str:
         """Returns what the heads see of `x`: the products called `name`, and the attention among all tokens."""
-        weight, bias = self.const(f"{name}.weight.T", self._columns(name)), self._weight(f"{name}.bias")
+        weight, bias = self.const(f"{name}.weight.T", self.columns(name)), self.weight(f"{name}.bias")
         return self.op("Attention", x, weight, bias, domain=MICROSOFT, num_heads=heads)
 
     def attention_of(self, rows: str, x: str, name: str, heads: int) -> str:
@@ -92,7 +88,7 @@ class Graph:
 
     def norm(self, x: str, name: str) -> str:
         """Returns `x` normalised token by token, with the scale and bias called `name`."""
-        scale, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
+        scale, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=self._epsilon)
 
     def model(
@@ -115,14 +111,16 @@ class Graph:
 
     def _thirds(self, name: str) -> Iterator[tuple[str, Floats, Floats]]:
         """Yields name, weight and bias of the products that make queries, keys and values."""
-        weights, biases = (np.split(part, 3, axis=-1) for part in (self._columns(name), self.weights[f"{name}.bias"]))
+        weights, biases = (np.split(part, 3, axis=-1) for part in (self.columns(name), self.weights[f"{name}.bias"]))
         for letter, columns, bias in zip("qkv", weights, biases, strict=True):
             yield f"{name}.{letter}", columns, bias
 
-    def _weight(self, name: str) -> str:
+    def weight(self, name: str) -> str:
+        """Returns the weight called `name`, float32."""
         return self.const(name, self.weights[name])
 
-    def _columns(self, name: str) -> Floats:
+    def columns(self, name: str) -> Floats:
+        """Returns the weight called `name` as products take it."""
         return self.weights[f"{name}.weight"].T
 
 
@@ -141,28 +139,16 @@ class Int8Graph(Graph):
 
     def product(self, x: str, name: str) -> str:
         """Returns `x`, rounded to 8 bits, times the weight called `name`, plus its bias."""
-        weight, scale, zero_point = self._rounded(name, self._columns(name))
-        names = (x, weight, scale, zero_point, self._weight(f"{name}.bias"))
+        weight, scale, zero_point = self.rounded(name, self.columns(name))
+        names = (x, weight, scale, zero_point, self.weight(f"{name}.bias"))
         return self.op("DynamicQuantizeMatMul", *names, domain=MICROSOFT)
-
-    def product_by_row(self, x: str, name: str) -> str:
-        """Returns the same, with each row of `x` divided by its largest value before it is rounded.
-
-        The operator has one scale for all rows. Where one row has values that are far larger than those of the others,
-        as that of a special token has, nothing would be left of them.
-        """
-        weight, scale, zero_point = self._rounded(name, self._columns(name))
-        largest = self.op("ReduceMax", self.op("Abs", x), axes=[-1], keepdims=1)
-        names = (self.op("Div", x, largest), weight, scale, zero_point)
-        product = self.op("DynamicQuantizeMatMul", *names, domain=MICROSOFT)
-        return self.op("Add", self.op("Mul", product, largest), self._weight(f"{name}.bias"))
 
     def attention(self, x: str, name: str, heads: int) -> str:
         """Returns what the heads see of `x`, which is rounded to 8 bits; the attention itself is in float32."""
-        weight, scale, zero_point = self._rounded(name, self._columns(name))
+        weight, scale, zero_point = self.rounded(name, self.columns(name))
         rounded, x_scale, x_zero_point = self._rounded_as_it_comes(x, name)
         no_mask = ""
-        names = (rounded, weight, self._weight(f"{name}.bias"), x_scale, scale, no_mask, x_zero_point, zero_point)
+        names = (rounded, weight, self.weight(f"{name}.bias"), x_scale, scale, no_mask, x_zero_point, zero_point)
         return self.op("QAttention", *names, domain=MICROSOFT, num_heads=heads)
 
     def _queries_keys_values(self, rows: str, x: str, name: str) -> list[str]:
@@ -170,7 +156,7 @@ class Int8Graph(Graph):
         parts = []
         of_rows = self.rows(rounded, rows) if rows else rounded
         for of, (part, columns, bias) in zip((of_rows, rounded, rounded), self._thirds(name), strict=True):
-            weight, scale, zero_point = self._rounded(part, columns)
+            weight, scale, zero_point = self.rounded(part, columns)
             names = (of, weight, x_scale, scale, x_zero_point, zero_point, self.const(f"{part}.bias", bias))
             parts.append(self.op("MatMulIntegerToFloat", *names, domain=MICROSOFT))
         return parts
@@ -180,7 +166,8 @@ class Int8Graph(Graph):
         self.op("DynamicQuantizeLinear", x, out=names)
         return names
 
-    def _rounded(self, name: str, columns: Floats) -> tuple[str, str, str]:
+    def rounded(self, name: str, columns: Floats) -> tuple[str, str, str]:
+        """Returns a weight in int8, its scales and its zero points, one a column."""
         rounded, scale = by_column(columns)
         return (
             self.const(f"{name}.weight.T.int8", rounded),
