@@ -393,6 +393,15 @@ class ModelNameInvalid(ExportError):
         )
 
 
+class ModelNameKept(ExportError):
+    """A name under which edgeqa looks for a model of its own."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no other model can be called {name}: edgeqa asks that one by its name", "choose a --name")
+
+
 class ModelExists(ExportError, FileExistsError):
     """There is a model of this name already."""
 

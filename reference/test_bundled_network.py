@@ -31,7 +31,7 @@ def test_its_answers_are_those_of_transformers(tmp_path: Path, capsys: pytest.Ca
     tokenizer = transformers.BertTokenizerFast(tokenizer_file=str(BUNDLED_TOKENIZER), model_max_length=512)
     export(model, tokenizer, tmp_path)
     added = add(str(tmp_path), name="bundled-in-one")
-    assert added.right_percent > 80
+    assert (added.right_percent or 0) > 80
     theirs = transformers.pipeline("question-answering", model=model, tokenizer=tokenizer)
     questions = asked(120) + [
         Asked(question, context, SETTINGS[number % len(SETTINGS)]) for number, (question, context) in enumerate(_more())

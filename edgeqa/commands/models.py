@@ -33,7 +33,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("directory", metavar="DIR")
-@click.option("--name", metavar="NAME", help="What to call it; by default as DIR is called.")
+@click.option("--name", metavar="NAME", help="What to call it; by default as DIR, or the bundle in it, is called.")
 @click.option("--graph", metavar="FILE", help="Which graph of DIR to take, where there are several.")
 @click.option(
     "--quantize",
@@ -56,7 +56,8 @@ def add(
     """Make a model of the export in DIR, and test it on this device.
 
     DIR is what the usual exporters write: model.onnx (or onnx/model.onnx), tokenizer.json, config.json. It is copied,
-    and may be deleted afterwards.
+    and may be deleted afterwards. It may also be a bundle of edgeqa, or a wheel that holds one: so edgeqa-base comes to
+    a device without pip.
 
     --quantize int8 needs the extra edgeqa[convert]. It asks 24 built-in English questions before and after, and refuses
     if answers move by more than 10 % F1, or a logit by more than 2.
@@ -65,6 +66,7 @@ def add(
     edgeqa models add distilbert-squad/
     edgeqa models add distilbert-squad/ --name small --quantize int8
     edgeqa models add export/ --graph onnx/model_fp16.onnx --name half
+    edgeqa models add edgeqa_base-1.0-py3-none-any.whl
 
     Exit codes: 0 added, 2 wrong usage, 3 DIR is no model that can be used on this device.
     """

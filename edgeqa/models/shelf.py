@@ -24,6 +24,7 @@ from edgeqa.errors import (
     ModelExists,
     ModelInstalled,
     ModelNameInvalid,
+    ModelNameKept,
     ModelNotFound,
 )
 from edgeqa.models import manifest
@@ -189,18 +190,26 @@ def remove_model(name: str) -> int:
     return size_bytes
 
 
-def new_name(wanted: str | None, export: Path) -> str:
-    """Returns what a new model is called: `wanted`, or as its export's directory is called.
+def new_name(wanted: str | None, otherwise: str, *, is_own: bool = False) -> str:
+    """Returns what a new model is called: `wanted`, or as it is called already.
+
+    Args:
+        wanted: the name that the user chose, if any.
+        otherwise: the name where none was chosen.
+        is_own: whether the model is the one that edgeqa itself asks by its name.
 
     Raises:
         ModelNameInvalid: if no model can be called so.
+        ModelNameKept: if only edgeqa's own model can.
         ModelExists: if one is already.
     """
-    name = export.resolve().name if wanted is None else wanted
+    name = otherwise if wanted is None else wanted
     if not re.fullmatch(NAME, name):
         raise ModelNameInvalid(name)
     if name == BUNDLED:
         raise ModelBundled(name)
+    if name == BASE and not is_own:
+        raise ModelNameKept(name)
     if (models_home() / name).exists():
         raise ModelExists(name)
     return name

@@ -22,9 +22,10 @@ from edgeqa.errors import (
     ModelBundled,
     ModelExists,
     ModelNameInvalid,
+    ModelNameKept,
     NotEnoughMemory,
 )
-from edgeqa.models.bundle import BUNDLED
+from edgeqa.models.bundle import BASE, BUNDLED
 from edgeqa.models.exports import errors
 from edgeqa.models.exports.adding import add_model as add
 from edgeqa.models.shelf import model_names, models_home
@@ -82,11 +83,12 @@ def test_a_name_that_no_directory_can_have(name: str) -> None:
     refused(name, errors.ExportNotFound, "no such directory")
 
 
-def test_a_bundle_is_used_as_it_is(export: Path) -> None:
+@pytest.mark.parametrize("choice", [{"graph": "model.onnx"}, {"quantize": "int8"}])
+def test_of_a_bundle_nothing_is_chosen_or_made(export: Path, choice: dict[str, str]) -> None:
     path = add(str(export), name="mine").bundle.path
     with pytest.raises(errors.ExportIsBundle, match="is a bundle already") as caught:
-        add(str(path), name="other")
-    assert f"--bundle {path}" in caught.value.hint
+        add(str(path), name="other", **choice)  # type: ignore[arg-type]
+    assert "without --graph" in caught.value.hint
 
 
 def test_no_graph(export: Path) -> None:
@@ -516,6 +518,11 @@ def test_a_name_that_no_model_can_have(export: Path, name: str) -> None:
 def test_the_bundled_models_name_is_taken(export: Path) -> None:
     with pytest.raises(ModelBundled):
         add(str(export), name=BUNDLED)
+
+
+def test_the_name_of_edgeqas_own_other_model_is_kept(export: Path) -> None:
+    with pytest.raises(ModelNameKept, match=f"no other model can be called {BASE}"):
+        add(str(export), name=BASE)
 
 
 def test_a_directory_whose_name_no_model_can_have_needs_one(tmp_path: Path) -> None:

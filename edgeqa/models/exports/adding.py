@@ -1,5 +1,6 @@
 """`models add`: an export's directory in, an added model out, an ordinary bundle on the shelf.
 
+What is a bundle already, as a directory or in a wheel, is taken as it is: so it comes to a device without pip.
 Everything that can be is checked before anything is written. What is written goes into a directory of its own that gets
 the model's name in one step at the end (`shelf`): a model is there whole or not at all. The manifest goes last: a
 directory without one is no bundle. What cannot be read or written is an error that names it.
@@ -7,20 +8,26 @@ directory without one is no bundle. What cannot be read or written is an error t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import zipfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.settings import Overrides
-from edgeqa.errors import ExportUnwritable, OptionError
+from edgeqa.errors import BundleManifestInvalid, ExportUnwritable, OptionError
 from edgeqa.models import manifest, selftest, shelf
-from edgeqa.models.bundle import Bundle
+from edgeqa.models.bundle import BASE, Bundle
 from edgeqa.models.exports import quantizing
-from edgeqa.models.exports.errors import ExportQuantizedBadly, ExportUnreadable
+from edgeqa.models.exports.errors import ExportIsBundle, ExportQuantizedBadly, ExportUnreadable, WheelWithoutModel
 from edgeqa.models.exports.export import read_export
 from edgeqa.models.exports.questions import ask_built_in, drift_between, golden_cases
 from edgeqa.models.exports.trial import QUESTION_TOKENS, Trial, try_apart
@@ -30,14 +37,14 @@ from edgeqa.models.session import Session, SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgeqa.models.exports.questions import Drift, Progress
-    from edgeqa.models.manifest import Joint
+    from edgeqa.models.manifest import FileFact, Joint
     from edgeqa.models.selftest import Verdict
 
 TOKENIZER = "tokenizer.json"
+WHEEL = ".whl"
 BLOCK_BYTES = 1 << 20
+OpenFile: TypeAlias = Callable[[str], IO[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +53,16 @@ class AddedModel:
 
     bundle: Bundle
     verdict: Verdict
-    right_percent: float
-    """F1 on the built-in questions, in percent."""
+    right_percent: float | None
+    """F1 on the built-in questions, in percent; None of what was a bundle already."""
     moved: Drift | None
     """What int8 changed; None where nothing was made int8."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields of `edgeqa models add --json`."""
-        facts = {
-            **self.bundle.to_json(),
-            "self_test": self.verdict.detail,
-            "built_in_f1": round(self.right_percent, 1),
-        }
+        facts = {**self.bundle.to_json(), "self_test": self.verdict.detail}
+        if self.right_percent is not None:
+            facts["built_in_f1"] = round(self.right_percent, 1)
         if self.moved is not None:
             facts["moved"] = {
                 "answers_percent": round(self.moved.answers_percent, 1),
@@ -80,8 +85,9 @@ def add_model(
     """Makes a model of an export, and tests it on this device; returns it with how the test went.
 
     Args:
-        directory: what an exporter has written: a graph, `tokenizer.json`, `config.json`. It is copied.
-        name: what to call the model; by default as the directory is called.
+        directory: what an exporter has written: a graph, `tokenizer.json`, `config.json`; or a bundle, or a wheel that
+            holds one, as that of edgeqa-base does. It is copied.
+        name: what to call the model; by default as the directory or the bundle is called.
         graph: which graph of the directory to take, where there are several.
         quantize: "int8" to make the int8 form, which is refused if answers move.
         threads: cores to use.
@@ -97,8 +103,13 @@ def add_model(
         raise OptionError(name="quantize", value=quantize, expected="int8, or nothing")
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes)
     watch = progress or _unwatched
+    given = Path(os.fspath(directory))
+    if _is_bundle(given):
+        if graph or quantize:
+            raise ExportIsBundle(given)
+        return _add_bundle(given, name, overrides, watch)
     export = read_export(os.fspath(directory), graph)
-    called = shelf.new_name(name, export.directory)
+    called = shelf.new_name(name, export.directory.resolve().name)
     if quantize:
         quantizing.check(export.graph)
     # Until it was tried in a process of its own, nothing of it but JSON and a graph's names is read in this one.
@@ -134,6 +145,85 @@ def add_model(
             raise ExportQuantizedBadly(reason)
         made = open_model(bundle, overrides, device=trial.device, tokenizer=tokenizer, reader=reader)
     return AddedModel(Bundle.load(shelf.models_home() / called), made.verdict, now.right_percent, moved)
+
+
+def _is_bundle(given: Path) -> bool:
+    """Tells whether this is a bundle's directory, or a file whose name says that it is a wheel."""
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        return given.is_file() if given.suffix == WHEEL else (given / manifest.NAME).is_file()
+    return False
+
+
+def _add_bundle(given: Path, name: str | None, overrides: Overrides, watch: Progress) -> AddedModel:
+    with contextlib.ExitStack() as stack:
+        where, open_file = _in_wheel(given, stack) if given.suffix == WHEEL else _in_directory(given)
+        try:
+            with open_file(manifest.NAME) as stream:
+                raw = _read(stream, given)
+            facts = manifest.parse(raw.decode("utf-8"), where)
+        except UnicodeDecodeError as error:
+            raise BundleManifestInvalid(where, str(error)) from error
+        called = shelf.new_name(name, facts.name, is_own=facts.name == BASE)
+        make_plan(probe(providers=False), Bundle(given, facts, "").needs(), overrides)
+        with shelf.new_model(called) as partial:
+            for file in facts.files:
+                _take(open_file, file, given, partial, watch)
+            (partial / manifest.NAME).write_bytes(raw)
+            made = open_model(Bundle.load(partial), overrides)
+    return AddedModel(Bundle.load(shelf.models_home() / called), made.verdict, None, None)
+
+
+def _take(open_file: OpenFile, file: FileFact, given: Path, to: Path, watch: Progress) -> None:
+    """Copies a file of a bundle. One that is not there is missed when the bundle is loaded."""
+    try:
+        stream = open_file(file.name)
+    except FileNotFoundError:
+        return
+    with stream:
+        _pour(stream, given, file.size_bytes, to / file.name, watch)
+
+
+def _in_directory(given: Path) -> tuple[str, OpenFile]:
+    """Returns what the manifest is called in errors, and how a file of the bundle is opened."""
+
+    def open_file(name: str) -> IO[bytes]:
+        try:
+            return (given / name).open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ExportUnreadable(given / name, error.strerror or str(error)) from error
+
+    return str(given / manifest.NAME), open_file
+
+
+def _in_wheel(given: Path, stack: contextlib.ExitStack) -> tuple[str, OpenFile]:
+    """Returns the same of the one bundle in a wheel; the stack closes it.
+
+    Raises:
+        WheelWithoutModel: if it is no wheel, or there is no bundle in it, or more than one.
+        ExportUnreadable: if it cannot be read.
+    """
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(given))
+    except zipfile.BadZipFile as error:
+        raise WheelWithoutModel(given, str(error)) from error
+    except OSError as error:
+        raise ExportUnreadable(given, error.strerror or str(error)) from error
+    found = [name for name in archive.namelist() if name.rpartition("/")[2] == manifest.NAME]
+    if len(found) != 1:
+        raise WheelWithoutModel(given, f"it holds {len(found)} files called {manifest.NAME}, not one")
+    folder = found[0].removesuffix(manifest.NAME)
+
+    def open_file(name: str) -> IO[bytes]:
+        try:
+            return archive.open(folder + name)
+        except KeyError as error:
+            raise FileNotFoundError(name) from error
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # damaged, or locked
+            raise ExportUnreadable(given, str(error)) from error
+
+    return f"{given}: {found[0]}", open_file
 
 
 def _manifest(called: str, trial: Trial, joint: Joint, precision: str, directory: Path) -> dict[str, Any]:
@@ -174,15 +264,29 @@ def _copy(source: Path, to: Path, watch: Progress) -> None:
     except OSError as error:
         raise ExportUnreadable(source, error.strerror or str(error)) from error
     with stream:
-        total, done = source.stat().st_size, 0
-        try:
-            with to.open("wb") as copy:
-                while block := stream.read(BLOCK_BYTES):
-                    copy.write(block)
-                    done += len(block)
-                    watch(f"copying {source.name}", done, total)
-        except OSError as error:
-            raise ExportUnwritable(to, error.strerror or str(error)) from error
+        _pour(stream, source, source.stat().st_size, to, watch)
+
+
+def _pour(stream: IO[bytes], source: Path, total: int, to: Path, watch: Progress) -> None:
+    """Copies what the stream has, at most a block beyond `total` bytes; `source` is what it is read from."""
+    done = 0
+    try:
+        with to.open("wb") as copy:
+            while done <= total and (block := _read(stream, source)):
+                copy.write(block)
+                done += len(block)
+                watch(f"copying {to.name}", done, max(done, total))
+    except ExportUnreadable:
+        raise
+    except OSError as error:
+        raise ExportUnwritable(to, error.strerror or str(error)) from error
+
+
+def _read(stream: IO[bytes], source: Path) -> bytes:
+    try:
+        return stream.read(BLOCK_BYTES)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ExportUnreadable(source, str(error)) from error
 
 
 def _write(file: Path, text: str) -> None:

