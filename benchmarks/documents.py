@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.probe import probe
-from edgeqa.evaluation.documents_file import read_questions
-from edgeqa.evaluation.documents_run import ask_all, way
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import read_questions
+from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
 
 if TYPE_CHECKING:
-    from edgeqa.evaluation.documents_file import DocumentQuestion
-    from edgeqa.evaluation.judging import Outcome
+    from edgeqa.evaluation.document_questions import DocumentQuestion
+    from edgeqa.evaluation.document_scores import Outcome
 
 HERE = Path(__file__).parent
 SET = HERE / "documents"
@@ -143,7 +142,7 @@ def table(versions: list[Version], outcomes: list[dict[str, list[Outcome]]]) -> 
     """Returns the counts of each version beside each other."""
     lines: list[str] = []
     for name in outcomes[0]:
-        columns = [way(found[name]).to_json() for found in outcomes]
+        columns = [scores(found[name]).to_json() for found in outcomes]
         asked, near_misses = columns[0]["questions"], columns[0]["near_misses"]
         lines += ["", f"asked {WAYS[name]}: {asked} questions, {near_misses} near misses"]
         lines.append(f"{'':<29}" + "".join(f"{version.name:>20}" for version in versions))
@@ -166,7 +165,7 @@ def kept(path: Path, name: str, versions: list[Version], outcomes: list[dict[str
     device = probe(providers=False)
     setting = {"device": device.board.value, "cores": device.cores.value, "python": platform.python_version()}
     rows = [
-        {"set": name, **version.about, **setting, **{name: way(one).to_json() for name, one in ways.items()}}
+        {"set": name, **version.about, **setting, **{name: scores(one).to_json() for name, one in ways.items()}}
         for version, ways in zip(versions, outcomes, strict=True)
     ]
     new = {(row["set"], row["commit"]) for row in rows}

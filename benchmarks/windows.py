@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import edgeqa
 from edgeqa.contexts import passages
-from edgeqa.evaluation.documents_file import read_questions
-from edgeqa.evaluation.documents_run import ask_all, way
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import read_questions
+from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
 from edgeqa.models.metrics import score_v1
 
 if TYPE_CHECKING:
-    from edgeqa.evaluation.documents_file import DocumentQuestion
+    from edgeqa.evaluation.document_questions import DocumentQuestion
 
 SET = Path(__file__).parent / "documents"
 LENGTHS = (128, 192, 256, 320)
@@ -50,7 +49,7 @@ def on_documents(
             return qa.ask(question.question, held.path(question.document))
 
         outcomes = ask_all(questions, ask, judge, lambda _: "", progress=lambda *_: None, doing="")
-    found = way(outcomes).to_json()
+    found = scores(outcomes).to_json()
     names = ("questions", "right", "wrong", "refused", "near_misses", "near_misses_answered", "passages_read", "ask_ms")
     best = sum(one.is_right for one in outcomes if not one.question.is_near_miss)
     return {**{name: found[name] for name in names}, "best_span_right": best}

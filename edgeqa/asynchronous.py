@@ -134,7 +134,7 @@ class AsyncEdgeQA:
         await asyncio.to_thread(close)
 
     async def __aenter__(self) -> AsyncEdgeQA:
-        self._qa = await asyncio.to_thread(self._opened)
+        self._qa = await asyncio.to_thread(self._made_ready)
         return self
 
     async def __aexit__(
@@ -142,7 +142,7 @@ class AsyncEdgeQA:
     ) -> None:
         await self.close()
 
-    def _opened(self) -> EdgeQA:
+    def _made_ready(self) -> EdgeQA:
         qa = self._open()
         qa.remembered("?", "?")  # opens the answer cache, which may take its time, and not in the event loop
         return qa

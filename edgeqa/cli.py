@@ -28,7 +28,7 @@ COMMANDS = {
     "eval": "evaluate.command",
     "get": "passages.get",
     "list": "collections.list_documents",
-    "mcp": "mcp.command",
+    "mcp": "serve.mcp",
     "models": "models.command",
     "remove": "collections.remove",
     "serve": "serve.command",

@@ -36,8 +36,8 @@ from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
-from edgeqa.evaluation.documents_file import read_questions
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import read_questions
+from edgeqa.evaluation.document_scores import Documents, Judge
 from edgeqa.evaluation.squad import read_squad, sample
 from edgeqa.models.manifest import Calibration, Evidence, Searched
 from edgeqa.models.metrics import reliability, score_v1
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.scope import Placed
+    from edgeqa.asking.scope import SourcePassage
     from edgeqa.contexts.context import Context, Place
 
     Floats = NDArray[np.float64]
-    Worth = Callable[["Placed", "Place"], float]
+    Worth = Callable[["SourcePassage", "Place"], float]
 
 NEWTON_STEPS = 50
 RIDGE = 1e-6  # keeps the fit finite where two classes can be told apart without fault
@@ -117,11 +117,11 @@ class Recording(Asking):
         super().__init__(*arguments)
         self._numbers = Searched(route=0.0)
         self._share = 0.0
-        self._at: Placed | None = None
-        self.found: list[tuple[Placed, float, list[Place], list[Features]]] = []
+        self._at: SourcePassage | None = None
+        self.found: list[tuple[SourcePassage, float, list[Place], list[Features]]] = []
         self.passages = 0
 
-    def offer(self, passage: Placed, share: float) -> bool:
+    def offer(self, passage: SourcePassage, share: float) -> bool:
         """Reads a passage, as the base class does."""
         self._share, self._at = share, passage
         return super().offer(passage, share)
@@ -149,7 +149,7 @@ class Recording(Asking):
             if places
         )
 
-    def _coverage(self, placed: Placed) -> float:
+    def _coverage(self, placed: SourcePassage) -> float:
         return coverage(placed.text.text, placed.text.heading, self._weights, self._language)
 
 
@@ -174,7 +174,7 @@ def of_all_paragraphs(file: Path, qa: edgeqa.EdgeQA, *, questions: int, seed: in
         qa.add(texts)
     for one in sample(every, questions, seed):
 
-        def worth(placed: Placed, found: Place, golds: Sequence[str] = one.answers) -> float:
+        def worth(placed: SourcePassage, found: Place, golds: Sequence[str] = one.answers) -> float:
             return score_v1(placed.text.text[found.start : found.end], golds).f1
 
         digest, _ = parts.scope.now()
@@ -197,7 +197,7 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
         other = rng.choice([i for i in range(len(articles)) if i != a])
         near = [text for i, text in enumerate(articles[a]) if i != p and not any(g in text for g in golds)]
 
-        def worth(placed: Placed, found: Place, golds: list[str] = golds) -> float:
+        def worth(placed: SourcePassage, found: Place, golds: list[str] = golds) -> float:
             return score_v1(placed.text.text[found.start : found.end], golds).f1
 
         asked: list[tuple[str, str, Worth | None]] = [("given", articles[a][p], worth)]
@@ -217,7 +217,7 @@ def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iter
         qa.add([held.path(name) for name in sorted({q.document for q in every})])
     for question in every:
 
-        def worth(placed: Placed, found: Place, question: Any = question) -> float:  # noqa: ANN401 - bound to it
+        def worth(placed: SourcePassage, found: Place, question: Any = question) -> float:  # noqa: ANN401 - bound to it
             text = placed.text
             span = Candidate(
                 text.text[found.start : found.end], found.start, found.end, text.text, text.start, placed.source,

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import ClosePassage
-from edgeqa.asking.scope import Placed
+from edgeqa.asking.scope import SourcePassage
 from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
 from edgeqa.contexts.context import extent
 
@@ -81,49 +81,49 @@ class Collected:
             for context_id in islice(ids, most):
                 yield Hit(context_id, 1.0)
 
-    def passage(self, hit: Hit) -> Placed | None:
+    def passage(self, hit: Hit) -> SourcePassage | None:
         """Returns a context that was found; None if it is gone, or behind damage."""
         collection = self._collection or self._scope.collection()
         try:
-            return self.placed(collection.context(hit.number))
+            return self.passage_of(collection.context(hit.number))
         except ShardDamaged as damage:
             self._damaged[damage.tag] = damage
         except ContextGone:  # removed since the index was opened
             pass
         return None
 
-    def placed(self, context: StoredContext) -> Placed:
+    def passage_of(self, context: StoredContext) -> SourcePassage:
         """Returns a context with where it is from."""
         address = context.address
         self._ids[address] = context.context_id
         document = address.rpartition(":")[0]  # with its shard's tag: two documents may have one name
         number = self._documents.setdefault(document, len(self._documents))
-        return Placed(context, context.document, number, address, context.digest)
+        return SourcePassage(context, context.document, number, address, context.digest)
 
-    def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
+    def windows(self, passage: SourcePassage) -> Iterator[tuple[Context, Encoding | None]]:
         """Yields the context, which is stored as it is read."""
         context: Any = passage.text
         yield context, context.encoding
 
-    def reference(self, placed: Placed) -> tuple[int, str | None]:
+    def reference(self, passage: SourcePassage) -> tuple[int, str | None]:
         """Returns the context's id, and the full path of its file, for which an answer need not open the catalogue."""
-        return self._ids[placed.address], placed.path
+        return self._ids[passage.address], passage.path
 
-    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+    def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in the cache
         """Returns the context that a reference stands for; None if there is none."""
         try:
             context_id, path = reference
-            placed = self.placed(self._scope.collection().context(context_id))
+            passage = self.passage_of(self._scope.collection().context(context_id))
         except (ContextGone, ShardDamaged):
             return None
-        placed.path = path
-        return placed
+        passage.path = path
+        return passage
 
-    def locate(self, found: Iterable[Placed]) -> None:
+    def locate(self, found: Iterable[SourcePassage]) -> None:
         """Notes the full path of the file that each context is from."""
-        placed = list(found)
-        paths = self._scope.paths(self._ids[one.address] for one in placed)
-        for one in placed:
+        passages = list(found)
+        paths = self._scope.paths(self._ids[one.address] for one in passages)
+        for one in passages:
             one.path = paths[self._ids[one.address]]
 
     def nothing_read(self) -> None:

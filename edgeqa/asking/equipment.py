@@ -210,7 +210,7 @@ class Equipment:
 
     def with_collection(self, collection: str | Path) -> Equipment:
         """Returns the same parts for another collection."""
-        return _Beside(self, collection)
+        return _SharedEquipment(self, collection)
 
     def _persistence(self) -> tuple[str, int | None]:
         """Returns where answers are kept and, where a cache has to be made, its size."""
@@ -223,7 +223,7 @@ class Equipment:
         return (plan.persist.value, plan.answer_cache_bytes.value) if plan.answer_cache_bytes.value else ("off", None)
 
 
-class _Beside(Equipment):
+class _SharedEquipment(Equipment):
     """The parts of another runtime, for another collection; closing it closes nothing of theirs."""
 
     def __init__(self, others: Equipment, collection: str | Path) -> None:

@@ -135,9 +135,9 @@ def _named(
     scope, options = Collected(equipment.scope, digest), Options(force=bool(force))
     scope.is_given = True
     asking = Asking(equipment, scope, asked, options, watch, may_read=may_read)
-    asking.offer(scope.placed(context), share=1.0)
+    asking.offer(scope.passage_of(context), share=1.0)
     outcome = asking.outcome()
-    scope.locate(outcome.placed())
+    scope.locate(outcome.passages())
     answer = decide(equipment, asked, outcome, options, watch, cached=not asking.read_anew)
     key, stored = asking.part or (None, None)
     if stamp is not None and key is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.keys import Options
-    from edgeqa.asking.records import Near, Outcome, Spot
+    from edgeqa.asking.records import FoundSpan, NearPassage, Outcome
     from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
     from edgeqa.timing import Progress, Stopwatch
@@ -65,7 +65,7 @@ def ask(
         asking = Asking(equipment, scope, asked, options, watch, refresh=refresh)
         asking.read(progress)
         outcome = asking.outcome()
-        scope.locate(outcome.placed())
+        scope.locate(outcome.passages())
         read_now.append(outcome)
         made = records.record(outcome, scope, whole=scope.is_whole())
         watch.over("rank")
@@ -130,8 +130,8 @@ def decide(
     numbers = manifest.calibration if outcome.is_given else manifest.searched
     documents: dict[int, int] = {}  # of a collection's documents: counted in the order in which they come
     candidates = tuple(
-        _candidate(spot, documents.setdefault(spot.placed.number, len(documents)) if spot.placed.address else None)
-        for spot in outcome.spots
+        _candidate(span, documents.setdefault(span.passage.number, len(documents)) if span.passage.address else None)
+        for span in outcome.spans
     )
     best = candidates[0] if candidates else None  # none in a text of nothing but an endless word
     given = best if best and (options.force or best.probability >= numbers.no_answer_below) else None
@@ -158,42 +158,42 @@ def decide(
     )
 
 
-def _candidate(spot: Spot, number: int | None) -> Candidate:
-    placed, (start, end, score) = spot.placed, spot.place
-    text = placed.text
+def _candidate(span: FoundSpan, number: int | None) -> Candidate:
+    passage, (start, end, score) = span.passage, span.place
+    text = passage.text
     return Candidate(
         text=text.text[start:end],
         start=start,
         end=end,
         context=text.text,
         context_start=text.start,
-        source=placed.source,
-        source_number=placed.number if number is None else number,
+        source=passage.source,
+        source_number=passage.number if number is None else number,
         score=score,
-        probability=spot.probability,
-        address=placed.address,
-        part=placed.part,
-        part_start=placed.part_start,
+        probability=span.probability,
+        address=passage.address,
+        part=passage.part,
+        part_start=passage.part_start,
         heading=text.heading,
         pieces=text.pieces,
-        path=placed.path,
+        path=passage.path,
     )
 
 
-def _close(near: Near) -> ClosePassage:
-    placed = near.placed
-    text = placed.text
+def _close(near: NearPassage) -> ClosePassage:
+    passage = near.passage
+    text = passage.text
     start, end = extent(text.text, text.start, text.pieces)
     return ClosePassage(
         text=text.text,
         heading=text.heading,
-        document=placed.source + placed.part,
-        address=placed.address,
-        source=placed.source,
+        document=passage.source + passage.part,
+        address=passage.address,
+        source=passage.source,
         source_start=start,
         source_end=end,
         score=near.rank,
         marked=near.marked,
-        document_start=placed.part_start,
-        path=placed.path,
+        document_start=passage.part_start,
+        path=passage.path,
     )

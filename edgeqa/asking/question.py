@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking import evidence, ranking
 from edgeqa.asking.keys import key_in
-from edgeqa.asking.records import Near, Outcome, Spot
+from edgeqa.asking.records import FoundSpan, NearPassage, Outcome
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, looks_foreign
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.keys import Options
-    from edgeqa.asking.scope import Placed, Scope
+    from edgeqa.asking.scope import Scope, SourcePassage
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context, Text
     from edgeqa.models.readers import Encoding
@@ -67,7 +67,7 @@ class Asking:
         weights = self._numbers.evidence
         self._evidence_lowers = max(weights.repeats, weights.marker, weights.number) <= 0
         self._ranking = ranking.Ranking(options.top)
-        self._near: list[Near] = []
+        self._near: list[NearPassage] = []
         self._weights: Mapping[str, float] = {}
         self._nothing_shared = False
         self.contexts = self.read_anew = 0
@@ -94,7 +94,7 @@ class Asking:
         if most is None and best <= 0:  # nothing tells which passages are closer
             limit += SPARE_HITS
         read = 0
-        unread: list[Near] = []
+        unread: list[NearPassage] = []
         for hit in hits.best:
             share = hit.score / best if best else 1.0
             enough = read >= limit or (
@@ -108,7 +108,9 @@ class Asking:
             if passage is None:
                 continue
             if enough:
-                unread.append(Near(passage, ranking.lift(share, self._numbers) + min(0.0, self._ranking.best), None))
+                unread.append(
+                    NearPassage(passage, ranking.lift(share, self._numbers) + min(0.0, self._ranking.best), None)
+                )
                 continue
             read += self.offer(passage, share)
             if most is not None:  # else reading may end any time, and soon
@@ -118,7 +120,7 @@ class Asking:
         self._near.sort(key=lambda near: -near.rank)
         self._near += unread
 
-    def offer(self, passage: Placed, share: float) -> bool:
+    def offer(self, passage: SourcePassage, share: float) -> bool:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""
         lift = ranking.lift(share, self._numbers)
         before = self.contexts
@@ -126,28 +128,32 @@ class Asking:
             self.encoded()
         for context, encoding in self._scope.windows(passage):
             self._watch.over("context")
-            placed = passage if context is passage.text else passage.window(context)
+            window = passage if context is passage.text else passage.window(context)
             self.contexts += 1
             places = self._places(context, encoding, passage.digest)
             found = self._weighed(context, places, lift)
             best = max(found, key=itemgetter(0), default=None)
             for rank, place in found if self._options.top > 1 or best is None else (best,):
-                self._ranking.offer(rank, place, placed, places)
-            self._near.append(Near(placed, lift, None) if best is None else Near(placed, best[0], best[1][:2]))
+                self._ranking.offer(rank, place, window, places)
+            self._near.append(
+                NearPassage(window, lift, None) if best is None else NearPassage(window, best[0], best[1][:2])
+            )
             self._watch.over("rank")
         return self.contexts > before
 
     def outcome(self) -> Outcome:
         """Returns what the passages that were read say."""
-        spots = tuple(Spot(found.placed, found.place, self._probability(found)) for found in self._ranking.spans())
+        spans = tuple(
+            FoundSpan(found.passage, found.place, self._probability(found)) for found in self._ranking.spans()
+        )
         return Outcome(
-            spots,
+            spans,
             self._closest(),
             self.contexts,
             self._scope.is_given,
             self._question_cut,
             self._as_read if self._as_read != self._asked else None,
-            (*self._notes(spots), *self._scope.left_out()),
+            (*self._notes(spans), *self._scope.left_out()),
             tuple(self._scope.damaged()),
         )
 
@@ -166,13 +172,13 @@ class Asking:
             self._question_cut = self._question.is_cut
         return self._question
 
-    def _closest(self) -> tuple[Near, ...]:
+    def _closest(self) -> tuple[NearPassage, ...]:
         """Returns the closest passages, of windows that overlap the best one."""
-        kept: list[Near] = []
+        kept: list[NearPassage] = []
         seen = set()
         most = max(CLOSEST, self._options.top)
         for near in self._near:
-            at = near.placed.number, near.placed.text.start, near.placed.text.text
+            at = near.passage.number, near.passage.text.start, near.passage.text.text
             if at not in seen and len(kept) < most:
                 seen.add(at)
                 kept.append(near)
@@ -192,7 +198,7 @@ class Asking:
 
     def _margin(self, found: ranking.Ranked) -> float:
         """Returns by how much a span outranks the best other one of its passage."""
-        text, place = found.placed.text, found.place
+        text, place = found.passage.text, found.place
         every = evidence.with_cells(text, found.among)
         others = (one for one in every if one.end <= place.start or place.end <= one.start)
         return self._weight(text, place) - max((self._weight(text, one) for one in others), default=-math.inf)
@@ -201,18 +207,18 @@ class Asking:
         if self._scope.is_given:
             given = self._calibration
             return ranking.sigmoid(given.slope * found.rank + given.intercept)
-        there, ahead, text = 0.0, 0.0, found.placed.text
+        there, ahead, text = 0.0, 0.0, found.passage.text
         if self._numbers.coverage:
             there = coverage(text.text, text.heading, self._weights, self._language)
         if self._numbers.margin:
             ahead = self._margin(found)
         return ranking.probability(found.rank, there, ahead, self._numbers)
 
-    def _notes(self, spots: tuple[Spot, ...]) -> tuple[str, ...]:
+    def _notes(self, spans: tuple[FoundSpan, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""
-        if spots and spots[0].probability >= self.no_answer_below:
+        if spans and spans[0].probability >= self.no_answer_below:
             return ()
-        texts = [near.placed.text.text for near in self._near[:CLOSEST]]
+        texts = [near.passage.text.text for near in self._near[:CLOSEST]]
         notes = []
         if looks_foreign(" ".join(texts), self._language):
             notes.append(OTHER_LANGUAGE)

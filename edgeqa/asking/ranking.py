@@ -19,7 +19,7 @@ from edgeqa.contexts.context import place_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeqa.asking.scope import Placed
+    from edgeqa.asking.scope import SourcePassage
     from edgeqa.contexts.context import Place
     from edgeqa.models.manifest import Searched
 
@@ -38,14 +38,14 @@ class Ranked:
     # Of equal ranks the earlier is greater, then the shorter; so all is negated. Of the same place in two windows, the
     # later window's: the order is whole, so that it does not matter which was offered first.
     precedence: tuple[int, int, int, int]
-    placed: Placed = field(compare=False)
+    passage: SourcePassage = field(compare=False)
     place: Place = field(compare=False)
     among: Sequence[Place] = field(compare=False, default=())
     """The spans of its passage."""
 
     def overlaps(self, other: Ranked) -> bool:
         """Tells whether both are of the same document, and share a character of it."""
-        if self.placed.number != other.placed.number:
+        if self.passage.number != other.passage.number:
             return False
         (begin, end), (its_begin, its_end) = self.at, other.at
         return begin < its_end and its_begin < end
@@ -68,11 +68,11 @@ class Ranking:
         """Rank of the best span so far; -inf before there is one."""
         return max((found.rank for found in self._best), default=-math.inf)
 
-    def offer(self, rank: float, place: Place, placed: Placed, among: Sequence[Place] = ()) -> None:
+    def offer(self, rank: float, place: Place, passage: SourcePassage, among: Sequence[Place] = ()) -> None:
         """Takes a span, and all of its passage."""
-        text = placed.text
+        text = passage.text
         start, end = place_of(text.start, text.pieces, place.start, place.end)
-        heapq.heappush(self._best, Ranked(rank, (-placed.number, -start, -end, text.start), placed, place, among))
+        heapq.heappush(self._best, Ranked(rank, (-passage.number, -start, -end, text.start), passage, place, among))
         if len(self._best) > KEPT_PER_ANSWER * self._top:
             heapq.heappop(self._best)
 

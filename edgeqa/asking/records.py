@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgeqa.contexts.context import Place
 
 if TYPE_CHECKING:
-    from edgeqa.asking.scope import Placed, Scope
+    from edgeqa.asking.scope import Scope, SourcePassage
 
 
-class Spot(NamedTuple):
+class FoundSpan(NamedTuple):
     """A span of a passage."""
 
-    placed: Placed
+    passage: SourcePassage
     place: Place
     probability: float
 
 
-class Near(NamedTuple):
+class NearPassage(NamedTuple):
     """A passage close to the question."""
 
-    placed: Placed
+    passage: SourcePassage
     rank: float
     marked: tuple[int, int] | None
 
@@ -35,9 +35,9 @@ class Near(NamedTuple):
 class Outcome(NamedTuple):
     """What reading for a question gave: an answer without the decision whether there is one."""
 
-    spots: tuple[Spot, ...]
+    spans: tuple[FoundSpan, ...]
     """The best spans, best first."""
-    closest: tuple[Near, ...]
+    closest: tuple[NearPassage, ...]
     contexts: int
     """How many windows were read."""
     is_given: bool
@@ -47,9 +47,9 @@ class Outcome(NamedTuple):
     notes: tuple[str, ...]
     damaged: tuple[str, ...] = ()
 
-    def placed(self) -> list[Placed]:
+    def passages(self) -> list[SourcePassage]:
         """Returns the passages that it names."""
-        return [*(spot.placed for spot in self.spots), *(near.placed for near in self.closest)]
+        return [*(span.passage for span in self.spans), *(near.passage for near in self.closest)]
 
 
 def record(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:
@@ -57,20 +57,20 @@ def record(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:
     references: list[Any] = []
     numbers: dict[int, int] = {}
 
-    def number_of(placed: Placed) -> int:
-        if id(placed) not in numbers:
-            numbers[id(placed)] = len(references)
-            references.append(scope.reference(placed))
-        return numbers[id(placed)]
+    def number_of(passage: SourcePassage) -> int:
+        if id(passage) not in numbers:
+            numbers[id(passage)] = len(references)
+            references.append(scope.reference(passage))
+        return numbers[id(passage)]
 
-    spots = [
-        [number_of(s.placed), s.placed.text.text[s.place.start : s.place.end], *s.place, s.probability]
-        for s in outcome.spots
+    spans = [
+        [number_of(s.passage), s.passage.text.text[s.place.start : s.place.end], *s.place, s.probability]
+        for s in outcome.spans
     ]
-    closest = [[number_of(n.placed), n.rank, *(n.marked or ())] for n in outcome.closest]
+    closest = [[number_of(n.passage), n.rank, *(n.marked or ())] for n in outcome.closest]
     return {
         "passages": references,
-        "spans": spots,
+        "spans": spans,
         "closest": closest,
         "contexts": outcome.contexts,
         "is_given": outcome.is_given,
@@ -87,20 +87,20 @@ def found_again(stored: Any, scope: Scope) -> Outcome | None:  # noqa: ANN401 - 
         if not stored["whole"]:
             return None
         passages = [scope.again(reference) for reference in stored["passages"]]
-        spots = []
+        spans = []
         for number, text, start, end, score, probability in stored["spans"]:
-            placed = passages[number]
-            if placed is None or placed.text.text[start:end] != text:
+            passage = passages[number]
+            if passage is None or passage.text.text[start:end] != text:
                 return None
-            spots.append(Spot(placed, Place(start, end, score), probability))
+            spans.append(FoundSpan(passage, Place(start, end, score), probability))
         closest = []
         for number, rank, *marked in stored["closest"]:
-            placed = passages[number]
-            if placed is None:
+            passage = passages[number]
+            if passage is None:
                 return None
-            closest.append(Near(placed, rank, (marked[0], marked[1]) if marked else None))
+            closest.append(NearPassage(passage, rank, (marked[0], marked[1]) if marked else None))
         return Outcome(
-            tuple(spots),
+            tuple(spans),
             tuple(closest),
             stored["contexts"],
             stored["is_given"],

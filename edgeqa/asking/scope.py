@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)  # not frozen, which would take twice as long for each passage
-class Placed:
+class SourcePassage:
     """A passage, or a window of one, and where it is from."""
 
     text: Text
@@ -33,9 +33,9 @@ class Placed:
     path: str | None = None
     """In a collection, the full path of the file that it is from."""
 
-    def window(self, context: Context) -> Placed:
+    def window(self, context: Context) -> SourcePassage:
         """Returns a window of the passage, where it is from."""
-        return Placed(context, self.source, self.number, self.address, self.digest, self.part, self.part_start)
+        return SourcePassage(context, self.source, self.number, self.address, self.digest, self.part, self.part_start)
 
 
 class Scope(Protocol):
@@ -52,19 +52,19 @@ class Scope(Protocol):
     def search(self, question: str, most: int) -> Hits:
         """Returns the passages that share most with the question, best first."""
 
-    def passage(self, hit: Hit) -> Placed | None:
+    def passage(self, hit: Hit) -> SourcePassage | None:
         """Returns a passage; None where it is gone or damaged."""
 
-    def windows(self, passage: Placed) -> Iterable[tuple[Context, Encoding | None]]:
+    def windows(self, passage: SourcePassage) -> Iterable[tuple[Context, Encoding | None]]:
         """Yields what is read of a passage, and what the lower layers make of it where that is stored."""
 
-    def reference(self, placed: Placed) -> Any:  # noqa: ANN401 - plain values
+    def reference(self, passage: SourcePassage) -> Any:  # noqa: ANN401 - plain values
         """Returns what stands for a passage or window in a record."""
 
-    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+    def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in the cache
         """Returns what a reference stands for; None where there is no such thing any more."""
 
-    def locate(self, found: Iterable[Placed]) -> None:
+    def locate(self, found: Iterable[SourcePassage]) -> None:
         """Notes the full path of the file that each passage is from, where it is a collection's."""
 
     def nothing_read(self) -> None:

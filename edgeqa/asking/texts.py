@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.asking.documents import BETWEEN_RECORDS
-from edgeqa.asking.scope import Placed
+from edgeqa.asking.scope import SourcePassage
 from edgeqa.contexts.context import Piece
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextEmpty, ContextMissing
@@ -43,7 +43,7 @@ class CutText:
         self.text, self.start, self.heading, self.pieces, self.kind = text, start, heading, pieces, kind
 
 
-class _Kept(NamedTuple):
+class _KnownTexts(NamedTuple):
     """What is kept of texts that were asked."""
 
     passages: tuple[Numbered, ...]
@@ -75,7 +75,7 @@ class Texts:
         self.digest = _joined(self._digests)
         self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
         self._found: Sequence[Numbered] | dict[int, Numbered] = ()  # all passages; where not all are held, those found
-        self._read: dict[int, _Growing] = {}
+        self._read: dict[int, _GrowingText] = {}
         self._left_out: list[tuple[str, str]] = []
         self.is_given = False
         """Whether they are a single passage; known after a search."""
@@ -107,20 +107,20 @@ class Texts:
             self._found = {n: numbered for n, numbered in enumerate(self._passages()) if n in looked_for}
         return hits
 
-    def passage(self, hit: Hit) -> Placed:
+    def passage(self, hit: Hit) -> SourcePassage:
         """Returns a passage that was found."""
         number, part, passage = self._found[hit.number]
-        return Placed(passage, self._documents[number].name, number, None, None, *part)
+        return SourcePassage(passage, self._documents[number].name, number, None, None, *part)
 
-    def windows(self, passage: Placed) -> Iterator[tuple[Context, Encoding | None]]:
+    def windows(self, passage: SourcePassage) -> Iterator[tuple[Context, Encoding | None]]:
         """Yields what is read of a passage."""
         found: Any = passage.text  # a Passage, as `passage` gave it out
         for window in self._equipment.reading.windows(found):
             yield window, None
 
-    def reference(self, placed: Placed) -> list[Any]:
+    def reference(self, passage: SourcePassage) -> list[Any]:
         """Returns where the passage can be cut from the texts again: places and lengths, and what stands between."""
-        text = placed.text
+        text = passage.text
         parts: list[Any] = [text.start, len(text.text)]
         if text.pieces:
             parts, at = [], 0
@@ -128,9 +128,9 @@ class Texts:
                 parts += [text.text[at : piece.start], piece.place, piece.end - piece.start]
                 at = piece.end
             parts.append(text.text[at:])
-        return [placed.number, text.start, list(text.heading), text.kind, parts]
+        return [passage.number, text.start, list(text.heading), text.kind, parts]
 
-    def again(self, reference: Any) -> Placed | None:  # noqa: ANN401 - whatever lies in the cache
+    def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in the cache
         """Returns the passage that a reference stands for."""
         number, start, heading, kind, parts = reference
         document = self._documents[number]
@@ -143,7 +143,9 @@ class Texts:
         else:
             text, pieces = self._put_together(number, parts)
         part = document.part_at(start) if document.part_at is not None else ("", 0)
-        return Placed(CutText(text, start, tuple(heading), pieces, kind), document.name, number, None, None, *part)
+        return SourcePassage(
+            CutText(text, start, tuple(heading), pieces, kind), document.name, number, None, None, *part
+        )
 
     def _put_together(self, number: int, parts: list[Any]) -> tuple[str, tuple[Piece, ...]]:
         text, pieces = "", []
@@ -153,7 +155,7 @@ class Texts:
             text += self._cut(number, place, place + characters)
         return text + parts[-1], tuple(pieces)
 
-    def locate(self, found: Iterable[Placed]) -> None:
+    def locate(self, found: Iterable[SourcePassage]) -> None:
         """Does nothing: whoever asks has named the files."""
 
     def nothing_read(self) -> None:
@@ -188,16 +190,16 @@ class Texts:
             raise ContextChanged(", ".join(document.name for document in self._documents))
         return True
 
-    def _held(self) -> _Kept:
-        kept: _Kept | None = self._equipment.passages.get(self.digest)
+    def _held(self) -> _KnownTexts:
+        kept: _KnownTexts | None = self._equipment.passages.get(self.digest)
         if kept is None:
             passages = tuple(self._passages())
-            kept = _Kept(passages, self._without_text())
+            kept = _KnownTexts(passages, self._without_text())
             self._equipment.passages.put(self.digest, kept, kept.size_bytes)
         self._left_out = kept.left_out
         return kept
 
-    def _words(self, kept: _Kept, language: str) -> Words:
+    def _words(self, kept: _KnownTexts, language: str) -> Words:
         """Returns the words of the passages, which are kept with them if there is room for both."""
         from edgeqa.contexts.search import Words
 
@@ -214,7 +216,7 @@ class Texts:
         for number, document in enumerate(self._documents):
             place = 0
             for blocks in document.records():
-                counted = _Counted(blocks)
+                counted = _CountedBlocks(blocks)
                 part = document.part_at(place) if document.part_at is not None else ("", 0)
                 for passage in passages(counted):
                     yield number, part, passage.moved(place) if place else passage
@@ -222,14 +224,14 @@ class Texts:
 
     def _cut(self, number: int, start: int, end: int) -> str:
         if number not in self._read:
-            self._read[number] = _Growing(self._documents[number].blocks(), keeps=self._is_held)
+            self._read[number] = _GrowingText(self._documents[number].blocks(), keeps=self._is_held)
         found = self._read[number].cut(start, end)
         if not self._is_held:
             del self._read[number]
         return found
 
 
-class _Counted:
+class _CountedBlocks:
     """Blocks on their way, and how much text they are."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
@@ -242,7 +244,7 @@ class _Counted:
             yield block
 
 
-class _Growing:
+class _GrowingText:
     """A text that is read as far as it is wanted."""
 
     def __init__(self, blocks: Iterator[str], *, keeps: bool) -> None:

@@ -78,7 +78,7 @@ def measure(qa: EdgeQA, effort: Effort, progress: Progress) -> Figures:
 class _Bench:
     """One workload: asked of contexts seen before, of contexts never seen, and its matrix products alone."""
 
-    def __init__(self, qa: EdgeQA, workload: Workload, texts: Texts, inside: Inside) -> None:
+    def __init__(self, qa: EdgeQA, workload: Workload, texts: Texts, inside: OnnxruntimeTime) -> None:
         self.workload = workload
         self._qa, self._texts, self._inside = qa, texts, inside
         self._contexts = texts.contexts(workload)
@@ -206,7 +206,7 @@ def _setting(qa: EdgeQA) -> Setting:
     )
 
 
-class Inside(threading.local):
+class OnnxruntimeTime(threading.local):
     """Time spent inside onnxruntime by the thread that looks."""
 
     def __init__(self) -> None:
@@ -223,11 +223,11 @@ class Inside(threading.local):
 
 
 @contextmanager
-def watched() -> Iterator[Inside]:
+def watched() -> Iterator[OnnxruntimeTime]:
     """Gives the clock, which runs as long as the context manager lives."""
     import onnxruntime
 
-    inside = Inside()
+    inside = OnnxruntimeTime()
     kind = onnxruntime.InferenceSession
     run = kind.run
 

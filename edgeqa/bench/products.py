@@ -32,7 +32,7 @@ _ELEMENT = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6}  # TensorProto.Data
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class GraphValue:
     """An input or output of the graph."""
 
     name: str
@@ -50,7 +50,7 @@ class Node:
 
 
 def onnx_model(
-    nodes: list[Node], constants: dict[str, NDArray[Any]], inputs: list[Value], outputs: list[Value]
+    nodes: list[Node], constants: dict[str, NDArray[Any]], inputs: list[GraphValue], outputs: list[GraphValue]
 ) -> bytes:
     """Returns the serialised model."""
     graph = b"".join(
@@ -76,7 +76,7 @@ def _tensor(name: str, array: NDArray[Any]) -> bytes:
     return shape + _integer(2, _ELEMENT[array.dtype.name]) + _bytes(8, name.encode()) + _bytes(9, raw)
 
 
-def _value(value: Value) -> bytes:
+def _value(value: GraphValue) -> bytes:
     shape = b"".join(_bytes(1, _integer(1, size)) for size in value.shape)
     tensor = _integer(1, _ELEMENT[value.dtype]) + _bytes(2, shape)
     return _bytes(1, value.name.encode()) + _bytes(2, _bytes(1, tensor))
@@ -179,13 +179,13 @@ def sessions(manifest: Manifest, workload: Workload, options: SessionOptions) ->
     return [made[run] for run in runs]
 
 
-def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str, NDArray[Any]], list[Value]]:
+def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str, NDArray[Any]], list[GraphValue]]:
     """Returns the model, its inputs, and its outputs. Products of one shape share an input, but no weight."""
     random = np.random.default_rng(0)
     nodes: list[Node] = []
     constants: dict[str, NDArray[Any]] = {}
     inputs: dict[str, NDArray[Any]] = {}
-    outputs: list[Value] = []
+    outputs: list[GraphValue] = []
     for number, p in enumerate(products):
         quantised = int8 and p.weighted
         left, right = f"left_{p.batch}_{p.rows}_{p.depth}_{quantised}", f"right_{number}"
@@ -194,11 +194,11 @@ def _graph(products: Sequence[Product], *, int8: bool) -> tuple[bytes, dict[str,
         rights = random.integers(-127, 127, shape, np.int8)
         inputs.setdefault(left, lefts if quantised else lefts / np.float32(256))
         (constants if p.weighted else inputs)[right] = rights if quantised else rights / np.float32(128)
-        output = Value(f"product_{number}", "int32" if quantised else "float32", (p.batch, p.rows, p.columns))
+        output = GraphValue(f"product_{number}", "int32" if quantised else "float32", (p.batch, p.rows, p.columns))
         nodes.append(Node("MatMulInteger" if quantised else "MatMul", (left, right), output.name))
         outputs.append(output)
     return onnx_model(nodes, constants, _values(inputs), outputs), inputs, outputs
 
 
-def _values(arrays: dict[str, NDArray[Any]]) -> list[Value]:
-    return [Value(name, array.dtype.name, array.shape) for name, array in arrays.items()]
+def _values(arrays: dict[str, NDArray[Any]]) -> list[GraphValue]:
+    return [GraphValue(name, array.dtype.name, array.shape) for name, array in arrays.items()]

@@ -5,6 +5,7 @@ With --questions the model is loaded once, and stdout has a JSON object a line, 
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from edgeqa.errors import (
     ContextError,
     ContextMissing,
     EdgeQAError,
+    OptionError,
     QuestionIsFile,
     StandardInputTwice,
 )
@@ -169,8 +171,6 @@ def command(  # noqa: C901 - what was meant is told apart once, here
             streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
     code = show(answer, top=top, quiet=quiet, as_json=as_json)
     if viewed and (source := answer.source or next((passage.source for passage in answer.closest), None)) is not None:
-        from edgeqa.commands.viewing import view
-
         view(source)
     ctx.exit(code)
 
@@ -216,3 +216,43 @@ def show(answer: Answer, *, top: int, quiet: bool, as_json: bool) -> int:
         if answer.question_cut:
             streams.say("edgeqa: the question is too long: only its beginning was asked")
     return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED
+
+
+# Of what edgeqa reads, what no system runs: neither scripts and settings nor documents with macros.
+_DOCUMENTS = frozenset(
+    ".txt .text .md .markdown .html .htm .xhtml .pdf .docx .odt .ods .odp .epub .rtf .xlsx .pptx .csv .tsv".split()  # noqa: SIM905 - read more easily without quotes
+)
+_OPENERS = ("open",) if sys.platform == "darwin" else ("xdg-open", "termux-open")
+
+
+def view(source: str) -> None:
+    """Opens a document in the viewer that the system has for it, and does not wait for it.
+
+    Only a file that is there under its own name, of an ending that documents have, and that cannot be run: neither a
+    link nor a program. It opens nothing that is named by what stands in a document.
+
+    Raises:
+        OptionError: if it is no document of its own, or the system has no such program.
+    """
+    import os
+    import shutil
+    import stat
+    import subprocess
+    from pathlib import Path
+
+    try:
+        mode = os.lstat(source).st_mode
+    except (OSError, ValueError):
+        mode = 0
+    if not stat.S_ISREG(mode) or Path(source).suffix.lower() not in _DOCUMENTS or mode & 0o111:
+        raise OptionError(name="--view", value=source, expected="for documents of known endings, no links or programs")
+    opener = next((found for name in _OPENERS if (found := shutil.which(name))), None)
+    if opener is None:
+        raise OptionError(name="--view", value=source, expected=f"for systems that have {' or '.join(_OPENERS)}")
+    subprocess.Popen(  # noqa: S603 - the opener's absolute path, and a file that was looked at
+        [opener, os.path.abspath(source)],  # noqa: PTH100 - an absolute name is no option, whatever it begins with
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -122,7 +122,7 @@ class _Session:
         click.echo("\n".join(passages_shown(self._shown)) or "No passage shares a word with the question.")
 
     def _view(self, arguments: list[str]) -> None:
-        from edgeqa.commands.viewing import view
+        from edgeqa.commands.ask import view
 
         number = int(arguments[0]) if arguments and arguments[0].isdecimal() else 0
         if number and number <= len(self._shown):

@@ -18,7 +18,7 @@ from edgeqa.commands.options import bundle_option, json_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.evaluation.documents_file import DocumentQuestion
+    from edgeqa.evaluation.document_questions import DocumentQuestion
     from edgeqa.evaluation.squad import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA
     from edgeqa.timing import Progress
@@ -203,9 +203,8 @@ def _documents(
     opened: ExitStack,
     progress: Progress,
 ) -> dict[str, Any]:
-    from edgeqa.evaluation.documents_file import read_questions
-    from edgeqa.evaluation.documents_run import ask_all, way
-    from edgeqa.evaluation.judging import Documents, Judge
+    from edgeqa.evaluation.document_questions import read_questions
+    from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
     from edgeqa.evaluation.squad import sample
 
     questions = read_questions(file, only)
@@ -224,7 +223,7 @@ def _documents(
             return qa.ask(question.question, documents.path(question.document) if name == "file" else None)
 
         outcomes = ask_all(questions, ask, judge, _screen, progress=progress, doing=f"asking {_WAYS[name]}")
-        report[name] = way(outcomes).to_json()
+        report[name] = scores(outcomes).to_json()
         if each is not None:
             each.writelines(json.dumps({"way": name, **outcome.to_json()}) + "\n" for outcome in outcomes)
     return report

@@ -60,14 +60,6 @@ def line_ends(text: str) -> Iterator[int]:
     return (m.end() for m in _LINE_END.finditer(text))
 
 
-def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
-    """Returns begin and end of the sentence, or sentences, that `text[start:end]` stands in, without white space."""
-    ends = [0, *paragraph_ends(text), *sentence_ends(text), len(text)]
-    begin = max(place for place in ends if place <= start)
-    stop = min(place for place in ends if place >= end)
-    return begin, begin + len(text[begin:stop].rstrip())
-
-
 # Characters as people see them. The tokenizer drops combining marks, joiners and variation selectors, so that a token's
 # last offset may stand before them. This is the part of Unicode's rules (UAX 29) that such a text needs.
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 RECALL_AT = (1, 5, 20)
 
 
-class Identified(Protocol):
+class Sampled(Protocol):
     """What a sample can be drawn of."""
 
     @property
@@ -51,7 +51,7 @@ class Identified(Protocol):
 
 
 _T = TypeVar("_T")
-_Q = TypeVar("_Q", bound=Identified)
+_Q = TypeVar("_Q", bound=Sampled)
 
 _KINDS = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 
@@ -174,7 +174,7 @@ def _checked(value: object, kind: type[_T], where: str) -> _T:
     return value
 
 
-class Asks(Protocol):
+class Asker(Protocol):
     """What is needed of the runtime."""
 
     def ask_many(self, pairs: Iterable[tuple[str, str]], *, force: bool, progress: Progress | None) -> Iterable[Answer]:
@@ -220,7 +220,7 @@ class Scores:
 
 
 def evaluate(
-    qa: Asks,
+    qa: Asker,
     questions: Sequence[SquadQuestion],
     *,
     is_v2: bool,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.asking.ranking import Ranking
-from edgeqa.asking.scope import Placed
+from edgeqa.asking.scope import SourcePassage
 from edgeqa.contexts.context import Piece, Place, Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.spans import Span, locate
@@ -21,11 +21,11 @@ TEXT = "abcdefghijklmnopqrstuvwxyz"
 
 def offer(ranking: Ranking, spans: list[Span], context: Window, source: str, number: int) -> None:
     for place in locate(spans, context):
-        ranking.offer(place.score, place, Placed(context, source, number))
+        ranking.offer(place.score, place, SourcePassage(context, source, number))
 
 
 def texts(ranking: Ranking) -> list[str]:
-    return [found.placed.text.text[found.place.start : found.place.end] for found in ranking.spans()]
+    return [found.passage.text.text[found.place.start : found.place.end] for found in ranking.spans()]
 
 
 def passage(start: int, length: int) -> Window:
@@ -47,7 +47,7 @@ def test_the_same_words_elsewhere_are_another_candidate() -> None:
     ranking = Ranking(3)
     for number, name in enumerate(("a", "b")):
         offer(ranking, [Span(0, 1, 5.0)], passage(0, 4), name, number)
-    assert [found.placed.source for found in ranking.spans()] == ["a", "b"]
+    assert [found.passage.source for found in ranking.spans()] == ["a", "b"]
 
 
 def test_of_what_two_windows_show_enough_is_kept_for_every_candidate_asked_for() -> None:
@@ -63,7 +63,7 @@ def test_of_equal_scores_the_earlier_is_first_and_then_the_shorter() -> None:
     offer(ranking, [Span(2, 4, 1.0), Span(7, 7, 1.0)], passage(4, 8), "b", 1)
     offer(ranking, [Span(6, 6, 1.0)], passage(0, 8), "b", 1)
     offer(ranking, [Span(3, 3, 1.0)], passage(0, 8), "a", 0)
-    assert [found.placed.source for found in ranking.spans()] == ["a", "b", "b"]
+    assert [found.passage.source for found in ranking.spans()] == ["a", "b", "b"]
     assert texts(ranking) == ["d", "g", "l"]
 
 
@@ -84,7 +84,7 @@ def test_the_order_of_the_contexts_does_not_matter_even_among_equals(
         ranking = Ranking(top)
         for place, first, more, score in order:
             offer(ranking, [Span(first, first + more, float(score))], passage(place, 8), "a", 0)
-        return [(found.rank, found.at, found.placed.text.text) for found in ranking.spans()]
+        return [(found.rank, found.at, found.passage.text.text) for found in ranking.spans()]
 
     found = rank(spans)
     shuffled = list(spans)
@@ -110,5 +110,5 @@ def test_a_row_s_spans_are_told_apart_by_where_they_stand_in_the_document() -> N
     plain = Window("4         6", 40, passage(0, 11).tokens)
     ranking = Ranking(3)
     for context, place in ((row, Place(6, 7, 3.0)), (row, Place(15, 16, 2.0)), (plain, Place(0, 1, 1.0))):
-        ranking.offer(place.score, place, Placed(context, "a", 0))
+        ranking.offer(place.score, place, SourcePassage(context, "a", 0))
     assert [found.at for found in ranking.spans()] == [(40, 41), (50, 51)]

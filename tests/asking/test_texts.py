@@ -13,7 +13,7 @@ from edgeqa.formats.source import HELD_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.asking.scope import Placed
+    from edgeqa.asking.scope import SourcePassage
     from edgeqa.runtime import EdgeQA
 
 TABLE = """Spare parts
@@ -25,7 +25,7 @@ Float switch              240-2230      27.50
 """
 
 
-def found(texts: Texts, question: str) -> list[Placed]:
+def found(texts: Texts, question: str) -> list[SourcePassage]:
     return [texts.passage(hit) for hit in texts.search(question, 5).best]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgeqa.bench.products import Node, Products, Value, layer, of_question, onnx_model
+from edgeqa.bench.products import GraphValue, Node, Products, layer, of_question, onnx_model
 from edgeqa.bench.workloads import WORKLOADS, Workload
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_model_made_of_bytes_computes_its_product() -> None:
     left, right = np.array([[[1, 2, 200]]], np.uint8), np.array([[3, -4], [5, 6], [-7, 127]], np.int8)
     nodes = [Node("MatMulInteger", ("left", "right"), "product")]
-    inputs, outputs = [Value("left", "uint8", left.shape)], [Value("product", "int32", (1, 1, 2))]
+    inputs, outputs = [GraphValue("left", "uint8", left.shape)], [GraphValue("product", "int32", (1, 1, 2))]
     made = onnx_model(nodes, {"right": right}, inputs, outputs)
     session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
     product = session.run(None, {"left": left})[0]

@@ -1,24 +1,24 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from edgeqa.contexts.borders import sentence_around
+from edgeqa.contexts.borders import paragraph_ends, sentence_ends
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "expected"),
+    ("text", "expected"),
     [
-        ("One. Two is here. Three.", "here", "Two is here."),
-        ("No end", "end", "No end"),
-        ('He said "stop." Then left.', "left", "Then left."),
-        ("A sentence on\ntwo lines. Next.", "two", "A sentence on\ntwo lines."),
-        ("A heading\n\nA sentence\n", "sentence", "A sentence"),
-        ("Led by Captain Fitz Roy, R. N., it sailed. Then", "Fitz Roy", "Led by Captain Fitz Roy, R. N., it sailed."),
-        ("Spans two. Sentences here. Not this.", "two. Sentences", "Spans two. Sentences here."),
-        ("一つ。二つ。三つ。", "二つ", "二つ。"),
+        ("One. Two is here. Three.", ["One.", "Two is here.", "Three."]),
+        ("No end", ["No end"]),
+        ('He said "stop." Then left.', ['He said "stop."', "Then left."]),
+        ("A sentence on\ntwo lines. Next.", ["A sentence on\ntwo lines.", "Next."]),
+        ("A heading\n\nA sentence\n", ["A heading", "A sentence"]),
+        ("Led by Captain Fitz Roy, R. N., it sailed. Then", ["Led by Captain Fitz Roy, R. N., it sailed.", "Then"]),
+        ("一つ。二つ。三つ。", ["一つ。", "二つ。", "三つ。"]),
     ],
 )
-def test_the_sentence_around_an_answer(text: str, answer: str, expected: str) -> None:
-    start = text.index(answer)
-    begin, stop = sentence_around(text, start, start + len(answer))
-    assert text[begin:stop] == expected
+def test_sentences_end_where_they_do(text: str, expected: list[str]) -> None:
+    ends = sorted({0, *paragraph_ends(text), *sentence_ends(text), len(text)})
+    assert [text[begin:end].strip() for begin, end in pairwise(ends)] == expected

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.answer import Answer, Candidate
-from edgeqa.evaluation.documents_file import DocumentQuestion
-from edgeqa.evaluation.documents_run import Counts, ask_all, way
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import DocumentQuestion
+from edgeqa.evaluation.document_scores import Counts, Documents, Judge, ask_all, scores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.evaluation.judging import Outcome
+    from edgeqa.evaluation.document_scores import Outcome
 
 TEXT = "Height: 312 mm\nDiameter: 168 mm\n"
 # Question, accepted, best span, probability, whether it is given, what the screen shows.
@@ -56,7 +55,7 @@ def outcomes(tmp_path: Path) -> list[Outcome]:
 
 
 def test_counts_what_was_given_and_what_was_shown(outcomes: list[Outcome]) -> None:
-    found = way(outcomes)
+    found = scores(outcomes)
     assert found.counts == Counts(
         questions=3, right=1, wrong=1, refused=1, screen_holds=2, near_misses=2, near_misses_answered=1
     )
@@ -72,7 +71,7 @@ def test_counts_what_was_given_and_what_was_shown(outcomes: list[Outcome]) -> No
 
 
 def test_believes_spans_that_were_not_given_too(outcomes: list[Outcome]) -> None:
-    bins = {one.start: one for one in way(outcomes).reliability.bins if one.questions}
+    bins = {one.start: one for one in scores(outcomes).reliability.bins if one.questions}
     assert {start: (one.questions, one.share_right) for start, one in bins.items()} == {
         0.0: (1, 0.0),
         0.1: (1, 1.0),
@@ -80,7 +79,7 @@ def test_believes_spans_that_were_not_given_too(outcomes: list[Outcome]) -> None
         0.8: (1, 0.0),
         0.9: (1, 1.0),
     }
-    assert way(outcomes).reliability.ece == pytest.approx((0.05 + 0.85 + 0.65 + 0.85 + 0.05) / 5)
+    assert scores(outcomes).reliability.ece == pytest.approx((0.05 + 0.85 + 0.65 + 0.85 + 0.05) / 5)
 
 
 def test_outcomes_say_what_came_of_each_question(outcomes: list[Outcome]) -> None:

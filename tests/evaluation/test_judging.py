@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.evaluation.documents_file import DocumentMissing, DocumentQuestion, DocumentsNotFound, PlaceNotFound
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import DocumentMissing, DocumentQuestion, DocumentsNotFound, PlaceNotFound
+from edgeqa.evaluation.document_scores import Documents, Judge
 
 if TYPE_CHECKING:
     from pathlib import Path

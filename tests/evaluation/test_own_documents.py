@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from edgeqa.evaluation.documents_file import read_questions
-from edgeqa.evaluation.judging import Documents, Judge
+from edgeqa.evaluation.document_questions import read_questions
+from edgeqa.evaluation.document_scores import Documents, Judge
 
 SET = Path(__file__).parents[2] / "benchmarks" / "documents"
 FILE = SET / "questions.jsonl"

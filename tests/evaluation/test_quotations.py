@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.evaluation.judging import NEAR_CHARACTERS, Quoted, holds, is_near
+from edgeqa.evaluation.document_scores import NEAR_CHARACTERS, SearchedText, holds, is_near
 
 
 def quoted(text: str, quotation: str) -> list[str]:
-    return [text[start:end] for start, end in Quoted(text).find(quotation)]
+    return [text[start:end] for start, end in SearchedText(text).find(quotation)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_any_whole_words_of_a_text_are_found(text: str, data: st.DataObject) -> 
         return
     start = data.draw(st.sampled_from(words))
     end = data.draw(st.sampled_from([e for e in ends if e > start]))
-    assert (start, end) in Quoted(text).find(text[start:end])
+    assert (start, end) in SearchedText(text).find(text[start:end])
 
 
 @pytest.mark.parametrize(

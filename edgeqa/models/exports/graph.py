@@ -81,7 +81,7 @@ class GraphFacts:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Findings:
     opset: int = 0
     kinds: set[str] = field(default_factory=set)
     elements: Counter[int] = field(default_factory=Counter)
@@ -98,7 +98,7 @@ def graph_facts(path: Path) -> GraphFacts:
     Raises:
         ExportError: if it is damaged, cannot be read, or its weights lie where they must not.
     """
-    seen = _Seen()
+    seen = _Findings()
     try:
         with path.open("rb") as file:
             if file.read(len(LFS_NOTE)) == LFS_NOTE:
@@ -120,14 +120,14 @@ def graph_facts(path: Path) -> GraphFacts:
     return GraphFacts(path, seen.opset, _precision(seen), tables[0] if tables else None, weights)
 
 
-def _precision(seen: _Seen) -> str:
+def _precision(seen: _Findings) -> str:
     if seen.kinds & INT8_OPERATORS:
         return "int8"
     names = {FLOAT32: "float32", FLOAT16: "float16", BFLOAT16: "bfloat16"}
     return names[max(names, key=lambda element: seen.elements[element])]
 
 
-def _model(model: Message, seen: _Seen) -> None:
+def _model(model: Message, seen: _Findings) -> None:
     for part in model:
         if part.number == MODEL_GRAPH:
             _graph(model.within(part), seen, 0)
@@ -141,7 +141,7 @@ def _model(model: Message, seen: _Seen) -> None:
                 _graph(training.within(graph), seen, 0)
 
 
-def _opset(opset: Message, seen: _Seen) -> None:
+def _opset(opset: Message, seen: _Findings) -> None:
     domain, version = "", 0
     for part in opset:
         if part.number == OPSET_DOMAIN:
@@ -152,7 +152,7 @@ def _opset(opset: Message, seen: _Seen) -> None:
         seen.opset = version
 
 
-def _graph(graph: Message, seen: _Seen, depth: int) -> None:
+def _graph(graph: Message, seen: _Findings, depth: int) -> None:
     for part in graph:
         if part.number == GRAPH_INITIALIZER:
             _tensor(graph.within(part), seen)
@@ -161,14 +161,14 @@ def _graph(graph: Message, seen: _Seen, depth: int) -> None:
     _nodes(graph, GRAPH_NODE, seen, depth)
 
 
-def _nodes(holder: Message, number: int, seen: _Seen, depth: int) -> None:
+def _nodes(holder: Message, number: int, seen: _Findings, depth: int) -> None:
     for part in holder:
         if part.number == number:
             seen.is_graph = True
             _node(holder.within(part), seen, depth)
 
 
-def _node(node: Message, seen: _Seen, depth: int) -> None:
+def _node(node: Message, seen: _Findings, depth: int) -> None:
     kind, inputs = "", []
     for part in node:
         if part.number == NODE_KIND:
@@ -182,7 +182,7 @@ def _node(node: Message, seen: _Seen, depth: int) -> None:
         seen.lookups.append(inputs[0])
 
 
-def _attribute(attribute: Message, seen: _Seen, depth: int) -> None:
+def _attribute(attribute: Message, seen: _Findings, depth: int) -> None:
     for part in attribute:
         if part.number in ATTRIBUTE_TENSORS:
             _tensor(attribute.within(part), seen)
@@ -194,13 +194,13 @@ def _attribute(attribute: Message, seen: _Seen, depth: int) -> None:
             _graph(attribute.within(part), seen, depth + 1)
 
 
-def _sparse(sparse: Message, seen: _Seen) -> None:
+def _sparse(sparse: Message, seen: _Findings) -> None:
     for part in sparse:
         if part.number in SPARSE_TENSORS:
             _tensor(sparse.within(part), seen)
 
 
-def _tensor(tensor: Message, seen: _Seen) -> None:
+def _tensor(tensor: Message, seen: _Findings) -> None:
     name, element = "", 0
     dimensions: list[int] = []
     entries: dict[str, str] = {}

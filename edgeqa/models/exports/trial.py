@@ -293,7 +293,7 @@ def _folds_case(normalizer: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedGraph:
     """A graph that was tried out."""
 
     joint: Joint
@@ -309,7 +309,7 @@ class _Request(NamedTuple):
 
 def try_apart(
     directory: str, graph: str | None, overrides: Overrides | None, watch: Progress
-) -> tuple[Tried, Tried | None]:
+) -> tuple[TriedGraph, TriedGraph | None]:
     """Returns the reference graph, tried out, and the chosen one where that is another.
 
     Raises:
@@ -344,7 +344,7 @@ def _watched(
     request: _Request,
     watch: Progress,
     said: Any,  # noqa: ANN401
-) -> tuple[Tried, Tried | None]:
+) -> tuple[TriedGraph, TriedGraph | None]:
     at: str | Path = request.directory
     give_up_at_s = time.monotonic() + TOTAL_LIMIT_S
     try:
@@ -358,7 +358,7 @@ def _watched(
             elif isinstance(value, EdgeQAError):
                 raise value
             else:
-                tried: tuple[Tried, Tried | None] = value
+                tried: tuple[TriedGraph, TriedGraph | None] = value
                 return tried
     except (EOFError, ConnectionError) as error:
         raise ExportRanAway(at, _end(child, said)) from error
@@ -401,7 +401,7 @@ def serve(handle: int) -> None:
     os._exit(0)  # nothing of what a stranger's graph left behind is to be taken down
 
 
-def _try(request: _Request, connection: Connection) -> tuple[Tried, Tried | None]:
+def _try(request: _Request, connection: Connection) -> tuple[TriedGraph, TriedGraph | None]:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
     _limit(resource.RLIMIT_CPU, int(TOTAL_LIMIT_S) * (os.cpu_count() or 1))  # if nobody is there to end it
@@ -411,7 +411,7 @@ def _try(request: _Request, connection: Connection) -> tuple[Tried, Tried | None
     trial = Trial(export, request.overrides)
     tokenizer = Tokenizer(export.tokenizer)
 
-    def tried(graph: GraphFacts) -> Tried:
+    def tried(graph: GraphFacts) -> TriedGraph:
         connection.send(("at", graph.path))
         plan = trial.plan(graph)
         _limit(
@@ -422,7 +422,7 @@ def _try(request: _Request, connection: Connection) -> tuple[Tried, Tried | None
         replies = ask_built_in(reader, tokenizer, progress)
         if not replies.is_finite:
             raise ExportGraphRefused(graph.path, "its logits are infinite, or no numbers at all")
-        return Tried(reader.joint, replies)
+        return TriedGraph(reader.joint, replies)
 
     def progress(doing: str, done: int, total: int) -> None:
         connection.send(("progress", (doing, done, total)))

@@ -1,26 +1,32 @@
-"""Judges answers from documents: whether a span is an accepted one, at a place that answers the question.
+"""Scores of answers from documents: questions asked as a user would, their spans judged, and the outcomes counted.
 
-In go questions, a folder of documents and answers; out come outcomes. Places in a text change when the reader that made
-it does: a table's row gets its headers, a hyphen at a line's end goes. So a place is named by a quotation, and of both
-only letters and digits are compared, in any case; and where an answer is from is told by the passage that it was cut
-from, which is looked for in the text that edgeqa reads from the file. Nothing is asked here.
+In go questions, a folder of documents and what asks them; out come outcomes, and counts of them by the way they were
+asked, by kind, style and half. A span is right if it is an accepted one, at a place that answers the question. Places
+in a text change when the reader that made it does: a table's row gets its headers, a hyphen at a line's end goes. So a
+place is named by a quotation, and of both only letters and digits are compared, in any case; and where an answer is
+from is told by the passage that it was cut from, which is looked for in the text that edgeqa reads from the file.
+Opening a runtime and showing a result are done elsewhere.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from edgeqa.asking.documents import from_path
-from edgeqa.evaluation.documents_file import DocumentMissing, DocumentsNotFound, PlaceNotFound
+from edgeqa.evaluation.document_questions import GROUPS, DocumentMissing, DocumentsNotFound, PlaceNotFound
+from edgeqa.models.metrics import Reliability, reliability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from edgeqa.evaluation.documents_file import DocumentQuestion
+    from edgeqa.evaluation.document_questions import DocumentQuestion
+    from edgeqa.timing import Progress
 
 NEAR_CHARACTERS = 400  # an answer so far from a quotation is still from its place
 _WORD = re.compile(r"[^\W_]+")
@@ -30,7 +36,7 @@ _HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
 
 
 @dataclass(frozen=True)
-class Quoted:
+class SearchedText:
     """A text in which quotations are looked for."""
 
     text: str
@@ -108,7 +114,7 @@ def is_near(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return max(one[0], other[0]) - min(one[1], other[1]) <= NEAR_CHARACTERS
 
 
-def evened(text: str) -> str:
+def folded(text: str) -> str:
     """Returns the text in lower case on one line, with one kind of quote and hyphen."""
     return " ".join(text.translate(_QUOTES).translate(_HYPHENS).casefold().split())
 
@@ -116,15 +122,15 @@ def evened(text: str) -> str:
 def holds(text: str, variants: tuple[str, ...]) -> bool:
     """Tells whether one of the variants stands in the text, as whole words and numbers.
 
-    White space, quotes and case are evened out; a hyphen at the end of a line may belong to the word or not.
+    White space, quotes and case are folded out; a hyphen at the end of a line may belong to the word or not.
     """
     # A word that was broken is whole again without its hyphen, or with it: both are looked in.
-    readings = {evened(_BROKEN.sub(joined, text)) for joined in ("", "-")}
+    readings = {folded(_BROKEN.sub(joined, text)) for joined in ("", "-")}
     return any(_pattern(variant).search(reading) for variant in variants for reading in readings)
 
 
 def _pattern(variant: str) -> re.Pattern[str]:
-    wanted = evened(variant)
+    wanted = folded(variant)
     # 50 is no word of 250, of 2.50 or of 1,500; it is one of the row 49,50,yes.
     before = r"(?<![^\W_])(?<!\d\.)(?!(?<=\d,)\d{3}(?!\d))" if wanted[:1].isalnum() else ""
     after = r"(?![^\W_])(?!\.\d)(?!,\d{3}(?!\d))" if wanted[-1:].isalnum() else ""
@@ -222,7 +228,7 @@ class Documents:
         if not folder.is_dir():
             raise DocumentsNotFound(folder)
         self.folder = folder
-        self._texts: dict[str, Quoted] = {}
+        self._texts: dict[str, SearchedText] = {}
 
     def path(self, name: str) -> Path:
         """Returns where the document of this name lies."""
@@ -232,14 +238,14 @@ class Documents:
         """Returns where all files in and below the folder lie, in the order of their names."""
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
-    def text(self, name: str) -> Quoted:
+    def text(self, name: str) -> SearchedText:
         """Returns the text that edgeqa reads from the document.
 
         Raises:
             ContextError: if it cannot be read.
         """
         if name not in self._texts:
-            self._texts[name] = Quoted("".join(from_path(self.path(name)).blocks()))
+            self._texts[name] = SearchedText("".join(from_path(self.path(name)).blocks()))
         return self._texts[name]
 
     def name_of(self, document: str) -> str:
@@ -287,7 +293,7 @@ class Judge:
         if found is not None:
             return any(place[0] == name and is_near(place[1:], found) for place in self._places[question.line])
         # A passage that is no piece of the text, as a row that was read with its headers: the quotation is in it, then.
-        passage = Quoted(span.context)
+        passage = SearchedText(span.context)
         return any(
             is_near(place, (span.start, span.end))
             for quoted_in, quotation in question.quotations
@@ -308,3 +314,162 @@ class Judge:
         else:
             return None
         return start, start + length
+
+
+# Questions asked, and what came of them counted.
+
+
+class Answered(Protocol):
+    """What is judged of an answer."""
+
+    @property
+    def text(self) -> str | None:
+        """What was given; None where nothing was."""
+        ...
+
+    @property
+    def candidates(self) -> Sequence[Span]:
+        """The best spans, given or not, best first."""
+        ...
+
+    @property
+    def probability(self) -> float:
+        """That the best span is right."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Of the best span."""
+        ...
+
+    @property
+    def contexts(self) -> int:
+        """How many passages were read."""
+        ...
+
+
+_A = TypeVar("_A", bound=Answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came of questions, in numbers of questions."""
+
+    questions: int
+    """Those that can be answered."""
+    right: int
+    """Of them, given an answer that is right."""
+    wrong: int
+    """Of them, given an answer that is not."""
+    refused: int
+    """Of them, given none."""
+    screen_holds: int
+    """Of them, those where what the screen shows holds an accepted variant, whatever was given."""
+    near_misses: int
+    """Questions that nothing answers."""
+    near_misses_answered: int
+    """Of them, given an answer."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as one flat JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentScores:
+    """What came of asking in one way: of the right file, or of a collection of all documents."""
+
+    counts: Counts
+    passages: float
+    """Mean of the passages read for a question."""
+    ask_ms: float
+    """Median time of a question, in milliseconds."""
+    reliability: Reliability
+    """Of the best spans of all questions, given or not; of a near miss none is right."""
+    groups: dict[str, dict[str, Counts]]
+    """By kind, style and half."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as a JSON object."""
+        by = {group: {name: one.to_json() for name, one in counts.items()} for group, counts in self.groups.items()}
+        work = {"passages_read": round(self.passages, 3), "ask_ms": round(self.ask_ms, 3)}
+        return {
+            **self.counts.to_json(),
+            **work,
+            **self.reliability.to_json(),
+            **{f"by_{name}": by[name] for name in by},
+        }
+
+
+def ask_all(
+    questions: Sequence[DocumentQuestion],
+    ask: Callable[[DocumentQuestion], _A],
+    judge: Judge,
+    screen: Callable[[_A], str],
+    *,
+    progress: Progress,
+    doing: str,
+) -> list[Outcome]:
+    """Returns what came of each question.
+
+    Args:
+        questions: what to ask; those on one document stand together in a file, so that it is encoded once.
+        ask: answers a question as a user would be answered.
+        judge: knows what is right.
+        screen: returns what `edgeqa ask` prints for an answer.
+        progress: called as questions are answered.
+        doing: what it is called with.
+    """
+    outcomes = []
+    for done, question in enumerate(questions, 1):
+        began = time.perf_counter()
+        answer = ask(question)
+        ask_ms = (time.perf_counter() - began) * 1e3
+        best = answer.candidates[0] if answer.candidates else None
+        outcomes.append(
+            Outcome(
+                question,
+                is_given=answer.text is not None,
+                is_right=best is not None and judge.is_right(question, best),
+                probability=answer.probability,
+                screen_holds=bool(question.answers) and holds(screen(answer), question.answers),
+                passages=answer.contexts,
+                ask_ms=ask_ms,
+                answer=answer.text,
+                best=best.text if best else None,
+                score=answer.score,
+            )
+        )
+        progress(doing, done, len(questions))
+    return outcomes
+
+
+def scores(outcomes: Sequence[Outcome]) -> DocumentScores:
+    """Returns the counts of outcomes, which must be at least one."""
+    return DocumentScores(
+        counts=counted(outcomes),
+        passages=fmean(one.passages for one in outcomes),
+        ask_ms=median(one.ask_ms for one in outcomes),
+        reliability=reliability([(one.probability, one.is_right) for one in outcomes]),
+        groups={group: _by(group, outcomes) for group in GROUPS if any(group in o.question.groups for o in outcomes)},
+    )
+
+
+def counted(outcomes: Sequence[Outcome]) -> Counts:
+    """Returns how many of the outcomes are what."""
+    asked = [one for one in outcomes if not one.question.is_near_miss]
+    near_misses = [one for one in outcomes if one.question.is_near_miss]
+    return Counts(
+        questions=len(asked),
+        right=sum(one.is_given and one.is_right for one in asked),
+        wrong=sum(one.is_given and not one.is_right for one in asked),
+        refused=sum(not one.is_given for one in asked),
+        screen_holds=sum(one.screen_holds for one in asked),
+        near_misses=len(near_misses),
+        near_misses_answered=sum(one.is_given for one in near_misses),
+    )
+
+
+def _by(group: str, outcomes: Sequence[Outcome]) -> dict[str, Counts]:
+    names = sorted({one.question.groups.get(group, "") for one in outcomes})
+    return {name: counted([o for o in outcomes if o.question.groups.get(group, "") == name]) for name in names}
