@@ -97,6 +97,9 @@ class _Paragraph:
     list_id: str | None = None
     list_level: int | None = None
     is_mark_hidden: bool = False
+    """Whether its end is hidden or deleted, so that the next one goes on in its line."""
+    is_drop_cap: bool = False
+    """Whether it is the large letter that the next one begins with."""
     is_settled: bool = False
     """Whether its properties have taken effect."""
 
@@ -107,13 +110,19 @@ _OF_RUNS: Properties = {
     "position": ("position", lambda attributes: number_in(attributes) or 0),
     "rFonts": ("font", lambda found: found.get("ascii") or found.get("hAnsi") or found.get("cs", "")),
 }
-_OF_PARAGRAPHS: Properties = {**OF_PARAGRAPHS, "pStyle": ("style", word_in)}
+_OF_PARAGRAPHS: Properties = {
+    **OF_PARAGRAPHS,
+    "pStyle": ("style", word_in),
+    "framePr": ("is_drop_cap", lambda attributes: attributes.get("dropCap", "none") != "none"),
+}
 _RAISED = {"superscript": 1, "subscript": -1}
 
 
 @dataclass(slots=True)
 class _Story(Story):
     paragraph: _Paragraph = field(default_factory=_Paragraph)
+    goes_on: bool = False
+    """Whether the next paragraph goes on in the block of the last one."""
     run: _Run = field(default_factory=_Run)
     tables: list[WordTable] = field(default_factory=list)
     in_list: str | None = None
@@ -279,7 +288,8 @@ class _Text(Handler):
         self._open_cell()
         story = self._story
         story.in_paragraph += 1
-        story.paragraph, story.run = _Paragraph(), _Run()
+        story.paragraph, story.run = _Paragraph(is_settled=story.goes_on), _Run()
+        story.goes_on = False
         # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
         self._fields = [False] * len(self._fields)
 
@@ -339,7 +349,10 @@ class _Text(Handler):
             return
         if not self._is_muted() and not story.paragraph.is_mark_hidden:
             self._settle()  # one without text counts in its list, too
-        story.prose.end_block()
+        paragraph = story.paragraph
+        story.goes_on = paragraph.is_settled and (paragraph.is_mark_hidden or paragraph.is_drop_cap)
+        if not story.goes_on:
+            story.prose.end_block()
         story.in_paragraph -= 1
         if story.kind == _SHAPE and not story.in_paragraph:
             self._stories.leave()
@@ -446,7 +459,7 @@ class _Text(Handler):
     def _begin_table(self, _name: str, _attributes: dict[str, str]) -> None:
         self._open_cell()
         self._story.tables.append(WordTable(self._story.prose, self._styles))
-        self._story.in_list = None
+        self._story.in_list, self._story.goes_on = None, False
 
     def _end_table(self) -> None:
         story = self._story
@@ -469,6 +482,7 @@ class _Text(Handler):
             self._story.tables[-1].open_cell()
 
     def _end_cell(self) -> None:
+        self._story.goes_on = False
         if self._story.tables:
             self._story.tables[-1].end_cell()
 

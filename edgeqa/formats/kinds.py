@@ -88,7 +88,7 @@ JSON_LINES = Kind("jsonl", "jsonfile.read_lines", (".jsonl", ".ndjson"), version
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=3, has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), version=2, has_fields=True)
 PDF = Kind("pdf", "pdf", (".pdf",), version=2, seeks=True)
-DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=2, seeks=True)
+DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=3, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=3)
 XLSX = Kind("xlsx", "spreadsheets", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True, version=2)
 PPTX = Kind("pptx", "slides", (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), seeks=True)

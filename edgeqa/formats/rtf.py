@@ -44,7 +44,8 @@ _SKIPPED = frozenset(
     """
     colortbl pict fldinst header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
     revtbl listtable listoverridetable rsidtbl generator themedata colorschememapping datastore latentstyles mmathPr
-    xmlnstbl template pgptbl atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata objclass
+    xmlnstbl template pgptbl nonesttables atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata
+    objclass
     """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
 _KINDS = _SKIPPED | {"fonttbl", "stylesheet", "info", "listtext", "pntext", "title", "footnote", "upr"}

@@ -53,6 +53,7 @@ def text(body: bytes) -> str:
         (rb"{{a}{{\v 99}b{}{\super 2}c}}{\v 99{99}}d{\pict {99}}{{\pict 99}e}", "ab^2cde"),
         (rb"{\footnote{{n}}}a{{\v{99}\v0 b}c}", "abc\n\nn"),
         (rb"\ansicpg932 {\'83}{\'41}", "ア"),
+        (rb"\pard seen{\nonesttables 99\par}", "seen"),
         (rb"\bin5 }}\}}x", "x"),
         (rb"a\par}trailing}{", "a\n\ntrailing"),
     ],

@@ -99,10 +99,6 @@ def test_what_word_does_not_show_is_left_out(body: str) -> None:
     assert text(body, styles=STYLES) == "seen here"
 
 
-def test_a_field_without_an_end_hides_no_more_than_its_paragraph() -> None:
-    assert text(p("<w:r><w:fldChar w:fldCharType='begin'/></w:r>") + paragraph("seen")) == "seen"
-
-
 def row(*cells: str, properties: str = "") -> str:
     made = "".join(f"<w:tc>{cell if cell.startswith('<') else paragraph(cell)}</w:tc>" for cell in cells)
     return f"<w:tr>{f'<w:trPr>{properties}</w:trPr>' if properties else ''}{made}</w:tr>"
@@ -110,6 +106,26 @@ def row(*cells: str, properties: str = "") -> str:
 
 def table(*rows: str, properties: str = "") -> str:
     return f"<w:tbl><w:tblPr>{properties}</w:tblPr><w:tblGrid/>{''.join(rows)}</w:tbl>"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (p(r("D"), properties="<w:framePr w:dropCap='drop' w:lines='3'/>") + p(r("epth is 12 m.")) + p(r("Next.")),
+         "Depth is 12 m.\n\nNext."),
+        (p(r("D"), properties="<w:framePr w:dropCap='none'/>") + p(r("epth")), "D\n\nepth"),
+        (p(r("One "), properties="<w:rPr><w:del/></w:rPr>") + p(r("line."), properties="<w:pStyle w:val='Secret'/>")
+         + p(r("Next.")), "One line.\n\nNext."),
+        (p(properties="<w:rPr><w:del/></w:rPr>") + p(r("One")), "One"),
+        (table(row(p(r("a"), properties="<w:rPr><w:del/></w:rPr>"), "b")) + p(r("c")), "a | b\n\nc"),
+    ],
+)  # fmt: skip
+def test_a_paragraph_whose_end_is_gone_goes_on_in_the_next(body: str, expected: str) -> None:
+    assert text(body) == expected
+
+
+def test_a_field_without_an_end_hides_no_more_than_its_paragraph() -> None:
+    assert text(p("<w:r><w:fldChar w:fldCharType='begin'/></w:r>") + paragraph("seen")) == "seen"
 
 
 def kinds(*rows: str, properties: str = "") -> list[str]:
