@@ -159,6 +159,10 @@ class Answer:
     """What speaks against there being an answer: the text is in another language, or has no word of the question.
 
     And which pages or chapters of a file have no text: they are pictures, or missing."""
+    nodes_asked: tuple[str, ...] = ()
+    """Of a cluster, the workers that were asked, HOST:PORT; none for what was remembered."""
+    nodes_silent: tuple[str, ...] = ()
+    """Those of them that did not answer: the answer may be with them."""
 
     @property
     def skimmed(self) -> bool:
@@ -216,6 +220,8 @@ class Answer:
             "notes": list(self.notes),
             "closest": [passage.to_json() for passage in self.closest],
             "damaged": list(self.damaged),
+            "nodes_asked": list(self.nodes_asked),
+            "nodes_silent": list(self.nodes_silent),
             "cached": self.cached,
             "model": self.model,
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},

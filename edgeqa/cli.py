@@ -35,6 +35,7 @@ COMMANDS = {
     "show": "passages.show",
     "sync": "adding.sync",
     "verify": "collections.verify",
+    "worker": "serve.worker",
 }
 
 DEBUG_VARIABLE = "EDGEQA_DEBUG"

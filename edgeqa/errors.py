@@ -232,6 +232,10 @@ class EvaluationFileError(ContextError):
         )
 
 
+class ClusterError(EdgeQAError, ConnectionError):
+    """A cluster cannot be used."""
+
+
 class CollectionError(EdgeQAError):
     """A collection cannot be used; what can be wrong with one is in `edgeqa.collection.errors`."""
 

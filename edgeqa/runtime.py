@@ -7,9 +7,10 @@ meet. The device is probed and the model loaded when a question misses the cache
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
@@ -59,6 +60,7 @@ def open(
     answer_cache_bytes: int | None = None,
     persist: Persist | None = None,
     collection: str | Path = "default",
+    cluster: str | None = None,
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
@@ -74,8 +76,10 @@ def open(
         persist: whether answers are remembered on "disk", in "memory" until the process ends, or not at all ("off").
         collection: name of the collection that `add` adds to, and that `ask` without a context is about; or the Path of
             its directory, to keep it anywhere.
+        cluster: address of a Valkey Cluster, valkey://HOST:PORT, to use instead of a collection; needs edgeqa[cluster].
 
     Raises:
+        ClusterError: if `cluster` is no address, or the extra is missing.
         BundleError: if the bundle is not what its manifest says.
         OptionError: for an override that makes no sense.
     """
@@ -90,6 +94,10 @@ def open(
     )
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
+    if cluster is not None:
+        # An extra, and of a room above this one, which begins with it; nothing here depends on it.
+        extra = importlib.import_module("edgeqa.cluster.runtime")
+        return cast("EdgeQA", extra.opened(cluster, bundle=bundle, overrides=overrides))
     return EdgeQA(Bundle.load(find_bundle(bundle)), overrides, collection)
 
 
@@ -581,6 +589,11 @@ class EdgeQA:
         return (
             surroundings.whole(home, name, files=files) if address is None else surroundings.at_address(home, address)
         )
+
+    @property
+    def equipment(self) -> Equipment:
+        """What it asks with, for the rooms above."""
+        return self._equipment
 
     @property
     def bundle(self) -> Bundle:

@@ -63,7 +63,10 @@ BESIDE = {
 }
 
 # Extras, and the rooms and modules that they may import: they use what is public. They are counted apart.
-EXTRAS = {"serving": "answer errors public", "cluster": "asking base collection models public"}
+EXTRAS = {
+    "serving": "answer errors public",
+    "cluster": "asking base cache capabilities collection contexts formats models runtime",
+}
 MAY_IMPORT_EXTRAS = {"commands"}
 
 MAX_MODULES = 173  # 150 is the goal

@@ -24,11 +24,12 @@ from edgeqa.formats.blocks import FormatOptions
 from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.collection.naming import Address
+    from edgeqa.contexts.context import Text
     from edgeqa.formats.blocks import Block
 
 AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many
@@ -171,14 +172,31 @@ def _of_first(place: Path, name: str) -> Iterator[_Part]:
 def _of_collection(place: Path, row: DocumentRow) -> Iterator[_Part]:
     """Yields what a collection holds of a document, in its places; passages overlap, and leave out what parts them."""
     collection = Collection(place)
+    yield from _of_passages(collection.context(row.first + number) for number in range(row.contexts))
+
+
+def _of_passages(passages: Iterable[Text]) -> Iterator[_Part]:
     done = 0
-    for number in range(row.contexts):
-        context = collection.context(row.first + number)
+    for context in passages:
         for begin, end, at in context.pieces or ((0, len(context.text), context.start),):
             text = context.text[begin + max(0, done - at) : end]
             if text:
                 yield _Part("\n" * max(0, at - done) + text, context.heading)
                 done = at + end - begin
+
+
+def of_passages(name: str, passages: Sequence[Text], place: tuple[int, int] | None = None) -> Shown | None:
+    """Returns a part of a document that is put together of its passages; None if it ends before.
+
+    Args:
+        name: of the document.
+        passages: all of them, in order.
+        place: where the part begins and ends; None for all of it.
+    """
+    if place is not None:
+        return _around(name, _of_passages(passages), *place)
+    text = "".join(part.text for part in _of_passages(passages))
+    return Shown(name, (), text, 0, (0, len(text)))
 
 
 def _around(name: str, parts: Iterable[_Part], start: int, end: int) -> Shown | None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, bundle_option, collection_option, json_option, named, threads_option
+from edgeqa.commands.options import (
+    budget_option,
+    bundle_option,
+    cluster_of,
+    cluster_option,
+    collection_option,
+    json_option,
+    named,
+    threads_option,
+)
 from edgeqa.errors import EXIT_ANSWERED
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds how files are read and where their texts go."""
     options = (
         collection_option,
+        cluster_option,
         click.option("--text-field", metavar="FIELD", help="The field of JSON Lines, JSON, CSV that holds the text."),
         click.option("--title-field", metavar="FIELD", help="The field that holds the title."),
         click.option(
@@ -100,7 +110,7 @@ def add(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed
 
     Exit codes: 0 all added, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """
-    ctx.exit(_run(lambda qa: qa.add, **options))
+    ctx.exit(_run(ctx, lambda qa: qa.add, **options))
 
 
 @click.command("sync", short_help="Add what is new, remove what is gone.")
@@ -120,14 +130,16 @@ def sync(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passe
 
     Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """
-    ctx.exit(_run(lambda qa: qa.sync, **options))
+    ctx.exit(_run(ctx, lambda qa: qa.sync, **options))
 
 
 def _run(
+    ctx: click.Context,
     method: Callable[[EdgeQA], Callable[..., Added]],
     *,
     paths: tuple[str, ...],
     collection: str | None,
+    cluster: str | None,
     bundle: str | None,
     threads: int | None,
     budget_bytes: int | None,
@@ -146,6 +158,7 @@ def _run(
         encoding_store_bytes=0,
         persist="off",
         collection=named(collection),
+        cluster=cluster_of(ctx, cluster, collection),
     )
     with opened as qa, ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress:
         report = method(qa)(paths, progress=progress, **options)

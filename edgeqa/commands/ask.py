@@ -17,6 +17,8 @@ from edgeqa.commands.mistakes import asked_wrongly, is_no_question
 from edgeqa.commands.options import (
     asked,
     budget_option,
+    cluster_of,
+    cluster_option,
     json_option,
     named,
     threads_option,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     help="Print the bare answer and nothing else, on one line; with --top, each on its own.",
 )
 @within_option
+@cluster_option
 @json_option
 @click.option("--view", "viewed", is_flag=True, help="Open the document that the answer is from.")
 @click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
@@ -79,6 +82,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     viewed: bool,
     most_contexts: int | None,
     collection: str | None,
+    cluster: str | None,
     within: tuple[str, ...],
     no_cache: bool,
     refresh: bool,
@@ -110,6 +114,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     from edgeqa.commands.progress import ProgressBar
     from edgeqa.commands.texts import named_texts, questions_in
 
+    cluster = cluster_of(ctx, cluster, collection)
     with ExitStack() as opened:
         if questions_file is not None:  # all that is named is a file then
             question, files = None, files if question is None else (question, *files)
@@ -124,7 +129,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
             given = named_texts(
                 files,
                 texts,
-                named(collection) if within else collection,
+                cluster or (named(collection) if within else collection),
                 opened,
                 may_pipe=questions_file != STANDARD_INPUT,
             )
@@ -139,6 +144,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 encoding_store_bytes=None if question is None else 0,  # of one question, no context is read twice
                 persist=persist,
                 collection=named(collection),
+                cluster=cluster,
             )
         )
         progress = opened.enter_context(ProgressBar())
@@ -161,12 +167,17 @@ def command(  # noqa: C901 - what was meant is told apart once, here
             answer = ask(question, progress)
         except CollectionError as error:
             if (
-                given is None and collection is None and not within and isinstance(error, LookupError)
+                given is None
+                and collection is None
+                and cluster is None
+                and not within
+                and isinstance(error, LookupError)
             ):  # there is none at all
                 raise ContextMissing from error
             raise
         for damage in answer.damaged:
-            streams.say(f"edgeqa: {damage}: it is left out\n  hint: `edgeqa verify` names the texts to add again")
+            hint = "ask again in 10 s: others take over" if cluster else "`edgeqa verify` names the texts to add again"
+            streams.say(f"edgeqa: {damage}: it is left out\n  hint: {hint}")
         if reason := qa.cache_off_reason:
             streams.say(f"edgeqa: nothing is remembered: {reason}\n  hint: `edgeqa cache verify` mends the cache")
     code = show(answer, top=top, quiet=quiet, as_json=as_json)

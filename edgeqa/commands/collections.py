@@ -6,22 +6,30 @@ Each prints what it found or did on stdout; what is listed is with --json one ob
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import collection_option, json_option, named
+from edgeqa.commands.options import cluster_of, cluster_option, collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgeqa.cluster.documents import StoredDocument
+    from edgeqa.cluster.verifying import ClusterVerified
+    from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.collection.damage import Damage
+    from edgeqa.collection.overview import ListedDocument
 
 
 @click.command("list", short_help="List the documents of a collection.")
 @collection_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a document, each on its line.")
-def list_documents(*, collection: str | None, as_json: bool) -> None:
+@click.pass_context
+def list_documents(ctx: click.Context, *, collection: str | None, cluster: str | None, as_json: bool) -> None:
     """List the documents of a collection: contexts, tag of the shard that each was added in, name.
 
     \b
@@ -34,7 +42,8 @@ def list_documents(*, collection: str | None, as_json: bool) -> None:
     from edgeqa.collection.overview import listed
     from edgeqa.screen import plain
 
-    for found in listed(directory(named(collection))):
+    cluster = cluster_of(ctx, cluster, collection)
+    for found in listed(directory(named(collection))) if cluster is None else _of_cluster(cluster):
         if as_json:
             streams.print_json(found.to_json())
         else:
@@ -42,11 +51,22 @@ def list_documents(*, collection: str | None, as_json: bool) -> None:
             click.echo(f"{found.contexts:>7}  {found.tag}  {plain(found.document)}{title}")
 
 
+def _of_cluster(cluster: str) -> Iterable[ListedDocument]:
+    from edgeqa import runtime
+
+    with runtime.open(cluster=cluster) as qa:
+        return qa.list()
+
+
 @click.command("remove", short_help="Remove documents from a collection.")
 @click.argument("names", nargs=-1, required=True, type=click.Path(readable=False), metavar="NAME...")
 @collection_option
+@cluster_option
 @json_option
-def remove(*, names: tuple[str, ...], collection: str | None, as_json: bool) -> None:
+@click.pass_context
+def remove(
+    ctx: click.Context, *, names: tuple[str, ...], collection: str | None, cluster: str | None, as_json: bool
+) -> None:
     """Remove files, folders or single documents from a collection. Nothing else is touched: the files stay.
 
     \b
@@ -61,7 +81,14 @@ def remove(*, names: tuple[str, ...], collection: str | None, as_json: bool) -> 
     from edgeqa.collection import directory, managing
     from edgeqa.screen import counted
 
-    gone = managing.remove(directory(named(collection)), names)
+    cluster = cluster_of(ctx, cluster, collection)
+    gone: Sequence[DocumentRow | StoredDocument]
+    if cluster is None:
+        gone = managing.remove(directory(named(collection)), names)
+    else:
+        from edgeqa.cluster.runtime import removed_from
+
+        gone = removed_from(cluster, names)
     contexts = sum(document.contexts for document in gone)
     streams.print_either(
         {"documents": len(gone), "contexts": contexts},
@@ -72,10 +99,11 @@ def remove(*, names: tuple[str, ...], collection: str | None, as_json: bool) -> 
 
 @click.command("verify", short_help="Read every byte of a collection, and check it.")
 @collection_option
+@cluster_option
 @click.option("--repair", is_flag=True, help="Make again what can be made from the rest, then read it all.")
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, *, collection: str | None, repair: bool, as_json: bool) -> None:
+def verify(ctx: click.Context, *, collection: str | None, cluster: str | None, repair: bool, as_json: bool) -> None:
     """Read every byte of a collection; name the shards that are damaged, and the documents that are in them.
 
     \b
@@ -93,6 +121,9 @@ def verify(ctx: click.Context, *, collection: str | None, repair: bool, as_json:
     from edgeqa.collection.verifying import FORMER_NOTE
     from edgeqa.screen import plain
 
+    cluster = cluster_of(ctx, cluster, collection)
+    if cluster is not None:
+        ctx.exit(_verify_cluster(cluster, repair=repair, as_json=as_json))
     place = directory(named(collection))
     if repair:
         managing.repair(place)
@@ -112,6 +143,22 @@ def verify(ctx: click.Context, *, collection: str | None, repair: bool, as_json:
     if found.route is not None and not as_json:
         click.echo(f"damaged: {plain(str(found.route))}\n  `edgeqa add` on any file makes it anew")
     ctx.exit(EXIT_ANSWERED if found.sound else EXIT_DEVICE)
+
+
+def _verify_cluster(cluster: str, *, repair: bool, as_json: bool) -> int:
+    """Prints what reading all of a cluster has found; returns the exit code."""
+    from edgeqa import runtime
+    from edgeqa.screen import counted, plain
+
+    with runtime.open(cluster=cluster) as qa:
+        found = cast("ClusterVerified", qa.verify(repair=repair))
+    lines = [f"damaged: {plain(one)}\n  `edgeqa add` on its file mends it" for one in found.damaged] or ["sound"]
+    lines.append(f"{counted(found.documents, 'document')}, {counted(found.contexts, 'passage')}")
+    lines.append(f"workers: {', '.join(found.workers) or 'none'}")
+    if found.unserved:
+        lines.append(f"served by no worker: {', '.join(found.unserved)}")
+    streams.print_either(found.to_json(), "\n".join(lines), as_json=as_json)
+    return EXIT_ANSWERED if found.sound else EXIT_DEVICE
 
 
 def _remedy(damage: Damage) -> str:

@@ -30,6 +30,32 @@ collection_option = click.option(
 )
 
 
+cluster_option = click.option(
+    "--cluster",
+    metavar="URL",
+    envvar="EDGEQA_CLUSTER",
+    show_envvar=True,
+    help="A Valkey Cluster instead of a collection: valkey://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], or valkeys://.",
+)
+
+
+def cluster_of(ctx: click.Context, cluster: str | None, collection: str | None) -> str | None:
+    """Returns the cluster that is meant; None where a collection is named, and the cluster by the environment alone.
+
+    Raises:
+        OptionError: if both are named.
+    """
+    if cluster is None or collection is None:
+        return cluster
+    from click.core import ParameterSource
+
+    if ctx.get_parameter_source("cluster") is ParameterSource.ENVIRONMENT:
+        return None
+    from edgeqa.errors import OptionError
+
+    raise OptionError(name="--collection", value=collection, expected="nothing where --cluster is given")
+
+
 within_option = click.option(
     "--in",
     "within",

@@ -11,6 +11,8 @@ from edgeqa import streams
 from edgeqa.commands import ask
 from edgeqa.commands.options import (
     bundle_option,
+    cluster_of,
+    cluster_option,
     collection_option,
     json_option,
     named,
@@ -29,6 +31,7 @@ _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
 @click.argument("question")
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="Show N passages.")
 @collection_option
+@cluster_option
 @within_option
 @json_option
 @bundle_option
@@ -39,6 +42,7 @@ def closest(
     question: str,
     top: int,
     collection: str | None,
+    cluster: str | None,
     within: tuple[str, ...],
     as_json: bool,
     bundle: str | None,
@@ -54,7 +58,8 @@ def closest(
     from edgeqa import runtime
     from edgeqa.screen import passages_shown
 
-    with runtime.open(bundle=bundle, collection=named(collection)) as qa:
+    cluster = cluster_of(ctx, cluster, collection)
+    with runtime.open(bundle=bundle, collection=named(collection), cluster=cluster) as qa:
         found = tuple(qa.closest(question, top, within=within or None))
     if as_json:
         facts = {"question": question, "closest": [passage.to_json() for passage in found]}
@@ -67,6 +72,7 @@ def closest(
 @click.command("get", short_help="Answer a question on one passage, by name.")
 @click.argument("name")
 @collection_option
+@cluster_option
 @click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')
 @click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else, on one line.")
 @json_option
@@ -78,6 +84,7 @@ def get(
     *,
     name: str,
     collection: str | None,
+    cluster: str | None,
     force: bool,
     quiet: bool,
     as_json: bool,
@@ -95,7 +102,14 @@ def get(
     """
     from edgeqa import runtime
 
-    with runtime.open(bundle=bundle, threads=threads, encoding_store_bytes=0, collection=named(collection)) as qa:
+    opened = runtime.open(
+        bundle=bundle,
+        threads=threads,
+        encoding_store_bytes=0,
+        collection=named(collection),
+        cluster=cluster_of(ctx, cluster, collection),
+    )
+    with opened as qa:
         answer = qa.get(name, force=force)
     ctx.exit(ask.show(answer, top=1, quiet=quiet, as_json=as_json))
 

@@ -1,4 +1,7 @@
-"""`edgeqa serve`, which everybody in the house can ask, and who may do what there; `edgeqa mcp`, which agents start."""
+"""`edgeqa serve`, which everybody in the house can ask, and who may do what there; `edgeqa mcp`, which agents start.
+
+`edgeqa worker`: such a server beside each server of a Valkey Cluster, which serves its slots.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, bundle_option, collection_option, named
+from edgeqa.commands.options import budget_option, bundle_option, cluster_option, collection_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgeqa.serving.part import Joined
     from edgeqa.serving.server import Settings
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h)?")
@@ -271,3 +277,95 @@ def mcp(*, collection: str | None, allow_add: bool, bundle: str | None, budget_b
             await engine.drain()
 
     asyncio.run(serve())
+
+
+_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - which nobody can connect to
+
+
+def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    from edgeqa.capabilities.settings import parse_bytes
+
+    return None if value is None else 0 if value.strip() == "0" else parse_bytes(value, "--encodings")
+
+
+@click.command("worker", short_help="Serve slots of a Valkey Cluster.")
+@cluster_option
+@click.option("--node", metavar="HOST:PORT", help="The server of the cluster that it is beside; by default the freest.")
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", "-p", type=click.IntRange(0, 65535), default=0, help="Of HTTP; by default any free one.")
+@click.option("--redis", metavar="[ADDR:]PORT", default="0", help="Of the Redis protocol; by default any free one.")
+@click.option("--advertise", metavar="HOST", help="Where others find it, if not at --host.")
+@click.option("--store", type=_path, metavar="FOLDER", help="Keep index and encodings there; one folder a worker.")
+@click.option(
+    "--encodings", "encodings_bytes", callback=_encodings, metavar="SIZE", help="Let encodings take at most SIZE."
+)
+@click.option("--token-file", type=_path, metavar="FILE", help="Let in who shows a token of this file.")
+@click.option("--no-auth", is_flag=True, help="Let anybody ask who can connect, from wherever.")
+@click.option("--allow-add", is_flag=True, help="Let whoever may ask add and remove documents, too.")
+@bundle_option
+def worker(
+    *,
+    cluster: str | None,
+    node: str | None,
+    advertise: str | None,
+    store: Path | None,
+    encodings_bytes: int | None,
+    bundle: str | None,
+    **options: Any,  # noqa: ANN401 - those of the server, by their names
+) -> None:
+    """Serve the slots of one server of a Valkey Cluster: index and encode its documents, answer over HTTP and Redis.
+
+    \b
+    edgeqa worker --cluster valkey://127.0.0.1:7001 --node 127.0.0.1:7001
+    edgeqa worker --cluster valkeys://valkey1:6379,valkey2:6379 --host 0.0.0.0 --advertise worker1 --token-file tokens
+    EDGEQA_CLUSTER=valkey://edgeqa:PASSWORD@valkey1:6379 edgeqa worker
+
+    Start one beside each server. Slots without a worker are taken within 10 s by the one with the most room. All that a
+    worker has is made of what lies in Valkey; its folder may be deleted. Whoever may read in Valkey may ask it.
+
+    Needs the extra edgeqa[cluster]. Exit codes: 0 stopped, 2 wrong usage, 3 model, device or cluster.
+    """
+    if cluster is None:
+        raise OptionError(name="--cluster", value="none", expected="valkey://HOST:PORT, or EDGEQA_CLUSTER")
+    try:
+        from edgeqa.serving.engine import Engine
+        from edgeqa.serving.part import Joined
+        from edgeqa.serving.server import Server, Settings
+    except ModuleNotFoundError as error:
+        from edgeqa.serving.errors import ExtraMissing
+
+        if error.name is not None and error.name.startswith("edgeqa"):
+            raise
+        raise ExtraMissing(str(error.name)) from error
+    from edgeqa import state
+    from edgeqa.capabilities.settings import Overrides
+    from edgeqa.cluster.address import ClusterAddress, host_and_port
+    from edgeqa.cluster.runtime import ClusterQA
+    from edgeqa.cluster.worker import Worker
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.shelf import find_bundle
+
+    address = ClusterAddress.parse(cluster)
+    beside = None if node is None else host_and_port(node)
+    host = advertise or options["host"]
+    if host in _ANYWHERE:
+        raise OptionError(name="--advertise", value="none", expected="the host by which others find this worker")
+
+    def say(what: str) -> None:
+        streams.say(f"edgeqa: {what}")
+
+    def joining(places: Mapping[str, tuple[str, int]]) -> Joined:
+        qa = ClusterQA(Bundle.load(find_bundle(bundle)), Overrides(), address, members_s=1.0)
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", node or str(places["http"][1]))
+        worker = Worker(
+            qa,
+            store or state.data_home() / "workers" / name,
+            node=beside,
+            http=(host, places["http"][1]),
+            redis=(host, places["redis"][1]) if "redis" in places else None,
+            encodings_bytes=encodings_bytes,
+            say=say,
+        )
+        return Joined(Engine({"cluster": qa}), worker, worker.start, worker.stop)
+
+    Server(Settings(bundle=bundle, **options), say, joining=joining).run()

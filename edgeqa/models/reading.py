@@ -117,10 +117,7 @@ class PassageReader:
             slips: words that no passage has, and what they may have been meant to be. One that the model's vocabulary
                 has as a whole is not misspelt.
         """
-        for word, meant in slips.items():
-            if len(self._tokenizer.ids(word)) > 1:
-                question = re.sub(rf"\b{re.escape(word)}\b", meant, question, flags=re.IGNORECASE)
-        return question
+        return mended(self._tokenizer, question, slips)
 
     def windows(self, passage: Passage) -> tuple[Window, ...]:
         """Returns what is read of a passage; nothing of one without a token."""
@@ -186,6 +183,14 @@ class PassageReader:
         size_bytes = made.size_bytes + 4 * len(context.text) + tokens.offsets.nbytes + tokens.words.nbytes
         self._tables.put(key, (made, tokens, digest), size_bytes + tokens.ids.nbytes)
         return made
+
+
+def mended(tokenizer: Tokenizer, question: str, slips: Mapping[str, str]) -> str:
+    """Returns the question with misspelt words put right, as `PassageReader.mended` does."""
+    for word, meant in slips.items():
+        if len(tokenizer.ids(word)) > 1:
+            question = re.sub(rf"\b{re.escape(word)}\b", meant, question, flags=re.IGNORECASE)
+    return question
 
 
 def _size_bytes(window: Window) -> int:

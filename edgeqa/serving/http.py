@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 import edgeqa
-from edgeqa.serving import messages, pages
+from edgeqa.serving import joined, messages, pages
 from edgeqa.serving.api import JSON_BYTES, Api
 from edgeqa.serving.bodies import body_of
 from edgeqa.serving.errors import (
@@ -36,10 +36,16 @@ if TYPE_CHECKING:
     from edgeqa.serving.admission import Admission
     from edgeqa.serving.engine import Engine
     from edgeqa.serving.operations import Operation
+    from edgeqa.serving.part import Cluster
 
 
 def application(
-    engine: Engine, admission: Admission, *, allowed_hosts: Iterable[str] = (), may_add: bool = False
+    engine: Engine,
+    admission: Admission,
+    *,
+    allowed_hosts: Iterable[str] = (),
+    may_add: bool = False,
+    cluster: Cluster | None = None,
 ) -> ASGIApp:
     """Returns the ASGI application.
 
@@ -48,9 +54,11 @@ def application(
         admission: who is let in.
         allowed_hosts: names that it answers to, besides addresses and this machine's own name.
         may_add: whether agents are given a tool that adds.
+        cluster: what it is a part of; None if it is of none.
     """
     api = Api(engine, admission)
     routes = [Route(one.path, _endpoint(api, one), methods=[one.method]) for one in OPERATIONS]
+    routes += [] if cluster is None else joined.routes(cluster)
     inner = Starlette(
         routes=[*routes, *pages.routes(api), mcp_route(engine, partial(api.caller, way="mcp"), may_add=may_add)],
         exception_handlers={edgeqa.EdgeQAError: _said, HTTPException: _said_by_starlette, Exception: _said_of_bug},

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from edgeqa.errors import EdgeQAError
+from edgeqa.serving import joined
 from edgeqa.serving.errors import DeadlinePassed, NotAllowed, Refused
 from edgeqa.serving.redis_session import REDIS_VERSION, Session
 from edgeqa.serving.resp import Error
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Run = Callable[[Session, list[bytes]], Reply | Awaitable[Reply]]
 
 _NO_AUTH = Error("NOAUTH Authentication required.")
-_NO_CLUSTER = Error("ERR This instance has cluster support disabled")
 _OF_HTTP = frozenset({"post", "put", "options", "head", "host:"})
 _WRITES = frozenset(
     {
@@ -64,14 +64,7 @@ def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
     name = words[0].decode("utf-8", "replace").lower()
     command = COMMANDS.get(name)
     if command is None:
-        if name in _OF_HTTP:  # a browser, made to by a page elsewhere; Redis does the same
-            session.is_over = True
-            return Error("ERR this is no HTTP server")
-        if session.caller is None:
-            return _NO_AUTH
-        if name in _WRITES:
-            return Error(f"ERR this server answers questions; it stores nothing by {name.upper()}")
-        return Error(f"ERR unknown command '{name[:128]}'")
+        return _unknown(session, name)
     if session.caller is None and not command.for_strangers:
         return _NO_AUTH
     run, arity = command.run, command.arity
@@ -83,11 +76,27 @@ def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
         name = f"{name}|{sub}"
     if len(words) != arity if arity > 0 else len(words) < -arity:
         return Error(f"ERR wrong number of arguments for '{name}' command")
+    if session.door.cluster is not None and (named := _keys_of(command, words)):
+        elsewhere = joined.moved(session.door.cluster, named)
+        if elsewhere is not None:
+            return elsewhere
     try:
         found = run(session, words)
     except Exception as error:
         return _said(error)
     return _awaited(found) if inspect.isawaitable(found) else found
+
+
+def _unknown(session: Session, name: str) -> Reply:
+    """Returns the reply to a command that there is not."""
+    if name in _OF_HTTP:  # a browser, made to by a page elsewhere; Redis does the same
+        session.is_over = True
+        return Error("ERR this is no HTTP server")
+    if session.caller is None:
+        return _NO_AUTH
+    if name in _WRITES:
+        return Error(f"ERR this server answers questions; it stores nothing by {name.upper()}")
+    return Error(f"ERR unknown command '{name[:128]}'")
 
 
 async def _awaited(found: Awaitable[Reply]) -> Reply:
@@ -143,14 +152,17 @@ def _command_docs(_session: Session, words: list[bytes]) -> Reply:
 def _command_getkeys(_session: Session, words: list[bytes]) -> Reply:
     """COMMAND GETKEYS command..."""
     command = COMMANDS.get(words[2].decode("utf-8", "replace").lower())
-    given = words[2:]
     if command is None:
         return Error("ERR Invalid command specified")
-    first, last, step = command.keys
-    if not first:
+    if not command.keys[0]:
         return Error("ERR The command has no key arguments")
-    keys = given[first : (last if last >= 0 else len(given) + last) + 1 : step]
-    return keys or Error("ERR Invalid number of arguments specified for command")
+    return _keys_of(command, words[2:]) or Error("ERR Invalid number of arguments specified for command")
+
+
+def _keys_of(command: Command, words: list[bytes]) -> list[bytes]:
+    """Returns the keys that a request names."""
+    first, last, step = command.keys
+    return words[first : (last if last >= 0 else len(words) + last) + 1 : step] if first else []
 
 
 def _info(session: Session, words: list[bytes]) -> Reply:
@@ -175,7 +187,7 @@ def _sections(session: Session) -> dict[str, dict[str, object]]:
     return {
         "Server": {
             "redis_version": REDIS_VERSION,
-            "redis_mode": "standalone",
+            "redis_mode": "standalone" if door.cluster is None else "cluster",
             "server_name": "edgeqa",
             "os": " ".join((os.uname().sysname, os.uname().release, os.uname().machine)),
             "process_id": os.getpid(),
@@ -203,7 +215,7 @@ def _sections(session: Session) -> dict[str, dict[str, object]]:
             **{f"edgeqa_{outcome}_by_{way}": count for (way, outcome), count in sorted(engine.outcomes.items())},
         },
         "Replication": {"role": "master", "connected_slaves": 0},
-        "Cluster": {"cluster_enabled": 0},
+        "Cluster": {"cluster_enabled": int(door.cluster is not None)},
         "Keyspace": {},
     }
 
@@ -236,11 +248,6 @@ def _unlisted(_session: Session, words: list[bytes]) -> Reply:
     """KEYS, SCAN, DBSIZE, RANDOMKEY: there are as many names as questions."""
     name = words[0].decode("utf-8", "replace").upper()
     return Error(f"ERR {name}: names of answers are not listed; any question makes one: bertqa{{TAG}}_ADDRESS_QUESTION")
-
-
-def _no_cluster(_session: Session, _words: list[bytes]) -> Reply:
-    """CLUSTER, READONLY, READWRITE, ASKING."""
-    return _NO_CLUSTER
 
 
 def _resident_bytes() -> int:
@@ -342,9 +349,9 @@ COMMANDS = {
         Command("scan", -1, "Names are not listed.", _unlisted, "generic"),
         Command("dbsize", -1, "Names are not listed.", _unlisted, "generic"),
         Command("randomkey", -1, "Names are not listed.", _unlisted, "generic"),
-        Command("cluster", -1, "Not in this mode.", _no_cluster, "cluster"),
-        Command("readonly", -1, "Not in this mode.", _no_cluster, "cluster"),
-        Command("readwrite", -1, "Not in this mode.", _no_cluster, "cluster"),
-        Command("asking", -1, "Not in this mode.", _no_cluster, "cluster"),
+        Command("cluster", -1, "Who serves which slot, where this is a worker.", joined.command, "cluster"),
+        Command("readonly", -1, "Nothing to do.", joined.mode, "cluster"),
+        Command("readwrite", -1, "Nothing to do.", joined.mode, "cluster"),
+        Command("asking", -1, "Nothing to do.", joined.mode, "cluster"),
     )
 }

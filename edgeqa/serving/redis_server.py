@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from edgeqa.serving.admission import Admission
     from edgeqa.serving.engine import Engine
+    from edgeqa.serving.part import Cluster
     from edgeqa.serving.resp import Reply
 
 RECEIPT_S = 10.0  # a request that began has to be here by then; likewise, who it is
@@ -179,7 +180,15 @@ class Connection(asyncio.Protocol):
 class RedisServer:
     """What listens."""
 
-    def __init__(self, engine: Engine, admission: Admission, *, is_local: bool, most_connections: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        admission: Admission,
+        *,
+        is_local: bool,
+        most_connections: int,
+        cluster: Cluster | None = None,
+    ) -> None:
         """Makes one.
 
         Args:
@@ -187,8 +196,9 @@ class RedisServer:
             admission: who is let in.
             is_local: whether only this machine can connect.
             most_connections: at a time.
+            cluster: what it is a part of; None if it is of none.
         """
-        self.door = Door(engine, admission, is_local, 0, most_connections)
+        self.door = Door(engine, admission, is_local, 0, most_connections, cluster)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgeqa.serving.admission import Admission
     from edgeqa.serving.callers import Caller
     from edgeqa.serving.engine import Engine
+    from edgeqa.serving.part import Cluster
     from edgeqa.serving.resp import Limits, Reply
 
 # Of this version is what is replied: below 7.4, redis-py's cache on the client refuses to work.
@@ -45,6 +46,8 @@ class Door:
     """Whether only this machine can connect."""
     port: int
     most_connections: int
+    cluster: Cluster | None = None
+    """What this server is a part of."""
     sessions: dict[int, Session] = field(default_factory=dict)
     connections: int = 0
     """All that there were."""
@@ -257,7 +260,7 @@ class Session:
             b"version": REDIS_VERSION.encode(),
             b"proto": protocol,
             b"id": self.number,
-            b"mode": b"standalone",
+            b"mode": b"standalone" if self.door.cluster is None else b"cluster",
             b"role": b"master",
             b"modules": [],
         }

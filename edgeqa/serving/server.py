@@ -37,10 +37,12 @@ from edgeqa.serving.watching import Watcher
 from edgeqa.serving.wyoming import WyomingServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+    from edgeqa.serving.part import Cluster, Joined
 
 DEFAULT_PORT = 8423
 MOST_CONNECTIONS = 256
@@ -83,6 +85,8 @@ class Server:
     say: Callable[[str], None]
     opened: Callable[[str], None] = lambda _: None
     """Called with the address of the page, once it can be opened."""
+    joining: Callable[[Mapping[str, tuple[str, int]]], Joined] | None = None
+    """Of a worker of a cluster: given where what is listened at, by protocol, returns what is served there."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run(self) -> None:
@@ -96,13 +100,21 @@ class Server:
         admission = admission_of(settings)
         context = tls_context(settings)
         listeners = self._listeners(admission)
+        joined: Joined | None = None
         try:
-            engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
+            if self.joining is None:
+                engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
+            else:
+                places = {protocol: one.socket.getsockname()[:2] for protocol, one in listeners if not one.is_unix}
+                joined = self.joining(places)
+                engine = joined.engine
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             _allow_descriptors(len(listeners) * settings.connections + OTHER_DESCRIPTORS)
             allocator.share_arenas()
-            asyncio.run(self._serve(engine, admission, listeners, context))
+            asyncio.run(self._serve(engine, admission, listeners, context, joined))
         finally:
+            if joined is not None:
+                joined.stop()
             for _, listener in listeners:
                 listener.close()
         if engine.is_busy:  # something hangs, and would keep the process from ending
@@ -143,15 +155,23 @@ class Server:
         admission: Admission,
         listeners: Sequence[tuple[str, Listener]],
         context: ssl.SSLContext | None,
+        joined: Joined | None,
     ) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         state = ServerState()
         settings = self.settings
-        app = application(engine, admission, allowed_hosts=settings.allowed_hosts, may_add=settings.allow_add)
+        cluster = None if joined is None else joined.cluster
+        app = application(
+            engine,
+            admission,
+            allowed_hosts=settings.allowed_hosts,
+            may_add=settings.allow_add,
+            cluster=cluster,
+        )
         servers = [await self._listen(app, one, state, context) for protocol, one in listeners if protocol == "http"]
         others = [
-            await self._listen_for(protocol, one, engine, admission, context)
+            await self._listen_for(protocol, one, engine, admission, context, cluster)
             for protocol, one in listeners
             if protocol != "http"
         ]
@@ -164,12 +184,9 @@ class Server:
             self._begin(Watcher(engine, caller, path, self.say).run())
         if (period_s := systemd.watchdog_s()) is not None:
             self._begin(_tell_watchdog(period_s))
-        shown = [
-            listener.shown(protocol if context is None or protocol == "wyoming" else f"{protocol}s")
-            for protocol, listener in listeners
-        ]
-        for place in shown:
-            self.say(f"serving {', '.join(engine.collection_names)} at {place}")
+        shown = self._show(engine, listeners, context)
+        if joined is not None:
+            joined.start()
         systemd.notify("READY=1")
         if (first := next((place for place in shown if place.startswith("http")), None)) is not None:
             self.opened(f"{first}/")
@@ -187,6 +204,18 @@ class Server:
             await asyncio.wait_for(_ended(state), LAST_REPLIES_S)
         if closing:
             await asyncio.wait(closing, timeout=LAST_REPLIES_S)
+
+    def _show(
+        self, engine: Engine, listeners: Sequence[tuple[str, Listener]], context: ssl.SSLContext | None
+    ) -> list[str]:
+        """Says, and returns, where what is served."""
+        shown = [
+            listener.shown(protocol if context is None or protocol == "wyoming" else f"{protocol}s")
+            for protocol, listener in listeners
+        ]
+        for place in shown:
+            self.say(f"serving {', '.join(engine.collection_names)} at {place}")
+        return shown
 
     async def _listen(
         self, app: ASGIApp, listener: Listener, state: ServerState, context: ssl.SSLContext | None
@@ -223,11 +252,12 @@ class Server:
         engine: Engine,
         admission: Admission,
         context: ssl.SSLContext | None,
+        cluster: Cluster | None,
     ) -> RedisServer | WyomingServer:
         """Has another protocol than HTTP be spoken."""
         most = self.settings.connections
         if protocol == "redis":
-            redis = RedisServer(engine, admission, is_local=listener.is_local, most_connections=most)
+            redis = RedisServer(engine, admission, is_local=listener.is_local, most_connections=most, cluster=cluster)
             await redis.listen(listener.socket, context)
             return redis
         wyoming = WyomingServer(engine, admission, is_local=listener.is_local, most_connections=most)

@@ -47,7 +47,7 @@ def test_every_command_has_help_with_examples(name: str) -> None:
     assert command is not None
     assert command.help
     assert f"edgeqa {name} " in command.help
-    speaks_json = "--json" in {option for p in command.params for option in p.opts} or name == "mcp"
+    speaks_json = "--json" in {option for p in command.params for option in p.opts} or name in {"mcp", "worker"}
     assert speaks_json or hasattr(command, "commands")
 
 
@@ -66,6 +66,7 @@ def test_the_public_names_are_these() -> None:
         "Candidate",
         "CapabilityError",
         "ClosePassage",
+        "ClusterError",
         "CollectionError",
         "CollectionInfo",
         "ComputationFailed",

@@ -1,0 +1,229 @@
+"""Adding to a cluster: files in, documents in Valkey out. What has not changed is not read again.
+
+Files are found, read, split and tokenised here, by the readers of `formats` and the tokenizer of the model; nothing is
+encoded. Broken off at any moment, whole documents are there, and adding the same again goes on from there. A file is
+known by its name as it was given: other machines' paths mean nothing here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgeqa.cluster import keys
+from edgeqa.cluster.errors import AllGoneFromCluster
+from edgeqa.collection.adding_events import Added
+from edgeqa.collection.adding_sources import total_bytes
+from edgeqa.collection.catalogue_rows import printed
+from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.naming import identify
+from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.contexts.passages import SPLITTER_VERSION
+from edgeqa.errors import ContextError, ContextNotFound, NothingToAdd, OptionError
+from edgeqa.formats import STANDARD_INPUT
+from edgeqa.formats.folders import Skipped, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgeqa.cluster.documents import Documents, StoredDocument
+    from edgeqa.cluster.valkey import Valkey
+    from edgeqa.contexts.windows import Limits
+    from edgeqa.formats.blocks import FormatOptions
+    from edgeqa.formats.source import Source
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.tokenizer import Tokenizer
+    from edgeqa.timing import Progress
+
+
+BEGUN = b"begun"
+"""Stands for the digest of a file until all its documents are there."""
+
+
+class Splitter:
+    """What cuts documents into passages for a model, without the model: its tokenizer, and how long contexts are."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, loaded when it is first needed."""
+        from edgeqa.models.tokenizer import Tokenizer
+
+        return Tokenizer(self._bundle.file("tokenizer.json"))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How long contexts are: as on a machine with memory enough, since all machines share them."""
+        from edgeqa.capabilities.footprint import WINDOW_TOKENS
+        from edgeqa.contexts.windows import Limits
+
+        most = self._bundle.manifest.max_context_tokens - 1  # [SEP] is of the context
+        return Limits(most, min(most, WINDOW_TOKENS))
+
+
+class AddingToCluster:
+    """One run over paths."""
+
+    def __init__(self, valkey: Valkey, documents: Documents, bundle: Bundle, splitter: Splitter) -> None:
+        self._valkey, self._documents, self._splitter = valkey, documents, splitter
+        self._encoder = EncoderIdentity.of(bundle)
+        self._report = Added(str(valkey.address))
+        self._done_bytes = 0
+
+    def run(
+        self,
+        paths: Sequence[str],
+        options: FormatOptions,
+        *,
+        name: str | None,
+        copied: bool = False,
+        drop_gone: bool = False,
+        drop_all: bool = False,
+        progress: Progress,
+    ) -> Added:
+        """Adds what paths name; returns what was done.
+
+        Args:
+            paths: files, folders, or "-".
+            options: how to read them.
+            name: what one text is called that comes through a pipe.
+            copied: whether a file is taken as if it had come through a pipe.
+            drop_gone: whether what was added from the paths and is gone there goes here, too.
+            drop_all: whether it does so even where all of a path is gone.
+            progress: called as it goes on.
+
+        Raises:
+            ClusterError: if the cluster cannot be written to; what was added by then stays.
+            ContextError: if nothing could be read at all.
+            AllGoneFromCluster: if files would go, and all that was added from one of the paths is gone.
+        """
+        began = time.perf_counter()
+        if not paths:
+            raise NothingToAdd
+        self._documents.bind(self._encoder)
+        in_all = total_bytes(paths, options)
+        gone = self._gone(paths) if drop_gone else {}
+        for path, (missing, there) in () if drop_all else gone.items():
+            if missing and not there:
+                raise AllGoneFromCluster(path, len({one.source for _, one in missing}))
+        for path in paths:
+            self._path(path, options, name, copied=copied, is_gone=bool(gone.get(path, ((), 0))[0]))
+            progress("adding", min(self._done_bytes, in_all), in_all)
+        for missing, _ in gone.values():
+            self._drop(missing)
+        self._report.timings_ms = {"load": 0.0, "total": 1e3 * (time.perf_counter() - began)}
+        if self._report.failed and not self._report.files_done:
+            raise self._report.failed[0][1]
+        return self._report
+
+    def _path(self, path: str, options: FormatOptions, name: str | None, *, copied: bool, is_gone: bool) -> None:
+        try:
+            for source in walk([path], options, self._report.skip):
+                source.is_piped |= copied
+                self._source(source, name)
+                self._done_bytes += source.size_bytes
+        except (ContextError, OptionError) as error:  # all else is not the path's fault
+            if not (is_gone and isinstance(error, ContextNotFound)):
+                self._report.failed.append((path, error))
+
+    def _drop(self, missing: Iterable[tuple[str, StoredDocument]]) -> None:
+        """Removes the documents of files that are gone."""
+        sources = set()
+        for tag, one in missing:
+            self._documents.drop(tag, one.name)
+            sources.add(one.source)
+        for source in sources:
+            self._forget(source)
+        self._report.files_removed += len(sources)
+
+    def _source(self, source: Source, given: str | None) -> None:
+        try:
+            name = printed(identify(source, given).name)
+            made = f"{source.digest().hex()} {source.reader} {SPLITTER_VERSION}"
+            sources = _sources_of(name)
+            known = self._valkey.do(sources, "HGET", sources, name)
+            if known is not None and known.decode() == made:
+                self._report.files_unchanged += 1
+            else:
+                self._valkey.do(sources, "HSET", sources, name, BEGUN)
+                self._records(source, name, is_new=known is None)
+                self._valkey.do(sources, "HSET", sources, name, made)
+                self._report.files_changed += known not in {None, BEGUN}
+                self._report.files_added += known in {None, BEGUN}
+            if source.is_piped:
+                self._report.piped.append(name)
+        except ContextError as error:
+            self._report.failed.append((source.name, error))
+        for part, why in source.notes:
+            self._report.skip(Skipped(part, why))
+
+    def _records(self, source: Source, name: str, *, is_new: bool) -> None:
+        """Puts the documents of a file there, and removes those that it has no more."""
+        from edgeqa.contexts.windows import all_windows
+
+        former = {} if is_new else {one.name: tag for tag, one in self._of_source(name)}
+        for record in source.records():
+            windows = list(all_windows(record.blocks, self._splitter.tokenizer.tokenize, self._splitter.limits))
+            called = name + record.name.removeprefix(source.name)
+            tag = former.pop(called, None) or self._documents.tag_for(called, len(windows))
+            self._documents.put(tag, called, title=record.title, source=name, windows=windows)
+            self._report.documents += 1
+            self._report.contexts += len(windows)
+        for called, tag in former.items():
+            self._documents.drop(tag, called)
+
+    def _of_source(self, name: str) -> Iterable[tuple[str, StoredDocument]]:
+        """Returns the documents of a file, each with its tag; they are in the tags of its folder."""
+        folder = keys.folder_of(name)
+        opened = keys.of_tag(keys.tag_of(folder, 0), "open", keys.folder_digest(folder))
+        tags = [keys.tag_of(folder, one) for one in range(int(self._valkey.do(opened, "GET", opened) or 0) + 1)]
+        return [(tag, one) for tag, some in self._documents.of_tags(tags) for one in some if one.source == name]
+
+    def _forget(self, source: str) -> None:
+        sources = _sources_of(source)
+        self._valkey.do(sources, "HDEL", sources, source)
+
+    def _gone(self, paths: Sequence[str]) -> dict[str, tuple[list[tuple[str, StoredDocument]], int]]:
+        """Returns, by path, the documents that were added from it and are not there any more, and how many are."""
+        every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
+        found = {}
+        for path in paths:
+            if path == STANDARD_INPUT:
+                continue
+            below = [(tag, one) for tag, one in every if is_within(one.source, path)]
+            missing = [(tag, one) for tag, one in below if not os.path.lexists(one.source)]
+            found[path] = missing, len(below) - len(missing)
+        return found
+
+    def remove(self, names: Sequence[str]) -> list[StoredDocument]:
+        """Removes files, folders and documents; returns the documents that are gone.
+
+        Raises:
+            ContextGone: if there is nothing of a name; then nothing is removed.
+        """
+        every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
+        gone: dict[tuple[str, str], StoredDocument] = {}
+        for name in names:
+            found = {(tag, one.name): one for tag, one in every if one.name == name or is_within(one.source, name)}
+            if not found:
+                raise ContextGone(name)
+            gone |= found
+        for (tag, name), one in gone.items():
+            self._documents.drop(tag, name)
+            self._forget(one.source)  # so that adding it again brings back what was removed
+        return list(gone.values())
+
+
+def _sources_of(name: str) -> str:
+    folder = keys.folder_of(name)
+    return keys.of_tag(keys.tag_of(folder, 0), "sources", keys.folder_digest(folder))
+
+
+def is_within(source: str, path: str) -> bool:
+    """Tells whether a file is a path, or below it, by its name."""
+    folder = os.path.normpath(path)
+    return source in (path, folder) or os.path.normpath(source).startswith(f"{folder.rstrip('/')}/") or folder == "."

@@ -1,0 +1,247 @@
+"""A cluster as what is asked: the likeliest workers searched, texts from Valkey, passages read where they are encoded.
+
+In: the workers that live, a question. Out: a scope of `asking`, and what stands for the model there: `RemoteReading`.
+Only spans and scores come from workers. Whoever does not answer is noted; its passages are read by another worker, from
+Valkey. What was not made of all that there is is not remembered as whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.asking.scope import SourcePassage
+from edgeqa.cluster import keys, statistics
+from edgeqa.cluster.errors import ClusterEmpty, NoWorker
+from edgeqa.cluster.membership import unserved
+from edgeqa.cluster.nodes import NodeSilent, Read, Search
+from edgeqa.collection.naming import Address
+from edgeqa.contexts.context import Place
+from edgeqa.contexts.search import Hit, Hits
+from edgeqa.digests import blake2b
+from edgeqa.errors import EmptyQuestion
+from edgeqa.models.reading import MAX_QUESTION_CHARACTERS, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from edgeqa.cluster.adding import Splitter
+    from edgeqa.cluster.documents import Documents, HeldPassage
+    from edgeqa.cluster.membership import Member
+    from edgeqa.cluster.nodes import Node, SearchReply
+    from edgeqa.contexts.context import Context
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.readers import Encoding
+    from edgeqa.timing import Stopwatch
+
+HITS_A_NODE = 12
+FETCHED_AT_ONCE = 4
+
+
+class Asked:
+    """Who is asked one question: the workers, and which of them did not answer."""
+
+    def __init__(self, members: Sequence[Member], node_of: Callable[[Member], Node], servers: str) -> None:
+        self.members = tuple(members)
+        self._node_of, self._servers = node_of, servers
+        self.asked: dict[str, None] = {}
+        """As they are shown, in the order in which they were asked."""
+        self.silent: dict[str, str] = {}
+        """Those that did not answer, and why."""
+
+    def search(self, chosen: Sequence[Member], message: Search) -> list[tuple[Member, SearchReply]]:
+        """Has some workers search at the same time; returns what those found that answered."""
+
+        def one(member: Member) -> tuple[Member, SearchReply] | None:
+            try:
+                return member, self._node_of(member).search(message)
+            except NodeSilent as error:
+                self.silent[member.shown] = str(error)
+                return None
+
+        self.asked.update(dict.fromkeys(member.shown for member in chosen))
+        if len(chosen) == 1:
+            found = [one(chosen[0])]
+        else:
+            with ThreadPoolExecutor(max(1, len(chosen))) as pool:
+                found = list(pool.map(one, chosen))
+        return [reply for reply in found if reply is not None]
+
+    def read(self, slot: int, message: Read) -> list[Place] | None:
+        """Has a passage read by who serves its slot, or else by another; None if there is no such passage.
+
+        Raises:
+            NoWorker: if nobody answers.
+        """
+        for member in sorted(self.members, key=lambda one: (not one.serves(slot), one.shown in self.silent, one.id)):
+            if member.shown in self.silent:
+                continue
+            self.asked[member.shown] = None
+            try:
+                places = self._node_of(member).read(message).places
+            except NodeSilent as error:
+                self.silent[member.shown] = str(error)
+                continue
+            return None if places is None else [Place(*place) for place in places]
+        raise NoWorker(self._servers)
+
+
+class RemoteReading:
+    """What `asking` reads with, in the place of a model. For one question."""
+
+    def __init__(self, asked: Asked, splitter: Splitter, bundle: Bundle) -> None:
+        self._asked, self._splitter, self._manifest = asked, splitter, bundle.manifest
+
+    def question(self, question: str) -> Question:
+        """Returns the question as it is sent.
+
+        Raises:
+            EmptyQuestion: if it has no token.
+        """
+        beginning = question[:MAX_QUESTION_CHARACTERS]
+        ids = self._splitter.tokenizer.ids(beginning)
+        if not len(ids):
+            raise EmptyQuestion
+        is_cut = len(ids) > self._manifest.max_question_tokens - 2 or len(beginning) < len(question)
+        return Question(beginning, is_cut=is_cut)
+
+    def mended(self, question: str, slips: Mapping[str, str]) -> str:
+        """Returns the question with misspelt words put right, as `PassageReader.mended` does."""
+        from edgeqa.models.reading import mended
+
+        return mended(self._splitter.tokenizer, question, slips)
+
+    def spans(
+        self, question: Question, context: HeldPassage, encoding: object, *, top: int, watch: Stopwatch, **_: object
+    ) -> list[Place]:
+        """Returns where the best spans of a passage are; spans that are not in its text are nobody's."""
+        del encoding
+        address = context.address
+        message = Read(question.encoded, address.document, address.tag, address.number, context.digest, top)
+        places = self._asked.read(keys.slot_of_tag(address.tag), message) or []
+        watch.over("read")
+        return [place for place in places if 0 <= place.start < place.end <= len(context.text)]
+
+
+class Clustered:
+    """The cluster as it is now. For one question."""
+
+    is_given = False
+
+    def __init__(
+        self,
+        asked: Asked,
+        documents: Documents,
+        published: statistics.Published,
+        *,
+        tags: Sequence[str],
+        language: str,
+        servers: str,
+        most_nodes: int = statistics.MOST_ASKED,
+    ) -> None:
+        self._asked, self._documents, self._published = asked, documents, published
+        self._language, self._servers, self._most_nodes = language, servers, most_nodes
+        self._unserved = unserved(tags, asked.members)
+        self.digest = content_digest(asked.members) + (f" without {len(self._unserved)}" if self._unserved else "")
+        self._found: list[tuple[Address, str]] = []
+        self._held: dict[int, HeldPassage | None] = {}
+        self._numbers: dict[str, int] = {}
+        self._is_changed = False
+
+    def search(self, question: str, most: int) -> Hits:
+        """Returns the passages that share most with the question, of the likeliest workers.
+
+        Raises:
+            NoWorker: if nobody answers.
+            ClusterEmpty: if there is no passage.
+        """
+        members = self._asked.members
+        if not members:
+            raise NoWorker(self._servers)
+        asked = self._published.asked(members, question, self._language)
+        chosen = statistics.likeliest(asked, members, self._most_nodes)
+        if not chosen:
+            if self._unserved:
+                raise NoWorker(self._servers)
+            raise ClusterEmpty(self._servers)
+        replies = self._asked.search(chosen, Search(asked.question, asked.terms, min(most, HITS_A_NODE)))
+        if not replies:
+            raise NoWorker(self._servers)
+        self._is_changed = any(reply.content != member.content for member, reply in replies)
+        scored: dict[tuple[str, int, str], tuple[float, Address, str]] = {}
+        for _, reply in replies:
+            for one in reply.found:
+                share = statistics.score(asked, one.in_text, one.in_heading, one.text_terms, one.heading_terms)
+                address = Address(one.document, one.tag, one.number)
+                scored[one.tag, one.number, one.document] = share if asked.terms else 1.0, address, one.digest
+        ranked = sorted(scored.items(), key=lambda item: (-item[1][0], item[0]))[:most]
+        self._found = [(address, digest) for _, (_, address, digest) in ranked]
+        hits = [Hit(number, share) for number, (_, (share, _, _)) in enumerate(ranked) if share > 0]
+        return Hits(hits, asked.contexts, asked.weights, asked.mended)
+
+    def passage(self, hit: Hit) -> SourcePassage | None:
+        """Returns a passage that was found; None if it is gone, or not what was found."""
+        if hit.number not in self._held:
+            ahead = range(hit.number, min(len(self._found), hit.number + FETCHED_AT_ONCE))
+            fetched = self._documents.at([self._found[number][0] for number in ahead])
+            for number, held in zip(ahead, fetched, strict=True):
+                self._held[number] = held if held is not None and held.digest == self._found[number][1] else None
+        held = self._held[hit.number]
+        if held is None:
+            self._is_changed = True
+            return None
+        return self.placed(held)
+
+    def placed(self, held: HeldPassage) -> SourcePassage:
+        """Returns a passage with where it is from."""
+        address = held.address
+        number = self._numbers.setdefault(f"{address.document}:{address.tag}", len(self._numbers))
+        text: Any = held
+        return SourcePassage(text, address.document, number, str(address), held.digest)
+
+    def windows(self, passage: SourcePassage) -> Iterator[tuple[Context, Encoding | None]]:
+        """Yields the passage, which is stored as it is read."""
+        yield passage.text, None  # type: ignore[misc]  # it is what `placed` made it of
+
+    def reference(self, placed: SourcePassage) -> tuple[str, str]:
+        """Returns the passage's address and its digest."""
+        return str(placed.address), str(placed.digest)
+
+    def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in a cache
+        """Returns the passage that a reference stands for; None if it is not what it was."""
+        with contextlib.suppress(TypeError, ValueError):
+            text, digest = reference
+            address = Address.parse(text)
+            held = None if address is None else self._documents.at([address])[0]
+            if held is not None and held.digest == digest:
+                return self.placed(held)
+        return None
+
+    def locate(self, found: Iterable[SourcePassage]) -> None:
+        """Does nothing: paths of other machines mean nothing here."""
+
+    def nothing_read(self) -> None:
+        """Does nothing: a cluster need not share a word with a question."""
+
+    def damaged(self) -> tuple[str, ...]:
+        """Returns who did not answer, and what nobody serves, a line each."""
+        lines = list(self._asked.silent.values())
+        if self._unserved:
+            count = len(self._unserved)
+            lines.append(f"no worker serves {count} tag{'' if count == 1 else 's'} of the cluster yet")
+        return tuple(lines)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Returns nothing: whoever added it was told."""
+        return ()
+
+    def is_whole(self) -> bool:
+        """Tells whether all who were asked answered, for all that there is, as it was when the question came."""
+        return not (self._asked.silent or self._unserved or self._is_changed)
+
+
+def content_digest(members: Sequence[Member]) -> str:
+    """Returns a digest of what all workers together have indexed, whoever of them has which part."""
+    total = sum(int(one.content, 16) for one in members) % (1 << 128)
+    return blake2b(total.to_bytes(16, "little"), digest_size=16).hexdigest()

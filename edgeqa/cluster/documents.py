@@ -1,0 +1,399 @@
+"""`Documents`: what a cluster holds, as it lies in Valkey: documents in, in one transaction each; passages out.
+
+A document is there wholly or not at all, and its arrival is an entry of its tag's stream. A passage is a shard's record
+(`collection.shard_format`), with tokens, about 5 bytes a token and the text. The numbers in addresses come from the
+tag's counter and are never given twice, so that the name of an answer never comes to mean another passage. Encodings
+are not here: workers make them. What lies here is checked when it is read: it may have been written by anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgeqa.cluster import keys
+from edgeqa.cluster.errors import ClusterFormatUnsupported, ClusterOtherModel, EntryDamaged
+from edgeqa.collection.naming import TAG, Address
+from edgeqa.collection.shard_format import Record, TokenGroups, pack_record
+from edgeqa.digests import blake2b
+from edgeqa.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edgeqa.cluster.valkey import Pipe, Valkey
+    from edgeqa.collection.snapshot import EncoderIdentity
+    from edgeqa.contexts.context import Piece, Tokens
+    from edgeqa.contexts.windows import Window
+
+_TOKENS = struct.Struct("<I")
+_TAG = re.compile(TAG)
+DIGEST_BYTES = 16
+
+
+class StoredDocument(msgspec.Struct, frozen=True):
+    """A document, as it is listed in its tag."""
+
+    name: str
+    title: str
+    source: str
+    """Name of the file that it is of."""
+    first: int
+    """The number of its first passage in addresses."""
+    contexts: int
+    """How many passages it has."""
+    digest: str
+    """Of all its passages and its title."""
+
+    @property
+    def after(self) -> int:
+        """The number after its last passage's."""
+        return self.first + self.contexts
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInCluster:
+    """A document of a cluster, as `edgeqa list` shows it."""
+
+    document: str
+    title: str
+    tag: str
+    contexts: int
+    first: int
+    path: None = None
+    """Of files of another machine, paths mean nothing here."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {name: getattr(self, name) for name in ("document", "path", "title", "tag", "contexts", "first")}
+
+
+class HeldPassage:
+    """A passage from Valkey, unpacked as far as it is asked for; a `Context` for who reads it."""
+
+    encoding = None
+
+    def __init__(self, raw: bytes, address: Address, title: str = "") -> None:
+        """Takes the bytes of a field of `passages`.
+
+        Raises:
+            ValueError: if they are not what is written there.
+        """
+        try:
+            (tokens,) = _TOKENS.unpack_from(raw)
+            self._record = Record(raw[_TOKENS.size :], tokens)
+            self.text = self._record.text
+            self.kind: str = self._record.kind
+            self.heading: tuple[str, ...] = self._record.heading
+            self.pieces: tuple[Piece, ...] = self._record.pieces
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            message = f"not a passage: {error}"
+            raise ValueError(message) from error
+        self.address, self.document, self.title = address, address.document, title or self._record.title
+
+    @property
+    def start(self) -> int:
+        """Place of its first character in the document."""
+        return self._record.head.start
+
+    @property
+    def digest(self) -> str:
+        """Of all that an answer on it depends on besides model and question: text and tokens."""
+        return blake2b(self._record.content, digest_size=DIGEST_BYTES).hexdigest()
+
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokens, with offsets into `text`."""
+        from edgeqa.contexts.context import Tokens
+
+        return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
+
+    @property
+    def groups(self) -> TokenGroups:
+        """Words, paragraphs and meaning of its tokens."""
+        return self._record.groups()
+
+    @property
+    def paragraphs(self) -> Any:  # noqa: ANN401 - as of a window
+        """Number of each token's paragraph, int32 [tokens]."""
+        return self.groups.paragraphs
+
+    @property
+    def meaningful(self) -> Any:  # noqa: ANN401 - as of a window
+        """Whether each token is more than punctuation, bool [tokens]."""
+        return self.groups.meaningful
+
+
+class Documents:
+    """The documents of a cluster. Safe from many threads."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+        self._noted: set[str] = set()  # tags that others know of
+        self._tags: list[str] = []
+        self._tags_as_of = 0.0
+
+    # --- what the cluster is -----------------------------------------------------------------------------------------
+
+    def bind(self, encoder: EncoderIdentity) -> None:
+        """Notes what the documents are made with, where nothing is noted yet.
+
+        Raises:
+            ClusterOtherModel: if they are made with something else.
+            ClusterFormatUnsupported: if a later version wrote them.
+        """
+        fields = (("format", str(keys.FORMAT)), ("encoder", encoder.digest), ("bundle", encoder.bundle))
+        if self.made_with(encoder):
+            return
+        self.everywhere(*[("collection", "HSETNX", field, value) for field, value in fields])
+        self.made_with(encoder)
+
+    def made_with(self, encoder: EncoderIdentity) -> bool:
+        """Tells whether it is noted what the documents are made with; raises as `bind` does."""
+        found = self.anywhere("collection", "HGETALL")
+        facts = {field.decode(): value.decode() for one in found for field, value in one.items()}
+        if facts and facts.get("format") != str(keys.FORMAT):
+            raise ClusterFormatUnsupported(facts.get("format", "?"), keys.FORMAT)
+        if facts.get("encoder", encoder.digest) != encoder.digest:
+            raise ClusterOtherModel(facts.get("bundle", "another model"), encoder.bundle)
+        return bool(facts)
+
+    def everywhere(self, *commands: tuple[Any, ...]) -> None:
+        """Does commands on a key that is kept three times, wherever that can be done.
+
+        Args:
+            commands: each the key's name, the command, and what stands behind the key.
+
+        Raises:
+            ClusterError: if it can be done nowhere.
+        """
+        every = [
+            (key, (name, key, *rest))
+            for home in keys.HOMES
+            for what, name, *rest in commands
+            for key in (keys.of_home(home, what),)
+        ]
+        found = self._valkey.many(every, patience_s=1.0)
+        wrong = [one for one in found if isinstance(one, ClusterError)]
+        if len(wrong) == len(found):
+            raise wrong[0]
+
+    def anywhere(self, what: str, name: str, *rest: Any) -> list[Any]:  # noqa: ANN401 - as they are sent
+        """Returns what is replied to a command on a key that is kept three times, by whoever replies.
+
+        Raises:
+            ClusterError: if nobody does.
+        """
+        at = [keys.of_home(home, what) for home in keys.HOMES]
+        found = self._valkey.many([(key, (name, key, *rest)) for key in at], patience_s=1.0)
+        good = [one for one in found if not isinstance(one, ClusterError)]
+        if not good:
+            raise found[0]
+        return good
+
+    # --- tags --------------------------------------------------------------------------------------------------------
+
+    def tags(self, *, not_older_s: float = 0.0) -> list[str]:
+        """Returns the tags that there are, or were, unless those last seen are as young as this."""
+        now = time.monotonic()
+        if now - self._tags_as_of > not_older_s:
+            found = {tag.decode("utf-8", "replace") for some in self.anywhere("tags", "SMEMBERS") for tag in some}
+            self._tags, self._tags_as_of = sorted(filter(_TAG.fullmatch, found)), now
+        return self._tags
+
+    def tag_for(self, name: str, contexts: int) -> str:
+        """Returns the tag that a document belongs to: the one where it is, or one of its folder with room for it.
+
+        Which one that is, is said once: two who add it at the same time are given the same.
+        """
+        folder = keys.folder_of(name)
+        first, digest = keys.tag_of(folder, 0), keys.folder_digest(folder)
+        places, opened = keys.of_tag(first, "places", digest), keys.of_tag(first, "open", digest)
+        known = self._valkey.do(places, "HGET", places, name)
+        if known is not None:
+            return keys.tag_of(folder, int(known))
+        number = int(self._valkey.do(opened, "GET", opened) or 0)
+        while True:
+            tag = keys.tag_of(folder, number)
+            count = keys.of_tag(tag, "contexts")
+            held = int(self._valkey.do(count, "GET", count) or 0)
+            if not held or held + contexts <= keys.PASSAGES_A_TAG:
+                break
+            number += 1
+            self._valkey.do(opened, "SET", opened, number)
+        self._valkey.do(places, "HSETNX", places, name, number)
+        number = int(self._valkey.do(places, "HGET", places, name) or number)
+        return keys.tag_of(folder, number)
+
+    def note_tag(self, tag: str) -> None:
+        """Has workers know of a tag."""
+        if tag not in self._noted:
+            self.everywhere(("tags", "SADD", tag))
+            self._noted.add(tag)
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    def put(self, tag: str, name: str, *, title: str, source: str, windows: Sequence[Window]) -> bool:
+        """Puts a document there, in the place of what has its name; tells whether anything had to be changed.
+
+        Raises:
+            ClusterError: if it cannot be done; what was there is there then.
+        """
+        self.note_tag(tag)
+        records = [_packed(window, tag, title) for window in windows]
+        digest = _digest(title, source, records)
+        number, version, names = (keys.of_tag(tag, what, of) for what, of in _of_document(name))
+
+        def build(pipe: Pipe) -> bool:
+            known = pipe.get(version)
+            if known is not None and known.decode() == digest:
+                return False
+            former = self._listed(pipe, tag, name)
+            answered = pipe.smembers(names)
+            # Outside the transaction, which cannot use what it is told; a number that is not used is no harm.
+            after = int(pipe.incrby(number, len(records))) if records else 0
+            first = after - len(records) + 1
+            stored = StoredDocument(name, title, source, first, len(records), digest)
+            passages = keys.of_tag(tag, "passages", name)
+            pipe.multi()
+            self._clear(pipe, tag, name, answered)
+            if records:
+                pipe.hset(passages, mapping={str(first + place): one for place, one in enumerate(records)})
+            pipe.set(version, digest)
+            pipe.hset(keys.of_tag(tag, "documents"), name, msgspec.json.encode(stored))
+            pipe.incrby(keys.of_tag(tag, "contexts"), len(records) - (former.contexts if former else 0))
+            pipe.incr(keys.of_tag(tag, "changes"))
+            pipe.xadd(keys.of_tag(tag, "arrivals"), {"document": name})
+            return True
+
+        return self._valkey.transact(name, (version, names), build)
+
+    def drop(self, tag: str, name: str) -> bool:
+        """Removes a document with all that is remembered of it by name; tells whether it was there."""
+        _, version, names = (keys.of_tag(tag, what, of) for what, of in _of_document(name))
+
+        def build(pipe: Pipe) -> bool:
+            former = self._listed(pipe, tag, name)
+            answered = pipe.smembers(names)
+            if former is None:
+                return False
+            pipe.multi()
+            self._clear(pipe, tag, name, answered)
+            pipe.delete(version)
+            pipe.hdel(keys.of_tag(tag, "documents"), name)
+            pipe.decrby(keys.of_tag(tag, "contexts"), former.contexts)
+            pipe.incr(keys.of_tag(tag, "changes"))
+            pipe.xadd(keys.of_tag(tag, "arrivals"), {"gone": name})
+            return True
+
+        was_there = self._valkey.transact(name, (version, names), build)
+        folder = keys.folder_of(name)
+        places = keys.of_tag(keys.tag_of(folder, 0), "places", keys.folder_digest(folder))
+        self._valkey.do(places, "HDEL", places, name)
+        return was_there
+
+    def _clear(self, pipe: Pipe, tag: str, name: str, answered: Iterable[bytes]) -> None:
+        """Queues that nothing is left of a document's passages, nor of the plain answers on them."""
+        pipe.delete(keys.of_tag(tag, "passages", name), keys.of_tag(tag, "names", name), *answered)
+
+    def _listed(self, pipe: Pipe, tag: str, name: str) -> StoredDocument | None:
+        raw = pipe.hget(keys.of_tag(tag, "documents"), name)
+        return None if raw is None else _stored(raw)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def of_tags(self, tags: Sequence[str]) -> Iterator[tuple[str, list[StoredDocument]]]:
+        """Yields the documents of each of some tags.
+
+        Raises:
+            ClusterError: if those of one cannot be had.
+        """
+        for place in range(0, len(tags), 64):
+            some = tags[place : place + 64]
+            at = [keys.of_tag(tag, "documents") for tag in some]
+            found = self._valkey.many([(key, ("HGETALL", key)) for key in at])
+            for tag, one in zip(some, found, strict=True):
+                if isinstance(one, ClusterError):
+                    raise one
+                yield tag, [document for raw in one.values() if (document := _stored(raw)) is not None]
+
+    def listed(self) -> list[ListedInCluster]:
+        """Returns all documents, by name."""
+        every = (
+            ListedInCluster(one.name, one.title, tag, one.contexts, one.first)
+            for tag, some in self.of_tags(self.tags())
+            for one in some
+        )
+        return sorted(every, key=lambda one: (one.document, one.tag))
+
+    def document(self, tag: str, name: str) -> StoredDocument | None:
+        """Returns a document by its name; None if there is none."""
+        key = keys.of_tag(tag, "documents")
+        raw = self._valkey.do(key, "HGET", key, name)
+        return None if raw is None else _stored(raw)
+
+    def passages(self, tag: str, document: StoredDocument) -> list[HeldPassage]:
+        """Returns the passages of a document, in order; none if it is not any more what it was."""
+        if not document.contexts:
+            return []
+        key = keys.of_tag(tag, "passages", document.name)
+        numbers = range(document.first, document.after)
+        found = self._valkey.do(key, "HMGET", key, *numbers)
+        try:
+            return [
+                HeldPassage(raw, Address(document.name, tag, number), document.title)
+                for number, raw in zip(numbers, found, strict=True)
+            ]
+        except (TypeError, ValueError):  # one is missing, or is none
+            return []
+
+    def digest(self, tag: str, document: StoredDocument) -> str:
+        """Returns the digest of what lies there of a document; "" where some of it is missing."""
+        if not document.contexts:
+            return _digest(document.title, document.source, ())
+        key = keys.of_tag(tag, "passages", document.name)
+        found = self._valkey.do(key, "HMGET", key, *range(document.first, document.after))
+        return _digest(document.title, document.source, found) if all(found) else ""
+
+    def at(self, addresses: Sequence[Address], *, patience_s: float = 2.0) -> list[HeldPassage | None]:
+        """Returns the passages at addresses; None for what is not there, damaged, or cannot be had now."""
+        wanted = [(keys.of_tag(one.tag, "passages", one.document), str(one.number)) for one in addresses]
+        found = self._valkey.many([(key, ("HGET", key, number)) for key, number in wanted], patience_s=patience_s)
+        passages: list[HeldPassage | None] = []
+        for address, raw in zip(addresses, found, strict=True):
+            held = None
+            if isinstance(raw, bytes):
+                with contextlib.suppress(ValueError):
+                    held = HeldPassage(raw, address)
+            passages.append(held)
+        return passages
+
+
+def _packed(window: Window, tag: str, title: str) -> bytes:
+    """Returns a passage as a field of `passages` holds it; `HeldPassage` reads it."""
+    record = pack_record(window, TokenGroups.of(window), tag=tag, name="", title=title)
+    return _TOKENS.pack(len(window.tokens)) + record
+
+
+def _digest(title: str, source: str, records: Iterable[bytes]) -> str:
+    whole = blake2b(digest_size=DIGEST_BYTES)
+    for part in (title.encode(), source.encode(), *records):
+        whole.update(len(part).to_bytes(4, "little") + part)
+    return whole.hexdigest()
+
+
+def _of_document(name: str) -> tuple[tuple[str, str], ...]:
+    return ("number", ""), ("version", name), ("names", name)
+
+
+def _stored(raw: bytes) -> StoredDocument | None:
+    try:
+        return msgspec.json.decode(raw, type=StoredDocument)
+    except msgspec.DecodeError as error:
+        raise EntryDamaged(str(error)) from error

@@ -1,0 +1,177 @@
+"""What can be wrong with a cluster: each error says which server, what it said, and what to do. Pure."""
+
+from __future__ import annotations
+
+from edgeqa.errors import EXIT_USAGE, ClusterError
+
+
+class ClusterAddressInvalid(ClusterError):
+    """The URL of a cluster is none."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, shown: str, reason: str) -> None:
+        super().__init__(
+            f"{shown!r} is no address of a cluster: {reason}",
+            "write valkey://HOST:PORT[,HOST:PORT...], or valkeys:// for TLS; a user and password stand before HOST "
+            "as USER:PASSWORD@, best in EDGEQA_CLUSTER",
+        )
+
+
+class ClusterExtraMissing(ClusterError):
+    """A library that a cluster is spoken to with is not installed."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"a cluster needs {module}, which is not installed", "pip install 'edgeqa[cluster]'")
+
+
+class ClusterUnreachable(ClusterError):
+    """No server of a cluster answers."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        super().__init__(
+            f"no server of the cluster answers at {servers}: {reason}",
+            "look whether Valkey runs there (valkey-cli -c -h HOST -p PORT ping), and whether it wants TLS (valkeys://)",
+        )
+
+
+class NotACluster(ClusterError):
+    """A server is there, but is not part of a cluster."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"the server at {servers} is not part of a cluster",
+            "start it with cluster-enabled yes, and join servers by valkey-cli --cluster create",
+        )
+
+
+class ClusterTooOld(ClusterError):
+    """A server is of a version that lacks what is needed."""
+
+    def __init__(self, servers: str, version: str) -> None:
+        super().__init__(
+            f"the server at {servers} is of version {version}", "it has to be Valkey, or Redis 7.0 or newer"
+        )
+
+
+class ClusterRefused(ClusterError):
+    """A server does not take the user or the password."""
+
+    def __init__(self, servers: str, reason: str) -> None:
+        super().__init__(
+            f"the cluster at {servers} refuses the user or the password: {reason}",
+            "give them in the address: valkey://USER:PASSWORD@HOST:PORT, best in EDGEQA_CLUSTER",
+        )
+
+
+class ClusterForbidden(ClusterError):
+    """The user may not do what is needed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the user of the cluster may not do this: {reason}",
+            "SECURITY.md has the rights that edgeqa needs, for ACL SETUSER",
+        )
+
+
+class ClusterFull(ClusterError):
+    """A server has no memory left; what is there can still be asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the cluster is full: {reason}",
+            "give its servers more memory (CONFIG SET maxmemory), add servers, or remove documents; "
+            "adding the same again goes on from here, and what is there can be asked meanwhile",
+        )
+
+
+class ClusterDown(ClusterError):
+    """The cluster does not serve what is needed: a master is gone, and none has taken its place."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the cluster does not serve this now: {reason}",
+            "wait until a replica has taken the place of the master that is gone, or start that master again; with "
+            "cluster-require-full-coverage no, all other slots go on meanwhile",
+        )
+
+
+class ClusterSaid(ClusterError):
+    """A server said no for a reason that is not known here."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the cluster refused: {reason}", "look into the log of the server")
+
+
+class EntryDamaged(ClusterError):
+    """What lies in Valkey is not what edgeqa writes there."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"an entry in the cluster is not what edgeqa writes: {reason}", "edgeqa verify --cluster URL")
+
+
+class NotReplicated(ClusterError):
+    """A document is on its master, and on no replica within the time."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(
+            f"{name} is on no replica after {seconds:g} s, and would be lost with its master",
+            "look at the replica (INFO replication); adding the same again goes on from here",
+        )
+
+
+class ClusterOtherModel(ClusterError):
+    """What is in the cluster was made with another model."""
+
+    def __init__(self, there: str, here: str) -> None:
+        super().__init__(
+            f"what is in the cluster was made with {there}, not with {here}",
+            "use that model (--bundle), or remove all documents and add them again",
+        )
+
+
+class ClusterFormatUnsupported(ClusterError):
+    """What is in the cluster was written by a later version of edgeqa."""
+
+    def __init__(self, found: str, known: int) -> None:
+        super().__init__(
+            f"what is in the cluster is of format {found}; this is edgeqa for format {known}", "update edgeqa"
+        )
+
+
+class ClusterEmpty(ClusterError, LookupError):
+    """Nothing was added to a cluster yet."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"nothing was added to the cluster at {servers} yet", "add to it: edgeqa add --cluster URL PATH"
+        )
+
+
+class AllGoneFromCluster(ClusterError):
+    """Nothing that was added from a path is there any more: it is removed only where that is asked for."""
+
+    def __init__(self, path: str, files: int) -> None:
+        super().__init__(
+            f"all that was added from {path} is gone: {files} file{'' if files == 1 else 's'}; nothing is removed",
+            "if it is on a disk or a share, see that this is mounted, and run this again; --drop-all removes it",
+        )
+
+
+class NoWorker(ClusterError):
+    """No worker is there to read with."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"no worker of the cluster at {servers} answers",
+            "start one beside each of its servers: edgeqa worker --cluster URL",
+        )
+
+
+class NotInCluster(ClusterError):
+    """Something that works on a collection of this device alone was asked of a cluster."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"a cluster has no {what}", "leave it out, or leave out --cluster and EDGEQA_CLUSTER")

@@ -1,0 +1,299 @@
+"""`Holding`: what a worker has of its slots: an ordinary collection, made, and made again, of what lies in Valkey.
+
+In: documents from Valkey. Out: their passages in a word index, with encodings as far as there is room; the counts of
+their terms. A document's source in the collection is called by the address of its first passage, so that a passage's
+address in the cluster follows from its place in the collection. One thread changes it; any number look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeqa.cluster.statistics import Indexed, TermCounts
+from edgeqa.collection.adding import Adding, TimedModel
+from edgeqa.collection.adding_events import (
+    ContextMade,
+    DocumentBegins,
+    DocumentEnds,
+    SourceBegins,
+    SourceEnds,
+    SourceGone,
+)
+from edgeqa.collection.catalogue_rows import WHOLE
+from edgeqa.collection.collection import Collection, LiveCollection
+from edgeqa.collection.errors import CollectionBusy, ContextGone, ShardDamaged
+from edgeqa.collection.managing import encodings_budget
+from edgeqa.collection.naming import Address
+from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.collection.writer import Writer
+from edgeqa.errors import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from edgeqa.cluster.documents import HeldPassage, StoredDocument
+    from edgeqa.collection.adding_events import Event
+    from edgeqa.collection.catalogue_rows import SourceRow
+    from edgeqa.collection.collection import StoredContext
+    from edgeqa.contexts.search import Hits
+    from edgeqa.models.bundle import Bundle
+    from edgeqa.models.reading import PassageReader
+
+_READER = "cluster"
+_ENCODED, _BARE = b"+", b"-"  # behind a document's digest
+
+
+class Held(NamedTuple):
+    """A document in the collection."""
+
+    first: int
+    """Number of its first passage, in addresses."""
+    contexts: int
+    digest: str
+    is_encoded: bool
+    first_id: int
+    """Of its first passage, in the collection."""
+
+
+class Holding:
+    """A worker's collection."""
+
+    def __init__(
+        self, directory: Path, bundle: Bundle, load: Callable[[], PassageReader], encodings_bytes: int | None
+    ) -> None:
+        """Opens it, and begins anew where what is there cannot be used: all of it is derived.
+
+        Args:
+            directory: where it lives.
+            bundle: the model's.
+            load: loads the model.
+            encodings_bytes: how much disk encodings may take; None for a share.
+
+        Raises:
+            CollectionBusy: if another worker has it.
+            CollectionError: if nothing can be written there.
+        """
+        self._directory, self._load, self._language = directory, load, bundle.manifest.language
+        self._encoder = EncoderIdentity.of(bundle)
+        self.documents: dict[str, dict[str, Held]] = defaultdict(dict)
+        """By tag and name."""
+        self.counts = TermCounts()
+        try:
+            self._open(encodings_bytes)
+        except CollectionBusy:
+            raise
+        except CollectionError:
+            shutil.rmtree(directory, ignore_errors=True)
+            self.documents.clear()
+            self.counts = TermCounts()
+            self._open(encodings_bytes)
+        self._live = LiveCollection(directory, self._encoder)
+
+    def _open(self, encodings_bytes: int | None) -> None:
+        self._writer = Writer(self._directory, self._encoder)
+        try:
+            self._budget_bytes = encodings_budget(self._writer, encodings_bytes)
+            catalogue = self._writer.catalogue
+            unfinished = [row for row in catalogue.sources() if row.state != WHOLE]
+            for row in unfinished:  # of a worker that was killed
+                self._writer.remove_source(row)
+            if unfinished or self._writer.damages:
+                self._writer.commit()
+            _check(self._writer)
+            for row in list(catalogue.sources()):
+                self._note(row)
+            held = Collection(self._directory, self._encoder)
+            for some in self.documents.values():
+                for one in some.values():
+                    self._count(held.contexts_from(one.first_id, one.first_id + one.contexts), 1)
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def _note(self, row: SourceRow) -> None:
+        """Notes a document that the collection has."""
+        address = Address.parse(row.name)
+        documents = list(self._writer.catalogue.documents_of(row.id))
+        if address is None or len(documents) != 1:
+            return
+        (document,) = documents
+        held = Held(
+            address.number,
+            document.contexts,
+            row.digest[:-1].hex(),
+            row.digest[-1:] == _ENCODED,
+            document.first,
+        )
+        self.documents[address.tag][address.document] = held
+
+    def _count(self, passages: Iterable[StoredContext], sign: int) -> None:
+        for one in passages:
+            self.counts.count(Indexed.of(one.text, one.title, one.heading, self._language), sign)
+
+    # --- changing ----------------------------------------------------------------------------------------------------
+
+    @property
+    def room_bytes(self) -> int:
+        """How much more encodings may take."""
+        return max(0, self._budget_bytes - self._writer.encodings_bytes())
+
+    def apply(
+        self,
+        puts: Sequence[tuple[str, StoredDocument, Sequence[HeldPassage]]],
+        drops: Sequence[tuple[str, str]],
+        *,
+        encode: bool,
+    ) -> None:
+        """Takes documents in, in the place of what has their names, and lets others go; in one commit or few.
+
+        Args:
+            puts: documents, each with its tag and its passages.
+            drops: tags and names.
+            encode: whether encodings are made now, as far as there is room.
+
+        Raises:
+            CollectionError: if it cannot be written.
+        """
+        catalogue = self._writer.catalogue
+        held = Collection(self._directory, self._encoder)
+        for tag, name in [*drops, *((tag, document.name) for tag, document, _ in puts)]:
+            former = self.documents[tag].get(name)
+            if former is not None:
+                self._count(held.contexts_from(former.first_id, former.first_id + former.contexts), -1)
+        gone = [row for tag, name in drops for row in catalogue.sources_at(_path(tag, name))]
+        encode = encode and self.room_bytes > 0
+
+        def events() -> Iterator[Event]:
+            yield from map(SourceGone, gone)
+            for tag, document, passages in puts:
+                digest = bytes.fromhex(document.digest) + (_ENCODED if encode else _BARE)
+                yield from _document(tag, document.name, document.first, document.title, digest, passages)
+
+        self._run(events(), encode=encode)
+        for tag, name in drops:
+            self.documents[tag].pop(name, None)
+            if not self.documents[tag]:
+                del self.documents[tag]
+        for tag, document, passages in puts:
+            for row in catalogue.sources_at(_path(tag, document.name)):
+                self._note(row)
+            for passage in passages:
+                indexed = Indexed.of(passage.text, passage.title, passage.heading, self._language)
+                self.counts.count(indexed, 1)
+
+    def encode_some(self, most_contexts: int) -> bool:
+        """Makes encodings of some passages that have none, as far as there is room; tells whether there were any."""
+        if not self._encoder.width or not self.room_bytes:
+            return False
+        chosen: list[tuple[str, str, Held]] = []
+        left = most_contexts
+        for tag, some in self.documents.items():
+            for name, one in some.items():
+                if not one.is_encoded and left > 0:
+                    chosen.append((tag, name, one))
+                    left -= one.contexts
+        if not chosen:
+            return False
+        held = Collection(self._directory, self._encoder)
+
+        def events() -> Iterator[Event]:
+            for tag, name, one in chosen:
+                passages = list(held.contexts_from(one.first_id, one.first_id + one.contexts))
+                title = passages[0].title if passages else ""
+                digest = bytes.fromhex(one.digest) + _ENCODED
+                yield from _document(tag, name, one.first, title, digest, passages)
+
+        self._run(events(), encode=True)
+        for tag, name, _ in chosen:
+            for row in self._writer.catalogue.sources_at(_path(tag, name)):
+                self._note(row)
+        return True
+
+    def _run(self, events: Iterator[Event], *, encode: bool) -> None:
+        left_bytes = self.room_bytes if encode else 0
+        Adding(self._writer, self._encoder, TimedModel(self._load), encodings_left_bytes=left_bytes).run(
+            events, lambda *_: None
+        )
+
+    def close(self) -> None:
+        """Lets it go; what is there stays."""
+        self._writer.close()
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def search(self, question: str, most: int) -> list[tuple[Address, StoredContext]]:
+        """Returns the passages that share most with a question by this collection's own frequencies, with addresses.
+
+        Args:
+            question: on one line.
+            most: how many.
+        """
+        collection, index = self._live.routed()
+        hits: Hits = self._live.search(index, question, most)
+        found = []
+        for hit in hits.best:
+            with contextlib.suppress(ContextGone, ShardDamaged):
+                context = collection.context(hit.number)
+                if (address := _address(context)) is not None:
+                    found.append((address, context))
+        return found
+
+    def first(self, most: int) -> list[tuple[Address, StoredContext]]:
+        """Returns passages that nothing tells apart: some of the first."""
+        collection = self._live.collection()
+        found: list[tuple[Address, StoredContext]] = []
+        for some in list(self.documents.values()):
+            for one in list(some.values()):
+                for context_id in range(one.first_id, one.first_id + one.contexts):
+                    if len(found) >= most:
+                        return found
+                    with contextlib.suppress(ContextGone, ShardDamaged):
+                        context = collection.context(context_id)
+                        if (address := _address(context)) is not None:
+                            found.append((address, context))
+        return found
+
+    def context(self, address: Address) -> StoredContext | None:
+        """Returns the passage at an address; None if it is not here."""
+        one = self.documents.get(address.tag, {}).get(address.document)
+        if one is None or not one.first <= address.number < one.first + one.contexts:
+            return None
+        with contextlib.suppress(ContextGone, ShardDamaged, CollectionError):
+            context = self._live.collection().context(one.first_id + address.number - one.first)
+            return context if _address(context) == address else None
+        return None
+
+
+def _check(writer: Writer) -> None:
+    """Raises what is damaged of a collection, if anything is."""
+    for damage in writer.damages:
+        raise damage.problems[0]
+
+
+def _path(tag: str, name: str) -> bytes:
+    return f"{tag}:{name}".encode("utf-8", "surrogateescape")
+
+
+def _document(
+    tag: str, name: str, first: int, title: str, digest: bytes, passages: Iterable[HeldPassage | StoredContext]
+) -> Iterator[Event]:
+    """Yields what stores a document."""
+    called = str(Address(name, tag, first))
+    yield SourceBegins(_path(tag, name), called, digest, 0, _READER, 0)
+    yield DocumentBegins("", title, resumed=False)
+    for passage in passages:
+        yield ContextMade(passage, passage.groups)  # type: ignore[arg-type]  # it has all that is asked of a window
+    yield DocumentEnds()
+    yield SourceEnds()
+
+
+def _address(context: StoredContext) -> Address | None:
+    """Returns a passage's address in the cluster."""
+    first, here = Address.parse(context.document), Address.parse(context.address)
+    if first is None or here is None:
+        return None
+    return Address(first.document, first.tag, first.number + here.number - 1)

@@ -1,0 +1,196 @@
+"""What workers ask each other, and clients ask them: to search what they have indexed, and to read a passage.
+
+In: a question; an address, and the digest of the passage that is meant. Out: what a passage shares with the question;
+spans and scores. No text goes either way but the question: whoever asks takes texts from Valkey, and a worker reads its
+own. Requests are signed with a secret that lies in Valkey, so that who may read there may ask here; the secret itself
+is not sent. A request is taken for a minute.
+"""
+
+from __future__ import annotations
+
+import hmac
+import http.client
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from edgeqa.errors import ClusterError
+
+if TYPE_CHECKING:
+    from edgeqa.cluster.documents import Documents
+    from edgeqa.cluster.membership import Member
+
+PREFIX = "/v1/cluster/"
+SIGNATURE = "x-edgeqa-signature"
+_VALID_S = 60
+CONNECT_S, REPLY_S = 1.0, 10.0
+MOST_BODY_BYTES = 1 << 20
+T = TypeVar("T")
+
+
+class Search(msgspec.Struct, frozen=True):
+    """A question to search for."""
+
+    question: str
+    terms: tuple[str, ...]
+    most: int
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A passage that was found."""
+
+    document: str
+    tag: str
+    number: int
+    digest: str
+    in_text: dict[str, int]
+    in_heading: dict[str, int]
+    text_terms: int
+    heading_terms: int
+
+
+class SearchReply(msgspec.Struct, frozen=True):
+    """What a search found."""
+
+    content: str
+    """What was searched, as in `Member.content`."""
+    found: tuple[Found, ...]
+
+
+class Read(msgspec.Struct, frozen=True):
+    """A passage to read."""
+
+    question: str
+    """As it is read: mended."""
+    document: str
+    tag: str
+    number: int
+    digest: str
+    top: int
+
+
+class ReadReply(msgspec.Struct, frozen=True):
+    """Where its answers are; None if there is no such passage."""
+
+    places: tuple[tuple[int, int, float], ...] | None
+
+
+class NodeSilent(ClusterError):
+    """A worker did not answer."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(
+            f"the worker {node} did not answer: {reason}", "its slots are taken over within 10 s; ask again"
+        )
+
+
+class Node(Protocol):
+    """A worker that is asked."""
+
+    def search(self, message: Search) -> SearchReply:
+        """Searches."""
+
+    def read(self, message: Read) -> ReadReply:
+        """Reads."""
+
+
+class Secrets:
+    """What requests are signed with."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._known: tuple[bytes, ...] = ()
+
+    def known(self, *, anew: bool = False) -> tuple[bytes, ...]:
+        """Returns the secrets in Valkey, which makes one where there is none.
+
+        Raises:
+            ClusterError: if Valkey does not say.
+        """
+        if not self._known or anew:
+            found = [one for one in self._documents.anywhere("secret", "GET") if one]
+            if not found:
+                self._documents.everywhere(("secret", "SET", secrets.token_hex(32), "NX"))
+                found = [one for one in self._documents.anywhere("secret", "GET") if one]
+            self._known = tuple(dict.fromkeys(found))
+        return self._known
+
+    def sign(self, path: str, body: bytes) -> str:
+        """Returns the signature of a request, made now."""
+        now = str(int(time.time()))
+        return f"{now}:{_signed(self.known()[0], now, path, body)}"
+
+    def is_good(self, signature: str, path: str, body: bytes) -> bool:
+        """Tells whether a request comes from who knows a secret, and is not old."""
+        now, _, given = signature.partition(":")
+        if not now.isdecimal() or abs(time.time() - int(now)) > _VALID_S:
+            return False
+        for anew in (False, True):
+            if any(hmac.compare_digest(_signed(one, now, path, body), given) for one in self.known(anew=anew)):
+                return True
+        return False
+
+
+def _signed(secret: bytes, now: str, path: str, body: bytes) -> str:
+    return hmac.new(secret, b"\0".join((now.encode(), path.encode(), body)), "sha256").hexdigest()
+
+
+class RemoteNode:
+    """Another worker, over HTTP; connections are kept."""
+
+    def __init__(self, member: Member, secrets: Secrets) -> None:
+        self._member, self._secrets = member, secrets
+        self._free: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+
+    def search(self, message: Search) -> SearchReply:
+        """Searches; raises NodeSilent."""
+        return self._asked("search", message, SearchReply)
+
+    def read(self, message: Read) -> ReadReply:
+        """Reads; raises NodeSilent."""
+        return self._asked("read", message, ReadReply)
+
+    def _asked(self, what: str, message: Any, kind: type[T]) -> T:  # noqa: ANN401 - one of the above
+        body = msgspec.json.encode(message)
+        path = PREFIX + what
+        headers = {"Content-Type": "application/json", SIGNATURE: self._secrets.sign(path, body)}
+        with self._lock:
+            connection = self._free.pop() if self._free else None
+        for _ in range(2):
+            is_kept = connection is not None
+            if connection is None:
+                connection = http.client.HTTPConnection(*self._member.http, timeout=CONNECT_S)
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                connection.sock.settimeout(REPLY_S)
+                connection.request("POST", path, body, headers)
+                response = connection.getresponse()
+                said = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                connection = None
+                if is_kept:  # it may have been closed meanwhile
+                    continue
+                raise NodeSilent(self._member.shown, str(error) or type(error).__name__) from error
+            if response.status != http.HTTPStatus.OK:
+                connection.close()
+                raise NodeSilent(self._member.shown, f"{response.status} {said[:200].decode(errors='replace')}")
+            with self._lock:
+                self._free.append(connection)
+            try:
+                return msgspec.json.decode(said, type=kind)
+            except msgspec.DecodeError as error:
+                raise NodeSilent(self._member.shown, f"not what a worker says: {error}") from error
+        raise NodeSilent(self._member.shown, "it hangs up")
+
+    def close(self) -> None:
+        """Lets the connections go."""
+        with self._lock:
+            for connection in self._free:
+                connection.close()
+            self._free.clear()

@@ -1,0 +1,443 @@
+"""`ClusterQA`: a runtime for a cluster. What is asked without a text is asked of the cluster; texts are read here.
+
+In: questions, files, names. Out: as of `EdgeQA`. It needs no worker to add and to list, and no model of its own to ask:
+workers read. A worker has one, too, which asks its own collection without a detour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from edgeqa.answer import ClosePassage
+from edgeqa.asking.documents import on_one_line
+from edgeqa.asking.keys import Options
+from edgeqa.asking.named import meanings
+from edgeqa.asking.question import Asking, NotRemembered
+from edgeqa.asking.surroundings import of_passages
+from edgeqa.capabilities.settings import Overrides
+from edgeqa.cluster import pledges
+from edgeqa.cluster.adding import AddingToCluster, Splitter
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
+from edgeqa.cluster.clustered import Asked, Clustered, RemoteReading
+from edgeqa.cluster.documents import Documents
+from edgeqa.cluster.errors import NotInCluster
+from edgeqa.cluster.membership import Membership
+from edgeqa.cluster.nodes import RemoteNode, Secrets
+from edgeqa.cluster.statistics import MOST_ASKED, Published
+from edgeqa.cluster.valkey import Valkey
+from edgeqa.collection.errors import ContextGone
+from edgeqa.collection.naming import Address
+from edgeqa.contexts.context import extent
+from edgeqa.errors import ClusterError
+from edgeqa.models.bundle import Bundle
+from edgeqa.models.shelf import find_bundle
+from edgeqa.runtime import EdgeQA
+from edgeqa.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from edgeqa.answer import Answer
+    from edgeqa.asking.documents import Given
+    from edgeqa.asking.equipment import Equipment
+    from edgeqa.asking.surroundings import Shown
+    from edgeqa.cache import Key
+    from edgeqa.cluster.documents import HeldPassage, ListedInCluster, StoredDocument
+    from edgeqa.cluster.membership import Member
+    from edgeqa.cluster.nodes import Node
+    from edgeqa.cluster.verifying import ClusterVerified
+    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.managing import Later, Paths
+    from edgeqa.collection.naming import Within
+    from edgeqa.timing import Progress
+
+
+def opened(cluster: str, *, bundle: str | Path | None, overrides: Overrides) -> ClusterQA:
+    """Returns a runtime for a cluster, as `edgeqa.open` does; nothing is connected to yet."""
+    return ClusterQA(Bundle.load(find_bundle(bundle)), overrides, ClusterAddress.parse(cluster))
+
+
+def removed_from(cluster: str, names: Paths) -> list[StoredDocument]:
+    """Removes files, folders and documents from a cluster; returns the documents that are gone."""
+    with contextlib.closing(opened(cluster, bundle=None, overrides=Overrides(persist="off"))) as qa:
+        return qa.adding().remove(_several(names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Equipped:
+    """What one question is asked with: the parts of an `Equipment` that `asking` uses."""
+
+    bundle: Bundle
+    overrides: Overrides
+    computed: str
+    model: str
+    cache: SharedCache
+    reading: RemoteReading
+    has_fingerprint: bool = True
+    """Of the workers: this device reads nothing."""
+
+
+class ClusterQA(EdgeQA):
+    """Answers questions from a cluster. Safe from many threads. Made by `edgeqa.open(cluster=URL)`."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        overrides: Overrides,
+        address: ClusterAddress,
+        *,
+        most_nodes: int = MOST_ASKED,
+        members_s: float = 0.0,
+    ) -> None:
+        """Makes a runtime.
+
+        Args:
+            bundle: the model's.
+            overrides: as for `edgeqa.open`.
+            address: of the cluster.
+            most_nodes: how many workers are asked a question, at most.
+            members_s: for how long is believed who lives.
+        """
+        super().__init__(bundle, overrides)
+        self.valkey = Valkey(address)
+        self.documents = Documents(self.valkey)
+        self.membership = Membership(self.valkey, self.documents)
+        self.secrets = Secrets(self.documents)
+        self.shelf = Shelf(self.valkey, self.documents)
+        self.splitter = Splitter(bundle)
+        self._published = Published(self.valkey)
+        self._most_nodes, self._members_s = most_nodes, members_s
+        self._nodes: dict[tuple[str, tuple[str, int]], RemoteNode] = {}
+        self.own: tuple[str, Node] | None = None
+        """Of a worker, its own id and what searches and reads there."""
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def _node_of(self, member: Member) -> Node:
+        if self.own is not None and self.own[0] == member.id:
+            return self.own[1]
+        return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
+
+    def _moment(self) -> tuple[Asked, Clustered, Equipment]:
+        """Returns who can be asked now, the scope of one question, and what it is asked with."""
+        servers = str(self.valkey.address)
+        asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
+        scope = Clustered(
+            asked,
+            self.documents,
+            self._published,
+            tags=self.documents.tags(not_older_s=self._members_s),
+            language=self.bundle.manifest.language,
+            servers=servers,
+            most_nodes=self._most_nodes,
+        )
+        fingerprints = lambda: {one.fingerprint for one in asked.members if one.shown in asked.asked}  # noqa: E731 - as short as it is
+        equipment = self._equipment
+        equipped = _Equipped(
+            self.bundle,
+            equipment.overrides,
+            COMPUTED,
+            equipment.model,
+            SharedCache(equipment.cache, self.shelf, fingerprints),
+            RemoteReading(asked, self.splitter, self.bundle),
+        )
+        return asked, scope, cast("Equipment", equipped)  # all that is asked of one
+
+    def _ask(
+        self,
+        question: str,
+        context: Given | None,
+        top: int,
+        force: bool,  # noqa: FBT001 - as of EdgeQA
+        most_contexts: int | None,
+        *,
+        refresh: bool,
+        within: Within | None,
+        progress: Progress | None,
+    ) -> Answer:
+        if context is not None:
+            return super()._ask(
+                question, context, top, force, most_contexts, refresh=refresh, within=within, progress=progress
+            )
+        from edgeqa.asking.pipe import ask
+
+        _no_part(within)
+        watch = Stopwatch()
+        line = on_one_line(question)
+        options = Options.of(top=top, force=force, most_contexts=most_contexts)
+        asked, scope, equipment = self._moment()
+        watch.over("members")
+        answer = ask(
+            equipment,
+            cast("Any", scope),  # a passage from Valkey is a text by what it has
+            line,
+            options,
+            watch,
+            alias=None,
+            refresh=refresh,
+            progress=progress or (lambda *_: None),
+        )
+        answer = _told(answer, asked)
+        self._counts.note(answer)
+        return answer
+
+    def remembered(
+        self,
+        question: str,
+        context: Given | None = None,
+        *,
+        top: int = 1,
+        force: bool = False,
+        most_contexts: int | None = None,
+        within: Within | None = None,
+        at_hand: bool = False,
+    ) -> Answer | None:
+        """Returns the answer if this device remembers it; arguments as of `EdgeQA.remembered`."""
+        if context is not None:
+            return super().remembered(
+                question,
+                context,
+                top=top,
+                force=force,
+                most_contexts=most_contexts,
+                within=within,
+                at_hand=at_hand,
+            )
+        if at_hand:
+            return None
+        from edgeqa.asking.pipe import remembered
+
+        _no_part(within)
+        options = Options.of(top=top, force=force, most_contexts=most_contexts)
+        _, scope, equipment = self._moment()
+        answer = remembered(equipment, cast("Any", scope), on_one_line(question), options, Stopwatch(), alias=None)
+        if answer is not None:
+            self._counts.note(answer)
+        return answer
+
+    def get(self, name: str, *, force: bool = False) -> Answer:
+        """Returns the answer of a name; arguments and errors as of `EdgeQA.get`.
+
+        Its bare text is a plain key in Valkey from then on, for clients that know nothing of edgeqa.
+        """
+        answer, _, meant = self._named(name, force=force, may_read=True)
+        if not force:
+            with contextlib.suppress(ClusterError):  # nobody of ours reads it
+                pledges.leave(self.valkey, meant, name, answer)
+        self._counts.note(answer)
+        return answer
+
+    def remembered_name(self, name: str, *, force: bool = False, at_hand: bool = False) -> Answer | None:
+        """Returns what `get` would if this device remembers it; arguments as of `EdgeQA.remembered_name`."""
+        if at_hand:
+            return None
+        try:
+            return self._named(name, force=force, may_read=False)[0]
+        except NotRemembered:
+            return None
+
+    def forget_name(self, name: str, *, force: bool = False) -> bool:
+        """Deletes what `get` would find remembered; arguments as of `EdgeQA.forget_name`."""
+        try:
+            _, key, _ = self._named(name, force=force, may_read=False)
+        except NotRemembered:
+            return False
+        self.shelf.forget(key)
+        return self._equipment.cache.forget(key)
+
+    def _named(self, name: str, *, force: bool, may_read: bool) -> tuple[Answer, Key, Address]:
+        from edgeqa.asking.pipe import decide
+
+        watch = Stopwatch()
+        possible = meanings(name)
+        found = self.documents.at([one.address for one in possible])
+        meant, held = next(
+            ((one, held) for one, held in zip(possible, found, strict=True) if held is not None), (possible[0], None)
+        )
+        if held is None:
+            raise ContextGone(possible[0].address)
+        watch.over("context")
+        line = on_one_line(meant.question)
+        asked, scope, equipment = self._moment()
+        scope.is_given = True
+        options = Options(force=bool(force))
+        asking = Asking(equipment, cast("Any", scope), line, options, watch, may_read=may_read)
+        asking.offer(scope.placed(held), share=1.0)
+        answer = decide(equipment, line, asking.outcome(), options, watch, cached=not asking.read_anew)
+        assert asking.part is not None  # noqa: S101 - for mypy: a passage from a cluster has a digest
+        return _told(answer, asked), asking.part[0], meant.address
+
+    def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
+        """Returns the passages that share most with the question; arguments as of `EdgeQA.closest`."""
+        _no_part(within)
+        _, scope, _ = self._moment()
+        found = []
+        for hit in scope.search(on_one_line(question), most).best:
+            placed = scope.passage(hit)
+            if placed is not None:
+                text = placed.text
+                start, end = extent(text.text, text.start, text.pieces)
+                found.append(
+                    ClosePassage(
+                        text=text.text,
+                        heading=text.heading,
+                        document=placed.source,
+                        address=placed.address,
+                        source=placed.source,
+                        source_start=start,
+                        source_end=end,
+                        score=hit.score,
+                    )
+                )
+        return found
+
+    def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
+        """Returns a part of a document of the cluster with what stands around it; arguments as of `EdgeQA.show`."""
+        del files  # none is read
+        name = os.fspath(source)
+        address = Address.parse(name) if place is None else None
+        if address is not None:
+            (held,) = self.documents.at([address])
+            if held is None:
+                raise ContextGone(address)
+            place, name = extent(held.text, held.start, held.pieces), address.document
+        passages: list[HeldPassage] = []
+        for tag in (address.tag,) if address else self.documents.tags():
+            stored = self.documents.document(tag, name)
+            if stored is not None:
+                passages = self.documents.passages(tag, stored)
+                break
+        shown = of_passages(name, passages, place) if passages else None
+        if shown is None:
+            raise ContextGone(source)
+        return shown
+
+    # --- changing ------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        paths: Paths,
+        *,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        name: str | None = None,
+        copied: bool = False,
+        format: str | None = None,
+        exclude: str | Iterable[str] = (),
+        encodings_bytes: int | Later | None = None,
+        re_encode: bool = False,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Adds files and folders to the cluster; arguments as of `EdgeQA.add`, but none about encodings."""
+        if encodings_bytes is not None or re_encode:
+            raise NotInCluster("encodings of its own: workers make them (edgeqa worker --encodings SIZE)")  # noqa: EM101
+        return self._added(
+            paths, (text_field, title_field, format, exclude), name=name, copied=copied, progress=progress
+        )
+
+    def sync(
+        self,
+        paths: Paths,
+        *,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        name: str | None = None,
+        format: str | None = None,
+        exclude: str | Iterable[str] = (),
+        encodings_bytes: int | Later | None = None,
+        drop_all: bool = False,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Adds like `add`, and removes what is gone; arguments as of `EdgeQA.sync`, but none about encodings."""
+        if encodings_bytes is not None:
+            raise NotInCluster("encodings of its own: workers make them (edgeqa worker --encodings SIZE)")  # noqa: EM101
+        how = (text_field, title_field, format, exclude)
+        return self._added(paths, how, name=name, drop_gone=True, drop_all=drop_all, progress=progress)
+
+    def _added(
+        self,
+        paths: Paths,
+        how: tuple[str | None, str | None, str | None, str | Iterable[str]],
+        *,
+        name: str | None,
+        copied: bool = False,
+        drop_gone: bool = False,
+        drop_all: bool = False,
+        progress: Progress | None,
+    ) -> Added:
+        from edgeqa.formats.blocks import FormatOptions
+        from edgeqa.formats.folders import several
+
+        text_field, title_field, format, exclude = how
+        return self.adding().run(
+            _several(paths),
+            FormatOptions(text_field, title_field, format, several(exclude)),
+            name=name,
+            copied=copied,
+            drop_gone=drop_gone,
+            drop_all=drop_all,
+            progress=progress or (lambda *_: None),
+        )
+
+    def adding(self) -> AddingToCluster:
+        """Returns what adds to the cluster, and removes from it."""
+        return AddingToCluster(self.valkey, self.documents, self.bundle, self.splitter)
+
+    def remove(self, names: Paths) -> list[str]:
+        """Removes files, folders or documents; arguments and errors as of `EdgeQA.remove`."""
+        return [gone.name for gone in self.adding().remove(_several(names))]
+
+    def list(self) -> tuple[ListedInCluster, ...]:  # type: ignore[override]  # what is listed has the same fields, and `first`
+        """Returns the documents of the cluster, by name."""
+        return tuple(self.documents.listed())
+
+    def verify(self, *, repair: bool = False) -> ClusterVerified:  # type: ignore[override]  # it has `sound` and `to_json`, too
+        """Reads all that lies in Valkey; returns what is not as it was written, and who serves what."""
+        from edgeqa.cluster.verifying import verified
+
+        if repair:
+            raise NotInCluster("repair: add again what is damaged")  # noqa: EM101
+        return verified(self.documents, self.membership)
+
+    def key(self, question: str, *_: object, **__: object) -> Key:
+        """Refuses: what an answer is remembered under changes with who lives."""
+        del question
+        raise NotInCluster("keys of questions")  # noqa: EM101
+
+    def check(self) -> None:
+        """Does nothing where the cluster is there, and its documents are made with this model.
+
+        Raises:
+            ClusterError: if not.
+        """
+        from edgeqa.collection.snapshot import EncoderIdentity
+
+        self.valkey.refresh()
+        self.documents.made_with(EncoderIdentity.of(self.bundle))
+
+    def close(self) -> None:
+        """Lets all connections go, and model and cache. May be called again."""
+        for node in self._nodes.values():
+            node.close()
+        self.shelf.close()
+        self.valkey.close()
+        super().close()
+
+
+def _told(answer: Answer, asked: Asked) -> Answer:
+    """Returns the answer with who was asked for it."""
+    return replace(answer, nodes_asked=tuple(asked.asked), nodes_silent=tuple(asked.silent))
+
+
+def _no_part(within: Within | None) -> None:
+    if within is not None:
+        raise NotInCluster("parts yet that are asked alone (--in)")  # noqa: EM101
+
+
+def _several(paths: Paths) -> list[str]:
+    return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]

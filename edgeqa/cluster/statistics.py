@@ -1,0 +1,256 @@
+"""Which passages hold which terms, over all workers: what each publishes, whom to ask, and how hits are scored.
+
+A worker counts the terms of what it has indexed, and keeps the counts in a hash in Valkey. Whoever asks fetches those
+of the question's terms: the likeliest workers are found by CORI (Callan, Lu and Croft, 1995), over document
+frequencies, and the best hits of each are scored anew with the frequencies of all: by each worker's own, the right
+passage is first in 11 of 100 questions less. The score is BM25 as the route index computes it (tantivy, with its coarse
+lengths), so that hits come in the order in which one machine has them. Pure, but for `Published`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeqa.cluster import keys
+from edgeqa.contexts.context import searched
+from edgeqa.contexts.search import LENGTH_SHARE, MAX_MENDED, MAX_WORDS, SATURATION, TITLE_WEIGHT, weight
+from edgeqa.contexts.terms import one_slip_away, term, terms, words
+from edgeqa.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from edgeqa.cluster.membership import Member
+    from edgeqa.cluster.valkey import Valkey
+
+MOST_ASKED = 5
+"""Workers that are asked a question: these find as much as all."""
+_BELIEF = 0.4  # CORI's default belief
+_LIVES_S = 60
+_FIELDS_AT_ONCE = 2000
+_EXACT_LENGTHS = 24
+
+
+class Indexed(NamedTuple):
+    """What the index has of one passage."""
+
+    text: Counter[str]
+    heading: Counter[str]
+
+    @classmethod
+    def of(cls, text: str, title: str, heading: tuple[str, ...], language: str) -> Indexed:
+        """Returns the terms of a passage, and of its title and headings, as the route index has them."""
+        above = terms(f"{title} {searched(heading)}", language)
+        return cls(Counter(terms(text, language)), Counter(above))
+
+
+class TermCounts:
+    """In how many passages each term is, and how many terms there are."""
+
+    def __init__(self) -> None:
+        self.texts: Counter[str] = Counter()
+        self.headings: Counter[str] = Counter()
+        self.contexts = self.text_terms = self.heading_terms = 0
+        self._changed: set[str] = set()
+
+    def count(self, passage: Indexed, sign: int) -> None:
+        """Counts a passage, or takes it off again.
+
+        Args:
+            passage: its terms.
+            sign: 1 or -1.
+        """
+        for one in passage.text:
+            self.texts[one] += sign
+        for one in passage.heading:
+            self.headings[one] += sign
+        self._changed |= passage.text.keys() | passage.heading.keys()
+        self.contexts += sign
+        self.text_terms += sign * sum(passage.text.values())
+        self.heading_terms += sign * sum(passage.heading.values())
+
+    def changes(self) -> dict[str, str | None]:
+        """Returns what has changed since it was last asked for: each term with its counts; None where it is gone."""
+        found: dict[str, str | None] = {}
+        for one in self._changed:
+            in_texts, in_headings = self.texts[one], self.headings[one]
+            found[one] = f"{in_texts},{in_headings}" if in_texts or in_headings else None
+        self._changed.clear()
+        return found
+
+    def all_changed(self) -> None:
+        """Has all be told again."""
+        self._changed = set(self.texts) | set(self.headings)
+
+
+class Asked(NamedTuple):
+    """A question's terms, and what all workers together know of them."""
+
+    terms: tuple[str, ...]
+    question: str
+    """With what misspelt words were meant to be."""
+    contexts: int
+    mean_text: float
+    mean_heading: float
+    in_texts: Mapping[str, int]
+    in_headings: Mapping[str, int]
+    mended: Mapping[str, str]
+    by_member: Mapping[str, Mapping[str, int]]
+    """In how many passages of each worker each term is."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How rare each term is, as `Hits` has it."""
+        return {one: weight(self.contexts, self.in_texts[one] or self.in_headings[one]) for one in self.terms}
+
+
+class Published:
+    """The counts in Valkey. Safe from many threads."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    def publish(self, worker: str, changes: Mapping[str, str | None]) -> None:
+        """Writes what has changed of a worker's counts, and has all of them live on.
+
+        Raises:
+            ClusterError: if it cannot be written; then all has to be written again.
+        """
+        key = keys.of_terms(worker)
+        there = [(one, value) for one, value in changes.items() if value is not None]
+        gone = [one for one, value in changes.items() if value is None]
+        commands: list[tuple[object, ...]] = []
+        for place in range(0, len(there), _FIELDS_AT_ONCE):
+            some = there[place : place + _FIELDS_AT_ONCE]
+            commands.append(("HSET", key, *(part for pair in some for part in pair)))
+        parts = range(0, len(gone), _FIELDS_AT_ONCE)
+        commands += [("HDEL", key, *gone[place : place + _FIELDS_AT_ONCE]) for place in parts]
+        commands.append(("EXPIRE", key, _LIVES_S))
+        for found in self._valkey.many([(key, command) for command in commands], patience_s=2.0):
+            if isinstance(found, ClusterError):
+                raise found
+
+    def asked(self, members: Sequence[Member], question: str, language: str) -> Asked:
+        """Returns what is known of a question's terms; what a worker does not say, it does not have."""
+        known = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MAX_WORDS))
+        by_word = {word: term(word, language) for word in known}
+        counts = self._of(members, list(dict.fromkeys(by_word.values())))
+        mended: dict[str, str] = {}
+        missing = [word for word, one in by_word.items() if not any(_all(counts, one))][:MAX_MENDED]
+        for word in missing:
+            near = {one: term(one, language) for one in sorted(one_slip_away(word))}
+            if not near:
+                continue
+            found = self._of(members, list(dict.fromkeys(near.values())))
+            count, likely = max((_in_either(found, one), other) for other, one in near.items())
+            if count:
+                mended[word] = likely
+                by_word[word] = near[likely]
+                for member, some in found.items():
+                    counts[member][near[likely]] = some.get(near[likely], (0, 0))
+        looked_for = tuple(dict.fromkeys(by_word.values()))
+        contexts = sum(one.contexts for one in members)
+        return Asked(
+            looked_for,
+            " ".join(mended.get(word, word) for word in by_word),
+            contexts,
+            sum(one.text_terms for one in members) / max(1, contexts),
+            sum(one.heading_terms for one in members) / max(1, contexts),
+            {one: _all(counts, one)[0] for one in looked_for},
+            {one: _all(counts, one)[1] for one in looked_for},
+            mended,
+            {member: {one: some.get(one, (0, 0))[0] for one in looked_for} for member, some in counts.items()},
+        )
+
+    def _of(self, members: Sequence[Member], looked_for: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        found: dict[str, dict[str, tuple[int, int]]] = {one.id: {} for one in members}
+        if not looked_for:
+            return found
+        at = [keys.of_terms(one.id) for one in members]
+        replies = self._valkey.many([(key, ("HMGET", key, *looked_for)) for key in at], patience_s=0.5)
+        for member, values in zip(members, replies, strict=True):
+            if isinstance(values, list):
+                for one, raw in zip(looked_for, values, strict=True):
+                    with contextlib.suppress(ValueError, AttributeError):
+                        in_texts, _, in_headings = raw.decode().partition(",")
+                        found[member.id][one] = int(in_texts), int(in_headings)
+        return found
+
+
+def _all(counts: Mapping[str, Mapping[str, tuple[int, int]]], one: str) -> tuple[int, int]:
+    """Returns in how many texts and headings a term is."""
+    every = [some.get(one, (0, 0)) for some in counts.values()]
+    return sum(count for count, _ in every), sum(count for _, count in every)
+
+
+def _in_either(counts: Mapping[str, Mapping[str, tuple[int, int]]], one: str) -> int:
+    in_texts, in_headings = _all(counts, one)
+    return in_texts or in_headings
+
+
+def likeliest(asked: Asked, members: Sequence[Member], most: int = MOST_ASKED) -> list[Member]:
+    """Returns the workers that likeliest have the passage, the likeliest first, by CORI; all where there are few."""
+    there = [one for one in members if one.contexts]
+    if len(there) <= most:
+        return there
+    mean = max(1.0, sum(one.text_terms for one in there) / len(there))
+    holding = {one: sum(bool(asked.by_member[member.id].get(one)) for member in there) for one in asked.terms}
+
+    def belief(member: Member) -> float:
+        total = 0.0
+        for one in asked.terms:
+            if holding[one]:
+                count = asked.by_member[member.id].get(one, 0)
+                frequency = count / (count + 50 + 150 * member.text_terms / mean)
+                rarity = math.log((len(there) + 0.5) / holding[one]) / math.log(len(there) + 1.0)
+                total += _BELIEF + (1 - _BELIEF) * frequency * rarity
+        return total
+
+    return sorted(there, key=lambda member: (-belief(member), member.id))[:most]
+
+
+def score(
+    asked: Asked, in_text: Mapping[str, int], in_heading: Mapping[str, int], text_terms: int, heading_terms: int
+) -> float:
+    """Returns what a passage shares with a question, as the index of one machine with all passages has it.
+
+    Args:
+        asked: the question.
+        in_text: how often which of its terms is in the text.
+        in_heading: how often which is in title and headings.
+        text_terms: how many terms the text has.
+        heading_terms: how many terms these have.
+    """
+    total = 0.0
+    for counts, holding, length, mean, boost in (
+        (in_text, asked.in_texts, text_terms, asked.mean_text, 1.0),
+        (in_heading, asked.in_headings, heading_terms, asked.mean_heading, TITLE_WEIGHT),
+    ):
+        norm = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * coarse(length) / mean) if mean else SATURATION
+        for one, count in counts.items():
+            if one in holding:
+                rare = weight(asked.contexts, min(holding[one], asked.contexts))
+                total += boost * rare * (SATURATION + 1) * count / (count + norm)
+    return total
+
+
+def coarse(length: int) -> int:
+    """Returns a length as the index keeps it, in one byte (Lucene's SmallFloat, which tantivy has, too)."""
+    if length < 2 * _EXACT_LENGTHS - 8:
+        return length
+    rest = length - _EXACT_LENGTHS
+    shift = max(0, rest.bit_length() - 4)
+    return _EXACT_LENGTHS + (rest >> shift << shift)
+
+
+def frequencies(passage: Indexed, looked_for: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Returns how often each of some terms is in a passage, and above it; those that are not are left out."""
+    wanted = list(looked_for)
+    return (
+        {one: passage.text[one] for one in wanted if passage.text[one]},
+        {one: passage.heading[one] for one in wanted if passage.heading[one]},
+    )

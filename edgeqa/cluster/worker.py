@@ -1,0 +1,451 @@
+"""`Worker`: serves the slots of a Valkey server: follows what arrives there, indexes, encodes, searches, reads.
+
+In: a cluster, the server that it is beside, a folder of its own. Out: what `nodes` asks for, and who serves which slot.
+One thread follows: what of the cluster is to be served here, what has changed of
+it, and what came raw, which is tokenised and put into Valkey like any other document. Another says each second that the
+worker lives, whatever the first is at. All that it has is derived, and made again from Valkey.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgeqa.asking.documents import from_text
+from edgeqa.asking.keys import key_in
+from edgeqa.cluster import keys
+from edgeqa.cluster.holding import Holding
+from edgeqa.cluster.membership import RENEWED_S, Member, assigned, living, new_id
+from edgeqa.cluster.nodes import MOST_BODY_BYTES, PREFIX, Found, Read, ReadReply, Search, SearchReply
+from edgeqa.cluster.statistics import Indexed, Published, frequencies
+from edgeqa.collection.naming import Address
+from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.digests import blake2b
+from edgeqa.errors import ClusterError, EdgeQAError
+from edgeqa.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edgeqa.cluster.documents import HeldPassage, StoredDocument
+    from edgeqa.cluster.runtime import ClusterQA
+    from edgeqa.cluster.valkey import Place
+
+GROUP = "edgeqa"
+FOLLOWED_S = 0.05
+LOOKED_S = 1.0
+CLAIMED_S, LEFT_MS = 5.0, 10_000
+ENTRIES_AT_ONCE = 64
+PASSAGES_AT_ONCE = 512
+ENCODED_AT_ONCE = 64
+"""Passages that are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
+MOST_RAW_BYTES = 16 << 20
+_AGAIN_S = 0.5
+_PUBLISHED_S = 20.0
+
+
+class Worker:
+    """A worker of a cluster. Made, started, told to stop."""
+
+    def __init__(
+        self,
+        qa: ClusterQA,
+        directory: Path,
+        *,
+        node: Place | None,
+        http: tuple[str, int],
+        redis: tuple[str, int] | None,
+        encodings_bytes: int | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """Opens what it has, and looks for its place in the cluster.
+
+        Args:
+            qa: a runtime for the cluster.
+            directory: where its collection lives.
+            node: the server that it is beside; None for the master with the fewest workers.
+            http: where others find it.
+            redis: where it speaks the Redis protocol, for others.
+            encodings_bytes: how much disk encodings may take; None for a share.
+            say: says what happens.
+
+        Raises:
+            ClusterError: if the cluster cannot be used.
+            CollectionBusy: if another worker has the folder.
+            BundleError: if the model cannot be used on this device.
+        """
+        self._qa, self._say = qa, say
+        self._valkey, self._documents, self._membership = qa.valkey, qa.documents, qa.membership
+        qa.check()
+        self._documents.bind(EncoderIdentity.of(qa.bundle))
+        self._equipment = qa.equipment
+        self._fingerprint = self._equipment.fingerprint
+        self._holding = Holding(directory, qa.bundle, lambda: self._equipment.reading, encodings_bytes)
+        self._node = node or self._freest()
+        slots = frozenset(slot for slot, master in enumerate(self._valkey.slots()) if self._is_mine(master))
+        self.id = new_id(slots or frozenset(range(keys.SLOTS)))
+        self._http, self._redis = http, redis
+        self._published = Published(self._valkey)
+        self._documents.everywhere(("fingerprints", "SADD", self._fingerprint))
+        self._lock = threading.Lock()
+        self._mine: frozenset[int] = frozenset()
+        self._served: frozenset[int] = frozenset()
+        self._changes: dict[str, int] = {}
+        """By tag, how many changes of it are indexed."""
+        self._content, self._said_content = 0, -1
+        self._room_bytes = self._holding.room_bytes
+        self._members: tuple[Member, ...] = ()
+        self._grouped: set[str] = set()
+        self._next = dict.fromkeys(("look", "claim", "publish"), 0.0)
+        self._stopping = threading.Event()
+        self._renewal = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._live, name="edgeqa-lives", daemon=True),
+            threading.Thread(target=self._follow, name="edgeqa-follows", daemon=True),
+        ]
+        qa.own = self.id, self
+
+    def start(self) -> None:
+        """Begins to follow, and to say that it lives."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Says that it is gone, and ends."""
+        self._stopping.set()
+        self._renewal.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        with contextlib.suppress(ClusterError):
+            self._membership.leave(self.member)
+        self._holding.close()
+
+    # --- who it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def member(self) -> Member:
+        """What it says of itself."""
+        counts = self._holding.counts
+        with self._lock:
+            return Member(
+                self.id,
+                self._http,
+                self._redis,
+                self._node,
+                tuple(keys.ranges_of(self._served)),
+                f"{self._content:032x}",
+                counts.contexts,
+                counts.text_terms,
+                counts.heading_terms,
+                self._fingerprint,
+                self._room_bytes,
+            )
+
+    def _is_mine(self, master: Place | None) -> bool:
+        return master is not None and (master == self._node or self._node in self._valkey.replicas(master))
+
+    def _freest(self) -> Place:
+        """Returns the master with the fewest workers beside it."""
+        beside = Counter(one.node for one in living(self._membership))
+        return min(self._valkey.masters, key=lambda master: (beside[master], master))
+
+    def _live(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._membership.renew(self.member)
+            except ClusterError as error:
+                self._say(f"cannot say that this worker lives: {error}")
+            self._renewal.wait(RENEWED_S)
+            self._renewal.clear()
+
+    # --- following ---------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            pause_s = FOLLOWED_S
+            try:
+                self._look()
+                is_busy = self._step()
+                self._publish()
+                if is_busy:
+                    pause_s = 0.0
+            except EdgeQAError as error:
+                self._say(f"{error}\n  hint: {error.hint}")
+                pause_s = _AGAIN_S
+            except Exception as error:
+                self._say(f"internal error: {type(error).__name__}: {error}\n  hint: this is a bug, please report it")
+                pause_s = _AGAIN_S
+            self._stopping.wait(pause_s)
+
+    def _is_time(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + every_s
+        return True
+
+    def _look(self) -> None:
+        """Looks what is to be served here."""
+        if not self._is_time("look", LOOKED_S):
+            return
+        self._valkey.refresh()
+        self._room_bytes = self._holding.room_bytes
+        member = self.member
+        others = [one for one in self._membership.members() if one.id != self.id]
+        self._members = (*others, member)
+        slots = self._valkey.slots()
+        masters = {master for master in slots if master is not None}
+        replicas = {master: self._valkey.replicas(master) for master in masters}
+        mine = assigned(self._members, slots, replicas)[self.id]
+        if mine != self._mine:
+            self._say(f"serving {len(mine)} of {keys.SLOTS} slots, beside {self._node[0]}:{self._node[1]}")
+            self._mine = mine
+        self._documents.tags()
+
+    def _step(self) -> bool:
+        """Does what there is to do; tells whether more may be."""
+        tags = [tag for tag in self._documents.tags(not_older_s=2 * LOOKED_S) if keys.slot_of_tag(tag) in self._mine]
+        changed = self._changed(tags)
+        done = 0
+        for tag, changes in changed:
+            if done >= PASSAGES_AT_ONCE:
+                break
+            done += self._reconcile(tag, changes)
+        self._let_go(tags)
+        self._serve(tags)
+        raw = self._raw(tags)
+        if changed or raw:
+            return True
+        return self._holding.encode_some(ENCODED_AT_ONCE)
+
+    def _changed(self, tags: Sequence[str]) -> list[tuple[str, int]]:
+        """Returns the tags that have changed, and how many changes there were."""
+        at = [keys.of_tag(tag, "changes") for tag in tags]
+        found = self._valkey.many([(key, ("GET", key)) for key in at], patience_s=0.0)
+        changed = []
+        for tag, raw in zip(tags, found, strict=True):
+            if not isinstance(raw, ClusterError):
+                changes = int(raw or 0)
+                if self._changes.get(tag) != changes:
+                    changed.append((tag, changes))
+        return changed
+
+    def _reconcile(self, tag: str, changes: int) -> int:
+        """Brings what is here of a tag to what is there; returns how many passages were taken in."""
+        ((_, there),) = self._documents.of_tags([tag])
+        held = self._holding.documents.get(tag, {})
+        wanted = {one.name: one for one in there}
+        drops = [(tag, name) for name in held if name not in wanted]
+        new = [one for one in there if not _is_same(one, held.get(one.name))]
+        taken, is_whole = 0, True
+        while new or drops:
+            puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
+            count = 0
+            while new and (not puts or count + new[-1].contexts <= PASSAGES_AT_ONCE):
+                document = new.pop()
+                passages = self._documents.passages(tag, document)
+                if document.contexts and not passages:  # changed meanwhile, or damaged
+                    is_whole = False
+                    continue
+                puts.append((tag, document, passages))
+                count += len(passages)
+            self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new and not taken)
+            drops = []
+            taken += count
+            if self._stopping.is_set():
+                return taken
+        if is_whole:
+            self._note(tag, changes)
+        return taken
+
+    def _note(self, tag: str, changes: int | None) -> None:
+        """Notes how many changes of a tag are indexed; None where it is not served any more."""
+        with self._lock:
+            if (former := self._changes.pop(tag, None)) is not None:
+                self._content -= _tag_digest(tag, former)
+            if changes is not None:
+                self._changes[tag] = changes
+                self._content += _tag_digest(tag, changes)
+            self._content %= 1 << 128
+
+    def _let_go(self, tags: Sequence[str]) -> None:
+        """Lets go what another serves by now."""
+        kept = set(tags)
+        for tag in [tag for tag in {*self._holding.documents, *self._changes} if tag not in kept]:
+            slot = keys.slot_of_tag(tag)
+            if any(one.serves(slot) for one in self._members if one.id != self.id):
+                self._note(tag, None)
+                drops = [(tag, name) for name in self._holding.documents.get(tag, {})]
+                if drops:
+                    self._holding.apply([], drops, encode=False)
+            else:
+                kept.add(tag)
+
+    def _serve(self, tags: Sequence[str]) -> None:
+        """Says what is served: the slots that are this worker's, but for those of tags that are not indexed yet."""
+        waiting = {keys.slot_of_tag(tag) for tag in tags if tag not in self._changes}
+        kept = {keys.slot_of_tag(tag) for tag in self._changes}
+        served = (self._mine - waiting) | kept
+        content = self._content
+        if served != self._served or content != self._said_content:
+            with self._lock:
+                self._served = served
+            self._said_content = content
+            self._renewal.set()
+
+    # --- what comes raw ----------------------------------------------------------------------------------------------
+
+    def _raw(self, tags: Sequence[str]) -> bool:
+        """Tokenises what came raw, and puts it there; tells whether anything did."""
+        if not tags:
+            return False
+        self._group(tags)
+        claims = self._is_time("claim", CLAIMED_S)
+        commands: list[tuple[str, tuple[Any, ...]]] = []
+        for tag in tags:
+            key = keys.of_tag(tag, "arrivals")
+            if claims:
+                left = ("XAUTOCLAIM", key, GROUP, self.id, LEFT_MS, "0-0", "COUNT", ENTRIES_AT_ONCE)
+                commands.append((key, left))
+            new = ("XREADGROUP", "GROUP", GROUP, self.id, "COUNT", ENTRIES_AT_ONCE, "STREAMS", key, ">")
+            commands.append((key, new))
+        found = self._valkey.many(commands, patience_s=0.0)
+        is_any = False
+        for (key, command), reply in zip(commands, found, strict=True):
+            if isinstance(reply, ClusterError):
+                if "NOGROUP" in str(reply):
+                    self._grouped.clear()
+                continue
+            tag = key[key.index("{") + 1 : key.index("}")]
+            for entry, fields in _entries(command[0], reply):
+                is_any = True
+                self._entry(tag, fields)
+                self._valkey.do(key, "XACK", key, GROUP, entry)
+                self._valkey.do(key, "XDEL", key, entry)
+        return is_any
+
+    def _group(self, tags: Sequence[str]) -> None:
+        """Has the streams have a group of consumers."""
+        new = [tag for tag in tags if tag not in self._grouped]
+        at = [keys.of_tag(tag, "arrivals") for tag in new]
+        made = self._valkey.many([(key, ("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")) for key in at])
+        for tag, one in zip(new, made, strict=True):
+            if not isinstance(one, ClusterError) or "BUSYGROUP" in str(one):
+                self._grouped.add(tag)
+
+    def _entry(self, tag: str, fields: dict[bytes, bytes]) -> None:
+        """Puts a document there that came raw; what says that a document is there was seen by its tag's changes."""
+        if b"text" not in fields or b"name" not in fields:
+            return
+        if len(fields[b"text"]) > MOST_RAW_BYTES:
+            self._say(f"left out what arrived in {tag}: it is longer than {MOST_RAW_BYTES >> 20} MiB")
+            return
+        try:
+            name, text, title = (fields.get(one, b"").decode() for one in (b"name", b"text", b"title"))
+        except UnicodeDecodeError:
+            self._say(f"left out what arrived in {tag}: it is not UTF-8")
+            return
+        from edgeqa.contexts.windows import all_windows
+
+        splitter = self._qa.splitter
+        for blocks in from_text(text, name).records():
+            windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
+            self._documents.put(tag, name, title=title, source=name, windows=windows)
+
+    def _publish(self) -> None:
+        """Tells what terms there are here."""
+        changes = self._holding.counts.changes()
+        if changes or self._is_time("publish", _PUBLISHED_S):
+            try:
+                self._published.publish(self.id, changes)
+            except ClusterError:
+                self._holding.counts.all_changed()
+                raise
+
+    # --- being asked -------------------------------------------------------------------------------------------------
+
+    def owner(self, slot: int) -> Member | None:
+        """Returns who serves a slot; None if nobody does."""
+        if slot in self._served:
+            return self.member
+        return next((one for one in self._members if one.serves(slot) and one.id != self.id), None)
+
+    def slot_of(self, key: bytes) -> int:
+        """Returns the slot of a key."""
+        return keys.slot_of(key)
+
+    def members(self) -> tuple[Member, ...]:
+        """Returns all who live, as they were last seen."""
+        return self._members
+
+    def search(self, message: Search) -> SearchReply:
+        """Searches what is indexed here."""
+        content = f"{self._content:032x}"
+        most = max(1, min(message.most, 100))
+        found = self._holding.search(message.question, most) if message.terms else self._holding.first(most)
+        language = self._qa.bundle.manifest.language
+        replies = []
+        for address, context in found:
+            indexed = Indexed.of(context.text, context.title, context.heading, language)
+            in_text, in_heading = frequencies(indexed, message.terms)
+            lengths = sum(indexed.text.values()), sum(indexed.heading.values())
+            where = address.document, address.tag, address.number, context.digest
+            replies.append(Found(*where, in_text, in_heading, *lengths))
+        return SearchReply(content, tuple(replies))
+
+    def read(self, message: Read) -> ReadReply:
+        """Reads a passage: its own, or where it has it not, the one in Valkey."""
+        address = Address(message.document, message.tag, message.number)
+        context: Any = self._holding.context(address)
+        if context is None or context.digest != message.digest:
+            (context,) = self._documents.at([address])
+            if context is None or context.digest != message.digest:
+                return ReadReply(None)
+        top = max(1, min(message.top, 100))
+
+        def places() -> list[list[float]]:
+            reading = self._equipment.reading
+            question = reading.question(message.question)
+            found = reading.spans(question, context, context.encoding, top=top, watch=Stopwatch())
+            return [list(place) for place in found]
+
+        key = key_in(self._equipment, message.question, message.digest, {"node": True, "top": top})
+        found = self._equipment.cache.compute(key, places)
+        return ReadReply(tuple((int(start), int(end), float(score)) for start, end, score in found))
+
+    def answered(self, path: str, body: bytes, signature: str) -> bytes | None:
+        """Returns the reply to a request of another worker, or of a client; None to who may not ask.
+
+        Raises:
+            ValueError: for what is no such request.
+            EdgeQAError: if it cannot be done.
+        """
+        if len(body) > MOST_BODY_BYTES or not self._qa.secrets.is_good(signature, path, body):
+            return None
+        what = path.removeprefix(PREFIX)
+        if what == "search":
+            return msgspec.json.encode(self.search(msgspec.json.decode(body, type=Search)))
+        return msgspec.json.encode(self.read(msgspec.json.decode(body, type=Read)))
+
+
+def _entries(name: str, reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - whatever a server says
+    """Returns the entries in the reply to XREADGROUP or XAUTOCLAIM; those that were deleted are none."""
+    if name == "XAUTOCLAIM":
+        found = reply[1] if reply else []
+    else:
+        found = [entry for _, entries in (reply or []) for entry in entries]
+    return [(entry, fields) for entry, fields in found if entry is not None and fields]
+
+
+def _is_same(document: StoredDocument, held: Any) -> bool:  # noqa: ANN401 - a Held, or nothing
+    return held is not None and (held.digest, held.first) == (document.digest, document.first)
+
+
+def _tag_digest(tag: str, changes: int) -> int:
+    return int.from_bytes(blake2b(f"{tag}\0{changes}".encode(), digest_size=16).digest(), "little")

