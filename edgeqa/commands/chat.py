@@ -38,6 +38,7 @@ COMMANDS = {
     ":help": "this list",
     ":quit": "the end, as Ctrl-D",
 }
+_ENDS = (":quit", ":q", ":exit", "quit", "exit")
 
 
 @click.command("chat", short_help="Ask one question after the other.")
@@ -88,7 +89,9 @@ class _Session:
     def take(self, line: str) -> None:
         """Answers a question, or does what a command says; an error is told, and nothing more."""
         try:
-            if not line.startswith(":"):
+            if line.lower() == "help":
+                self._help([])
+            elif not line.startswith(":"):
                 self._ask(line)
             elif (act := self._commands.get(line.split()[0])) is not None:
                 act(line.split()[1:])
@@ -172,7 +175,7 @@ def _lines(opened: ExitStack) -> Iterator[str]:
         except UnicodeDecodeError as error:
             streams.say(f"edgeqa: not UTF-8: {error.reason}\n  hint: convert it, for example with iconv")
             continue
-        if line == ":quit":
+        if line.lower() in _ENDS:
             return
         if line:
             yield line

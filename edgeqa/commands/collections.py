@@ -183,8 +183,22 @@ def collections(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit codes: 0 done, 2 there is no such collection, 3 it cannot be read or changed.
     """
-    if ctx.invoked_subcommand is not None:
-        return
+    if ctx.invoked_subcommand is None:
+        _show_all(as_json=as_json)
+
+
+@collections.command("list", short_help="List the collections, as without a command.")
+@json_option
+def _list(*, as_json: bool) -> None:
+    """List the collections, as `edgeqa collections` does.
+
+    \b
+    edgeqa collections list
+    """
+    _show_all(as_json=as_json)
+
+
+def _show_all(*, as_json: bool) -> None:
     from edgeqa.capabilities.settings import show_bytes
     from edgeqa.collection import overview
     from edgeqa.screen import counted, plain

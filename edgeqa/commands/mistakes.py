@@ -53,6 +53,8 @@ def command_meant(name: str, commands: Iterable[str]) -> str | None:
 
     if " " in name or name.endswith("?"):
         return f"To ask a question: edgeqa ask {_quoted(name)}"
+    if name in ("help", "version"):
+        return f"Did you mean edgeqa --{name}?"
     near = get_close_matches(name.lower(), [*commands], 2, 0.6)
     return f"Did you mean {' or '.join(f'edgeqa {command}' for command in near)}?" if near else None
 

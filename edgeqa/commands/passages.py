@@ -160,8 +160,11 @@ def show(
 
 
 def _place(source: str, place: str | None) -> tuple[int, int]:
+    if place is None:
+        message = f"which part? edgeqa show {source} 40-52, with numbers as edgeqa ask shows them; all of it: --text"
+        raise click.UsageError(message)
     expected = f"two numbers, as edgeqa ask shows them: edgeqa show {source} 40-52"
-    matched = _PLACE.fullmatch(place or "")
+    matched = _PLACE.fullmatch(place)
     if matched is None or int(matched[1]) >= int(matched[2]):
         raise OptionError(name="START-END", value=place, expected=expected)
     return int(matched[1]), int(matched[2])

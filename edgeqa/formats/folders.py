@@ -53,11 +53,14 @@ class Skipped:
     reason: str
     is_kind: bool = False
     """Whether nothing is wrong with it but its kind: such are counted by their endings, and not named one by one."""
+    is_folder: bool = False
 
     @property
     def ending(self) -> str:
-        """The end of its name that says what it is, in lower case, "" if there is none; of a program's folder all."""
+        """The end of its name that says what it is, in lower case, "" if there is none; of a folder all."""
         name = os.path.basename(self.name)
+        if self.is_folder:
+            return name + os.sep
         return name if name in _INSTALLED else os.path.splitext(name)[1].lower()
 
 
@@ -171,7 +174,7 @@ class _Walk:
                 continue
             is_folder = stat.S_ISDIR(found.st_mode)
             if (why := self._ignored.reason(path, is_folder=is_folder)) is not None:
-                self._skip(path, why, is_kind=True)
+                self._skip(path, why, is_kind=True, is_folder=is_folder)
             elif is_folder:
                 if self._is_gone_into(path, (found.st_dev, found.st_ino), is_link=is_link):
                     waiting += self._entries(path)
@@ -238,8 +241,8 @@ class _Walk:
         spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
         return Source(name, spool.size_bytes, kind, self._options, spool.open, is_piped=True)
 
-    def _skip(self, path: str, why: str, *, is_kind: bool = False) -> None:
-        self._on_skipped(Skipped(path, why, is_kind))
+    def _skip(self, path: str, why: str, *, is_kind: bool = False, is_folder: bool = False) -> None:
+        self._on_skipped(Skipped(path, why, is_kind, is_folder))
 
 
 def _own_folders() -> Iterator[tuple[int, int]]:

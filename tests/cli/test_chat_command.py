@@ -28,6 +28,12 @@ def test_questions_are_answered_one_after_the_other(tmp_path: Path) -> None:
     assert "never asked" not in done.stdout
 
 
+def test_plain_words_of_other_programs_are_understood() -> None:
+    done = edgeqa("chat", PUMP, stdin=b"help\nExit\nnever asked\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "  :more " in done.stderr
+
+
 def test_what_fails_is_told_and_the_session_goes_on() -> None:
     lines = f":more\n:in nope.txt\n:nonsense\n:view 3\n{DEPTH}\n"
     done = edgeqa("chat", PUMP, "--json", stdin=lines.encode())

@@ -42,7 +42,10 @@ def test_list_and_delete(collections: Path) -> None:
     on_disk = sum(file.stat().st_size for file in (collections / "default").rglob("*") if file.is_file())
     assert first.size_bytes == on_disk
     assert first.encodings_bytes > first.index_bytes > 0
-    assert edgeqa("collections").stdout.startswith("default: 1 document, ")
+    listed = edgeqa("collections").stdout
+    assert listed.startswith("default: 1 document, ")
+    assert edgeqa("collections", "list").stdout == listed
+    assert edgeqa("collections", "list", "--json").stdout == edgeqa("collections", "--json").stdout
 
     refused = edgeqa("collections", "delete", "notes-old")
     assert (refused.returncode, refused.stdout) == (2, "")

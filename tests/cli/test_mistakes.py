@@ -43,6 +43,8 @@ def test_a_mixed_up_line_gets_the_line_that_was_meant(arguments: tuple[str, ...]
     [
         ("aks", "Did you mean edgeqa ask?"),
         ("capabilites", "Did you mean edgeqa capabilities?"),
+        ("help", "Did you mean edgeqa --help?"),
+        ("version", "Did you mean edgeqa --version?"),
         ("How deep is it?", 'To ask a question: edgeqa ask "How deep is it?"'),
     ],
 )

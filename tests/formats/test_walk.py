@@ -147,6 +147,7 @@ def test_what_the_user_excludes_is_left_out(folder: Path) -> None:
     skipped: list[Skipped] = []
     assert names("folder", exclude=("drafts/", "*.log"), skipped=skipped) == ["folder/a.txt"]
     assert {s.reason for s in skipped} == {"excluded"}
+    assert {s.ending for s in skipped} == {"drafts/", ".log"}
     assert names("folder", exclude=("/drafts",)) == ["folder/a.txt", "folder/c/drafts/d.txt", "folder/c/e.log"]
     for wrong in ("a", (1,), (" ",)):
         with pytest.raises(errors.OptionError, match="exclude cannot be"):
