@@ -139,7 +139,7 @@ class Answer:
     score: float
     probability: float
     model: str
-    """Name and version of the bundle."""
+    """Name and version of the bundle whose reader decided."""
     candidates: tuple[Candidate, ...]
     """The best spans, best first, as many as were asked for; no two overlap in the same source."""
     question_cut: bool = False
@@ -155,6 +155,8 @@ class Answer:
     """The passages closest to the question, best first: three, or as many as answers were asked for."""
     question_mended: str | None = None
     """The question as it was read, where a misspelt word was mended."""
+    reader: str = "fast"
+    """Who decided: the "fast" reader, or the "careful" one, of the passages that the fast one found."""
     notes: tuple[str, ...] = ()
     """What speaks against there being an answer: the text is in another language, or has no word of the question.
 
@@ -223,6 +225,7 @@ class Answer:
             "nodes_asked": list(self.nodes_asked),
             "nodes_silent": list(self.nodes_silent),
             "cached": self.cached,
+            "reader": self.reader,
             "model": self.model,
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.items()},
         }

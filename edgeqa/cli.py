@@ -50,7 +50,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            from edgeqa.commands.mistakes import command_meant
+            from edgeqa.commands.texts import command_meant
 
             meant = command_meant(name, COMMANDS)
             message = f"No such command {name!r}.{f' {meant}' if meant else ''}"

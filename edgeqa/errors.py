@@ -381,6 +381,13 @@ class ModelNotFound(BundleNotFound):
         )
 
 
+class CarefulReaderMissing(BundleNotFound):
+    """The careful reader was asked for, and its model is not installed."""
+
+    def __init__(self, name: str, remedy: str) -> None:
+        BundleError.__init__(self, f"the careful reader needs the model {name}, which is not installed", remedy)
+
+
 class ExportError(BundleError):
     """An exported model cannot become a bundle. What can be wrong is in `edgeqa.models.exports.errors`."""
 

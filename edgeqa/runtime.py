@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,7 @@ from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.equipment import Equipment
 from edgeqa.asking.keys import Options
 from edgeqa.asking.texts import Texts
-from edgeqa.capabilities.settings import Overrides
+from edgeqa.capabilities.settings import NAMED, Overrides
 from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.settings import Persist
+    from edgeqa.capabilities.settings import Persist, Reader
     from edgeqa.collection.adding_events import Added
     from edgeqa.collection.collection import LiveCollection, Stamp
     from edgeqa.collection.managing import Later, Paths
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from edgeqa.timing import Progress
 
 AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
+READER_VARIABLE = "EDGEQA_READER"
 AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
 
 
@@ -61,6 +63,7 @@ def open(
     persist: Persist | None = None,
     collection: str | Path = "default",
     cluster: str | None = None,
+    reader: Reader | None = None,
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
@@ -77,10 +80,13 @@ def open(
         collection: name of the collection that `add` adds to, and that `ask` without a context is about; or the Path of
             its directory, to keep it anywhere.
         cluster: address of a Valkey Cluster, valkey://HOST:PORT, to use instead of a collection; needs edgeqa[cluster].
+        reader: who decides: the "fast" reader alone, or the "careful" one, of the passages that the fast one found;
+            by default, or by "auto", the careful one where it is installed and fits this device. `$EDGEQA_READER` is
+            what holds where nothing is given here.
 
     Raises:
         ClusterError: if `cluster` is no address, or the extra is missing.
-        BundleError: if the bundle is not what its manifest says.
+        BundleError: if the bundle is not what its manifest says, or the careful reader was asked for and is missing.
         OptionError: for an override that makes no sense.
     """
     overrides = Overrides(
@@ -91,6 +97,7 @@ def open(
         encoding_store_bytes=encoding_store_bytes,
         answer_cache_bytes=answer_cache_bytes,
         persist=persist,
+        reader=wanted_reader(reader),
     )
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
@@ -99,6 +106,20 @@ def open(
         extra = importlib.import_module("edgeqa.cluster.runtime")
         return cast("EdgeQA", extra.opened(cluster, bundle=bundle, overrides=overrides))
     return EdgeQA(Bundle.load(find_bundle(bundle)), overrides, collection)
+
+
+def wanted_reader(reader: Reader | None) -> Reader | None:
+    """Returns the reader that was asked for, here or by `$EDGEQA_READER`.
+
+    Raises:
+        OptionError: if that names none.
+    """
+    if reader is not None:
+        return reader
+    wanted = os.environ.get(READER_VARIABLE) or None
+    if wanted is not None and wanted not in NAMED["reader"]:
+        raise OptionError(READER_VARIABLE, wanted, f"one of {', '.join(NAMED['reader'])}")
+    return cast("Reader | None", wanted)
 
 
 class EdgeQA:
@@ -112,11 +133,15 @@ class EdgeQA:
         *,
         others: Equipment | None = None,
     ) -> None:
-        equipment = Equipment(bundle, overrides, collection) if others is None else others.with_collection(collection)
+        if others is None:
+            equipment = Equipment(bundle, overrides, collection)
+        else:
+            equipment = others.beside(collection, overrides.reader)
+        equipment.second.check()
         self._equipment = equipment
         # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
         # shrank is left out: answers would come and go with the memory that happens to be free.
-        self._identity = f"{bundle.digest}|{equipment.computed_with}|{overrides.window_tokens}"
+        self._identity = f"{bundle.digest}|{equipment.computed_with}|{overrides.window_tokens}|{overrides.reader}"
         self._counts = Counts()
         self._front: Front | None = None
         self._scope: LiveCollection | None = None
@@ -394,7 +419,8 @@ class EdgeQA:
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         asked = on_one_line(question)
         scope = self._collected()[0] if context is None else self._texts_of(context)
-        return answer_key(self._equipment, scope, asked, options)
+        careful = self._equipment.looks_again()
+        return answer_key(self._equipment, scope, asked, options, careful=careful)
 
     def _collected(self, within: Within | None = None) -> tuple[Collected, Stamp | None]:
         """Returns the collection as it is now, and what changes with it."""
@@ -601,6 +627,15 @@ class EdgeQA:
         return self._equipment.bundle
 
     @property
+    def decider(self) -> Bundle:
+        """The model of the reader that decides on this device; the careful one may have to be loaded and timed for it.
+
+        Raises:
+            NotEnoughMemory, BundleError: if the careful reader was asked for, and does not fit, or is damaged.
+        """
+        return self._equipment.second.bundle if self._equipment.looks_again() else self.bundle
+
+    @property
     def plan(self) -> Plan:
         """What fits this device, and why; made when it is first needed.
 
@@ -623,6 +658,22 @@ class EdgeQA:
             collection: as for `edgeqa.open`.
         """
         return EdgeQA(self._equipment.bundle, self._equipment.overrides, collection, others=self._equipment)
+
+    def with_reader(self, reader: Reader) -> EdgeQA:
+        """Returns a runtime in which another reader decides, with all that this one has in memory.
+
+        Closing it closes nothing of this one; when this one is closed, it cannot be asked any more.
+
+        Args:
+            reader: as for `edgeqa.open`.
+
+        Raises:
+            OptionError: if there is no such reader.
+            CarefulReaderMissing: if it is the careful one, and that is not installed.
+        """
+        equipment = self._equipment
+        overrides = replace(equipment.overrides, reader=reader)
+        return EdgeQA(equipment.bundle, overrides, equipment.collection, others=equipment)
 
     def unload(self) -> None:
         """Lets the model go, with all that it has made of texts, until a question has to be read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# What tests ask is answered by the fast reader, also in the processes that they start, whether or not there is another.
+os.environ["EDGEQA_READER"] = "fast"
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -22,7 +22,7 @@ import random
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.asking.scope import SourcePassage
-    from edgeqa.contexts.context import Context, Place
+    from edgeqa.contexts.context import Context, Place, Text
 
     Floats = NDArray[np.float64]
     Worth = Callable[["SourcePassage", "Place"], float]
@@ -126,11 +126,11 @@ class Recording(Asking):
         self._share, self._at = share, passage
         return super().offer(passage, share)
 
-    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, Place]]:
+    def _weighed(self, context: Text, places: list[Place], lift: float) -> list[tuple[float, Place]]:
         every = list(with_cells(context, places))
         evidence = [self._said.of(context, place.start, place.end) for place in every]
         assert self._at is not None  # noqa: S101 - a passage was offered
-        placed = self._at if context is self._at.text else self._at.window(context)
+        placed = self._at if context is self._at.text else self._at.window(cast("Context", context))
         self.found.append((placed, self._share, every, evidence))
         return super()._weighed(context, places, lift)
 
@@ -412,7 +412,7 @@ def main() -> None:
     other: list[Asked] = []
     with tempfile.TemporaryDirectory() as home:
         for name in ("paragraphs", "fit", "report"):
-            with edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home) / name) as qa:
+            with edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home) / name, reader="fast") as qa:
                 if name == "paragraphs":
                     found += on_paragraphs(data, qa, questions=asked.questions, seed=asked.seed)
                     found += of_all_paragraphs(asked.squad, qa, questions=asked.questions, seed=asked.seed)

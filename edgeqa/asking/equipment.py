@@ -7,19 +7,23 @@ that misses has the device probed, the plan made, and only then, if it fits, the
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import forking, state
+from edgeqa.asking.careful import CarefulReader
 from edgeqa.cache import FORMAT_DIRECTORY, Cache
 from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_fingerprint
-from edgeqa.errors import Closed
+from edgeqa.errors import BundleError, Closed, NotEnoughMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from edgeqa.cache import Key
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
-    from edgeqa.capabilities.settings import Overrides
+    from edgeqa.capabilities.settings import Overrides, Reader
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.lru import LruTable
@@ -57,6 +61,10 @@ class Equipment:
         self._reading: PassageReader | None = None
         self._scope: LiveCollection | None = None
         self._passages: LruTable[Any] | None = None
+        self.second = CarefulReader(bundle.manifest.name, overrides)
+        """What is known of the careful reader."""
+        self._careful: PassageReader | None = None
+        self._looks_again: bool | None = None
         forking.tell(self)
 
     def forked(self) -> None:
@@ -91,10 +99,14 @@ class Equipment:
         """
         with self._loading:
             if self._plan is None:
-                from edgeqa.capabilities.plan import make_plan
-
-                self._plan = make_plan(self.device, self.bundle.needs(), self.overrides)
+                self._plan = self._planned()
             return self._plan
+
+    def _planned(self, passage_ms: float | None = None) -> Plan:
+        from edgeqa.capabilities.plan import make_plan
+
+        careful = self.second.known(self.device, passage_ms)
+        return make_plan(self.device, self.bundle.needs(), self.overrides, careful)
 
     @property
     def cache(self) -> Cache:
@@ -174,6 +186,97 @@ class Equipment:
         return self._fingerprint is not None
 
     @property
+    def careful(self) -> PassageReader:
+        """The careful reader, loaded and tested; asked for only where `looks_again` says so.
+
+        Raises:
+            Closed: after `close`.
+            NotEnoughMemory: if it does not fit.
+            BundleError: if it cannot be loaded, or fails its self-test.
+        """
+        with self._loading:
+            if self._closed:
+                raise Closed
+            if self._careful is None:
+                self._careful = self.second.load(self.plan, self.device)
+            return self._careful
+
+    def _let_careful_go(self) -> None:
+        self._careful = None
+
+    @property
+    def careful_key(self) -> str:
+        """What stands in a key for the careful reader; where it was not tested on this device, it is loaded for that.
+
+        Raises: as `careful` does.
+        """
+        return self.second.key or self.second.tested(self.careful)
+
+    def looks_again(self) -> bool:
+        """Tells whether the careful reader decides; found out once, for which it may have to be loaded and timed.
+
+        Raises:
+            NotEnoughMemory: if it was asked for, and does not fit.
+            BundleError: if it was asked for, and cannot be loaded.
+        """
+        with self._loading:
+            if self._looks_again is None:
+                self._looks_again = self.plans_careful and self._is_in_time()
+            return self._looks_again
+
+    def is_careful(self, key: Callable[[], Key], *, may_load: bool) -> bool:
+        """Tells whether the careful reader decides.
+
+        Args:
+            key: gives what it would be remembered under, which is looked for before the device is looked at.
+            may_load: whether it may be loaded, to be timed; raises as `looks_again` then, else as `plans_careful`.
+        """
+        if not self.second.is_there:
+            return False
+        may_know = self._looks_again is None and self.second.key is not None and self.has_fingerprint
+        if may_know and self.cache.peek(key()) is not None:
+            return True
+        return self.looks_again() if may_load else self.plans_careful
+
+    @property
+    def plans_careful(self) -> bool:
+        """Whether the careful reader decides by the plan, which may yet find that it is too slow.
+
+        Raises:
+            NotEnoughMemory: if it was asked for, and does not fit.
+            BundleError: if it was asked for, and is damaged.
+        """
+        try:
+            return self.second.is_there and self.plan.reader.value == "careful"
+        except NotEnoughMemory:
+            if self.overrides.reader == "careful":
+                raise
+            return False  # nothing fits: what is remembered is given even so
+
+    def _is_in_time(self) -> bool:
+        """Tells whether the careful reader is quick enough; has it timed where it was not yet, on this device.
+
+        One that cannot be loaded is none to wait for, unless it was asked for. The plan is made anew, with the reason.
+        """
+        from edgeqa.capabilities.plan import Choice
+
+        if self.second.passage_ms(self.device) is not None:  # the plan was made by it
+            return True
+        try:
+            passage_ms = self.careful.passage_ms()
+        except BundleError as error:
+            if self.overrides.reader == "careful":
+                raise
+            self._plan = replace(self.plan, reader=Choice("fast", f"{error}: {error.hint}"))
+            return False
+        self.second.was_timed(self.device, passage_ms)
+        self._plan = self._planned(passage_ms)
+        if self._plan.reader.value == "careful":
+            return True
+        self._let_careful_go()
+        return False
+
+    @property
     def scope(self) -> LiveCollection:
         """The collection that is asked where no text is given; nothing of it is opened before it is asked.
 
@@ -197,20 +300,20 @@ class Equipment:
     def unload(self) -> None:
         """Lets the model go, with what it has made of texts, until it is needed again. Harmless when repeated."""
         with self._loading:
-            self._reading = self._passages = None
+            self._reading = self._careful = self._passages = None
 
     def close(self) -> None:
         """Lets model and cache go. Harmless when repeated."""
         with self._lock, self._loading:
             self._closed = True
-            self._reading = self._scope = self._passages = None
+            self._reading = self._careful = self._scope = self._passages = None
             if self._cache is not None:
                 self._cache.close()
                 self._cache = None
 
-    def with_collection(self, collection: str | Path) -> Equipment:
-        """Returns the same parts for another collection."""
-        return _SharedEquipment(self, collection)
+    def beside(self, collection: str | Path, reader: Reader | None) -> Equipment:
+        """Returns the same parts for another collection, or with another reader that decides."""
+        return _SharedEquipment(self, collection, reader)
 
     def _persistence(self) -> tuple[str, int | None]:
         """Returns where answers are kept and, where a cache has to be made, its size."""
@@ -224,11 +327,12 @@ class Equipment:
 
 
 class _SharedEquipment(Equipment):
-    """The parts of another runtime, for another collection; closing it closes nothing of theirs."""
+    """The parts of another runtime, for another collection or reader; closing it closes nothing of theirs."""
 
-    def __init__(self, others: Equipment, collection: str | Path) -> None:
-        super().__init__(others.bundle, others.overrides, collection)
+    def __init__(self, others: Equipment, collection: str | Path, reader: Reader | None) -> None:
+        super().__init__(others.bundle, replace(others.overrides, reader=reader), collection)
         self._others = others
+        self._is_alike = self.second.wanted == others.second.wanted
 
     @property
     def device(self) -> Capabilities:
@@ -236,7 +340,7 @@ class _SharedEquipment(Equipment):
 
     @property
     def plan(self) -> Plan:
-        return self._others.plan
+        return self._others.plan if self._is_alike else super().plan
 
     @property
     def cache(self) -> Cache:
@@ -251,6 +355,21 @@ class _SharedEquipment(Equipment):
     def reading(self) -> PassageReader:
         self.check_open()
         return self._others.reading
+
+    @property
+    def careful(self) -> PassageReader:
+        self.check_open()
+        return self._others.careful
+
+    def _let_careful_go(self) -> None:
+        self._others._let_careful_go()  # noqa: SLF001 - a class of this one
+
+    def looks_again(self) -> bool:
+        return self._others.looks_again() if self._is_alike else super().looks_again()
+
+    @property
+    def scope(self) -> LiveCollection:
+        return self._others.scope if self.collection == self._others.collection else super().scope
 
     @property
     def has_model(self) -> bool:

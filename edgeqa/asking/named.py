@@ -135,7 +135,11 @@ def _named(
     scope, options = Collected(equipment.scope, digest), Options(force=bool(force))
     scope.is_given = True
     asking = Asking(equipment, scope, asked, options, watch, may_read=may_read)
-    asking.offer(scope.passage_of(context), share=1.0)
+    passage = scope.passage_of(context)
+    if asking.is_careful(passage):  # there is nothing for the fast one to find
+        asking.look_again(passage)
+    else:
+        asking.offer(passage, share=1.0)
     outcome = asking.outcome()
     scope.locate(outcome.passages())
     answer = decide(equipment, asked, outcome, options, watch, cached=not asking.read_anew)

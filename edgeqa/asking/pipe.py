@@ -6,6 +6,7 @@ need is imported when it is missing: the search, the model, and numpy.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer, Candidate, ClosePassage, as_remembered
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from edgeqa.timing import Progress, Stopwatch
 
 
-def answer_key(equipment: Equipment, scope: Scope, asked: str, options: Options) -> Key:
-    """Returns what the answer is remembered under."""
-    return key_in(
-        equipment, asked, scope.digest, {**options.in_keys(), "window_tokens": equipment.overrides.window_tokens}
-    )
+def answer_key(equipment: Equipment, scope: Scope, asked: str, options: Options, *, careful: bool) -> Key:
+    """Returns what the answer is remembered under; `careful` tells whether the careful reader decides."""
+    on = {**options.in_keys(), "window_tokens": equipment.overrides.window_tokens}
+    return key_in(equipment, asked, scope.digest, {**on, "reader": equipment.careful_key} if careful else on)
 
 
 def ask(
@@ -64,6 +64,8 @@ def ask(
         watch.over("remember")
         asking = Asking(equipment, scope, asked, options, watch, refresh=refresh)
         asking.read(progress)
+        if careful and not asking.is_looked_up:
+            asking.look_again()
         outcome = asking.outcome()
         scope.locate(outcome.passages())
         read_now.append(outcome)
@@ -74,7 +76,8 @@ def ask(
     if not equipment.has_fingerprint:  # nothing can be remembered yet: what to look for is known after the self-test
         _ = equipment.reading
         watch.over("load")
-    key = answer_key(equipment, scope, asked, options)
+    careful = equipment.is_careful(partial(answer_key, equipment, scope, asked, options, careful=True), may_load=True)
+    key = answer_key(equipment, scope, asked, options, careful=careful)
     watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
     outcome = None if read_now else records.found_again(record, scope)
@@ -107,7 +110,10 @@ def remembered(
 
     if not equipment.has_fingerprint:
         return None
-    cache, key = equipment.cache, answer_key(equipment, scope, asked, options)
+    careful = equipment.is_careful(partial(answer_key, equipment, scope, asked, options, careful=True), may_load=False)
+    if careful and equipment.second.key is None:
+        return None
+    cache, key = equipment.cache, answer_key(equipment, scope, asked, options, careful=careful)
     watch.over("key")
     if cache.peek(key) is None:
         return None
@@ -127,14 +133,15 @@ def decide(
 ) -> Answer:
     """Returns the answer: the best span, or none where that is right with too little probability."""
     manifest = equipment.bundle.manifest
-    numbers = manifest.calibration if outcome.is_given else manifest.searched
+    below = (manifest.calibration if outcome.is_given else manifest.searched).no_answer_below
+    model, below = outcome.careful or (equipment.model, below)
     documents: dict[int, int] = {}  # of a collection's documents: counted in the order in which they come
     candidates = tuple(
         _candidate(span, documents.setdefault(span.passage.number, len(documents)) if span.passage.address else None)
         for span in outcome.spans
     )
     best = candidates[0] if candidates else None  # none in a text of nothing but an endless word
-    given = best if best and (options.force or best.probability >= numbers.no_answer_below) else None
+    given = best if best and (options.force or best.probability >= below) else None
     return Answer(
         question=asked,
         text=given.text if given else None,
@@ -145,7 +152,7 @@ def decide(
         source=given.source if given else None,
         score=best.score if best else 0.0,
         probability=best.probability if best else 0.0,
-        model=equipment.model,
+        model=model,
         candidates=candidates,
         question_cut=outcome.question_cut,
         contexts=outcome.contexts,
@@ -154,6 +161,7 @@ def decide(
         timings_ms=watch.timings_ms(),
         closest=tuple(_close(near) for near in outcome.closest),
         question_mended=outcome.question_mended,
+        reader="careful" if outcome.careful else "fast",
         notes=outcome.notes,
     )
 

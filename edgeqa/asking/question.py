@@ -8,6 +8,7 @@ so that where all are remembered it is not.
 from __future__ import annotations
 
 import math
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from edgeqa.asking.records import FoundSpan, NearPassage, Outcome
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, looks_foreign
+from edgeqa.digests import blake2b
+from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from edgeqa.asking.equipment import Equipment
-    from edgeqa.asking.keys import Options
+    from edgeqa.asking.keys import Option, Options
     from edgeqa.asking.scope import Scope, SourcePassage
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context, Text
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from edgeqa.timing import Progress, Stopwatch
 
 SPARE_HITS = 16  # stand in for passages that cannot be read
+LOOKED_UP = 0.9  # of the question's other words, by weight, that stand in a row whose column it names
+DIGEST_BYTES = 16
 CLOSEST = 3  # passages that are given out at least
 OTHER_LANGUAGE = "the text is not in the model's language"
 NOTHING_SHARED = "the text has no word of the question"
@@ -60,12 +65,12 @@ class Asking:
         manifest = equipment.bundle.manifest
         self._numbers, self._calibration, self._language = manifest.searched, manifest.calibration, manifest.language
         self._question: Question | None = None
+        self._careful_question: Question | None = None
+        self._careful: str | None = None
         self._mended: dict[str, str] = {}
         self._as_read: str | None = None
         self._question_cut = False
         self._said = evidence.Asked(asked, self._language)
-        weights = self._numbers.evidence
-        self._evidence_lowers = max(weights.repeats, weights.marker, weights.number) <= 0
         self._ranking = ranking.Ranking(options.top)
         self._near: list[NearPassage] = []
         self._weights: Mapping[str, float] = {}
@@ -130,16 +135,65 @@ class Asking:
             self._watch.over("context")
             window = passage if context is passage.text else passage.window(context)
             self.contexts += 1
-            places = self._places(context, encoding, passage.digest)
-            found = self._weighed(context, places, lift)
-            best = max(found, key=itemgetter(0), default=None)
-            for rank, place in found if self._options.top > 1 or best is None else (best,):
-                self._ranking.offer(rank, place, window, places)
-            self._near.append(
-                NearPassage(window, lift, None) if best is None else NearPassage(window, best[0], best[1][:2])
-            )
-            self._watch.over("rank")
+            self._take(window, self._places(context, encoding, passage.digest), lift)
         return self.contexts > before
+
+    def _take(self, passage: SourcePassage, places: list[Place], lift: float) -> None:
+        """Ranks what one passage says."""
+        found = self._weighed(passage.text, places, lift)
+        best = max(found, key=itemgetter(0), default=None)
+        for rank, place in found if self._options.top > 1 or best is None else (best,):
+            self._ranking.offer(rank, place, passage, places)
+        self._near.append(
+            NearPassage(passage, lift, None) if best is None else NearPassage(passage, best[0], best[1][:2])
+        )
+        self._watch.over("rank")
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether the answer is a cell of a table whose column and row the question names: nothing is left to read."""
+        best = next(iter(self._ranking.spans()), None)
+        if best is None or best.passage.text.kind != "row":
+            return False
+        found = Evidence(*self._said.of(best.passage.text, best.place.start, best.place.end))
+        return found.named >= LOOKED_UP and found.cell > 0 and self._probability(best) >= self.no_answer_below
+
+    def is_careful(self, passage: SourcePassage) -> bool:
+        """Tells whether the careful reader decides of a passage that is given."""
+        return self._equipment.is_careful(partial(self._careful_key, passage), may_load=self._may_read)
+
+    def look_again(self, *given: SourcePassage) -> None:
+        """Has the careful reader read the passages that the fast one ranks highest; it decides from then on.
+
+        They are read best first, as long as the next one may have a better answer.
+
+        Args:
+            *given: passages to read instead, which the fast reader has not read.
+        """
+        second = self._equipment.second.bundle.manifest
+        found = [NearPassage(passage, 0.0, None) for passage in given] or self._distinct()
+        best, read = found[0].rank if found else 0.0, 0
+        self._numbers, self._calibration = second.searched, second.calibration
+        self._careful = f"{second.name} {second.version}"
+        self._ranking, self._near = ranking.Ranking(self._options.top), []
+        for near in found[: ranking.CAREFUL_READ]:
+            share = 1 + max(-ranking.MAX_MARGIN, near.rank - best)
+            if ranking.is_enough(self._ranking.best, share, read, self._numbers):
+                break
+            self._take(near.passage, self._places_again(near.passage), ranking.lift(share, self._numbers))
+            read += 1
+        self._near.sort(key=lambda near: -near.rank)
+        below = min((near.rank for near in self._near), default=0.0)
+        self._near += [near._replace(rank=min(below, near.rank), marked=None) for near in found[read:]]
+        self.contexts = max(self.contexts, read)
+
+    def _distinct(self) -> list[NearPassage]:
+        """Returns the passages that were found, best first, of which no two are the same."""
+        distinct: dict[Any, NearPassage] = {}
+        for near in self._near:
+            text = near.passage.text
+            distinct.setdefault((near.passage.number, text.start, text.text), near)
+        return list(distinct.values())
 
     def outcome(self) -> Outcome:
         """Returns what the passages that were read say."""
@@ -155,6 +209,7 @@ class Asking:
             self._as_read if self._as_read != self._asked else None,
             (*self._notes(spans), *self._scope.left_out()),
             tuple(self._scope.damaged()),
+            None if self._careful is None else (self._careful, self.no_answer_below),
         )
 
     def encoded(self) -> Question:
@@ -174,19 +229,13 @@ class Asking:
 
     def _closest(self) -> tuple[NearPassage, ...]:
         """Returns the closest passages, of windows that overlap the best one."""
-        kept: list[NearPassage] = []
-        seen = set()
-        most = max(CLOSEST, self._options.top)
-        for near in self._near:
-            at = near.passage.number, near.passage.text.start, near.passage.text.text
-            if at not in seen and len(kept) < most:
-                seen.add(at)
-                kept.append(near)
-        return tuple(kept)
+        return tuple(self._distinct()[: max(CLOSEST, self._options.top)])
 
-    def _weighed(self, context: Context, places: list[Place], lift: float) -> list[tuple[float, Place]]:
+    def _weighed(self, context: Text, places: list[Place], lift: float) -> list[tuple[float, Place]]:
         """Returns spans of one passage with their ranks: the best ones at least."""
-        if context.kind != "row" and places and self._options.top == 1 and self._evidence_lowers:
+        weights = self._numbers.evidence
+        lowers = max(weights.repeats, weights.marker, weights.number) <= 0
+        if context.kind != "row" and places and self._options.top == 1 and lowers:
             first = places[0]
             if self._said.of(context, first.start, first.end) is evidence.NOTHING:  # so no other can outrank it
                 return [(first.score + lift, first)]
@@ -212,7 +261,8 @@ class Asking:
             there = coverage(text.text, text.heading, self._weights, self._language)
         if self._numbers.margin:
             ahead = self._margin(found)
-        return ranking.probability(found.rank, there, ahead, self._numbers)
+        lead = self._ranking.lead(found) if self._numbers.lead else 0.0
+        return ranking.probability(found.rank, there, ahead, self._numbers, lead)
 
     def _notes(self, spans: tuple[FoundSpan, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""
@@ -242,18 +292,32 @@ class Asking:
             return places
         if not self._may_read and not self._equipment.has_fingerprint:
             raise NotRemembered
-        options = {"context": True, "top": self._most(context)}
-        key = key_in(self._equipment, self._as_asked(), digest, options)
+        key = key_in(self._equipment, self._as_asked(), digest, {"context": True, "top": self._most(context)})
+        return self._remembered(key, context, lambda: self._read(context, encoding))
+
+    def _places_again(self, passage: SourcePassage) -> list[Place]:
+        """Returns what the careful reader says of a passage, in which it is remembered whatever it is a part of."""
+        if not self._may_read and (self._equipment.second.key is None or not self._equipment.has_fingerprint):
+            raise NotRemembered
+        return self._remembered(self._careful_key(passage), passage.text, lambda: self._read_again(passage.text))
+
+    def _careful_key(self, passage: SourcePassage) -> Key:
+        options: dict[str, Option] = {"context": True, "top": self._most(passage.text)}
+        options["reader"] = self._equipment.careful_key
+        return key_in(self._equipment, self._as_asked(), passage.digest or _digest(passage.text), options)
+
+    def _remembered(self, key: Key, context: Text, read: Callable[[], tuple[list[Place], bool]]) -> list[Place]:
+        """Returns where one passage's answers are, remembered under a key, or read now."""
         cache, stored = self._equipment.cache, None
         if self._scope.is_given and self._may_read:  # what was asked for by its name; callers at once have it read once
-            stored = cache.compute(key, lambda: _part(*self._read(context, encoding)))
+            stored = cache.compute(key, lambda: _part(*read()))
         elif not self._refresh:  # a step on the way, and not counted
             stored = cache.peek(key)
         known = _part_again(stored, context.text)
         if known is None:
             if not self._may_read:
                 raise NotRemembered
-            known = self._read(context, encoding)
+            known = read()
             stored = _part(*known)
             cache.put(key, stored)
         self._watch.over("remember")
@@ -266,7 +330,7 @@ class Asking:
         """Returns the question as it is read, as far as that can be known without the model."""
         return self._asked if not self._mended else f"{self._asked}\n{sorted(self._mended.items())}"
 
-    def _most(self, context: Context) -> int:
+    def _most(self, context: Text) -> int:
         """Returns how many spans of a passage are looked at."""
         return max(self._options.top, evidence.ROW_CANDIDATES if context.kind == "row" else evidence.CANDIDATES)
 
@@ -291,6 +355,27 @@ class Asking:
         )
         self.read_anew += 1
         return places, question.is_cut
+
+    def _read_again(self, text: Text) -> tuple[list[Place], bool]:
+        """Returns the same of the careful reader."""
+        self._watch.over("remember")
+        reading = self._equipment.careful
+        self._watch.over("load")
+        if self._careful_question is None:
+            if self._as_read is None:
+                self._as_read = reading.mended(self._asked, self._mended) if self._mended else self._asked
+            self._careful_question = reading.question(self._as_read)
+            self._watch.over("question")
+        places = reading.spans_again(self._careful_question, text, top=self._most(text), watch=self._watch)
+        self.read_anew += 1
+        return places, self._careful_question.is_cut
+
+
+def _digest(text: Text) -> str:
+    """Returns a digest of what answers on a passage of a text depend on, wherever that stands."""
+    own = [(piece.start, piece.end, piece.place >= text.start) for piece in text.pieces]
+    borders = getattr(text, "borders", ())
+    return blake2b(repr((text.text, text.kind, own, borders)).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _part(places: list[Place], cut: bool) -> dict[str, Any]:  # noqa: FBT001 - as `_part_again` gives it

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends
 MAX_READ = 8
+CAREFUL_READ = 3  # passages that the careful reader looks at, at most
 FEW_PASSAGES = 3  # are all read
 MAX_MARGIN = 20.0  # more says no more
 KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
@@ -76,6 +77,11 @@ class Ranking:
         if len(self._best) > KEPT_PER_ANSWER * self._top:
             heapq.heappop(self._best)
 
+    def lead(self, first: Ranked) -> float:
+        """Returns by how much a span outranks the best one of another passage; inf where there is no other."""
+        others = (one.rank for one in self._best if one.passage is not first.passage and not one.overlaps(first))
+        return first.rank - max(others, default=-math.inf)
+
     def spans(self) -> list[Ranked]:
         """Returns the best spans, best first, of which no two overlap."""
         kept: list[Ranked] = []
@@ -105,7 +111,7 @@ def is_enough(best: float, next_share: float, read: int, numbers: Searched) -> b
     return sigmoid(of_best * best + of_share * next_share + of_read * math.log(read) + intercept) < ENOUGH_BELOW
 
 
-def probability(rank: float, coverage: float, margin: float, numbers: Searched) -> float:
+def probability(rank: float, coverage: float, margin: float, numbers: Searched, lead: float = 0.0) -> float:
     """Returns how likely the best ranked span is right.
 
     Args:
@@ -113,8 +119,10 @@ def probability(rank: float, coverage: float, margin: float, numbers: Searched) 
         coverage: which part of the question's words stands in its passage.
         margin: by how much it outranks the next span of its passage.
         numbers: of the model.
+        lead: by how much it outranks the best span of another passage.
     """
     beyond = numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin))
+    beyond += numbers.lead * max(-MAX_MARGIN, min(MAX_MARGIN, lead))
     return sigmoid(numbers.slope * rank + numbers.coverage * coverage + beyond + numbers.intercept)
 
 

@@ -46,6 +46,8 @@ class Outcome(NamedTuple):
     question_mended: str | None
     notes: tuple[str, ...]
     damaged: tuple[str, ...] = ()
+    careful: tuple[str, float] | None = None
+    """Where the careful reader decides, the name of its model, and the probability below which it gives no answer."""
 
     def passages(self) -> list[SourcePassage]:
         """Returns the passages that it names."""
@@ -78,6 +80,7 @@ def record(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:
         "question_mended": outcome.question_mended,
         "notes": list(outcome.notes),
         "whole": whole,
+        **({} if outcome.careful is None else {"careful": list(outcome.careful)}),
     }
 
 
@@ -107,6 +110,14 @@ def found_again(stored: Any, scope: Scope) -> Outcome | None:  # noqa: ANN401 - 
             stored["question_cut"],
             stored["question_mended"],
             tuple(stored["notes"]),
+            careful=_careful(stored),
         )
     except (KeyError, TypeError, ValueError, IndexError):
         return None
+
+
+def _careful(stored: Any) -> tuple[str, float] | None:  # noqa: ANN401 - as above
+    if (careful := stored.get("careful")) is None:
+        return None
+    model, below = careful
+    return str(model), float(below)

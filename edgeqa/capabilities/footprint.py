@@ -15,6 +15,9 @@ tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxr
     12 layers of 768: float32, file of 415: load 577-582, in some runs up to 715; read 601-674, in one run 791
                       int8, 106: load 257, read 363; float16, 208: load 650-666, read 625-643
     6 layers of 384:  float32, 86: load 202, read 266; int8, 22: load 106-114, read 183-190
+
+edgeqa-base as the second reader of a process (int8, 106 MiB, in files that are mapped; `edgeqa ask` on passages of 340
+to 1660 characters, 2 threads): 98 to 117 MiB more than edgeqa-mini alone.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from dataclasses import dataclass
 
 from edgeqa.capabilities.settings import MIB
 
+TIMED_TOKENS = 160  # of a passage by which it is told whether a reader is quick enough
 WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself: 57 MiB were measured without edgeqa.
 _RUNTIME_BYTES = 64 * MIB
@@ -44,6 +48,8 @@ _LOAD_PERCENT = {"float32": 175, "int8": 190, "float16": 310}
 _READ_PERCENT = {"float32": 130, "int8": 140, "float16": 230}
 # What it takes to read: bytes for a token and a unit of width; attention scores of a head, twice, in float32.
 _JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
+
+_MAPPED_PERCENT = 110  # of edgeqa-base's files, which are mapped: what is laid out again is little
 
 # Address space of one thread beyond what is resident (92 MiB measured): code that is never touched.
 _UNTOUCHED_BYTES = 96 * MIB
@@ -114,6 +120,13 @@ def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     model = _RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR
     model += max(load, read) + (sizes.callers > 1) * load
     return model + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
+
+
+def second_reader_bytes(needs: ModelNeeds) -> int:
+    """Returns the memory that edgeqa-base takes more, at its peak, in a process that reads with another already."""
+    tokens = needs.max_context_tokens + needs.question_tokens
+    activations = tokens * (needs.width * _ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
+    return needs.file_bytes * _MAPPED_PERCENT // 100 + needs.tokenizer_bytes * _TOKENIZER_FACTOR + activations
 
 
 def address_bytes(needs: ModelNeeds, sizes: Sizes, threads: int) -> int:

@@ -2,16 +2,24 @@
 
 Every choice has a reason that a person can read. Where memory is short, the batch shrinks first, then the caches, then
 the windows; what does not fit even so is refused with the number of bytes that are missing. An override is never
-shrunk: it fits, or the refusal names it.
+shrunk: it fits, or the refusal names it. For the careful reader nothing is shrunk, unless it was asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from edgeqa.capabilities.footprint import WINDOW_TOKENS, ModelNeeds, Sizes, address_bytes, memory_bytes
-from edgeqa.capabilities.precision import precision
+from edgeqa.capabilities.footprint import (
+    TIMED_TOKENS,
+    WINDOW_TOKENS,
+    ModelNeeds,
+    Sizes,
+    address_bytes,
+    memory_bytes,
+    second_reader_bytes,
+)
+from edgeqa.capabilities.precision import is_x86, precision
 from edgeqa.capabilities.settings import MIB, MIN_WINDOW_TOKENS, Overrides, Persist, show_bytes
 from edgeqa.errors import NotEnoughMemory, OptionError
 
@@ -31,6 +39,7 @@ MIN_ANSWER_CACHE_BYTES = 8 * MIB
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
 MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB
 ADDRESS_MARGIN_BYTES = 64 * MIB
+IN_TIME_MS = 250.0  # how long the careful reader may take for a passage
 # mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
 
@@ -44,6 +53,17 @@ class Choice(Generic[T]):
 
     value: T
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Careful:
+    """What is known of the careful reader."""
+
+    needs: ModelNeeds | None = None
+    """Of its model; None where it cannot be had."""
+    why_not: str = "not asked for"
+    passage_ms: float | None = None
+    """How long it reads a passage of TIMED_TOKENS on the device; None where it was not timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +82,26 @@ class Plan:
     callers: Choice[int]
     """Questions that are read at a time; where there are several, each on one thread."""
     spinning: Choice[bool]
+    reader: Choice[Literal["fast", "careful"]]
+    """Who decides: the fast reader alone, or the careful one, of what the fast one found."""
     needed_bytes: int
     """With one caller at a time."""
+    careful_bytes: int
+    """What of it, or more than it, the careful reader takes; 0 where there is none."""
     available_bytes: Choice[int]
     margin_bytes: int
 
 
-def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | None = None) -> Plan:
+def make_plan(
+    device: Capabilities, needs: ModelNeeds, overrides: Overrides | None = None, careful: Careful | None = None
+) -> Plan:
     """Returns the plan for `device`.
+
+    Args:
+        device: what it has.
+        needs: of the model that routes and reads first.
+        overrides: what the user wants.
+        careful: what is known of the careful reader.
 
     Raises:
         NotEnoughMemory: if the smallest plan does not fit; it has the figures.
@@ -87,7 +119,10 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         "answer_cache_bytes": cache,
         "encoding_store_bytes": _or(wanted.encoding_store_bytes, store),
     }
-    room = Room(available.value, device.address_space_bytes.value)
+    careful = careful or Careful()
+    careful_bytes = 0 if careful.needs is None else second_reader_bytes(careful.needs)
+    is_sure = wanted.reader == "careful" and careful_bytes > 0
+    room = Room(available.value, device.address_space_bytes.value, careful_bytes if is_sure else 0)
     threads = _threads(device, wanted)
     sizes, threads_that_fit = fit(
         needs,
@@ -95,7 +130,7 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         threads.value,
         room,
         # What takes nothing is never the reason that something does not fit.
-        {name: value for name, value in wanted.given().items() if value != 0},
+        {name: value for name, value in wanted.given().items() if value not in (0, "fast", "auto")},
     )
     shrunk = f"shrunk to fit {show_bytes(available.value)}"
     if device.address_space_bytes.value is not None:
@@ -106,6 +141,9 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         return full[name] if value == full[name].value else Choice(value, shrunk)
 
     used = threads if threads_that_fit == threads.value else Choice(threads_that_fit, shrunk)
+    beside = replace(room, taken_bytes=careful_bytes)
+    reader = _reader(device, wanted, careful, careful_bytes, beside.missing_bytes(needs, sizes, used.value))
+    room = beside if reader.value == "careful" else room
     most_callers = (device.cores.value or used.value) + SPARE_CALLERS
     callers = callers_that_fit(needs, sizes, used.value, room, most_callers)
     more_bytes = memory_bytes(needs, replace(sizes, callers=callers)) - memory_bytes(needs, sizes)
@@ -119,7 +157,9 @@ def make_plan(device: Capabilities, needs: ModelNeeds, overrides: Overrides | No
         persist=persist,
         callers=Choice(callers, _why_callers(callers, more_bytes)),
         spinning=_spinning(used.value),
-        needed_bytes=memory_bytes(needs, sizes),
+        reader=reader,
+        needed_bytes=memory_bytes(needs, sizes) + room.taken_bytes,
+        careful_bytes=careful_bytes,
         available_bytes=available,
         margin_bytes=room.margin_bytes,
     )
@@ -193,6 +233,31 @@ def _spinning(threads: int) -> Choice[bool]:
     return Choice(value=True, reason="for microseconds, between operators; asleep between runs")
 
 
+def _reader(
+    device: Capabilities, wanted: Overrides, careful: Careful, takes_bytes: int, missing_bytes: int
+) -> Choice[Literal["fast", "careful"]]:
+    if wanted.reader == "fast":
+        return Choice("fast", "you asked for it")
+    if careful.needs is None:
+        return Choice("fast", careful.why_not)
+    costs = f"takes {show_bytes(takes_bytes)} more"
+    if careful.passage_ms is not None:
+        costs += f", and {careful.passage_ms:.0f} ms for a passage of {TIMED_TOKENS} tokens here"
+    if wanted.reader == "careful":
+        return Choice("careful", f"you asked for it; {costs}")
+    if missing_bytes > 0:
+        return Choice("fast", f"{show_bytes(missing_bytes)} missing for the careful one, which {costs}")
+    if careful.passage_ms is None:
+        # Without dot products, NEON does at most eight int8 products a cycle: four cores of 1.8 GHz would take 240 ms
+        # for the products of MPNet-base alone, if they did nothing else.
+        if not is_x86(device.machine.value) and not {"asimddp", "i8mm"} & set(device.cpu_flags.value or ()):
+            return Choice("fast", f"without int8 dot products (asimddp), the careful one is too slow; it {costs}")
+        return Choice("careful", f"the memory is there; {costs}; timed when it is first loaded")
+    if careful.passage_ms > IN_TIME_MS:
+        return Choice("fast", f"the careful one {costs}: more than {IN_TIME_MS:.0f} ms are too long")
+    return Choice("careful", f"there is room: {costs}")
+
+
 def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> tuple[Choice[Persist], Choice[int]]:
     share = Choice(_share(total_bytes, ANSWER_CACHE_PERCENT), f"{ANSWER_CACHE_PERCENT} % of {show_bytes(total_bytes)}")
     size = _or(wanted.answer_cache_bytes, share)
@@ -231,6 +296,8 @@ class Room:
     available_bytes: int
     address_space_bytes: int | None
     """None if it is not limited."""
+    taken_bytes: int = 0
+    """What the careful reader takes of both."""
 
     @property
     def margin_bytes(self) -> int:
@@ -239,10 +306,10 @@ class Room:
 
     def missing_bytes(self, needs: ModelNeeds, sizes: Sizes, threads: int) -> int:
         """Returns by how much the sizes are too large for memory or address space; not above 0 if they fit."""
-        missing = memory_bytes(needs, sizes) + self.margin_bytes - self.available_bytes
+        missing = memory_bytes(needs, sizes) + self.taken_bytes + self.margin_bytes - self.available_bytes
         if self.address_space_bytes is None:
             return missing
-        address = address_bytes(needs, sizes, threads) + ADDRESS_MARGIN_BYTES
+        address = address_bytes(needs, sizes, threads) + self.taken_bytes + ADDRESS_MARGIN_BYTES
         return max(missing, address - self.address_space_bytes)
 
 
@@ -312,10 +379,10 @@ def _shrunk(needs: ModelNeeds, wanted: Sizes, smallest: Sizes, threads: int, roo
 def _refusal(
     needs: ModelNeeds, smallest: Sizes, threads: int, room: Room, overrides: Mapping[str, object]
 ) -> NotEnoughMemory:
-    needed = memory_bytes(needs, smallest)
+    needed = memory_bytes(needs, smallest) + room.taken_bytes
     # The least that leaves `needed` beside its margin, which grows with it.
     enough = max(needed + MIN_MARGIN_BYTES, (needed - 1) * 100 // (100 - MARGIN_PERCENT) + 1)
     if enough > room.available_bytes:
         return NotEnoughMemory("memory", enough, room.available_bytes, overrides)
-    address = address_bytes(needs, smallest, threads) + ADDRESS_MARGIN_BYTES
+    address = address_bytes(needs, smallest, threads) + room.taken_bytes + ADDRESS_MARGIN_BYTES
     return NotEnoughMemory("address space", address, room.address_space_bytes or 0, overrides)

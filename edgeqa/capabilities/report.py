@@ -117,6 +117,7 @@ def _plan(p: Plan | NotEnoughMemory) -> list[_Row]:
     return [
         _Row("needs", show_bytes(p.needed_bytes), f"at most, {show_bytes(p.margin_bytes)} more stay free"),
         _row("fits into", p.available_bytes, show_bytes),
+        _row("reader", p.reader),
         _row("threads", p.threads),
         _row("callers", p.callers, "{} at a time".format),
         _row("precision", p.precision),

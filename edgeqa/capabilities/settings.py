@@ -15,6 +15,9 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1 << 40}
 _SIZE = r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?"
 Persist = Literal["disk", "memory", "off"]
+Reader = Literal["fast", "careful", "auto"]
+NAMED = {"persist": get_args(Persist), "reader": get_args(Reader)}
+"""What is one of several words, and no number."""
 MIN_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
 MAX_BYTES = (1 << 63) - 1  # no device addresses more
 MAX_THREADS = 256  # more cores than a device has; and where the system refuses a thread, onnxruntime hangs
@@ -33,12 +36,13 @@ class Overrides:
     answer_cache_bytes: int | None = None
     encoding_store_bytes: int | None = None
     persist: Persist | None = None
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.given().items():
-            if name == "persist":
-                if value not in get_args(Persist):
-                    raise OptionError(name, value, f"one of {', '.join(get_args(Persist))}")
+            if (words := NAMED.get(name)) is not None:
+                if value not in words:
+                    raise OptionError(name, value, f"one of {', '.join(words)}")
                 continue
             least, most = _MIN.get(name, 1), _MAX.get(name, MAX_BYTES)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
+    from edgeqa.capabilities.settings import Reader
     from edgeqa.cluster.documents import HeldPassage, ListedInCluster, StoredDocument
     from edgeqa.cluster.membership import Member
     from edgeqa.cluster.nodes import Node
@@ -80,6 +81,10 @@ class _Equipped:
     reading: RemoteReading
     has_fingerprint: bool = True
     """Of the workers: this device reads nothing."""
+
+    def is_careful(self, _key: object, *, may_load: bool) -> bool:  # noqa: ARG002 - as of an Equipment
+        """Returns False: workers have the fast reader alone."""
+        return False
 
 
 class ClusterQA(EdgeQA):
@@ -115,6 +120,10 @@ class ClusterQA(EdgeQA):
         self._nodes: dict[tuple[str, tuple[str, int]], RemoteNode] = {}
         self.own: tuple[str, Node] | None = None
         """Of a worker, its own id and what searches and reads there."""
+
+    def with_reader(self, reader: Reader) -> EdgeQA:  # noqa: ARG002 - as of EdgeQA
+        """Returns this runtime: workers have the fast reader alone."""
+        return self
 
     # --- asking --------------------------------------------------------------------------------------------------
 

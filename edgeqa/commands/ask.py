@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.mistakes import asked_wrongly, is_no_question
 from edgeqa.commands.options import (
     asked,
     budget_option,
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.capabilities.settings import Persist
+    from edgeqa.capabilities.settings import Persist, Reader
     from edgeqa.timing import Progress
 
 
@@ -87,6 +86,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     no_cache: bool,
     refresh: bool,
     bundle: str | None,
+    reader: Reader | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
@@ -112,7 +112,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     """
     from edgeqa import runtime
     from edgeqa.commands.progress import ProgressBar
-    from edgeqa.commands.texts import named_texts, questions_in
+    from edgeqa.commands.texts import is_no_question, named_texts, questions_in
 
     cluster = cluster_of(ctx, cluster, collection)
     with ExitStack() as opened:
@@ -145,6 +145,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 persist=persist,
                 collection=named(collection),
                 cluster=cluster,
+                reader=reader,
             )
         )
         progress = opened.enter_context(ProgressBar())
@@ -206,6 +207,8 @@ def _ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int
 
 def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -> EdgeQAError:
     """Returns the error, with a hint at what was probably meant."""
+    from edgeqa.commands.texts import asked_wrongly
+
     if question is not None and (hint := asked_wrongly(question, files)) is not None:
         error.hint = hint
     return error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgeqa.cache import Cache, Key
     from edgeqa.cache.stats import Explanation, Stats
+    from edgeqa.capabilities.settings import Reader
 
 
 @click.group("cache", short_help="Look at what is remembered, and mend it.")
@@ -44,6 +45,7 @@ def _key(
     most_contexts: int | None,
     collection: str | None,
     bundle: str | None,
+    reader: Reader | None,
 ) -> Key:
     """Returns the key of an answer; nothing is read but the texts, to see which they are."""
     from edgeqa import runtime
@@ -51,7 +53,9 @@ def _key(
 
     with ExitStack() as opened:
         given = named_texts(files, texts, collection, opened)
-        qa = opened.enter_context(runtime.open(bundle=bundle, persist="off", collection=named(collection)))
+        qa = opened.enter_context(
+            runtime.open(bundle=bundle, persist="off", collection=named(collection), reader=reader)
+        )
         return qa.key(question, given, top=top, force=force, most_contexts=most_contexts)
 
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, collection_option, json_option, named, threads_option
+from edgeqa.commands.options import (
+    bundle_option,
+    collection_option,
+    json_option,
+    named,
+    reader_option,
+    threads_option,
+)
 from edgeqa.errors import CollectionError, EdgeQAError
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer, ClosePassage
     from edgeqa.asking.documents import Given
+    from edgeqa.capabilities.settings import Reader
     from edgeqa.runtime import EdgeQA
 
 PROMPT = "? "
@@ -46,9 +54,16 @@ _ENDS = (":quit", ":q", ":exit", "quit", "exit")
 @collection_option
 @bundle_option
 @json_option
+@reader_option
 @threads_option
 def command(
-    *, files: tuple[str, ...], collection: str | None, bundle: str | None, as_json: bool, threads: int | None
+    *,
+    files: tuple[str, ...],
+    collection: str | None,
+    bundle: str | None,
+    as_json: bool,
+    reader: Reader | None,
+    threads: int | None,
 ) -> None:
     """Ask one question after the other, of the collection or of FILEs; the model is loaded once.
 
@@ -65,7 +80,8 @@ def command(
     from edgeqa import runtime
 
     with ExitStack() as opened:
-        qa = opened.enter_context(runtime.open(bundle=bundle, threads=threads, collection=named(collection)))
+        opener = runtime.open(bundle=bundle, threads=threads, collection=named(collection), reader=reader)
+        qa = opened.enter_context(opener)
         session = _Session(qa, files, as_json=as_json)
         for line in _lines(opened):
             session.take(line)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, json_option, threads_option
+from edgeqa.commands.options import bundle_option, json_option, reader_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
+    from edgeqa.capabilities.settings import Reader
     from edgeqa.evaluation.document_questions import DocumentQuestion
     from edgeqa.evaluation.squad import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA
@@ -107,6 +108,7 @@ def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 )
 @json_option
 @bundle_option
+@reader_option
 @threads_option
 def command(
     *,
@@ -120,6 +122,7 @@ def command(
     each: TextIO | None,
     as_json: bool,
     bundle: str | None,
+    reader: Reader | None,
     threads: int | None,
 ) -> None:
     """Score the answers to the questions of FILE.
@@ -159,11 +162,11 @@ def command(
     with ExitStack() as opened:
         progress = opened.enter_context(ProgressBar())
         if documents is None:
-            scores = _squad(file, limit, seed, bundle, threads, opened, progress, collected=collected)
+            scores = _squad(file, limit, seed, bundle, reader, threads, opened, progress, collected=collected)
             streams.print_either(scores.to_json(), _table(scores), as_json=as_json)
             return
         ways = tuple(_WAYS) if asked == "both" else (asked,)
-        report = _documents(file, documents, limit, seed, ways, only, each, bundle, threads, opened, progress)
+        report = _documents(file, documents, limit, seed, ways, only, each, bundle, reader, threads, opened, progress)
     streams.print_either(report, _counts(report), as_json=as_json)
 
 
@@ -172,6 +175,7 @@ def _squad(
     limit: int | None,
     seed: int,
     bundle: str | None,
+    reader: Reader | None,
     threads: int | None,
     opened: ExitStack,
     progress: Progress,
@@ -182,11 +186,11 @@ def _squad(
 
     squad = read_squad(file)
     questions = squad.questions if limit is None else sample(squad.questions, limit, seed)
-    qa = _opened(bundle, threads, opened)
+    qa = _opened(bundle, reader, threads, opened)
     if collected:
         qa.add(file, format="json", progress=progress)
         return evaluate_collected(qa, questions, is_v2=squad.is_v2, progress=progress)
-    no_answer_below = qa.bundle.manifest.calibration.no_answer_below
+    no_answer_below = qa.decider.manifest.calibration.no_answer_below
     return evaluate(qa, questions, is_v2=squad.is_v2, no_answer_below=no_answer_below, progress=progress)
 
 
@@ -199,6 +203,7 @@ def _documents(
     only: dict[str, str],
     each: TextIO | None,
     bundle: str | None,
+    reader: Reader | None,
     threads: int | None,
     opened: ExitStack,
     progress: Progress,
@@ -212,7 +217,7 @@ def _documents(
     judge = Judge(documents, questions, file)
     if limit is not None:
         questions = sample(questions, limit, seed)
-    qa = _opened(bundle, threads, opened)
+    qa = _opened(bundle, reader, threads, opened)
     report: dict[str, Any] = {}
     for name in ways:
         if name == "collection":
@@ -229,14 +234,14 @@ def _documents(
     return report
 
 
-def _opened(bundle: str | None, threads: int | None, opened: ExitStack) -> EdgeQA:
+def _opened(bundle: str | None, reader: Reader | None, threads: int | None, opened: ExitStack) -> EdgeQA:
     """Returns a runtime that remembers nothing, with a collection that nobody else has."""
     import tempfile
 
     from edgeqa import runtime
 
     directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edgeqa-eval-")))
-    qa = runtime.open(bundle=bundle, threads=threads, persist="off", collection=directory / "eval")
+    qa = runtime.open(bundle=bundle, reader=reader, threads=threads, persist="off", collection=directory / "eval")
     return opened.enter_context(qa)
 
 

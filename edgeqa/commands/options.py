@@ -25,6 +25,12 @@ bundle_option = click.option(
     help="Use this model: its name (edgeqa models list), or its directory.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N cores.")
+reader_option = click.option(
+    "--reader",
+    type=click.Choice(("fast", "careful", "auto")),
+    metavar="READER",
+    help="Who decides: fast, careful, or auto, which is careful where that is installed and fits (the default).",
+)
 collection_option = click.option(
     "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
 )
@@ -99,6 +105,7 @@ def asked(function: Callable[..., Any], *, question_required: bool = True) -> Ca
         ),
         collection_option,
         bundle_option,
+        reader_option,
     )
     for option in reversed(options):
         function = option(function)

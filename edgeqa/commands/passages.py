@@ -16,6 +16,7 @@ from edgeqa.commands.options import (
     collection_option,
     json_option,
     named,
+    reader_option,
     threads_option,
     within_option,
 )
@@ -23,6 +24,7 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
     from edgeqa.asking.surroundings import Shown
+    from edgeqa.capabilities.settings import Reader
 
 _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
 
@@ -77,6 +79,7 @@ def closest(
 @click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else, on one line.")
 @json_option
 @bundle_option
+@reader_option
 @threads_option
 @click.pass_context
 def get(
@@ -89,6 +92,7 @@ def get(
     quiet: bool,
     as_json: bool,
     bundle: str | None,
+    reader: Reader | None,
     threads: int | None,
 ) -> None:
     """Answer a question on one context, both in NAME: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION.
@@ -108,6 +112,7 @@ def get(
         encoding_store_bytes=0,
         collection=named(collection),
         cluster=cluster_of(ctx, cluster, collection),
+        reader=reader,
     )
     with opened as qa:
         answer = qa.get(name, force=force)

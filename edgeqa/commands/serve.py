@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, bundle_option, cluster_option, collection_option, named
+from edgeqa.commands.options import (
+    budget_option,
+    bundle_option,
+    cluster_option,
+    collection_option,
+    named,
+    reader_option,
+)
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edgeqa.capabilities.settings import Reader
     from edgeqa.serving.part import Joined
     from edgeqa.serving.server import Settings
 
@@ -85,6 +93,7 @@ token_file_option = click.option(
 @click.option("--browse", is_flag=True, help="Open the page in a browser.")
 @click.option("--get", "target", metavar="PATH", help="Print what a GET of PATH gives, and end: no server is started.")
 @bundle_option
+@reader_option
 @click.pass_context
 def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str | None, **options: Any) -> None:  # noqa: ANN401
     """Answer questions over HTTP, and on a page, until it is told to stop.
@@ -138,7 +147,7 @@ def _get(settings: Settings, target: str) -> int:
     from edgeqa.serving.server import admission_of
 
     async def asked() -> tuple[int, bytes]:
-        engine = Engine.open(settings.collections, bundle=settings.bundle)
+        engine = Engine.open(settings.collections, bundle=settings.bundle, reader=settings.reader)
         try:
             return await got(application(engine, admission_of(settings)), target)
         finally:
@@ -234,8 +243,11 @@ def _default_file() -> Path:
 @collection_option
 @click.option("--allow-add", is_flag=True, help="Give agents a tool that adds texts to the collection.")
 @bundle_option
+@reader_option
 @budget_option
-def mcp(*, collection: str | None, allow_add: bool, bundle: str | None, budget_bytes: int | None) -> None:
+def mcp(
+    *, collection: str | None, allow_add: bool, bundle: str | None, reader: Reader | None, budget_bytes: int | None
+) -> None:
     """Answer an agent's questions from a collection, by the Model Context Protocol on standard input and output.
 
     \b
@@ -269,7 +281,7 @@ def mcp(*, collection: str | None, allow_add: bool, bundle: str | None, budget_b
 
     async def serve() -> None:
         name = named(collection)
-        engine = Engine({name: runtime.open(bundle=bundle, budget_bytes=budget_bytes, collection=name)})
+        engine = Engine({name: runtime.open(bundle=bundle, budget_bytes=budget_bytes, collection=name, reader=reader)})
         caller = Caller("standard input", scopes_up_to("add" if allow_add else "ask"), "mcp")
         try:
             await serve_pipes(McpServer(tools(engine, may_add=allow_add)), caller, sys.stdin.buffer, replies)

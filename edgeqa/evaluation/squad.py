@@ -308,7 +308,7 @@ def evaluate_collected(
     """
     asking = _Asking(qa, len(questions))
     scores = evaluate(
-        asking, questions, is_v2=is_v2, no_answer_below=qa.bundle.manifest.searched.no_answer_below, progress=progress
+        asking, questions, is_v2=is_v2, no_answer_below=qa.decider.manifest.searched.no_answer_below, progress=progress
     )
     recall = {most: 100 * fmean(place < most for place in asking.places) for most in RECALL_AT}
     return CollectedScores(scores, recall, fmean(asking.contexts), median(asking.ask_ms))

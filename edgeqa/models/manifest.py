@@ -90,6 +90,8 @@ class Searched(NamedTuple):
     `sigmoid(slope * rank + coverage * c + margin * m + intercept)`, where c is the part of the question's words, by
     weight, that stands in its passage, and m by how much it outranks the next span there. Without such numbers a score
     above "no answer" is an answer, and the route breaks ties.
+
+    Of the careful reader, the share is 1 minus what the fast reader ranks the passage below its best one.
     """
 
     route: float = 0.01
@@ -98,6 +100,8 @@ class Searched(NamedTuple):
     coverage: float = 0.0
     margin: float = 0.0
     intercept: float = 0.0
+    lead: float = 0.0
+    """Times by how much it outranks the best span of another passage that was read."""
     no_answer_below: float = 0.5
     """The probability under which the runtime says that it is not sure."""
     chance: tuple[float, ...] = ()
@@ -282,12 +286,12 @@ def _searched(fields: Fields) -> Searched:
     else:  # as bundles had it before
         evidence = Evidence(repeats=-number(fields, "repeats"))
     weights = {name: number(fields, name) for name in ("route", "slope", "coverage", "intercept")}
-    margin = number(fields, "margin") if "margin" in fields.raw else 0.0
+    weights |= {name: number(fields, name) for name in ("margin", "lead") if name in fields.raw}
     chance = fields.numbers("chance", least=-MAX_WEIGHT, most=MAX_WEIGHT)
     if len(chance) not in (0, CHANCE_WEIGHTS):
         raise BundleManifestInvalid(fields.where, f"chance has {len(chance)} members, not {CHANCE_WEIGHTS}")
     below = fields.number("no_answer_below", least=0, most=1)
-    return Searched(**weights, evidence=evidence, margin=margin, no_answer_below=below, chance=chance)
+    return Searched(**weights, evidence=evidence, no_answer_below=below, chance=chance)
 
 
 def parse_json(text: str | bytes, where: AnyPath) -> Any:  # noqa: ANN401 - any JSON value

@@ -7,11 +7,16 @@ passages are read, and what is remembered, is decided in `asking`.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from edgeqa.capabilities.footprint import WINDOW_TOKENS
-from edgeqa.contexts.windows import Limits, Window, windows
+import numpy as np
+
+from edgeqa.capabilities.footprint import TIMED_TOKENS, WINDOW_TOKENS
+from edgeqa.contexts.context import Place
+from edgeqa.contexts.passages import Passage
+from edgeqa.contexts.windows import Limits, Window, again, windows
 from edgeqa.errors import EmptyQuestion
 from edgeqa.models.lru import Encodings, LruTable
 from edgeqa.models.opening import open_model
@@ -24,8 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
-    from edgeqa.contexts.context import Context, Place, Tokens
-    from edgeqa.contexts.passages import Passage
+    from edgeqa.contexts.context import Context, Text, Tokens
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 MAX_QUESTION_CHARACTERS = 1 << 14  # more than the tokens that a question may have ever take
 STORE_PARTS = 12  # of the store of encodings; one is for windows, and one for the tables of their spans
+_TIMED_TEXT = "the pump may be submerged to a depth of twelve metres and is rated for clean water"
 _OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold
 
 
@@ -73,6 +78,21 @@ class PassageReader:
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
         self._windows: LruTable[tuple[Window, ...]] = LruTable(others_bytes)
+
+    def passage_ms(self) -> float:
+        """Returns how many milliseconds a question of 12 tokens on a context of TIMED_TOKENS takes: the best of three.
+
+        Others on the device, and what has to come from the disk, make the others slower.
+        """
+        tokens = min(TIMED_TOKENS, self._manifest.max_context_tokens - 1)
+        ids = np.resize(self._tokenizer.ids(_TIMED_TEXT), tokens)
+        times_ms = []
+        for _ in range(3):
+            began_s = time.perf_counter()
+            with self._callers.turn():
+                self._reader.read(self._reader.encode_question(ids[:12]), self._reader.encode_context(ids))
+            times_ms.append(1e3 * (time.perf_counter() - began_s))
+        return min(times_ms)
 
     @property
     def tokenize(self) -> Tokenize:
@@ -160,6 +180,25 @@ class PassageReader:
                 found = locate(best_spans(logits, table, top=top + more), context)
             watch.over("decode")
             return found
+
+    def spans_again(self, question: Question, text: Text, *, top: int, watch: Stopwatch) -> list[Place]:
+        """Returns where the best spans of a passage are that was, or may be, read by another model.
+
+        Args:
+            question: as `question` gives it.
+            text: a passage, or a context of the other model.
+            top: how many spans of each window of its own, of which no two overlap.
+            watch: where the time goes.
+        """
+        passage = text if isinstance(text, Passage) else again(cast("Context", text))
+        places: list[Place] = []
+        begin = 0
+        for window in self.windows(passage):
+            begin = text.text.index(window.text, begin)
+            for start, end, score in self.spans(question, window, None, top=top, watch=watch):
+                places.append(Place(begin + start, begin + end, score))
+        places.sort(key=lambda place: -place.score)
+        return places
 
     def _table(self, context: Context) -> SpanTable:
         """Returns which spans a context has.

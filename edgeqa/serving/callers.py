@@ -6,11 +6,14 @@ A caller has scopes: `ask` to ask and to look, `add` to change collections, `adm
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edgeqa.serving.errors import NotAllowed
 
 MOST_QUESTION_CHARACTERS, MOST_NAME_CHARACTERS = 4096, 8192
 DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S = 10.0, 60.0  # how long a caller waits for an answer
+Reader = Literal["fast", "careful", "auto"]
+"""Who decides, as for `edgeqa.open`."""
 ASK, ADD, ADMIN = SCOPES = ("ask", "add", "admin")
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from edgeqa import Added, Answer, ClosePassage, CollectionInfo, Counters, EdgeQA, ListedDocument, Shown
 
     Given = str | Path | Sequence[str | Path]
-    from edgeqa.serving.callers import Caller
+    from edgeqa.serving.callers import Caller, Reader
 
 T = TypeVar("T")
 
@@ -65,6 +65,7 @@ class Engine:
         *,
         keep_model_s: float = KEEP_MODEL_S,
         bundle: str | None = None,
+        reader: Reader | None = None,
     ) -> Engine:
         """Returns an engine for collections, which need not be there yet; raises as `edgeqa.open` and `EdgeQA.key` do.
 
@@ -72,8 +73,9 @@ class Engine:
             collections: names or directories; the first is asked where none is named.
             keep_model_s: for how long the model is kept when nothing has to be read.
             bundle: as for `edgeqa.open`.
+            reader: as for `edgeqa.open`; a question may name another.
         """
-        first = edgeqa.open(collection=collections[0], bundle=bundle)
+        first = edgeqa.open(collection=collections[0], bundle=bundle, reader=reader)
         others = {_name(other): first.with_collection(other) for other in collections[1:]}
         for qa in (first, *others.values()):
             with contextlib.suppress(LookupError):  # nothing was added to it yet

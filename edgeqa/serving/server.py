@@ -25,7 +25,7 @@ import edgeqa
 from edgeqa.serving import allocator, systemd
 from edgeqa.serving.admission import Admission
 from edgeqa.serving.api import LOCAL_STATE
-from edgeqa.serving.callers import ADMIN, Caller, scopes_up_to
+from edgeqa.serving.callers import ADMIN, Caller, Reader, scopes_up_to
 from edgeqa.serving.connections import HEAD_BYTES, HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
 from edgeqa.serving.engine import KEEP_MODEL_S, Engine
 from edgeqa.serving.errors import RequestInvalid, VoiceNotSafe
@@ -75,6 +75,7 @@ class Settings:
     keep_model_s: float = KEEP_MODEL_S
     watched: Sequence[Path] = ()
     bundle: str | None = None
+    reader: Reader | None = None
 
 
 @dataclass
@@ -103,7 +104,12 @@ class Server:
         joined: Joined | None = None
         try:
             if self.joining is None:
-                engine = Engine.open(settings.collections, keep_model_s=settings.keep_model_s, bundle=settings.bundle)
+                engine = Engine.open(
+                    settings.collections,
+                    keep_model_s=settings.keep_model_s,
+                    bundle=settings.bundle,
+                    reader=settings.reader,
+                )
             else:
                 places = {protocol: one.socket.getsockname()[:2] for protocol, one in listeners if not one.is_unix}
                 joined = self.joining(places)

@@ -11,7 +11,7 @@ from edgeqa import runtime
 from edgeqa.cache import front
 from edgeqa.capabilities import footprint
 from edgeqa.capabilities.device import RecordedDevice
-from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.plan import Careful, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.readings import Reading
 from edgeqa.capabilities.settings import Overrides
@@ -19,6 +19,7 @@ from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.footprint import ModelNeeds
+    from edgeqa.capabilities.readings import Capabilities
 
 ROOMY = probe(machine())
 
@@ -290,6 +291,75 @@ def test_a_large_model_is_refused_on_a_board_of_1_gb_with_the_missing_bytes() ->
 def test_short_windows_make_a_joint_bundle_smaller() -> None:
     needed = [make_plan(ROOMY, BASE_INT8, Overrides(window_tokens=w)).needed_bytes for w in (128, 320)]
     assert needed[0] < needed[1] - 50 * MIB
+
+
+# The facts of edgeqa-base.
+SECOND = replace(
+    joint(111_098_570, 768, 12, "int8"), max_context_tokens=447, question_tokens=66, tokenizer_bytes=465_855
+)
+SLOW_BOARD = probe(machine(machine="aarch64"))
+
+
+@pytest.mark.parametrize(
+    ("device", "careful", "reader", "why"),
+    [
+        (ROOMY, None, "fast", "not asked for"),
+        (ROOMY, Careful(why_not="not installed: pip"), "fast", "not installed: pip"),
+        (ROOMY, Careful(SECOND), "careful", "the memory is there; takes 170.3 MiB more; timed when it is first loaded"),
+        (ROOMY, Careful(SECOND, passage_ms=250.0), "careful", "takes 170.3 MiB more, and 250 ms for a passage of 160"),
+        (ROOMY, Careful(SECOND, passage_ms=251.0), "fast", "251 ms for a passage of 160 tokens here: more than 250"),
+        (
+            with_memory(256 * MIB),
+            Careful(SECOND, passage_ms=9.0),
+            "fast",
+            "MiB missing for the careful one, which takes",
+        ),
+        (SLOW_BOARD, Careful(SECOND), "fast", "without int8 dot products (asimddp)"),
+        (SLOW_BOARD, Careful(SECOND, passage_ms=99.0), "careful", "99 ms"),
+    ],
+)
+def test_who_decides_and_why(device: Capabilities, careful: Careful | None, reader: str, why: str) -> None:
+    plan = make_plan(device, MINI, careful=careful)
+    assert plan.reader.value == reader
+    assert why in plan.reader.reason
+    alone = make_plan(device, MINI)
+    assert plan.needed_bytes - alone.needed_bytes == (plan.careful_bytes if reader == "careful" else 0)
+    assert (plan.encoding_store_bytes, plan.window_tokens) == (alone.encoding_store_bytes, alone.window_tokens)
+
+
+def test_the_careful_reader_is_planned_as_it_was_measured() -> None:
+    """98 to 117 MiB more were measured, on passages of up to 1660 characters; see footprint.py."""
+    assert 117 * MIB < footprint.second_reader_bytes(SECOND) < 180 * MIB
+
+
+def test_the_careful_reader_takes_room_from_callers_before_it_is_taken_room_from() -> None:
+    tight = with_memory(1000 * MIB, total_bytes=8 * GIB)
+    fast, both = (make_plan(tight, MINI, careful=careful) for careful in (None, Careful(SECOND, passage_ms=9.0)))
+    assert both.reader.value == "careful"
+    assert both.callers.value < fast.callers.value
+    assert both.needed_bytes + both.margin_bytes <= 1000 * MIB
+
+
+@pytest.mark.parametrize("passage_ms", [None, 9.0, 9000.0])
+def test_the_careful_reader_is_refused_on_a_board_of_256_mb_with_the_missing_bytes(passage_ms: float | None) -> None:
+    board = with_memory(256 * MIB, total_bytes=GIB)
+    with pytest.raises(NotEnoughMemory, match=r"with reader=careful: \d+ bytes needed, .* \d+ bytes missing") as caught:
+        make_plan(board, MINI, Overrides(reader="careful"), Careful(SECOND, passage_ms=passage_ms))
+    enough = with_memory(caught.value.needed_bytes + 1024, total_bytes=GIB)
+    plan = make_plan(enough, MINI, Overrides(reader="careful"), Careful(SECOND, passage_ms=passage_ms))
+    assert plan.reader.value == "careful"
+    assert plan.reader.reason.startswith("you asked for it; takes 170.3 MiB more")
+    assert plan.window_tokens.value == 128
+    for reader in ("fast", "auto"):
+        with pytest.raises(NotEnoughMemory) as alone:
+            make_plan(with_memory(100 * MIB), MINI, Overrides(reader=reader), Careful(SECOND))
+        assert "reader" not in str(alone.value)
+
+
+def test_a_limited_address_space_is_kept_free_of_the_careful_reader() -> None:
+    for limit, reader in ((900, "fast"), (2000, "careful")):
+        limited = replace(ROOMY, address_space_bytes=Reading(limit * MIB, "RLIMIT_AS"))
+        assert make_plan(limited, MINI, careful=Careful(SECOND, passage_ms=9.0)).reader.value == reader
 
 
 def test_what_is_at_hand_is_in_the_plan() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from machines import MIB, MINI
 
 from edgeqa.capabilities.device import Device, RecordedDevice, device_names, recorded_device
-from edgeqa.capabilities.plan import make_plan
+from edgeqa.capabilities.plan import Careful, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import DeviceUnknown
 
@@ -36,6 +38,28 @@ def test_the_plan_of_a_recorded_board(name: str) -> None:
         plan.persist.value,
     )
     assert found == BOARDS[name]
+
+
+# Before it was timed there: where it cannot be in time, or there is no room, it is not even loaded.
+CAREFUL = {
+    "android-phone": ("careful", "timed when it is first loaded"),
+    "jetson-nano": ("fast", "asimddp"),
+    "laptop": ("careful", "timed when it is first loaded"),
+    "pi-4": ("fast", "asimddp"),
+    "pi-5": ("careful", "timed when it is first loaded"),
+    "pi-zero-2w": ("fast", "missing for the careful one"),
+}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_who_decides_on_a_recorded_board(name: str) -> None:
+    needs = replace(
+        MINI, file_bytes=111_098_570, width=768, kind="joint", heads=12, max_context_tokens=447, question_tokens=66
+    )
+    plan = make_plan(probe(recorded_device(name)), MINI, careful=Careful(needs))
+    reader, why = CAREFUL[name]
+    assert plan.reader.value == reader
+    assert why in plan.reader.reason
 
 
 @pytest.mark.parametrize("name", BOARDS)
