@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeqa.streams import STEERING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,13 +22,12 @@ if TYPE_CHECKING:
 MAX_LINES = 6  # of a passage; of a longer one, those about the answer
 LINE_CHARACTERS = 96
 INDENT = "  "
-# Controls, half surrogate pairs, and what turns the direction of all that follows.
-_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSHOWN = re.compile(rf"[\x00-\x1f{STEERING}\ud800-\udfff]")  # with half surrogate pairs
 
 
 def plain(text: str) -> str:
     """Returns `text` on one line: white space as blanks, what would steer a terminal as U+FFFD, all else as it is."""
-    return _STEERING.sub("\ufffd", "".join(" " if character.isspace() else character for character in text))
+    return _UNSHOWN.sub("\ufffd", "".join(" " if character.isspace() else character for character in text))
 
 
 def counted(count: int, noun: str) -> str:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _OUTPUT, _ERROR = 1, 2  # file descriptors
-_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+STEERING = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+"""What commands a terminal or turns the direction of all that follows, as part of a pattern."""
+# In JSON, which programs read, also marks that turn single characters, and what some take for the end of a line.
+_ESCAPED = re.compile(rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
 
@@ -73,7 +76,7 @@ def print_json(value: object) -> None:
     import json
 
     text = json.dumps(value, ensure_ascii=False)
-    text = _STEERING.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    text = _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
     if not text.isascii():
         text = _LONE_SURROGATE.sub(_escaped, text)
         if not takes_all_characters():
