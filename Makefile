@@ -49,7 +49,10 @@ bench: $(BENCH_VENV)/installed
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS) build dist
 
+UNSUPPORTED = from edgeqa.capabilities.computing import this_platform, unsupported as of; import sys; sys.exit(of(this_platform()) or 0)
+
 $(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c '$(UNSUPPORTED)'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(VENV)/bin/python -m pip install --quiet --editable .

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-EXIT_INTERRUPTED = 130  # as in `errors`, which is not imported yet
+EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # as in `errors`, which is not imported yet
 
 
 def main() -> None:
@@ -39,6 +39,11 @@ def main() -> None:
         from edgeqa.cli import run
 
         code = run()
+    except ModuleNotFoundError as missing:  # of what the command line itself needs
+        if interrupted or not missing.name or missing.name.startswith("edgeqa"):
+            raise
+        sys.stderr.write(f"edgeqa: {missing.name} is not installed\n  hint: pip install {missing.name}\n")
+        code = EXIT_DEVICE
     except BaseException:
         # An interrupt in the middle of an import may come out as another error.
         if not interrupted:

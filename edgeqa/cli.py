@@ -13,7 +13,14 @@ import sys
 import click
 
 from edgeqa import streams
-from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_INTERRUPTED, EdgeQAError, OutputFailed
+from edgeqa.errors import (
+    EXIT_ANSWERED,
+    EXIT_DEVICE,
+    EXIT_INTERRUPTED,
+    EdgeQAError,
+    LibraryMissing,
+    OutputFailed,
+)
 
 # Command to module of `edgeqa.commands`, and what the click command is called in it.
 COMMANDS = {
@@ -119,6 +126,9 @@ def _report(error: Exception) -> int:
     """Says on stderr what went wrong; returns the exit code."""
     if os.environ.get(DEBUG_VARIABLE):
         raise error
+    if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
+        because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
+        error = LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
     if isinstance(error, EdgeQAError):
         from edgeqa.screen import plain  # here: few commands end in an error
 

@@ -37,6 +37,13 @@ class EdgeQAError(Exception):
         return _again, (type(self), self.args), self.__dict__
 
 
+def without_home(path: AnyPath) -> str:
+    """Returns what to do where a path lies in the home of a user who has none (`state.NOWHERE`); else ""."""
+    if not str(path).startswith("/dev/null/"):
+        return ""
+    return "this user has no home directory: set EDGEQA_HOME to a directory that edgeqa may write to"
+
+
 def _again(kind: type[EdgeQAError], arguments: tuple[Any, ...]) -> EdgeQAError:
     # The first builtin among its bases may not be the one that it is laid out like, by which alone it is made.
     for base in kind.__mro__:
@@ -447,7 +454,8 @@ class ExportUnwritable(ExportError, OSError):
 
     def __init__(self, path: AnyPath, reason: str) -> None:
         super().__init__(
-            f"cannot write {path}: {reason}", "make room there, or set EDGEQA_HOME to a directory that has some"
+            f"cannot write {path}: {reason}",
+            without_home(path) or "make room there, or set EDGEQA_HOME to a directory that has some",
         )
 
 
@@ -479,11 +487,18 @@ class DeviceUnknown(CapabilityError, LookupError):
 class OnnxruntimeUnusable(CapabilityError, ImportError):
     """onnxruntime, which computes answers, cannot be imported on this device."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(
             f"no answer can be computed on this device: {reason}",
-            "install an onnxruntime that is built for this processor; edgeqa capabilities shows what was found",
+            hint or "install an onnxruntime that is built for this processor; edgeqa capabilities shows what was found",
         )
+
+
+class LibraryMissing(CapabilityError, ImportError):
+    """A library that a part of edgeqa needs is not installed, or cannot be imported."""
+
+    def __init__(self, library: str, what: str = "this command", reason: str = "which is not installed") -> None:
+        super().__init__(f"{what} needs {library}, {reason}", f"pip install {library}")
 
 
 class ThreadsLimited(CapabilityError, RuntimeError):

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from edgeqa.errors import OptionError
 
 HOME_VARIABLE = "EDGEQA_HOME"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
+# Variables and folders of the XDG Base Directory Specification, and macOS's folders.
+_PLACES = {
+    "cache": ("XDG_CACHE_HOME", "~/.cache", "~/Library/Caches"),
+    "data": ("XDG_DATA_HOME", "~/.local/share", "~/Library/Application Support"),
+}
 MAX_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
 KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
 
@@ -31,7 +37,7 @@ def home() -> Path:
     Raises:
         OptionError: if `$EDGEQA_HOME` is relative, or too long to have files in it.
     """
-    return _directory("user_cache_dir")
+    return _directory("cache")
 
 
 def data_home() -> Path:
@@ -39,7 +45,7 @@ def data_home() -> Path:
 
     Unlike `home`, which anybody may empty at any time. `NOWHERE` for a user who has none.
     """
-    return _directory("user_data_dir")
+    return _directory("data")
 
 
 class NotPlain(OSError):
@@ -96,10 +102,12 @@ def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSO
 def _directory(kind: str) -> Path:
     if chosen := os.environ.get(HOME_VARIABLE):
         return _chosen(chosen)
-    import platformdirs
-
+    variable, usual, on_macos = _PLACES[kind]
+    named = os.environ.get(variable, "")
+    if Path(named).is_absolute():  # the specification has others ignored
+        return Path(named, "edgeqa")
     try:
-        return Path(getattr(platformdirs, kind)("edgeqa", appauthor=False))
+        return Path(on_macos if sys.platform == "darwin" else usual, "edgeqa").expanduser()
     except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
         return NOWHERE
 

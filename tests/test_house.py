@@ -109,6 +109,7 @@ DOORS: dict[str, str] = {
     "cli": HELP,
     "collection.adding_sources": HIT,
     "collection.collection": HIT,
+    "collection.index": RARE,
     "collection.shard": HIT,
     "collection.shard_format": HIT,
     "commands.adding": HELP,
@@ -144,7 +145,7 @@ DOORS: dict[str, str] = {
 # What reads or writes, waits, or asks the system: nothing that is pure has it.
 IMPURE = {
     "asyncio", "click", "concurrent", "ctypes", "fcntl", "getpass", "glob", "lmdb", "logging", "mmap",
-    "multiprocessing", "onnxruntime", "os", "pathlib", "pathspec", "platform", "platformdirs", "psutil", "pypdfium2",
+    "multiprocessing", "onnxruntime", "os", "pathlib", "pathspec", "platform", "psutil", "pypdfium2",
     "resource", "shutil", "signal", "socket", "sqlite3", "subprocess", "tantivy", "tempfile", "threading", "time",
     "tokenizers", "urllib", "uuid",
 }  # fmt: skip

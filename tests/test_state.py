@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pwd
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,26 @@ def test_what_would_be_missed_does_not_lie_among_what_may_be_emptied(monkeypatch
     assert state.data_home() != state.home()
     monkeypatch.setenv(state.HOME_VARIABLE, "/somewhere")
     assert state.data_home() == state.home()
+
+
+@pytest.mark.parametrize(
+    ("system", "named", "cache", "data"),
+    [
+        ("linux", "", "/home/ada/.cache/edgeqa", "/home/ada/.local/share/edgeqa"),
+        ("linux", "/big", "/big/edgeqa", "/big/edgeqa"),
+        ("linux", "here", "/home/ada/.cache/edgeqa", "/home/ada/.local/share/edgeqa"),
+        ("darwin", "", "/home/ada/Library/Caches/edgeqa", "/home/ada/Library/Application Support/edgeqa"),
+    ],
+)
+def test_the_home_is_where_a_users_programs_keep_such_things(
+    monkeypatch: pytest.MonkeyPatch, system: str, named: str, cache: str, data: str
+) -> None:
+    monkeypatch.delenv(state.HOME_VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+    for variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, named)
+    monkeypatch.setattr(sys, "platform", system)
+    assert (str(state.home()), str(state.data_home())) == (cache, data)
 
 
 @pytest.mark.usefixtures("homeless")

@@ -5,7 +5,8 @@ Out: bytes, and from them an equal value. A tuple comes back as a list and a dat
 names the type. Anything else is refused, subclasses too: an enumeration that came back as a string would be a lie.
 
 msgspec does the work, but for the first few values that are read (`unpack`): its import takes 15 to 18 ms, in which a
-command that reads one value would read it 15 times, our own import included.
+command that reads one value would read it 15 times, our own import included. Where it is not installed, `unpack` and
+`pack` do all of it, slower: the bytes are the same. Only a value of a named type needs it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.errors import CacheValueInvalid
+from edgeqa.errors import CacheValueInvalid, LibraryMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -111,8 +112,13 @@ decoders: dict[type | None, Callable[[bytes], Any]] = {}  # those that `decode` 
 
 
 def _decoder(as_type: type | None) -> Callable[[bytes], Any]:
-    import msgspec
-
+    try:
+        import msgspec
+    except ModuleNotFoundError as error:
+        if as_type is not None:
+            raise LibraryMissing(library="msgspec", what="a value of a named type") from error
+        decoders[None] = unpack
+        return unpack
     if len(decoders) >= _DECODERS_LIMIT:
         decoders.clear()
     decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(
@@ -124,8 +130,10 @@ def _decoder(as_type: type | None) -> Callable[[bytes], Any]:
 
 @lru_cache(maxsize=1)
 def _encoder() -> Callable[[object], bytes]:
-    import msgspec
-
+    try:
+        import msgspec
+    except ModuleNotFoundError:
+        return pack
     return msgspec.msgpack.Encoder().encode
 
 
@@ -178,6 +186,63 @@ def _field_names(value: Any) -> list[str] | None:  # noqa: ANN401 - any value
     import dataclasses  # takes long to import; whoever gets here has done so before
 
     return [field.name for field in dataclasses.fields(value)]
+
+
+def pack(value: object) -> bytes:
+    """Returns the bytes that msgspec makes of a value, without msgspec."""
+    parts: list[bytes] = []
+    _write(value, parts, 0)
+    return b"".join(parts)
+
+
+def _write(value: Any, parts: list[bytes], depth: int) -> None:  # noqa: ANN401 - any value that `encode` takes
+    kind = type(value)
+    if depth > _NESTING_LIMIT:  # `unpack` would not read it
+        raise RecursionError
+    if value is None or kind is bool:
+        parts.append({None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value])
+    elif kind is int:
+        parts.append(_int_bytes(value))
+    elif kind is float:
+        parts.append(b"\xcb" + struct.pack(">d", value))
+    elif kind is str:
+        data = value.encode()
+        parts += (_start(len(data), 0xA0, 32, (0xD9, 0xDA, 0xDB)), data)
+    elif kind is bytes:
+        parts += (_start(len(value), 0, 0, (0xC4, 0xC5, 0xC6)), value)
+    elif kind is list or kind is tuple:
+        parts.append(_start(len(value), 0x90, 16, (None, 0xDC, 0xDD)))
+        for item in value:
+            _write(item, parts, depth + 1)
+    else:
+        items = value if kind is dict else {name: getattr(value, name) for name in _field_names(value) or ()}
+        parts.append(_start(len(items), 0x80, 16, (None, 0xDE, 0xDF)))
+        for key, item in items.items():
+            _write(key, parts, depth + 1)
+            _write(item, parts, depth + 1)
+
+
+def _int_bytes(value: int) -> bytes:
+    if -32 <= value < 128:
+        return struct.pack("b" if value < 0 else "B", value)
+    for tag in range(0xD0, 0xD4) if value < 0 else range(0xCC, 0xD0):
+        with contextlib.suppress(struct.error):  # too large for so few bytes
+            return bytes([tag]) + _NUMBERS[tag].pack(value)
+    size_bytes = value.bit_length() // 8 + 1
+    data = value.to_bytes(size_bytes, "big", signed=True)
+    fixed = {size: tag for tag, size in _EXTENSIONS.items()}.get(size_bytes)
+    start = _start(size_bytes, 0, 0, (0xC7, 0xC8, 0xC9)) if fixed is None else bytes([fixed])
+    return start + bytes([BIG_INT]) + data
+
+
+def _start(size: int, short_tag: int, short_sizes: int, tags: Iterable[int | None]) -> bytes:
+    """Returns the tag and the length of what follows, as short as can be."""
+    if size < short_sizes:
+        return bytes([short_tag | size])
+    for tag, layout in zip(tags, (">B", ">H", ">I"), strict=True):
+        if tag is not None and size < 1 << 8 * struct.calcsize(layout):
+            return bytes([tag]) + struct.pack(layout, size)
+    raise CacheValueInvalid(size, "longer than 4 GiB")
 
 
 def unpack(payload: bytes) -> Any:  # noqa: ANN401 - any value

@@ -7,13 +7,14 @@ processor, since the import takes 0.1 s and more.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgeqa import state
-from edgeqa.capabilities.computing import onnxruntime_version
+from edgeqa.capabilities.computing import onnxruntime_version, this_platform, unsupported
 from edgeqa.capabilities.device import Device
 from edgeqa.capabilities.readings import Reading
 from edgeqa.errors import OnnxruntimeUnusable
@@ -72,7 +73,7 @@ def remembered_providers(device: Device, processor: str) -> Reading[tuple[str, .
     Only for the live device: a recorded one must leave nothing behind.
     """
     if (version := onnxruntime_version()) is None:
-        return Reading(None, "onnxruntime is not installed")
+        return Reading(None, ": ".join(filter(None, ("onnxruntime is not installed", unsupported(this_platform())))))
     key = f"onnxruntime {version} on {processor}"
     known = state.recall(_REMEMBERED, key)
     if isinstance(known, dict) and isinstance(known.get("names"), list):
@@ -87,8 +88,11 @@ def assure_onnxruntime(processor: str) -> None:
     """Sees that onnxruntime can be imported into this process: in another one, the first time on `processor`.
 
     Raises:
-        OnnxruntimeUnusable: if it cannot; the import might have killed the process.
+        OnnxruntimeUnusable: if it cannot; the import might have killed the process. Also without /proc.
     """
+    if sys.platform == "linux" and not os.path.exists("/proc/self/stat"):  # noqa: PTH110 - a path that is no file's
+        reason = "/proc is not mounted, which onnxruntime reads"
+        raise OnnxruntimeUnusable(reason, "mount it: mount -t proc proc /proc")
     if "onnxruntime" in sys.modules:
         return
     try:

@@ -1,7 +1,8 @@
 """How this device computes, as far as answers depend on it: precision path, processor, onnxruntime's version. No probe.
 
 What an answer is remembered under is found by these, so that each start waits for them: nothing is imported that a
-remembered answer could do without, and onnxruntime least of all.
+remembered answer could do without, and onnxruntime least of all. `unsupported` says where nothing can be computed at
+all, before anything is installed: it needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from edgeqa.capabilities.precision import digest_in, flags_in, precision
 
 SELF_TESTS = "self-tests"
 """The name that verdicts of self-tests are remembered under (`models.selftest` says what one is)."""
+
+
+MACHINES = {"x86_64", "amd64", "aarch64", "arm64"}
+OLDEST_GLIBC = (2, 28)
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
 
 
 class Computing(NamedTuple):
@@ -64,6 +70,53 @@ def remembered_fingerprint(bundle_digest: str, how: Computing) -> str | None:
 def self_test_key(bundle_digest: str, kernels: str, path: str) -> str:
     """Returns the conditions that the verdict of a self-test holds for."""
     return f"{bundle_digest}|{kernels}|{path}|onnxruntime {onnxruntime_version()}"
+
+
+class Platform(NamedTuple):
+    """What wheels are made for."""
+
+    system: str
+    """As `sys.platform` has it."""
+    machine: str
+    """As the kernel names it."""
+    bits: int
+    """Of this Python."""
+    libc: str
+    """As "glibc 2.36"; "" for any other."""
+    python: tuple[int, int]
+
+
+def this_platform() -> Platform:
+    """Returns what wheels would have to be made for here."""
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):  # macOS, musl, Android
+        libc = ""
+    on_android = "ANDROID_ROOT" in os.environ  # Python before 3.13 takes it for Linux
+    bits = sys.maxsize.bit_length() + 1
+    return Platform("android" if on_android else sys.platform, os.uname().machine, bits, libc, sys.version_info[:2])
+
+
+def unsupported(on: Platform) -> str:
+    """Returns in one sentence why onnxruntime, which computes answers, has no wheel for this; "" if it has one."""
+    if not OLDEST_PYTHON <= on.python <= NEWEST_PYTHON:
+        oldest, newest = (".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
+        return f"edgeqa needs Python {oldest} to {newest}, and this is {'.'.join(map(str, on.python))}"
+    if on.system == "android":
+        return "there is no onnxruntime by pip for Android: in Termux, `pkg install python-onnxruntime` brings it"
+    if on.bits == 32:
+        return "there is no onnxruntime for 32 bits: install a 64-bit system, which the same board may well run"
+    if on.machine.lower() not in MACHINES:
+        return f"there is no onnxruntime by pip for {on.machine}: edgeqa runs on x86-64 and aarch64"
+    if on.system == "linux" and not on.libc.startswith("glibc"):
+        return "there is no onnxruntime by pip for musl (Alpine): use a system with glibc, such as Debian"
+    if on.system == "linux" and _numbers(on.libc) < OLDEST_GLIBC:
+        return f"onnxruntime needs glibc {'.'.join(map(str, OLDEST_GLIBC))} or newer, and this system has {on.libc[6:]}"
+    return ""
+
+
+def _numbers(libc: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in libc[6:].split(".") if part.isdigit())
 
 
 @cache

@@ -36,6 +36,7 @@ ANSWER_CACHE_PERCENT, MIN_CACHE_BYTES, MAX_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
 WINDOW_STEP_TOKENS = 32
 MIN_ANSWER_CACHE_BYTES = 8 * MIB
+MIN_DISK_CACHE_BYTES = 1 * MIB  # the smallest map that the cache makes
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
 MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB
 ADDRESS_MARGIN_BYTES = 64 * MIB
@@ -130,7 +131,7 @@ def make_plan(
         threads.value,
         room,
         # What takes nothing is never the reason that something does not fit.
-        {name: value for name, value in wanted.given().items() if value not in (0, "fast", "auto")},
+        {name: value for name, value in wanted.given().items() if value not in (0, "off", "fast", "auto")},
     )
     shrunk = f"shrunk to fit {show_bytes(available.value)}"
     if device.address_space_bytes.value is not None:
@@ -260,6 +261,10 @@ def _reader(
 
 def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> tuple[Choice[Persist], Choice[int]]:
     share = Choice(_share(total_bytes, ANSWER_CACHE_PERCENT), f"{ANSWER_CACHE_PERCENT} % of {show_bytes(total_bytes)}")
+    disk = device.home_free_bytes.value
+    # A small cache that lasts is worth more than a large one that ends with the process.
+    if disk is not None and 2 * MIN_DISK_CACHE_BYTES <= disk < 2 * share.value and not _is_remote(device):
+        share = Choice(disk // 2, f"half of {show_bytes(disk)} free on disk")
     size = _or(wanted.answer_cache_bytes, share)
     if wanted.persist is not None:
         persist = Choice(wanted.persist, "you asked for it")
@@ -272,13 +277,17 @@ def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> 
     return persist, size
 
 
+def _is_remote(device: Capabilities) -> bool:
+    return (device.home_file_system.value or "").startswith(_REMOTE)
+
+
 def _place(device: Capabilities, size_bytes: int) -> Choice[Persist]:
     disk, kind, ram = device.home_free_bytes, device.home_file_system, device.ram_disk_free_bytes
     if disk.value is None:
         why = disk.reason
     elif disk.value < 2 * size_bytes:
         why = f"only {show_bytes(disk.value)} free on disk"
-    elif (kind.value or "").startswith(_REMOTE):
+    elif _is_remote(device):
         why = f"{kind.value} is no local disk"
     else:
         return Choice("disk", f"{show_bytes(disk.value)} free in {disk.reason}")

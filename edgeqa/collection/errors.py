@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.errors import EXIT_USAGE, CollectionError, EdgeQAError, OptionError
+from edgeqa.errors import EXIT_USAGE, CollectionError, EdgeQAError, OptionError, without_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,8 +170,9 @@ class CollectionUnwritable(CollectionError, OSError):
     def __init__(self, directory: Path, reason: str) -> None:
         super().__init__(
             f"cannot write to the collection {directory.name}: {reason}",
-            f"make room in {directory}, or see to its permissions, and run this again: what was added so far is kept; "
-            "--encodings takes less",
+            without_home(directory)
+            or f"make room in {directory}, or see to its permissions, and run this again: what was added so far is "
+            "kept; --encodings takes less",
         )
 
 

@@ -16,14 +16,14 @@ import contextlib
 import json
 import os
 import re
+import resource
 import struct
 import tempfile
 import zlib
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
-
-import tantivy
 
 from edgeqa import state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
@@ -32,13 +32,19 @@ from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MAX_MENDED, MAX_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
-from edgeqa.errors import ThreadsLimited
+from edgeqa.errors import LibraryMissing, ThreadsLimited
+
+try:
+    import tantivy
+except ImportError as error:
+    raise LibraryMissing(library="tantivy", what="a collection") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 Ranges: TypeAlias = "Sequence[tuple[int, int]]"
+_M_ARENA_MAX = -8  # of mallopt(3)
 WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
 _ATTEMPTS = 10  # at a directory that somebody writes to meanwhile
 _TOKENIZER = "whitespace"  # what is indexed comes as terms already
@@ -68,6 +74,7 @@ class IndexWriter:
         self._directory, self._language = directory, language
         with self._fallible():
             make_folders(directory)
+            _share_arenas()
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
             _sweep(directory)
@@ -256,6 +263,7 @@ def _schema() -> tantivy.Schema:
 
 def _searcher(directory: Path) -> tantivy.Searcher:
     """Returns what searches the index; all its files are mapped from then on."""
+    _share_arenas()
     index = tantivy.Index.open(str(directory))
     if index.schema != _schema():
         message = "it has other fields"
@@ -263,6 +271,20 @@ def _searcher(directory: Path) -> tantivy.Searcher:
     index.config_reader("manual")
     index.reload()
     return index.searcher()
+
+
+@cache
+def _share_arenas() -> None:
+    """Where address space is limited, has all threads take memory from one arena of glibc: it reserves 64 MiB for each.
+
+    The library starts some ten threads, each of which takes a few KB; the model is to find room beside them.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    import ctypes  # a library of its own, which nobody else needs
+
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _is_of_the_library(error: BaseException) -> bool:

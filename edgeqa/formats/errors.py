@@ -32,10 +32,9 @@ class FormatOld(FormatError):
 class ExtraMissing(FormatError, ImportError):
     """The library that reads this format is not installed."""
 
-    def __init__(self, name: str, format_name: str, package: str) -> None:
+    def __init__(self, name: str, format_name: str, package: str, install: str = "'edgeqa[docs]'") -> None:
         super().__init__(
-            f"cannot read {name}: {format_name} files need {package}, which is not installed",
-            "pip install 'edgeqa[docs]'",
+            f"cannot read {name}: {format_name} files need {package}, which is not installed", f"pip install {install}"
         )
 
 

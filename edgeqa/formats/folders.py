@@ -23,6 +23,7 @@ from edgeqa.errors import (
     ContextNotFound,
     ContextType,
     ContextUnreadable,
+    LibraryMissing,
     OptionError,
 )
 from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, kinds
@@ -357,7 +358,11 @@ def _compiled(lines: Iterable[str]) -> pathspec.GitIgnoreSpec | None:
     usable = [line for line in lines if len(line) <= MAX_LINE_CHARACTERS and line.count("*") <= MAX_STARS]
     if not any(line.strip() and not line.startswith("#") for line in usable):
         return None
-    import pathspec  # here: most folders do without
+    try:
+        import pathspec  # here: most folders do without
+    except ImportError as error:  # to add what git leaves out would be worse than not to add
+        what = "leaving files out, by a .gitignore or --exclude,"
+        raise LibraryMissing(library="pathspec", what=what) from error
 
     kept = []
     for line in usable:

@@ -13,9 +13,7 @@ import codecs
 import json
 import re
 from itertools import chain
-from typing import TYPE_CHECKING, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, cast
 
 from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find, one_line
 from edgeqa.formats.errors import FieldUnknown, FileDamaged, RecordInvalid, RecordTooLong
@@ -36,15 +34,6 @@ MAX_DEPTH = 20
 MAX_ARTICLE_BYTES = 4 * MAX_RECORD_BYTES
 _BEGINS = re.compile(rb'\A\s*(?:\xef\xbb\xbf)?\s*\[\s*\{|"data"\s*:\s*\[')
 _EXPECTED = 'expected {"data": [{"title": "...", "paragraphs": [{"context": "..."}]}]}, or an array of objects'
-
-
-class _Paragraph(msgspec.Struct):
-    context: str
-
-
-class _Article(msgspec.Struct):
-    paragraphs: list[_Paragraph]
-    title: str = ""
 
 
 def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
@@ -88,20 +77,36 @@ def _held(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _squad(articles: Iterable[tuple[int, bytes]], name: str) -> Iterator[Record]:
-    decoder = msgspec.json.Decoder(_Article)
     titles: dict[str, int] = {}
     for number, element in articles:
         try:
-            article = decoder.decode(element)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            called, contexts = _article(decoded(element))
+        except (ValueError, RecursionError) as error:
             raise RecordInvalid(name, f"article {number}", f"not SQuAD: {error}", _EXPECTED) from error
-        title = one_line(article.title) or str(number)
+        title = one_line(called) or str(number)
         titles[title] = titles.get(title, 0) + 1
         if titles[title] > 1:
             title = f"{title} ({titles[title]})"
-        for place, paragraph in enumerate(article.paragraphs, 1):
-            if paragraph.context.strip():
-                yield record(f"{name}#{title}/{place}", article.title.replace("_", " "), paragraph.context)
+        for place, context in enumerate(contexts, 1):
+            if context.strip():
+                yield record(f"{name}#{title}/{place}", called.replace("_", " "), context)
+
+
+def _article(found: Any) -> tuple[str, list[str]]:  # noqa: ANN401 - any JSON value
+    """Returns an article's title and its contexts.
+
+    Raises:
+        ValueError: if it is no article.
+    """
+    match found:
+        case {"paragraphs": [*paragraphs]} if isinstance(title := found.get("title", ""), str):
+            contexts = [one["context"] for one in paragraphs if isinstance(one, dict) and "context" in one]
+            if len(contexts) == len(paragraphs) and all(isinstance(context, str) for context in contexts):
+                return title, contexts
+            message = "a paragraph has no context"
+        case _:
+            message = "it has no list of paragraphs"
+    raise ValueError(message)
 
 
 def _whole(data: bytes, name: str) -> Record:
@@ -234,7 +239,6 @@ def _structure(blocks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, byte
 
 
 MAX_FLAT_DEPTH = 4
-_decode = msgspec.json.Decoder().decode
 
 
 def decoded(data: bytes) -> object:
@@ -244,10 +248,7 @@ def decoded(data: bytes) -> object:
         ValueError: if it is none.
         RecursionError: if it is nested too deep.
     """
-    try:
-        found: object = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        found = json.loads(data, strict=False)
+    found: object = json.loads(data, strict=False)
     return found
 
 

@@ -12,9 +12,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import pyromark
+try:
+    import pyromark
+except ImportError:  # said for the first file, by its name
+    pyromark = None
 
 from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
+from edgeqa.formats.errors import ExtraMissing
 from edgeqa.formats.markup import Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 MAX_WHOLE_CHARACTERS = 1 << 22
 MAX_FRONT_CHARACTERS = 1 << 16
 
-_OPTIONS = (
+_OPTIONS = pyromark and (
     pyromark.Options.ENABLE_TABLES
     | pyromark.Options.ENABLE_FOOTNOTES
     | pyromark.Options.ENABLE_STRIKETHROUGH
@@ -65,7 +69,13 @@ _ELEMENTS = {
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
-    """Yields the file as one record."""
+    """Yields the file as one record.
+
+    Raises:
+        ExtraMissing: without pyromark. Read as plain text, it would give other passages, and so other answers.
+    """
+    if pyromark is None:
+        raise ExtraMissing(name, "Markdown", "pyromark", "pyromark")
     reader = _Reader()
     found, _ = read_ahead(reader.blocks(_parts(_without_data(decode(blocks, name)))), lambda: bool(reader.title))
     yield Record(name, one_line(reader.title), found)

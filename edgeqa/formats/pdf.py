@@ -12,6 +12,7 @@ word or two, by the words that there are.
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,8 +20,6 @@ from importlib.resources import files
 from itertools import pairwise
 from statistics import median
 from typing import IO, TYPE_CHECKING, Any
-
-import msgspec
 
 from edgeqa import forking
 from edgeqa.formats.blocks import FormatOptions, Record, one_line
@@ -96,7 +95,7 @@ def is_word(word: str) -> bool:
 @lru_cache(maxsize=1)
 def _vocabulary() -> frozenset[str]:
     data = files("edgeqa.models").joinpath("edgeqa-mini", "tokenizer.json").read_bytes()
-    words: dict[str, int] = msgspec.json.decode(data)["model"]["vocab"]
+    words: dict[str, int] = json.loads(data)["model"]["vocab"]
     return frozenset(word for word in words if word.isalpha() and len(word) > 1)
 
 

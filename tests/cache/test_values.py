@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeqa.cache import values
 from edgeqa.cache.values import ValueShape, decode, encode, is_immutable, unpack
-from edgeqa.errors import CacheValueInvalid
+from edgeqa.errors import CacheValueInvalid, LibraryMissing
 
 atoms = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 names = st.text() | st.integers(-(2**63), 2**64 - 1) | st.binary() | st.booleans() | st.none()
@@ -70,6 +71,41 @@ def test_the_small_reader_reads_every_size(size: int) -> None:
         -(2 ** (size % 3000)),
     ):
         assert unpack(encode(value)) == value
+
+
+@given(plain | st.builds(Reply, st.tuples(st.builds(Span, st.text(), st.integers())), st.binary()))
+def test_without_msgspec_the_bytes_are_the_same(value: Any) -> None:  # noqa: ANN401 - any value
+    assert values.pack(value) == encode(value)
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536])
+def test_without_msgspec_every_size_has_the_same_bytes(size: int) -> None:
+    for value in ("x" * size, b"x" * size, [1] * size, dict.fromkeys(map(str, range(size)), 1), size, -size, 2**size):
+        assert values.pack(value) == encode(value)
+
+
+def test_without_msgspec_values_come_back_and_those_of_a_named_type_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    monkeypatch.setattr(values, "decoders", {})
+    monkeypatch.setattr(values, "_reads", iter(()))
+    values._encoder.cache_clear()
+    value = {"spans": [["a", 1, None, 2.5]], "big": -(2**80), "raw": b"\xff"}
+    try:
+        assert decode(encode(value)) == value
+        for broken in (b"\xc1", b""):
+            with pytest.raises(ValueShape):
+                decode(broken)
+        deep: list[object] = []
+        for _ in range(100):
+            deep = [deep]
+        with pytest.raises(CacheValueInvalid, match="nested too deeply"):
+            encode(deep)
+        with pytest.raises(LibraryMissing, match="named type needs msgspec, which is not installed"):
+            decode(encode(value), Reply)
+    finally:
+        values._encoder.cache_clear()
 
 
 @given(st.binary(max_size=60))

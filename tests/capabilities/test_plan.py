@@ -85,6 +85,18 @@ def test_answers_are_not_kept_on_a_remote_disk(file_system: str) -> None:
     assert file_system in plan.persist.reason
 
 
+def test_a_small_disk_gets_a_small_cache() -> None:
+    small = disks(free_bytes=4 * MIB, writable=True, ram_bytes=GIB)
+    plan = make_plan(probe(machine(**small)), MINI)
+    assert (plan.persist.value, plan.answer_cache_bytes.value) == ("disk", 2 * MIB)
+    assert plan.answer_cache_bytes.reason == "half of 4 MiB free on disk"
+    asked_for = make_plan(probe(machine(**small)), MINI, Overrides(answer_cache_bytes=8 * MIB))
+    assert (asked_for.persist.value, asked_for.answer_cache_bytes.value) == ("memory", 8 * MIB)
+    mounted = ROOT_MOUNT.replace("ext4", "nfs")
+    remote = make_plan(probe(machine({"/proc/self/mountinfo": mounted}, **small)), MINI)
+    assert (remote.persist.value, remote.answer_cache_bytes.value) == ("off", 0)
+
+
 def test_a_cache_of_no_bytes_is_off() -> None:
     plan = make_plan(ROOMY, MINI, Overrides(answer_cache_bytes=0))
     assert (plan.persist.value, plan.answer_cache_bytes.value) == ("off", 0)

@@ -35,6 +35,34 @@ def test_512_mb_of_address_space_are_enough() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
 
 
+def test_512_mb_of_address_space_are_enough_for_a_collection() -> None:
+    ask = (*EDGEQA, "ask", "-q", "To what depth may the pump be submerged?")
+    for command, said in (((*EDGEQA, "add", str(PUMP)), "1 added"), (ask, "12 metres")):
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            preexec_fn=address_space(512 * MIB),
+        )
+        assert (done.returncode, said in done.stdout) == (0, True), done.stderr
+
+
+def test_too_little_address_space_is_refused_without_options_that_nobody_gave() -> None:
+    for command in (ASK, (*EDGEQA, "add", str(PUMP))):
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            preexec_fn=address_space(300 * MIB),
+        )
+        assert done.returncode == 3
+        assert "not enough address space: " in done.stderr
+
+
 def test_too_little_address_space_is_refused_before_loading() -> None:
     done = subprocess.run(
         ASK, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(192 * MIB)
