@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 try:
     import pyromark
 except ImportError:  # said for the first file, by its name
-    pyromark = None
+    pyromark = None  # type: ignore[assignment]  # asked below
 
 from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.errors import ExtraMissing
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 MAX_WHOLE_CHARACTERS = 1 << 22
 MAX_FRONT_CHARACTERS = 1 << 16
 
-_OPTIONS = pyromark and (
-    pyromark.Options.ENABLE_TABLES
-    | pyromark.Options.ENABLE_FOOTNOTES
-    | pyromark.Options.ENABLE_STRIKETHROUGH
-    | pyromark.Options.ENABLE_TASKLISTS
-    | pyromark.Options.ENABLE_DEFINITION_LIST
-    | pyromark.Options.ENABLE_GFM
-    | pyromark.Options.ENABLE_YAML_STYLE_METADATA_BLOCKS
-    | pyromark.Options.ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
-)
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _DATA = re.compile(r"data:[a-zA-Z0-9/+.=;-]{0,64};base64,[A-Za-z0-9+/=]*")
 _MAX_DATA_HEAD = 80
@@ -66,6 +57,21 @@ _ELEMENTS = {
     "FootnoteDefinition": "div",
     "CodeBlock": "pre",
 }
+
+
+@cache
+def _options() -> pyromark.Options:
+    """Returns what of Markdown is read besides what every dialect has."""
+    return (
+        pyromark.Options.ENABLE_TABLES
+        | pyromark.Options.ENABLE_FOOTNOTES
+        | pyromark.Options.ENABLE_STRIKETHROUGH
+        | pyromark.Options.ENABLE_TASKLISTS
+        | pyromark.Options.ENABLE_DEFINITION_LIST
+        | pyromark.Options.ENABLE_GFM
+        | pyromark.Options.ENABLE_YAML_STYLE_METADATA_BLOCKS
+        | pyromark.Options.ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
+    )
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -143,7 +149,7 @@ class _Reader:
         """Yields the blocks of the text in parts."""
         for number, whole in enumerate(parts):
             text = whole if number else self._after_front_matter(whole)
-            for event in pyromark.events(_DIRECTIVE.sub(rf"\1{_COLON}", text), options=_OPTIONS):
+            for event in pyromark.events(_DIRECTIVE.sub(rf"\1{_COLON}", text), options=_options()):
                 self._take(event)
                 yield from self._page.pop()
         yield from self._page.finish()

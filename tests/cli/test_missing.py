@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_where_onnxruntime_is_not_installed_it_is_said_whether_it_could_be(monke
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others have no /proc")
 def test_without_proc_the_reason_is_said_before_onnxruntime_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerators.os.path, "exists", lambda _: False)
+    monkeypatch.setattr(os.path, "exists", lambda _: False)
     with pytest.raises(OnnxruntimeUnusable, match="/proc is not mounted, which onnxruntime reads") as raised:
         assure_onnxruntime("")
     assert raised.value.hint == "mount it: mount -t proc proc /proc"
