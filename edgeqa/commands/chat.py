@@ -75,6 +75,8 @@ def command(
     :more shows more of the closest passages, :view opens the document of the answer, :in PATH asks a part of the
     collection alone, or another file, :help lists the commands, Ctrl-D ends it.
 
+    Where the careful reader decides, what the fast one says is shown at once, and what the careful one says below it.
+
     Exit codes: 0 ended, 3 model or device, 130 interrupted.
     """
     from edgeqa import runtime
@@ -122,10 +124,25 @@ class _Session:
         from edgeqa.commands.ask import show
         from edgeqa.commands.progress import ProgressBar
 
+        first = None if self._as_json else self._first(question)
+        if first is not None:
+            show(first, top=1, quiet=False, as_json=False)
+            streams.say("edgeqa: looking again, more carefully")
         with ProgressBar() as progress:
             self._last = self._qa.ask(question, self._given(), within=self._within, progress=progress)
         self._shown = self._last.closest
-        show(self._last, top=1, quiet=False, as_json=self._as_json)
+        if first is None or _said(first) != _said(self._last):
+            show(self._last, top=1, quiet=False, as_json=self._as_json)
+        else:
+            click.echo(f"  The same, looked at again: {self._last.probability:.0%} likely.")
+
+    def _first(self, question: str) -> Answer | None:
+        """Returns what the fast reader says at once, where the careful one decides and has to read for it."""
+        given, qa = self._given(), self._qa
+        if qa.plan.reader.value != "careful" or qa.remembered(question, given, within=self._within) is not None:
+            return None
+        fast = qa.with_reader("fast")
+        return None if fast is qa else fast.ask(question, given, within=self._within)
 
     def _given(self) -> Given | None:
         return [Path(file) for file in self._files] if self._files else None
@@ -173,6 +190,10 @@ class _Session:
     def _help(self, _: list[str]) -> None:
         for name, what in COMMANDS.items():
             streams.say(f"  {name:<8} {what}")
+
+
+def _said(answer: Answer) -> tuple[str | None, str | None, int | None]:
+    return answer.text, answer.document, answer.source_start
 
 
 def _lines(opened: ExitStack) -> Iterator[str]:

@@ -76,6 +76,7 @@ class Api:
                 top=message.top,
                 force=message.force,
                 contexts=message.contexts,
+                reader=message.reader,
             )
             if found is not None:  # nobody has to be waited for
                 return self._remembered(found, candidates=message.top > 1)
@@ -104,6 +105,7 @@ class Api:
             top=options.top,
             force=options.force,
             contexts=options.contexts,
+            reader=options.reader,
             refresh=options.refresh,
             timeout_s=options.timeout_s,
         )
@@ -137,6 +139,7 @@ class Api:
                 context=path,
                 top=message.top,
                 force=message.force,
+                reader=message.reader,
                 timeout_s=message.timeout_s,
             )
             with _named(path, name):

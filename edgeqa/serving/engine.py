@@ -54,6 +54,7 @@ class Engine:
         """Serves collections, each by its runtime; the first is the default. It closes them in the end."""
         self._runtimes = dict(runtimes)
         self._first = next(iter(self._runtimes.values()))
+        self._by_reader: dict[tuple[EdgeQA, str], EdgeQA] = {}
         self._lanes = Lanes(lambda: self._first.plan.callers.value, self._unload, idle_after_s=keep_model_s)
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """How often each way (`Caller.way`) came to each outcome: remembered, read, no_answer, refused, error."""
@@ -95,6 +96,7 @@ class Engine:
         top: int = 1,
         force: bool = False,
         contexts: int | None = None,
+        reader: Reader | None = None,
         refresh: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Answer:
@@ -109,6 +111,7 @@ class Engine:
             top: as for `EdgeQA.ask`.
             force: as for `EdgeQA.ask`.
             contexts: how many passages to read, as `most_contexts` of `EdgeQA.ask`.
+            reader: who decides; by default as the server was told.
             refresh: as for `EdgeQA.ask`.
             timeout_s: how long the caller waits, up to a minute.
 
@@ -121,7 +124,7 @@ class Engine:
         """
         with self._counted(caller):
             caller.require(ASK)
-            qa = self._runtime(collection)
+            qa = self._read_by(collection, reader)
             _check_length("question", question, MOST_QUESTION_CHARACTERS)
             timeout_s = _checked_timeout(timeout_s)
             names = None if within is None else tuple(within)
@@ -185,6 +188,7 @@ class Engine:
         top: int = 1,
         force: bool = False,
         contexts: int | None = None,
+        reader: Reader | None = None,
     ) -> Answer | None:
         """Returns the answer if it is at hand in this process, at once, and counts it.
 
@@ -194,9 +198,24 @@ class Engine:
             NotAllowed, CollectionNotServed: as for `ask`.
         """
         caller.require(ASK)
-        qa = self._runtime(collection)
+        qa = self._read_by(collection, reader)
         found = qa.remembered(question, context, top=top, force=force, most_contexts=contexts, at_hand=True)
         return None if found is None else self._noted(caller, found)
+
+    async def is_looked_at_again(self, caller: Caller, question: str, *, collection: str | None = None) -> bool | None:
+        """Tells whether the careful reader would decide, where the fast one may say something at once.
+
+        None where what it says is remembered, so that it need not be waited for.
+        """
+        caller.require(ASK)
+        qa = self._runtime(collection)
+
+        def look() -> bool | None:
+            if qa.remembered(question) is not None:
+                return None
+            return qa.plan.reader.value == "careful"
+
+        return await self.look(look)
 
     def name_at_hand(self, caller: Caller, name: str) -> Answer | None:
         """Returns the answer of a name if it is at hand in this process, at once, and counts it.
@@ -428,6 +447,15 @@ class Engine:
         if collection not in self._runtimes:
             raise CollectionNotServed(collection, self._runtimes)
         return self._runtimes[collection]
+
+    def _read_by(self, collection: str | None, reader: Reader | None) -> EdgeQA:
+        """Returns the runtime of a collection in which this reader decides; by default that of the server."""
+        qa = self._runtime(collection)
+        if reader is None:
+            return qa
+        if (qa, reader) not in self._by_reader:
+            self._by_reader[qa, reader] = qa.with_reader(reader)
+        return self._by_reader[qa, reader]
 
     def _only(self, collection: str | None) -> EdgeQA | None:
         """Returns the one runtime that a name can be of; None where there are several."""

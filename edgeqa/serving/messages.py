@@ -12,6 +12,7 @@ from edgeqa.serving.callers import (
     LONGEST_TIMEOUT_S,
     MOST_NAME_CHARACTERS,
     MOST_QUESTION_CHARACTERS,
+    Reader,
 )
 from edgeqa.serving.errors import RequestInvalid
 
@@ -29,6 +30,9 @@ Top = Annotated[int, Meta(ge=1, le=100, description="How many distinct answers t
 Most = Annotated[int, Meta(ge=1, le=100, description="How many passages.")]
 Timeout = Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT_S, description="How many seconds to wait for the answer.")]
 Contexts = Annotated[int, Meta(ge=1, le=1000, description="Read exactly so many passages, those closest.")]
+By = Annotated[
+    Reader, Meta(description="Who decides: the fast reader, the careful one, or as the plan says; see capabilities.")
+]
 Texts = Annotated[
     str | Annotated[list[str], Meta(min_length=1, max_length=MOST_TEXTS)],
     Meta(description="A text, or several, to ask instead of the collection. Never a path."),
@@ -44,6 +48,7 @@ class Options(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     top: Top = 1
     force: Annotated[bool, Meta(description='Give the best answer even where "no answer" is likelier.')] = False
     contexts: Contexts | None = None
+    reader: By | None = None
     refresh: Annotated[bool, Meta(description="Read anew even if the answer is remembered.")] = False
     timeout_s: Timeout = DEFAULT_TIMEOUT_S
 
@@ -67,6 +72,7 @@ class AskFile(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     name: Annotated[str, Meta(max_length=255, description="What the file is called: its ending tells its format.")] = ""
     top: Top = 1
     force: bool = False
+    reader: By | None = None
     timeout_s: Timeout = DEFAULT_TIMEOUT_S
 
 

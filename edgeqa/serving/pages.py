@@ -82,7 +82,9 @@ _PAGE = """<!doctype html>
 """
 _FOLDED = re.compile(r"(?<=\S)(?<=.{60})\n(?=\S)")
 """An end of line inside a paragraph, one character as the blank that is shown for it: marks stay where they are."""
-_FOUND = '<section id="found" aria-live="polite" aria-label="Answer">{}</section>'
+_FOUND = '<section id="found" aria-live="polite" aria-label="Answer"{}>{}</section>'
+_AGAIN = '<p class="note again" role="status">Looking again, more carefully …</p>'
+"""Below what the fast reader has said, where the careful one is asked next (`?first=1`, by the script)."""
 
 
 def routes(api: Api) -> list[Route]:
@@ -91,16 +93,21 @@ def routes(api: Api) -> list[Route]:
     async def index(request: Request) -> Response:
         query = request.query_params
         question = query.get("q", "").strip()[:MOST_QUESTION_CHARACTERS]
-        collection, status, found = query.get("collection") or None, 200, ""
+        collection, status, found, is_first = query.get("collection") or None, 200, "", False
         try:
             if query.get("document"):
                 found = await _document(api, request, collection)
             elif request.method == "POST":
                 asked_of = from_query([("question", question), ("name", query.get("name", ""))], AskFile)
+                # A file is asked once: it would have to be sent again.
                 answer, path, name = await api.asked_file(request, asked_of)
                 found = _answered(answer, collection, links=False).replace(escape(path), escape(name))
             elif question:
-                asked = api.engine.ask(api.caller(request), question, collection=collection)
+                caller, again = api.caller(request), None
+                if query.get("first"):
+                    again = await api.engine.is_looked_at_again(caller, question, collection=collection)
+                is_first = bool(again)
+                asked = api.engine.ask(caller, question, collection=collection, reader="fast" if is_first else None)
                 found = _answered(await until_gone(request, asked), collection)
         except edgeqa.EdgeQAError as error:
             said = problem_of(error)
@@ -112,7 +119,7 @@ def routes(api: Api) -> list[Route]:
             question=escape(question),
             most=MOST_QUESTION_CHARACTERS,
             collections=_choice(api.engine.collection_names, collection),
-            found=_FOUND.format(found),
+            found=_FOUND.format(" data-again" if is_first else "", found + (_AGAIN if is_first else "")),
             documents=documents,
         )
         return HTMLResponse(html, status, {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"})

@@ -5,9 +5,7 @@ Its model is a small one that points at given words, so that a test can tell its
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from families import Made
+from second import Bases
 
 from edgeqa import errors, runtime, state
 from edgeqa.asking import careful, ranking
 from edgeqa.models.bundle import BASE
 from edgeqa.models.exports.adding import add_model
 from edgeqa.models.reading import PassageReader
-from edgeqa.models.shelf import models_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,27 +38,6 @@ PARAGRAPHS = [
 ]
 TABLE = "Tool,Price,Place\nHammer,12 EUR,London\nSaw,20 EUR,Paris\nDrill,99 EUR,Rome\nFile,7 EUR,Bern\n"
 DEADLINE_S = 120
-
-
-class Bases:
-    """Makes careful readers, each once for all tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def add(self, *words: str) -> Path:
-        """Adds one that finds these words, the first the likeliest, to the home; returns its bundle."""
-        made = self._folder / "-".join(words)
-        if not made.is_dir():
-            export = Made()
-            export.graph = export.pointing_at(*words)
-            small = add_model(str(export.write(self._folder / "export")), name="small").bundle.path
-            shutil.move(small, made)
-            manifest = json.loads((made / "manifest.json").read_text())
-            (made / "manifest.json").write_text(json.dumps(manifest | {"name": BASE}))
-            shutil.rmtree(self._folder / "export")
-        shutil.copytree(made, models_home() / BASE)
-        return models_home() / BASE
 
 
 @pytest.fixture(scope="module")

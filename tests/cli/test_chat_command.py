@@ -7,8 +7,13 @@ import os
 import pty
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from program import DEADLINE_S, EDGEQA, edgeqa
+from second import Bases
+
+if TYPE_CHECKING:
+    import pytest
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PUMP = EXAMPLES / "pump-manual.txt"
@@ -87,3 +92,20 @@ def test_a_part_of_the_collection_is_asked_alone_until_all_is_asked_again() -> N
     assert [json.loads(line)["answer"] for line in done.stdout.splitlines()] == [None, "12 metres", "ten-gun brig"]
     assert "asking pump-manual.txt from now on" in done.stderr
     assert "asking the collection from now on" in done.stderr
+
+
+def test_what_the_fast_reader_says_is_shown_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEQA_READER", "auto")
+    Bases(tmp_path).add("London")
+    text = tmp_path / "engine.txt"
+    text.write_text("The engine was designed by Charles Babbage, who lived in London, from 1837 on.")
+    lines = b"Who designed the engine?\nWhere did Babbage live?\nWho designed the engine?\n"
+    done = edgeqa("chat", text, stdin=lines)
+    shown = [line for line in done.stdout.splitlines() if line and not line.startswith("  ")]
+    assert shown == ["Charles Babbage", "London", "London", "London"]  # the third time, it is remembered
+    assert done.stdout.count("The same, looked at again: ") == 1
+    assert done.stderr.count("looking again, more carefully") == 2
+    asked = edgeqa("chat", text, "--json", stdin=lines)
+    assert [json.loads(line)["reader"] for line in asked.stdout.splitlines()] == ["careful"] * 3
+    fast = edgeqa("chat", text, "--reader", "fast", stdin=lines)
+    assert "looking again" not in fast.stderr

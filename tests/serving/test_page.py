@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from foreign import program, python_client
 from running import Running, start, stop
+from second import Bases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,3 +151,48 @@ def test_a_token_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:
     finally:
         stop(running)
     assert "token" in seen["said"].lower()
+
+
+@pytest.fixture(scope="module")
+def careful_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a careful reader that answers with IP68."""
+    folder = tmp_path_factory.mktemp("careful")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEQA_HOME", str(folder / "other"))
+        Bases(folder).add("rated", home=folder / "home")
+    add(folder / "home", "pump.txt", PUMP)
+    running = start(folder / "home", "--reader", "auto")
+    yield running
+    stop(running)
+
+
+DEPTH = "To what depth may the pump be submerged?"
+
+
+def test_the_page_is_asked_for_what_is_known_at_once_and_then_again(careful_server: Running) -> None:
+    first = page(careful_server, q=DEPTH, first=1).text
+    assert '<p class="answer">12 metres</p>' in first
+    assert "Looking again, more carefully" in first
+    assert 'id="found" aria-live="polite" aria-label="Answer" data-again>' in first
+    again = page(careful_server, q=DEPTH).text
+    assert '<p class="answer">rated</p>' in again
+    assert "data-again" not in again
+    assert '<p class="answer">rated</p>' in page(careful_server, q=DEPTH, first=1).text  # it is remembered by now
+
+
+def test_a_question_may_name_its_reader(careful_server: Running) -> None:
+    def asked(**more: str) -> dict[str, Any]:
+        reply = httpx.post(f"{careful_server.url}/v1/ask", json={"question": DEPTH, **more}, timeout=60)
+        found: dict[str, Any] = reply.json()
+        return found
+
+    assert (asked(reader="fast")["answer"], asked(reader="fast")["reader"]) == ("12 metres", "fast")
+    for more in ({}, {"reader": "careful"}, {"reader": "auto"}):
+        assert (asked(**more)["answer"], asked(**more)["reader"]) == ("rated", "careful")
+    assert asked(reader="slow")["status"] == 400
+
+
+def test_without_a_careful_reader_the_page_asks_once(server: Running) -> None:
+    assert "data-again" not in page(server, q=DEPTH, first=1).text
+    reply = httpx.post(f"{server.url}/v1/ask", json={"question": DEPTH, "reader": "careful"}, timeout=60)
+    assert "edgeqa[base]" in reply.json()["hint"]

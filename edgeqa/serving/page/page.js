@@ -6,8 +6,8 @@ const form = $("#ask");
 const files = $("#files");
 const state = { file: null, asking: null };
 
-const place = (question) => {
-  const query = new URLSearchParams({ q: question });
+const place = (question, more = {}) => {
+  const query = new URLSearchParams({ q: question, ...more });
   const collection = $("#collection");
   if (collection) query.set("collection", collection.value);
   if (state.file) query.set("name", state.file.name);
@@ -34,7 +34,13 @@ async function ask(question, { remember = true } = {}) {
   $("#found").setAttribute("aria-busy", "true");
   try {
     const sent = state.file ? { method: "POST", body: state.file, headers: { "Content-Type": "application/octet-stream" } } : {};
-    const page = await show(place(question), { ...sent, signal: asking.signal }, "#found");
+    // What the fast reader says is shown at once, and what the careful one says of it when it is there.
+    const first = state.file ? {} : { first: 1 };
+    let page = await show(place(question, first), { ...sent, signal: asking.signal }, "#found");
+    if ("again" in $("#found").dataset) {
+      $("#found").setAttribute("aria-busy", "true");
+      page = await show(place(question), { signal: asking.signal }, "#found");
+    }
     document.title = page.title;
     if (remember && !state.file) history.pushState({}, "", place(question));
   } catch (error) {
