@@ -446,7 +446,7 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
         return True
     if attributes.get("aria-hidden", "").strip().lower() == "true" or (name == "dialog" and "open" not in attributes):
         return True
-    if "popover" in attributes:
+    if "popover" in attributes or attributes.get("role", "").strip().lower() == "navigation":
         return True
     style = attributes.get("style")
     if style is not None and _STYLE.search("".join(style.lower().split())[:2000]):

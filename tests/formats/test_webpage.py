@@ -36,6 +36,7 @@ def plain(source: str | bytes) -> str:
         ("<p>It is <del>two</del><ins>three</ins>, <s>old</s>.<p><del>no<p>yes", "It is three, old.\n\nyes"),
         ("<nav>a<nav>b</nav>c</nav>d", "d"),
         ("<nav>a<main>never closed</main>", "never closed"),
+        ("<div role=navigation>a<ul><li>b</ul></div>c<p role=note>d", "c\n\nd"),
         ("a<svg><title>t</title><text>no</text></svg>b<button>no</button>c", "a b c"),
         ("<textarea><p>no</textarea>a", "a"),
         ("<a href='x>y' title=\"a>b\" c = '>'>t</a><a b=c>u</a><a '>v</a>", "tuv"),
