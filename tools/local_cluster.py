@@ -11,9 +11,11 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -241,3 +243,74 @@ def until(holds: Callable[[], object], what: str, within_s: float = WITHIN_S) ->
             message = f"not within {within_s:g} s: {what}"
             raise RuntimeError(message)
         time.sleep(0.05)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Starts three masters, a replica and a worker of each; adds, asks, kills a machine, asks again.
+
+    A "machine" is a master and the worker beside it. With --stay, what is left goes on until Ctrl-C.
+    """
+    stays = "--stay" in arguments
+    print(f"the server is {server_program()}")
+    with tempfile.TemporaryDirectory(prefix="edgeqa-cluster-") as name, LocalCluster(Path(name)) as cluster:
+        print(f"three masters and a replica of each: EDGEQA_CLUSTER={cluster.url}")
+        workers = [LocalWorker(Path(name, f"worker{n}"), cluster.url, node) for n, node in enumerate(cluster.nodes[:3])]
+        try:
+            for worker in workers:
+                worker.start()
+            run = _Run({**os.environ, "EDGEQA_HOME": str(Path(name, "home")), "EDGEQA_CLUSTER": cluster.url})
+            run.edgeqa("add", "examples")
+            until(lambda: run.answers("To what depth may the pump be submerged?"), "the first question is answered", 90)
+            run.edgeqa("ask", "To what depth may the pump be submerged?")
+            listed = run.edgeqa("list").split()
+            holder = _holder(cluster, listed[1])
+            print(f"killing the machine that has {listed[2]}: 127.0.0.1:{cluster.nodes[holder].port} and its worker")
+            cluster.nodes[holder].kill()
+            workers[holder].kill()
+            began = time.monotonic()
+            until(lambda: run.answers("Who commanded the Beagle?"), "another question is answered", 60)
+            print(f"answered again after {time.monotonic() - began:.1f} s")
+            run.edgeqa("ask", "Who commanded the Beagle?")
+            if stays:
+                ports = ", ".join(str(worker.redis_port) for worker in workers if worker.process is not None)
+                print(f"Redis protocol at the ports {ports}; Ctrl-C ends it", flush=True)
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
+        finally:
+            for worker in workers:
+                worker.kill()
+
+
+class _Run:
+    """Commands of edgeqa, shown as they are run."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def edgeqa(self, *arguments: str) -> str:
+        shown = " ".join(f'"{one}"' if " " in one else one for one in arguments)
+        print(f"$ edgeqa {shown}", flush=True)
+        done = self._run(arguments)
+        print(done.stdout, end="", flush=True)
+        done.check_returncode()
+        return done.stdout
+
+    def answers(self, question: str) -> bool:
+        """Tells whether a question is answered, with nobody who does not answer."""
+        done = self._run(("ask", "--quiet", question))
+        return done.returncode == 0 and "left out" not in done.stderr
+
+    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgeqa", *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def _holder(cluster: LocalCluster, tag: str) -> int:
+    """Returns which of the masters has a tag."""
+    with cluster.nodes[0].client() as client:
+        slot = int(client.execute_command("CLUSTER", "KEYSLOT", f"{{{tag}}}"))
+    return slot // -(-SLOTS // cluster.masters)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -52,10 +52,15 @@ def test_a_misspelt_word_is_mended_by_what_all_have(qa: ClusterQA) -> None:
 def test_an_answer_is_remembered_by_all(qa: ClusterQA, servers: LocalCluster) -> None:
     question = "What was opened in 1937?"
     first = qa.ask(question)
-    assert qa.ask(question).cached
-    with runtime.open(cluster=servers.url, persist="memory") as other:  # which remembers nothing by itself
-        again = other.ask(question)
-    assert (again.text, again.cached, again.nodes_asked) == (first.text, True, ())
+    until(lambda: qa.ask(question).cached, "what was asked before is remembered")
+
+    def asked_elsewhere() -> bool:  # Valkey is waited for 20 ms, which a busy machine may take
+        with runtime.open(cluster=servers.url, persist="off") as other:  # which remembers nothing by itself
+            again = other.ask(question)
+        assert again.text == first.text
+        return again.cached and again.nodes_asked == ()
+
+    until(asked_elsewhere, "another client is given it")
 
 
 def test_a_poisoned_answer_is_a_miss(qa: ClusterQA, servers: LocalCluster) -> None:
