@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    chance = random.Random(options.seed)  # noqa: S311 - a trace, no secret
+    chance = random.Random(options.seed)
     print(f"{'trace':<20}{'cache':>7}" + "".join(f"{name:>9}" for name in POLICIES) + f"{'ours - LRU':>12}")
     worst = 100.0
     for skew in SKEWS:

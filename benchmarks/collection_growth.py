@@ -64,7 +64,7 @@ def fact(number: int) -> tuple[str, str]:
 def texts(first: int, after: int) -> Iterator[str]:
     """Yields the texts with these numbers."""
     for number in range(first, after):
-        chance = random.Random(number)  # noqa: S311 - texts, not secrets
+        chance = random.Random(number)
         said = [fact(number)[0]]
         for _ in range(SENTENCES):
             # The n-th most frequent of a language's words is about 1 / n as frequent as the first.
@@ -78,7 +78,7 @@ def measure(size: int) -> dict[str, float]:
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.collection.snapshot import EncoderIdentity
 
-    chance = random.Random(size)  # noqa: S311
+    chance = random.Random(size)
     asked = [fact(chance.randrange(size))[1] for _ in range(QUESTIONS)]
     with edgeqa.open(persist="off") as qa:
         qa.self_test()

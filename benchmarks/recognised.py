@@ -109,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     every = list(count(options))
     print(table(every))
-    rng = random.Random(0)  # noqa: S311 - a draw of lines, not a secret
+    rng = random.Random(0)
     for one in every if options.show else ():
         for kind in STRUCTURE:
             taken = one.taken[kind]

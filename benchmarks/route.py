@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("-q", "--questions", type=int, default=1000)
     arguments = parser.parse_args()
-    rng = random.Random(1)  # noqa: S311 - a draw of questions, not a secret
+    rng = random.Random(1)
     print(f"{os.uname().machine}, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     files = [read_squad(file).questions for file in arguments.files]
     real = list(dict.fromkeys(q.context for q in itertools.chain.from_iterable(files)))

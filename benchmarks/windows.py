@@ -66,7 +66,7 @@ def on_paragraphs(file: Path, number: int, tokens: int | None) -> dict[str, floa
         if asked["answers"]
     ]
     sums = {"paragraph_f1": 0.0, "article_f1": 0.0}
-    chosen = random.Random(0).sample(every, number)  # noqa: S311 - a draw of questions, not a secret
+    chosen = random.Random(0).sample(every, number)
     with edgeqa.open(persist="off", window_tokens=tokens) as qa:
         for article, at, question, golds in chosen:
             texts = [paragraph["context"] for paragraph in article["paragraphs"]]

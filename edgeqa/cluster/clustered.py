@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking.scope import SourcePassage
 from edgeqa.cluster import keys, statistics
-from edgeqa.cluster.errors import ClusterEmpty, NoWorker
+from edgeqa.cluster.errors import ClusterEmpty, NoWorker, PassageChanged
 from edgeqa.cluster.membership import unserved
 from edgeqa.cluster.nodes import NodeSilent, Read, Search
 from edgeqa.collection.naming import Address
@@ -115,12 +115,19 @@ class RemoteReading:
     def spans(
         self, question: Question, context: HeldPassage, encoding: object, *, top: int, watch: Stopwatch, **_: object
     ) -> list[Place]:
-        """Returns where the best spans of a passage are; spans that are not in its text are nobody's."""
+        """Returns where the best spans of a passage are; spans that are not in its text are nobody's.
+
+        Raises:
+            PassageChanged: if it is not there any more.
+            NoWorker: if nobody answers.
+        """
         del encoding
         address = context.address
         message = Read(question.encoded, address.document, address.tag, address.number, context.digest, top)
-        places = self._asked.read(keys.slot_of_tag(address.tag), message) or []
+        places = self._asked.read(keys.slot_of_tag(address.tag), message)
         watch.over("read")
+        if places is None:  # nothing of it may be remembered
+            raise PassageChanged(address)
         return [place for place in places if 0 <= place.start < place.end <= len(context.text)]
 
 
@@ -148,6 +155,8 @@ class Clustered:
         self._held: dict[int, HeldPassage | None] = {}
         self._numbers: dict[str, int] = {}
         self._is_changed = False
+        self._wrong: dict[str, str] = {}
+        """What could not be had of Valkey."""
 
     def search(self, question: str, most: int) -> Hits:
         """Returns the passages that share most with the question, of the likeliest workers.
@@ -160,6 +169,9 @@ class Clustered:
         if not members:
             raise NoWorker(self._servers)
         asked = self._published.asked(members, question, self._language)
+        for member in asked.unknown:
+            if member.contexts:
+                self._wrong[f"terms of {member.shown}"] = f"the statistics of {member.shown} cannot be had now"
         chosen = statistics.likeliest(asked, members, self._most_nodes)
         if not chosen:
             if self._unserved:
@@ -184,12 +196,13 @@ class Clustered:
         """Returns a passage that was found; None if it is gone, or not what was found."""
         if hit.number not in self._held:
             ahead = range(hit.number, min(len(self._found), hit.number + FETCHED_AT_ONCE))
-            fetched = self._documents.at([self._found[number][0] for number in ahead])
+            fetched = self._documents.at([self._found[number][0] for number in ahead], self._wrong)
             for number, held in zip(ahead, fetched, strict=True):
                 self._held[number] = held if held is not None and held.digest == self._found[number][1] else None
         held = self._held[hit.number]
         if held is None:
-            self._is_changed = True
+            address = str(self._found[hit.number][0])
+            self._wrong.setdefault(address, f"{address} has changed while it was asked")
             return None
         return self.placed(held)
 
@@ -226,7 +239,7 @@ class Clustered:
 
     def damaged(self) -> tuple[str, ...]:
         """Returns who did not answer, and what nobody serves, a line each."""
-        lines = list(self._asked.silent.values())
+        lines = [*self._asked.silent.values(), *self._wrong.values()]
         if self._unserved:
             count = len(self._unserved)
             lines.append(f"no worker serves {count} tag{'' if count == 1 else 's'} of the cluster yet")
@@ -238,7 +251,7 @@ class Clustered:
 
     def is_whole(self) -> bool:
         """Tells whether all who were asked answered, for all that there is, as it was when the question came."""
-        return not (self._asked.silent or self._unserved or self._is_changed)
+        return not (self.damaged() or self._is_changed)
 
 
 def content_digest(members: Sequence[Member]) -> str:

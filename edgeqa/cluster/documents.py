@@ -204,7 +204,9 @@ class Documents:
         now = time.monotonic()
         if now - self._tags_as_of > not_older_s:
             found = {tag.decode("utf-8", "replace") for some in self.anywhere("tags", "SMEMBERS") for tag in some}
-            self._tags, self._tags_as_of = sorted(filter(_TAG.fullmatch, found)), now
+            # One that was there is there: a server that has just come back may not know of it yet.
+            self._tags = sorted({*self._tags, *filter(_TAG.fullmatch, found)})
+            self._tags_as_of = now
         return self._tags
 
     def tag_for(self, name: str, contexts: int) -> str:
@@ -361,13 +363,28 @@ class Documents:
         found = self._valkey.do(key, "HMGET", key, *range(document.first, document.after))
         return _digest(document.title, document.source, found) if all(found) else ""
 
-    def at(self, addresses: Sequence[Address], *, patience_s: float = 2.0) -> list[HeldPassage | None]:
-        """Returns the passages at addresses; None for what is not there, damaged, or cannot be had now."""
+    def at(
+        self, addresses: Sequence[Address], wrong: dict[str, str] | None = None, *, patience_s: float = 2.0
+    ) -> list[HeldPassage | None]:
+        """Returns the passages at addresses; None for what is not there, damaged, or cannot be had now.
+
+        Args:
+            addresses: of the passages.
+            wrong: is told, by address, why a passage cannot be had; None to raise that.
+            patience_s: how long each is tried for.
+
+        Raises:
+            ClusterError: if a passage cannot be had, and nobody is told.
+        """
         wanted = [(keys.of_tag(one.tag, "passages", one.document), str(one.number)) for one in addresses]
         found = self._valkey.many([(key, ("HGET", key, number)) for key, number in wanted], patience_s=patience_s)
         passages: list[HeldPassage | None] = []
         for address, raw in zip(addresses, found, strict=True):
             held = None
+            if isinstance(raw, ClusterError):
+                if wrong is None:
+                    raise raw
+                wrong[str(address)] = str(raw)
             if isinstance(raw, bytes):
                 with contextlib.suppress(ValueError):
                     held = HeldPassage(raw, address)

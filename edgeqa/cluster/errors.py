@@ -168,6 +168,13 @@ class NoWorker(ClusterError):
         )
 
 
+class PassageChanged(ClusterError):
+    """A passage was not there any more when it was to be read."""
+
+    def __init__(self, address: object) -> None:
+        super().__init__(f"{address} has changed while it was asked", "ask again")
+
+
 class NotInCluster(ClusterError):
     """Something that works on a collection of this device alone was asked of a cluster."""
 

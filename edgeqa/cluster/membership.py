@@ -53,6 +53,8 @@ class Member(msgspec.Struct, frozen=True):
     """How many terms there are in their titles and headings."""
     fingerprint: str
     """How its device computes."""
+    published: int
+    """How often it has told which terms it has: older statistics of it are not whole."""
     room_bytes: int
     """Disk that it has left for encodings."""
 

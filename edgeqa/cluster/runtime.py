@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edgeqa.answer import ClosePassage
 from edgeqa.asking.documents import on_one_line
@@ -24,7 +25,7 @@ from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
 from edgeqa.cluster.clustered import Asked, Clustered, RemoteReading
 from edgeqa.cluster.documents import Documents
-from edgeqa.cluster.errors import NotInCluster
+from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership
 from edgeqa.cluster.nodes import RemoteNode, Secrets
 from edgeqa.cluster.statistics import MOST_ASKED, Published
@@ -39,7 +40,7 @@ from edgeqa.runtime import EdgeQA
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edgeqa.answer import Answer
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.naming import Within
     from edgeqa.timing import Progress
+
+T = TypeVar("T")
+_ATTEMPTS, _PAUSE_S = 4, 0.2
 
 
 def opened(cluster: str, *, bundle: str | Path | None, overrides: Overrides) -> ClusterQA:
@@ -179,19 +183,23 @@ class ClusterQA(EdgeQA):
         watch = Stopwatch()
         line = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
-        asked, scope, equipment = self._moment()
-        watch.over("members")
-        answer = ask(
-            equipment,
-            cast("Any", scope),  # a passage from Valkey is a text by what it has
-            line,
-            options,
-            watch,
-            alias=None,
-            refresh=refresh,
-            progress=progress or (lambda *_: None),
-        )
-        answer = _told(answer, asked)
+
+        def once() -> Answer:
+            asked, scope, equipment = self._moment()
+            watch.over("members")
+            answer = ask(
+                equipment,
+                cast("Any", scope),  # a passage from Valkey is a text by what it has
+                line,
+                options,
+                watch,
+                alias=None,
+                refresh=refresh,
+                progress=progress or (lambda *_: None),
+            )
+            return _told(answer, asked)
+
+        answer = _settled(once)
         self._counts.note(answer)
         return answer
 
@@ -234,7 +242,7 @@ class ClusterQA(EdgeQA):
 
         Its bare text is a plain key in Valkey from then on, for clients that know nothing of edgeqa.
         """
-        answer, _, meant = self._named(name, force=force, may_read=True)
+        answer, _, meant = _settled(lambda: self._named(name, force=force, may_read=True))
         if not force:
             with contextlib.suppress(ClusterError):  # nobody of ours reads it
                 pledges.leave(self.valkey, meant, name, answer)
@@ -436,6 +444,15 @@ class ClusterQA(EdgeQA):
         self.shelf.close()
         self.valkey.close()
         super().close()
+
+
+def _settled(ask: Callable[[], T]) -> T:
+    """Asks, and asks again where a passage has changed meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(PassageChanged):
+            return ask()
+        time.sleep(_PAUSE_S)
+    return ask()
 
 
 def _told(answer: Answer, asked: Asked) -> Answer:

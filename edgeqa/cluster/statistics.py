@@ -31,6 +31,8 @@ MOST_ASKED = 5
 """Workers that are asked a question: these find as much as all."""
 _BELIEF = 0.4  # CORI's default belief
 _LIVES_S = 60
+_NUMBER = "."
+"""Field of how often counts were written; no term has a full stop in it."""
 _FIELDS_AT_ONCE = 2000
 _EXACT_LENGTHS = 24
 
@@ -101,6 +103,8 @@ class Asked(NamedTuple):
     mended: Mapping[str, str]
     by_member: Mapping[str, Mapping[str, int]]
     """In how many passages of each worker each term is."""
+    unknown: tuple[Member, ...]
+    """Workers whose statistics cannot be had, or are older than what they have."""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -114,8 +118,8 @@ class Published:
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
 
-    def publish(self, worker: str, changes: Mapping[str, str | None]) -> None:
-        """Writes what has changed of a worker's counts, and has all of them live on.
+    def publish(self, worker: str, changes: Mapping[str, str | None], number: int) -> None:
+        """Writes what has changed of a worker's counts, then how often it has done so, and has all of them live on.
 
         Raises:
             ClusterError: if it cannot be written; then all has to be written again.
@@ -129,23 +133,29 @@ class Published:
             commands.append(("HSET", key, *(part for pair in some for part in pair)))
         parts = range(0, len(gone), _FIELDS_AT_ONCE)
         commands += [("HDEL", key, *gone[place : place + _FIELDS_AT_ONCE]) for place in parts]
-        commands.append(("EXPIRE", key, _LIVES_S))
+        commands += [("HSET", key, _NUMBER, number), ("EXPIRE", key, _LIVES_S)]
         for found in self._valkey.many([(key, command) for command in commands], patience_s=2.0):
             if isinstance(found, ClusterError):
                 raise found
+
+    def number(self, worker: str) -> int:
+        """Returns how often a worker's counts were written, as they are there: a failover may have lost the last."""
+        key = keys.of_terms(worker)
+        return int(self._valkey.do(key, "HGET", key, _NUMBER, patience_s=0.5) or -1)
 
     def asked(self, members: Sequence[Member], question: str, language: str) -> Asked:
         """Returns what is known of a question's terms; what a worker does not say, it does not have."""
         known = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MAX_WORDS))
         by_word = {word: term(word, language) for word in known}
-        counts = self._of(members, list(dict.fromkeys(by_word.values())))
+        unknown: dict[str, Member] = {}
+        counts = self._of(members, list(dict.fromkeys(by_word.values())), unknown)
         mended: dict[str, str] = {}
-        missing = [word for word, one in by_word.items() if not any(_all(counts, one))][:MAX_MENDED]
+        missing = [] if unknown else [word for word, one in by_word.items() if not any(_all(counts, one))][:MAX_MENDED]
         for word in missing:
             near = {one: term(one, language) for one in sorted(one_slip_away(word))}
             if not near:
                 continue
-            found = self._of(members, list(dict.fromkeys(near.values())))
+            found = self._of(members, list(dict.fromkeys(near.values())), unknown)
             count, likely = max((_in_either(found, one), other) for other, one in near.items())
             if count:
                 mended[word] = likely
@@ -164,17 +174,23 @@ class Published:
             {one: _all(counts, one)[1] for one in looked_for},
             mended,
             {member: {one: some.get(one, (0, 0))[0] for one in looked_for} for member, some in counts.items()},
+            tuple(unknown.values()),
         )
 
-    def _of(self, members: Sequence[Member], looked_for: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    def _of(
+        self, members: Sequence[Member], looked_for: list[str], unknown: dict[str, Member]
+    ) -> dict[str, dict[str, tuple[int, int]]]:
+        """Returns, by worker, the counts of terms; notes who has older ones than it says, or none."""
         found: dict[str, dict[str, tuple[int, int]]] = {one.id: {} for one in members}
         if not looked_for:
             return found
         at = [keys.of_terms(one.id) for one in members]
-        replies = self._valkey.many([(key, ("HMGET", key, *looked_for)) for key in at], patience_s=0.5)
+        replies = self._valkey.many([(key, ("HMGET", key, _NUMBER, *looked_for)) for key in at], patience_s=0.5)
         for member, values in zip(members, replies, strict=True):
+            if not isinstance(values, list) or not values[0] or int(values[0]) < member.published:
+                unknown[member.id] = member
             if isinstance(values, list):
-                for one, raw in zip(looked_for, values, strict=True):
+                for one, raw in zip(looked_for, values[1:], strict=True):
                     with contextlib.suppress(ValueError, AttributeError):
                         in_texts, _, in_headings = raw.decode().partition(",")
                         found[member.id][one] = int(in_texts), int(in_headings)

