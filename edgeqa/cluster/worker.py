@@ -44,6 +44,7 @@ CLAIMED_S, LEFT_MS = 5.0, 10_000
 REPAIRED_S = 10.0
 ENTRIES_AT_ONCE = 64
 PASSAGES_AT_ONCE = 512
+ENCODED_IN_A_STEP = 16  # so that what arrives meanwhile need not wait long
 ENCODED_AT_ONCE = 64
 """Passages that are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
 MOST_RAW_BYTES = 16 << 20
@@ -227,7 +228,7 @@ class Worker:
         raw = self._raw(tags)
         if changed or raw:
             return True
-        return self._holding.encode_some(ENCODED_AT_ONCE)
+        return self._holding.encode_some(ENCODED_IN_A_STEP)
 
     def _changed(self, tags: Sequence[str]) -> list[tuple[str, int]]:
         """Returns the tags that have changed, and how many changes there were."""
