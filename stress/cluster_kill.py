@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 WITHIN_S = 10.0
 FOLDERS = 24
 SAMPLE = 8
-PAUSE_S = 0.02  # between two of one thread: the machine is also that of three servers and three workers
+PAUSE_S = 0.1  # between two of one thread: the machine is also that of three servers and three workers
 KINDS = ("worker", "master", "replica", "machine")
 PLACES = ("Arbor", "Birch", "Cedar", "Dover", "Fjord", "Garnet", "Hollow", "Juniper", "Linden", "Marble", "Orchid")
 FIRST = ("Alice", "Bruno", "Clara", "David", "Edith", "Frank", "Greta", "Henry", "Irene", "James", "Karen", "Louis")

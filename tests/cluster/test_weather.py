@@ -72,7 +72,8 @@ def test_nobody_there() -> None:
 
 
 def test_a_server_that_is_no_cluster(tmp_path: Path) -> None:
-    node = Node(str(server_program()), tmp_path / "alone", *free_ports(2), extra=("--cluster-enabled", "no"))
+    port, bus_port = free_ports(2)
+    node = Node(str(server_program()), tmp_path / "alone", port, bus_port, ("--cluster-enabled", "no"))
     node.start()
     try:
         valkey = opened(f"valkey://127.0.0.1:{node.port}")
