@@ -76,7 +76,9 @@ def main() -> None:
         os.environ[state.HOME_VARIABLE] = f"{scratch}/home"
         file = first_contexts(asked.file, asked.n, Path(scratch))
         for name, budget_bytes in (("with encodings", 1 << 34), ("token ids alone", 0)):
-            with edgeqa.open(persist="off", collection=name.replace(" ", "-"), threads=asked.threads) as qa:
+            with edgeqa.open(
+                reader="fast", persist="off", collection=name.replace(" ", "-"), threads=asked.threads
+            ) as qa:
                 qa.self_test()
                 inside.seconds = 0.0
                 report = qa.add(file, encodings_bytes=budget_bytes)

@@ -96,7 +96,7 @@ def main() -> None:
             stream.writelines(
                 json.dumps({"text": text}) + "\n" for text in contexts(arguments.files, arguments.contexts)
             )
-        with edgeqa.open(persist="off") as qa:
+        with edgeqa.open(reader="fast", persist="off") as qa:
             print(f"{qa.add(texts).contexts} contexts")
             measure(qa, sample(read_squad(arguments.files[0]).questions, arguments.questions, 0))
 

@@ -53,7 +53,7 @@ def _time(seconds: float) -> str:
 def in_process(rounds: int) -> None:
     """Times `qa.ask` on the same text: read anew, at hand."""
     text = PAGE.read_text(encoding="utf-8")
-    with edgeqa.open() as qa:
+    with edgeqa.open(reader="fast") as qa:
         qa.ask(QUESTION, text)
         read: list[float] = []
         hit: list[float] = []
@@ -71,7 +71,7 @@ def in_process(rounds: int) -> None:
 
 def as_commands(rounds: int) -> None:
     """Times whole processes in turn."""
-    program = [sys.executable, "-m", "edgeqa", "ask", "-q", QUESTION, str(PAGE)]
+    program = [sys.executable, "-m", "edgeqa", "ask", "--reader", "fast", "-q", QUESTION, str(PAGE)]
     commands = {
         'python -c "import click, lmdb, xxhash"': [sys.executable, "-c", "import click, lmdb, xxhash"],
         "edgeqa ask, remembered": program,

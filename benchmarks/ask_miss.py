@@ -51,7 +51,17 @@ def main() -> None:
             commands = {
                 "python -c pass": [sys.executable, "-c", "pass"],
                 "its imports alone": [sys.executable, "-c", IMPORTS],
-                "edgeqa ask, a page, read": [sys.executable, "-m", "edgeqa", "ask", "-q", question, str(PAGE)],
+                "edgeqa ask, a page, read": [
+                    sys.executable,
+                    "-m",
+                    "edgeqa",
+                    "ask",
+                    "--reader",
+                    "fast",
+                    "-q",
+                    question,
+                    str(PAGE),
+                ],
             }
             for name, command in commands.items():
                 found = run(command)

@@ -80,7 +80,7 @@ def measure(size: int) -> dict[str, float]:
 
     chance = random.Random(size)
     asked = [fact(chance.randrange(size))[1] for _ in range(QUESTIONS)]
-    with edgeqa.open(persist="off") as qa:
+    with edgeqa.open(reader="fast", persist="off") as qa:
         qa.self_test()
         began = time.perf_counter()
         _, index = LiveCollection(collection.directory(), EncoderIdentity.of(qa.bundle)).routed()
@@ -112,7 +112,7 @@ def grow(scratch: Path, before: int, size: int) -> None:
     with file.open("w", encoding="utf-8") as stream:
         for text in texts(before, size):
             stream.write(json.dumps({"text": text}) + "\n")
-    with edgeqa.open(persist="off") as qa:
+    with edgeqa.open(reader="fast", persist="off") as qa:
         qa.add(file, encodings_bytes=0)
     file.unlink()
 

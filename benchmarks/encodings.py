@@ -160,7 +160,7 @@ def main() -> None:
     run: Callable[[edgeqa.EdgeQA, tuple[SquadQuestion, ...]], None] = rounding if arguments.float32 else shares
     with tempfile.TemporaryDirectory() as home:
         os.environ["EDGEQA_HOME"] = home
-        with edgeqa.open(persist="off", encoding_store_bytes=0) as qa:
+        with edgeqa.open(reader="fast", persist="off", encoding_store_bytes=0) as qa:
             if not arguments.float32:
                 texts = Path(home, "texts")
                 texts.mkdir()

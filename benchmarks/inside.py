@@ -64,7 +64,7 @@ def show_operators(workload: Workload, count: int, threads: int | None) -> None:
         kind = onnxruntime.SessionOptions
         profiled(str(Path(place) / "profile"))
         try:
-            with edgeqa.open(persist="off", threads=threads) as qa:
+            with edgeqa.open(reader="fast", persist="off", threads=threads) as qa:
                 texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
                 contexts = texts.contexts(workload)
                 for _ in range(count):
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     workload = next(w for w in WORKLOADS if w.name == options.workload)
-    with edgeqa.open(persist="off", threads=options.threads) as qa:
+    with edgeqa.open(reader="fast", persist="off", threads=options.threads) as qa:
         inside_ms, alone_ms = ask(qa, workload, options.n)
     print(f"{platform.machine()}, onnxruntime {onnxruntime.__version__}, {workload.name}, {options.n} questions")
     print(f"inside onnxruntime {median(inside_ms):.2f} ms, the products alone {median(alone_ms):.2f} ms: ", end="")

@@ -44,7 +44,7 @@ def main() -> None:
     count = parser.parse_args().n
     taken_ms: dict[str, list[float]] = {}
     steps: dict[str, dict[str, list[float]]] = {}
-    with edgeqa.open(persist="memory") as qa:
+    with edgeqa.open(reader="fast", persist="memory") as qa:
         qa.self_test()
         stub_graphs()
         texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))

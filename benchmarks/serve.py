@@ -257,7 +257,7 @@ def misses(count: int) -> None:
     """Prints how many questions a second are read, over HTTP and in one process."""
     print(f"\nmisses, {count} questions each, text with the question")
     print(f"  {'':12} {'qa.ask, threads':>16} {'edgeqa serve':>14} {'ratio':>7}")
-    with edgeqa.open(persist="memory") as qa, serving() as (port, _, _):
+    with edgeqa.open(reader="fast", persist="memory") as qa, serving() as (port, _, _):
         readers = qa.plan.callers.value
         for name, text in (("paragraphs", PARAGRAPH), ("sentences", SENTENCE)):
             clients = [Client(port) for _ in range(readers)]
@@ -344,7 +344,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EDGEQA_HOME"] = str(Path(folder, "home"))
         Path(folder, "pump.txt").write_text(PARAGRAPH.format(n=1))
-        with edgeqa.open() as qa:
+        with edgeqa.open(reader="fast") as qa:
             qa.add([Path(folder, "pump.txt"), *sorted(documents.iterdir())[:20]])
         hits(given.seconds, Path(folder), given.valkey)
         hits_beside_readings(given.hits)

@@ -43,7 +43,7 @@ def on_documents(
     questions: tuple[DocumentQuestion, ...], judge: Judge, held: Documents, tokens: int | None
 ) -> dict[str, Any]:
     """Returns what came of the questions on documents, each of its file."""
-    with edgeqa.open(persist="off", window_tokens=tokens) as qa:
+    with edgeqa.open(reader="fast", persist="off", window_tokens=tokens) as qa:
 
         def ask(question: DocumentQuestion) -> edgeqa.Answer:
             return qa.ask(question.question, held.path(question.document))
@@ -67,7 +67,7 @@ def on_paragraphs(file: Path, number: int, tokens: int | None) -> dict[str, floa
     ]
     sums = {"paragraph_f1": 0.0, "article_f1": 0.0}
     chosen = random.Random(0).sample(every, number)
-    with edgeqa.open(persist="off", window_tokens=tokens) as qa:
+    with edgeqa.open(reader="fast", persist="off", window_tokens=tokens) as qa:
         for article, at, question, golds in chosen:
             texts = [paragraph["context"] for paragraph in article["paragraphs"]]
             near = "\n\n".join(texts[max(0, at - NEAR) : at + NEAR])

@@ -194,7 +194,7 @@ def run(scratch: Path, count: int, seed: int) -> int:
     os.environ[state.HOME_VARIABLE] = f"{scratch}/home"
     try:
         # One thread: a child has no other than the one that forked.
-        with edgeqa.open(threads=1, persist="off") as qa:
+        with edgeqa.open(reader="fast", threads=1, persist="off") as qa:
             qa.self_test()
             chance = random.Random(seed)
             return rounds(qa, Folder(scratch / "folder", chance), count, chance)

@@ -44,7 +44,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with (
         tempfile.TemporaryDirectory(prefix="edgeqa-documents-") as directory,
-        edgeqa.open(persist="off", collection=Path(directory) / "all") as qa,
+        edgeqa.open(reader="fast", persist="off", collection=Path(directory) / "all") as qa,
     ):
         about = {"edgeqa": version("edgeqa"), "model": f"{qa.bundle.manifest.name} {qa.bundle.manifest.version}"}
         print(json.dumps({**about, "package": str(Path(edgeqa.__file__).parent)}), flush=True)

@@ -18,7 +18,7 @@ def main() -> None:
     stored, threads = sys.argv[1] == "stored", int(sys.argv[2])
     # No two questions are alike, so that none is remembered; remembering is part of the time.
     store_bytes = None if stored else 0
-    with edgeqa.open(threads=threads, persist="memory", encoding_store_bytes=store_bytes) as qa:
+    with edgeqa.open(reader="fast", threads=threads, persist="memory", encoding_store_bytes=store_bytes) as qa:
 
         def ask(question: str, contexts: list[str]) -> object:
             return qa.ask(question, contexts[0] if len(contexts) == 1 else contexts)

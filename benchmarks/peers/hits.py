@@ -41,7 +41,7 @@ def answer(question: str, context: str) -> dict[str, object]:
 
 def of_edgeqa(stack: ExitStack) -> Answer:
     """Returns `qa.ask`."""
-    return stack.enter_context(edgeqa.open(persist="memory")).ask
+    return stack.enter_context(edgeqa.open(reader="fast", persist="memory")).ask
 
 
 def of_lru_cache(_: ExitStack) -> Answer:

@@ -294,8 +294,8 @@ class Equipment:
 
     @property
     def has_model(self) -> bool:
-        """Whether the model is in memory."""
-        return self._reading is not None
+        """Whether a model is in memory."""
+        return self._reading is not None or self._careful is not None
 
     def unload(self) -> None:
         """Lets the model go, with what it has made of texts, until it is needed again. Harmless when repeated."""

@@ -293,23 +293,27 @@ class Asking:
         if not self._may_read and not self._equipment.has_fingerprint:
             raise NotRemembered
         key = key_in(self._equipment, self._as_asked(), digest, {"context": True, "top": self._most(context)})
-        return self._remembered(key, context, lambda: self._read(context, encoding))
+        return self._remembered(key, context, lambda: self._read(context, encoding), is_named=self._scope.is_given)
 
     def _places_again(self, passage: SourcePassage) -> list[Place]:
         """Returns what the careful reader says of a passage, in which it is remembered whatever it is a part of."""
         if not self._may_read and (self._equipment.second.key is None or not self._equipment.has_fingerprint):
             raise NotRemembered
-        return self._remembered(self._careful_key(passage), passage.text, lambda: self._read_again(passage.text))
+        is_named = self._scope.is_given and passage.digest is not None
+        key, text = self._careful_key(passage), passage.text
+        return self._remembered(key, text, lambda: self._read_again(text), is_named=is_named)
 
     def _careful_key(self, passage: SourcePassage) -> Key:
         options: dict[str, Option] = {"context": True, "top": self._most(passage.text)}
         options["reader"] = self._equipment.careful_key
         return key_in(self._equipment, self._as_asked(), passage.digest or _digest(passage.text), options)
 
-    def _remembered(self, key: Key, context: Text, read: Callable[[], tuple[list[Place], bool]]) -> list[Place]:
+    def _remembered(
+        self, key: Key, context: Text, read: Callable[[], tuple[list[Place], bool]], *, is_named: bool
+    ) -> list[Place]:
         """Returns where one passage's answers are, remembered under a key, or read now."""
         cache, stored = self._equipment.cache, None
-        if self._scope.is_given and self._may_read:  # what was asked for by its name; callers at once have it read once
+        if is_named and self._may_read:  # what was asked for by its name; callers at once have it read once
             stored = cache.compute(key, lambda: _part(*read()))
         elif not self._refresh:  # a step on the way, and not counted
             stored = cache.peek(key)

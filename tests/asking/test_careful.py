@@ -168,6 +168,9 @@ def test_the_same_passage_of_another_text_is_not_read_again(
 ) -> None:
     qa = opened()
     first = qa.ask(QUESTION, TEXT)
+    assert qa.ask(QUESTION, TEXT, refresh=True).text == "London"
+    assert read_again == [TEXT] * 2
+    read_again.pop()
     second = qa.ask(QUESTION, f"{'Nothing here is about it. ' * 40}\n\n{TEXT}")
     assert read_again.count(TEXT) == 1
     assert (first.text, second.text, second.cached) == ("London", "London", False)
@@ -200,7 +203,8 @@ def test_one_passage_by_its_name_is_read_by_the_careful_reader_alone(
     assert again.remembered_name(name) is None
     got = again.get(name)
     assert (got.text, got.reader, got.cached) == ("London", "careful", False)
-    assert not again.counters().model_loaded
+    assert again._equipment._reading is None
+    assert again.counters().model_loaded
     for one in (again, opened()):
         known = one.remembered_name(name)
         assert known is not None

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.ranking import Ranking
+from edgeqa.asking.ranking import MAX_MARGIN, Ranking, probability, sigmoid
 from edgeqa.asking.scope import SourcePassage
 from edgeqa.contexts.context import Piece, Place, Tokens
 from edgeqa.contexts.windows import Window
+from edgeqa.models.manifest import Searched
 from edgeqa.models.spans import Span, locate
 
 if TYPE_CHECKING:
@@ -112,3 +114,21 @@ def test_a_row_s_spans_are_told_apart_by_where_they_stand_in_the_document() -> N
     for context, place in ((row, Place(6, 7, 3.0)), (row, Place(15, 16, 2.0)), (plain, Place(0, 1, 1.0))):
         ranking.offer(place.score, place, SourcePassage(context, "a", 0))
     assert [found.at for found in ranking.spans()] == [(40, 41), (50, 51)]
+
+
+def test_a_span_leads_by_what_it_is_above_the_best_of_another_passage() -> None:
+    ranking = Ranking(3)
+    first, window, other = (SourcePassage(passage(start, 10), "a", 0) for start in (0, 2, 14))
+    ranking.offer(7.0, Place(4, 6, 7.0), first)
+    assert ranking.lead(ranking.spans()[0]) == math.inf
+    ranking.offer(6.0, Place(0, 2, 6.0), first)  # of the same passage
+    ranking.offer(6.5, Place(2, 4, 6.5), window)  # the same place, in another window
+    ranking.offer(3.0, Place(0, 2, 3.0), other)
+    assert ranking.lead(ranking.spans()[0]) == 4.0
+
+
+@given(st.floats(-50, 50) | st.just(math.inf))
+def test_who_leads_by_more_is_surer_up_to_a_limit(lead: float) -> None:
+    numbers = Searched(slope=0.1, lead=0.2, intercept=-1.0)
+    expected = sigmoid(0.1 * 3 + 0.2 * max(-MAX_MARGIN, min(MAX_MARGIN, lead)) - 1.0)
+    assert probability(3.0, 0.0, 0.0, numbers, lead) == expected
