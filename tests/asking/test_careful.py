@@ -133,6 +133,21 @@ def test_remembered_is_what_the_careful_reader_said(opened: Callable[..., EdgeQA
 
 
 @pytest.mark.usefixtures("careful_base")
+def test_where_it_computes_otherwise_its_answers_are_read_anew(
+    monkeypatch: pytest.MonkeyPatch, opened: Callable[..., EdgeQA], read_again: list[str]
+) -> None:
+    with runtime.open(reader="auto") as qa:
+        qa.ask(QUESTION, TEXT)
+        here = qa.key(QUESTION, TEXT)
+    monkeypatch.setattr(careful, "remembered_fingerprint", lambda *_: "of another device")
+    there = opened()
+    assert there.remembered(QUESTION, TEXT) is None
+    assert there.key(QUESTION, TEXT) != here
+    answer = there.ask(QUESTION, TEXT)
+    assert (answer.cached, answer.reader, read_again) == (False, "careful", [TEXT] * 2)
+
+
+@pytest.mark.usefixtures("careful_base")
 def test_it_reads_the_best_three_passages_at_most(opened: Callable[..., EdgeQA], read_again: list[str]) -> None:
     text = "\n\n".join(f"{PARAGRAPHS[number % 3]} It has number {number}. " * 6 for number in range(8))
     answer = opened(persist="off").ask("Who built the bridge over the river?", text, most_contexts=6)
