@@ -36,6 +36,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # who started it may want it to go on
         signal.signal(signal.SIGINT, interrupt)
     try:
+        import warnings
+
+        warnings.formatwarning = lambda message, *_, **__: f"edgeqa: {message}\n"
         from edgeqa.cli import run
 
         code = run()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
+    from pathlib import Path
 
     AnyPath = str | PathLike[str]
 
@@ -271,6 +272,23 @@ class OptionError(EdgeQAError, ValueError):
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{name} cannot be {value!r}", f"{name} is {expected}")
+
+
+class HomeUnsafe(EdgeQAError, RuntimeError):
+    """Others may change what is in edgeqa's home: what it says, and where what is written there goes."""
+
+    def __init__(self, home: Path, problem: str) -> None:
+        super().__init__(
+            f"{home}: {problem}, so that edgeqa does not use it",
+            f"have EDGEQA_HOME name a folder of your own, or, if it is yours: chmod go-w {home}",
+        )
+
+
+class HomeShared(UserWarning):
+    """Others may change what is in edgeqa's home, and the file system, or the container, keeps edgeqa from knowing."""
+
+    def __init__(self, home: Path, problem: str) -> None:
+        super().__init__(f"{home}: {problem}; whoever can write there decides what edgeqa answers")
 
 
 class Closed(EdgeQAError, ValueError):

@@ -1,14 +1,14 @@
 """What edgeqa remembers between runs: small JSON facts under one directory, the *home*.
 
 In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. A fact is never
-needed for a right answer, only to save time, so that nothing here raises for a home that is read-only, full, damaged
-or not there at all; only for one that is no whole path. It does not hold answers (that is `cache`) nor contexts.
+needed for a right answer, only to save time, so that nothing here raises for a home that is read-only, full, damaged or
+not there at all; only for one that is no whole path, or that others may write to. It does not hold answers (that is
+`cache`) nor contexts.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import stat
@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeqa.errors import OptionError
+from edgeqa import files
+from edgeqa.errors import HomeShared, HomeUnsafe, OptionError
 
 HOME_VARIABLE = "EDGEQA_HOME"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
@@ -26,16 +27,19 @@ _PLACES = {
     "data": ("XDG_DATA_HOME", "~/.local/share", "~/Library/Application Support"),
 }
 MAX_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
+_safe: set[Path] = set()
 KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
 
 
 def home() -> Path:
     """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory.
 
-    `NOWHERE` for a user who has none: what is remembered there is not remembered.
+    `NOWHERE` for a user who has none: what is remembered there is not remembered. It may be a link; what is beneath it
+    is edgeqa's, and no link there is followed.
 
     Raises:
         OptionError: if `$EDGEQA_HOME` is relative, or too long to have files in it.
+        HomeUnsafe: if it is another user's, or others may write to it, on a file system that keeps owners and modes.
     """
     return _directory("cache")
 
@@ -48,27 +52,6 @@ def data_home() -> Path:
     return _directory("data")
 
 
-class NotPlain(OSError):
-    """In the place of a file is a pipe, a socket or a device."""
-
-
-def read_plain(file: Path) -> bytes:
-    """Returns what is in a file of edgeqa's; never waits, nor reads without end, where it was replaced by a pipe.
-
-    Raises:
-        NotPlain: if it is a pipe, a socket or a device.
-        OSError: if it cannot be read for another reason.
-    """
-    with open(file, "rb", buffering=0, opener=_open_at_once) as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise NotPlain(errno.EINVAL, "not a plain file", str(file))
-        return stream.read()
-
-
-def _open_at_once(file: str, flags: int) -> int:
-    return os.open(file, flags | os.O_NONBLOCK)
-
-
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
     """Returns what was remembered under `key` of `name`, or None."""
     return _load(_file(name)).get(key)
@@ -76,40 +59,88 @@ def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
 
 def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Remembers `value`; returns whether that worked. The file is replaced in one step, never half written."""
-    import tempfile  # here: what is only recalled, at every start, does without it
-
     file = _file(name)
     facts = _load(file)
     facts.pop(key, None)
     facts[key] = value
     kept = dict(list(facts.items())[-KEPT_ENTRIES:])
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=file.name)
+        files.make_folders(file.parent)
+        files.replace_file(file, json.dumps(kept).encode(), alone=False)
     except OSError:
-        return False
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(kept, stream)
-        Path(partial).replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(partial).unlink()
         return False
     return True
 
 
 def _directory(kind: str) -> Path:
     if chosen := os.environ.get(HOME_VARIABLE):
-        return _chosen(chosen)
+        return _checked(_chosen(chosen))
     variable, usual, on_macos = _PLACES[kind]
     named = os.environ.get(variable, "")
     if Path(named).is_absolute():  # the specification has others ignored
-        return Path(named, "edgeqa")
+        return _checked(Path(named, "edgeqa"))
     try:
-        return Path(on_macos if sys.platform == "darwin" else usual, "edgeqa").expanduser()
+        return _checked(Path(on_macos if sys.platform == "darwin" else usual, "edgeqa").expanduser())
     except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
         return NOWHERE
+
+
+def _checked(home: Path) -> Path:
+    """Returns a home that is safe, or not there yet; it is looked at until it has been found safe once."""
+    if home not in _safe:
+        files.own(home)
+        try:
+            found = home.stat()
+        except OSError:  # it is not there yet, or cannot be used, either
+            return home
+        if problem := _problem(found):
+            if _keeps_modes(home) and not _is_container():
+                raise HomeUnsafe(home, problem)
+            import warnings
+
+            warnings.warn(HomeShared(home, problem), stacklevel=4)
+        _safe.add(home)
+    return home
+
+
+def _problem(found: os.stat_result) -> str:
+    """Returns why a home is not its user's alone; "" if it is. What is root's is safe: root may do anything anyway."""
+    if found.st_uid not in (os.geteuid(), 0):
+        return f"it belongs to another user ({found.st_uid})"
+    if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid)):
+        return f"others may write to it (mode {stat.S_IMODE(found.st_mode):04o})"
+    return ""
+
+
+def _is_private(group: int) -> bool:
+    """Tells whether a group is this user's own, as many systems make one for each user."""
+    import grp
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.geteuid())
+        return user.pw_gid == group and {*grp.getgrgid(group).gr_mem} <= {user.pw_name}
+    except KeyError:
+        return False
+
+
+def _keeps_modes(home: Path) -> bool:
+    """Tells whether the file system keeps owners and modes, by a folder that is made; where none can be made, it does.
+
+    FAT, CIFS and much of FUSE do not: everything there is somebody's whom whoever mounted it has named.
+    """
+    try:
+        made = files.new_folder(home, ".edgeqa-")
+    except OSError:
+        return True
+    found = made.lstat()
+    files.delete_folder(made)
+    return found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == files.PRIVATE_FOLDER
+
+
+def _is_container() -> bool:
+    """Tells whether this is a container, whose users are its own: a folder from outside belongs to a number there."""
+    return "container" in os.environ or any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv")))
 
 
 def _chosen(home: str) -> Path:
@@ -131,7 +162,7 @@ def _file(name: str) -> Path:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(read_plain(file).decode())
+        facts = json.loads(files.read(file).decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

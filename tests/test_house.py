@@ -54,6 +54,7 @@ BESIDE = {
     "counting": "runtime",
     "digests": "base",
     "errors": "base",
+    "files": "base",
     "forking": "base",
     "runtime": "runtime",
     "screen": "commands",
@@ -64,7 +65,7 @@ BESIDE = {
 
 # Extras, and the rooms and modules that they may import: they use what is public. They are counted apart.
 EXTRAS = {
-    "serving": "answer errors public",
+    "serving": "answer errors files public",
     "cluster": "asking base cache capabilities collection contexts formats models runtime",
 }
 MAY_IMPORT_EXTRAS = {"commands"}

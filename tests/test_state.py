@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import pwd
 import sys
@@ -119,12 +118,12 @@ def test_a_damaged_file_is_no_memory_and_is_mended(home: Path, text: str) -> Non
 
 
 def test_a_disk_that_fills_up_while_writing_leaves_what_was_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     state.remember("facts", "key", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(json, "dump", full)
+        patch.setattr(os, "rename", full)
         assert not state.remember("facts", "key", 2)
     assert state.recall("facts", "key") == 1
     assert [file.name for file in home.iterdir()] == ["facts.json"]

@@ -92,12 +92,8 @@ class Cache:
         _require_ttl(ttl_s)
         user = object()
         if persist == "disk":
-            if path is None:
-                from edgeqa import state
-
-                path = state.home() / "cache"
-            directory = Path(path) / FORMAT_DIRECTORY
-            backend = backends.share(directory, user, map_bytes, durable=durable, front_entries=front_entries)
+            root, name = (Path(path), FORMAT_DIRECTORY) if path is not None else _usual_place()
+            backend = backends.share(root, name, user, map_bytes, durable=durable, front_entries=front_entries)
         elif persist == "memory":
             backend = backends.share_in_ram(FORMAT_DIRECTORY, user, map_bytes, front_entries=front_entries)
         else:
@@ -464,6 +460,13 @@ class Cache:
         entry = _entry(key, record)
         self._front.add(key.check, entry, as_of=as_of)
         return entry
+
+
+def _usual_place() -> tuple[Path, str]:
+    """Returns the folder of the user's cache, and the name of the cache beneath it."""
+    from edgeqa import state
+
+    return state.home(), f"cache/{FORMAT_DIRECTORY}"
 
 
 def memoize(

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeqa import forking
+from edgeqa import files, forking
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import ENTER_WAIT_S, Guard, verify_beside
 from edgeqa.cache.premises import CHECKED_AT_ONCE_BYTES, CheckDue, make_directory_in_ram, remove_unless_used
@@ -329,9 +329,18 @@ _table = _Table()
 _left_open: list[Backend] = []
 
 
-def share(directory: Path, user: object, map_bytes: int, *, durable: bool, front_entries: int) -> Backend:
-    """Returns this process's backend of a directory, until the user releases it."""
-    directory = Path(os.path.realpath(directory))
+def share(root: Path, name: str, user: object, map_bytes: int, *, durable: bool, front_entries: int) -> Backend:
+    """Returns this process's backend of the directory `name`, until the user releases it.
+
+    Args:
+        root: a folder that may be reached by links; what is beneath it may not.
+        name: of the directory beneath it.
+        user: who wants it.
+        map_bytes: as `Backend` takes it, and so are the others.
+        durable: whether each commit waits for the disk.
+        front_entries: how many values are kept at hand.
+    """
+    directory = files.own(Path(os.path.realpath(root))) / name
     with _table.lock:
         _table.changed.wait_for(lambda: directory not in _table.closing, CLOSING_WAIT_S)
         backend = _table.open.get(directory)

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_64_intdigest
 
+from edgeqa import files
 from edgeqa.cache.front import ABSENT
 from edgeqa.errors import ComputationFailed, EventLoopBlocked
 
@@ -384,7 +385,7 @@ class Leases:
     def _open(self) -> int:
         # One handle for the whole life: closing any handle on the file would drop all of the process's locks on it.
         if self._fd is None:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = files.opened(self._path, os.O_RDWR | os.O_CREAT)
         return self._fd
 
 

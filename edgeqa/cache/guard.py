@@ -33,7 +33,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeqa.cache.ledger import Ledger, lock_within, try_lock
+from edgeqa import files
+from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.premises import GUARD_FILE, USERS_FILE, Header, Premises, round_map
 from edgeqa.cache.store import Store, StoreBusy, StoreFault, as_fault
 
@@ -85,7 +86,7 @@ class Guard:
             StoreFault: there is none to be had; `kind` says why.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_folders(self._directory)
             with self._entrance(wait_s) as alone:
                 self.ledger = ledger = Ledger(self._directory / LEDGER_FILE)
                 self._count_deaths(ledger, alone=alone)
@@ -93,7 +94,7 @@ class Guard:
                     self.premises.judge(ledger, max_check_bytes)
                     ledger.set("inside", 0)
                 self._open(store, ledger, map_bytes, durable=durable, alone=alone)
-                lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
+                files.lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
                 ledger.add({"inside": 1})
                 return ledger
         except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
@@ -255,13 +256,13 @@ class Guard:
 
     def _release_users(self) -> None:
         if self._users_fd >= 0:
-            fcntl.flock(self._users_fd, fcntl.LOCK_UN)
+            files.unlock(self._users_fd)
             fd, self._users_fd = self._users_fd, -1
             os.close(fd)
 
     def _release_entrance(self) -> None:
         if self._entrance_fd >= 0:
-            fcntl.flock(self._entrance_fd, fcntl.LOCK_UN)
+            files.unlock(self._entrance_fd)
             fd, self._entrance_fd = self._entrance_fd, -1
             os.close(fd)
 
@@ -272,16 +273,16 @@ class Guard:
         Raises:
             StoreBusy: somebody else has held it all the time.
         """
-        self._entrance_fd = os.open(self._directory / GUARD_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._entrance_fd = files.opened(self._directory / GUARD_FILE, os.O_RDWR | os.O_CREAT)
         try:
             try:
-                lock_within(self._entrance_fd, fcntl.LOCK_EX, wait_s)
+                files.lock_within(self._entrance_fd, fcntl.LOCK_EX, wait_s)
             except TimeoutError as error:
                 raise StoreBusy(reason=f"the entrance: {error}") from error
             # Who leaves counts as inside up to here: else whoever enters meanwhile would take it for dead.
             self._release_users()
-            self._users_fd = os.open(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            yield try_lock(self._users_fd, fcntl.LOCK_EX)
+            self._users_fd = files.opened(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT)
+            yield files.try_lock(self._users_fd, fcntl.LOCK_EX)
         finally:
             self._release_entrance()
 

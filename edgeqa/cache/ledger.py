@@ -18,6 +18,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -55,48 +57,6 @@ _MARKED_WORD = 128
 _MARKS = _FILE_BYTES // 8 - _MARKED_WORD - 1
 
 
-def lock_within(fd: int, kind: int, wait_s: float) -> None:
-    """Takes a lock of `flock` on an open file.
-
-    Args:
-        fd: the file.
-        kind: LOCK_EX or LOCK_SH.
-        wait_s: for how long to wait for others who hold it.
-
-    Raises:
-        TimeoutError: if they still do.
-    """
-    give_up_at_s, pause_s = time.monotonic() + wait_s, 0.0005
-    while not try_lock(fd, kind):
-        left_s = give_up_at_s - time.monotonic()
-        if left_s <= 0:
-            message = f"{_holder(fd)} keeps it locked"
-            raise TimeoutError(message)
-        time.sleep(min(pause_s, left_s))
-        pause_s = min(0.02, pause_s * 2)
-
-
-def try_lock(fd: int, kind: int) -> bool:
-    """Takes a lock of `flock`; returns whether nobody else keeps it from that."""
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder(fd: int) -> str:
-    """Returns who holds a lock on an open file, as far as the kernel tells."""
-    status = os.fstat(fd)
-    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii") as table:  # noqa: PTH123 - no Path here
-        for line in table:
-            fields = line.split()
-            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place and int(fields[4]) > 0:
-                return f"process {fields[4]}"
-    return "another process"
-
-
 class Marked(NamedTuple):
     """That a process has moved marks: the epoch just before and just after, and all marks."""
 
@@ -119,7 +79,7 @@ class Ledger:
     """The shared numbers of one cache directory."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = files.opened(path, os.O_RDWR | os.O_CREAT)
         self._in_vain_until_s = 0.0
         self._lock = threading.RLock()  # `flock` keeps processes apart, but not two threads with one handle
         try:
@@ -183,14 +143,16 @@ class Ledger:
         """Keeps others out; raises TimeoutError where one that does not go on keeps us out."""
         with self._lock:
             try:
-                lock_within(self._fd, fcntl.LOCK_EX, 0.0 if time.monotonic() < self._in_vain_until_s else LOCK_WAIT_S)
+                files.lock_within(
+                    self._fd, fcntl.LOCK_EX, 0.0 if time.monotonic() < self._in_vain_until_s else LOCK_WAIT_S
+                )
             except TimeoutError:  # a process that was stopped holds it: nobody waits for it again and again
                 self._in_vain_until_s = time.monotonic() + IN_VAIN_S
                 raise
             try:
                 yield
             finally:
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                files.unlock(self._fd)
 
 
 EPOCH_WORD = SLOTS.index("epoch")

@@ -30,15 +30,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from edgeqa.cache.ledger import try_lock
-from edgeqa.cache.store import LOCK_FILE, StoreBusy
-from edgeqa.state import read_plain
+from edgeqa import files
+from edgeqa.cache.store import DATA_FILE, LOCK_FILE, StoreBusy
 
 if TYPE_CHECKING:
     from edgeqa.cache.ledger import Ledger
 
 GUARD_FILE, USERS_FILE = "guard", "users"  # `guard` locks them
-DATA_FILE, HEADER_FILE, SEAL_FILE = "data.mdb", "header", "seal"
+HEADER_FILE, SEAL_FILE = "header", "seal"
 HASHED_EACH_TIME_BYTES = 4 << 20
 CHECKED_AT_ONCE_BYTES = 4 << 20  # a file to verify that is not larger is verified where it is opened
 _BLOCK_BYTES = 1 << 18
@@ -154,12 +153,11 @@ class Premises:
             CheckDue: the file has to be verified, and is larger.
         """
         try:
-            status = self.data_file.stat()
+            with files.reading(self.data_file) as stream:
+                status, start = os.fstat(stream.fileno()), stream.read(META_PROBE_BYTES)
         except FileNotFoundError:
             return
         header = self.read_header()
-        with self.data_file.open("rb") as stream:
-            start = stream.read(META_PROBE_BYTES)
         foreign = header is None or not header.fits_this_machine() or not is_lmdb_file(start, header.page_bytes)
         if foreign and start:  # an empty file is what a death at the very start leaves; LMDB makes it anew
             self.quarantine("foreign")
@@ -200,27 +198,23 @@ class Premises:
 
     def quarantine(self, kind: str) -> None:
         """Puts the data file aside, in place of the one that was put aside before."""
-        import shutil
-
         self.quarantined.append(kind)
         self.suspect = False
         for former in self.directory.glob("quarantine-*"):
-            shutil.rmtree(former, ignore_errors=True)
+            files.delete_folder(former)
         aside = self.directory / f"quarantine-{int(time.time())}"
-        aside.mkdir(mode=0o700, exist_ok=True)
+        files.make_folders(aside)
         for name in (DATA_FILE, HEADER_FILE, SEAL_FILE):
             with contextlib.suppress(FileNotFoundError):
-                (self.directory / name).replace(aside / name)
-        (self.directory / LOCK_FILE).unlink(missing_ok=True)
+                files.rename(self.directory / name, aside / name)
+        files.delete(self.directory / LOCK_FILE)
 
     def discard(self) -> None:
         """Deletes the data file and what was put aside."""
-        import shutil
-
         for aside in self.directory.glob("quarantine-*"):
-            shutil.rmtree(aside, ignore_errors=True)
+            files.delete_folder(aside)
         for name in (SEAL_FILE, DATA_FILE, LOCK_FILE, HEADER_FILE):
-            (self.directory / name).unlink(missing_ok=True)
+            files.delete(self.directory / name)
 
     def read_header(self) -> Header | None:
         """Returns the directory's header, or None if there is none that can be understood."""
@@ -240,12 +234,8 @@ class Premises:
     def break_seal(self) -> None:
         """Removes the seal, and waits until it is gone from the disk: only then may the data file change there."""
         with contextlib.suppress(OSError):
-            (self.directory / SEAL_FILE).unlink(missing_ok=True)
-            fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            files.delete(self.directory / SEAL_FILE)
+            files.sync_directory(self.directory)
 
 
 def find_damage(data_file: Path) -> list[str]:
@@ -266,7 +256,7 @@ def _hash(path: Path) -> str:
     """Returns the hash of a file."""
     hashed, block = xxh3_64(), bytearray(_BLOCK_BYTES)
     view = memoryview(block)
-    with path.open("rb", buffering=0) as stream:
+    with files.reading(path) as stream:
         while size := stream.readinto(block):
             hashed.update(view[:size])
     return hashed.hexdigest()
@@ -274,26 +264,22 @@ def _hash(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_plain(path)
+        return files.read(path)
     except FileNotFoundError:
         return b""
 
 
 def _replace(path: Path, data: bytes) -> None:
     if _read(path) != data:
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(data)
-        partial.replace(path)
+        files.replace_file(path, data, alone=False)
 
 
 def make_directory_in_ram(mounts: Path = Path("/proc/self/mounts")) -> Path | None:
     """Returns a new private directory in RAM, or None where no RAM file system is that this user may write to."""
-    import tempfile
-
     for parent in _candidates(mounts):
         remove_leftovers(parent)
         with contextlib.suppress(OSError):
-            return Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
+            return files.own(files.new_folder(parent, _prefix()))
     return None
 
 
@@ -312,13 +298,11 @@ def remove_leftovers(parent: Path) -> int:
 
 def remove_unless_used(directory: Path) -> bool:
     """Removes a directory in RAM if no process is in it; returns whether that is done."""
-    import shutil
-
     for path in _locks(directory):
-        with path.open("rb") as stream:
-            if not try_lock(stream.fileno(), fcntl.LOCK_EX):
+        with files.reading(path) as stream:
+            if not files.try_lock(stream.fileno(), fcntl.LOCK_EX):
                 return False
-    shutil.rmtree(directory, ignore_errors=True)
+    files.delete_folder(directory)
     return True
 
 

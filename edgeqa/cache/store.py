@@ -38,13 +38,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lmdb
 
+from edgeqa import files
 from edgeqa.cache import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-LOCK_FILE = "lock.mdb"
+LOCK_FILE, DATA_FILE = "lock.mdb", "data.mdb"
 FIRST_SEQUENCE_NUMBER = 1 << 63
 LAST_SEQUENCE_NUMBER = FIRST_SEQUENCE_NUMBER + (1 << 62)  # nobody gets so far by counting
 _WAIT_S = 1.0  # for those who are inside
@@ -288,9 +289,10 @@ def _allocate_lock_file(directory: Path) -> None:
     """Gives LMDB's lock file its blocks: LMDB makes it sparse, and touching a hole on a full disk is a fatal signal."""
     path = directory / LOCK_FILE
     with faults():
+        files.check_plain(path, directory / DATA_FILE)
         if path.exists() and path.stat().st_size >= _LOCK_FILE_BYTES:
             return
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = files.opened(path, os.O_RDWR | os.O_CREAT)
         try:
             size_bytes = os.fstat(fd).st_size
             os.pwrite(fd, b"\0" * (_LOCK_FILE_BYTES - size_bytes), size_bytes)

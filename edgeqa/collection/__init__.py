@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgeqa import state
+from edgeqa import files, state
 from edgeqa.collection.errors import CollectionNameInvalid
 
 DEFAULT = "default"
@@ -30,7 +30,7 @@ def directory(name: str | Path = DEFAULT) -> Path:
         CollectionNameInvalid: if it cannot be the name of a directory everywhere.
     """
     if isinstance(name, Path):
-        return name
+        return files.own(name)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise CollectionNameInvalid(name)
     return state.data_home() / "collections" / name

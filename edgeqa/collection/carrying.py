@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import stat
 import struct
 import zipfile
@@ -43,7 +42,6 @@ from edgeqa.collection.errors import (
     CollectionUnwritable,
     ShardDamaged,
 )
-from edgeqa.collection.files import create, make_folders, pack_checked, sync, sync_directory, unpack_checked
 from edgeqa.collection.naming import CARRIED
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.ownership import Lock, scratch
@@ -53,6 +51,17 @@ from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
+from edgeqa.files import (
+    create,
+    delete_folder,
+    make_folders,
+    pack_checked,
+    reading,
+    rename,
+    sync,
+    sync_directory,
+    unpack_checked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,7 +161,7 @@ def export_collection(name: str, file: str | os.PathLike[str], *, encodings: boo
                 raise CarriedInaccessible(target, "write", "there is a file that is no exported collection")
             with scratch(target.parent) as beside:
                 made = _write(catalogue, place, beside, encodings=encodings)
-                (beside / FIRST).replace(target)
+                rename(beside / FIRST, target)
             sync_directory(target.parent)
         except OSError as error:
             if isinstance(error, CarriedInaccessible):
@@ -185,7 +194,7 @@ def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) 
                 for one in (MANIFEST, *FILES):
                     member = f"{SHARDS}/{known.tag}/{one}"
                     members[member] = _store(archive, member, beside / known.tag / one)
-                shutil.rmtree(beside / known.tag)
+                delete_folder(beside / known.tag)
             numbers = (len(documents), contexts, catalogue.get("salt", 0), catalogue.get("shards_made", 0))
             made = Carried(place.name, catalogue.get("bundle", ""), *numbers, members=members)
             archive.writestr(zipfile.ZipInfo(FIRST, _EPOCH), made.pack())
@@ -231,7 +240,7 @@ def _store(archive: zipfile.ZipFile, name: str, file: Path) -> tuple[int, str]:
     digest, size_bytes = xxhash.xxh3_128(), file.stat().st_size
     member = zipfile.ZipInfo(name, _EPOCH)
     member.file_size = size_bytes
-    with file.open("rb") as stream, archive.open(member, "w", force_zip64=True) as stored:
+    with reading(file) as stream, archive.open(member, "w", force_zip64=True) as stored:
         while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
             stored.write(block)
@@ -271,7 +280,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
                 sync_directory(made)
                 if os.path.lexists(place):  # meanwhile
                     raise CollectionExists(place)
-                made.rename(place)
+                rename(made, place)
             sync_directory(place.parent)
         except OSError as error:
             if isinstance(error, CollectionError):

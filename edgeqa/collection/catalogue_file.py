@@ -13,6 +13,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgeqa import files
 from edgeqa.collection import seals
 from edgeqa.collection.errors import (
     CatalogueDamaged,
@@ -21,10 +22,10 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.files import create, sync_directory
 from edgeqa.collection.shard import is_shard
 from edgeqa.collection.snapshot import CATALOGUE, FORMAT, FORMER, SHARDS
 from edgeqa.errors import CollectionError
+from edgeqa.files import create, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ _BUSY_S = 30.0
 # How SQLite begins to say what is wrong with a file's content where it calls that an error of the system.
 _OF_THE_CONTENT = ("Could not decode", "no such table", "no such column", "malformed", "unsupported file format")
 _ROWS = 256
+_BESIDE = ("", "-wal", "-shm", "-journal")  # how the names of SQLite's files end
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -136,6 +138,8 @@ class CatalogueFile:
     def _open(cls: type[T], directory: Path, *, make: bool, query: str = "", name: str = CATALOGUE) -> T:
         file = directory / name
         try:
+            files.own(directory)
+            files.check_plain(*(directory / f"{name}{end}" for end in (_BESIDE if not query else ("",))))
             if make:
                 _prepare(file)
             with contextlib.ExitStack() as unless_opened:

@@ -19,11 +19,11 @@ from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import GROWING, MARK, READY, WHOLE
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost, ShardDamaged
-from edgeqa.collection.files import sync_directory
 from edgeqa.collection.shard import Shard, is_shard
 from edgeqa.collection.shard_format import ENCODINGS, FORMAT
 from edgeqa.collection.shard_upkeep import row_of
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, withdraw
+from edgeqa.files import delete, rename, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     """
     found = _look(directory, damage)
     for name in ("", *_BESIDE):
-        (directory / f"{_PARTIAL}{name}").unlink(missing_ok=True)
+        delete(directory / f"{_PARTIAL}{name}")
     with Catalogue.make(directory, _PARTIAL) as made:
         with made.transaction():
             _fill(directory, made, found)
@@ -83,9 +83,9 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     withdraw(directory)
     sync_directory(directory)
     for name in _BESIDE:  # of the one that is damaged: SQLite would take them for the new one's
-        (directory / f"{CATALOGUE}{name}").unlink(missing_ok=True)
+        delete(directory / f"{CATALOGUE}{name}")
     sync_directory(directory)
-    (directory / _PARTIAL).replace(directory / CATALOGUE)
+    rename(directory / _PARTIAL, directory / CATALOGUE)
     sync_directory(directory)
 
 

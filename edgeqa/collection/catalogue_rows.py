@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from edgeqa.collection.files import pack_checked, unpack_checked
 from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.digests import blake2b
+from edgeqa.files import pack_checked, unpack_checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

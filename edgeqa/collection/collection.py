@@ -18,7 +18,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from edgeqa import forking
+from edgeqa import files, forking
 from edgeqa.collection.damage import mark, mark_route
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, ContextGone, RouteDamaged, ShardDamaged
 from edgeqa.collection.shard import Shard
@@ -26,7 +26,7 @@ from edgeqa.collection.shard_format import NO_ENCODING
 from edgeqa.collection.snapshot import FILE, ROUTE, SHARDS, Snapshot
 from edgeqa.digests import blake2b
 from edgeqa.errors import CollectionError
-from edgeqa.state import NotPlain, read_plain
+from edgeqa.files import NotPlain, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +59,7 @@ def load_snapshot(directory: Path) -> Snapshot:
         CollectionError: if it cannot be read.
     """
     try:
-        return Snapshot.parse(read_plain(directory / FILE), directory / FILE)
+        return Snapshot.parse(read(directory / FILE), directory / FILE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotPlain, ValueError):
         pass
     from edgeqa.collection.catalogue import Catalogue  # here: SQLite takes longer to import than an answer to find
@@ -73,12 +73,17 @@ class StoredContext:
 
     def __init__(self, shard: Shard, row: Row, encoder: EncoderIdentity | None) -> None:
         self._shard, self._row, self._record = shard, row, shard.record(row)
+        # Of another encoder, only the token ids are good. What is damaged raises here, before anybody reads with it.
         is_other = encoder is not None and encoder.digest != shard.manifest.encoder
         self._has_encoding = not is_other and shard.raw_encoding(row) is not None
 
-    @cached_property
+    @property
     def encoding(self) -> Encoding | None:
-        """What the lower layers make of it; None to make it from the token ids. The arrays are mapped, not copied."""
+        """What the lower layers make of it, read anew; None to make it from the token ids.
+
+        Raises:
+            ShardDamaged: if the file was changed since this was given out.
+        """
         return self._shard.encoding(self._row) if self._has_encoding else None
 
     @property
@@ -173,7 +178,7 @@ class Collection:
             CollectionNotFound: if there is none.
             CollectionOtherBundle: if its token ids mean something else to `encoder`.
         """
-        self.directory, self._encoder = directory, encoder
+        self.directory, self._encoder = files.own(directory), encoder
         self.damaged: dict[str, ShardDamaged] = {}
         """By tag, the shards found damaged when they were opened: none of their contexts is given out."""
         self._shards: dict[str, Shard] = {}
@@ -257,7 +262,7 @@ class LiveCollection:
     """A collection to ask."""
 
     def __init__(self, directory: Path, encoder: EncoderIdentity) -> None:
-        self._directory, self._encoder = directory, encoder
+        self._directory, self._encoder = files.own(directory), encoder
         self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
         self._seen: Stamp | None = None

@@ -16,9 +16,9 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection.errors import ShardDamaged
-from edgeqa.collection.files import create, make_folder
 from edgeqa.collection.shard import FILES, MANIFEST, Shard
 from edgeqa.collection.snapshot import SHARDS
+from edgeqa.files import create, delete, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def marked(directory: Path) -> set[str]:
 def unmark(directory: Path, tag: str) -> None:
     """Forgets about a shard that is mended, or gone, or with ROUTE_NOTE about the route index."""
     with contextlib.suppress(OSError):
-        (directory / NOTES / tag).unlink(missing_ok=True)
+        delete(directory / NOTES / tag)
 
 
 class Damage(NamedTuple):

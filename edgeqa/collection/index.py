@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from edgeqa import state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
-from edgeqa.collection.files import make_folders
 from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MAX_MENDED, MAX_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
 from edgeqa.errors import LibraryMissing, ThreadsLimited
+from edgeqa.files import check_plain, create, delete, make_folders, read, reading
 
 try:
     import tantivy
@@ -40,7 +40,7 @@ except ImportError as error:
     raise LibraryMissing(library="tantivy", what="a collection") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
 Ranges: TypeAlias = "Sequence[tuple[int, int]]"
@@ -74,6 +74,7 @@ class IndexWriter:
         self._directory, self._language = directory, language
         with self._fallible():
             make_folders(directory)
+            check_plain(*_own(directory))
             _share_arenas()
             self._index = tantivy.Index(_schema(), str(directory), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
@@ -152,14 +153,28 @@ class IndexWriter:
 class Index:
     """What an index held when it was opened. Safe from many threads."""
 
-    def __init__(self, directory: Path, language: str = ENGLISH) -> None:
-        """Opens the index in `directory`, which need not be writable; `language` is that of stop words and stems.
+    def __init__(self, directory: Path, language: str = ENGLISH, *, mapped: bool = True) -> None:
+        """Opens the index in `directory`, which need not be writable.
+
+        Args:
+            directory: where it is.
+            language: of its stop words and stems.
+            mapped: whether its files are mapped into memory where they are. Otherwise what is searched is a copy that
+                nobody else can reach: what it takes is as much memory as the index is large.
 
         Raises:
             RouteDamaged: if there is none, or it cannot be read.
         """
         self._directory, self._language = directory, language
         self._schema = _schema()
+        self._mapped: dict[str, tuple[int, int]] = {}
+        try:
+            check_plain(*_own(directory))
+        except OSError as error:
+            raise RouteDamaged(directory, error.strerror or str(error)) from error
+        if not mapped:
+            self._searcher = _searcher_elsewhere(directory, None, _copy)
+            return
         try:
             self._searcher = _searcher(directory)
         except BaseException as error:
@@ -167,7 +182,8 @@ class Index:
                 raise
             if _NO_THREAD.search(str(error)):
                 raise ThreadsLimited from error
-            self._searcher = _searcher_of_links(directory, error)
+            self._searcher = _searcher_elsewhere(directory, error, _link)
+        self._mapped = _sizes(directory)
 
     @property
     def contexts(self) -> int:
@@ -187,12 +203,23 @@ class Index:
         Raises:
             RouteDamaged: if what is read for it is seen to be wrong.
         """
+        self._check_sizes()
         try:
             return self._search(question, most, within)
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
             raise RouteDamaged(self._directory, str(error)) from error
+
+    def _check_sizes(self) -> None:
+        """Does nothing; raises where a file was cut short: to touch what is missing of its map ends the process."""
+        for file, (inode, size_bytes) in self._mapped.items():
+            try:
+                found = os.stat(file)  # noqa: PTH116 - half of what a Path takes
+            except OSError:  # it has no name any more, by which somebody could cut it short
+                continue
+            if found.st_ino == inode and found.st_size < size_bytes:
+                raise RouteDamaged(self._directory, f"{Path(file).name} was cut short")
 
     def _search(self, question: str, most: int, within: Ranges | None) -> Hits:
         mended: dict[str, str] = {}
@@ -292,30 +319,64 @@ def _is_of_the_library(error: BaseException) -> bool:
     return isinstance(error, ValueError) or type(error).__name__ == "PanicException"
 
 
-def _searcher_of_links(directory: Path, first: BaseException) -> tantivy.Searcher:
-    """Returns what searches an index in a directory that cannot be written to, where the library wants to lock a file.
+def _searcher_elsewhere(
+    directory: Path, first: BaseException | None, bring: Callable[[Path, Path], None]
+) -> tantivy.Searcher:
+    """Returns what searches an index in another directory, which has what `bring` brings there.
 
-    It is shown another directory, of links to the files. They are not needed any more once the files are mapped.
+    That is for one that cannot be written to, where the library wants to lock a file, and for one that is not to be
+    mapped where it is. What was brought is not needed any more once it is mapped.
     """
     for _ in range(_ATTEMPTS):
-        with _scratch(directory, first) as links:
+        with _scratch(directory, first) as made:
+            there = Path(made)
             try:
-                meta = (directory / META).read_bytes()
+                meta = read(directory / META)
                 for name in files_of(meta):
-                    Path(links, name).symlink_to((directory / name).resolve(strict=True))
-                Path(links, META).write_bytes(meta)
-                Path(links, ".managed.json").write_text("[]", encoding="utf-8")
-                return _searcher(Path(links))
-            except FileNotFoundError:  # gone since its name was read: somebody else writes there
-                continue
+                    bring(directory / name, there / name)
+                for name, content in ((META, meta), (MANAGED, b"[]")):
+                    with create(there / name) as stream:
+                        stream.write(content)
+                return _searcher(there)
+            except FileNotFoundError as error:  # gone since its name was read: somebody else writes there
+                first = first or error
             except BaseException as error:
                 if not (isinstance(error, (OSError, KeyError, TypeError)) or _is_of_the_library(error)):
                     raise
-                raise RouteDamaged(directory, str(first)) from error
+                raise RouteDamaged(directory, str(first or error)) from error
     raise RouteDamaged(directory, str(first)) from first
 
 
-def _scratch(directory: Path, first: BaseException) -> tempfile.TemporaryDirectory[str]:
+def _link(file: Path, to: Path) -> None:
+    to.symlink_to(file.resolve(strict=True))
+
+
+def _copy(file: Path, to: Path) -> None:
+    with reading(file) as stream, create(to) as copy:
+        while block := stream.read(_BLOCK_BYTES):
+            copy.write(block)
+
+
+def _own(directory: Path) -> Iterator[Path]:
+    """Yields what the library may open in the directory, whatever it is."""
+    with contextlib.suppress(FileNotFoundError):
+        for found in directory.iterdir():
+            if _SEGMENT_FILE.fullmatch(found.name) or found.name in {META, MANAGED} or found.suffix == ".lock":
+                yield found
+
+
+def _sizes(directory: Path) -> dict[str, tuple[int, int]]:
+    """Returns inode and size of the files that make up an index."""
+    sizes = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        for name in files_of(read(directory / META)):
+            file = str(directory / name)
+            found = os.stat(file)  # noqa: PTH116 - half of what a Path takes
+            sizes[file] = found.st_ino, found.st_size
+    return sizes
+
+
+def _scratch(directory: Path, first: BaseException | None) -> tempfile.TemporaryDirectory[str]:
     """Returns a directory to be deleted again, of a few bytes, wherever one can be made.
 
     Raises:
@@ -330,16 +391,16 @@ def _scratch(directory: Path, first: BaseException) -> tempfile.TemporaryDirecto
 
 def _sweep(directory: Path) -> None:
     """Deletes what a killed writer left: the library would not, and a later commit finds its file names taken."""
-    kept = files_of((directory / META).read_bytes())
+    kept = files_of(read(directory / META))
     for found in directory.iterdir():
         if _SEGMENT_FILE.fullmatch(found.name) and found.name not in kept:
-            found.unlink(missing_ok=True)
+            delete(found)
 
 
 def files_in(directory: Path) -> set[str]:
     """Returns the names of the files that make up the index, as its last commit has it; none if there is none."""
     try:
-        return {META, *files_of((directory / META).read_bytes())}
+        return {META, *files_of(read(directory / META))}
     except (OSError, ValueError, KeyError, TypeError):
         return set()
 
@@ -364,7 +425,7 @@ def check_index(directory: Path) -> int:
     for attempt in range(_ATTEMPTS):
         name = META
         try:
-            meta = (directory / META).read_bytes()
+            meta = read(directory / META)
             files = files_of(meta)
             for name in sorted(files):
                 _check(directory / name)
@@ -376,7 +437,7 @@ def check_index(directory: Path) -> int:
             raise
         except FileNotFoundError as error:
             # Gone since its name was read, if somebody else writes there: then there are other names now.
-            if name == META or attempt + 1 == _ATTEMPTS or (directory / META).read_bytes() == meta:
+            if name == META or attempt + 1 == _ATTEMPTS or read(directory / META) == meta:
                 raise RouteDamaged(directory, f"{name} is missing") from error
         except OSError as error:
             raise RouteDamaged(directory, f"{name}: {error.strerror or error}") from error
@@ -387,14 +448,14 @@ def check_index(directory: Path) -> int:
 
 def _check_listed(files: set[str], file: Path) -> None:
     """Raises ValueError if what the library lists to delete some day lacks a file that is in use."""
-    if files - set(json.loads(file.read_bytes())):
+    if files - set(json.loads(read(file))):
         message = "it lacks files"
         raise ValueError(message)
 
 
 def _check(file: Path) -> None:
     """Raises ValueError if a file's content is not that of its checksum."""
-    with file.open("rb") as stream:
+    with reading(file) as stream:
         size_bytes = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size_bytes - _END.size))
         end = stream.read()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from edgeqa import files
 from edgeqa.collection import seals
 from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.errors import RouteDamaged, ShardDamaged
@@ -57,7 +58,7 @@ class IndexKeeper:
 
     def _open(self) -> IndexWriter:
         # A child that was forked while a writer was open holds its lock for ever. It is no writer: that is who is here.
-        (self._directory / ROUTE / WRITER_LOCK).unlink(missing_ok=True)
+        files.delete(self._directory / ROUTE / WRITER_LOCK)
         return IndexWriter(self._directory / ROUTE, self._language)
 
     def _open_anew(self) -> IndexWriter:

@@ -25,6 +25,7 @@ from edgeqa.collection.errors import (
 from edgeqa.collection.ownership import Lock, foreign, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
 from edgeqa.errors import CollectionError
+from edgeqa.files import rename
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def delete_collection(name: str) -> None:
         lock = Lock(place)
         try:
             with scratch(place.parent) as doomed:
-                place.rename(doomed / place.name)  # gone in one step; what is left of it is no collection
+                rename(place, doomed / place.name)  # gone in one step; what is left of it is no collection
         finally:
             lock.release()
     except OSError as error:

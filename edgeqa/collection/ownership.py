@@ -14,20 +14,18 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
-import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa import forking
+from edgeqa import files, forking, state
 from edgeqa.collection.damage import NOTES, ROUTE_NOTE
 from edgeqa.collection.errors import CollectionBusy, FolderTaken
-from edgeqa.collection.files import PRIVATE_FILE, PRIVATE_FOLDER, make_folder, make_private
 from edgeqa.collection.seals import FILE as SEALS
 from edgeqa.collection.shard import FILES, FORMER_FILES, MANIFEST, PARTIAL
 from edgeqa.collection.shard_format import GONE, GONE_AGAIN, LATER
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.snapshot import FILE as SNAPSHOT
+from edgeqa.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,28 +67,29 @@ class Lock:
             CollectionBusy: if another process, or another writer of this one, holds it.
             OSError: if the file cannot be made.
         """
-        self._descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        self._descriptor = files.opened(directory / LOCK, os.O_RDWR | os.O_CREAT)
         try:
             forking.tell(self)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with contextlib.suppress(OSError):  # the disk may be full; the lock holds all the same
-                os.ftruncate(self._descriptor, 0)
-                os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
-        except BlockingIOError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
-            self.forked()  # not released: it is another's
-            raise CollectionBusy(directory, f"process {holder}" if holder else "") from error
+            self._take(directory)
         except BaseException:  # an interrupt must not leave a lock that nobody knows of
             self.release()
             raise
 
+    def _take(self, directory: Path) -> None:
+        if not files.try_lock(self._descriptor, fcntl.LOCK_EX):
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+            self.forked()  # not released: it is another's
+            raise CollectionBusy(directory, f"process {holder}" if holder else "")
+        with contextlib.suppress(OSError):  # the disk may be full; the lock holds all the same
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
     def release(self) -> None:
         """Lets others write. Harmless when repeated."""
         if self._descriptor >= 0:
-            # By its name: to close it would leave it with a child that was forked meanwhile.
             with contextlib.suppress(OSError):  # whom it names is nobody's writer any more
                 os.ftruncate(self._descriptor, 0)
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            files.unlock(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
@@ -109,16 +108,14 @@ def scratch(root: Path) -> Iterator[Path]:
         OSError: if none can be made.
     """
     _sweep(root)
-    made = root / f"{PREFIX}{secrets.token_hex(8)}"
-    make_folder(made)
-    descriptor = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+    made = files.new_folder(root, PREFIX)
+    descriptor = files.lock_folder(made)  # None on a file system without locks: nothing is swept there, either
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: nothing of others is swept there, either
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield made
     finally:
-        shutil.rmtree(made, ignore_errors=True)  # it follows no link
-        os.close(descriptor)
+        files.delete_folder(made)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _sweep(root: Path) -> None:
@@ -126,13 +123,9 @@ def _sweep(root: Path) -> None:
     for found in root.glob(f"{PREFIX}*"):
         if not _NAME.fullmatch(found.name):
             continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(found, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(found, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        if (descriptor := files.lock_folder(found)) is not None:
+            files.delete_folder(found)
+            os.close(descriptor)
 
 
 # --- what in a collection's directory is edgeqa's own -----------------------------------------------------------------
@@ -214,19 +207,23 @@ def delete(folder: Path, kind: str) -> None:
             return
         for entry in _entries(folder, kind):
             if entry.is_own:
-                entry.path.unlink()
-        folder.rmdir()
+                files.delete(entry.path)
+        files.delete_empty(folder)
 
 
 def narrow(folder: Path, kind: str = "collection") -> None:
     """Has a folder of a collection, and all of edgeqa's in it, be its owner's alone.
 
-    Older versions left that to the umask; so do the libraries that write the route index.
+    Older versions left that to the umask; so do the libraries that write the route index. The folder of the user's
+    collections, which lists their names, is narrowed with any of them.
 
     Args:
         folder: the collection's directory, or deeper.
         kind: "collection", or ROUTE.
     """
+    above = folder.parent
+    if kind == "collection" and above == state.data_home() / "collections" and above.stat().st_mode & 0o077:
+        make_private(above, PRIVATE_FOLDER)
     for entry in (_Entry(folder, folder.stat().st_mode, is_own=True), *_entries(folder, kind)):
         wanted = PRIVATE_FOLDER if entry.is_folder else PRIVATE_FILE
         if entry.is_own and stat.S_IMODE(entry.mode) != wanted:

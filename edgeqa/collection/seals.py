@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import xxhash
 
 from edgeqa import forking
-from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
-from edgeqa.state import read_plain
+from edgeqa.files import delete, opened, pack_checked, read, replace_file, unpack_checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +57,7 @@ class Wrong(NamedTuple):
 def load(directory: Path) -> Mapping[str, Seal] | None:
     """Returns the seals by file names; None where there are none, or none that can be believed."""
     try:
-        return _parsed(read_plain(directory / FILE))
+        return _parsed(read(directory / FILE))
     except (OSError, ValueError):
         return None
 
@@ -66,7 +65,7 @@ def load(directory: Path) -> Mapping[str, Seal] | None:
 def damage(directory: Path) -> str:
     """Returns what is wrong with the seals themselves; "" if nothing is, or if there are none."""
     try:
-        _parsed(read_plain(directory / FILE))
+        _parsed(read(directory / FILE))
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -116,7 +115,7 @@ def _what_is_wrong(file: Path, seal: Seal, *, thorough: bool) -> str:
 
 def withdraw(directory: Path) -> None:
     """Says that the files are about to change."""
-    (directory / FILE).unlink(missing_ok=True)
+    delete(directory / FILE)
 
 
 def store(directory: Path, route: Iterable[str], former: Mapping[str, Seal] | None) -> None:
@@ -180,7 +179,7 @@ def held(file: Path) -> Iterator[int]:
         found = file.stat()
         kept = _held.get((found.st_dev, found.st_ino))
         if kept is None:
-            kept = _Held(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            kept = _Held(opened(file))
             found = os.fstat(kept.descriptor)
             _held[found.st_dev, found.st_ino] = kept
         kept.users += 1

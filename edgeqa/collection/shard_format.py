@@ -71,8 +71,8 @@ class Row(NamedTuple):
         return body + CONTEXT_ID.pack(xxhash.xxh3_64_intdigest(body))
 
 
-def row_at(table: memoryview, position: int) -> Row | None:
-    """Returns the row at this position of a table, or None if it is damaged."""
+def row_at(table: bytes, position: int) -> Row | None:
+    """Returns the row at this position of a part of a table, or None if it is damaged."""
     offset = position * ROW_BYTES
     *fields, digest = _ROW.unpack_from(table, offset)
     sound = xxhash.xxh3_64_intdigest(table[offset : offset + _ROW_BODY.size]) == digest
@@ -302,13 +302,10 @@ def encoding_bytes(tokens: int, width: int) -> int:
     return (tokens + 1) * (width + 4)
 
 
-def encoding_in(
-    buffer: memoryview, offset: int, tokens: int, width: int
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Returns the encoding at `offset`, int8 [tokens + 1, width] with one scale a row, which is not copied."""
+def unpack_encoding(raw: bytes, tokens: int, width: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Returns the encoding in its bytes, int8 [tokens + 1, width] with one scale a row, which is not copied."""
     import numpy as np
 
     rows = tokens + 1
-    hidden = np.frombuffer(buffer, "<i1", rows * width, offset).reshape(rows, width)
-    raw_scale = buffer[offset + rows * width : offset + rows * (width + 4)]
-    return hidden, np.frombuffer(raw_scale, "<f4").reshape(rows, 1)
+    hidden = np.frombuffer(raw, "<i1", rows * width).reshape(rows, width)
+    return hidden, np.frombuffer(raw, "<f4", rows, rows * width).reshape(rows, 1)

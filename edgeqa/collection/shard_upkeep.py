@@ -26,11 +26,11 @@ from edgeqa.collection.catalogue_rows import (
 )
 from edgeqa.collection.damage import seen
 from edgeqa.collection.errors import ShardDamaged
-from edgeqa.collection.files import replace_file, sync_directory
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import GONE, GONE_AGAIN, LATER
 from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import SHARDS
+from edgeqa.files import replace_file, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from typing import IO, TYPE_CHECKING
 
 import xxhash
 
-from edgeqa.collection.files import create, make_folder, make_private, sync, sync_directory
+from edgeqa import files
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest
 from edgeqa.collection.shard_format import ALIGNMENT, DOCUMENTS, ENCODINGS, NO_ENCODING, RECORDS, TABLE, Row
+from edgeqa.files import create, make_folder, sync, sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.shard import Shard
     from edgeqa.collection.snapshot import EncoderIdentity
+
+
+_BLOCK_BYTES = 1 << 20
 
 
 class _File:
@@ -53,14 +56,15 @@ class _File:
     def take(self, former: Path) -> None:
         """Becomes a file that is there already, of the same file system: nobody changes either."""
         self._stream.close()
-        self._path.unlink()
+        files.delete(self._path)
         try:
-            os.link(former, self._path)
+            files.link(former, self._path)
         except OSError:  # no links here, or too many
-            shutil.copyfile(former, self._path)
-            make_private(self._path)
-        self._stream = self._path.open("r+b")
-        while block := self._stream.read(1 << 20):
+            with files.reading(former) as taken, create(self._path) as copy:
+                while block := taken.read(_BLOCK_BYTES):
+                    copy.write(block)
+        self._stream = os.fdopen(files.opened(self._path, os.O_RDWR), "r+b")
+        while block := self._stream.read(_BLOCK_BYTES):
             self._digest.update(block)
             self.size_bytes += len(block)
 
@@ -178,7 +182,7 @@ class ShardWriter:
             stream.flush()
             sync(stream.fileno())
         sync_directory(self._partial)
-        self._partial.rename(self._shards / self.tag)
+        files.rename(self._partial, self._shards / self.tag)
         sync_directory(self._shards)
         return manifest
 
@@ -196,4 +200,4 @@ class ShardWriter:
         """Leaves nothing of it."""
         for file in self._files.values():
             file.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        files.delete_folder(self._partial)

@@ -13,8 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.collection.errors import CollectionFormatUnsupported
-from edgeqa.collection.files import pack_checked, replace_file, unpack_checked
 from edgeqa.digests import blake2b
+from edgeqa.files import delete, pack_checked, replace_file, unpack_checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,4 +132,4 @@ class Snapshot(NamedTuple):
 
 def withdraw(directory: Path) -> None:
     """Sends readers to the catalogue until the next `store`."""
-    (directory / FILE).unlink(missing_ok=True)
+    delete(directory / FILE)

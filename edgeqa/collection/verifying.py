@@ -19,6 +19,7 @@ from edgeqa.collection.index import check_index
 from edgeqa.collection.shard import Shard, is_shard
 from edgeqa.collection.shard_format import GONE
 from edgeqa.collection.snapshot import CATALOGUE, FILE, FORMER, ROUTE, SHARDS, Snapshot
+from edgeqa.files import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +173,7 @@ def _files(place: Path) -> Iterator[FileDamaged | CatalogueDamaged]:
                 yield CatalogueDamaged(place / CATALOGUE, problem)
     file = place / FILE
     try:
-        snapshot = Snapshot.parse(file.read_bytes(), file)
+        snapshot = Snapshot.parse(read(file), file)
     except FileNotFoundError:
         return  # while somebody writes, or after a kill: it is made of the catalogue
     except OSError as error:
@@ -189,7 +190,7 @@ def _files(place: Path) -> Iterator[FileDamaged | CatalogueDamaged]:
 def _is_still(file: Path, snapshot: Snapshot) -> bool:
     """Tells whether nobody has written meanwhile."""
     with contextlib.suppress(OSError, ValueError):
-        return Snapshot.parse(file.read_bytes(), file) == snapshot
+        return Snapshot.parse(read(file), file) == snapshot
     return False
 
 

@@ -11,11 +11,11 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgeqa import files
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
 from edgeqa.collection.damage import mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
-from edgeqa.collection.files import make_folders, sync_directory
 from edgeqa.collection.index import files_in
 from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
 from edgeqa.collection.ownership import Lock, check_own, delete, narrow
@@ -33,6 +33,7 @@ from edgeqa.collection.writer_opening import (
 )
 from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.errors import CollectionError
+from edgeqa.files import make_folders, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +85,7 @@ class Writer:
         self._written = (0, 0)  # the source and the document whose context was last put into the shard; ids
         self._ended: dict[int, Later] = {}  # what ended since the last commit without a context since; by its last one
         with _fallible(directory), contextlib.ExitStack() as opened:
+            files.own(directory)
             check_own(directory)
             make_folders(directory / SHARDS)
             opened.callback(Lock(directory).release)

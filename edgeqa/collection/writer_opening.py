@@ -18,7 +18,6 @@ from edgeqa.collection.catalogue_rebuilding import rebuild
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.damage import examine, mark, note, seen, suspects, unmark
 from edgeqa.collection.errors import CatalogueDamaged, CollectionOtherBundle, ShardDamaged
-from edgeqa.collection.files import replace_file, sync_directory
 from edgeqa.collection.ownership import delete, is_shard_name
 from edgeqa.collection.seals import load
 from edgeqa.collection.shard import MANIFEST, Shard, is_shard
@@ -26,6 +25,7 @@ from edgeqa.collection.shard_format import ENCODINGS, NO_ENCODING
 from edgeqa.collection.shard_upkeep import add_shard, next_tag
 from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, withdraw
+from edgeqa.files import read, replace_file, sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def mend_manifests(directory: Path, catalogue: Catalogue) -> None:
         file = directory / SHARDS / known.tag / MANIFEST
         manifest = catalogue.manifest(known.tag)
         with contextlib.suppress(OSError):
-            if manifest and file.parent.is_dir() and (not file.exists() or file.read_bytes() != manifest):
+            if manifest and file.parent.is_dir() and (not file.exists() or read(file) != manifest):
                 replace_file(file, manifest)
 
 

@@ -224,10 +224,11 @@ def _with_history() -> Callable[[], None]:
         import readline
     except ImportError:  # Python was built without
         return lambda: None
-    from edgeqa import state
+    from edgeqa import files, state
 
     file = os.fspath(state.home() / HISTORY)
     with contextlib.suppress(OSError):
+        files.check_plain(file)
         readline.read_history_file(file)
     readline.set_history_length(MAX_REMEMBERED)
 
@@ -241,7 +242,7 @@ def _with_history() -> Callable[[], None]:
 
     def keep() -> None:
         with contextlib.suppress(OSError):
-            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else's to read
+            os.close(files.opened(file, os.O_WRONLY | os.O_CREAT))  # nobody else's to read
             readline.write_history_file(file)
 
     return keep

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeqa import state
+from edgeqa import files, state
 from edgeqa.digests import blake2b
 from edgeqa.errors import (
     BundleFileDamaged,
@@ -19,6 +19,7 @@ from edgeqa.errors import (
     BundleManifestInvalid,
     BundleNotFound,
 )
+from edgeqa.files import NotPlain
 from edgeqa.models import manifest as manifests
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Bundle:
         """
         where = path / manifests.NAME
         try:
-            raw = where.read_bytes()
+            raw = files.read(where)
             text = raw.decode("utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BundleNotFound(path) from error
@@ -129,7 +130,10 @@ def _verify(bundle: Bundle, *, anew: bool) -> None:
 
 def _state(file: Path) -> FileState:
     try:
+        files.check_plain(file)
         found = file.stat()
+    except NotPlain as error:
+        raise BundleFileDamaged(file, "kind", "a plain file", error.strerror) from error
     except OSError as error:
         raise BundleFileMissing(file) from error
     return [found.st_size, found.st_mtime_ns, found.st_ino]
@@ -142,7 +146,7 @@ def _check(file: Path, fact: FileFact) -> None:
     if size_bytes != fact.size_bytes:
         raise BundleFileDamaged(file, "size in bytes", fact.size_bytes, size_bytes)
     try:
-        with file.open("rb") as stream:
+        with files.reading(file) as stream:
             digest = hashlib.sha256()
             while block := stream.read(1 << 20):
                 digest.update(block)

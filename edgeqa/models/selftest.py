@@ -19,6 +19,7 @@ from edgeqa.capabilities.computing import SELF_TESTS, self_test_key
 from edgeqa.contexts.windows import meaningful
 from edgeqa.digests import blake2b
 from edgeqa.errors import BundleFileDamaged, BundleManifestInvalid, BundleSelfTestFailed, BundleTokensWrong
+from edgeqa.files import read
 from edgeqa.models import manifest as manifests
 from edgeqa.models.manifest import MIN_QUESTION_TOKENS, Fields, parse_json
 from edgeqa.models.readers import Logits
@@ -181,7 +182,7 @@ def golden_cases(bundle: Bundle) -> tuple[GoldenCase, ...]:
     """
     file = bundle.file(GOLDEN_FILE)
     try:
-        raw = parse_json(file.read_bytes(), file)
+        raw = parse_json(read(file), file)
     except OSError as error:
         raise BundleFileDamaged(file, "reading", "possible", error.strerror) from error
     if not isinstance(raw, list) or not raw:

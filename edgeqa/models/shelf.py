@@ -10,13 +10,12 @@ Every question waits for this module: it imports nothing that a remembered answe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa import state
+from edgeqa import files, state
 from edgeqa.errors import (
     BundleError,
     ExportUnwritable,
@@ -66,7 +65,7 @@ def models_home() -> Path:
 def in_use() -> str:
     """Returns the name of the model that is used where none is named, whether or not it is there."""
     try:
-        return state.read_plain(models_home() / IN_USE).decode().strip()
+        return files.read(models_home() / IN_USE).decode().strip()
     except (OSError, UnicodeDecodeError):  # mostly because none was chosen
         return BUNDLED
 
@@ -148,16 +147,11 @@ def use_model(name: str) -> None:
     file = models_home() / IN_USE
     if name not in model_names():
         raise ModelNotFound(name, model_names())
-    import tempfile
-
     try:
         if name == BUNDLED:
-            file.unlink(missing_ok=True)
-            return
-        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=IN_USE)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(f"{name}\n")
-        Path(partial).replace(file)
+            files.delete(file)
+        else:
+            files.replace_file(file, f"{name}\n".encode(), alone=False)
     except OSError as error:
         raise ExportUnwritable(file, error.strerror or str(error)) from error
 
@@ -168,8 +162,6 @@ def remove_model(name: str) -> int:
     Raises:
         BundleError: if there is no such model, or it was installed, or cannot be deleted.
     """
-    import shutil
-
     if name == BUNDLED:
         raise ModelBundled(name)
     path = models_home() / name
@@ -183,8 +175,8 @@ def remove_model(name: str) -> int:
     try:
         # Out of sight in one step: what is half deleted is no model, and is swept.
         with _own_directory(path.parent) as gone:
-            path.rename(gone / name)
-            shutil.rmtree(gone)
+            files.rename(path, gone / name)
+            files.delete_folder(gone)
     except OSError as error:
         raise ExportUnwritable(path, error.strerror or str(error)) from error
     return size_bytes
@@ -223,23 +215,21 @@ def new_model(name: str) -> Iterator[Path]:
         ExportUnwritable: if it cannot be made.
         ModelExists: if another process made a model of this name meanwhile.
     """
-    import shutil
-
     home = models_home()
     with contextlib.ExitStack() as stack:
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            files.make_folders(home)
+            files.make_private(home, files.PRIVATE_FOLDER)  # older versions left that to the umask
             for left in home.glob(f"{_PARTIAL}*"):
-                if (lock := _lock(left)) is not None:
-                    shutil.rmtree(left, ignore_errors=True)
+                if (lock := files.lock_folder(left)) is not None:
+                    files.delete_folder(left)
                     _unlock(lock)
             partial = stack.enter_context(_own_directory(home))
         except OSError as error:
             raise ExportUnwritable(home, error.strerror or str(error)) from error
         yield partial
-        partial.chmod(0o755)  # a temporary directory is for its maker alone
         try:
-            partial.rename(home / name)
+            files.rename(partial, home / name)
         except OSError as error:
             if (home / name).exists():
                 raise ModelExists(name) from error
@@ -249,36 +239,19 @@ def new_model(name: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def _own_directory(home: Path) -> Iterator[Path]:
     """Gives a new directory, locked; deleted at the end. One that is swept before it is locked is left for another."""
-    import shutil
-    import tempfile
-
     lock = None
     while lock is None:
-        made = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=home))
-        if (lock := _lock(made)) is not None and not made.exists():
+        made = files.new_folder(home, _PARTIAL)
+        if (lock := files.lock_folder(made)) is not None and not made.exists():
             _unlock(lock)
             lock = None
     try:
         yield made
     finally:
-        shutil.rmtree(made, ignore_errors=True)  # nothing, where it was renamed
+        files.delete_folder(made)  # nothing, where it was renamed
         _unlock(lock)
 
 
-def _lock(path: Path) -> int | None:
-    """Returns a locked handle of the directory, freed when the process ends; None if another has it, or it is gone."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
-
-
 def _unlock(handle: int) -> None:
-    fcntl.flock(handle, fcntl.LOCK_UN)  # by its name: to close it would leave it with a child that was forked meanwhile
+    files.unlock(handle)
     os.close(handle)

@@ -6,24 +6,23 @@ in a file that only its owner may read. It decides nothing: who may do what is i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
 import os
 import re
 import secrets
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeqa import files
 from edgeqa.serving.callers import SCOPES
 from edgeqa.serving.errors import RequestInvalid, ServingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 FORMAT = 1
 PREFIX = "edgeqa_"  # so that it is known for what it is where somebody has written it into a repository
@@ -96,7 +95,7 @@ def load(path: Path) -> list[Token]:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
             raise TokenFileInvalid(path, "it is not a plain file", f"move it away, or use another one than {path}")
-        with path.open("rb") as file:
+        with files.reading(path) as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise TokenFileInvalid(path, "others than its owner may use it", f"chmod 600 {path}")
             stored = json.load(file)
@@ -162,18 +161,10 @@ def _hash(token: str) -> str:
 
 def _store(path: Path, tokens: Iterable[Token]) -> None:
     stored: dict[str, Any] = {"format": FORMAT, "tokens": [_fields(token) for token in tokens]}
-    partial: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # for its owner alone, from the beginning
-        partial = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(stored, file, indent=1)
-        partial.replace(path)
+        files.make_folders(path.parent)
+        files.replace_file(path, json.dumps(stored, indent=1).encode(), alone=False)
     except OSError as error:
-        if partial is not None:
-            with contextlib.suppress(OSError):
-                partial.unlink()
         raise TokenFileInvalid(path, error.strerror or str(error), "see to the permissions of its folder") from error
 
 

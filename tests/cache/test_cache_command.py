@@ -16,10 +16,10 @@ from test_faults import needs_verifier
 from edgeqa import runtime
 from edgeqa.cache import Cache
 from edgeqa.cache.commits import Commits
-from edgeqa.cache.ledger import try_lock
 from edgeqa.cache.store import StoreFault
 from edgeqa.commands.cache import command
 from edgeqa.errors import CacheUnchanged
+from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,11 +145,15 @@ def test_where_the_cache_cannot_be_written_it_says_why(
     users_cache.put(key_for("Who?"), {"text": "x"})
     users_cache.close()
 
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    opened = os.open
+
+    def refuse(path: str, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, flags, *more, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr("edgeqa.cache.guard.os.open", refuse)
+        patched.setattr(os, "open", refuse)
         assert os.strerror(errno.EROFS) in unchanged(*change)
     assert facts("explain", "Who?", *TEXT)["hit"]
 

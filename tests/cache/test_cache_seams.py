@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from edgeqa.cache import FORMAT_DIRECTORY, Cache
-from edgeqa.cache.ledger import try_lock
 from edgeqa.cache.premises import GUARD_FILE, USERS_FILE
+from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +158,7 @@ from edgeqa.cache import guard
 inside, go_on = threading.Event(), threading.Event()
 guarding = guard.Guard(Path(sys.argv[1]))
 from edgeqa.cache.backend import share
-backend = share(Path(sys.argv[1]), None, 1 << 20, durable=False, front_entries=1)
+backend = share(Path(sys.argv[1]).parent, Path(sys.argv[1]).name, None, 1 << 20, durable=False, front_entries=1)
 entering = guard.Guard.enter
 def enter(self, *arguments, **options):
     with self._entrance(1.0):

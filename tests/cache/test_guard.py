@@ -12,8 +12,9 @@ import pytest
 from test_faults import needs_verifier
 
 from edgeqa.cache import Cache, guard, premises
-from edgeqa.cache.ledger import Ledger, try_lock
+from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.store import Store, StoreFault
+from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
     import subprocess

@@ -20,7 +20,8 @@ import pytest
 from test_faults import needs_verifier
 
 import edgeqa.cache.backend
-from edgeqa.cache import Cache, commits, flight, front, guard, ledger, premises, store, values, writer
+from edgeqa import files
+from edgeqa.cache import Cache, commits, flight, front, guard, premises, store, values, writer
 from edgeqa.cache.commits import Commits
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import Guard
@@ -380,9 +381,9 @@ def test_a_tally_without_a_writer_knows_no_hits() -> None:
 
 def test_who_holds_a_lock_is_told_if_the_kernel_does(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
-        assert ledger._holder(file.fileno()) == "another process"
+        assert files._holder(file.fileno()) == "another process"
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert ledger._holder(file.fileno()) in (f"process {os.getpid()}", "another process")
+        assert files._holder(file.fileno()) in (f"process {os.getpid()}", "another process")
 
 
 # -- single flight

@@ -14,7 +14,7 @@ import pytest
 from program import DEADLINE_S, edgeqa
 
 import edgeqa as library
-from edgeqa.collection import files
+from edgeqa import files
 from edgeqa.collection.carrying import FIRST
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

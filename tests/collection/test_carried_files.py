@@ -25,8 +25,8 @@ from edgeqa.collection.errors import (
     CollectionNotFound,
     CollectionUnwritable,
 )
-from edgeqa.collection.files import pack_checked, unpack_checked
 from edgeqa.collection.writer import Writer
+from edgeqa.files import pack_checked, unpack_checked
 from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection import files
+from edgeqa import files
 
 FACTS = {"format": 2, "name": "caf\u00e9", "shards": [["8YG", 0, 6]]}
 RAW = b'{"format": 2, "name": "caf\\u00e9", "shards": [["8YG", 0, 6]], "check": "d8eb0fec9d7e9700f3b6fa84d9fa3abc"}\n'

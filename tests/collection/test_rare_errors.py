@@ -35,7 +35,6 @@ from edgeqa.collection.errors import (
     RouteUnwritable,
     ShardDamaged,
 )
-from edgeqa.collection.files import make_folders
 from edgeqa.collection.index import META, Index, IndexWriter, check_index, files_of
 from edgeqa.collection.naming import Address, ranges_within
 from edgeqa.collection.ownership import Lock
@@ -44,6 +43,7 @@ from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS, EncoderIdentity
 from edgeqa.collection.verifying import verify, verify_route
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError, ThreadsLimited
+from edgeqa.files import make_folders
 from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
@@ -526,7 +526,7 @@ def test_an_index_that_cannot_be_read_or_changes_all_the_time_is_damaged(
     whole = (made / name).read_bytes()
     (made / name).unlink()
     (made / name).mkdir()
-    with pytest.raises(RouteDamaged, match=f"{name}: Is a directory"):
+    with pytest.raises(RouteDamaged, match=f"{name} is a folder"):
         check_index(made)
     (made / name).rmdir()
     meta = (made / META).read_bytes()

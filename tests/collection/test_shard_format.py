@@ -13,11 +13,11 @@ from edgeqa.collection.shard_format import (
     Row,
     TokenGroups,
     encoding_bytes,
-    encoding_in,
     pack_encoding,
     pack_record,
     record_again,
     row_at,
+    unpack_encoding,
 )
 from edgeqa.contexts.context import KINDS, Piece, Tokens
 from edgeqa.contexts.windows import Window
@@ -147,7 +147,7 @@ def test_the_bytes_of_an_encoding() -> None:
     raw = pack_encoding(hidden, scale)
     assert raw.hex() == "01ff7f81" "0000003f" "00000040"  # fmt: skip
     assert len(raw) == encoding_bytes(1, 2)
-    again = encoding_in(memoryview(b"...." + raw), 4, 1, 2)
+    again = unpack_encoding(raw, 1, 2)
     assert np.array_equal(again[0], hidden)
     assert np.array_equal(again[1], scale)
 

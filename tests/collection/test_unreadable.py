@@ -74,7 +74,7 @@ def test_a_folder_in_the_place_of_a_file_is_damage_that_is_named(place: Path, na
     folder_instead(shards(place)[2] / name)
     found = problems(place)
     assert found
-    assert all(shards(place)[2].name in problem and "Is a directory" in problem for problem in found)
+    assert all(shards(place)[2].name in problem and "is a folder" in problem for problem in found)
     opened = Collection(place, ENCODER)
     assert [opened.context(n).text for n in (0, 1)] == ["Number one.", "Number two."]
     assert marked(place) == {shards(place)[2].name}
@@ -241,7 +241,7 @@ def test_a_snapshot_of_another_moment_is_said_unless_somebody_writes(
 @pytest.mark.parametrize("name", [FILE, seals.FILE])
 def test_a_folder_in_the_place_of_a_file_beside_the_shards_is_damage(place: Path, name: str) -> None:
     folder_instead(place / name)
-    assert [name in problem and "Is a directory" in problem for problem in problems(place)] == [True]
+    assert [name in problem and "is a folder" in problem for problem in problems(place)] == [True]
 
 
 @pytest.mark.parametrize("of", [SHARDS, CATALOGUE])

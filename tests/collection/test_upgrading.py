@@ -91,7 +91,7 @@ def test_encodings_are_linked_where_the_file_system_can(place: Path, monkeypatch
     upgraded(place)
     assert {(shard / "encodings.bin").stat().st_ino for shard in (place / SHARDS).iterdir()} == before
 
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)

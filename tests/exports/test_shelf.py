@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from families import Made
 
-from edgeqa import runtime, state
+from edgeqa import files, runtime, state
 from edgeqa.errors import BundleNotFound, ExportUnwritable, ModelBundled, ModelInstalled, ModelNotFound, OptionError
 from edgeqa.models import shelf
 from edgeqa.models.bundle import BASE, BUNDLED, DEFAULT_BUNDLE, Bundle
@@ -34,7 +34,8 @@ def test_an_added_model_is_an_ordinary_bundle_among_the_users_data(export: Path)
     added = add(str(export), name="mine").bundle
     assert added.path == (state.data_home() / "models" / "mine").resolve()
     assert Bundle.load(added.path, anew=True).digest == added.digest
-    assert (added.path.stat().st_mode & 0o777) == 0o755
+    assert (added.path.stat().st_mode & 0o777, added.path.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert {file.stat().st_mode & 0o777 for file in added.path.iterdir()} == {0o600}
 
 
 def test_a_name_means_the_model_and_a_path_the_directory(
@@ -229,7 +230,7 @@ except ModelExists:
 def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
     export: Path, monkeypatch: pytest.MonkeyPatch, swept: str
 ) -> None:
-    locked, calls = shelf._lock, []
+    locked, calls = files.lock_folder, []
 
     def lock(path: Path) -> int | None:
         calls.append(path)
@@ -244,7 +245,7 @@ def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
         path.rmdir()
         return held
 
-    monkeypatch.setattr(shelf, "_lock", lock)
+    monkeypatch.setattr("edgeqa.files.lock_folder", lock)
     assert add(str(export), name="mine").bundle.manifest.name == "mine"
     assert len(calls) == 2
 
@@ -252,15 +253,15 @@ def test_a_directory_that_another_run_sweeps_at_its_birth_is_made_again(
 def test_a_lock_is_let_go_though_a_child_was_forked_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ends, end = os.pipe()
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        patch.setattr("edgeqa.files.delete_folder", lambda *_, **__: None)
         with shelf._own_directory(tmp_path) as made:
-            assert shelf._lock(made) is None
+            assert files.lock_folder(made) is None
             if not (child := os.fork()):
                 os.close(end)
                 os.read(ends, 1)  # until its parent lets go of the other end
                 os._exit(0)
     try:
-        handle = shelf._lock(made)
+        handle = files.lock_folder(made)
         assert handle is not None
         shelf._unlock(handle)
     finally:
@@ -309,7 +310,7 @@ def test_the_model_in_use_costs_a_start_one_look_at_one_file(export: Path, monke
     shelf.use_model("mine")
     before = set(sys.modules)
     opened: list[str] = []
-    monkeypatch.setattr(state, "read_plain", _noted(opened))
+    monkeypatch.setattr(files, "read", _noted(opened))
     find_bundle(None)
     assert opened == [shelf.IN_USE]
     assert set(sys.modules) == before
@@ -317,10 +318,10 @@ def test_the_model_in_use_costs_a_start_one_look_at_one_file(export: Path, monke
 
 
 def _noted(opened: list[str]) -> Callable[[Path], bytes]:
-    read_plain = state.read_plain
+    read = files.read
 
     def noted(file: Path) -> bytes:
         opened.append(file.name)
-        return read_plain(file)
+        return read(file)
 
     return noted

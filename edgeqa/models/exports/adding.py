@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
+from edgeqa import files
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.settings import Overrides
@@ -252,7 +253,7 @@ def _manifest(called: str, trial: Trial, joint: Joint, precision: str, directory
 
 def _described(file: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with files.reading(file) as stream:
         while block := stream.read(BLOCK_BYTES):
             digest.update(block)
     return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
@@ -271,7 +272,7 @@ def _pour(stream: IO[bytes], source: Path, total: int, to: Path, watch: Progress
     """Copies what the stream has, at most a block beyond `total` bytes; `source` is what it is read from."""
     done = 0
     try:
-        with to.open("wb") as copy:
+        with files.create(to) as copy:
             while done <= total and (block := _read(stream, source)):
                 copy.write(block)
                 done += len(block)
@@ -291,7 +292,8 @@ def _read(stream: IO[bytes], source: Path) -> bytes:
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        with files.create(file) as stream:
+            stream.write(text.encode())
     except OSError as error:
         raise ExportUnwritable(file, error.strerror or str(error)) from error
 

@@ -1,6 +1,6 @@
 """What a graph says of itself, before onnxruntime gets it: a path in, `GraphFacts` out, or what is wrong with it.
 
-Reads structure and shapes, never weights, of a graph of any size: through a memory map, without the `onnx` package. The
+Reads structure and shapes, never weights, of a graph of any size, without the `onnx` package. The
 wire format of Protocol Buffers is walked by `Message`, which decodes nothing that is not asked for. The file is
 untrusted: every length is checked against what is there before it is followed, and the number of fields is bounded.
 
@@ -10,13 +10,13 @@ elsewhere: a graph may name any file of the disk, and its bytes would be read.
 
 from __future__ import annotations
 
-import mmap
+import os
 import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, overload
 
 from edgeqa.models import manifest, selftest
 from edgeqa.models.exports.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
@@ -39,6 +39,7 @@ ENTRY_KEY, ENTRY_VALUE = 1, 2
 TRAINING_GRAPHS, SPARSE_TENSORS = (1, 2), (1, 2)
 FLOAT32, FLOAT16, BFLOAT16 = 1, 10, 16
 
+_BLOCK_BYTES = 1 << 14
 MAX_DEPTH = 16  # graphs within nodes within graphs
 LFS_NOTE = b"version https://git-lfs.github.com/"
 INT8_OPERATORS = {
@@ -103,10 +104,9 @@ def graph_facts(path: Path) -> GraphFacts:
         with path.open("rb") as file:
             if file.read(len(LFS_NOTE)) == LFS_NOTE:
                 raise ExportFileLater(path)
-            if not file.seek(0, 2):
+            if not os.fstat(file.fileno()).st_size:
                 raise ExportDamaged(path, "it is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
-                _model(Message(buffer), seen)
+            _model(Message(_Bytes(file)), seen)
     except Malformed as error:
         raise ExportDamaged(path, str(error)) from error
     except OSError as error:
@@ -267,11 +267,38 @@ class Field:
     end: int
 
 
+class _Bytes:
+    """The bytes of a file, read as they are looked at: most of a graph are weights, which nobody looks at here.
+
+    They are not mapped: where somebody cut a mapped file short, the system would end the process.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size_bytes = file, os.fstat(file.fileno()).st_size
+        self._from, self._block = 0, b""
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+    @overload
+    def __getitem__(self, at: slice) -> bytes: ...
+    def __getitem__(self, at: int | slice) -> int | bytes:
+        if isinstance(at, slice):
+            return os.pread(self._file.fileno(), at.stop - at.start, at.start)
+        if not 0 <= at - self._from < len(self._block):
+            self._from, self._block = at, os.pread(self._file.fileno(), _BLOCK_BYTES, at)
+            if not self._block:
+                raise Malformed(at, "the file was cut short")
+        return self._block[at - self._from]
+
+
 class Message:
     """A message in a buffer. Iterating gives its fields, in order."""
 
     def __init__(
-        self, buffer: mmap.mmap | bytes, begin: int = 0, end: int | None = None, budget: list[int] | None = None
+        self, buffer: _Bytes | bytes, begin: int = 0, end: int | None = None, budget: list[int] | None = None
     ) -> None:
         self._buffer = buffer
         self._begin, self._end = begin, len(buffer) if end is None else end

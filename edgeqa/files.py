@@ -1,0 +1,490 @@
+"""The one place where files of edgeqa's are opened, locked, renamed and deleted; a test holds the others to it.
+
+In: paths of edgeqa's own files, never of a user's document, nor of what a user has an output written to. Out: bytes,
+descriptors, folders. What keeps everybody safe is done here, once:
+
+- Beneath a folder that is edgeqa's (`own`) no link is followed, in the place of a file or of a folder. Such a folder
+  itself may be reached by links; from there on each name is opened in the one before. Elsewhere, as for a model that
+  the user has in a folder of his own, a link is followed to read, never to write.
+- Only plain files are opened, without waiting: a pipe, a socket, a device or a folder in its place is `NotPlain`.
+- What is written, locked or deleted belongs to this user, or to whom the folder belongs that it is in.
+- What is made is its owner's alone, whatever the umask, where the file system knows modes.
+
+Files are written whole or not at all (`replace_file`), to outlast a power cut; those of JSON end in a checksum:
+
+    {"format": 2, ..., "check": "<XXH3-128 in hex>"}
+
+The checksum is of all bytes that stand before it as they are, white space too, so that no changed bit passes. On macOS
+`fsync` hands data to the drive, which may keep it in its memory; F_FULLFSYNC has the drive write it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import xxhash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    AnyPath = str | os.PathLike[str]
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+_CHECK = b', "check": "'
+_END = b'"}\n'
+_FULL: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+# To be gone through, a folder need not be readable: where the system knows that (O_PATH), it is not asked for.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_KINDS = {
+    stat.S_IFLNK: "a link to another place",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_roots: set[str] = set()
+
+
+class NotPlain(OSError):
+    """In the place of a file, or of a folder, is something else: a link, a pipe, a socket, a device."""
+
+
+class NotOurs(PermissionError):
+    """A file that was to be written or locked belongs to another user."""
+
+
+def own(folder: Path) -> Path:
+    """Says that all beneath a folder is edgeqa's, so that no link is followed there; returns it."""
+    _roots.add(os.fspath(folder))
+    return folder
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
+    """Returns a descriptor of a plain file, not inherited by programs that are started.
+
+    Args:
+        file: one of edgeqa's.
+        flags: of `os.open`; with O_CREAT, it is made its owner's alone. O_TRUNC comes after it is known what it is.
+
+    Raises:
+        NotPlain: if a link, a pipe, a socket, a device or a folder is there, or a folder on the way is a link.
+        NotOurs: if it is to be written, and is another user's.
+        OSError: if it cannot be opened for another reason.
+    """
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    with _at(file) as (folder, name, is_own):
+        follow = 0 if writes or is_own else os.O_NOFOLLOW
+        try:
+            descriptor = os.open(name, (flags & ~os.O_TRUNC | _PLAIN) ^ follow, PRIVATE_FILE, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EMLINK, errno.EOPNOTSUPP, errno.ENODEV):
+                _refuse(folder, name, file)
+            raise
+        try:
+            found = os.fstat(descriptor)
+            _check_plain(found, file)
+            if writes:
+                _check_ours(found, folder, file)
+                if flags & os.O_TRUNC and found.st_size:
+                    os.ftruncate(descriptor, 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def read(file: AnyPath) -> bytes:
+    """Returns what is in a file; raises as `opened` does."""
+    with reading(file) as stream:
+        return stream.read()
+
+
+def reading(file: AnyPath) -> BufferedReader:
+    """Opens a file to be read; raises as `opened` does."""
+    return os.fdopen(opened(file), "rb")
+
+
+def read_at(descriptor: int, offset: int, size_bytes: int) -> bytes:
+    """Returns bytes of an open file; fewer where it ends before."""
+    found = os.pread(descriptor, size_bytes, offset)
+    while len(found) < size_bytes and (more := os.pread(descriptor, size_bytes - len(found), offset + len(found))):
+        found += more
+    return found
+
+
+def create(file: AnyPath, *, replacing: bool = False) -> BinaryIO:
+    """Opens a file to be written from its beginning, which is its owner's alone, whatever the umask.
+
+    Args:
+        file: that must not be there.
+        replacing: it may be there.
+
+    Raises:
+        OSError: as `opened` does.
+    """
+    descriptor = opened(file, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replacing else os.O_EXCL))
+    with contextlib.suppress(OSError):  # a file system that knows no modes
+        os.fchmod(descriptor, PRIVATE_FILE)
+    return os.fdopen(descriptor, "wb", buffering=1 << 18)
+
+
+def check_plain(*paths: AnyPath) -> None:
+    """Does nothing; for what a library opens by its path, just before it does. What is not there is for that to say.
+
+    Raises:
+        NotPlain: if one is no plain file, or a folder on the way to it is a link.
+    """
+    for file in paths:
+        with contextlib.suppress(FileNotFoundError), _at(file) as (folder, name, is_own):
+            _check_plain(os.stat(name, dir_fd=folder, follow_symlinks=not is_own), file)
+
+
+def check_folder(folder: AnyPath) -> None:
+    """Does nothing; for a folder that a library, or a program, is given by its path. It may be missing.
+
+    Raises:
+        NotPlain: if a link is in its place, or on the way to it.
+    """
+    with contextlib.suppress(FileNotFoundError), _at(folder) as (above, name, is_own):
+        if is_own:
+            os.close(_enter(above, name, folder))
+
+
+def _open_folder(folder: str) -> tuple[int, bool]:
+    """Returns a descriptor of a folder, and whether it is edgeqa's; if so, each name is opened in the one before."""
+    at, names, root, below, is_own = folder, list[str](), folder, 0, False
+    while True:
+        if at in _roots:
+            root, below, is_own = at, len(names), True
+        up, name = os.path.split(at)
+        if up == at or not name:
+            break
+        names.append(name)
+        at = up
+    descriptor = os.open(root or ".", _FOLDER)
+    for name in reversed(names[:below]):
+        above = descriptor
+        try:
+            descriptor = _enter(above, name, folder)
+        finally:
+            os.close(above)
+    return descriptor, is_own
+
+
+def _enter(above: int, name: str, path: AnyPath) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+            found = os.stat(name, dir_fd=above, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode):
+                raise _not_plain(found.st_mode, path, name) from None
+        raise
+
+
+@contextlib.contextmanager
+def _at(path: AnyPath) -> Iterator[tuple[int, str, bool]]:
+    """Gives a descriptor of the folder that something is in, its name in there, and whether the folder is edgeqa's."""
+    whole = os.fspath(path)
+    folder, name = os.path.split(whole)
+    descriptor = -1
+    try:
+        descriptor, is_own = _open_folder(folder)
+        yield descriptor, name, is_own
+    except OSError as error:
+        if not isinstance(error, (NotPlain, NotOurs)):
+            error.filename = whole  # and not the name alone
+        raise
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _refuse(folder: int, name: str, file: AnyPath) -> None:
+    """Raises NotPlain if that is why a file could not be opened."""
+    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    if not stat.S_ISREG(mode):
+        raise _not_plain(mode, file) from None
+
+
+def _check_plain(found: os.stat_result, file: AnyPath) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_plain(found.st_mode, file)
+
+
+def _not_plain(mode: int, path: AnyPath, name: str = "") -> NotPlain:
+    number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL
+    what = _KINDS.get(stat.S_IFMT(mode), "no plain file")
+    return NotPlain(number, f"{name or Path(path).name} is {what}, and not what edgeqa puts there", str(path))
+
+
+def _check_ours(found: os.stat_result, folder: int, file: AnyPath) -> None:
+    if found.st_uid != os.geteuid() and found.st_uid != os.fstat(folder).st_uid:
+        raise NotOurs(errno.EPERM, f"{Path(file).name} belongs to another user ({found.st_uid})", str(file))
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder in one that is there, for its owner alone, whatever the umask.
+
+    Raises:
+        OSError: if it is there, or cannot be made.
+    """
+    with _at(folder) as (above, name, _):
+        os.mkdir(name, PRIVATE_FOLDER, dir_fd=above)
+    make_private(folder, PRIVATE_FOLDER)
+
+
+def make_folders(folder: Path) -> None:
+    """Makes a folder, and those that it is in, as `make_folder` does; one that is there stays as it is.
+
+    Raises:
+        OSError: if it cannot be made; NotPlain where a link is, beneath a folder that is edgeqa's.
+    """
+    if folder.is_dir():
+        check_folder(folder)
+        return
+    make_folders(folder.parent)
+    with contextlib.suppress(FileExistsError):  # somebody else was faster
+        make_folder(folder)
+    check_folder(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def new_folder(above: Path, prefix: str) -> Path:
+    """Makes a folder of a name that nothing has, and returns it.
+
+    Raises:
+        OSError: if none can be made.
+    """
+    made = above / f"{prefix}{os.urandom(8).hex()}"
+    make_folder(made)
+    return made
+
+
+def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
+    """Has a file, or with PRIVATE_FOLDER a folder, be its owner's alone, where the file system knows modes."""
+    kind = os.O_DIRECTORY if mode == PRIVATE_FOLDER else 0
+    with contextlib.suppress(OSError), _at(path) as (folder, name, _):
+        descriptor = os.open(name, os.O_RDONLY | kind | _PLAIN, dir_fd=folder)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Returns a descriptor of a folder that nobody else has locked; None if another has, or it is gone.
+
+    Where the file system has no locks, nobody has: see `try_lock`.
+    """
+    with contextlib.suppress(OSError), _at(folder) as (above, name, _):
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            if try_lock(descriptor, fcntl.LOCK_EX):
+                return descriptor
+        except OSError:
+            pass
+        os.close(descriptor)
+    return None
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def delete(file: Path) -> None:
+    """Deletes a file, or a link in its place, if it is there; what a link leads to stays.
+
+    Raises:
+        OSError: if it cannot be deleted, or is a folder.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), _at(file) as (folder, name, _):
+        os.unlink(name, dir_fd=folder)
+
+
+def delete_empty(folder: Path) -> None:
+    """Deletes a folder that has nothing in it.
+
+    Raises:
+        OSError: if it has, or cannot be deleted.
+    """
+    with _at(folder) as (above, name, _):
+        os.rmdir(name, dir_fd=above)
+
+
+def delete_folder(folder: Path) -> None:
+    """Deletes a folder of edgeqa's own making, with all in it, as far as it can be; no link is followed."""
+    with contextlib.suppress(OSError), _at(folder) as (above, name, _):
+        _delete_all(above, name)
+
+
+def _delete_all(above: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            for found in os.scandir(descriptor):
+                if found.is_dir(follow_symlinks=False):
+                    _delete_all(descriptor, found.name)
+                else:
+                    os.unlink(found.name, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        os.rmdir(name, dir_fd=above)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Gives a file or a folder another name, of the same file system; a file that has it is replaced in one step.
+
+    Raises:
+        OSError: if it cannot be done.
+    """
+    with _at(source) as (folder, name, _), _at(target) as (other, new, _):
+        os.rename(name, new, src_dir_fd=folder, dst_dir_fd=other)
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives a file another name besides.
+
+    Raises:
+        OSError: if the file system cannot do it.
+    """
+    with _at(source) as (folder, name, _), _at(target) as (other, new, _):
+        os.link(name, new, src_dir_fd=folder, dst_dir_fd=other, follow_symlinks=False)
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+
+
+def lock_within(descriptor: int, kind: int, wait_s: float) -> None:
+    """Takes a lock of `flock` on an open file.
+
+    Args:
+        descriptor: the file.
+        kind: LOCK_EX or LOCK_SH.
+        wait_s: for how long to wait for others who hold it.
+
+    Raises:
+        TimeoutError: if they still do.
+    """
+    give_up_at_s, pause_s = time.monotonic() + wait_s, 0.0005
+    while not try_lock(descriptor, kind):
+        left_s = give_up_at_s - time.monotonic()
+        if left_s <= 0:
+            message = f"{_holder(descriptor)} keeps it locked"
+            raise TimeoutError(message)
+        time.sleep(min(pause_s, left_s))
+        pause_s = min(0.02, pause_s * 2)
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Takes a lock of `flock`; returns whether nobody else keeps it from that."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Lets go of a lock, by its name: to close the file would leave it with a child that was forked meanwhile."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _holder(descriptor: int) -> str:
+    """Returns who holds a lock on an open file, as far as the kernel tells."""
+    status = os.fstat(descriptor)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    with contextlib.suppress(OSError), Path("/proc/locks").open(encoding="ascii") as table:
+        for line in table:
+            fields = line.split()
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place and int(fields[4]) > 0:
+                return f"process {fields[4]}"
+    return "another process"
+
+
+# --- content ---------------------------------------------------------------------------------------------------------
+
+
+def sync(descriptor: int) -> None:
+    """Waits until what was written to a file is on disk."""
+    if _FULL is not None:
+        with contextlib.suppress(OSError):  # not every file system has it
+            fcntl.fcntl(descriptor, _FULL)
+            return
+    os.fsync(descriptor)
+
+
+def sync_directory(directory: Path) -> None:
+    """Waits until the names in a directory are on disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(file: Path, content: bytes, *, alone: bool = True) -> None:
+    """Puts a file in the place of what is there, whole or not at all.
+
+    Args:
+        file: its place.
+        content: what is to be in it.
+        alone: nobody else writes it meanwhile, and it is to be on disk before it takes its place. Otherwise it is what
+            can be lost, and others may write it, too: the last one's stays.
+
+    Raises:
+        OSError: if it cannot be written; then what was there is there.
+    """
+    partial = file.with_name(f"{file.name}.partial" if alone else f"{file.name}.{os.urandom(4).hex()}.partial")
+    try:
+        with create(partial, replacing=alone) as stream:
+            stream.write(content)
+            if alone:
+                stream.flush()
+                sync(stream.fileno())
+        rename(partial, file)
+    except OSError:
+        if not alone:
+            with contextlib.suppress(OSError):
+                delete(partial)
+        raise
+
+
+def pack_checked(facts: dict[str, Any]) -> bytes:
+    """Returns the bytes of a file with these facts; there must be one."""
+    return _ended(json.dumps(facts).encode()[:-1])
+
+
+def unpack_checked(raw: bytes) -> dict[str, Any]:
+    """Returns the facts in the bytes of a file.
+
+    Raises:
+        ValueError: if it is not what was written.
+    """
+    body = raw.rpartition(_CHECK)[0]
+    if not body or _ended(body) != raw:
+        message = "wrong checksum"
+        raise ValueError(message)
+    facts: dict[str, Any] = json.loads(body + b"}")
+    return facts
+
+
+def _ended(body: bytes) -> bytes:
+    return body + _CHECK + xxhash.xxh3_128_hexdigest(body).encode() + _END
