@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from edgeqa import state
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.equipment import Equipment
@@ -61,6 +62,7 @@ def open(
     encoding_store_bytes: int | None = None,
     answer_cache_bytes: int | None = None,
     persist: Persist | None = None,
+    mmap: bool | None = None,
     collection: str | Path = "default",
     cluster: str | None = None,
     reader: Reader | None = None,
@@ -77,6 +79,9 @@ def open(
         encoding_store_bytes: memory for encodings of contexts seen before.
         answer_cache_bytes: size of the answer cache, when it is made.
         persist: whether answers are remembered on "disk", in "memory" until the process ends, or not at all ("off").
+        mmap: whether files are mapped into memory; by default unless the environment has EDGEQA_MMAP=0. Without, they
+            are read, which takes more memory, and answers are not kept on disk: for files on a network mount, and
+            wherever somebody may cut a file short while it is in use, which ends a process that has it mapped.
         collection: name of the collection that `add` adds to, and that `ask` without a context is about; or the Path of
             its directory, to keep it anywhere.
         cluster: address of a Valkey Cluster, valkey://HOST:PORT, to use instead of a collection; needs edgeqa[cluster].
@@ -98,6 +103,7 @@ def open(
         answer_cache_bytes=answer_cache_bytes,
         persist=persist,
         reader=wanted_reader(reader),
+        mmap=state.maps_files() if mmap is None else mmap,
     )
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")

@@ -19,7 +19,7 @@ from typing import Any
 from edgeqa import files
 from edgeqa.errors import HomeShared, HomeUnsafe, OptionError
 
-HOME_VARIABLE = "EDGEQA_HOME"
+HOME_VARIABLE, MMAP_VARIABLE = "EDGEQA_HOME", "EDGEQA_MMAP"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
 # Variables and folders of the XDG Base Directory Specification, and macOS's folders.
 _PLACES = {
@@ -50,6 +50,18 @@ def data_home() -> Path:
     Unlike `home`, which anybody may empty at any time. `NOWHERE` for a user who has none.
     """
     return _directory("data")
+
+
+def maps_files() -> bool | None:
+    """Returns whether `$EDGEQA_MMAP` says that files are mapped into memory; None if it says nothing.
+
+    Raises:
+        OptionError: if it says something else.
+    """
+    said = os.environ.get(MMAP_VARIABLE, "")
+    if said not in {"", "0", "1"}:
+        raise OptionError(MMAP_VARIABLE, said, "0, to have files read instead of mapped, or 1")
+    return None if not said else said == "1"
 
 
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value

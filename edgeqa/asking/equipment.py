@@ -6,6 +6,7 @@ that misses has the device probed, the plan made, and only then, if it fits, the
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,10 @@ class Equipment:
     def _planned(self, passage_ms: float | None = None) -> Plan:
         from edgeqa.capabilities.plan import make_plan
 
-        careful = self.second.known(self.device, passage_ms)
-        return make_plan(self.device, self.bundle.needs(), self.overrides, careful)
+        careful, needs = self.second.known(self.device, passage_ms), self.bundle.needs()
+        if self.overrides.mmap is False:
+            needs = replace(needs, unmapped_bytes=self._index_bytes())
+        return make_plan(self.device, needs, self.overrides, careful)
 
     @property
     def cache(self) -> Cache:
@@ -289,7 +292,8 @@ class Equipment:
                 from edgeqa.collection.collection import LiveCollection
                 from edgeqa.collection.snapshot import EncoderIdentity
 
-                self._scope = LiveCollection(directory(self.collection), EncoderIdentity.of(self.bundle))
+                mapped = self.overrides.mmap is not False
+                self._scope = LiveCollection(directory(self.collection), EncoderIdentity.of(self.bundle), mapped=mapped)
             return self._scope
 
     @property
@@ -315,12 +319,25 @@ class Equipment:
         """Returns the same parts for another collection, or with another reader that decides."""
         return _SharedEquipment(self, collection, reader)
 
+    def _index_bytes(self) -> int:
+        """Returns how much memory a copy of the collection's index takes."""
+        from edgeqa.collection import directory
+        from edgeqa.collection.snapshot import ROUTE
+
+        with contextlib.suppress(OSError):
+            return sum(found.lstat().st_size for found in (directory(self.collection) / ROUTE).iterdir())
+        return 0
+
     def _persistence(self) -> tuple[str, int | None]:
         """Returns where answers are kept and, where a cache has to be made, its size."""
         wanted = self.overrides.persist
         if wanted == "off":
             return wanted, None
-        if wanted != "memory" and (state.home() / "cache" / FORMAT_DIRECTORY).exists():
+        if (
+            wanted != "memory"
+            and self.overrides.mmap is not False
+            and (state.home() / "cache" / FORMAT_DIRECTORY).exists()
+        ):
             return "disk", None
         plan = self.plan
         return (plan.persist.value, plan.answer_cache_bytes.value) if plan.answer_cache_bytes.value else ("off", None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_64_digest
@@ -91,6 +92,8 @@ class Cache:
         _require(map_bytes > 0, "map_bytes", map_bytes, "a positive number of bytes")
         _require_ttl(ttl_s)
         user = object()
+        if persist == "disk" and path is None and _is_unmapped():
+            persist = "memory"
         if persist == "disk":
             root, name = (Path(path), FORMAT_DIRECTORY) if path is not None else _usual_place()
             backend = backends.share(root, name, user, map_bytes, durable=durable, front_entries=front_entries)
@@ -360,12 +363,14 @@ class Cache:
         backend, store, carefully = self._backend, self._backend.store, self._lookup_carefully
         queued, tally, noted = backend.queued, backend.tally, backend.tally.noted
         count_in, count_out = store.inside.append, store.inside.pop
-        at_hand, changes = self._front.table, self._front.changes
+        at_hand, changes, mapped = self._front.table, self._front.changes, store.mapped
         digest_of, for_ever, whole, known = xxh3_64_digest, _FOR_EVER, WHOLE, decoders
 
         def lookup(key: Key, as_type: type | None) -> Any:  # noqa: ANN401 - any value
             check = key.check
             if check not in at_hand and (not queued or key.digest not in queued):
+                if monotonic() >= mapped.until_s:
+                    mapped.look()
                 try:
                     digest = key.digest
                     as_of = changes[digest[-1]] if len(noted) >= _ENOUGH_NOTED else None
@@ -460,6 +465,13 @@ class Cache:
         entry = _entry(key, record)
         self._front.add(key.check, entry, as_of=as_of)
         return entry
+
+
+def _is_unmapped() -> bool:
+    """Tells whether the user wants no file of edgeqa's home mapped into memory, which what is on disk has to be."""
+    from edgeqa import state
+
+    return state.maps_files() is False
 
 
 def _usual_place() -> tuple[Path, str]:

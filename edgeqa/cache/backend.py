@@ -24,7 +24,7 @@ from edgeqa import files, forking
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import ENTER_WAIT_S, Guard, verify_beside
 from edgeqa.cache.premises import CHECKED_AT_ONCE_BYTES, CheckDue, make_directory_in_ram, remove_unless_used
-from edgeqa.cache.store import Store, StoreBusy, StoreFault
+from edgeqa.cache.store import Store, StoreBusy, StoreFault, cut_short
 from edgeqa.cache.tally import Tally
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ class Backend:
         """Who has been given this; a set and not a count, so that who was interrupted may say again that it leaves."""
         self.note = ""
         self.remembers = True
+        self.store = Store()
+        self.store.mapped.on_cut = self._cut
         self.front = Front(front_entries, enter=self.enter)
         self.tally = Tally(self.front)
         self.queued: dict[bytes, Change] = {}
-        self.store = Store()
         self._map_bytes, self._durable = map_bytes, durable
         self._reset()
         forking.tell(self)
@@ -113,6 +114,7 @@ class Backend:
         finally:
             for kind in guard.premises.quarantined:
                 self.tally.count(kind)
+        ledger.mapped.on_cut = self._cut
         self.front.watch(ledger)
         self._was_busy, self.note = False, ""
         self._flights = None  # what was made without the store has no leases
@@ -298,6 +300,14 @@ class Backend:
         if is_closed:
             self.entered = True
             self.store.shut()
+
+    def _cut(self, name: str) -> None:
+        """Goes on without the store, of which somebody has cut a mapped file short."""
+        self._fail(cut_short(name))
+        self.store.abandon()
+        self.front.unwatch()
+        if self._guard is not None:
+            self._guard.abandon()  # so that whoever comes next finds nobody inside, and has the file verified
 
     def _fail(self, fault: StoreFault) -> None:
         self.tally.count(fault.kind)

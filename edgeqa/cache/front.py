@@ -16,9 +16,11 @@ import sys
 import threading
 import time
 from itertools import islice
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.cache.ledger import EPOCH_WORD, mark_of, marks_in
+from edgeqa.cache.ledger import EPOCH_WORD, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -58,7 +60,10 @@ class Front:
     """A bounded table of entries."""
 
     def __init__(
-        self, capacity: int, budget_bytes: int = DEFAULT_BYTES, enter: Callable[[], object] = lambda: None
+        self,
+        capacity: int,
+        budget_bytes: int = DEFAULT_BYTES,
+        enter: Callable[[], object] = lambda: None,
     ) -> None:
         """Makes an empty one.
 
@@ -76,32 +81,43 @@ class Front:
         self._identities: dict[bytes, list[Hashable]] = {}  # of each address
         self._lock, self._enter = threading.RLock(), enter
         self._words: memoryview | list[int] = [0] * (EPOCH_WORD + 1)
+        self._ledger: Ledger | None = None
+        self._look_at_s = inf  # when to see again whether the ledger was cut short, before its map is read
         self._epoch = 0
         self._marks: list[int] = []
 
     def watch(self, ledger: Ledger) -> None:
         """Follows the changes of other processes from now on; in a forked child, from where its parent was."""
         with self._lock:
-            self._words = ledger.words
+            self._words, self._ledger, self._look_at_s = ledger.words, ledger, 0.0
             if not self._marks:
-                self._epoch, self._marks = ledger.words[EPOCH_WORD], marks_in(ledger.words)
+                self._epoch, self._marks = ledger.words[EPOCH_WORD], ledger.marks()
 
     def unwatch(self) -> None:
         """Stops looking at a ledger that is about to close, and so drops everything."""
         with self._lock:
             self._words, self._marks = [self._epoch] * (EPOCH_WORD + 1), []
+            self._ledger, self._look_at_s = None, inf
             self.clear()
 
     def get(self, identity: Hashable) -> Entry | None:
         """Returns the entry under a key's check bytes or under an alias, if it is still good."""
-        entry = self.peek(identity)
-        if entry is not None:
-            entry.hit = True
-            self.hits += 1
+        # As in `peek`, which is not called: a call takes as long as all the rest of this.
+        if monotonic() >= self._look_at_s:
+            self._look()
+        if self._words[EPOCH_WORD] != self._epoch:
+            self._catch_up()
+        entry = self.table.get(identity)
+        if entry is None or (entry.good_until_s is not None and now_s() >= entry.good_until_s):
+            return None
+        entry.hit = True
+        self.hits += 1
         return entry
 
     def peek(self, identity: Hashable) -> Entry | None:
         """Returns what `get` returns, without counting it as a hit."""
+        if monotonic() >= self._look_at_s:
+            self._look()
         if self._words[EPOCH_WORD] != self._epoch:
             self._catch_up()
         entry = self.table.get(identity)
@@ -183,9 +199,14 @@ class Front:
         """Goes on in a forked child, which has the parent's entries, and a ledger of its own from the next look on."""
         self._lock = threading.RLock()  # another thread of the parent may have held the old one
         self._words = [self._epoch + bool(self._marks)] * (EPOCH_WORD + 1)
+        self._ledger, self._look_at_s = None, inf
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def _look(self) -> None:
+        ledger = self._ledger
+        self._look_at_s = ledger.look() if ledger is not None else inf
 
     def _catch_up(self) -> None:
         """Drops what other processes have changed; everything where one tells no more than that something has."""
@@ -200,7 +221,7 @@ class Front:
             if epoch == self._epoch:
                 return
             self._change_all()
-            known, self._marks = self._marks, marks_in(words)
+            known, self._marks = self._marks, self._ledger.marks() if self._ledger is not None else []
             if epoch - self._epoch != self._marks[0] - known[0]:  # something else than marks has moved it
                 self.clear()
             for digest in list(self._identities):

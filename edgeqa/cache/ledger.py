@@ -2,15 +2,19 @@
 
 In: a path. Out: `Ledger`, 64-bit slots by name; and marks, which move when a record at one of many addresses has
 changed, so that other processes drop what they have of these addresses, and nothing else. The file is one page, written
-out in full when it is made, changed by `pwrite` under `flock` and read through a memory map: a full disk is then an
-error and not a signal, and looking at the epoch on every hit costs no system call. Nothing here is needed for a right
-answer; a page of nonsense is made anew.
+out in full when it is made, changed by `pwrite` under `flock`: a full disk is then an error and not a signal. The
+epoch, at which every hit looks, is read through a memory map, which costs no system call; all else by `pread`. Nothing
+here is needed for a right answer; a page of nonsense is made anew.
+
+`Mapped` knows whether files that are mapped are still as long as they were: to touch what somebody cut off ends the
+process (SIGBUS). It is asked before each use, and looks unless it has just done so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
 import struct
@@ -21,13 +25,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeqa import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _MAGIC = 0x31_6D_75_6E_61_71_65  # "eqanum1", little-endian
 _FILE_BYTES = 4096
 LOCK_WAIT_S = 2.0
 IN_VAIN_S = 10.0
+_seek, _now_s = os.lseek, time.monotonic  # names of this module: half of what looking takes is to find them
+_LOOK_EVERY_S = 0.000_008  # to cut a mapped file short, the system takes longer
 _SLOT = struct.Struct("<Q")
 
 GUARD_SLOTS = ("epoch", "opening", "writing", "deaths", "died_at_s", "inside")
@@ -57,6 +63,49 @@ _MARKED_WORD = 128
 _MARKS = _FILE_BYTES // 8 - _MARKED_WORD - 1
 
 
+class Mapped:
+    """Files of one cache that are mapped into memory."""
+
+    def __init__(self, look_every_s: float = 0.0) -> None:
+        """Knows of none yet; looks so often at most, which is the longest that a cut goes unseen."""
+        self._look_every_s = look_every_s
+        self.until_s = math.inf
+        """`time.monotonic`, from when on they have to be looked at again before they are used."""
+        self.on_cut: Callable[[str], object] = str
+        """Told the name of one that was found cut short, once."""
+        self._sizes: dict[int, tuple[str, int]] = {}
+
+    def watch(self, descriptor: int, name: str) -> None:
+        """Remembers how long a file is that is mapped from now on, and open until `forget`."""
+        self._sizes[descriptor] = name, os.lseek(descriptor, 0, os.SEEK_END)
+        self.until_s = 0.0
+
+    def forget(self) -> None:
+        """Looks at none any more."""
+        self._sizes, self.until_s = {}, math.inf
+
+    def look(self) -> str:
+        """Returns the name of a file that was cut short since it was last looked at; "" where none was."""
+        sizes = self._sizes
+        if not sizes:
+            return ""
+        for descriptor, (name, size_bytes) in sizes.items():
+            try:
+                # A fifth of what `os.fstat` takes; nobody uses the offset.
+                found_bytes = _seek(descriptor, 0, 2)
+            except OSError:  # closed meanwhile by another thread, which closes what is mapped, too
+                continue
+            if found_bytes < size_bytes:
+                self.forget()
+                self.on_cut(name)
+                return name
+            if found_bytes > size_bytes:
+                sizes[descriptor] = name, found_bytes
+        if sizes is self._sizes:
+            self.until_s = _now_s() + self._look_every_s
+        return ""
+
+
 class Marked(NamedTuple):
     """That a process has moved marks: the epoch just before and just after, and all marks."""
 
@@ -65,13 +114,8 @@ class Marked(NamedTuple):
     marks: list[int]
 
 
-def marks_in(words: memoryview) -> list[int]:
-    """Returns how often marks were moved, and all marks."""
-    return words[_MARKED_WORD:].tolist()
-
-
 def mark_of(digest: bytes) -> int:
-    """Returns which item of `marks_in` is the mark of an address."""
+    """Returns which item of `Ledger.marks` is the mark of an address."""
     return 1 + int.from_bytes(digest[-4:], "big") % _MARKS
 
 
@@ -91,16 +135,30 @@ class Ledger:
         except BaseException:
             os.close(self._fd)
             raise
+        self.mapped = Mapped(_LOOK_EVERY_S)
+        self.mapped.watch(self._fd, path.name)
         self.words = memoryview(self._map).cast("Q")  # words[EPOCH_WORD] is read on every hit
 
     def get(self, name: str) -> int:
         """Returns a number."""
-        value: int = _SLOT.unpack_from(self._map, _OFFSETS[name])[0]
-        return value
+        return self._numbers(_OFFSETS[name], 1)[0]
+
+    def marks(self) -> list[int]:
+        """Returns how often marks were moved, and all marks."""
+        return self._numbers(8 * _MARKED_WORD, _MARKS + 1)
 
     def totals(self) -> dict[str, int]:
         """Returns all totals and all faults."""
-        return {name: self.get(name) for name in (*TOTALS, *FAULTS)}
+        numbers = dict(zip(SLOTS, self._numbers(0, len(SLOTS)), strict=True))
+        return {name: numbers[name] for name in (*TOTALS, *FAULTS)}
+
+    def _numbers(self, offset: int, count: int) -> list[int]:
+        """Returns so many numbers; 0 for what was cut off, or cannot be read."""
+        try:
+            raw = os.pread(self._fd, 8 * count, offset) if self._fd >= 0 else b""
+        except OSError:
+            raw = b""
+        return list(struct.unpack(f"<{count}Q", raw.ljust(8 * count, b"\0")))
 
     def set(self, name: str, value: int) -> None:
         """Writes a number; an error of the disk is ignored."""
@@ -117,7 +175,7 @@ class Ledger:
     def mark(self, digests: Iterable[bytes]) -> Marked | None:
         """Tells all processes that the records at these addresses have changed; None if that cannot be told."""
         with contextlib.suppress(OSError), self._locked():
-            marks = marks_in(self.words)
+            marks = self.marks()
             for moved in {0, *map(mark_of, digests)}:
                 marks[moved] += 1
             before = self.get("epoch")
@@ -132,8 +190,19 @@ class Ledger:
             epoch = self.get("epoch")
             os.pwrite(self._fd, _SLOT.pack(_MAGIC) + _SLOT.pack(epoch + 1) + bytes(_FILE_BYTES - 16), 0)
 
+    def look(self) -> float:
+        """Does what `mapped.look` does, in half the time; returns until when nobody need look again."""
+        try:
+            if _seek(self._fd, 0, 2) >= _FILE_BYTES:
+                return _now_s() + _LOOK_EVERY_S
+        except OSError:  # it was closed
+            return math.inf
+        self.mapped.look()
+        return math.inf
+
     def close(self) -> None:
         """Gives the file handle back; the map goes when nobody looks at `words` any more. Harmless when repeated."""
+        self.mapped.forget()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -40,6 +40,7 @@ import lmdb
 
 from edgeqa import files
 from edgeqa.cache import records
+from edgeqa.cache.ledger import Mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 LOCK_FILE, DATA_FILE = "lock.mdb", "data.mdb"
 FIRST_SEQUENCE_NUMBER = 1 << 63
 LAST_SEQUENCE_NUMBER = FIRST_SEQUENCE_NUMBER + (1 << 62)  # nobody gets so far by counting
+_LOOK_EVERY_S = 0.000_050  # a thousandth of a read's time, and more would be felt
 _WAIT_S = 1.0  # for those who are inside
 _MAX_READERS = 512
 _LOCK_FILE_BYTES = 64 * (_MAX_READERS + 4)
@@ -92,10 +94,12 @@ class Store:
         """One item for each thread that reads or writes, or is about to look whether it may."""
         self.begin: Callable[[], Any] = _not_now
         """Starts a read, for who counts itself: `get` of an address, then `get` of what that gives, on the result."""
+        self.mapped = Mapped(_LOOK_EVERY_S)
         self.map_bytes = self.page_bytes = 0
         self.syncs_each_commit = False
         """Whether a commit waits for the disk by our doing; LMDB does it by itself where it was opened so."""
         self._opened_durable = False
+        self._watched: list[int] = []
 
     @property
     def is_open(self) -> bool:
@@ -109,8 +113,18 @@ class Store:
             StoreFault: it does not open.
         """
         env = _open_environment(directory, map_bytes, durable=durable)
-        with faults():
-            self.page_bytes = env.stat()["psize"]
+        try:
+            with faults():
+                self.page_bytes = env.stat()["psize"]
+                for name in (LOCK_FILE, DATA_FILE):
+                    # Until LMDB is closed: to close any handle of the lock file drops the locks that LMDB has on it.
+                    self._watched.append(files.opened(directory / name))
+                    self.mapped.watch(self._watched[-1], name)
+        except BaseException:
+            self.mapped.forget()
+            env.close()
+            self._let_go()
+            raise
         self.map_bytes, self._opened_durable, self.syncs_each_commit = map_bytes, durable, False
         self._env, self.begin = env, env.begin
 
@@ -130,6 +144,8 @@ class Store:
             env = self._env
             if env is None:
                 raise StoreFault(kind="unavailable", reason="closed")
+            if name := self.mapped.look():
+                raise cut_short(name)
             with faults():
                 yield env
         finally:
@@ -208,7 +224,24 @@ class Store:
             except BaseException:  # an interrupt: the next attempt closes it
                 self._env = env
                 raise
+            self.mapped.forget()
             env.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Closes the handles by which the size of files was seen."""
+        while self._watched:
+            os.close(self._watched.pop())
+
+    def abandon(self) -> None:
+        """Leaves what is open to the end of the process: to close it would touch what was cut off."""
+        self.begin = _not_now
+        with self._lock:
+            env, self._env = self._env, None
+        if env is not None:
+            import ctypes  # here: for what hardly ever happens
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(env))  # nor may the interpreter, when it ends
 
     def _wait_until_empty(self) -> None:
         give_up_at_s = time.monotonic() + _WAIT_S
@@ -235,9 +268,16 @@ class Store:
         self._passable = threading.Event()
         self._passable.set()
         env, self._env, self.begin = self._env, None, _not_now
+        self.mapped.forget()
         self.inside.clear()  # the parent's other threads never come out here
         if env is not None:
             env.close()
+        self._let_go()  # which are this process's own
+
+
+def cut_short(name: str) -> StoreFault:
+    """Returns the fault that a file is which somebody has cut short while it was mapped."""
+    return StoreFault("damaged", f"{name} was cut short while it was in use")
 
 
 def _not_now() -> None:

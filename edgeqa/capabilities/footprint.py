@@ -77,6 +77,8 @@ class ModelNeeds:
     """Of a joint bundle."""
     question_tokens: int = 0
     """Of a joint bundle: what is read together with a context, special tokens too."""
+    unmapped_bytes: int = 0
+    """Files that are read into memory where they would otherwise be mapped."""
 
     @property
     def encoding_bytes_a_token(self) -> int:
@@ -105,6 +107,7 @@ def memory_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     contexts = sizes.batch_contexts * tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     graphs = (1 + (sizes.callers > 1)) * needs.file_bytes * _GRAPH_NUMERATOR // _GRAPH_DENOMINATOR
     model = _RUNTIME_BYTES + _TEXT_BYTES + AT_HAND_BYTES + graphs + needs.tokenizer_bytes * _TOKENIZER_FACTOR
+    model += needs.unmapped_bytes
     return model + activations + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 
 
@@ -117,7 +120,7 @@ def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     contexts = sizes.batch_contexts * context_tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     load = needs.file_bytes * _LOAD_PERCENT[needs.precision] // 100
     read = needs.file_bytes * _READ_PERCENT[needs.precision] // 100 + activations + _TEXT_BYTES
-    model = _RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR
+    model = _RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR + needs.unmapped_bytes
     model += max(load, read) + (sizes.callers > 1) * load
     return model + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 

@@ -85,6 +85,8 @@ class Plan:
     spinning: Choice[bool]
     reader: Choice[Literal["fast", "careful"]]
     """Who decides: the fast reader alone, or the careful one, of what the fast one found."""
+    mapped: Choice[bool]
+    """Whether files are mapped into memory: weights, the word index, remembered answers. Otherwise they are read."""
     needed_bytes: int
     """With one caller at a time."""
     careful_bytes: int
@@ -110,6 +112,11 @@ def make_plan(
     """
     wanted = overrides or Overrides()
     _check(device, needs, wanted)
+    mapped = _mapped(wanted)
+    if not mapped.value:
+        needs = replace(needs, unmapped_bytes=needs.unmapped_bytes + needs.file_bytes)
+        if wanted.persist != "off":
+            wanted = replace(wanted, persist="memory")
     available = _available(device, wanted)
     total_bytes = wanted.budget_bytes or device.memory_total_bytes.value or available.value
     persist, cache = _answer_cache(device, wanted, total_bytes)
@@ -158,6 +165,7 @@ def make_plan(
         persist=persist,
         callers=Choice(callers, _why_callers(callers, more_bytes)),
         spinning=_spinning(used.value),
+        mapped=mapped,
         reader=reader,
         needed_bytes=memory_bytes(needs, sizes) + room.taken_bytes,
         careful_bytes=careful_bytes,
@@ -257,6 +265,12 @@ def _reader(
     if careful.passage_ms > IN_TIME_MS:
         return Choice("fast", f"the careful one {costs}: more than {IN_TIME_MS:.0f} ms are too long")
     return Choice("careful", f"there is room: {costs}")
+
+
+def _mapped(wanted: Overrides) -> Choice[bool]:
+    if wanted.mmap is None:
+        return Choice(value=True, reason="default")
+    return Choice(wanted.mmap, "you asked for it" if wanted.mmap else "you asked for it: files are read, not mapped")
 
 
 def _answer_cache(device: Capabilities, wanted: Overrides, total_bytes: int) -> tuple[Choice[Persist], Choice[int]]:

@@ -127,6 +127,7 @@ def _plan(p: Plan | NotEnoughMemory) -> list[_Row]:
         _row("encoding store", p.encoding_store_bytes, show_bytes),
         _row("persist", p.persist),
         _row("spinning", p.spinning, lambda on: "on" if on else "off"),
+        *([] if p.mapped.value else [_row("mapping", p.mapped, lambda on: "on" if on else "off")]),
     ]
 
 

@@ -37,9 +37,14 @@ class Overrides:
     encoding_store_bytes: int | None = None
     persist: Persist | None = None
     reader: Reader | None = None
+    mmap: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.given().items():
+            if name == "mmap":
+                if not isinstance(value, bool):
+                    raise OptionError(name, value, "true or false")
+                continue
             if (words := NAMED.get(name)) is not None:
                 if value not in words:
                     raise OptionError(name, value, f"one of {', '.join(words)}")

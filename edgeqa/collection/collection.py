@@ -261,8 +261,8 @@ class Collection:
 class LiveCollection:
     """A collection to ask."""
 
-    def __init__(self, directory: Path, encoder: EncoderIdentity) -> None:
-        self._directory, self._encoder = files.own(directory), encoder
+    def __init__(self, directory: Path, encoder: EncoderIdentity, *, mapped: bool = True) -> None:
+        self._directory, self._encoder, self._mapped = files.own(directory), encoder, mapped
         self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
         self._seen: Stamp | None = None
@@ -376,7 +376,7 @@ class LiveCollection:
         with self._noting_damage():
             if (found := seals.wrong(self._directory, ROUTE)) is not None:
                 raise RouteDamaged(self._directory / ROUTE, f"{found.name.removeprefix(f'{ROUTE}/')}: {found.what}")
-            return Index(self._directory / ROUTE, self._encoder.language)
+            return Index(self._directory / ROUTE, self._encoder.language, mapped=self._mapped)
 
     @contextlib.contextmanager
     def _noting_damage(self) -> Iterator[None]:

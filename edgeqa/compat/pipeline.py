@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from edgeqa import forking
+from edgeqa import forking, state
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.compat.calls import INPUTS, Form, Settings, parse_call, update_settings
 from edgeqa.compat.decoding import CONTEXT, QUESTION, Decoder, Ranker
@@ -89,7 +89,7 @@ def pipeline(
         )
     kept = {name: value for name, value in settings.items() if name not in NOT_NEEDED}
     defaults = update_settings(Settings(), kept, lenient=compatible)
-    overrides = Overrides(threads=threads, budget_bytes=budget_bytes, persist="off")
+    overrides = Overrides(threads=threads, budget_bytes=budget_bytes, persist="off", mmap=state.maps_files())
     return QuestionAnsweringPipeline(_open(model, overrides), defaults, compatible=compatible)
 
 

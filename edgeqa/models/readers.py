@@ -112,7 +112,8 @@ def open_reader(bundle: Bundle, options: SessionOptions, callers: Callers | None
     m = bundle.manifest
     if m.joint is None:
         return SplitReader(bundle, options, callers)
-    return JointReader(Session(bundle.file(JOINT_GRAPH), options, callers), m.pair, m.joint)
+    weights = [bundle.file(name) for name in m.joint.graph_files if name != JOINT_GRAPH]
+    return JointReader(Session(bundle.file(JOINT_GRAPH), options, callers, weights), m.pair, m.joint)
 
 
 class SplitReader:
@@ -122,8 +123,8 @@ class SplitReader:
         self._manifest = bundle.manifest
         self._is_exact = bundle.manifest.precision == "float32"  # who asks for it wants no part of it left out
         self._positions = np.arange(self._manifest.context_position + self._manifest.max_context_tokens)[None]
-        self._encode = Session(bundle.file("encode.onnx"), options, callers)
-        self._read = Session(bundle.file("read.onnx"), options, callers)
+        self._encode = Session(bundle.file("encode.onnx"), options, callers, [bundle.file("encode.bin")])
+        self._read = Session(bundle.file("read.onnx"), options, callers, [bundle.file("read.bin")])
 
     def encode_question(self, ids: Ids) -> Floats:
         """Returns the question's hidden states, float32 [1, tokens + 2, width]."""

@@ -23,17 +23,17 @@ import time
 import weakref
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from edgeqa import forking
+from edgeqa import files, forking
 from edgeqa.capabilities.device import NO_TELEMETRY
 from edgeqa.capabilities.precision import EXACT_X86, WITHOUT_KLEIDIAI
-from edgeqa.errors import BundleGraphInvalid, Subinterpreter
+from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, Subinterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -64,12 +64,15 @@ class SessionOptions:
     """Exact int8 products on x86 without VNNI, whose fast kernels overflow 16 bits."""
     kleidiai: bool = True
     """Whether Arm's own kernels may be used, where the processor has what they are for."""
+    mapped: bool = True
+    """Whether files of weights are mapped into memory. Otherwise they are read, and take as much memory."""
 
     @classmethod
     def of(cls, plan: Plan) -> SessionOptions:
         """Returns how the plan sets a session up."""
         path = plan.precision.value
-        return cls(plan.threads.value, plan.spinning.value, path == EXACT_X86, not path.endswith(WITHOUT_KLEIDIAI))
+        kleidiai = not path.endswith(WITHOUT_KLEIDIAI)
+        return cls(plan.threads.value, plan.spinning.value, path == EXACT_X86, kleidiai, plan.mapped.value)
 
 
 class Callers:
@@ -164,9 +167,13 @@ class Session:
     more, when that first happens. What comes out is the same, bit for bit.
     """
 
-    def __init__(self, file: Path, options: SessionOptions, callers: Callers | None = None) -> None:
-        self._options, self._callers = options, callers
-        session = _load(file, options)
+    def __init__(
+        self, file: Path, options: SessionOptions, callers: Callers | None = None, weights: Sequence[Path] = ()
+    ) -> None:
+        """Loads the graph in `file`, whose `weights` are in files beside it."""
+        self._options, self._callers, self._weights = options, callers, tuple(weights)
+        self._sizes_bytes = [(os.fspath(one), one.stat().st_size) for one in weights] if options.mapped else []
+        session = _load(file, options, self._weights)
         self._sessions: dict[int, Any] = {options.threads: session}  # by threads
         self._lock = threading.Lock()
         self.file = file
@@ -187,7 +194,10 @@ class Session:
 
         Raises:
             BundleGraphInvalid: if the graph declares an input that `arrays` lacks, or onnxruntime refuses the run.
+            BundleFileDamaged: if a file of weights was cut short: to touch what is missing would end the process.
         """
+        for path, size_bytes in self._sizes_bytes:
+            _check_size(path, size_bytes)
         try:
             feed = {name: arrays[name] for name in self.inputs}
         except KeyError as error:
@@ -206,18 +216,31 @@ class Session:
             with self._lock:
                 if (session := self._sessions.get(threads)) is None:
                     spinning = self._options.spinning and threads > 1
-                    session = _load(self.file, replace(self._options, threads=threads, spinning=spinning))
+                    options = replace(self._options, threads=threads, spinning=spinning)
+                    session = _load(self.file, options, self._weights)
                     self._sessions[threads] = session
         return session
 
 
-def _load(file: Path, options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
+def _check_size(path: str, size_bytes: int) -> None:
+    try:
+        found_bytes = os.stat(path).st_size  # noqa: PTH116 - half of what a Path takes
+    except OSError:  # it has no name any more, by which somebody could cut it short
+        return
+    if found_bytes < size_bytes:
+        raise BundleFileDamaged(Path(path), "size in bytes", size_bytes, found_bytes)
+
+
+def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
     setup = session_setup(options)
+    held = [] if options.mapped else [files.read(one) for one in weights]
+    if held:
+        setup.add_external_initializers_from_files_in_memory([one.name for one in weights], held, [*map(len, held)])
     import onnxruntime
 
     _share_arena()
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             str(file),
             setup,
             providers=["CPUExecutionProvider"],
@@ -226,6 +249,8 @@ def _load(file: Path, options: SessionOptions) -> Any:  # noqa: ANN401 - onnxrun
         )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
+    session.edgeqa_weights = held  # of which the library copies nothing
+    return session
 
 
 def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped

@@ -172,7 +172,7 @@ def _try_graph(graph: GraphFacts, export: Export, tokens: TokenizerFacts, option
     config = export.config
     _check_vocabulary(export, graph, tokens)
     try:
-        session = Session(graph.path, options)
+        session = Session(graph.path, options, weights=[file for file in graph.files if file != graph.path])
     except BundleGraphInvalid as error:
         raise _refused(graph, error) from error
     try:
