@@ -104,6 +104,7 @@ DOORS: dict[str, str] = {
     "cache.flight": HIT,
     "cache.keys": HIT,
     "cache.premises": RARE,
+    "cache.store": RARE,
     "cache.values": HIT,
     "capabilities.computing": HIT,
     "capabilities.device": CHOSEN,

@@ -119,6 +119,15 @@ def test_overrides_are_followed_and_said() -> None:
     assert (plan.available_bytes.value, plan.available_bytes.reason) == (GIB, "your budget")
 
 
+def test_without_mapping_there_is_more_memory_in_the_plan_and_nothing_on_disk() -> None:
+    mapped, read = make_plan(ROOMY, MINI), make_plan(ROOMY, MINI, Overrides(mmap=False, persist="disk"))
+    assert read.needed_bytes == mapped.needed_bytes + MINI.file_bytes
+    assert (mapped.mapped.value, read.mapped.value, read.persist.value) == (True, False, "memory")
+    assert make_plan(ROOMY, MINI, Overrides(mmap=False, persist="off")).persist.value == "off"
+    with_index = make_plan(ROOMY, replace(MINI, unmapped_bytes=1000), Overrides(mmap=False))
+    assert with_index.needed_bytes == read.needed_bytes + 1000
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -132,7 +141,12 @@ def test_overrides_are_followed_and_said() -> None:
         {"answer_cache_bytes": -1},
         {"encoding_store_bytes": -1},
         {"persist": "tape"},
-        *({field.name: value} for field in fields(Overrides) for value in (True, False, 200.0, "200", [200], 10**400)),
+        *(
+            {field.name: value}
+            for field in fields(Overrides)
+            for value in (True, False, 200.0, "200", [200], 10**400)
+            if field.name != "mmap" or not isinstance(value, bool)
+        ),
     ],
 )
 def test_senseless_overrides_are_refused_by_name(wrong: dict[str, Any]) -> None:
