@@ -64,7 +64,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "formats.folders": ({"open": 4}, DOCUMENT),
     "formats.pdf": ({"read_bytes": 1}, PACKAGED),
     "formats.source": ({"TemporaryFile": 1}, SCRATCH),
-    "models.exports.adding": ({"open": 1}, DOCUMENT),
+    "models.exports.adding": ({"open": 3}, f"{DOCUMENT}; or {MEMBER}"),
     "models.exports.export": ({"read_bytes": 1}, DOCUMENT),
     "models.exports.graph": ({"open": 1}, DOCUMENT),
     "models.exports.trial": ({"TemporaryFile": 1, "from_file": 1}, f"{DOCUMENT}; or {SCRATCH}"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edgeqa import state
+from edgeqa import files, state
 from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_fingerprint
 from edgeqa.digests import blake2b
 from edgeqa.errors import BundleError, CarefulReaderMissing
@@ -73,7 +73,7 @@ class CarefulReader:
         """What its answers depend on besides what all do: model, and fingerprint; None where that is not known yet."""
         if self._key is None and self.is_there and self._path is not None:
             try:
-                raw = state.read_plain(self._path / manifest.NAME)
+                raw = files.read(self._path / manifest.NAME)
                 how = computing(json.loads(raw)["precision"])
             except (OSError, ValueError, LookupError, TypeError):  # what is wrong with it is said when it is loaded
                 return None

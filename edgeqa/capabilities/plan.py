@@ -129,6 +129,8 @@ def make_plan(
     }
     careful = careful or Careful()
     careful_bytes = 0 if careful.needs is None else second_reader_bytes(careful.needs)
+    if careful.needs is not None and not mapped.value:
+        careful_bytes += careful.needs.file_bytes
     is_sure = wanted.reader == "careful" and careful_bytes > 0
     room = Room(available.value, device.address_space_bytes.value, careful_bytes if is_sure else 0)
     threads = _threads(device, wanted)

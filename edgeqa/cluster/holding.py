@@ -8,10 +8,10 @@ address in the cluster follows from its place in the collection. One thread chan
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa import files
 from edgeqa.cluster.statistics import Indexed, TermCounts
 from edgeqa.collection.adding import Adding, TimedModel
 from edgeqa.collection.adding_events import (
@@ -87,7 +87,7 @@ class Holding:
         except CollectionBusy:
             raise
         except CollectionError:
-            shutil.rmtree(directory, ignore_errors=True)
+            files.delete_folder(directory)
             self.documents.clear()
             self.counts = TermCounts()
             self._open(encodings_bytes)

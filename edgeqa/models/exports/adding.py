@@ -169,7 +169,8 @@ def _add_bundle(given: Path, name: str | None, overrides: Overrides, watch: Prog
         with shelf.new_model(called) as partial:
             for file in facts.files:
                 _take(open_file, file, given, partial, watch)
-            (partial / manifest.NAME).write_bytes(raw)
+            with files.create(partial / manifest.NAME) as stream:
+                stream.write(raw)
             made = open_model(Bundle.load(partial), overrides)
     return AddedModel(Bundle.load(shelf.models_home() / called), made.verdict, None, None)
 
