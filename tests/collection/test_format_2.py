@@ -13,7 +13,8 @@ from filling import ENCODER, fill, open_writer, put
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection import catalogue_rows, files, seals
+from edgeqa import files
+from edgeqa.collection import catalogue_rows, seals
 from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.collection import load_snapshot
 from edgeqa.collection.shard import Manifest, Shard

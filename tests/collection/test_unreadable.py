@@ -13,7 +13,8 @@ import pytest
 from filling import ENCODER, WINDOW, fill, groups, long_text, open_writer, passages_of, put, put_document
 from xxhash import xxh3_64_intdigest
 
-from edgeqa.collection import catalogue_rows, files, managing, seals, verifying
+from edgeqa import files
+from edgeqa.collection import catalogue_rows, managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection, load_snapshot
