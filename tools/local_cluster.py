@@ -70,7 +70,7 @@ class Node:
             *("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"),
             *("--repl-diskless-sync-delay", "0", "--save", "", "--appendonly", "no", "--dir", str(folder), *extra),
         ]
-        folder.mkdir()
+        folder.mkdir(parents=True)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

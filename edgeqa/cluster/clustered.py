@@ -150,7 +150,7 @@ class Clustered:
         self._asked, self._documents, self._published = asked, documents, published
         self._language, self._servers, self._most_nodes = language, servers, most_nodes
         self._unserved = unserved(tags, asked.members)
-        self.digest = content_digest(asked.members) + (f" without {len(self._unserved)}" if self._unserved else "")
+        self.digest = scope_digest(asked.members, tags)
         self._found: list[tuple[Address, str]] = []
         self._held: dict[int, HeldPassage | None] = {}
         self._numbers: dict[str, int] = {}
@@ -252,6 +252,12 @@ class Clustered:
     def is_whole(self) -> bool:
         """Tells whether all who were asked answered, for all that there is, as it was when the question came."""
         return not (self.damaged() or self._is_changed)
+
+
+def scope_digest(members: Sequence[Member], tags: Sequence[str]) -> str:
+    """Returns what changes with what can be asked of a cluster."""
+    missing = len(unserved(tags, members))
+    return content_digest(members) + (f" without {missing}" if missing else "")
 
 
 def content_digest(members: Sequence[Member]) -> str:

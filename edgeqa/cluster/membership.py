@@ -102,9 +102,9 @@ class Membership:
             self._as_of = now
         return self._seen
 
-    def forget(self) -> None:
-        """Has the next look be a new one."""
-        self._as_of = 0.0
+    def seen(self, *, not_older_s: float) -> tuple[Member, ...] | None:
+        """Returns the workers that were last seen; None if that is longer ago. Nobody is asked."""
+        return self._seen if time.monotonic() - self._as_of <= not_older_s else None
 
     def renew(self, member: Member) -> None:
         """Says that a worker lives.

@@ -7,12 +7,13 @@ workers read. A worker has one, too, which asks its own collection without a det
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from edgeqa.answer import ClosePassage
+from edgeqa.answer import Answer, ClosePassage
 from edgeqa.asking.documents import on_one_line
 from edgeqa.asking.keys import Options
 from edgeqa.asking.named import meanings
@@ -23,7 +24,7 @@ from edgeqa.cluster import pledges
 from edgeqa.cluster.adding import AddingToCluster, Splitter
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
-from edgeqa.cluster.clustered import Asked, Clustered, RemoteReading
+from edgeqa.cluster.clustered import Asked, Clustered, RemoteReading, scope_digest
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership
@@ -40,10 +41,9 @@ from edgeqa.runtime import EdgeQA
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
     from pathlib import Path
 
-    from edgeqa.answer import Answer
     from edgeqa.asking.documents import Given
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.surroundings import Shown
@@ -186,14 +186,18 @@ class ClusterQA(EdgeQA):
 
         def once() -> Answer:
             asked, scope, equipment = self._moment()
+            alias = (scope.digest, self._identity, question, top, force, most_contexts)
             watch.over("members")
+            entry = None if refresh else self._equipment.cache.front.get(alias)
+            if entry is not None and type(answer := entry.value) is Answer:
+                return answer
             answer = ask(
                 equipment,
                 cast("Any", scope),  # a passage from Valkey is a text by what it has
                 line,
                 options,
                 watch,
-                alias=None,
+                alias=alias,
                 refresh=refresh,
                 progress=progress or (lambda *_: None),
             )
@@ -226,16 +230,26 @@ class ClusterQA(EdgeQA):
                 at_hand=at_hand,
             )
         if at_hand:
-            return None
+            return self._at_hand((question, top, force, most_contexts)) if within is None else None
         from edgeqa.asking.pipe import remembered
 
         _no_part(within)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         _, scope, equipment = self._moment()
-        answer = remembered(equipment, cast("Any", scope), on_one_line(question), options, Stopwatch(), alias=None)
+        alias = (scope.digest, self._identity, question, top, force, most_contexts)
+        answer = remembered(equipment, cast("Any", scope), on_one_line(question), options, Stopwatch(), alias=alias)
         if answer is not None:
             self._counts.note(answer)
         return answer
+
+    def _at_hand(self, asked: tuple[Hashable, ...]) -> Answer | None:
+        """Returns the answer if it is at hand in this process, and who lives was seen lately; nobody is asked."""
+        members = self.membership.seen(not_older_s=self._members_s)
+        if members is None:
+            return None
+        tags = self.documents.tags(not_older_s=math.inf)
+        entry = self._equipment.cache.front.get((scope_digest(members, tags), self._identity, *asked))
+        return entry.value if entry is not None and type(entry.value) is Answer else None
 
     def get(self, name: str, *, force: bool = False) -> Answer:
         """Returns the answer of a name; arguments and errors as of `EdgeQA.get`.
