@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
@@ -27,6 +28,9 @@ from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.models.metrics import score_v1
 
+if TYPE_CHECKING:
+    from edgeqa import Answer, EdgeQA
+
 TIE = 0.05  # of scores, which are rounded by encodings
 
 
@@ -35,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--masters", type=int, default=3)
-    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument(
+        "--nodes", default="1000", help="how many workers are asked at most: 10,5 for one after the other"
+    )
     parser.add_argument("--questions", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -57,59 +63,68 @@ def main() -> None:
             try:
                 for worker in workers:
                     worker.start()
-                compare(cluster, asked, given.nodes)
+                compare(cluster, asked, [int(most) for most in given.nodes.split(",")])
             finally:
                 for worker in workers:
                     worker.kill()
 
 
-def compare(cluster: LocalCluster, asked: list[tuple[str, list[str]]], most_nodes: int) -> None:
+def compare(cluster: LocalCluster, asked: list[tuple[str, list[str]]], nodes: list[int]) -> None:
     """Adds to both, asks both."""
     alone = runtime.open(persist="off")
     began = time.monotonic()
     alone.add("articles")
     print(f"one machine: added in {time.monotonic() - began:.0f} s", flush=True)
-    qa = ClusterQA(
-        alone.bundle, alone.equipment.overrides, ClusterAddress.parse(cluster.url), most_nodes=most_nodes, members_s=1.0
-    )
+    address, overrides = ClusterAddress.parse(cluster.url), alone.equipment.overrides
+    clients = {most: ClusterQA(alone.bundle, overrides, address, most_nodes=most, members_s=1.0) for most in nodes}
+    qa = next(iter(clients.values()))
     began = time.monotonic()
     added = qa.add("articles")
     print(f"cluster: {added.contexts} passages added in {time.monotonic() - began:.0f} s", flush=True)
-    has = lambda: sum(one.contexts for one in qa.membership.members()) == added.contexts  # noqa: E731
-    until(has, "all is indexed", 600)
+    until(lambda: sum(one.contexts for one in qa.membership.members()) == added.contexts, "all is indexed", 600)
     print(f"cluster: all indexed after {time.monotonic() - began:.0f} s", flush=True)
-    same, here_f1, there_f1, here_s, there_s, explained = 0, [], [], [], [], 0
-    for question, expected in asked:
-        start = time.perf_counter()
-        here = alone.ask(question, refresh=True)
-        middle = time.perf_counter()
-        there = qa.ask(question, refresh=True)
-        there_s.append(time.perf_counter() - middle)
-        here_s.append(middle - start)
-        here_f1.append(score_v1(here.text, expected).f1)
-        there_f1.append(score_v1(there.text, expected).f1)
-        span = (here.text, here.document, here.source_start) == (there.text, there.document, there.source_start)
-        same += span
-        if not span:
-            score = abs(here.score - there.score)
-            best = [(one.address or "").partition(":{")[0] for one in here.closest[:2]]
-            also = [(one.address or "").partition(":{")[0] for one in there.closest[:2]]
-            why = "tie" if score < TIE else "rank" if best != also else "?"
-            explained += why != "?"
-            print(
-                f"  {why}: {question!r}: {here.text!r} ({here.score:.2f}) / {there.text!r} ({there.score:.2f})",
-                flush=True,
-            )
+    here = ask(alone, asked)
+    for most, client in clients.items():
+        print(f"at most {most} workers asked, of {cluster.masters}:", flush=True)
+        differences(asked, here, ask(client, asked))
+        client.close()
+    alone.close()
+
+
+def ask(qa: EdgeQA, asked: list[tuple[str, list[str]]]) -> list[tuple[Answer, float]]:
+    """Returns the answers, each with how long it took, in seconds."""
+    found = []
+    for question, _ in asked:
+        began = time.perf_counter()
+        answer = qa.ask(question, refresh=True)
+        found.append((answer, time.perf_counter() - began))
+    return found
+
+
+def differences(
+    asked: list[tuple[str, list[str]]], here: list[tuple[Answer, float]], there: list[tuple[Answer, float]]
+) -> None:
+    """Prints what differs."""
+    same = explained = 0
+    for (question, _), (one, _), (other, _) in zip(asked, here, there, strict=True):
+        if (one.text, one.document, one.source_start) == (other.text, other.document, other.source_start):
+            same += 1
+            continue
+        closest = [[(near.address or "").partition(":{")[0] for near in each.closest[:2]] for each in (one, other)]
+        why = "tie" if abs(one.score - other.score) < TIE else "rank" if closest[0] != closest[1] else "?"
+        explained += why != "?"
+        print(f"  {why}: {question!r}: {one.text!r} ({one.score:.2f}) / {other.text!r} ({other.score:.2f})")
     count = len(asked)
     print(
         f"{count} questions: the same span for {100 * same / count:.2f} %, {count - same} differ, {explained} explained"
     )
-    print(
-        f"F1 {100 * statistics.mean(here_f1):.2f} on one machine, {100 * statistics.mean(there_f1):.2f} in the cluster"
-    )
-    print(f"a question: {1e3 * statistics.median(here_s):.0f} ms / {1e3 * statistics.median(there_s):.0f} ms (median)")
-    qa.close()
-    alone.close()
+    scores, times = [], []
+    for answers in (here, there):
+        judged = [score_v1(one.text, golds).f1 for (one, _), (_, golds) in zip(answers, asked, strict=True)]
+        scores.append(100 * statistics.mean(judged))
+        times.append(1e3 * statistics.median(taken for _, taken in answers))
+    print(f"F1 {scores[0]:.2f} on one machine, {scores[1]:.2f} in the cluster")
+    print(f"a question: {times[0]:.0f} ms / {times[1]:.0f} ms (median)", flush=True)
 
 
 if __name__ == "__main__":
