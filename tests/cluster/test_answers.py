@@ -1,0 +1,78 @@
+"""Answers that a cluster remembers: read once, believed as they were written alone, done without if Valkey is gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from local_cluster import free_ports
+
+from edgeqa import runtime
+from edgeqa.cache import records, values
+from edgeqa.cache.keys import Key
+from edgeqa.cluster import keys
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.answers import LIVES_MS, Shelf
+from edgeqa.cluster.documents import Documents
+from edgeqa.cluster.valkey import Valkey
+
+if TYPE_CHECKING:
+    from local_cluster import LocalCluster
+
+    from edgeqa.cluster.runtime import ClusterQA
+
+KEY = Key.of("answers", b"a question of a test")
+
+
+def patient(qa: ClusterQA) -> Shelf:
+    """Has the shelf of a runtime wait longer than 20 ms: the machine that tests may be busy."""
+    qa.shelf._quick.close()
+    qa.shelf._quick = Valkey(qa.valkey.address, timeout_s=5.0, patience_s=0.0)
+    return qa.shelf
+
+
+def test_a_missing_answer_is_read_once_by_all(servers: LocalCluster, qa: ClusterQA) -> None:
+    question = "Who wrote the program of the engine?"
+    clients = [runtime.open(cluster=servers.url, persist="off") for _ in range(4)]
+    answers = []
+
+    def ask(client: runtime.EdgeQA) -> None:
+        patient(client)  # type: ignore[arg-type]  # a ClusterQA
+        answers.append(client.ask(question))
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for client in clients:
+        client.close()
+    assert {answer.text for answer in answers} == {qa.ask(question).text}
+    assert [answer.cached for answer in answers].count(False) == 1
+
+
+def test_only_what_a_tested_device_has_read_is_believed(qa: ClusterQA) -> None:
+    shelf = patient(qa)
+    place = keys.of_answer(KEY.digest.hex())
+    (fingerprint, *_) = (one.fingerprint for one in qa.membership.members())
+    for made_by, expected in ((fingerprint, "there"), ("another", "here"), (f"{fingerprint}+another", "here")):
+        payload = values.encode("there")
+        now_ms = time.time_ns() // 10**6
+        stored = records.encode(KEY, payload, now_ms=now_ms, ttl_ms=LIVES_MS, provenance=made_by.encode())
+        qa.valkey.do(place, "SET", place, stored)
+        assert shelf.compute(KEY, lambda: "here", lambda: [fingerprint], refresh=False) == expected
+    other = Key.of("answers", b"another question")
+    qa.valkey.do(place, "SET", place, records.encode(other, payload, now_ms=now_ms, provenance=fingerprint.encode()))
+    assert shelf.compute(KEY, lambda: "here", lambda: [fingerprint], refresh=False) == "here"
+    qa.valkey.do(place, "DEL", place)
+
+
+def test_a_server_that_does_not_answer_is_left_alone() -> None:
+    (port,) = free_ports(1)
+    valkey = Valkey(ClusterAddress.parse(f"valkey://127.0.0.1:{port}"))
+    shelf = Shelf(valkey, Documents(valkey))
+    for _ in range(3):
+        assert shelf.compute(KEY, lambda: 7, lambda: ["f"], refresh=False) == 7
+    assert shelf.faults == 1
+    shelf.close()
