@@ -341,7 +341,7 @@ class BundleFormatUnsupported(BundleError):
 
 
 class BundlePathUnsafe(BundleError):
-    """The manifest names a file outside the bundle."""
+    """The manifest, or a graph, names a file outside the bundle."""
 
     def __init__(self, path: AnyPath, name: str) -> None:
         super().__init__(

@@ -1,7 +1,8 @@
 """A bundle on disk: a directory in, a `Bundle` out whose every byte is what its manifest says.
 
 Size and SHA-256 of each file are checked once per file state: (size, mtime, inode) of a file that was right is
-remembered, so that a start does not hash 24 MB again. Nothing is loaded into onnxruntime here (`session` does that).
+remembered, so that a start does not hash 24 MB again. So is where a graph has its weights: onnxruntime before 1.25
+reads them from anywhere on the disk. Nothing is loaded into onnxruntime here (`session` does that).
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from edgeqa import files, state
 from edgeqa.digests import blake2b
 from edgeqa.errors import (
+    BundleError,
     BundleFileDamaged,
     BundleFileMissing,
     BundleFileUnexpected,
+    BundleGraphInvalid,
     BundleManifestInvalid,
     BundleNotFound,
+    BundlePathUnsafe,
 )
 from edgeqa.files import NotPlain
 from edgeqa.models import manifest as manifests
@@ -125,7 +129,30 @@ def _verify(bundle: Bundle, *, anew: bool) -> None:
         return
     for fact in bundle.manifest.files:
         _check(bundle.file(fact.name), fact)
+    for graph in (fact.name for fact in bundle.manifest.files if fact.name.endswith(".onnx")):
+        _check_weights(bundle.file(graph), expected)
     state.remember(_REMEMBERED, key, states)
+
+
+def _check_weights(graph: Path, files: set[str]) -> None:
+    """Sees that the graph's weights are files of the bundle.
+
+    Raises:
+        BundlePathUnsafe: if they are said to be elsewhere.
+        BundleGraphInvalid: if it is no graph.
+    """
+    from edgeqa.models.exports.errors import ExportPathUnsafe
+    from edgeqa.models.exports.graph import graph_facts
+
+    try:
+        weights = graph_facts(graph).weights
+    except ExportPathUnsafe as error:
+        raise BundlePathUnsafe(graph, error.location) from error
+    except BundleError as error:
+        raise BundleGraphInvalid(graph, str(error).removeprefix(f"{graph} is damaged: ")) from error
+    for file in weights:
+        if file.name not in files:
+            raise BundlePathUnsafe(graph, file.name)
 
 
 def _state(file: Path) -> FileState:

@@ -142,6 +142,7 @@ class ExportPathUnsafe(ExportError):
     """The graph's weights are said to lie where they must not."""
 
     def __init__(self, path: AnyPath, location: str, reason: str) -> None:
+        self.location = location
         super().__init__(
             f"{path}: its weights are said to be in {location!r}, {reason}",
             "weights have to lie beside the graph, as plain files; of a directory of symbolic links make a copy: "

@@ -18,7 +18,7 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO, overload
 
-from edgeqa.models import manifest, selftest
+from edgeqa.models import manifest
 from edgeqa.models.exports.errors import ExportDamaged, ExportFileLater, ExportPathUnsafe, ExportUnreadable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ INT8_OPERATORS = {
     "QGemm",
     "QLinearMatMul",
 }
-RESERVED = {manifest.NAME, selftest.GOLDEN_FILE, *manifest.REQUIRED_FILES["joint"]}
+RESERVED = {manifest.NAME, *manifest.REQUIRED_FILES["joint"]}
 
 
 @dataclass(frozen=True, slots=True)
