@@ -406,8 +406,23 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("--questions", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only-given", action="store_true", help="fit `calibration` alone, and leave `searched`")
     asked = parser.parse_args()
     data = json.loads(asked.squad.read_text(encoding="utf-8"))["data"]
+    file = asked.bundle / "manifest.json"
+    fitted_on = f"{asked.questions} questions of {asked.squad.name}, seed {asked.seed}"
+    if asked.only_given:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        with (
+            tempfile.TemporaryDirectory() as home,
+            edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home)) as qa,
+        ):
+            read = list(on_paragraphs(data, qa, questions=asked.questions, seed=asked.seed))
+            calibration = given(read, qa.bundle.manifest.searched.evidence)
+        manifest["calibration"] = {**calibration._asdict(), "fitted_on": fitted_on}
+        file.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(manifest["calibration"]))
+        return
     found: list[Asked] = []
     other: list[Asked] = []
     with tempfile.TemporaryDirectory() as home:
@@ -422,9 +437,7 @@ def main() -> None:
     numbers = searched(found)
     show("fit", found, numbers)
     show("report", other, numbers)
-    file = asked.bundle / "manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
-    fitted_on = f"{asked.questions} questions of {asked.squad.name}, seed {asked.seed}"
     manifest["calibration"] = {**given(found, numbers.evidence)._asdict(), "fitted_on": fitted_on}
     written = {**numbers._asdict(), "evidence": numbers.evidence._asdict(), "chance": list(numbers.chance)}
     manifest["searched"] = {**written, "fitted_on": f"{fitted_on}, and the fit half of {asked.questions_file.name}"}

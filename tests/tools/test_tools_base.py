@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +29,10 @@ from edgeqa.models.session import SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from weights import Floats, Ints, Weights
 
+PRETRAINED = os.environ.get("EDGEQA_BASE_PRETRAINED", "")  # the folder of all-mpnet-base-v2
+TRAINED = os.environ.get("EDGEQA_BASE_TRAINED", "")  # the file of what training changed of it
 WIDTH, INNER, LAYERS, FROZEN = 4 * mpnet.HEADS, 96, 3, 1
 TOLERANCE = 1e-4
 ROUNDED = 0.7  # what int8 may move a logit of the small network by; a wrong graph moves it by several
@@ -113,13 +115,13 @@ def test_the_graph_computes_what_the_network_does(weights: Weights, tokens: int)
 
 def test_a_loud_row_does_not_blur_the_others_where_each_has_its_scale() -> None:
     random = np.random.default_rng(3)
-    weights = {"f.weight": random.standard_normal((8, 64)).astype(np.float32), "f.bias": np.ones(8, np.float32)}
+    weights = {".f1.weight": random.standard_normal((8, 64)).astype(np.float32), ".f1.bias": np.ones(8, np.float32)}
     x = random.standard_normal((1, 20, 64)).astype(np.float32)
     x[0, 5] *= 300
-    expected = x @ weights["f.weight"].T + weights["f.bias"]
+    expected = x @ weights[".f1.weight"].T + weights[".f1.bias"]
 
     def error(g: Int8Graph) -> float:
-        g.op("Identity", g.product("x", "f"), out=("y",))
+        g.op("Identity", g.product("x", ".f1"), out=("y",))
         values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy"]
         model = g.model("product", values[:1], values[1:]).SerializeToString()
         found = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(["y"], {"x": x})[0]
@@ -191,3 +193,22 @@ def test_nothing_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[s
         make_base.parse_args(["mpnet", "upper.safetensors", str(tmp_path / "out")])
     assert stopped.value.code == 2
     assert "is not an empty directory" in capsys.readouterr().err
+
+
+@pytest.mark.reference
+@pytest.mark.skipif(
+    not (PRETRAINED and TRAINED), reason="EDGEQA_BASE_PRETRAINED and EDGEQA_BASE_TRAINED name no weights"
+)
+def test_the_shipped_model_is_made_again_from_its_weights(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make_base.write_base(Path(PRETRAINED), Path(TRAINED), out, precision="int8", like=make_base.SHIPPED)
+    assert {file.name for file in out.iterdir()} == {file.name for file in make_base.SHIPPED.iterdir()}
+    for file in make_base.SHIPPED.iterdir():
+        if file.name not in {"golden.json", "manifest.json"}:
+            assert (out / file.name).read_bytes() == file.read_bytes(), file.name
+    made, shipped = (json.loads((folder / "golden.json").read_text()) for folder in (out, make_base.SHIPPED))
+    for case, other in zip(made, shipped, strict=True):
+        for name in ("start_logits", "end_logits"):
+            # They were rounded to 4 decimals after another float32 arithmetic.
+            assert_allclose(case.pop(name), other.pop(name), rtol=0, atol=2e-4)
+        assert case == other
