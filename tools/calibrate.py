@@ -415,7 +415,7 @@ def main() -> None:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         with (
             tempfile.TemporaryDirectory() as home,
-            edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home)) as qa,
+            edgeqa.open(bundle=asked.bundle, persist="off", collection=Path(home), reader="fast") as qa,
         ):
             read = list(on_paragraphs(data, qa, questions=asked.questions, seed=asked.seed))
             calibration = given(read, qa.bundle.manifest.searched.evidence)
