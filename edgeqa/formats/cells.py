@@ -58,6 +58,12 @@ class CellText:
 
     def take(self) -> str:
         """Returns the text since the last time."""
+        if not self._pieces:
+            return ""
+        text, is_raised = self._pieces[0]
+        if len(self._pieces) == 1 and not is_raised:  # as nearly always
+            self._pieces, self._characters = [], 0
+            return text[:MAX_CELL_CHARACTERS]
         text = ""
         for raised, pieces in groupby(self._pieces, key=itemgetter(1)):
             piece = "".join(piece for piece, _ in pieces)

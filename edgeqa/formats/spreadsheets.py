@@ -145,6 +145,8 @@ class _Runs:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._is_open = name in ("t", "v") and not self._aids
+        if self._is_open:
+            return
         if name == "vertAlign":
             self._raised = {"superscript": 1, "subscript": -1}.get(attributes.get("val", ""), 0)
         elif name in ("r", "c", "si"):

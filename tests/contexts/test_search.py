@@ -55,6 +55,13 @@ def test_a_misspelt_word_is_taken_for_the_commonest_that_is_near() -> None:
     assert found.best[0].number == 0
 
 
+def test_of_words_that_are_as_near_the_commonest_is_meant_and_of_equal_ones_the_last() -> None:
+    texts = ("The valve.", "A valve is open.", "The value.", "A wall.")
+    for these, meant in ((texts, "valve"), (texts[1:], "valve"), ((*texts[:1], *texts[2:], "One value."), "value")):
+        found = search(lambda these=these: [Passage(text, 0) for text in these], "Where is the valye?", 5, "en")  # type: ignore[misc]
+        assert found.mended == {"valye": meant}
+
+
 def test_in_an_unknown_language_words_are_looked_for_as_they_are() -> None:
     assert numbers("pumps", "") == [1, 2]  # of the headings alone
     assert numbers("the", "") != []
