@@ -15,6 +15,7 @@ import datetime
 import functools
 import re
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -167,6 +168,7 @@ class Grid:
 MAX_DIGITS = 15  # that a spreadsheet knows of a number
 MAX_DECIMALS = 30
 MAX_CODE_CHARACTERS = 500
+_HALVES_UP = Context(prec=100, rounding=ROUND_HALF_UP)
 _SHOWN_DIGITS = 10  # of a number with a fraction and without a format
 _DATE, _TIME = "yyyy-mm-dd", "h:mm"
 
@@ -315,13 +317,18 @@ def _digits(value: float, form: str) -> str:
         sign = "-" if power.startswith("-") else "+" if exponent == "+" else ""
         return f"{_trimmed(head, least)}E{sign}{power.lstrip('+-').zfill(2)}"
     value /= 1000.0 ** min(len(mantissa) - len(mantissa.rstrip(",")), 4)  # thousands are left away
-    text = _trimmed(f"{round(value, most):.{most}f}" if value < 1e21 else f"{value:.0f}", least)
+    text = _trimmed(_rounded(value, most) if value < 1e21 else f"{value:.0f}", least)
     digits, point, rest = text.partition(".")
     digits = "" if digits == "0" and "0" not in whole and rest else digits
     digits = digits.zfill(min(whole.count("0"), MAX_DECIMALS)) if whole.count("0") > 1 else digits
     if "," in whole.rstrip(","):
         digits = _grouped(digits)
     return digits + point + rest
+
+
+def _rounded(value: float, decimals: int) -> str:
+    """Returns a number with so many decimals: halves of the digits that Excel knows are rounded up, 0.125 to 0.13."""
+    return f"{Decimal(f'{value:.{MAX_DIGITS}g}').quantize(Decimal(1).scaleb(-decimals), context=_HALVES_UP):f}"
 
 
 def _trimmed(text: str, least: int) -> str:
