@@ -161,7 +161,10 @@ def _texts(file: Path) -> Iterator[str]:
             if element.tag in _PARAGRAPHS:
                 yield "".join(element.itertext())
     else:
-        yield file.read_text(encoding="utf-8-sig", errors="replace")
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        if file.suffix == ".csv" and text.strip(' \n",'):
+            yield file.stem.partition("-")[2]  # the name of the sheet
+        yield text
 
 
 def _read(file: Path) -> Iterator[str]:
