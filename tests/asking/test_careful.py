@@ -256,7 +256,10 @@ def test_an_unloaded_reader_comes_back(opened: Callable[..., EdgeQA], read_again
         _ = qa._equipment.careful
 
 
-def test_without_it_the_fast_reader_decides_and_the_plan_says_how_to_get_it(opened: Callable[..., EdgeQA]) -> None:
+def test_without_it_the_fast_reader_decides_and_the_plan_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, opened: Callable[..., EdgeQA]
+) -> None:
+    monkeypatch.setattr(careful, "base_bundle", lambda: None)  # a checkout has it beside the sources
     qa = opened()
     assert qa.ask(QUESTION, TEXT).reader == "fast"
     assert qa.plan.reader.value == "fast"
