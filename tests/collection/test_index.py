@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgeqa.collection.errors import RouteDamaged, RouteUnwritable
 from edgeqa.collection.index import Index, IndexWriter
+from edgeqa.contexts.search import MAX_MENDED, weight
 from edgeqa.contexts.terms import terms
 
 if TYPE_CHECKING:
@@ -70,6 +71,26 @@ def test_hits_are_as_many_as_wanted_best_first(made: Path) -> None:
 @pytest.mark.parametrize("question", ["", "what is it", "?!", "xylophonist"])
 def test_what_nothing_matches_has_no_hit(made: Path, question: str) -> None:
     assert Index(made).search(question, 10).best == []
+
+
+def test_a_word_that_a_title_alone_has_is_no_slip(tmp_path: Path) -> None:
+    with IndexWriter(tmp_path) as writer:
+        for number, (text, title) in enumerate([("It turns.", "Gear"), ("A bear.", ""), ("Bears.", "")]):
+            writer.add(number, text, title)
+        writer.commit()
+    found = Index(tmp_path).search("gear", 5)
+    assert (ids(found), found.mended) == ([0], {})
+    assert found.weights == {"gear": weight(3, 1)}
+
+
+def test_only_so_many_words_are_mended(tmp_path: Path) -> None:
+    meant = ["pump", "depth", "valve", "filter", "machine", "garden", "water", "history", "manual", "engine"]
+    with IndexWriter(tmp_path) as writer:
+        writer.add(1, " ".join(meant), "")
+        writer.commit()
+    slips = [f"{word}x" for word in meant]
+    found = Index(tmp_path).search(" ".join(slips), 5)
+    assert list(found.mended) == slips[:MAX_MENDED]
 
 
 def test_a_large_id_comes_back_whole(tmp_path: Path) -> None:
