@@ -232,8 +232,9 @@ class ContextGone(CollectionError, LookupError):
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, what: object) -> None:
-        super().__init__(f"not in the collection: {what}", "`edgeqa list` shows what is there")
+    def __init__(self, what: object, document: str | None = None) -> None:
+        shows = "`edgeqa list` shows what is there" if document is None else f"all of it: edgeqa show {document} --text"
+        super().__init__(f"not in {'the collection' if document is None else document}: {what}", shows)
 
 
 class RouteDamaged(CollectionError):

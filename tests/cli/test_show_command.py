@@ -76,7 +76,9 @@ def test_a_place_beyond_the_end_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("short")
     assert edgeqa("show", file, "0-5").returncode == 0
-    assert edgeqa("show", file, "3-6").returncode == 1
+    done = edgeqa("show", file, "3-6")
+    assert done.returncode == 1
+    assert done.stderr == f"edgeqa: not in {file}: characters 3-6\n  hint: all of it: edgeqa show {file} --text\n"
 
 
 @pytest.mark.parametrize("place", ["5", "5-5", "9-2", "a-b", ""])

@@ -73,6 +73,15 @@ def test_what_nothing_matches_has_no_hit(made: Path, question: str) -> None:
     assert Index(made).search(question, 10).best == []
 
 
+def test_a_part_alone_is_looked_at_with_the_weights_of_all(made: Path) -> None:
+    index = Index(made)
+    every, part = index.search("pump depth", 5), index.search("pump depth", 5, ((1, 2), (4, 7)))
+    assert [hit for hit in every.best if hit.number in (1, 4)] == part.best
+    assert (every.passages, part.passages) == (5, 4)
+    assert part.weights == every.weights
+    assert index.search("pump", 5, ((0, 1 << 40),)).passages == 5
+
+
 def test_a_word_that_a_title_alone_has_is_no_slip(tmp_path: Path) -> None:
     with IndexWriter(tmp_path) as writer:
         for number, (text, title) in enumerate([("It turns.", "Gear"), ("A bear.", ""), ("Bears.", "")]):
