@@ -100,7 +100,7 @@ def in_document(place: Path, name: str, start: int, end: int, *, files: bool = T
     """
     found = _around(name, _parts_of(place, name, files=files), start, end)
     if found is None:
-        raise ContextGone(f"characters {start}-{end}", name)
+        raise ContextGone(what=f"characters {start}-{end}", document=name)
     return found
 
 
