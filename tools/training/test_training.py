@@ -12,6 +12,7 @@ import random
 from pathlib import Path
 
 import labels as labels_of
+import mpnet
 import numpy as np
 import onnxruntime
 import pytest
@@ -21,7 +22,7 @@ from graphs import encode_graph, read_graph
 from make_reader import BUNDLED, Recipe, parse_args
 from student import load_student, train_student
 from teacher import train_teacher
-from torch_readers import INNER, Student, distance_buckets, pack, rounded_rows, save_reader, unpack
+from torch_readers import INNER, Student, Teacher, distance_buckets, pack, rounded_rows, save_reader, unpack
 from weights import load_weights
 
 from examples import Example, Tokens, batches, make_examples, of_squad, read_examples, write_examples
@@ -263,11 +264,31 @@ def test_all_steps_make_a_bundle(tmp_path: Path, examples: Path, begin: Path) ->
     assert "manifest.json" in recipe.status()
 
 
+def test_the_careful_readers_network_computes_what_the_trained_teacher_does(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    teacher = Teacher().eval()
+    ids = torch.randint(4, 30_000, (1, 60))
+    with torch.no_grad():
+        expected = teacher(ids, torch.ones_like(ids, dtype=torch.bool))[0].numpy()
+    weights = {name: value.numpy() for name, value in teacher.state_dict().items()}
+    np.testing.assert_allclose(mpnet.read(weights, ids[0].numpy()), expected, atol=1e-3)
+    names = set(teacher.trained())
+    assert {name.split(".")[1] for name in names if name.startswith("layers.")} == {str(n) for n in range(4, 12)}
+    pack(teacher.trained(), tmp_path / "upper.safetensors")
+    again = unpack(tmp_path / "upper.safetensors")
+    assert set(again) == names
+    assert {name.partition(".")[0] for name in names} == {"layers", "span"}
+
+
 @pytest.mark.skipif("EDGEQA_MPNET" not in os.environ, reason="EDGEQA_MPNET names no folder of all-mpnet-base-v2")
 def test_the_teacher_learns_and_labels(tmp_path: Path, examples: Path) -> None:
-    mpnet = Path(os.environ["EDGEQA_MPNET"])
-    losses = train_teacher(examples, mpnet, None, tmp_path / "teacher.ck", total=60)
+    pretrained = Path(os.environ["EDGEQA_MPNET"])
+    losses = train_teacher(examples, pretrained, None, tmp_path / "teacher.ck", total=60)
     assert all(loss < 20 for loss in losses)
-    known = labels_of.label(examples, mpnet, tmp_path / "teacher.ck", tmp_path / "labels.npz", minutes=0.1)
+    recipe = Recipe(parse_args([str(tmp_path), "--examples", str(examples), "--mpnet", str(pretrained)]))
+    recipe.make_base()
+    manifest = json.loads((recipe.base / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["name"], manifest["layers"], manifest["precision"]) == ("edgeqa-base", 12, "int8")
+    known = labels_of.label(examples, pretrained, tmp_path / "teacher.ck", tmp_path / "labels.npz", minutes=0.1)
     assert known.done.any()
     assert (known.at[known.done][:, :, 0] >= 0).all()
