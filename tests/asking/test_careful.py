@@ -5,11 +5,13 @@ Its model is a small one that points at given words, so that a test can tell its
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +20,7 @@ from second import Bases
 
 from edgeqa import errors, runtime, state
 from edgeqa.asking import careful, ranking
+from edgeqa.models import reading
 from edgeqa.models.bundle import BASE
 from edgeqa.models.exports.adding import add_model
 from edgeqa.models.reading import PassageReader
@@ -290,6 +293,18 @@ def test_one_that_is_too_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch,
         assert "900 ms for a passage of 160 tokens" in qa.plan.reader.reason
         assert qa._equipment._careful is None
     assert opened(reader="careful").ask(QUESTION, TEXT).reader == "careful"
+
+
+@pytest.mark.parametrize(("went_by_s", "worked_s", "found_ms"), [(0.9, 0.2, 200), (0.1, 0.3, 100)])
+@pytest.mark.usefixtures("careful_base")
+def test_what_others_on_the_device_do_does_not_make_it_slow(
+    monkeypatch: pytest.MonkeyPatch, opened: Callable[..., EdgeQA], went_by_s: float, worked_s: float, found_ms: float
+) -> None:
+    clocks = [itertools.count(0, step_s) for step_s in (went_by_s, worked_s)]
+    fake = SimpleNamespace(perf_counter=clocks[0].__next__, process_time=clocks[1].__next__)
+    careful_reader = opened()._equipment.careful
+    monkeypatch.setattr(reading, "time", fake)
+    assert careful_reader.passage_ms() == pytest.approx(found_ms)
 
 
 def test_one_is_timed_though_the_home_cannot_be_written(

@@ -28,7 +28,7 @@ def add(home: Path, name: str, text: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "edgeqa", "add", "-", "--name", name],
         input=text,
-        env={"EDGEQA_HOME": str(home), "PATH": ""},
+        env={"EDGEQA_HOME": str(home), "EDGEQA_READER": "fast", "PATH": ""},
         capture_output=True,
         text=True,
         check=True,
