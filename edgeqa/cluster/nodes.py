@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PREFIX = "/v1/cluster/"
 SIGNATURE = "x-edgeqa-signature"
 _VALID_S = 60
-CONNECT_S, REPLY_S = 1.0, 10.0
+CONNECT_S, SEARCH_S, READ_S = 1.0, 5.0, 10.0
 MOST_BODY_BYTES = 1 << 20
 T = TypeVar("T")
 
@@ -148,13 +148,13 @@ class RemoteNode:
 
     def search(self, message: Search) -> SearchReply:
         """Searches; raises NodeSilent."""
-        return self._asked("search", message, SearchReply)
+        return self._asked("search", message, SearchReply, SEARCH_S)
 
     def read(self, message: Read) -> ReadReply:
         """Reads; raises NodeSilent."""
-        return self._asked("read", message, ReadReply)
+        return self._asked("read", message, ReadReply, READ_S)
 
-    def _asked(self, what: str, message: Any, kind: type[T]) -> T:  # noqa: ANN401 - one of the above
+    def _asked(self, what: str, message: Any, kind: type[T], reply_s: float) -> T:  # noqa: ANN401 - one of the above
         body = msgspec.json.encode(message)
         path = PREFIX + what
         headers = {"Content-Type": "application/json", SIGNATURE: self._secrets.sign(path, body)}
@@ -167,7 +167,7 @@ class RemoteNode:
             try:
                 if connection.sock is None:
                     connection.connect()
-                connection.sock.settimeout(REPLY_S)
+                connection.sock.settimeout(reply_s)
                 connection.request("POST", path, body, headers)
                 response = connection.getresponse()
                 said = response.read()
