@@ -51,7 +51,7 @@ def main() -> None:
                     text = f"The keeper of the lighthouse of Place{number} is Ann Number{number}."
                     (folder / "text.txt").write_text(text, encoding="utf-8")
                     qa.add(folder / "text.txt", name=f"coast{number % 12}/place{number}.txt", copied=True)
-                until(lambda: contexts(qa) == PLACES, "all is indexed", 120)  # type: ignore[arg-type]
+                until(lambda: is_settled(qa), "all is indexed", 120)  # type: ignore[arg-type]  # a ClusterQA
             levels(cluster, folder)
             with runtime.open(cluster=cluster.url, persist="off") as qa:
                 arrivals(qa, given.documents)  # type: ignore[arg-type]  # a ClusterQA
@@ -63,6 +63,12 @@ def main() -> None:
 def contexts(qa: ClusterQA) -> int:
     """Returns how many passages the workers have."""
     return sum(one.contexts for one in qa.membership.members())
+
+
+def is_settled(qa: ClusterQA) -> bool:
+    """Tells whether three workers share what there is."""
+    members = qa.membership.members()  # the first worker had all of it until the others came
+    return len(members) == 3 and all(one.contexts for one in members) and contexts(qa) == PLACES
 
 
 def asked(number: int) -> str:

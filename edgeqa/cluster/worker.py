@@ -303,16 +303,14 @@ class Worker:
 
     def _let_go(self, tags: Sequence[str]) -> None:
         """Lets go what another serves by now."""
-        kept = set(tags)
-        for tag in [tag for tag in {*self._holding.documents, *self._changes} if tag not in kept]:
-            slot = keys.slot_of_tag(tag)
-            if any(one.serves(slot) for one in self._members if one.id != self.id):
+        others = [one for one in self._members if one.id != self.id]
+        drops: list[tuple[str, str]] = []
+        for tag in {*self._holding.documents, *self._changes}.difference(tags):
+            if any(one.serves(keys.slot_of_tag(tag)) for one in others):
                 self._note(tag, None)
-                drops = [(tag, name) for name in self._holding.documents.get(tag, {})]
-                if drops:
-                    self._holding.apply([], drops, encode=False)
-            else:
-                kept.add(tag)
+                drops += [(tag, name) for name in self._holding.documents.get(tag, {})]
+        if drops:
+            self._holding.apply([], drops, encode=False)
 
     def _serve(self, tags: Sequence[str]) -> None:
         """Says what is served: the slots that are this worker's, but for those of tags that are not indexed yet."""
