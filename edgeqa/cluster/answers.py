@@ -164,8 +164,22 @@ class Shelf:
 class SharedCache:
     """An answer cache with the shelf behind it, as `asking` uses one. For one question."""
 
-    def __init__(self, local: Cache, shelf: Shelf, made_by: Callable[[], Iterable[str]]) -> None:
-        self._local, self._shelf, self._made_by = local, shelf, made_by
+    def __init__(
+        self,
+        local: Cache,
+        shelf: Shelf,
+        made_by: Callable[[], Iterable[str]],
+        ahead: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        """Puts a shelf behind a cache.
+
+        Args:
+            local: the cache of this device.
+            shelf: of the cluster.
+            made_by: tells the fingerprints of the devices that have made what was made last.
+            ahead: is given each record that was found, so that its passages can be fetched at once.
+        """
+        self._local, self._shelf, self._made_by, self._ahead = local, shelf, made_by, ahead
 
     @property
     def front(self) -> Front:
@@ -175,7 +189,9 @@ class SharedCache:
     def compute(self, key: Key, function: Callable[[], Any], *, refresh: bool = False) -> Any:  # noqa: ANN401 - any value
         """Returns the value of a key: from memory, LMDB or Valkey, or made now, once in the cluster."""
         shelved = lambda: self._shelf.compute(key, function, self._made_by, refresh=refresh)  # noqa: E731 - as short as it is
-        return self._local.compute(key, shelved, refresh=refresh)
+        found = self._local.compute(key, shelved, refresh=refresh)
+        self._ahead(found)
+        return found
 
     def get(self, key: Key) -> Any:  # noqa: ANN401 - any value
         """As of the local cache."""

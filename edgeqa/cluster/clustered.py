@@ -20,7 +20,7 @@ from edgeqa.collection.naming import Address
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import Hit, Hits
 from edgeqa.digests import blake2b
-from edgeqa.errors import EmptyQuestion
+from edgeqa.errors import ClusterError, EmptyQuestion
 from edgeqa.models.reading import MAX_QUESTION_CHARACTERS, Question
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class Clustered:
         self.digest = scope_digest(asked.members, tags)
         self._found: list[tuple[Address, str]] = []
         self._held: dict[int, HeldPassage | None] = {}
+        self._again: dict[str, HeldPassage | None] = {}
         self._numbers: dict[str, int] = {}
         self._is_changed = False
         self._wrong: dict[str, str] = {}
@@ -221,12 +222,24 @@ class Clustered:
         """Returns the passage's address and its digest."""
         return str(placed.address), str(placed.digest)
 
+    def ahead(self, record: Any) -> None:  # noqa: ANN401 - whatever lies in a cache
+        """Fetches the passages of a record that was found, all at once; those that were read now are there."""
+        if not isinstance(record, dict) or self._found:
+            return
+        with contextlib.suppress(TypeError, ValueError, KeyError, ClusterError):
+            addresses = [Address.parse(text) for text, _ in record["passages"]]
+            wanted = [one for one in addresses if one is not None]
+            for address, held in zip(wanted, self._documents.at(wanted), strict=True):
+                self._again[str(address)] = held
+
     def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in a cache
         """Returns the passage that a reference stands for; None if it is not what it was."""
-        with contextlib.suppress(TypeError, ValueError):
+        with contextlib.suppress(TypeError, ValueError, ClusterError):
             text, digest = reference
             address = Address.parse(text)
-            held = None if address is None else self._documents.at([address])[0]
+            if address is None:
+                return None
+            held = self._again[text] if text in self._again else self._documents.at([address])[0]
             if held is not None and held.digest == digest:
                 return self.placed(held)
         return None

@@ -156,7 +156,7 @@ class ClusterQA(EdgeQA):
             equipment.overrides,
             COMPUTED,
             equipment.model,
-            SharedCache(equipment.cache, self.shelf, fingerprints),
+            SharedCache(equipment.cache, self.shelf, fingerprints, scope.ahead),
             RemoteReading(asked, self.splitter, self.bundle),
         )
         return asked, scope, cast("Equipment", equipped)  # all that is asked of one
