@@ -28,10 +28,11 @@ from edgeqa.capabilities.settings import MIB
 
 TIMED_TOKENS = 160  # of a passage by which it is told whether a reader is quick enough
 WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
-# Python, numpy, onnxruntime, tokenizers and edgeqa itself: 57 MiB were measured without edgeqa.
-_RUNTIME_BYTES = 64 * MIB
-# A long text being split, and what its pieces leave between them: 24 MiB more for 1 MB of text than for a line of it.
-_TEXT_BYTES = 24 * MIB
+# Python, numpy, onnxruntime, tokenizers and edgeqa itself, and a long text being split (4 MiB more for 1 MB of text
+# than for a page). Measured later than the above, whole processes, 1 thread: `ask` on a page in passages of 128 tokens
+# at most 95 MiB, on 916 kB of text 99, in passages of 320 tokens 113; estimated are 108 and 123, tables at hand full.
+_RUNTIME_BYTES, _TEXT_BYTES = 55 * MIB, 5 * MIB
+_JOINT_RUNTIME_BYTES, _JOINT_TEXT_BYTES = 64 * MIB, 24 * MIB  # with which the figures of joint bundles were fitted
 # Answers and texts at hand: the tables of `cache.front` (4 MiB) and of `runtime` (1 MiB), when they are full.
 AT_HAND_BYTES = 5 * MIB
 # Graphs: mapped weights, and products laid out again for the kernels. 0.99 (float32) to 1.15 (int8) of the files.
@@ -51,8 +52,9 @@ _JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
 
 _MAPPED_PERCENT = 110  # of edgeqa-base's files, which are mapped: what is laid out again is little
 
-# Address space of one thread beyond what is resident (92 MiB measured): code that is never touched.
-_UNTOUCHED_BYTES = 96 * MIB
+# Address space of one thread beyond that: code that is never touched (92 MiB measured), and 28 for what the sum above
+# once had more. Too little here ends in a hang, too much in a refusal.
+_UNTOUCHED_BYTES = 124 * MIB
 # A further thread, in the pool of each graph: 8 MiB of stack, and 64 MiB of the C library's, which takes twice as much
 # for the moment in which it aligns them. Measured: 174 MiB for the second thread, 462 MiB for three. Where a thread
 # cannot be made, onnxruntime does not fail but hangs, so this must not be too little.
@@ -119,8 +121,8 @@ def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
     activations = sizes.callers * tokens * (needs.width * _JOINT_ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
     contexts = sizes.batch_contexts * context_tokens * (needs.encoding_bytes_a_token + _PASSAGE_BYTES_A_TOKEN)
     load = needs.file_bytes * _LOAD_PERCENT[needs.precision] // 100
-    read = needs.file_bytes * _READ_PERCENT[needs.precision] // 100 + activations + _TEXT_BYTES
-    model = _RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR + needs.unmapped_bytes
+    read = needs.file_bytes * _READ_PERCENT[needs.precision] // 100 + activations + _JOINT_TEXT_BYTES
+    model = _JOINT_RUNTIME_BYTES + AT_HAND_BYTES + needs.tokenizer_bytes * _TOKENIZER_FACTOR + needs.unmapped_bytes
     model += max(load, read) + (sizes.callers > 1) * load
     return model + contexts + sizes.answer_cache_bytes + sizes.encoding_store_bytes
 

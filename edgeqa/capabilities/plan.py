@@ -35,7 +35,7 @@ ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest boar
 ANSWER_CACHE_PERCENT, MIN_CACHE_BYTES, MAX_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
 WINDOW_STEP_TOKENS = 32
-MIN_ANSWER_CACHE_BYTES = 8 * MIB
+MIN_ANSWER_CACHE_BYTES = 2 * MIB  # some thousand answers
 MIN_DISK_CACHE_BYTES = 1 * MIB  # the smallest map that the cache makes
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
 MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB

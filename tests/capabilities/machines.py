@@ -42,7 +42,7 @@ def machine(
         "/proc/cpuinfo": "model name\t: Test CPU\nflags\t\t: fpu avx2 avx512f avx512_vnni\n" * 4,
         "/proc/self/mountinfo": ROOT_MOUNT + SHM_MOUNT + V2_MOUNT,
         "/proc/self/cgroup": "0::/\n",
-        "/proc/self/statm": "5000 1000 800 1 0 500 0\n",
+        "/proc/self/statm": "5000 800 800 1 0 500 0\n",
         **siblings("0", "1", "2", "3"),
     }
     kept = {path: text for path, text in {**plain, **(files or {})}.items() if text is not None}

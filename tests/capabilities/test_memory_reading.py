@@ -243,3 +243,12 @@ def test_address_space_is_the_limit_less_what_is_used() -> None:
 
 def test_address_space_is_never_below_nothing() -> None:
     assert address_space(machine(address_space_limit_bytes=MIB)).value == 0
+
+
+@pytest.mark.parametrize(
+    ("statm", "own_pages"), [("5000 1000 800 1 0 500 0", 200), ("5000 100000 800 1", 4096), ("5000 1 2 3", 0), ("x", 0)]
+)
+def test_what_this_process_has_already_is_not_asked_for_twice(statm: str, own_pages: int) -> None:
+    without, found = memory(machine())[1].value, memory(machine({"/proc/self/statm": statm}))[1].value
+    assert without is not None
+    assert found == without + own_pages * 4096

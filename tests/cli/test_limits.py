@@ -104,6 +104,11 @@ def test_a_control_group_of_512_mb_is_enough(control_group: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
 
 
+def test_a_control_group_of_128_mb_is_enough_for_a_page(control_group: Path) -> None:
+    done = in_group(control_group, 128 * MIB)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
+
+
 def test_a_control_group_that_is_too_small_is_refused_before_loading(control_group: Path) -> None:
     done = in_group(control_group, 96 * MIB)
     assert (done.returncode, done.stdout) == (3, "")
