@@ -64,6 +64,8 @@ def main() -> None:
                 for worker in workers:
                     worker.start()
                 compare(cluster, asked, [int(most) for most in given.nodes.split(",")])
+                stores = sum(on_disk(folder / f"worker{number}" / "store") for number in range(len(workers)))
+                print(f"on workers, all passages take {stores / 2**20:.0f} MiB of disk")
             finally:
                 for worker in workers:
                     worker.kill()
@@ -78,17 +80,34 @@ def compare(cluster: LocalCluster, asked: list[tuple[str, list[str]]], nodes: li
     address, overrides = ClusterAddress.parse(cluster.url), alone.equipment.overrides
     clients = {most: ClusterQA(alone.bundle, overrides, address, most_nodes=most, members_s=1.0) for most in nodes}
     qa = next(iter(clients.values()))
+    empty_bytes = used_bytes(cluster)
     began = time.monotonic()
     added = qa.add("articles")
     print(f"cluster: {added.contexts} passages added in {time.monotonic() - began:.0f} s", flush=True)
     until(lambda: sum(one.contexts for one in qa.membership.members()) == added.contexts, "all is indexed", 600)
     print(f"cluster: all indexed after {time.monotonic() - began:.0f} s", flush=True)
+    in_valkey = (used_bytes(cluster) - empty_bytes) / added.contexts
+    print(f"in Valkey, a passage takes {in_valkey:.0f} bytes of memory, its statistics of terms and all else included")
     here = ask(alone, asked)
     for most, client in clients.items():
         print(f"at most {most} workers asked, of {cluster.masters}:", flush=True)
         differences(asked, here, ask(client, asked))
         client.close()
     alone.close()
+
+
+def used_bytes(cluster: LocalCluster) -> int:
+    """Returns how much memory the servers use."""
+    used = 0
+    for node in cluster.nodes:
+        with node.client() as client:
+            used += int(client.info("memory")["used_memory"])
+    return used
+
+
+def on_disk(folder: Path) -> int:
+    """Returns how many bytes the files below a folder have."""
+    return sum(found.stat().st_size for found in folder.rglob("*") if found.is_file())
 
 
 def ask(qa: EdgeQA, asked: list[tuple[str, list[str]]]) -> list[tuple[Answer, float]]:

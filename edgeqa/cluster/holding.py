@@ -23,11 +23,12 @@ from edgeqa.collection.adding_events import (
     SourceGone,
 )
 from edgeqa.collection.catalogue_rows import WHOLE
-from edgeqa.collection.collection import Collection, LiveCollection
+from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionBusy, ContextGone, ShardDamaged
+from edgeqa.collection.index import Index
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.naming import Address
-from edgeqa.collection.snapshot import EncoderIdentity
+from edgeqa.collection.snapshot import ROUTE, EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from edgeqa.collection.adding_events import Event
     from edgeqa.collection.catalogue_rows import SourceRow
     from edgeqa.collection.collection import StoredContext
-    from edgeqa.contexts.search import Hits
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.reading import PassageReader
 
@@ -57,6 +57,15 @@ class Held(NamedTuple):
     is_encoded: bool
     first_id: int
     """Of its first passage, in the collection."""
+
+
+class Moment(NamedTuple):
+    """What is asked: all of one moment, whatever is written meanwhile."""
+
+    collection: Collection
+    route: Index | None
+    """None where there is no document."""
+    documents: dict[str, dict[str, Held]]
 
 
 class Holding:
@@ -91,7 +100,13 @@ class Holding:
             self.documents.clear()
             self.counts = TermCounts()
             self._open(encodings_bytes)
-        self._live = LiveCollection(directory, self._encoder)
+        self._moment = self._now()
+
+    def _now(self) -> Moment:
+        """Returns all that there is, opened anew; nobody may be writing."""
+        route = Index(self._directory / ROUTE, self._language) if self.documents else None
+        documents = {tag: dict(some) for tag, some in self.documents.items()}
+        return Moment(Collection(self._directory, self._encoder), route, documents)
 
     def _open(self, encodings_bytes: int | None) -> None:
         self._writer = Writer(self._directory, self._encoder)
@@ -184,6 +199,7 @@ class Holding:
             for passage in passages:
                 indexed = Indexed.of(passage.text, passage.title, passage.heading, self._language)
                 self.counts.count(indexed, 1)
+        self._moment = self._now()
 
     def encode_some(self, most_contexts: int) -> bool:
         """Makes encodings of some passages that have none, as far as there is room; tells whether there were any."""
@@ -211,6 +227,7 @@ class Holding:
         for tag, name, _ in chosen:
             for row in self._writer.catalogue.sources_at(_path(tag, name)):
                 self._note(row)
+        self._moment = self._now()
         return True
 
     def _run(self, events: Iterator[Event], *, encode: bool) -> None:
@@ -232,10 +249,9 @@ class Holding:
             question: on one line.
             most: how many.
         """
-        collection, index = self._live.routed()
-        hits: Hits = self._live.search(index, question, most)
+        collection, route, _ = self._moment
         found = []
-        for hit in hits.best:
+        for hit in () if route is None else route.search(question, most).best:
             with contextlib.suppress(ContextGone, ShardDamaged):
                 context = collection.context(hit.number)
                 if (address := _address(context)) is not None:
@@ -244,10 +260,10 @@ class Holding:
 
     def first(self, most: int) -> list[tuple[Address, StoredContext]]:
         """Returns passages that nothing tells apart: some of the first."""
-        collection = self._live.collection()
+        collection, _, documents = self._moment
         found: list[tuple[Address, StoredContext]] = []
-        for some in list(self.documents.values()):
-            for one in list(some.values()):
+        for some in documents.values():
+            for one in some.values():
                 for context_id in range(one.first_id, one.first_id + one.contexts):
                     if len(found) >= most:
                         return found
@@ -259,11 +275,12 @@ class Holding:
 
     def context(self, address: Address) -> StoredContext | None:
         """Returns the passage at an address; None if it is not here."""
-        one = self.documents.get(address.tag, {}).get(address.document)
+        collection, _, documents = self._moment
+        one = documents.get(address.tag, {}).get(address.document)
         if one is None or not one.first <= address.number < one.first + one.contexts:
             return None
         with contextlib.suppress(ContextGone, ShardDamaged, CollectionError):
-            context = self._live.collection().context(one.first_id + address.number - one.first)
+            context = collection.context(one.first_id + address.number - one.first)
             return context if _address(context) == address else None
         return None
 

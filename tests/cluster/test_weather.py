@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -232,3 +234,34 @@ def test_one_master_gone_without_a_replica_leaves_the_others(pair: LocalCluster,
         gone.start()
         until(pair.is_settled, "it is there again")
     valkey.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_tls_is_spoken_and_the_certificate_checked(tmp_path: Path, windows: list[Window]) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    written = ("-keyout", str(key), "-out", str(cert))
+    made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *written, *named)
+    subprocess.run(made, check=True, capture_output=True)
+    port, bus_port = free_ports(2)
+    files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
+    how = ("--port", "0", "--tls-port", str(port), "--tls-cluster", "yes", "--tls-auth-clients", "no", *files)
+    node = Node(str(server_program()), tmp_path / "server", port, bus_port, how)
+    node.start()
+    valkey = opened(f"valkeys://127.0.0.1:{port}?ca={cert}")
+    try:
+        until(lambda: not node.is_running or not isinstance(refused(valkey), ClusterUnreachable), "it speaks TLS")
+        if not node.is_running:
+            pytest.skip("this server is made without TLS")
+        client = valkey.client(("127.0.0.1", port))
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, keys.SLOTS - 1)
+        until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "it serves all slots")
+        valkey.refresh()
+        assert Documents(valkey).put("ABCD", "secret.txt", title="", source="secret.txt", windows=windows)
+        stranger = opened(f"valkeys://127.0.0.1:{port}")  # which does not trust its certificate
+        with pytest.raises(ClusterUnreachable, match="certificate"):
+            stranger.refresh()
+        stranger.close()
+    finally:
+        valkey.close()
+        node.kill()
