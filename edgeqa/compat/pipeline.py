@@ -15,6 +15,7 @@ are, not NFC-normalised: places count code points of what was given.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     Read = Callable[[Ids, Ids], tuple[Floats, Floats]]
 
 TASK = "question-answering"
+_TRIED = "tried-exports"
 BYTES_A_TEXT_BYTE = 240  # of tokens in windows of the usual overlap: 167 for English, more where a token is a character
 # What transformers needs to find and load a model, and edgeqa does not.
 NOT_NEEDED = (
@@ -263,13 +265,26 @@ def _open(given: str | Path | None, overrides: Overrides) -> PipelineModel:
 
 
 def _open_export(directory: Path, overrides: Overrides) -> PipelineModel:
-    """Returns the model that an exporter has written to `directory`."""
-    from edgeqa.models.exports.export import read_export
-    from edgeqa.models.exports.trial import Trial
+    """Returns the model that an exporter has written to `directory`, once it has been tried in a process of its own.
 
-    trial = Trial(read_export(str(directory)), overrides)
+    What was tried is remembered, by what the system says of its files.
+    """
+    from edgeqa.models.exports.export import read_export
+    from edgeqa.models.exports.trial import Trial, try_apart
+
+    export = read_export(str(directory))
+    place, seen = os.path.realpath(directory), [_seen(file) for file in (*export.graph.files, export.tokenizer)]
+    if state.recall(_TRIED, place) != seen:
+        try_apart(str(directory), None, overrides, lambda *_: None)
+        state.remember(_TRIED, place, seen)
+    trial = Trial(export, overrides)
     graph = trial.export.graph
     return _joint(trial.load(graph), trial.export.tokenizer, trial.plan(graph))
+
+
+def _seen(file: Path) -> list[object]:
+    found = file.stat()
+    return [file.name, found.st_size, found.st_mtime_ns, found.st_ino]
 
 
 def _joint(reader: JointReader, tokenizer_file: Path, plan: Plan) -> PipelineModel:

@@ -14,6 +14,7 @@ from families import Made, tokenizer
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Regex, Tokenizer, normalizers
 
+import edgeqa
 from edgeqa.errors import EXIT_DEVICE, ExportError
 from edgeqa.models.exports import errors, trial
 from edgeqa.models.exports.adding import add_model as add
@@ -71,6 +72,17 @@ def test_a_loop_without_an_end_is_ended(export: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(trial, "STEP_LIMIT_S", 10.0)
     endless = with_loop(export, [helper.make_node("Sin", ["given"], ["grown"])], 1 << 62)
     refused(endless, r"cannot be tried out: it took more than 10 s$")
+
+
+def test_a_pipeline_tries_an_export_out_before_it_loads_it(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edgeqa.pipeline(model=export)
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "try_apart", None)  # what was tried is not tried again, until its files change
+        edgeqa.pipeline(model=export)
+    monkeypatch.setattr(trial, "STEP_LIMIT_S", 3.0)
+    endless = with_loop(export, [helper.make_node("Sin", ["given"], ["grown"])], 1 << 62)
+    with pytest.raises(errors.ExportRanAway, match="it took more than 3 s"):
+        edgeqa.pipeline(model=endless)
 
 
 def test_many_short_steps_have_an_end_too(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
