@@ -12,12 +12,14 @@ import sys
 
 import click
 
-from edgeqa import streams
+from edgeqa import files, streams
 from edgeqa.errors import (
     EXIT_ANSWERED,
     EXIT_DEVICE,
     EXIT_INTERRUPTED,
     EdgeQAError,
+    FileRefused,
+    FilesLimited,
     LibraryMissing,
     OutputFailed,
 )
@@ -122,13 +124,25 @@ def run() -> int:
     return code if isinstance(code, int) else EXIT_ANSWERED
 
 
+def _as_ours(error: Exception) -> Exception:
+    """Returns what an error is to the user, where it is one of the system, or of what is installed, and no bug."""
+    if isinstance(error, EdgeQAError):
+        return error
+    if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
+        because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
+        return LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
+    if isinstance(error, OSError) and error.errno in files.TOO_MANY:  # where a library, or an import, needs one more
+        return FilesLimited()
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return FileRefused(str(error.filename), error.strerror)
+    return error
+
+
 def _report(error: Exception) -> int:
     """Says on stderr what went wrong; returns the exit code."""
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
-        because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
-        error = LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
+    error = _as_ours(error)
     if isinstance(error, EdgeQAError):
         from edgeqa.screen import plain  # here: few commands end in an error
 

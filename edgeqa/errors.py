@@ -132,7 +132,9 @@ class ContextUnreadable(ContextError, OSError):
     """The operating system refused to read the file."""
 
     def __init__(self, path: AnyPath, reason: str) -> None:
-        super().__init__(f"cannot read {path}: {reason}", "check the file's permissions and the disk")
+        full = reason == "Too many open files"
+        hint = "raise the limit on open files: ulimit -n 256" if full else "check the file's permissions and the disk"
+        super().__init__(f"cannot read {path}: {reason}", hint)
 
 
 class ContextBinary(ContextError):
@@ -298,6 +300,13 @@ class Closed(EdgeQAError, ValueError):
 
     def __init__(self) -> None:
         super().__init__("this EdgeQA is closed", "open another with edgeqa.open()")
+
+
+class FileRefused(EdgeQAError, OSError):
+    """The system did not let a file be used, and whoever used it has no more to say."""
+
+    def __init__(self, file: AnyPath, reason: str) -> None:
+        super().__init__(f"cannot use {file}: {reason}", "see to its permissions, and to the disk that it is on")
 
 
 class OutputFailed(EdgeQAError, OSError):
@@ -526,6 +535,16 @@ class ThreadsLimited(CapabilityError, RuntimeError):
         super().__init__(
             "no thread can be started: a limit on processes or threads is reached",
             "raise it: `ulimit -u` in a shell, `--pids-limit` of a container, TasksMax= of a service",
+        )
+
+
+class FilesLimited(CapabilityError, RuntimeError):
+    """The system lets this process open no file that is needed. No `OSError`: nothing is wrong with the file."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no file can be opened: a limit on open files is reached",
+            "close some, or raise it: `ulimit -n 256` in a shell, LimitNOFILE= of a service",
         )
 
 

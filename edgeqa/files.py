@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import xxhash
 
+from edgeqa.errors import FilesLimited
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
@@ -53,6 +55,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _roots: set[str] = set()
 
 
@@ -83,6 +86,7 @@ def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
     Raises:
         NotPlain: if a link, a pipe, a socket, a device or a folder is there, or a folder on the way is a link.
         NotOurs: if it is to be written, and is another user's.
+        FilesLimited: if this process may have no more files open: nothing is said of this one by that.
         OSError: if it cannot be opened for another reason.
     """
     writes = flags & (os.O_WRONLY | os.O_RDWR)
@@ -206,6 +210,8 @@ def _at(path: AnyPath) -> Iterator[tuple[int, str, bool]]:
         descriptor, is_own = _open_folder(folder)
         yield descriptor, name, is_own
     except OSError as error:
+        if error.errno in TOO_MANY:
+            raise FilesLimited from error
         if not isinstance(error, (NotPlain, NotOurs)):
             error.filename = whole  # and not the name alone
         raise
@@ -355,8 +361,12 @@ def rename(source: Path, target: Path) -> None:
     Raises:
         OSError: if it cannot be done.
     """
-    with _at(source) as (folder, name, _), _at(target) as (other, new, _):
-        os.rename(name, new, src_dir_fd=folder, dst_dir_fd=other)
+    with _at(source) as (folder, name, _):
+        if source.parent == target.parent:  # a process may have few descriptors left
+            os.rename(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)
+            return
+        with _at(target) as (other, new, _):
+            os.rename(name, new, src_dir_fd=folder, dst_dir_fd=other)
 
 
 def link(source: Path, target: Path) -> None:
@@ -440,14 +450,14 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(file: Path, content: bytes, *, alone: bool = True) -> None:
+def replace_file(file: Path, content: bytes, *, alone: bool = True, synced: bool = True) -> None:
     """Puts a file in the place of what is there, whole or not at all.
 
     Args:
         file: its place.
         content: what is to be in it.
-        alone: nobody else writes it meanwhile, and it is to be on disk before it takes its place. Otherwise it is what
-            can be lost, and others may write it, too: the last one's stays.
+        alone: whether nobody else writes it meanwhile; otherwise the last one's stays.
+        synced: whether it is to be on disk before it takes its place; not so what can be lost.
 
     Raises:
         OSError: if it cannot be written; then what was there is there.
@@ -456,14 +466,13 @@ def replace_file(file: Path, content: bytes, *, alone: bool = True) -> None:
     try:
         with create(partial, replacing=alone) as stream:
             stream.write(content)
-            if alone:
+            if synced:
                 stream.flush()
                 sync(stream.fileno())
         rename(partial, file)
-    except OSError:
-        if not alone:
-            with contextlib.suppress(OSError):
-                delete(partial)
+    except BaseException:
+        with contextlib.suppress(OSError, FilesLimited):
+            delete(partial)
         raise
 
 

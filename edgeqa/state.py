@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeqa import files
-from edgeqa.errors import HomeShared, HomeUnsafe, OptionError
+from edgeqa.errors import FilesLimited, HomeShared, HomeUnsafe, OptionError
 
 HOME_VARIABLE, MMAP_VARIABLE = "EDGEQA_HOME", "EDGEQA_MMAP"
 NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
@@ -78,8 +78,8 @@ def remember(name: str, key: str, value: Any) -> bool:  # noqa: ANN401 - any JSO
     kept = dict(list(facts.items())[-KEPT_ENTRIES:])
     try:
         files.make_folders(file.parent)
-        files.replace_file(file, json.dumps(kept).encode(), alone=False)
-    except OSError:
+        files.replace_file(file, json.dumps(kept).encode(), alone=False, synced=False)
+    except (OSError, FilesLimited):
         return False
     return True
 
@@ -175,6 +175,6 @@ def _file(name: str) -> Path:
 def _load(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(files.read(file).decode())
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, FilesLimited):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -40,7 +40,7 @@ from xxhash import xxh3_64_intdigest
 
 from edgeqa import files
 from edgeqa.cache.front import ABSENT
-from edgeqa.errors import ComputationFailed, EventLoopBlocked
+from edgeqa.errors import ComputationFailed, EventLoopBlocked, FilesLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -347,6 +347,8 @@ class Leases:
             fcntl.lockf(self._open(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(key))
         except OSError as error:
             return error.errno not in _TAKEN
+        except FilesLimited:
+            return True
         return True
 
     def give_back(self, key: Key) -> None:
@@ -359,14 +361,14 @@ class Leases:
         """Leaves the news for those who wait for this key now."""
         text = f"{type_name}\0{message}".encode("utf-8", "replace")[: _NOTE_BYTES - _NOTE.size]
         body = struct.pack("<Q16s", time.time_ns(), key.check) + text.ljust(_NOTE_BYTES - _NOTE.size, b"\0")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, FilesLimited):
             os.pwrite(self._open(), xxh3_64_intdigest(body).to_bytes(8, "little") + body, _note_offset(key))
 
     def failure_since(self, key: Key, since_ns: int) -> ComputationFailed | None:
         """Returns the failure of this key that was noted since then, in ns of the clock that goes on over a reboot."""
         try:
             note = os.pread(self._open(), _NOTE_BYTES, _note_offset(key))
-        except OSError:
+        except (OSError, FilesLimited):
             return None
         if len(note) < _NOTE_BYTES or xxh3_64_intdigest(note[8:]) != int.from_bytes(note[:8], "little"):
             return None

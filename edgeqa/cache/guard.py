@@ -37,6 +37,7 @@ from edgeqa import files
 from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.premises import GUARD_FILE, USERS_FILE, Header, Premises, round_map
 from edgeqa.cache.store import Store, StoreBusy, StoreFault, as_fault
+from edgeqa.errors import FilesLimited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,7 @@ class Guard:
         except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
             store.close()
             self.abandon()
-            if isinstance(error, OSError):
+            if isinstance(error, (OSError, FilesLimited)):
                 raise as_fault(error) from error
             raise
 
@@ -109,7 +110,7 @@ class Guard:
         ledger = self.ledger
         try:
             if ledger is not None:
-                with contextlib.suppress(OSError, StoreFault), self._entrance(ENTER_WAIT_S) as last:
+                with contextlib.suppress(OSError, StoreFault, FilesLimited), self._entrance(ENTER_WAIT_S) as last:
                     store.close()
                     if self._trusted:
                         ledger.add({"inside": -1})
@@ -156,7 +157,7 @@ class Guard:
                     raise StoreBusy(reason="other processes are using the cache")
                 self.ledger = Ledger(self._directory / LEDGER_FILE)
                 yield self.ledger
-        except OSError as error:
+        except (OSError, FilesLimited) as error:
             raise as_fault(error) from error
         finally:
             self.abandon()

@@ -32,6 +32,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 
 from edgeqa import files
 from edgeqa.cache.store import DATA_FILE, LOCK_FILE, StoreBusy
+from edgeqa.errors import FilesLimited
 
 if TYPE_CHECKING:
     from edgeqa.cache.ledger import Ledger
@@ -248,7 +249,9 @@ def find_damage(data_file: Path) -> list[str]:
         return [_NO_VERIFIER]
     try:
         return [str(problem) for problem in verify.verify(str(data_file), subdir=False)]  # type: ignore[no-untyped-call]
-    except Exception as error:  # whatever stops the verifier: the file is not sound
+    except Exception as error:  # whatever else stops the verifier: the file is not sound
+        if getattr(error, "errno", None) in files.TOO_MANY:
+            raise FilesLimited from error
         return [f"{type(error).__name__}: {error}"]
 
 
@@ -271,7 +274,7 @@ def _read(path: Path) -> bytes:
 
 def _replace(path: Path, data: bytes) -> None:
     if _read(path) != data:
-        files.replace_file(path, data, alone=False)
+        files.replace_file(path, data, synced=False)
 
 
 def make_directory_in_ram(mounts: Path = Path("/proc/self/mounts")) -> Path | None:

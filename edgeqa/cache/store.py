@@ -41,6 +41,7 @@ import lmdb
 from edgeqa import files
 from edgeqa.cache import records
 from edgeqa.cache.ledger import Mapped
+from edgeqa.errors import FilesLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -307,7 +308,7 @@ def _open_environment(directory: Path, map_bytes: int, *, durable: bool) -> lmdb
             time.sleep((0.5 + os.urandom(1)[0] / 256) * 0.002 * 2**attempt)  # jitter, so that two do not race again
         try:
             env = lmdb.Environment(
-                str(directory),
+                os.fsencode(directory),  # a path need not be UTF-8
                 map_size=map_bytes,
                 max_readers=_MAX_READERS,
                 max_spare_txns=0,  # a spare one keeps a reader's slot, which a forked child would free under its parent
@@ -363,6 +364,8 @@ def as_fault(error: Exception) -> StoreFault:
         return StoreFault("unavailable", error)
     code = getattr(error, "errno", None)
     text = str(error)
+    if isinstance(error, FilesLimited) or code in files.TOO_MANY or os.strerror(errno.EMFILE) in text:
+        return StoreBusy(error)  # nothing is wrong with the files
     if isinstance(error, lmdb.DiskError) or code in _DISK_FULL or any(os.strerror(e) in text for e in _DISK_FULL):
         return StoreFault("disk_full", error)
     if isinstance(error, lmdb.ReadonlyError) or code in _READ_ONLY or any(os.strerror(e) in text for e in _READ_ONLY):

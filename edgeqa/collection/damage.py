@@ -49,7 +49,7 @@ def _note(directory: Path, name: str, damage: CollectionError) -> None:
         if not notes.is_dir():
             make_folder(notes)
         with create(notes / name, replacing=True) as stream:
-            stream.write(f"{damage}\n".encode())
+            stream.write(f"{damage}\n".encode(errors="backslashreplace"))
 
 
 def marked(directory: Path) -> set[str]:

@@ -31,7 +31,7 @@ from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MAX_MENDED, MAX_WORDS, TITLE_WEIGHT, Hit, Hits, weight
 from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
-from edgeqa.errors import LibraryMissing, ThreadsLimited
+from edgeqa.errors import FilesLimited, LibraryMissing, ThreadsLimited
 from edgeqa.files import check_plain, create, delete, make_folders, read, reading
 
 try:
@@ -52,6 +52,7 @@ META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 # Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
 _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
+_NO_FILE = re.compile(r"(?i)too many open files")
 _NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
 WRITER_LOCK = ".tantivy-writer.lock"
 MANAGED = ".managed.json"  # of the library: what may be deleted when it is not in use any more
@@ -76,7 +77,8 @@ class IndexWriter:
             make_folders(directory)
             check_plain(*_own(directory))
             _share_arenas()
-            self._index = tantivy.Index(_schema(), str(directory), reuse=True)
+            self._path = contextlib.ExitStack()
+            self._index = tantivy.Index(_schema(), self._path.enter_context(_utf8(directory)), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
             _sweep(directory)
             # The library numbers operations, and gives the first after opening the number of the last commit. A merge
@@ -125,6 +127,7 @@ class IndexWriter:
         self._open = False
         with self._fallible():
             self._writer.wait_merging_threads()  # takes the writer, and with it the lock
+            self._path.close()
             narrow(self._directory, ROUTE)
 
     def __enter__(self) -> IndexWriter:
@@ -144,8 +147,7 @@ class IndexWriter:
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
-            if _NO_THREAD.search(str(error)):
-                raise ThreadsLimited from error
+            _check_limits(error)
             kind = RouteUnwritable if _OF_THE_SYSTEM.search(str(error)) else RouteDamaged
             raise kind(self._directory, str(error)) from error
 
@@ -180,8 +182,7 @@ class Index:
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise
-            if _NO_THREAD.search(str(error)):
-                raise ThreadsLimited from error
+            _check_limits(error)
             self._searcher = _searcher_elsewhere(directory, error, _link)
         self._mapped = _sizes(directory)
 
@@ -291,13 +292,27 @@ def _schema() -> tantivy.Schema:
 def _searcher(directory: Path) -> tantivy.Searcher:
     """Returns what searches the index; all its files are mapped from then on."""
     _share_arenas()
-    index = tantivy.Index.open(str(directory))
-    if index.schema != _schema():
-        message = "it has other fields"
-        raise ValueError(message)
-    index.config_reader("manual")
-    index.reload()
-    return index.searcher()
+    with _utf8(directory) as path:
+        index = tantivy.Index.open(path)
+        if index.schema != _schema():
+            message = "it has other fields"
+            raise ValueError(message)
+        index.config_reader("manual")
+        index.reload()
+        return index.searcher()
+
+
+@contextlib.contextmanager
+def _utf8(directory: Path) -> Iterator[str]:
+    """Gives a path of a directory that is UTF-8, as the library needs it: its own, or that of a link to it."""
+    path = str(directory)
+    if path.isascii() or path == os.fsencode(path).decode(errors="replace"):
+        yield path
+        return
+    with _scratch(directory, None) as made:
+        link = Path(made, "index")
+        link.symlink_to(directory.absolute())
+        yield str(link)
 
 
 @cache
@@ -317,6 +332,14 @@ def _share_arenas() -> None:
 def _is_of_the_library(error: BaseException) -> bool:
     """Tells whether tantivy has raised it: a ValueError, or where it trusted what it read, a panic of Rust."""
     return isinstance(error, ValueError) or type(error).__name__ == "PanicException"
+
+
+def _check_limits(error: BaseException) -> None:
+    """Does nothing; raises where the library ran into a limit of the process, and nothing is wrong with the index."""
+    if _NO_THREAD.search(str(error)):
+        raise ThreadsLimited from error
+    if _NO_FILE.search(str(error)):
+        raise FilesLimited from error
 
 
 def _searcher_elsewhere(
@@ -343,6 +366,7 @@ def _searcher_elsewhere(
             except BaseException as error:
                 if not (isinstance(error, (OSError, KeyError, TypeError)) or _is_of_the_library(error)):
                     raise
+                _check_limits(error)
                 raise RouteDamaged(directory, str(first or error)) from error
     raise RouteDamaged(directory, str(first)) from first
 

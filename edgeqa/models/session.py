@@ -16,6 +16,7 @@ begins with all turns.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import threading
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa import files, forking
 from edgeqa.capabilities.device import NO_TELEMETRY
 from edgeqa.capabilities.precision import EXACT_X86, WITHOUT_KLEIDIAI
-from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, Subinterpreter
+from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, Subinterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,6 +249,8 @@ def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any: 
             enable_fallback=0,  # which would print on standard output, and try the same again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        if os.strerror(errno.EMFILE) in str(error):
+            raise FilesLimited from error
         raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
     session.edgeqa_weights = held  # of which the library copies nothing
     return session

@@ -84,7 +84,11 @@ def base_bundle() -> Path | None:
         spec = find_spec(BASE_PACKAGE)
         places += [Path(folder) / BASE for folder in (spec and spec.submodule_search_locations) or ()]
     places.append(Path(__file__).parents[2] / "models" / "base" / BASE_PACKAGE / BASE)
-    return next((place for place in places if (place / manifest.NAME).is_file()), None)
+    for place in places:
+        with contextlib.suppress(PermissionError):  # in a home that is not this user's to read
+            if (place / manifest.NAME).is_file():
+                return place
+    return None
 
 
 def find_bundle(given: str | Path | None) -> Path:
@@ -151,7 +155,7 @@ def use_model(name: str) -> None:
         if name == BUNDLED:
             files.delete(file)
         else:
-            files.replace_file(file, f"{name}\n".encode(), alone=False)
+            files.replace_file(file, f"{name}\n".encode(), alone=False, synced=False)
     except OSError as error:
         raise ExportUnwritable(file, error.strerror or str(error)) from error
 

@@ -163,7 +163,7 @@ def _store(path: Path, tokens: Iterable[Token]) -> None:
     stored: dict[str, Any] = {"format": FORMAT, "tokens": [_fields(token) for token in tokens]}
     try:
         files.make_folders(path.parent)
-        files.replace_file(path, json.dumps(stored, indent=1).encode(), alone=False)
+        files.replace_file(path, json.dumps(stored, indent=1).encode(), alone=False, synced=False)
     except OSError as error:
         raise TokenFileInvalid(path, error.strerror or str(error), "see to the permissions of its folder") from error
 
