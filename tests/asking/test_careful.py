@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import EXAMPLES
 from families import Made
 from second import Bases
 
@@ -24,10 +26,10 @@ from edgeqa.models import reading
 from edgeqa.models.bundle import BASE
 from edgeqa.models.exports.adding import add_model
 from edgeqa.models.reading import PassageReader
+from edgeqa.models.shelf import BASE_PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edgeqa.capabilities.settings import Reader
     from edgeqa.runtime import EdgeQA
@@ -41,6 +43,7 @@ PARAGRAPHS = [
 ]
 TABLE = "Tool,Price,Place\nHammer,12 EUR,London\nSaw,20 EUR,Paris\nDrill,99 EUR,Rome\nFile,7 EUR,Bern\n"
 DEADLINE_S = 120
+REAL = Path(__file__).parents[2] / "models" / "base" / BASE_PACKAGE / BASE
 
 
 @pytest.fixture(scope="module")
@@ -437,6 +440,7 @@ def test_children_forked_among_threads_that_ask_answer(threads: int) -> None:
 BROKEN_OFF = """
 import sys, edgeqa
 from edgeqa.models.reading import PassageReader
+from edgeqa.models.shelf import BASE_PACKAGE
 usual = PassageReader.spans_again
 def slow(*given, **how):
     found = usual(*given, **how)
@@ -464,3 +468,23 @@ def test_whoever_is_ended_while_it_reads_leaves_nothing_behind(
     answer = qa.ask(QUESTION, TEXT)
     assert (answer.text, answer.reader, answer.cached) == ("London", "careful", False)
     assert read_again == [TEXT]
+
+
+@pytest.fixture(scope="module")
+def real() -> None:
+    """Skips where edgeqa-base itself is not here."""
+    if not REAL.is_dir():
+        pytest.skip("models/base is not here: a source distribution has none")
+
+
+@pytest.mark.usefixtures("real")
+def test_the_real_one_answers_and_is_refused_where_memory_is_short(opened: Callable[..., EdgeQA]) -> None:
+    qa = opened(reader="careful")
+    answer = qa.ask("To what depth may the pump be submerged?", EXAMPLES / "pump-manual.txt")
+    assert (answer.text, answer.reader, answer.model) == ("12 metres", "careful", "edgeqa-base 1")
+    assert answer.probability > 0.8
+    assert qa.ask("Who won the football world cup?", EXAMPLES / "pump-manual.txt").text is None
+    board = {"budget_bytes": 256 << 20}
+    with pytest.raises(errors.NotEnoughMemory, match=r"reader=careful: \d+ bytes needed, .* \d+ bytes missing"):
+        opened(reader="careful", **board).ask(QUESTION, TEXT)
+    assert opened(**board).ask(QUESTION, TEXT).reader == "fast"
