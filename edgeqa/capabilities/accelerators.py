@@ -103,13 +103,23 @@ def assure_onnxruntime(processor: str) -> None:
         raise OnnxruntimeUnusable(found.reason)
 
 
-def accelerators(device: Device) -> Reading[tuple[str, ...]]:
-    """Returns the reading of the device nodes of accelerators, with their names in the reason."""
+def accelerators(device: Device, system: str | None) -> Reading[tuple[str, ...]]:
+    """Returns the reading of the device nodes of accelerators, with their names in the reason; of a Mac, of names."""
+    if system == "Darwin":
+        return _of_macos(device)
     found = {node: _driven(device, node) or name for pattern, name in NODES.items() for node in device.glob(pattern)}
     if not found:
         return Reading((), "no device node of any")
     names = ", ".join(dict.fromkeys(found.values()))
     return Reading(tuple(found), f"{names}; not used: edgeqa runs on the CPU")
+
+
+def _of_macos(device: Device) -> Reading[tuple[str, ...]]:
+    """Returns the reading of a Mac, which has no device nodes of its accelerators: what its kind of processor has."""
+    if device.machine() != "arm64":
+        return Reading(("GPU",), "of an Intel Mac; not used: edgeqa runs on the CPU")
+    names = ("Apple GPU", "Apple Neural Engine")
+    return Reading(names, "of every Mac with Apple's processors; not used: edgeqa runs on the CPU")
 
 
 def _driven(device: Device, node: str) -> str | None:

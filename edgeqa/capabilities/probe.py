@@ -63,7 +63,7 @@ def probe(
         cpu_flags=flags,
         processor_digest=processor,
         providers=_guarded(offered),
-        accelerators=_guarded(lambda: accelerators(device)),
+        accelerators=_guarded(lambda: accelerators(device, system.value)),
         home=home,
         home_free_bytes=_of_home(home, lambda path: home_free(device, path)),
         home_file_system=_of_home(home, lambda path: file_system(device, path)),

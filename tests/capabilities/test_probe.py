@@ -197,6 +197,14 @@ def test_an_accelerator_of_a_board_is_known(node: str, name: str) -> None:
     assert (found.value, found.reason.partition(";")[0]) == ((node,), name)
 
 
+@pytest.mark.parametrize(("machine", "first"), [("arm64", "Apple GPU"), ("x86_64", "GPU")])
+def test_a_macs_accelerators_are_told_by_its_processor(machine: str, first: str) -> None:
+    found = probe(RecordedDevice({"calls": {"system": "Darwin", "machine": machine}})).accelerators
+    assert found.value is not None
+    assert found.value[0] == first
+    assert found.reason.endswith("not used: edgeqa runs on the CPU")
+
+
 @pytest.mark.parametrize(
     ("node", "driver", "name"),
     [
