@@ -14,8 +14,8 @@ import pytest
 from edgeqa import collection
 from edgeqa.collection import adding_sources, naming
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.catalogue_rows import WHOLE
-from edgeqa.collection.errors import NameNotUsed
+from edgeqa.collection.catalogue_rows import GROWING, PENDING, WHOLE, DocumentRow, SourceRow
+from edgeqa.collection.errors import ContextGone, NameNotUsed
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextNotFound, OptionError
@@ -176,3 +176,39 @@ def test_two_names_of_one_file_are_two_where_case_makes_a_difference(tmp_path: P
     (tmp_path / "NOTES.TXT").hardlink_to(tmp_path / "notes.txt")
     for name in ("notes.txt", "NOTES.TXT"):
         assert naming.file_identity(str(tmp_path / name)) == os.fsencode(tmp_path / name)
+
+
+class HalfAdded:
+    """A catalogue in the middle of an `add`: a file that is not begun, and one whose second text is not whole."""
+
+    def __enter__(self) -> HalfAdded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sources_named(self, name: str) -> list[SourceRow]:
+        states = {"old": PENDING, "new": GROWING}
+        return [SourceRow(1, f"/{name}".encode(), name, b"", 320, "", states[name])] if name in states else []
+
+    def sources_below(self, _: bytes) -> list[SourceRow]:
+        return []
+
+    def sources_named_below(self, _: str) -> list[SourceRow]:
+        return []
+
+    def documents_of(self, source: int) -> list[DocumentRow]:
+        rows = ((1, 10, True), (2, 20, False))
+        return [DocumentRow(n, source, f"new#{n}", "", "A1", first, 3, whole=whole) for n, first, whole in rows]
+
+    def documents_named(self, _: str) -> list[DocumentRow]:
+        return []
+
+    documents_at = documents_named
+
+
+def test_only_what_is_whole_is_part_of_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Catalogue, "read", lambda _: HalfAdded())
+    assert naming.ranges_within(tmp_path, "new") == ((10, 13),)
+    with pytest.raises(ContextGone, match="old"):
+        naming.ranges_within(tmp_path, "old")
