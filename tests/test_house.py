@@ -84,6 +84,7 @@ HIT = "an answer that is remembered needs none of it"
 HELP = "help, and a mistake in a command, are shown without it"
 RARE = "few ever need it"
 LARGE = "a large library: imported where it is certain to be used"
+BEFORE = "what a machine lacks is said before anything is installed there"
 CHOSEN = "one of several is imported, by what is read"
 
 # Files that import inside functions, and why they do.
@@ -128,6 +129,7 @@ DOORS: dict[str, str] = {
     "commands.texts": RARE,
     "compat.pipeline": LARGE,
     "edgeqa": HELP,
+    "files": BEFORE,
     "formats.cells": RARE,
     "formats.folders": RARE,
     "formats.kinds": CHOSEN,

@@ -131,3 +131,11 @@ def test_a_user_without_a_home_is_told_to_name_one() -> None:
     for path in (NOWHERE / "models" / "mine", Path("/somewhere/else")):
         hint = ExportUnwritable(path, "Not a directory").hint
         assert hint.startswith("this user has no home directory: set EDGEQA_HOME") == (NOWHERE in path.parents)
+
+
+def test_what_the_makefile_asks_first_needs_nothing_that_is_installed() -> None:
+    root = Path(__file__).parents[2]
+    (line,) = [one for one in (root / "Makefile").read_text().splitlines() if one.startswith("UNSUPPORTED = ")]
+    command = [sys.executable, "-S", "-c", line.removeprefix("UNSUPPORTED = ")]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
