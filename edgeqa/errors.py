@@ -290,7 +290,11 @@ class HomeShared(UserWarning):
     """Others may change what is in edgeqa's home, and the file system, or the container, keeps edgeqa from knowing."""
 
     def __init__(self, home: Path, problem: str) -> None:
-        super().__init__(f"{home}: {problem}; whoever can write there decides what edgeqa answers")
+        super().__init__(home, problem)
+
+    def __str__(self) -> str:
+        home, problem = self.args
+        return f"{home}: {problem}; whoever can write there decides what edgeqa answers"
 
 
 class Closed(EdgeQAError, ValueError):

@@ -1,19 +1,29 @@
-"""What a fork does to those who hold locks, turns or threads: each is told, before it, in the parent, and in the child.
+"""What a fork, or the end, does to those who hold locks, turns or threads: each is told, before and after it.
 
 In: objects that hold such things, known as long as somebody else refers to them. Out: calls of their methods. `forked`
 is called in the child, where the threads of the parent do not exist: a lock that one of them held is held for ever
 there, and what a pool of threads was to do is never done. `before_fork` and `after_fork`, where an object has them, are
 called in the parent; the first may wait for a moment, so that nobody is in the middle of anything.
 
+The end of a program stops daemon threads wherever they are. One that is in the middle of a library in C++ or Rust takes
+the process down with it (SIGABRT), so such libraries are called within `library_call`: the end waits until nobody is.
+
 A registry of its own, because Python keeps what is registered with `os.register_at_fork` for ever.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import threading
+import time
 import weakref
-from typing import Protocol
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Forked(Protocol):
@@ -47,6 +57,32 @@ def lock() -> threading.Lock:
     return made
 
 
+ENDING_LIMIT_S = 10.0  # a small board takes seconds to load a large graph
+_inside: deque[None] = deque()
+_ending = threading.Event()
+
+
+@contextlib.contextmanager
+def library_call() -> Iterator[None]:
+    """Has the end of the program wait for what is done within; who comes later, in a daemon thread, goes no further."""
+    _inside.append(None)
+    try:
+        if _ending.is_set() and threading.current_thread() is not threading.main_thread():
+            _inside.pop()
+            threading.Event().wait()  # until the process has ended
+        yield
+    finally:
+        with contextlib.suppress(IndexError):  # a forked child begins anew
+            _inside.pop()
+
+
+def _end() -> None:
+    _ending.set()
+    give_up_at_s = time.monotonic() + ENDING_LIMIT_S
+    while _inside and time.monotonic() < give_up_at_s:
+        time.sleep(0.001)
+
+
 def _hold() -> None:
     _held.extend(one for one in list(_locks) if one.acquire(timeout=_HOLDING_LIMIT_S))
 
@@ -67,4 +103,6 @@ os.register_at_fork(
     after_in_parent=lambda: _call("after_fork"),
     after_in_child=lambda: _call("forked"),
 )
+os.register_at_fork(after_in_child=_inside.clear)
+atexit.register(_end)
 os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

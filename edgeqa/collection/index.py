@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from edgeqa import state
+from edgeqa import forking, state
 from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwritable
 from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
@@ -206,7 +206,8 @@ class Index:
         """
         self._check_sizes()
         try:
-            return self._search(question, most, within)
+            with forking.library_call():
+                return self._search(question, most, within)
         except BaseException as error:
             if not _is_of_the_library(error):
                 raise

@@ -174,7 +174,8 @@ class Session:
         """Loads the graph in `file`, whose `weights` are in files beside it."""
         self._options, self._callers, self._weights = options, callers, tuple(weights)
         self._sizes_bytes = [(os.fspath(one), one.stat().st_size) for one in weights] if options.mapped else []
-        session = _load(file, options, self._weights)
+        with forking.library_call():
+            session = _load(file, options, self._weights)
         self._sessions: dict[int, Any] = {options.threads: session}  # by threads
         self._lock = threading.Lock()
         self.file = file
@@ -204,7 +205,8 @@ class Session:
         except KeyError as error:
             raise BundleGraphInvalid(self.file, f"declares an input {error} that this kind does not have") from error
         try:
-            found: list[Array] = self._chosen().run(list(outputs or self.outputs), feed)
+            with forking.library_call():
+                found: list[Array] = self._chosen().run(list(outputs or self.outputs), feed)
         except Exception as error:
             raise BundleGraphInvalid(self.file, f"onnxruntime cannot run it ({_one_line(error, self.file)})") from error
         return found

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa import forking
 from edgeqa.contexts.context import Tokens
 from edgeqa.contexts.terms import UNSPACED_RANGES
 from edgeqa.errors import BundleGraphInvalid
@@ -48,7 +49,8 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> Tokens:
         """Returns the tokens of `text`, however long."""
-        encoding = self._library.encode(text, add_special_tokens=False)
+        with forking.library_call():
+            encoding = self._library.encode(text, add_special_tokens=False)
         offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
         ids = np.array(encoding.ids, dtype=np.int64)
         if self._words_are_its:
@@ -57,7 +59,8 @@ class Tokenizer:
 
     def ids(self, text: str) -> Ids:
         """Returns the token ids of `text` alone: a question needs no places, and finding them takes twice as long."""
-        (encoding,) = self._library.encode_batch_fast([text], add_special_tokens=False)
+        with forking.library_call():
+            (encoding,) = self._library.encode_batch_fast([text], add_special_tokens=False)
         return np.array(encoding.ids, dtype=np.int64)
 
 
@@ -67,12 +70,13 @@ def load_library(file: Path) -> Library:
     Raises:
         BundleGraphInvalid: if the file is none.
     """
-    from tokenizers import Tokenizer as Library
+    with forking.library_call():
+        from tokenizers import Tokenizer as Library
 
-    try:
-        library = Library.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for a file that it cannot read
-        raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
+        try:
+            library = Library.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for a file that it cannot read
+            raise BundleGraphInvalid(file, f"not a tokenizer ({error})") from error
     library.no_truncation()
     library.no_padding()
     return library

@@ -87,7 +87,7 @@ def test_heading_kind_and_pieces_are_given_out(place: Path) -> None:
     assert row.digest != paragraph.digest
 
 
-def test_encodings_are_mapped_not_copied_and_read_to_the_same_bits(place: Path, reader: SplitReader) -> None:
+def test_encodings_are_read_to_the_same_bits(place: Path, reader: SplitReader) -> None:
     texts = passages_of(TEXTS["pump.txt"])
     made = {p.text: reader.encode_context(p.tokens.ids) for p in texts}
     with open_writer(place) as writer:
