@@ -9,7 +9,7 @@ BENCH_VENV ?= .venv-bench
 CLIENTS ?= .clients
 JOBS ?= logical
 
-.PHONY: demo test lint types suite man wheel bench reference clients cluster clean
+.PHONY: demo test lint types suite man test-aarch64 wheel bench reference clients cluster clean
 
 demo: $(VENV)/installed
 	EDGEQA_READER=fast $(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -39,6 +39,10 @@ man: $(VENV)/developed
 
 reference:
 	reference/run
+
+# Emulated by qemu: root's rights, qemu-user-static and debootstrap, and a long time. CPU=cortex-a72 runs one of them.
+test-aarch64: $(VENV)/developed
+	for cpu in $(or $(CPU),cortex-a53 cortex-a72 cortex-a76); do $(VENV)/bin/python tools/aarch64.py $$cpu || exit 1; done
 
 clients: $(CLIENTS)/installed
 
