@@ -92,7 +92,7 @@ def test_the_careful_reader_decides_and_says_so(opened: Callable[..., EdgeQA]) -
     assert answer.start is not None
     assert answer.context[answer.start : answer.end] == "London"
     fast = opened(reader="fast").ask(QUESTION, TEXT)
-    assert (fast.text, fast.reader, fast.model) == ("Charles Babbage", "fast", "edgeqa-mini 2")
+    assert (fast.text, fast.reader, fast.model) == ("Charles Babbage", "fast", "edgeqa-mini 3")
 
 
 def test_its_no_answer_decides_too(bases: Bases, opened: Callable[..., EdgeQA]) -> None:

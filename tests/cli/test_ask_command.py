@@ -30,7 +30,7 @@ def test_the_screen_shows_answer_sentence_place_confidence_and_time() -> None:
     start = BEAGLE.read_text(encoding="utf-8").index("Devonport")
     assert place.startswith(f"  {BEAGLE}, characters {start}-{start + 9}, ")
     assert place.endswith(" % likely")
-    assert " ms, edgeqa-mini 2" in work
+    assert " ms, edgeqa-mini 3" in work
 
 
 def test_quiet_prints_the_bare_answer() -> None:
@@ -51,10 +51,10 @@ def test_json_has_the_documented_fields() -> None:
 
 
 def test_top_gives_distinct_candidates() -> None:
-    done = edgeqa("ask", "--json", "--top", "3", "What may block the pump?", PUMP)
+    done = edgeqa("ask", "--json", "--top", "3", "What is the pump not made for?", PUMP)
     candidates = json.loads(done.stdout)["candidates"]
     assert len({(c["source_start"], c["source_end"]) for c in candidates}) == 3
-    shown = edgeqa("ask", "--top", "3", "What may block the pump?", PUMP).stdout
+    shown = edgeqa("ask", "--top", "3", "What is the pump not made for?", PUMP).stdout
     assert all(f"  {number}. " in shown for number in (1, 2, 3))
 
 
@@ -95,9 +95,9 @@ def test_quiet_prints_each_answer_on_one_line_without_controls() -> None:
     assert done.stdout.startswith("Dorman Long")
     assert done.stdout.count("\n") == 1
     assert "\x1b" not in done.stdout
-    several = edgeqa("ask", "-q", "--top", "3", "What may block the pump?", PUMP).stdout.splitlines()
+    several = edgeqa("ask", "-q", "--top", "3", "What is the pump not made for?", PUMP).stdout.splitlines()
     assert len(set(several)) == 3
-    assert several[0] == edgeqa("ask", "-q", "What may block the pump?", PUMP).stdout.strip()
+    assert several[0] == edgeqa("ask", "-q", "What is the pump not made for?", PUMP).stdout.strip()
 
 
 def test_what_may_not_be_read_is_for_our_own_errors_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,8 @@ def test_logits_are_those_of_the_reference(reader: SplitReader, cases: list[dict
         for logits, expected in ((found.start, case["start_logits"]), (found.end, case["end_logits"])):
             of_likely = np.array(expected[of_context])[found.tokens]
             np.testing.assert_allclose(logits, of_likely, atol=MAX_ERROR["int8"])
-            assert found.tokens[logits.argmax()] == np.argmax(expected[of_context])
+            best = found.tokens[logits.argmax()]  # of two that are nearly alike it may be the other one
+            assert expected[of_context][best] >= max(expected[of_context]) - MAX_ERROR["int8"]
         no_answer = case["start_logits"][0] + case["end_logits"][0]
         assert found.no_answer == pytest.approx(no_answer, abs=MAX_ERROR["int8"])
 

@@ -116,10 +116,10 @@ def test_a_release_reads_what_the_one_before_added(small_file: Path, tmp_path: P
 
     bundled = EncoderIdentity.of(Bundle.load())
     first = released(tmp_path / "first", make_bundle.BUNDLED, make_bundle.BUNDLED / "tokenizer.json")
-    assert (first["version"], first["reads_tokens_of"]) == ("9", [bundled.digest])
+    assert (first["version"], first["reads_tokens_of"]) == ("9", [bundled.digest, *bundled.former])
     second = released(tmp_path / "second", tmp_path / "first", make_bundle.BUNDLED / "tokenizer.json")
     before = EncoderIdentity.of(Bundle.load(tmp_path / "first"))
-    assert second["reads_tokens_of"] == [before.digest, bundled.digest]
+    assert second["reads_tokens_of"] == [before.digest, bundled.digest, *bundled.former]
     other = read_object(make_bundle.BUNDLED / "tokenizer.json")
     (tmp_path / "other.json").write_text(json.dumps(other | {"truncation": None, "padding": None}), encoding="utf-8")
     assert released(tmp_path / "third", tmp_path / "first", tmp_path / "other.json")["reads_tokens_of"] == []
