@@ -49,7 +49,8 @@ def link(place: Path, elsewhere: Path) -> None:
 
 def link_to_itself(place: Path, elsewhere: Path) -> None:
     """To where it has been moved, outside."""
-    place.rename(elsewhere / "moved")
+    if place.exists():
+        place.rename(elsewhere / "moved")
     place.symlink_to(elsewhere / "moved")
 
 
@@ -109,7 +110,7 @@ def remove(place: Path) -> None:
     if place.is_dir():
         shutil.rmtree(place)
     else:
-        place.unlink()
+        place.unlink(missing_ok=True)  # a seal is broken, and a snapshot withdrawn, while somebody writes
 
 
 def make_home(home: Path, documents: Path) -> None:
