@@ -29,8 +29,8 @@ suite: $(VENV)/developed
 	$(VENV)/bin/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report --fail-under=95
-	$(VENV)/bin/coverage report --fail-under=100 --include="edgeqa/cache/*"
-	$(VENV)/bin/coverage report --fail-under=100 --include="edgeqa/collection/*"
+	$(VENV)/bin/coverage report --fail-under=99 --include="edgeqa/cache/*"
+	$(VENV)/bin/coverage report --fail-under=99 --include="edgeqa/collection/*"
 	$(VENV)/bin/coverage report --fail-under=100 --include=edgeqa/models/spans.py
 
 # The manual page, of the commands' own help.

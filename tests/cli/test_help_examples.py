@@ -63,8 +63,12 @@ def examples() -> Iterator[str]:
             pages += [one for one in known if one is not None]
         for block in inspect.cleandoc(command.help or "").split("\n\n"):
             if block.startswith("\b\n"):
-                # Not what installs or exports: that takes the network.
-                found |= dict.fromkeys(line.strip() for line in block.splitlines()[1:] if "edgeqa " in line)
+                # Not what installs or exports: that takes the network. Nor a worker, which needs a cluster to be there,
+                # nor what adds a wheel: tests of their own have these.
+                lines = (line.strip() for line in block.splitlines()[1:])
+                found |= dict.fromkeys(
+                    line for line in lines if "edgeqa " in line and not re.search(r"edgeqa worker|\.whl", line)
+                )
     return iter(found)
 
 

@@ -15,12 +15,13 @@ from filling import Spaced
 
 from edgeqa import collection, runtime
 from edgeqa.asking.equipment import Equipment
-from edgeqa.collection import adding, managing, verifying
+from edgeqa.collection import adding, managing, seals, verifying
 from edgeqa.collection.adding import Storing, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, marked
 from edgeqa.collection.errors import (
+    CatalogueDamaged,
     CollectionBusy,
     CollectionNotFound,
     CollectionOtherBundle,
@@ -257,6 +258,9 @@ def test_a_catalogue_is_read_where_nothing_can_be_written(writing: EdgeQA, manua
         writing.add(manuals)
     (place / "catalogue.sqlite").unlink()
     (place / "catalogue.sqlite").mkdir()
+    with pytest.raises(CatalogueDamaged, match="bytes instead of"):  # its checksum is still there
+        Catalogue.read(place)
+    (place / seals.FILE).unlink()
     with pytest.raises(CollectionUnreadable, match="cannot read the collection default") as raised:
         Catalogue.read(place)
     assert "permissions" in raised.value.hint
