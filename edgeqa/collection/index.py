@@ -410,8 +410,7 @@ def _scratch(directory: Path, first: BaseException | None) -> tempfile.Temporary
     for place in (None, os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", state.home()):  # noqa: S108 - of our own name
         with contextlib.suppress(OSError):
             if place is None or Path(place).is_dir():
-                # A thread of the library may put a file there while it is deleted: that is no fault of what was found.
-                return tempfile.TemporaryDirectory(prefix="edgeqa-route-", dir=place, ignore_cleanup_errors=True)
+                return tempfile.TemporaryDirectory(prefix="edgeqa-route-", dir=place)
     raise RouteUnreadable(directory) from first
 
 
