@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-DEADLINE_S = 120
+DEADLINE_S = 240
 
 ASK_AND_FORK = """
 import os, sys, threading, edgeqa
@@ -48,6 +48,7 @@ print(qa.ask("When was the bridge built?", text).text)
 """
 
 
+@pytest.mark.usefixtures("unmeasured")  # a tracer's own locks are not let go of in a forked child
 @pytest.mark.parametrize(("persist", "threads"), [("disk", 2), ("off", 2), ("off", 1)])
 def test_children_forked_among_threads_that_ask_answer(persist: str, threads: int) -> None:
     done = subprocess.run(
