@@ -9,14 +9,13 @@ import contextlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.answer import ClosePassage
 from edgeqa.asking.scope import SourcePassage
 from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
-from edgeqa.contexts.context import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from edgeqa.answer import ClosePassage
     from edgeqa.asking.equipment import Equipment
     from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
     from edgeqa.collection.naming import Within
@@ -153,18 +152,6 @@ def closest(equipment: Equipment, asked: str, most: int, within: Within | None =
     for hit in hits:
         with contextlib.suppress(ContextGone):  # removed since the index was opened
             context = collection.context(hit.number)
-            start, end = extent(context.text, context.start, context.pieces)
-            found.append(
-                ClosePassage(
-                    text=context.text,
-                    heading=context.heading,
-                    document=context.document,
-                    address=context.address,
-                    source=context.document,
-                    source_start=start,
-                    source_end=end,
-                    score=hit.score,
-                    path=paths[hit.number],
-                )
-            )
+            passage = SourcePassage(context, context.document, 0, context.address, path=paths[hit.number])
+            found.append(passage.as_close(hit.score))
     return found

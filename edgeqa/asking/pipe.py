@@ -9,16 +9,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.answer import Answer, Candidate, ClosePassage, as_remembered
+from edgeqa.answer import Answer, Candidate, as_remembered
 from edgeqa.asking.keys import key_in
-from edgeqa.contexts.context import extent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.keys import Options
-    from edgeqa.asking.records import FoundSpan, NearPassage, Outcome
+    from edgeqa.asking.records import FoundSpan, Outcome
     from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
     from edgeqa.timing import Progress, Stopwatch
@@ -159,7 +158,7 @@ def decide(
         damaged=outcome.damaged,
         cached=cached,
         timings_ms=watch.timings_ms(),
-        closest=tuple(_close(near) for near in outcome.closest),
+        closest=tuple(near.passage.as_close(near.rank, near.marked) for near in outcome.closest),
         question_mended=outcome.question_mended,
         reader="careful" if outcome.careful else "fast",
         notes=outcome.notes,
@@ -184,24 +183,5 @@ def _candidate(span: FoundSpan, number: int | None) -> Candidate:
         part_start=passage.part_start,
         heading=text.heading,
         pieces=text.pieces,
-        path=passage.path,
-    )
-
-
-def _close(near: NearPassage) -> ClosePassage:
-    passage = near.passage
-    text = passage.text
-    start, end = extent(text.text, text.start, text.pieces)
-    return ClosePassage(
-        text=text.text,
-        heading=text.heading,
-        document=passage.source + passage.part,
-        address=passage.address,
-        source=passage.source,
-        source_start=start,
-        source_end=end,
-        score=near.rank,
-        marked=near.marked,
-        document_start=passage.part_start,
         path=passage.path,
     )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgeqa.answer import ClosePassage
+from edgeqa.contexts.context import extent
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -36,6 +39,24 @@ class SourcePassage:
     def window(self, context: Context) -> SourcePassage:
         """Returns a window of the passage, where it is from."""
         return SourcePassage(context, self.source, self.number, self.address, self.digest, self.part, self.part_start)
+
+    def as_close(self, score: float, marked: tuple[int, int] | None = None) -> ClosePassage:
+        """Returns the passage as one close to a question is given out, with its score and what of it is marked."""
+        text = self.text
+        start, end = extent(text.text, text.start, text.pieces)
+        return ClosePassage(
+            text=text.text,
+            heading=text.heading,
+            document=self.source + self.part,
+            address=self.address,
+            source=self.source,
+            source_start=start,
+            source_end=end,
+            score=score,
+            marked=marked,
+            document_start=self.part_start,
+            path=self.path,
+        )
 
 
 class Scope(Protocol):

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from edgeqa.answer import Answer, ClosePassage
+from edgeqa.answer import Answer
 from edgeqa.asking.documents import on_one_line
 from edgeqa.asking.keys import Options
 from edgeqa.asking.named import meanings
@@ -32,7 +32,7 @@ from edgeqa.cluster.nodes import RemoteNode, Secrets
 from edgeqa.cluster.statistics import MOST_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.collection.errors import ContextGone
-from edgeqa.collection.naming import Address
+from edgeqa.collection.naming import Address, several
 from edgeqa.contexts.context import extent
 from edgeqa.errors import ClusterError
 from edgeqa.models.bundle import Bundle
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from pathlib import Path
 
+    from edgeqa.answer import ClosePassage
     from edgeqa.asking.documents import Given
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.surroundings import Shown
@@ -70,7 +71,7 @@ def opened(cluster: str, *, bundle: str | Path | None, overrides: Overrides) -> 
 def removed_from(cluster: str, names: Paths) -> list[StoredDocument]:
     """Removes files, folders and documents from a cluster; returns the documents that are gone."""
     with contextlib.closing(opened(cluster, bundle=None, overrides=Overrides(persist="off"))) as qa:
-        return qa.adding().remove(_several(names))
+        return qa.adding().remove(several(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,20 +312,7 @@ class ClusterQA(EdgeQA):
         for hit in scope.search(on_one_line(question), most).best:
             placed = scope.passage(hit)
             if placed is not None:
-                text = placed.text
-                start, end = extent(text.text, text.start, text.pieces)
-                found.append(
-                    ClosePassage(
-                        text=text.text,
-                        heading=text.heading,
-                        document=placed.source,
-                        address=placed.address,
-                        source=placed.source,
-                        source_start=start,
-                        source_end=end,
-                        score=hit.score,
-                    )
-                )
+                found.append(placed.as_close(hit.score))
         return found
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
@@ -401,13 +389,13 @@ class ClusterQA(EdgeQA):
         drop_all: bool = False,
         progress: Progress | None,
     ) -> Added:
+        from edgeqa.formats import folders
         from edgeqa.formats.blocks import FormatOptions
-        from edgeqa.formats.folders import several
 
         text_field, title_field, format, exclude = how
         return self.adding().run(
-            _several(paths),
-            FormatOptions(text_field, title_field, format, several(exclude)),
+            several(paths),
+            FormatOptions(text_field, title_field, format, folders.several(exclude)),
             name=name,
             copied=copied,
             drop_gone=drop_gone,
@@ -421,7 +409,7 @@ class ClusterQA(EdgeQA):
 
     def remove(self, names: Paths) -> list[str]:
         """Removes files, folders or documents; arguments and errors as of `EdgeQA.remove`."""
-        return [gone.name for gone in self.adding().remove(_several(names))]
+        return [gone.name for gone in self.adding().remove(several(names))]
 
     def list(self) -> tuple[ListedInCluster, ...]:  # type: ignore[override]  # what is listed has the same fields, and `first`
         """Returns the documents of the cluster, by name."""
@@ -477,7 +465,3 @@ def _told(answer: Answer, asked: Asked) -> Answer:
 def _no_part(within: Within | None) -> None:
     if within is not None:
         raise NotInCluster("parts yet that are asked alone (--in)")  # noqa: EM101
-
-
-def _several(paths: Paths) -> list[str]:
-    return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]

@@ -18,7 +18,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import NameAmbiguous, NameNotUsed
-from edgeqa.collection.naming import document_named, file_identity
+from edgeqa.collection.naming import document_named, file_identity, several
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.verifying import check_there
 from edgeqa.collection.writer import Writer
@@ -87,7 +87,7 @@ def add(
         CollectionError: if the collection cannot be opened or written to, or was made with another model.
         ContextError: if nothing could be read at all.
     """
-    named = _several(paths)
+    named = several(paths)
     _check(named, name, encodings_bytes, anew=anew, copied=copied)
     if not named and not anew:
         raise NothingToAdd
@@ -171,7 +171,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
     """
     check_there(place)
     with Writer(place) as writer:
-        found = [_named(writer.catalogue, name) for name in _several(names)]
+        found = [_named(writer.catalogue, name) for name in several(names)]
         gone: dict[int, DocumentRow] = {}
         sources = {source.id: source for some, _ in found for source in some}
         for source in sources.values():
@@ -197,10 +197,6 @@ def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[Docum
         raise NameAmbiguous(name, [source.full_path for source in sources if source.state > PENDING])
     sources = sources or list(catalogue.sources_below(file_identity(name)))
     return sources, [] if sources else [document_named(catalogue, name)]
-
-
-def _several(paths: Paths) -> list[str]:
-    return [os.fspath(path) for path in ((paths,) if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
 def repair(place: Path) -> None:

