@@ -39,7 +39,12 @@ def load_base(pretrained: Path, trained: Path) -> dict[str, Floats]:
         trained: what training changed of it: the upper layers and the span head, in the names of this project; packed
             (int8 with one scale a row) or not. What it has goes before what was pre-trained.
     """
-    theirs = _load(pretrained)
+    return load_pretrained(pretrained) | load_floats(trained)
+
+
+def load_pretrained(path: Path) -> dict[str, Floats]:
+    """Returns what pre-training left, float32, of a safetensors file in the names of transformers' MPNetModel."""
+    theirs = load_floats(path)
     weights = {
         "word.weight": theirs["embeddings.word_embeddings.weight"],
         "pos.weight": theirs["embeddings.position_embeddings.weight"],
@@ -55,7 +60,7 @@ def load_base(pretrained: Path, trained: Path) -> dict[str, Floats]:
             weights[f"{ours}f1.{kind}"] = theirs[f"{of}intermediate.dense.{kind}"]
             weights[f"{ours}f2.{kind}"] = theirs[f"{of}output.dense.{kind}"]
             weights[f"{ours}ln2.{kind}"] = theirs[f"{of}output.LayerNorm.{kind}"]
-    return weights | _load(trained)
+    return weights
 
 
 def layer_names(weights: Weights) -> list[str]:
@@ -89,7 +94,8 @@ def _bucket(distances: Ints) -> Ints:
     return (distances > 0) * half + np.where(away < exact, away, rough)
 
 
-def _load(path: Path) -> dict[str, Floats]:
+def load_floats(path: Path) -> dict[str, Floats]:
+    """Returns the weights of a safetensors file, float32, packed (int8 with one scale a row) or not."""
     with safe_open(path, framework="np") as file:
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
     return {

@@ -14,9 +14,10 @@ Only Inference", 2018.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from mpnet import load_floats, load_pretrained
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
@@ -217,24 +218,9 @@ def distance_buckets(tokens: int, buckets: int = 32, furthest: int = 128) -> Ten
 
 def load_mpnet(teacher: Teacher, path: Path) -> None:
     """Fills the teacher with pre-trained weights, a safetensors file in the names of transformers' MPNetModel."""
-    weights = load_file(path)
-
-    def put(target: Tensor, *names: str) -> None:
-        target.data.copy_(torch.cat([weights[name] for name in names]))
-
-    put(teacher.word.weight, "embeddings.word_embeddings.weight")
-    put(teacher.pos.weight, "embeddings.position_embeddings.weight")
-    put(teacher.rel.weight, "encoder.relative_attention_bias.weight")
-    for kind in ("weight", "bias"):
-        put(getattr(teacher.ln, kind), f"embeddings.LayerNorm.{kind}")
-        for number, layer in enumerate(teacher.layers):
-            theirs = f"encoder.layer.{number}."
-            put(getattr(layer.qkv, kind), *(f"{theirs}attention.attn.{part}.{kind}" for part in "qkv"))
-            put(getattr(layer.o, kind), f"{theirs}attention.attn.o.{kind}")
-            put(getattr(layer.ln1, kind), f"{theirs}attention.LayerNorm.{kind}")
-            put(getattr(layer.f1, kind), f"{theirs}intermediate.dense.{kind}")
-            put(getattr(layer.f2, kind), f"{theirs}output.dense.{kind}")
-            put(getattr(layer.ln2, kind), f"{theirs}output.LayerNorm.{kind}")
+    pretrained = {name: torch.from_numpy(value) for name, value in load_pretrained(path).items()}
+    # Strictly: what is missing in a file of fewer layers is an error, and only the span head is new.
+    teacher.load_state_dict({**pretrained, "span.weight": teacher.span.weight, "span.bias": teacher.span.bias})
 
 
 def load_minilm(student: Student, path: Path) -> None:
@@ -288,13 +274,7 @@ def pack(weights: Mapping[str, Tensor], path: Path) -> None:
 
 def unpack(path: Path) -> dict[str, Tensor]:
     """Returns the float32 weights of a safetensors file, packed or not."""
-    stored: dict[str, Any] = load_file(path)
-    scales = {name for name in stored if name.endswith(".scale")}
-    return {
-        name: value.float() * stored[f"{name}.scale"].float() if f"{name}.scale" in scales else value.float()
-        for name, value in stored.items()
-        if name not in scales
-    }
+    return {name: torch.from_numpy(value) for name, value in load_floats(path).items()}
 
 
 def save_reader(student: Student, path: Path) -> None:
