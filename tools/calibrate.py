@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from edgeqa.asking.scope import SourcePassage
     from edgeqa.contexts.context import Context, Place, Text
+    from edgeqa.evaluation.document_questions import DocumentQuestion
 
     Floats = NDArray[np.float64]
     Worth = Callable[["SourcePassage", "Place"], float]
@@ -207,6 +208,20 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
             yield ask(qa, group, Texts(parts, documents(text)), question, of)
 
 
+def worth_of(judge: Judge, question: DocumentQuestion) -> Worth:
+    """Returns what tells a right span (1) from a wrong one (0), of a question on documents."""
+
+    def worth(passage: SourcePassage, found: Place) -> float:
+        text = passage.text
+        span = Candidate(
+            text.text[found.start : found.end], found.start, found.end, text.text, text.start, passage.source,
+            0, 0.0, 0.0, part=passage.part, pieces=text.pieces,
+        )  # fmt: skip
+        return float(judge.is_right(question, span))
+
+    return worth
+
+
 def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iterator[Asked]:
     """Yields what is read for questions on documents: of the right one, and of all together."""
     held = Documents(folder)
@@ -216,16 +231,7 @@ def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iter
     if every:
         qa.add([held.path(name) for name in sorted({q.document for q in every})])
     for question in every:
-
-        def worth(placed: SourcePassage, found: Place, question: Any = question) -> float:  # noqa: ANN401 - bound to it
-            text = placed.text
-            span = Candidate(
-                text.text[found.start : found.end], found.start, found.end, text.text, text.start, placed.source,
-                0, 0.0, 0.0, part=placed.part, pieces=text.pieces,
-            )  # fmt: skip
-            return float(judge.is_right(question, span))
-
-        of = None if question.is_near_miss else worth
+        of = None if question.is_near_miss else worth_of(judge, question)
         yield ask(qa, "document", Texts(parts, documents(held.path(question.document))), question.question, of)
         digest, _ = parts.scope.now()
         yield ask(qa, "collection", Collected(parts.scope, digest), question.question, of)

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from calibrate import Asked, Read, Span, logistic, sigmoid, weights_of
+from calibrate import Asked, Read, Span, logistic, sigmoid, weights_of, worth_of
 
 import edgeqa
-from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import with_cells
@@ -35,7 +34,7 @@ from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
-from edgeqa.evaluation.document_questions import DocumentQuestion, read_questions
+from edgeqa.evaluation.document_questions import read_questions
 from edgeqa.evaluation.document_scores import Documents, Judge
 from edgeqa.models.bundle import BASE
 from edgeqa.timing import Stopwatch
@@ -99,15 +98,7 @@ def asked(file: Path, folder: Path, home: Path) -> Iterator[Asked]:
         parts = qa._equipment  # noqa: SLF001 - nobody else wants the passages that are not the best
         qa.add([held.path(name) for name in sorted({q.document for q in every})])
         for question in every:
-
-            def worth(passage: SourcePassage, at: Place, question: DocumentQuestion = question) -> float:
-                text = passage.text
-                span = Candidate(
-                    text.text[at.start : at.end], at.start, at.end, text.text, text.start, passage.source,
-                    0, 0.0, 0.0, part=passage.part, pieces=text.pieces,
-                )  # fmt: skip
-                return float(judge.is_right(question, span))
-
+            worth = worth_of(judge, question)
             line = on_one_line(question.question)
             texts = Texts(parts, documents(held.path(question.document)))
             for group, scope in (("document", texts), ("collection", Collected(parts.scope, parts.scope.now()[0]))):
