@@ -23,10 +23,7 @@ from typing import Any
 import onnxruntime
 
 import edgeqa
-from edgeqa.bench.measure import watched
-from edgeqa.bench.products import sessions
-from edgeqa.bench.workloads import WORKLOADS, Texts, Workload
-from edgeqa.models.session import SessionOptions
+from edgeqa.bench.measure import WORKLOADS, Texts, Workload, products_of, watched
 from edgeqa.models.tokenizer import Tokenizer
 
 PRODUCTS = ("MatMul", "Gemm", "Attention")  # in the names of operators that multiply matrices, with what they add
@@ -89,7 +86,7 @@ def ask(qa: edgeqa.EdgeQA, workload: Workload, count: int) -> tuple[list[float],
     inside_ms, alone_ms = [], []
     texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
     contexts = texts.contexts(workload)
-    products = sessions(qa.bundle.manifest, workload, SessionOptions.of(qa.plan))
+    products = products_of(qa, workload)
     with watched() as inside:
         qa.ask(texts.question(workload.question_tokens), contexts)
         for _ in range(count):

@@ -19,7 +19,7 @@ import onnxruntime
 
 import edgeqa
 from edgeqa.bench.figures import Times, show
-from edgeqa.bench.workloads import WORKLOADS, Texts
+from edgeqa.bench.measure import WORKLOADS, Texts
 from edgeqa.models.tokenizer import Tokenizer
 
 

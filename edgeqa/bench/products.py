@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.bench.workloads import Workload
     from edgeqa.models.manifest import Manifest
 
 _IR_VERSION, _OPSET = 8, 17
@@ -134,19 +133,19 @@ def layer(tokens: int, width: int, looking: int | None = None) -> list[Product]:
     ]
 
 
-def of_question(manifest: Manifest, workload: Workload) -> list[list[Product]]:
+def of_question(manifest: Manifest, question_tokens: int, context_tokens: int, contexts: int) -> list[list[Product]]:
     """Returns the products of each run that a question needs, its contexts' encodings being there.
 
     A split network encodes the question ([CLS] and [SEP] are of it), then reads it with each context (and its [SEP]);
     in the last layer only [CLS] and the context's likely tokens look.
     """
-    question, context, width = workload.question_tokens + 2, workload.context_tokens + 1, manifest.width
+    question, context, width = question_tokens + 2, context_tokens + 1, manifest.width
     # What is asked to be exact leaves nothing out.
     likely = context - 1 if manifest.precision == "float32" else likely_tokens(context - 1)
     upper = layer(question + context, width) * (manifest.layers - manifest.split - 1)
     upper += layer(question + context, width, looking=likely + 1)
     lower = layer(question, width) * manifest.split
-    return [*([lower] if lower else []), *([upper] * workload.contexts)]
+    return [*([lower] if lower else []), *([upper] * contexts)]
 
 
 class Products:
@@ -172,9 +171,11 @@ class Products:
         self._session.run_with_iobinding(self._binding)
 
 
-def sessions(manifest: Manifest, workload: Workload, options: SessionOptions) -> list[Products]:
+def sessions(
+    manifest: Manifest, options: SessionOptions, question_tokens: int, context_tokens: int, contexts: int
+) -> list[Products]:
     """Returns a session for each run that a question needs; the same one for runs that are alike."""
-    runs = [tuple(run) for run in of_question(manifest, workload)]
+    runs = [tuple(run) for run in of_question(manifest, question_tokens, context_tokens, contexts)]
     made = {run: Products(run, int8=manifest.precision == "int8", options=options) for run in set(runs)}
     return [made[run] for run in runs]
 

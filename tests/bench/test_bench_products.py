@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from edgeqa.bench.measure import WORKLOADS
 from edgeqa.bench.products import GraphValue, Node, Products, layer, of_question, onnx_model
-from edgeqa.bench.workloads import WORKLOADS, Workload
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions
 
@@ -39,7 +39,7 @@ def test_products_run_into_their_memory(int8: bool) -> None:  # noqa: FBT001 - a
 def test_the_products_are_those_of_the_layers_that_a_question_needs(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert (manifest.layers, manifest.split, manifest.width) == (6, 3, 384)
-    lower, *upper = of_question(manifest, Workload("two", "", 8, 32, contexts=2))
+    lower, *upper = of_question(manifest, question_tokens=8, context_tokens=32, contexts=2)
     assert len(upper) == 2
     weights = 12 * 384 * 384  # of a layer
     # [CLS] question [SEP] in the lower layers, and context [SEP] with it in the upper.
@@ -53,4 +53,5 @@ def test_the_products_are_those_of_the_layers_that_a_question_needs(bundle: Bund
 
 
 def test_every_workload_has_products(bundle: Bundle) -> None:
-    assert [len(of_question(bundle.manifest, w)) for w in WORKLOADS] == [1 + w.contexts for w in WORKLOADS]
+    runs = [of_question(bundle.manifest, w.question_tokens, w.context_tokens, w.contexts) for w in WORKLOADS]
+    assert [len(run) for run in runs] == [1 + w.contexts for w in WORKLOADS]
