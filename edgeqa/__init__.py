@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
     from edgeqa.collection.overview import CollectionInfo, ListedDocument, collections, delete_collection
-    from edgeqa.compat.errors import TaskUnknown
+    from edgeqa.compat.calls import TaskUnknown
     from edgeqa.compat.pipeline import pipeline
     from edgeqa.counting import Counters
     from edgeqa.errors import (
@@ -64,7 +64,7 @@ _HOMES = {  # of all that is not in `errors`
     "EdgeQA": "runtime",
     "ListedDocument": "collection.overview",
     "Shown": "asking.surroundings",
-    "TaskUnknown": "compat.errors",
+    "TaskUnknown": "compat.calls",
     "aopen": "asynchronous",
     "collections": "collection.overview",
     "delete_collection": "collection.overview",

@@ -490,7 +490,7 @@ class ExportUnwritable(ExportError, OSError):
         )
 
 
-# --- the drop-in for old pipelines (its leaves are in edgeqa/compat/errors.py) ----------------------------------------
+# --- the drop-in for old pipelines (its leaves are in edgeqa/compat/calls.py) ----------------------------------------
 
 
 class PipelineError(EdgeQAError, ValueError):

@@ -24,9 +24,18 @@ import numpy as np
 
 from edgeqa import forking, state
 from edgeqa.capabilities.settings import Overrides
-from edgeqa.compat.calls import INPUTS, Form, Settings, parse_call, update_settings
+from edgeqa.compat.calls import (
+    INPUTS,
+    ContextTooLarge,
+    Form,
+    Settings,
+    TaskUnknown,
+    WindowTooLong,
+    WindowTooShort,
+    parse_call,
+    update_settings,
+)
 from edgeqa.compat.decoding import CONTEXT, QUESTION, Decoder, Ranker
-from edgeqa.compat.errors import ContextTooLarge, TaskUnknown, WindowTooLong, WindowTooShort
 from edgeqa.errors import OptionError
 from edgeqa.models import manifest
 from edgeqa.models.bundle import Bundle

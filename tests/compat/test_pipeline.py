@@ -14,7 +14,7 @@ from lookup_pipelines import lookup_pipeline
 
 import edgeqa
 from edgeqa import state
-from edgeqa.compat.errors import CallNotUnderstood, ContextTooLarge, PartEmpty, TaskUnknown, WindowTooShort
+from edgeqa.compat.calls import CallNotUnderstood, ContextTooLarge, PartEmpty, TaskUnknown, WindowTooShort
 from edgeqa.errors import BundleError, OptionError, PipelineError
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
