@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.probe import probe
-from edgeqa.evaluation.document_questions import read_questions
-from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
+from edgeqa.evaluation.documents import Documents, Judge, ask_all, read_questions, scores
 
 if TYPE_CHECKING:
-    from edgeqa.evaluation.document_questions import DocumentQuestion
-    from edgeqa.evaluation.document_scores import Outcome
+    from edgeqa.evaluation.documents import DocumentQuestion, Outcome
 
 HERE = Path(__file__).parent
 SET = HERE / "documents"

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import edgeqa
 from edgeqa.contexts import passages
-from edgeqa.evaluation.document_questions import read_questions
-from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
+from edgeqa.evaluation.documents import Documents, Judge, ask_all, read_questions, scores
 from edgeqa.models.metrics import score_v1
 
 if TYPE_CHECKING:
-    from edgeqa.evaluation.document_questions import DocumentQuestion
+    from edgeqa.evaluation.documents import DocumentQuestion
 
 SET = Path(__file__).parent / "documents"
 LENGTHS = (128, 192, 256, 320)

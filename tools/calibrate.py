@@ -36,8 +36,7 @@ from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
-from edgeqa.evaluation.document_questions import read_questions
-from edgeqa.evaluation.document_scores import Documents, Judge
+from edgeqa.evaluation.documents import Documents, Judge, read_questions
 from edgeqa.evaluation.squad import read_squad, sample
 from edgeqa.models.manifest import Calibration, Evidence, Searched
 from edgeqa.models.metrics import reliability, score_v1
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 
     from edgeqa.asking.scope import SourcePassage
     from edgeqa.contexts.context import Context, Place, Text
-    from edgeqa.evaluation.document_questions import DocumentQuestion
+    from edgeqa.evaluation.documents import DocumentQuestion
 
     Floats = NDArray[np.float64]
     Worth = Callable[["SourcePassage", "Place"], float]

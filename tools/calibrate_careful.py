@@ -34,8 +34,7 @@ from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
-from edgeqa.evaluation.document_questions import read_questions
-from edgeqa.evaluation.document_scores import Documents, Judge
+from edgeqa.evaluation.documents import Documents, Judge, read_questions
 from edgeqa.models.bundle import BASE
 from edgeqa.timing import Stopwatch
 

@@ -19,7 +19,7 @@ from edgeqa.commands.options import bundle_option, json_option, reader_option, t
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
     from edgeqa.capabilities.settings import Reader
-    from edgeqa.evaluation.document_questions import DocumentQuestion
+    from edgeqa.evaluation.documents import DocumentQuestion
     from edgeqa.evaluation.squad import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA
     from edgeqa.timing import Progress
@@ -208,8 +208,7 @@ def _documents(
     opened: ExitStack,
     progress: Progress,
 ) -> dict[str, Any]:
-    from edgeqa.evaluation.document_questions import read_questions
-    from edgeqa.evaluation.document_scores import Documents, Judge, ask_all, scores
+    from edgeqa.evaluation.documents import Documents, Judge, ask_all, read_questions, scores
     from edgeqa.evaluation.squad import sample
 
     questions = read_questions(file, only)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgeqa.errors import ContextError
-from edgeqa.evaluation.document_questions import DocumentQuestion, QuestionsFileError, QuestionsNotFound, read_questions
+from edgeqa.evaluation.documents import DocumentQuestion, QuestionsFileError, QuestionsNotFound, read_questions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.answer import Answer, Candidate
-from edgeqa.evaluation.document_questions import DocumentQuestion
-from edgeqa.evaluation.document_scores import Counts, Documents, Judge, ask_all, scores
+from edgeqa.evaluation.documents import Counts, DocumentQuestion, Documents, Judge, ask_all, scores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.evaluation.document_scores import Outcome
+    from edgeqa.evaluation.documents import Outcome
 
 TEXT = "Height: 312 mm\nDiameter: 168 mm\n"
 # Question, accepted, best span, probability, whether it is given, what the screen shows.

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from edgeqa.commands.evaluate import command
 from edgeqa.errors import EvaluationFileError
-from edgeqa.evaluation.document_questions import PlaceNotFound
+from edgeqa.evaluation.documents import PlaceNotFound
 
 DATA = Path(__file__).parent.parent / "data"
 

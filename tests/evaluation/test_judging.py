@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.evaluation.document_questions import DocumentMissing, DocumentQuestion, DocumentsNotFound, PlaceNotFound
-from edgeqa.evaluation.document_scores import Documents, Judge
+from edgeqa.evaluation.documents import (
+    DocumentMissing,
+    DocumentQuestion,
+    Documents,
+    DocumentsNotFound,
+    Judge,
+    PlaceNotFound,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from edgeqa.evaluation.document_questions import read_questions
-from edgeqa.evaluation.document_scores import Documents, Judge
+from edgeqa.evaluation.documents import Documents, Judge, read_questions
 
 SET = Path(__file__).parents[2] / "benchmarks" / "documents"
 FILE = SET / "questions.jsonl"

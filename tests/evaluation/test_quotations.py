@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.evaluation.document_scores import NEAR_CHARACTERS, SearchedText, holds, is_near
+from edgeqa.evaluation.documents import NEAR_CHARACTERS, SearchedText, holds, is_near
 
 
 def quoted(text: str, quotation: str) -> list[str]:
