@@ -2,11 +2,11 @@
 
 In go a file of questions (JSON Lines, each with its document, its answers and the places of these), a folder of
 documents and what asks them; out come outcomes, and counts of them by the way they were asked, by kind, style and half.
-Whatever is wrong with a line is an error that names the file and the line. A span is right if it is an accepted one, at a place that answers the question. Places
-in a text change when the reader that made it does: a table's row gets its headers, a hyphen at a line's end goes. So a
-place is named by a quotation, and of both only letters and digits are compared, in any case; and where an answer is
-from is told by the passage that it was cut from, which is looked for in the text that edgeqa reads from the file.
-Opening a runtime and showing a result are done elsewhere.
+Whatever is wrong with a line is an error that names the file and the line. A span is right if it is an accepted one, at
+a place that answers the question. Places in a text change when the reader that made it does: a table's row gets its
+headers, a hyphen at a line's end goes. So a place is named by a quotation, and of both only letters and digits are
+compared, in any case; and where an answer is from is told by the passage that it was cut from, which is looked for in
+the text that edgeqa reads from the file. Opening a runtime and showing a result are done elsewhere.
 """
 
 from __future__ import annotations
