@@ -59,7 +59,7 @@ BESIDE = {
     "runtime": "runtime",
     "screen": "commands",
     "state": "base",
-    "streams": "base",
+    "streams": "commands",
     "timing": "base",
 }
 

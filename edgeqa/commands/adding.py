@@ -149,7 +149,6 @@ def _run(
     """Adds to a collection; returns the exit code."""
     from edgeqa import runtime
     from edgeqa.capabilities.settings import show_bytes
-    from edgeqa.commands.progress import ProgressBar
 
     opened = runtime.open(
         bundle=bundle,
@@ -160,7 +159,7 @@ def _run(
         collection=named(collection),
         cluster=cluster_of(ctx, cluster, collection),
     )
-    with opened as qa, ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress:
+    with opened as qa, streams.ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress:
         report = method(qa)(paths, progress=progress, **options)
     return _tell(report, as_json=as_json)
 

@@ -111,7 +111,6 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     Exit codes: 0 answered, 1 no answer in the text, 2 wrong usage or text, 3 model or device.
     """
     from edgeqa import runtime
-    from edgeqa.commands.progress import ProgressBar
     from edgeqa.commands.texts import is_no_question, named_texts, questions_in
 
     cluster = cluster_of(ctx, cluster, collection)
@@ -148,7 +147,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 reader=reader,
             )
         )
-        progress = opened.enter_context(ProgressBar())
+        progress = opened.enter_context(streams.ProgressBar())
 
         def ask(question: str, shown: Progress | None = None) -> Answer:
             return qa.ask(

@@ -122,13 +122,12 @@ class _Session:
 
     def _ask(self, question: str) -> None:
         from edgeqa.commands.ask import show
-        from edgeqa.commands.progress import ProgressBar
 
         first = None if self._as_json else self._first(question)
         if first is not None:
             show(first, top=1, quiet=False, as_json=False)
             streams.say("edgeqa: looking again, more carefully")
-        with ProgressBar() as progress:
+        with streams.ProgressBar() as progress:
             self._last = self._qa.ask(question, self._given(), within=self._within, progress=progress)
         self._shown = self._last.closest
         if first is None or _said(first) != _said(self._last):

@@ -135,11 +135,10 @@ def bench(
     """
     from edgeqa import runtime
     from edgeqa.bench.measure import QUICK, USUAL, measure
-    from edgeqa.commands.progress import ProgressBar
 
     opened = runtime.open(
         bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory", reader=reader or "fast"
     )
-    with opened as qa, ProgressBar() as progress:
+    with opened as qa, streams.ProgressBar() as progress:
         figures = measure(qa, QUICK if quick else USUAL, progress)
     streams.print_either(figures.to_json(), figures.table(), as_json=as_json)

@@ -151,8 +151,6 @@ def command(
     edgeqa eval questions.jsonl --documents manuals
     edgeqa eval questions.jsonl --documents manuals --ask file --only kind=table
     """
-    from edgeqa.commands.progress import ProgressBar
-
     if documents is None and (asked != "both" or only or each):
         message = "--ask, --only and --each are for questions on documents: name their folder with --documents"
         raise click.UsageError(message)
@@ -160,7 +158,7 @@ def command(
         message = "--open is for SQuAD files; of all documents at once is asked with --ask collection"
         raise click.UsageError(message)
     with ExitStack() as opened:
-        progress = opened.enter_context(ProgressBar())
+        progress = opened.enter_context(streams.ProgressBar())
         if documents is None:
             scores = _squad(file, limit, seed, bundle, reader, threads, opened, progress, collected=collected)
             streams.print_either(scores.to_json(), _table(scores), as_json=as_json)

@@ -70,10 +70,9 @@ def add(
 
     Exit codes: 0 added, 2 wrong usage, 3 DIR is no model that can be used on this device.
     """
-    from edgeqa.commands.progress import ProgressBar
     from edgeqa.models.exports.adding import add_model
 
-    with ProgressBar() as progress:
+    with streams.ProgressBar() as progress:
         facts = add_model(
             directory,
             name=name,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edgeqa.commands.progress import SHOWN_AFTER_S, ProgressBar
+from edgeqa.streams import SHOWN_AFTER_S, ProgressBar
 
 
 class Clock:
