@@ -2,7 +2,8 @@
 
 What it is given becomes permanent at `commit`, whole documents at a time; whatever ends the process before that leaves
 the collection as it was at the last. A document may take several commits, and is seen from the last of them on. Opening
-one sweeps what a killed writer left, and finds what is damaged. It reads no files and runs no model (`adding` does).
+one sweeps what a killed writer left, and finds what is damaged. The index follows at each commit. It reads no files and
+runs no model (`adding` does).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 from edgeqa import files
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
-from edgeqa.collection.damage import mark, mark_route, marked, unmark
+from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
-from edgeqa.collection.index import files_in
-from edgeqa.collection.index_upkeep import IndexKeeper, note_damage
+from edgeqa.collection.index import META, WRITER_LOCK, IndexWriter, files_in
 from edgeqa.collection.ownership import Lock, check_own, delete, narrow
+from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import TokenGroups, pack_encoding, pack_record
 from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
 from edgeqa.collection.shard_writer import ShardWriter
@@ -31,7 +32,9 @@ from edgeqa.collection.writer_opening import (
     sweep,
     upgrade,
 )
+from edgeqa.contexts.context import searched
 from edgeqa.contexts.passages import SPLITTER_VERSION
+from edgeqa.contexts.terms import ENGLISH
 from edgeqa.errors import CollectionError
 from edgeqa.files import make_folders, sync_directory
 
@@ -40,11 +43,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow
     from edgeqa.collection.damage import Damage
     from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.contexts.windows import Window
     from edgeqa.models.readers import Encoding
+
 
 _OUT_OF_ORDER = "sources, documents and contexts are to be begun and ended in this order"
 
@@ -93,7 +98,7 @@ class Writer:
             self._seals = seals.load(directory)
             self._is_whole = False
             opened.callback(self._seal)
-            note_damage(directory)
+            _note_index_damage(directory)
             self.catalogue = opened.enter_context(open_catalogue(directory))
             opened.callback(self._end)
             if self.catalogue.format != FORMAT:
@@ -103,7 +108,7 @@ class Writer:
             sweep(directory, self.catalogue)
             mend_manifests(directory, self.catalogue)
             self.damages = find_damage(directory, self.catalogue)
-            self._index = IndexKeeper(directory, self.catalogue, encoder and encoder.language)
+            self._index = _IndexKeeper(directory, self.catalogue, encoder and encoder.language)
             opened.callback(self._index.close)
             self._next_context: int = self.catalogue.get("next_context", 0)
             mend_gone(directory, self.catalogue)
@@ -387,6 +392,98 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _note_index_damage(directory: Path) -> None:
+    """Notes if the index is not what the last writer left, so that it is made anew."""
+    if (found := seals.wrong(directory, ROUTE)) is not None:
+        mark_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
+
+
+class _IndexKeeper:
+    """The route index, open for the collection's only writer, and kept in step with the catalogue.
+
+    The two cannot be committed in one step. So the catalogue says first what the index lacks (`unindexed`), then the
+    index is committed, then the catalogue says that nothing is lacking. After a crash in between, the next writer does
+    it again: deleting what may be there, adding it from the stored text. An index that is missing, damaged, or of
+    another language is made anew the same way. Which language it is of, the catalogue remembers: whoever removes or
+    repairs knows no model.
+    """
+
+    def __init__(self, directory: Path, catalogue: Catalogue, language: str | None) -> None:
+        """Opens the index, or a new one, which is to be made from what is stored.
+
+        Args:
+            directory: of the collection.
+            catalogue: of the collection, with no transaction under way.
+            language: of the stop words and stems of the index; None for the one that it has.
+        """
+        self._directory, self._catalogue = directory, catalogue
+        has = catalogue.get("language", ENGLISH)
+        self._language = has if language is None else language
+        opened: IndexWriter | None = None
+        is_there = (directory / ROUTE / META).exists()  # without it there is no index, whatever else is there
+        if is_there and self._language == has and ROUTE_NOTE not in marked(directory):
+            with contextlib.suppress(RouteDamaged):
+                opened = self._open()
+        self._writer = opened or self._open_anew()
+
+    def _open(self) -> IndexWriter:
+        # A child that was forked while a writer was open holds its lock for ever. It is no writer: that is who is here.
+        files.delete(self._directory / ROUTE / WRITER_LOCK)
+        return IndexWriter(self._directory / ROUTE, self._language)
+
+    def _open_anew(self) -> IndexWriter:
+        """Opens a new index in the place of what is there, which lacks all that is stored."""
+        delete(self._directory / ROUTE, ROUTE)
+        unmark(self._directory, ROUTE_NOTE)
+        with self._catalogue.transaction():
+            self._catalogue.unindex_all()
+            self._catalogue.set("language", self._language)
+        return self._open()
+
+    def catch_up(self, *, anew: bool) -> None:
+        """Brings the index to what the catalogue says, and commits it.
+
+        Args:
+            anew: whether it may hold any part of what it lacks.
+        """
+        try:
+            self._catch_up(anew=anew)
+        except RouteDamaged:  # all that was in it is stored
+            with contextlib.suppress(CollectionError):
+                self._writer.close()
+            self._writer = self._open_anew()
+            self._catch_up(anew=True)
+
+    def _catch_up(self, *, anew: bool) -> None:
+        waiting = self._catalogue.unindexed()
+        if not waiting:
+            return
+        for first, after, wanted in waiting:
+            if anew or not wanted:
+                self._writer.delete(first, after)
+            if wanted:
+                self._add(first, after)
+        self._writer.commit()
+        with self._catalogue.transaction():
+            self._catalogue.indexed()
+
+    def _add(self, first: int, after: int) -> None:
+        for known in self._catalogue.shards():
+            if not (first <= known.last and known.first < after):
+                continue
+            try:
+                shard = Shard(self._directory / SHARDS / known.tag)
+                for row in shard.rows(first, after):
+                    record = shard.record(row)
+                    self._writer.add(row.context_id, record.text, f"{record.title} {searched(record.heading)}")
+            except ShardDamaged as damage:  # what lies behind it is indexed when it is mended
+                mark(self._directory, damage)
+
+    def close(self) -> None:
+        """Lets the index go; what was not committed is lost."""
+        self._writer.close()
 
 
 @contextlib.contextmanager

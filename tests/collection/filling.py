@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from edgeqa.collection import index_upkeep
+from edgeqa.collection import writer as writing
 from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.collection.writer import Writer
@@ -68,7 +68,7 @@ def open_writer(
     index: Callable[[Path, str], ListedIndex] = ListedIndex,
     anew: bool = False,
 ) -> Writer:
-    with patch.object(index_upkeep, "IndexWriter", index):
+    with patch.object(writing, "IndexWriter", index):
         return Writer(directory, encoder, anew=anew)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filling import ENCODER, WINDOW, ListedIndex, fill, groups, long_text, open_writer, passages_of, put, put_document
 
-from edgeqa.collection import index_upkeep
+from edgeqa.collection import writer as writing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
@@ -198,7 +198,7 @@ def test_an_index_that_breaks_in_a_commit_is_made_anew_with_all_that_is_stored(
         indexes.append(Broken(directory, language))
         return indexes[-1]
 
-    monkeypatch.setattr(index_upkeep, "IndexWriter", opened)
+    monkeypatch.setattr(writing, "IndexWriter", opened)
     with Writer(place, ENCODER) as writer:
         put(writer, "a.txt", [("", "One.")])
         writer.commit()
