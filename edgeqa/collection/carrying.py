@@ -31,7 +31,6 @@ import xxhash
 
 from edgeqa.collection import directory
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.catalogue_rebuilding import rebuild
 from edgeqa.collection.catalogue_rows import PENDING, pack_documents, ranges
 from edgeqa.collection.errors import (
     CarriedDamaged,
@@ -45,6 +44,7 @@ from edgeqa.collection.errors import (
 from edgeqa.collection.naming import CARRIED
 from edgeqa.collection.overview import CollectionInfo, info_of
 from edgeqa.collection.ownership import Lock, scratch
+from edgeqa.collection.recovery import rebuild
 from edgeqa.collection.shard import FILES, MANIFEST, Shard
 from edgeqa.collection.shard_format import renamed
 from edgeqa.collection.shard_writer import ShardWriter

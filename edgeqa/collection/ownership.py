@@ -195,7 +195,7 @@ def check_own(place: Path) -> None:
         raise FolderTaken(place, f"it holds {taken.relative_to(place)}, and no collection")
 
 
-def delete(folder: Path, kind: str) -> None:
+def delete_own(folder: Path, kind: str) -> None:
     """Deletes a folder of a collection, with all in it that is edgeqa's own; what cannot be deleted stays.
 
     Args:

@@ -18,20 +18,13 @@ from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOL
 from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
 from edgeqa.collection.index import META, WRITER_LOCK, IndexWriter, files_in
-from edgeqa.collection.ownership import Lock, check_own, delete, narrow
+from edgeqa.collection.ownership import Lock, check_own, delete_own, narrow
+from edgeqa.collection.recovery import bind, find_damage, mend_manifests, open_catalogue, sweep, upgrade
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import TokenGroups, pack_encoding, pack_record
 from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
 from edgeqa.collection.shard_writer import ShardWriter
 from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
-from edgeqa.collection.writer_opening import (
-    bind,
-    find_damage,
-    mend_manifests,
-    open_catalogue,
-    sweep,
-    upgrade,
-)
 from edgeqa.contexts.context import searched
 from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.contexts.terms import ENGLISH
@@ -345,7 +338,7 @@ class Writer:
                 add_shard(self.directory, self.catalogue, made)
             self._publish(anew=False)
         for known in chosen:
-            delete(self.directory / SHARDS / known.tag, "shard")
+            delete_own(self.directory / SHARDS / known.tag, "shard")
             unmark(self.directory, known.tag)
         return True
 
@@ -435,7 +428,7 @@ class _IndexKeeper:
 
     def _open_anew(self) -> IndexWriter:
         """Opens a new index in the place of what is there, which lacks all that is stored."""
-        delete(self._directory / ROUTE, ROUTE)
+        delete_own(self._directory / ROUTE, ROUTE)
         unmark(self._directory, ROUTE_NOTE)
         with self._catalogue.transaction():
             self._catalogue.unindex_all()
