@@ -34,8 +34,7 @@ from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost, Collection
 from edgeqa.collection.ownership import delete_own, is_shard_name
 from edgeqa.collection.shard import MANIFEST, Shard, is_shard
 from edgeqa.collection.shard_format import ENCODINGS, FORMAT, NO_ENCODING
-from edgeqa.collection.shard_upkeep import add_shard, next_tag, row_of
-from edgeqa.collection.shard_writer import ShardWriter
+from edgeqa.collection.shard_writer import ShardWriter, add_shard, next_tag, row_of
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, withdraw
 from edgeqa.files import delete, read, rename, replace_file, sync_directory
 

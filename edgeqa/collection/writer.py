@@ -22,8 +22,16 @@ from edgeqa.collection.ownership import Lock, check_own, delete_own, narrow
 from edgeqa.collection.recovery import bind, find_damage, mend_manifests, open_catalogue, sweep, upgrade
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import TokenGroups, pack_encoding, pack_record
-from edgeqa.collection.shard_upkeep import add_shard, choose_to_merge, mend_gone, merge, next_tag, note_gone, note_later
-from edgeqa.collection.shard_writer import ShardWriter
+from edgeqa.collection.shard_writer import (
+    ShardWriter,
+    add_shard,
+    choose_to_merge,
+    mend_gone,
+    merge,
+    next_tag,
+    note_gone,
+    note_later,
+)
 from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
 from edgeqa.contexts.context import searched
 from edgeqa.contexts.passages import SPLITTER_VERSION

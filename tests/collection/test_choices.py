@@ -15,14 +15,14 @@ from filling import fill, open_writer, put
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.collection import catalogue_rows, damage, shard_upkeep
+from edgeqa.collection import catalogue_rows, damage, shard_writer
 from edgeqa.collection.adding import Channel, ChannelClosed
 from edgeqa.collection.adding_events import Added
 from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow, ranges
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.managing import encodings_budget
-from edgeqa.collection.shard_upkeep import AT_A_TIME, FULL_BYTES
+from edgeqa.collection.shard_writer import AT_A_TIME, FULL_BYTES
 from edgeqa.collection.snapshot import EncoderIdentity
 
 if TYPE_CHECKING:
@@ -41,17 +41,17 @@ def shards(count: int, **fields: object) -> list[ShardRow]:
 
 
 def test_eight_small_neighbours_are_merged_and_seven_are_not() -> None:
-    assert shard_upkeep.choose_to_merge(shards(AT_A_TIME - 1)) == []
-    assert shard_upkeep.choose_to_merge(shards(AT_A_TIME)) == shards(AT_A_TIME)
-    assert shard_upkeep.choose_to_merge(shards(AT_A_TIME + 1)) == shards(AT_A_TIME + 1)
+    assert shard_writer.choose_to_merge(shards(AT_A_TIME - 1)) == []
+    assert shard_writer.choose_to_merge(shards(AT_A_TIME)) == shards(AT_A_TIME)
+    assert shard_writer.choose_to_merge(shards(AT_A_TIME + 1)) == shards(AT_A_TIME + 1)
 
 
 def test_the_smallest_size_of_which_there_are_eight_is_merged() -> None:
     larger = [replace(s, contexts=AT_A_TIME, live=AT_A_TIME) for s in shards(AT_A_TIME)]
     small = [replace(s, tag=f"S{s.first}", first=s.first + 100) for s in shards(AT_A_TIME)]
-    assert shard_upkeep.choose_to_merge([*larger, *small]) == small
-    assert shard_upkeep.choose_to_merge(larger) == larger
-    assert shard_upkeep.choose_to_merge([*larger[:-1], *small[:-1]]) == [
+    assert shard_writer.choose_to_merge([*larger, *small]) == small
+    assert shard_writer.choose_to_merge(larger) == larger
+    assert shard_writer.choose_to_merge([*larger[:-1], *small[:-1]]) == [
         *larger[:-1],
         *small[:-1],
     ]  # 14 of fewer than 64
@@ -64,25 +64,25 @@ def test_what_lies_between_keeps_shards_apart() -> None:
         replace(eight[4], size_bytes=FULL_BYTES // 2 + 1),
         replace(eight[4], contexts=1 << 63, live=1 << 63),
     ):
-        assert shard_upkeep.choose_to_merge([*eight[:4], wrong, *eight[5:]]) == []
-    assert shard_upkeep.choose_to_merge(eight, {"T4"}) == []
-    assert shard_upkeep.choose_to_merge([*eight[:4], replace(eight[4], size_bytes=FULL_BYTES // 2), *eight[5:]]) != []
+        assert shard_writer.choose_to_merge([*eight[:4], wrong, *eight[5:]]) == []
+    assert shard_writer.choose_to_merge(eight, {"T4"}) == []
+    assert shard_writer.choose_to_merge([*eight[:4], replace(eight[4], size_bytes=FULL_BYTES // 2), *eight[5:]]) != []
 
 
 def test_shards_that_are_too_large_together_are_not_merged() -> None:
-    assert shard_upkeep.choose_to_merge(shards(AT_A_TIME, size_bytes=FULL_BYTES // AT_A_TIME)) != []
-    assert shard_upkeep.choose_to_merge(shards(AT_A_TIME, size_bytes=FULL_BYTES // AT_A_TIME + 1)) == []
+    assert shard_writer.choose_to_merge(shards(AT_A_TIME, size_bytes=FULL_BYTES // AT_A_TIME)) != []
+    assert shard_writer.choose_to_merge(shards(AT_A_TIME, size_bytes=FULL_BYTES // AT_A_TIME + 1)) == []
     many = shards(3 * AT_A_TIME, size_bytes=FULL_BYTES // AT_A_TIME)
-    assert shard_upkeep.choose_to_merge(many) == many[:AT_A_TIME]
+    assert shard_writer.choose_to_merge(many) == many[:AT_A_TIME]
 
 
 def test_a_shard_of_which_more_than_half_is_gone_is_rewritten_unless_it_is_damaged() -> None:
     half, less = replace(SHARD, contexts=10, live=5), replace(SHARD, contexts=10, live=4)
-    assert shard_upkeep.choose_to_merge([half]) == []
-    assert shard_upkeep.choose_to_merge([half, less]) == [less]
-    assert shard_upkeep.choose_to_merge([less], {less.tag}) == []
+    assert shard_writer.choose_to_merge([half]) == []
+    assert shard_writer.choose_to_merge([half, less]) == [less]
+    assert shard_writer.choose_to_merge([less], {less.tag}) == []
     none_left = replace(less, live=0)
-    assert shard_upkeep.choose_to_merge([none_left], {less.tag}) == [none_left]
+    assert shard_writer.choose_to_merge([none_left], {less.tag}) == [none_left]
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.damage import ROUTE_NOTE, marked
 from edgeqa.collection.errors import RouteDamaged
-from edgeqa.collection.shard_upkeep import AT_A_TIME
+from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS
 from edgeqa.collection.writer import Writer
 
@@ -156,7 +156,7 @@ def test_where_there_is_no_room_to_merge_all_stays_as_it_is(place: Path, monkeyp
     with open_writer(place) as writer:
         for number in range(AT_A_TIME):
             if number == AT_A_TIME - 1:
-                monkeypatch.setattr("edgeqa.collection.shard_upkeep.ShardWriter", full)
+                monkeypatch.setattr("edgeqa.collection.shard_writer.ShardWriter", full)
             put(writer, f"{number}.txt", [("", f"Number {number}.")])
             writer.commit()
         assert len(on_disk(place)) == AT_A_TIME

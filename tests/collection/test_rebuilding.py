@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filling import ENCODER, fill, groups, long_text, open_writer, passages_of, put, put_document
 
-from edgeqa.collection import managing, shard_upkeep, verifying
+from edgeqa.collection import managing, shard_writer, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import WHOLE, DocumentRow, SourceRow
 from edgeqa.collection.collection import Collection, load_snapshot
@@ -74,7 +74,7 @@ def test_whatever_was_added_changed_and_removed_it_comes_back_as_it_was(
     place: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
-    monkeypatch.setattr(shard_upkeep, "AT_A_TIME", chance.choice((2, 3, 8)))
+    monkeypatch.setattr(shard_writer, "AT_A_TIME", chance.choice((2, 3, 8)))
     with open_writer(place) as writer:
         for turn in range(40):
             name = f"{chance.randrange(8)}.jsonl"
@@ -179,7 +179,7 @@ def test_numbers_that_were_given_are_not_given_again(place: Path) -> None:
 
 def test_what_merged_shards_left_behind_is_not_taken_twice(place: Path) -> None:
     with open_writer(place) as writer:
-        for number in range(shard_upkeep.AT_A_TIME - 1):
+        for number in range(shard_writer.AT_A_TIME - 1):
             put(writer, f"{number}.txt", [("", f"Number {number}.")])
             writer.commit()
     copies = place.parent / "copies"

@@ -29,7 +29,7 @@ from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import Shard
-from edgeqa.collection.shard_upkeep import AT_A_TIME
+from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import count, islice
 
-from edgeqa.collection.shard_upkeep import numbered_tag
+from edgeqa.collection.shard_writer import numbered_tag
 
 
 def test_no_tag_is_given_twice() -> None:

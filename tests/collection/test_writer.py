@@ -23,13 +23,13 @@ from filling import (
     put_document,
 )
 
-from edgeqa.collection import damage, shard_upkeep, snapshot
+from edgeqa.collection import damage, shard_writer, snapshot
 from edgeqa.collection import writer as writer_module
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.shard import MANIFEST
-from edgeqa.collection.shard_upkeep import AT_A_TIME
+from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
 from edgeqa.models.readers import Encoding
 
@@ -267,7 +267,7 @@ def test_a_crash_at_any_step_leaves_whole_documents_and_going_on_works(
         put(writer, "b.txt", [("", "Gone soon.")])
         writer.commit()
     with monkeypatch.context() as patch:
-        patch.setattr(shard_upkeep, "AT_A_TIME", 2)
+        patch.setattr(shard_writer, "AT_A_TIME", 2)
         for module, name in (
             (snapshot, "withdraw"),
             (writer_module, "withdraw"),

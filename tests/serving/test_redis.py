@@ -22,7 +22,7 @@ from foreign import DEADLINE_S, ROOT
 from running import Running, start, stop
 
 import edgeqa
-from edgeqa.collection import shard_upkeep
+from edgeqa.collection import shard_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,7 +196,7 @@ def test_redis_cli_says_what_is_wrong(place: Place, port: int) -> None:
 
 def test_the_origin_s_name_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(shard_upkeep, "numbered_tag", lambda *_: "8YG")  # tags are drawn; it was this one there
+    monkeypatch.setattr(shard_writer, "numbered_tag", lambda *_: "8YG")  # tags are drawn; it was this one there
     filler = (
         "Paragraph {0} of the article says little that anybody would ask, and takes {0} times longer than others do. "
     )
