@@ -22,7 +22,7 @@ from edgeqa import collection, state
 from edgeqa.models.session import Session
 
 if TYPE_CHECKING:
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
 
 STEPS = ("read", "tokenise", "encode", "store", "commit")
 

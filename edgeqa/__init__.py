@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeqa.asynchronous import AsyncEdgeQA, aopen
     from edgeqa.cache import Cache, memoize
     from edgeqa.capabilities.probe import probe
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
     from edgeqa.collection.overview import CollectionInfo, ListedDocument, collections, delete_collection
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA, open
 
 _HOMES = {  # of all that is not in `errors`
-    "Added": "collection.adding_events",
+    "Added": "collection.adding",
     "Answer": "answer",
     "AnswerNameInvalid": "asking.named",
     "AsyncEdgeQA": "asynchronous",

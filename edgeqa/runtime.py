@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.front import Front
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.settings import Persist, Reader
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.collection.collection import LiveCollection, Stamp
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.naming import Within

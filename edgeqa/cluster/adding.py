@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.cluster import keys
 from edgeqa.cluster.errors import AllGoneFromCluster
-from edgeqa.collection.adding_events import Added
+from edgeqa.collection.adding import Added
 from edgeqa.collection.adding_sources import total_bytes
 from edgeqa.collection.catalogue_rows import printed
 from edgeqa.collection.errors import ContextGone

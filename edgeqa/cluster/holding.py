@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa import files
 from edgeqa.cluster.statistics import Indexed, TermCounts
-from edgeqa.collection.adding import Adding, TimedModel
-from edgeqa.collection.adding_events import (
+from edgeqa.collection.adding import (
+    Adding,
     ContextMade,
     DocumentBegins,
     DocumentEnds,
     SourceBegins,
     SourceEnds,
     SourceGone,
+    TimedModel,
 )
 from edgeqa.collection.catalogue_rows import WHOLE
 from edgeqa.collection.collection import Collection
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
-    from edgeqa.collection.adding_events import Event
+    from edgeqa.collection.adding import Event
     from edgeqa.collection.catalogue_rows import SourceRow
     from edgeqa.collection.collection import StoredContext
     from edgeqa.models.bundle import Bundle

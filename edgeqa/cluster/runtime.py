@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from edgeqa.cluster.membership import Member
     from edgeqa.cluster.nodes import Node
     from edgeqa.cluster.verifying import ClusterVerified
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.naming import Within
     from edgeqa.timing import Progress

@@ -24,7 +24,7 @@ import stat
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edgeqa.collection.adding_events import (
+from edgeqa.collection.adding import (
     ContextMade,
     DocumentBegins,
     DocumentEnds,
@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from edgeqa.collection.adding import TimedModel
-    from edgeqa.collection.adding_events import Added, Event
+    from edgeqa.collection.adding import Added, Event, TimedModel
     from edgeqa.collection.catalogue import Catalogue
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.collection.collection import Collection

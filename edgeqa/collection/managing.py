@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.collection.catalogue_rows import DocumentRow, SourceRow
     from edgeqa.formats.blocks import FormatOptions
     from edgeqa.models.bundle import Bundle

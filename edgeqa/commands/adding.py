@@ -22,7 +22,7 @@ from edgeqa.errors import EXIT_ANSWERED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.collection.managing import Later
     from edgeqa.runtime import EdgeQA
 

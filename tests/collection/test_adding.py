@@ -43,7 +43,7 @@ from edgeqa.formats import kinds
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.runtime import EdgeQA
 
 PUMP = "The pump may be submerged to 60 metres. It was made in Leeds in 1931."

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.collection import catalogue_rows, damage, shard_writer
-from edgeqa.collection.adding import Channel, ChannelClosed
-from edgeqa.collection.adding_events import Added
+from edgeqa.collection.adding import Added, Channel, ChannelClosed
 from edgeqa.collection.catalogue_rows import DocumentRow, ShardRow, ranges
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import ShardDamaged

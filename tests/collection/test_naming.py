@@ -25,7 +25,7 @@ from edgeqa.formats.folders import walk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.collection.adding_events import Added
+    from edgeqa.collection.adding import Added
     from edgeqa.runtime import EdgeQA
 
     Pipe = Callable[[bytes], None]

@@ -11,8 +11,7 @@ from filling import ENCODER, WINDOW, fill, open_writer, put, put_document
 
 from edgeqa import collection
 from edgeqa.collection import adding, directory, managing, verifying
-from edgeqa.collection.adding import Adding, TimedModel
-from edgeqa.collection.adding_events import MAX_SKIPPED, Added
+from edgeqa.collection.adding import MAX_SKIPPED, Added, Adding, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
