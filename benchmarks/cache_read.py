@@ -31,7 +31,7 @@ import lmdb
 import msgspec
 from xxhash import xxh3_64_digest
 
-from edgeqa.asking.keys import answer_keys
+from edgeqa.asking.records import answer_keys
 from edgeqa.cache import FORMAT_DIRECTORY, Cache, records, values
 from edgeqa.cache.records import PAYLOAD_AT, WHOLE
 

@@ -17,7 +17,7 @@ from edgeqa import state
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.equipment import Equipment
-from edgeqa.asking.keys import Options
+from edgeqa.asking.records import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.capabilities.settings import NAMED, Overrides
 from edgeqa.counting import Counters, Counts

@@ -31,9 +31,9 @@ from edgeqa.answer import Candidate
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import Features, weighed, with_cells
-from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
+from edgeqa.asking.records import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents import Documents, Judge, read_questions

@@ -29,9 +29,9 @@ import edgeqa
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import with_cells
-from edgeqa.asking.keys import Options
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN
+from edgeqa.asking.records import Options
 from edgeqa.asking.texts import Texts
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents import Documents, Judge, read_questions

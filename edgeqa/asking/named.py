@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeqa.answer import as_remembered
 from edgeqa.asking.collected import Collected
 from edgeqa.asking.documents import on_one_line
-from edgeqa.asking.keys import Options
 from edgeqa.asking.pipe import decide
 from edgeqa.asking.question import Asking, NotRemembered
+from edgeqa.asking.records import Options
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import TAG, Address

@@ -10,14 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer, Candidate, as_remembered
-from edgeqa.asking.keys import key_in
+from edgeqa.asking.records import key_in, pack_outcome, unpack_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from edgeqa.asking.equipment import Equipment
-    from edgeqa.asking.keys import Options
-    from edgeqa.asking.records import FoundSpan, Outcome
+    from edgeqa.asking.records import FoundSpan, Options, Outcome
     from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
     from edgeqa.timing import Progress, Stopwatch
@@ -52,8 +51,6 @@ def ask(
         refresh: whether to read anew what is remembered.
         progress: called as reading goes on.
     """
-    from edgeqa.asking import records
-
     cache = equipment.cache
     read_now: list[Outcome] = []
 
@@ -68,7 +65,7 @@ def ask(
         outcome = asking.outcome()
         scope.locate(outcome.passages())
         read_now.append(outcome)
-        made = records.record(outcome, scope, whole=scope.is_whole())
+        made = pack_outcome(outcome, scope, whole=scope.is_whole())
         watch.over("rank")
         return made
 
@@ -79,7 +76,7 @@ def ask(
     key = answer_key(equipment, scope, asked, options, careful=careful)
     watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
-    outcome = None if read_now else records.found_again(record, scope)
+    outcome = None if read_now else unpack_outcome(record, scope)
     if outcome is None and not read_now:  # what is remembered does not fit what is asked
         record = read()
         if record["whole"]:
@@ -105,8 +102,6 @@ def remembered(
 
     A hit is counted as one; what is not there is not counted as a miss, because whoever looks need not want it read.
     """
-    from edgeqa.asking import records
-
     if not equipment.has_fingerprint:
         return None
     careful = equipment.is_careful(partial(answer_key, equipment, scope, asked, options, careful=True), may_load=False)
@@ -117,7 +112,7 @@ def remembered(
     if cache.peek(key) is None:
         return None
     record = cache.get(key)
-    outcome = records.found_again(record, scope)
+    outcome = unpack_outcome(record, scope)
     if outcome is None:
         return None
     watch.over("remember")

@@ -13,8 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking import evidence, ranking
-from edgeqa.asking.keys import key_in
-from edgeqa.asking.records import FoundSpan, NearPassage, Outcome
+from edgeqa.asking.records import FoundSpan, NearPassage, Outcome, key_in
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, looks_foreign
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edgeqa.asking.equipment import Equipment
-    from edgeqa.asking.keys import Option, Options
+    from edgeqa.asking.records import Option, Options
     from edgeqa.asking.scope import Scope, SourcePassage
     from edgeqa.cache import Key
     from edgeqa.contexts.context import Context, Text

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import on_one_line
-from edgeqa.asking.keys import Options
 from edgeqa.asking.named import meanings
 from edgeqa.asking.question import Asking, NotRemembered
+from edgeqa.asking.records import Options
 from edgeqa.asking.surroundings import of_passages
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.cluster import pledges

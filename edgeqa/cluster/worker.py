@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeqa.asking.documents import from_text
-from edgeqa.asking.keys import key_in
+from edgeqa.asking.records import key_in
 from edgeqa.cluster import keys
 from edgeqa.cluster.holding import Holding
 from edgeqa.cluster.membership import RENEWED_S, Member, assigned, living, new_id

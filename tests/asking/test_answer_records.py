@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.asking.keys import answer_keys, normalise_question
+from edgeqa.asking.records import answer_keys, normalise_question
 from edgeqa.cache.keys import Key, split_fields
 
 
