@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from edgeqa.cache.keys import Key, encode_argument, join_fields, utf8
+from edgeqa.cache.records import Key, encode_argument, join_fields, utf8
 from edgeqa.contexts.context import Place
 from edgeqa.errors import OptionError
 

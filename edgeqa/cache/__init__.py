@@ -22,8 +22,7 @@ from xxhash import xxh3_64_digest
 from edgeqa.cache import backend as backends
 from edgeqa.cache import records, values
 from edgeqa.cache.front import ABSENT, Entry, now_s
-from edgeqa.cache.keys import Key, name_key
-from edgeqa.cache.records import PAYLOAD_AT, WHOLE, Record
+from edgeqa.cache.records import PAYLOAD_AT, WHOLE, Key, Record, name_key
 from edgeqa.cache.values import decoders
 from edgeqa.errors import CacheValueInvalid, OptionError
 

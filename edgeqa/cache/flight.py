@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from edgeqa.cache.keys import Key
+    from edgeqa.cache.records import Key
 
     Find = Callable[[], Any]
     Settle = Callable[[Any, Callable[[], None]], Any]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from edgeqa.cache.flight import led_depth
 from edgeqa.cache.front import ABSENT
-from edgeqa.cache.keys import Key, encode_argument, join_fields, memo_key
+from edgeqa.cache.records import Key, encode_argument, join_fields, memo_key
 from edgeqa.digests import blake2b
 from edgeqa.errors import CacheKeyInvalid, FunctionUnknown
 

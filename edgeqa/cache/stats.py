@@ -10,14 +10,12 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from edgeqa.cache.keys import split_fields
 from edgeqa.cache.ledger import FAULTS
-from edgeqa.cache.records import Record
+from edgeqa.cache.records import Record, split_fields
 
 if TYPE_CHECKING:
     from edgeqa.cache.backend import Backend
-    from edgeqa.cache.keys import Key
-    from edgeqa.cache.records import Fault
+    from edgeqa.cache.records import Fault, Key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edgeqa.cache import Cache
     from edgeqa.cache.front import Front
-    from edgeqa.cache.keys import Key
+    from edgeqa.cache.records import Key
     from edgeqa.cluster.documents import Documents
 
 COMPUTED = f"cluster, reading {READING_VERSION}"

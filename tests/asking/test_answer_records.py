@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.asking.records import answer_keys, normalise_question
-from edgeqa.cache.keys import Key, split_fields
+from edgeqa.cache.records import Key, split_fields
 
 
 def make(question: str = "Who?", **changes: object) -> Key:

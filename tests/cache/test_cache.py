@@ -17,7 +17,7 @@ import edgeqa.cache
 from edgeqa.cache import Cache
 from edgeqa.cache.commits import Hits
 from edgeqa.cache.front import now_s
-from edgeqa.cache.keys import name_key
+from edgeqa.cache.records import name_key
 from edgeqa.errors import CacheKeyInvalid, CacheValueInvalid, OptionError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from xxhash import xxh3_64_hexdigest
 
 from edgeqa.cache import Cache, premises, records
 from edgeqa.cache.guard import Guard
-from edgeqa.cache.keys import name_key
 from edgeqa.cache.premises import Header, Seal
+from edgeqa.cache.records import name_key
 from edgeqa.cache.store import Store, StoreFault, _open_environment, faults
 
 if TYPE_CHECKING:

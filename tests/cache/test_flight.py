@@ -17,7 +17,7 @@ import edgeqa.cache.flight
 from edgeqa.cache import Cache
 from edgeqa.cache.flight import Leases
 from edgeqa.cache.guard import Guard
-from edgeqa.cache.keys import name_key
+from edgeqa.cache.records import name_key
 from edgeqa.cache.writer import Writer
 from edgeqa.errors import CacheValueInvalid, ComputationFailed, EventLoopBlocked
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.cache.keys import (
+from edgeqa.cache.records import (
     encode_argument,
     join_fields,
     memo_key,

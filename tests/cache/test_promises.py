@@ -9,7 +9,7 @@ import pytest
 
 from edgeqa.cache import Cache, store
 from edgeqa.cache.commits import Commits
-from edgeqa.cache.keys import memo_key, name_key
+from edgeqa.cache.records import memo_key, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ MIB = 1 << 20
 MAY_COMPUTE = """
 import sys
 from pathlib import Path
-from edgeqa.cache.keys import name_key
+from edgeqa.cache.records import name_key
 from edgeqa.cache.flight import Leases
 print(Leases(Path(sys.argv[1]) / "format-1" / "leases").take(name_key("a")))
 """

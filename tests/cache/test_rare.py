@@ -14,8 +14,8 @@ from test_faults import damage_at_rest, overwrite
 from edgeqa.cache import Cache, premises, values
 from edgeqa.cache.flight import Leases
 from edgeqa.cache.front import ABSENT, Entry, Front
-from edgeqa.cache.keys import Key, name_key
 from edgeqa.cache.ledger import Ledger
+from edgeqa.cache.records import Key, name_key
 
 if TYPE_CHECKING:
     from conftest import Run

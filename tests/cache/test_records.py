@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.cache import records
-from edgeqa.cache.keys import Key, name_key
-from edgeqa.cache.records import Fault, Record
+from edgeqa.cache.records import Fault, Key, Record, name_key
 
 KEY = name_key("a")
 STORED = records.encode(KEY, b"payload", now_ms=1_700_000_000_000, ttl_ms=5000, provenance=b"edgeqa 1")

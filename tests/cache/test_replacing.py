@@ -9,8 +9,8 @@ import pytest
 
 from edgeqa.cache import Cache, records, values
 from edgeqa.cache.front import Entry, Front
-from edgeqa.cache.keys import name_key
 from edgeqa.cache.ledger import Ledger, mark_of
+from edgeqa.cache.records import name_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

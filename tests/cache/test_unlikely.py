@@ -25,7 +25,7 @@ from edgeqa.cache import Cache, commits, flight, front, guard, premises, store, 
 from edgeqa.cache.commits import Commits
 from edgeqa.cache.front import Front
 from edgeqa.cache.guard import Guard
-from edgeqa.cache.keys import name_key
+from edgeqa.cache.records import name_key
 from edgeqa.cache.store import LAST_SEQUENCE_NUMBER, Store, StoreFault
 from edgeqa.cache.tally import Tally
 from edgeqa.cache.writer import Writer

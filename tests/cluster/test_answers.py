@@ -10,7 +10,7 @@ from local_cluster import free_ports
 
 from edgeqa import runtime
 from edgeqa.cache import records, values
-from edgeqa.cache.keys import Key
+from edgeqa.cache.records import Key
 from edgeqa.cluster import keys
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.answers import LIVES_MS, Shelf
