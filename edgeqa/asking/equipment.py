@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.settings import Overrides, Reader
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
-    from edgeqa.models.lru import LruTable
-    from edgeqa.models.reading import PassageReader
+    from edgeqa.models.reading import LruTable, PassageReader
 
 
 READING_VERSION = 2
@@ -136,7 +135,7 @@ class Equipment:
         """Passages of texts that were asked lately, by the texts' digest."""
         with self._loading:
             if self._passages is None:
-                from edgeqa.models.lru import LruTable
+                from edgeqa.models.reading import LruTable
 
                 self._passages = LruTable(self.plan.encoding_store_bytes.value // PASSAGES_PART)
             return self._passages

@@ -39,9 +39,9 @@ from edgeqa.compat.decoding import CONTEXT, QUESTION, Decoder, Ranker
 from edgeqa.errors import OptionError
 from edgeqa.models import manifest
 from edgeqa.models.bundle import Bundle
-from edgeqa.models.lru import Encodings
 from edgeqa.models.opening import open_model
 from edgeqa.models.readers import JointReader
+from edgeqa.models.reading import Encodings
 from edgeqa.models.shelf import find_bundle
 from edgeqa.models.tokenizer import load_library
 

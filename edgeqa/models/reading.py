@@ -1,31 +1,34 @@
 """The model at work: a question and a passage in, the best spans out, read anew. What a miss of the answer cache costs.
 
 Loads tokenizer and graphs when it is made, after the plan has shown that they fit; importing it imports numpy. Which
-passages are read, and what is remembered, is decided in `asking`.
+passages are read, and what is remembered, is decided in `asking`. What was made of passages before is kept in memory up
+to a number of bytes (`LruTable`), the encodings of contexts too (`Encodings`).
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
+from edgeqa import forking
 from edgeqa.capabilities.footprint import TIMED_TOKENS, WINDOW_TOKENS
 from edgeqa.contexts.context import Place
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.windows import Limits, Window, again, windows
 from edgeqa.errors import EmptyQuestion
-from edgeqa.models.lru import Encodings, LruTable
 from edgeqa.models.opening import open_model
 from edgeqa.models.session import Callers
 from edgeqa.models.spans import SpanTable, best_spans, locate, span_table
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from edgeqa.capabilities.plan import Plan
     from edgeqa.capabilities.readings import Capabilities
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from edgeqa.models.readers import Encoding, Ids
     from edgeqa.timing import Stopwatch
 
+V = TypeVar("V")
+E = TypeVar("E", bound="Encoding | Ids")
 MAX_QUESTION_CHARACTERS = 1 << 14  # more than the tokens that a question may have ever take
 STORE_PARTS = 12  # of the store of encodings; one is for windows, and one for the tables of their spans
 _TIMED_TEXT = "the pump may be submerged to a depth of twelve metres and is rated for clean water"
@@ -236,3 +241,60 @@ def mended(tokenizer: Tokenizer, question: str, slips: Mapping[str, str]) -> str
 def _size_bytes(window: Window) -> int:
     tokens = window.tokens
     return 4 * len(window.text) + tokens.ids.nbytes + tokens.offsets.nbytes + tokens.words.nbytes + _OBJECT_BYTES
+
+
+class LruTable(Generic[V]):
+    """A table of at most so many bytes, of which the least recently used goes first. Safe from many threads.
+
+    It makes nothing: two threads that miss the same key at once both make it.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._held: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.held_bytes = 0
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Begins empty in a forked child: a thread of the parent may have been in the middle of a change."""
+        self._held, self._lock, self.held_bytes = OrderedDict(), threading.Lock(), 0
+
+    def get(self, key: Hashable) -> V | None:
+        """Returns what is kept under `key`."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                return None
+            self._held.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Hashable, value: V, size_bytes: int) -> None:
+        """Keeps `value`, which takes so many bytes with its key, if there is room for that alone."""
+        if size_bytes > self._budget_bytes:  # all that is kept would go for nothing
+            return
+        with self._lock:
+            if (former := self._held.pop(key, None)) is not None:
+                self.held_bytes -= former[1]
+            self._held[key] = (value, size_bytes)
+            self.held_bytes += size_bytes
+            while self.held_bytes > self._budget_bytes and self._held:
+                _, (_, gone_bytes) = self._held.popitem(last=False)
+                self.held_bytes -= gone_bytes
+
+
+class Encodings(Generic[E]):
+    """Such a table in front of a reader: token ids in, an encoding out."""
+
+    def __init__(self, encode: Callable[[Ids], E], budget_bytes: int) -> None:
+        self._encode = encode
+        self._made: LruTable[E] = LruTable(budget_bytes)
+
+    def of(self, ids: Ids) -> E:
+        """Returns the encoding of the context with these token ids."""
+        key = ids.tobytes()
+        encoding = self._made.get(key)
+        if encoding is None:
+            encoding = self._encode(ids)
+            self._made.put(key, encoding, encoding.nbytes + len(key))
+        return encoding

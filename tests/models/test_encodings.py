@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.models.lru import Encodings, LruTable
 from edgeqa.models.readers import Encoding
+from edgeqa.models.reading import Encodings, LruTable
 
 TOKENS, WIDTH = 5, 16
 ONE_BYTES = TOKENS * (WIDTH + 4) + 8  # an encoding, and the id that it is kept under
