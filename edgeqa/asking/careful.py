@@ -23,8 +23,8 @@ from edgeqa.models.shelf import base_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Careful, Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.reading import PassageReader
 

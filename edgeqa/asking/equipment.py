@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.cache import Key
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.settings import Overrides, Reader
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle

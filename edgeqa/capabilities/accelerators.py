@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa import state
 from edgeqa.capabilities.computing import onnxruntime_version, this_platform, unsupported
-from edgeqa.capabilities.device import Device
-from edgeqa.capabilities.readings import Reading
+from edgeqa.capabilities.device import Device, Reading
 from edgeqa.errors import OnnxruntimeUnusable
 
 if TYPE_CHECKING:

@@ -1,8 +1,10 @@
-"""Every look at a device: files, and the few calls that no file answers. This device, or one that was written down.
+"""A device: every look at it (`Device`), and what the probe made of them (`Capabilities`, a record of `Reading`s).
 
+A look is at a file, or one of the few calls that no file answers; of this device, or of one that was written down.
 Readers take a `Device` and nothing else of the system, so that a test, or `--device`, can put a recorded machine in the
-place of this one. Each look that fails raises OSError with the reason; what a failure means is the reader's matter.
-Nothing is interpreted here. Recorded boards are data in `devices/`.
+place of this one. Each look that fails raises OSError with the reason; what a failure means is the reader's matter: it
+gives a value and says where that comes from, or None with a reason that a person can read. Nothing is interpreted here.
+Recorded boards are data in `devices/`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from errno import EACCES, EIO, ENODATA, ENOENT, ENOSYS, ETIMEDOUT
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from edgeqa import state
 from edgeqa.errors import DeviceUnknown
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
+T = TypeVar("T")
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # onnxruntime's own variable
 _ASK_PROVIDERS = "import onnxruntime; print(*onnxruntime.get_available_providers())"
 _ASK_LIMIT_S = 20.0
@@ -32,6 +35,54 @@ _CALLS = (
     *("system", "machine", "pointer_bits", "page_size_bytes", "home", "affinity", "physical_cores"),
     *("virtual_memory", "address_space_limit_bytes", "sysctl"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """One fact about the device."""
+
+    value: T | None
+    """None where it is unknown, or where there is no such thing."""
+    reason: str
+    """Where a value comes from, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a device has, as far as edgeqa is concerned."""
+
+    board: Reading[str]
+    os: Reading[str]
+    machine: Reading[str]
+    pointer_bits: Reading[int]
+    page_size_bytes: Reading[int]
+    memory_total_bytes: Reading[int]
+    """The least of the host's memory and the limits of the control groups around this process."""
+    memory_available_bytes: Reading[int]
+    address_space_bytes: Reading[int]
+    """What RLIMIT_AS leaves to this process; None if there is no such limit."""
+    cores: Reading[int]
+    """Fast physical cores that this process may use."""
+    cpu_flags: Reading[tuple[str, ...]]
+    processor_digest: Reading[str]
+    """Of its maker's numbers and of all its flags: another one may compute otherwise."""
+    providers: Reading[tuple[str, ...]]
+    """Execution providers that onnxruntime offers."""
+    accelerators: Reading[tuple[str, ...]]
+    """Device nodes; edgeqa runs on the CPU and uses none of them."""
+    home: Reading[str]
+    """Directory of edgeqa's state."""
+    home_free_bytes: Reading[int]
+    """Disk space that edgeqa can write to there; None if it cannot write."""
+    home_file_system: Reading[str]
+    ram_disk_free_bytes: Reading[int]
+    """Space on the RAM file system that shared memory lives on."""
+    temperature_c: Reading[float]
+
+    @property
+    def kernels(self) -> str:
+        """The processor as onnxruntime's kernels see it, in one line: what a self-test is remembered under."""
+        return f"{self.machine.value or 'unknown'}: {self.processor_digest.value or 'unknown'}"
 
 
 @dataclass(frozen=True, slots=True)

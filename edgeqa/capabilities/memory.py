@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from edgeqa.capabilities.readings import Reading
+from edgeqa.capabilities.device import Reading
 from edgeqa.capabilities.settings import show_bytes
 
 if TYPE_CHECKING:

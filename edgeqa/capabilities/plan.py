@@ -26,7 +26,7 @@ from edgeqa.errors import NotEnoughMemory, OptionError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from edgeqa.capabilities.readings import Capabilities, Reading
+    from edgeqa.capabilities.device import Capabilities, Reading
 
 USEFUL_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
 BATCH_CONTEXTS = 16

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from edgeqa.capabilities.accelerators import accelerators, remembered_providers
 from edgeqa.capabilities.accelerators import providers as ask_providers
-from edgeqa.capabilities.device import Device
+from edgeqa.capabilities.device import Capabilities, Device, Reading
 from edgeqa.capabilities.memory import address_space, file_system, home_free, memory, ram_disk
 from edgeqa.capabilities.processor import board, cores, cpu_flags, processor_digest
-from edgeqa.capabilities.readings import Capabilities, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.capabilities.device import Reading
 from edgeqa.capabilities.memory import Group, groups
 from edgeqa.capabilities.precision import FLAGS, digest_in, flags_in, make_digest
-from edgeqa.capabilities.readings import Reading
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device

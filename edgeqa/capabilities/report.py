@@ -16,8 +16,8 @@ from edgeqa.errors import NotEnoughMemory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgeqa.capabilities.device import Capabilities, Reading
     from edgeqa.capabilities.plan import Choice, Plan
-    from edgeqa.capabilities.readings import Capabilities, Reading
 
 WIDTH = 110
 _INDENT = "  "

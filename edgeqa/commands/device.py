@@ -11,8 +11,8 @@ from edgeqa.commands.options import budget_option, bundle_option, json_option, r
 from edgeqa.errors import BundleError, NotEnoughMemory
 
 if TYPE_CHECKING:
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.capabilities.report import SelfTestLine
     from edgeqa.capabilities.settings import Reader
     from edgeqa.runtime import EdgeQA

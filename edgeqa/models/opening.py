@@ -25,8 +25,8 @@ from edgeqa.models.shelf import find_bundle, model_names
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.models.readers import Reader
     from edgeqa.models.selftest import Verdict
     from edgeqa.models.session import Callers

@@ -30,8 +30,8 @@ from edgeqa.models.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.readings import Capabilities
     from edgeqa.contexts.context import Context, Text, Tokens
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle

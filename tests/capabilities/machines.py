@@ -9,7 +9,7 @@ from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.probe import probe
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.capabilities.device import Capabilities
 
 MIB, GIB = 1 << 20, 1 << 30
 

@@ -10,16 +10,15 @@ from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
 from edgeqa import runtime
 from edgeqa.cache import front
 from edgeqa.capabilities import footprint
-from edgeqa.capabilities.device import RecordedDevice
+from edgeqa.capabilities.device import Reading, RecordedDevice
 from edgeqa.capabilities.plan import Careful, make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.readings import Reading
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.footprint import ModelNeeds
-    from edgeqa.capabilities.readings import Capabilities
 
 ROOMY = probe(machine())
 

@@ -13,9 +13,8 @@ from machines import ROOT_MOUNT, SHM_MOUNT, machine
 
 from edgeqa import state
 from edgeqa.capabilities.computing import onnxruntime_version
-from edgeqa.capabilities.device import Device, Finished, RecordedDevice
+from edgeqa.capabilities.device import Capabilities, Device, Finished, RecordedDevice
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.readings import Capabilities
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from machines import MIB, MINI, machine
 
-from edgeqa.capabilities.device import RecordedDevice, recorded_device
+from edgeqa.capabilities.device import Capabilities, Reading, RecordedDevice, recorded_device
 from edgeqa.capabilities.plan import Plan, make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.readings import Capabilities, Reading
 from edgeqa.capabilities.report import WIDTH, SelfTestLine, describe, to_json
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory

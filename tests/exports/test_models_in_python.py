@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from families import Made
 
 import edgeqa
-from edgeqa.capabilities.readings import Reading
+from edgeqa.capabilities.device import Reading
 from edgeqa.cli import commands
 from edgeqa.models.bundle import BUNDLED
 from edgeqa.models.shelf import shipped_names

@@ -15,7 +15,7 @@ import edgeqa
 from edgeqa import errors, runtime, state
 from edgeqa.capabilities import computing
 from edgeqa.capabilities.computing import SELF_TESTS, self_test_key
-from edgeqa.capabilities.readings import Reading
+from edgeqa.capabilities.device import Reading
 from edgeqa.models import bundle as bundles
 from edgeqa.models import opening, selftest
 from edgeqa.models.bundle import Bundle
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edgeqa.capabilities.readings import Capabilities
+    from edgeqa.capabilities.device import Capabilities
     from edgeqa.models.readers import Reader
 
     Floats = np.ndarray

@@ -15,8 +15,7 @@ from edgeqa.capabilities.settings import Overrides
 from edgeqa.models.bundle import Bundle
 
 if TYPE_CHECKING:
-    from edgeqa.capabilities.device import Device
-    from edgeqa.capabilities.readings import Reading
+    from edgeqa.capabilities.device import Device, Reading
 
 
 @pytest.fixture
