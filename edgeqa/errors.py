@@ -228,7 +228,7 @@ class ContextType(ContextError, TypeError):
 
 
 class FormatError(ContextError):
-    """A file cannot be read in its format; the errors are in `edgeqa/formats/errors.py`."""
+    """A file cannot be read in its format; the errors are in `edgeqa/formats/blocks.py`."""
 
 
 class EvaluationFileError(ContextError):

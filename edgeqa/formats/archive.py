@@ -23,8 +23,7 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from edgeqa.errors import FormatError
-from edgeqa.formats.blocks import one_line
-from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileEncrypted, FileExcessive, one_line
 from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
-"""What comes out of files: records, each one document, made of blocks in their order; and how a user has them read.
+"""What comes out of files: records, each one document, made of blocks in their order; how a user has them read; errors.
 
-Values only. The document's text, in which places count, is all blocks one after the other, each after its `before`:
-"".join(block.before + block.text for block in blocks). A block is a heading, a paragraph, an item of a list, a term
-that what follows explains, a row of a table, or code. What blocks belong together is told by their order, kind and
-level; passages are made of them in `contexts`. Nothing here reads a file or knows a format.
+Values only, and what can be wrong with a file: each error names it and the place in it. The document's text, in which
+places count, is all blocks one after the other, each after its `before`: "".join(block.before + block.text for block in
+blocks). A block is a heading, a paragraph, an item of a list, a term that what follows explains, a row of a table, or
+code. What blocks belong together is told by their order, kind and level; passages are made of them in `contexts`.
+Nothing here reads a file or knows a format.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from edgeqa.formats.errors import FieldUnknown
+from edgeqa.errors import FormatError
 from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "term", "header", "row", "code"]
 """`header` is a table's row of column names; `term` an option, a glossary's word or an FAQ's question."""
+MAX_TITLE_CHARACTERS = 300
+MAX_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
+MAX_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
+# The usual names, the likeliest first; upper and lower case are alike.
+TEXT_FIELDS = ("text", "content", "contents", "body", "context", "passage", "paragraph", "document", "article")
+TITLE_FIELDS = ("title", "headline", "heading", "subject")
+_SHOWN_FIELDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +86,6 @@ class FormatOptions:
     """What is left out of folders: patterns as in a `.gitignore`, from each folder named on."""
 
 
-MAX_TITLE_CHARACTERS = 300
-MAX_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
-
-
 def one_line(title: str) -> str:
     """Returns a title as records have it."""
     return " ".join(nfc(title[: 4 * MAX_TITLE_CHARACTERS]).split())[:MAX_TITLE_CHARACTERS].rstrip()
@@ -104,14 +108,6 @@ def read_ahead(blocks: Iterator[Block], is_enough: Callable[[], bool]) -> tuple[
         seen.append(block)
         characters += len(block.text)
     return chain(seen, blocks), characters
-
-
-MAX_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
-
-# The usual names, the likeliest first; upper and lower case are alike.
-TEXT_FIELDS = ("text", "content", "contents", "body", "context", "passage", "paragraph", "document", "article")
-TITLE_FIELDS = ("title", "headline", "heading", "subject")
-_SHOWN_FIELDS = 30
 
 
 def find(names: Iterable[object], options: FormatOptions, source: str, place: str) -> tuple[str, str | None] | None:
@@ -142,3 +138,91 @@ def find(names: Iterable[object], options: FormatOptions, source: str, place: st
 def _usual(names: list[str], usual: tuple[str, ...]) -> str | None:
     found = {name.strip().casefold(): name for name in reversed(names)}
     return next((found[name] for name in usual if name in found), None)
+
+
+class FormatUnknown(FormatError):
+    """The file is in none of the formats that are read."""
+
+    def __init__(self, name: str, formats: Iterable[str]) -> None:
+        super().__init__(
+            f"in none of the formats that edgeqa reads: {name}", f"convert it to one of these: {', '.join(formats)}"
+        )
+
+
+class FormatOld(FormatError):
+    """The file is in a format that Office had before 2007."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"in a format that Office had before 2007: {name}",
+            "save it as .docx, .xlsx or .pptx, or have LibreOffice do it: soffice --headless --convert-to docx FILE",
+        )
+
+
+class ExtraMissing(FormatError, ImportError):
+    """The library that reads this format is not installed."""
+
+    def __init__(self, name: str, format_name: str, package: str, install: str = "'edgeqa[docs]'") -> None:
+        super().__init__(
+            f"cannot read {name}: {format_name} files need {package}, which is not installed", f"pip install {install}"
+        )
+
+
+class FileDamaged(FormatError):
+    """The file is not what its format says, or is cut off."""
+
+    def __init__(self, name: str, format_name: str, reason: str) -> None:
+        super().__init__(
+            f"not a readable {format_name} file: {name}: {reason}",
+            "check that it opens in its own program; get it again if it does not",
+        )
+
+
+class FileEncrypted(FormatError):
+    """The file can only be read with a password."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"encrypted: {name}: {how}", "save a copy without password or copy protection, and give that")
+
+
+class FileExcessive(FormatError):
+    """The file takes more than its size allows: made to fill memory or disk, or damaged."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"refused: {name}: {what}", "do not trust this file; its text can be given as plain text")
+
+
+class TextMissing(FormatError):
+    """The file is a document, but holds no text."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no text in {name}: its pages are empty, or pictures of text",
+            "have a program for OCR add the text, for example: ocrmypdf in.pdf out.pdf",
+        )
+
+
+class RecordInvalid(FormatError):
+    """A record of a file cannot be understood."""
+
+    def __init__(self, name: str, place: str, reason: str, hint: str) -> None:
+        super().__init__(f"{name}, {place}: {reason}", hint)
+
+
+class RecordTooLong(FormatError):
+    """A record is longer than what is held in memory for one."""
+
+    def __init__(self, name: str, place: str, most_bytes: int) -> None:
+        super().__init__(
+            f"{name}, {place}: the record is longer than {most_bytes} bytes",
+            "is a line end, a quote or a bracket missing before it? Else give this text as a file of its own",
+        )
+
+
+class FieldUnknown(FormatError):
+    """A field that was named is not there, or none of the fields has a usual name."""
+
+    def __init__(self, name: str, place: str, field: str | None, option: str, fields: Iterable[str]) -> None:
+        known = ", ".join(map(repr, fields))
+        missing = "which field holds the text is not clear" if field is None else f"there is no field {field!r}"
+        super().__init__(f"{name}, {place}: {missing}; its fields are {known or 'none'}", f"name one with {option}")

@@ -14,8 +14,16 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
 from edgeqa.formats.archive import Archive
-from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
-from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive, TextMissing
+from edgeqa.formats.blocks import (
+    FileDamaged,
+    FileEncrypted,
+    FileExcessive,
+    FormatOptions,
+    Record,
+    TextMissing,
+    one_line,
+    read_ahead,
+)
 from edgeqa.formats.markup import Tag, Tokenizer, decode_page
 from edgeqa.formats.webpage import Page
 

@@ -28,7 +28,7 @@ from edgeqa.errors import (
 )
 from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, kinds
 from edgeqa.formats.archive import unpacked
-from edgeqa.formats.errors import FormatOld, FormatUnknown
+from edgeqa.formats.blocks import FormatOld, FormatUnknown
 from edgeqa.formats.source import HELD_BYTES, Source, Spool
 from edgeqa.formats.text import blocks_of, checked, reason
 

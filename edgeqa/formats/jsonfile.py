@@ -15,8 +15,16 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find, one_line
-from edgeqa.formats.errors import FieldUnknown, FileDamaged, RecordInvalid, RecordTooLong
+from edgeqa.formats.blocks import (
+    MAX_RECORD_BYTES,
+    FieldUnknown,
+    FileDamaged,
+    Record,
+    RecordInvalid,
+    RecordTooLong,
+    find,
+    one_line,
+)
 from edgeqa.formats.plain import record, structured
 from edgeqa.formats.prose import Rows
 from edgeqa.formats.text import checked, decode, lines_of, nfc_blocks

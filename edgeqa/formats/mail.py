@@ -20,8 +20,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgeqa.formats import plain, webpage
-from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import Block, FileDamaged, FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.prose import Draft
 from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 

@@ -14,8 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.mdoc import MANUALS, Mdoc
 from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 from edgeqa.formats.roff import GLUED, Call, Roff

@@ -18,8 +18,7 @@ try:
 except ImportError:  # said for the first file, by its name
     pyromark = None  # type: ignore[assignment]  # asked below
 
-from edgeqa.formats.blocks import FormatOptions, Record, one_line, read_ahead
-from edgeqa.formats.errors import ExtraMissing
+from edgeqa.formats.blocks import ExtraMissing, FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.markup import Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page

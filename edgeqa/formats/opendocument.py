@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, Package, number_in
-from edgeqa.formats.blocks import FormatOptions, Record, first_heading
-from edgeqa.formats.errors import FileEncrypted
+from edgeqa.formats.blocks import FileEncrypted, FormatOptions, Record, first_heading
 from edgeqa.formats.notation import numeral
 from edgeqa.formats.stories import NOTE, Stories, Story
 

@@ -22,8 +22,7 @@ from statistics import median
 from typing import IO, TYPE_CHECKING, Any
 
 from edgeqa import forking
-from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, TextMissing
+from edgeqa.formats.blocks import ExtraMissing, FileDamaged, FileEncrypted, FormatOptions, Record, TextMissing, one_line
 from edgeqa.formats.prose import Rows
 
 if TYPE_CHECKING:

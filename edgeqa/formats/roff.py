@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.formats.blocks import FormatOptions, Record, first_heading, one_line
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, first_heading, one_line
 from edgeqa.formats.notation import symbol
 from edgeqa.formats.stories import NOTE, Stories, Story
 from edgeqa.formats.wordstyles import named_level, outline_level

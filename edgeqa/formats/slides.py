@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, OfficePackage, Relations, is_on, number_in
-from edgeqa.formats.blocks import FormatOptions, Record, one_line
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.notation import OfficeMath, numeral
 from edgeqa.formats.prose import Prose
 

@@ -19,9 +19,8 @@ from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats import cells
 from edgeqa.formats.archive import Handler, OfficePackage, Package, is_on, number_in
-from edgeqa.formats.blocks import FormatOptions, Record
+from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record
 from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, CellText, Grid, general, is_name_alone, title_of
-from edgeqa.formats.errors import FileExcessive
 from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, open_document
 
 if TYPE_CHECKING:

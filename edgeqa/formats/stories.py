@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive
 from edgeqa.formats.prose import Prose
 
 if TYPE_CHECKING:

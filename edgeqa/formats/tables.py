@@ -20,8 +20,7 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, find
-from edgeqa.formats.errors import RecordInvalid, RecordTooLong
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, RecordInvalid, RecordTooLong, find
 from edgeqa.formats.plain import record
 from edgeqa.formats.prose import Rows
 from edgeqa.formats.text import decode, lines_of

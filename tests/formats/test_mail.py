@@ -10,8 +10,7 @@ import pytest
 from reading import read, text
 
 from edgeqa.formats import mail
-from edgeqa.formats.blocks import FormatOptions
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

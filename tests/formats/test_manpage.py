@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from reading import text
 
 from edgeqa.formats import manpage, plain, roff
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive, FormatOptions, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path

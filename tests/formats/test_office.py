@@ -15,8 +15,15 @@ from reading import Read, read, text
 
 from edgeqa import errors
 from edgeqa.formats import archive as archives
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import ExtraMissing, FileDamaged, FileEncrypted, FileExcessive, TextMissing
+from edgeqa.formats.blocks import (
+    ExtraMissing,
+    FileDamaged,
+    FileEncrypted,
+    FileExcessive,
+    FormatOptions,
+    TextMissing,
+    text_of,
+)
 from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:

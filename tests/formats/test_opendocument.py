@@ -10,8 +10,7 @@ from office import archive, opendocument
 
 from edgeqa.formats import opendocument as reader
 from edgeqa.formats import spreadsheets, stories
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileDamaged, FileEncrypted, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileEncrypted, FileExcessive, FormatOptions, text_of
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block

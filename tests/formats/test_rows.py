@@ -14,8 +14,7 @@ from reading import Read, read, text
 
 from edgeqa import errors
 from edgeqa.formats import jsonfile, tables
-from edgeqa.formats.blocks import MAX_RECORD_BYTES, FormatOptions, text_of
-from edgeqa.formats.errors import RecordTooLong
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, FormatOptions, RecordTooLong, text_of
 from edgeqa.formats.folders import walk
 from edgeqa.formats.text import nfc
 

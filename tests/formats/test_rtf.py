@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from reading import text as text_of_file
 
 from edgeqa.formats import rtf, stories
-from edgeqa.formats.blocks import FormatOptions
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

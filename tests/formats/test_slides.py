@@ -8,8 +8,7 @@ import pytest
 from office import archive, pptx
 
 from edgeqa.formats import slides
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, text_of
 
 
 def records(data: bytes) -> list[tuple[str, str, list[tuple[str, int, str]]]]:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from office import archive, xlsx
 
 from edgeqa.formats import cells, spreadsheets
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileDamaged, FileExcessive
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, text_of
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block

@@ -12,8 +12,7 @@ from reading import read
 
 from edgeqa import errors
 from edgeqa.formats import archive
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileDamaged, FileExcessive, FormatOld, FormatUnknown
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOld, FormatOptions, FormatUnknown, text_of
 from edgeqa.formats.folders import Skipped, walk
 from edgeqa.state import HOME_VARIABLE
 

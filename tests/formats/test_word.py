@@ -9,8 +9,7 @@ import pytest
 from office import RELATIONS, W, archive, docx, paragraph
 
 from edgeqa.formats import docx as reader
-from edgeqa.formats.blocks import FormatOptions, text_of
-from edgeqa.formats.errors import FileExcessive
+from edgeqa.formats.blocks import FileExcessive, FormatOptions, text_of
 from edgeqa.formats.wordstyles import written
 
 if TYPE_CHECKING:
