@@ -42,7 +42,7 @@ def computing(of_bundle: str) -> Computing:
         machine, flags, digest = os.uname().machine, flags_in(cpuinfo), digest_in(cpuinfo)
     except (OSError, AttributeError):  # no Linux, or one that hides its processor
         from edgeqa.capabilities.device import Device
-        from edgeqa.capabilities.processor import cpu_flags, processor_digest
+        from edgeqa.capabilities.hardware import cpu_flags, processor_digest
 
         device, flags, digest = Device(), None, None
         machine = device.machine()

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, TypeVar
 from edgeqa.capabilities.accelerators import accelerators, remembered_providers
 from edgeqa.capabilities.accelerators import providers as ask_providers
 from edgeqa.capabilities.device import Capabilities, Device, Reading
-from edgeqa.capabilities.memory import address_space, file_system, home_free, memory, ram_disk
-from edgeqa.capabilities.processor import board, cores, cpu_flags, processor_digest
+from edgeqa.capabilities.hardware import (
+    address_space,
+    board,
+    cores,
+    cpu_flags,
+    file_system,
+    home_free,
+    memory,
+    processor_digest,
+    ram_disk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

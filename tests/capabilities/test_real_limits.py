@@ -86,7 +86,7 @@ def run(limit: str, *arguments: str) -> dict[str, Any]:
 def own_group() -> Path:
     """The memory group that this process is in, wherever it is mounted; of version 1 or 2."""
     from edgeqa.capabilities.device import Device
-    from edgeqa.capabilities.memory import groups
+    from edgeqa.capabilities.hardware import groups
 
     files = {1: "memory.limit_in_bytes", 2: "memory.max"}
     for group in groups(Device(), "memory"):

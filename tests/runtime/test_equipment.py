@@ -10,7 +10,7 @@ import pytest
 
 from edgeqa import errors, runtime
 from edgeqa.asking.equipment import Equipment
-from edgeqa.capabilities import processor
+from edgeqa.capabilities import hardware
 from edgeqa.capabilities.settings import Overrides
 from edgeqa.models.bundle import Bundle
 
@@ -64,14 +64,14 @@ def test_a_processor_that_hides_is_asked_for_otherwise_and_the_key_is_the_same(
 
     asked: list[str | None] = []
     monkeypatch.setattr(Path, "open", hidden)
-    real = processor.cpu_flags
+    real = hardware.cpu_flags
 
     def watched(device: Device, system: str | None) -> Reading[tuple[str, ...]]:
         monkeypatch.setattr(Path, "open", opened)
         asked.append(system)
         return real(device, system)
 
-    monkeypatch.setattr(processor, "cpu_flags", watched)
+    monkeypatch.setattr(hardware, "cpu_flags", watched)
     with runtime.open(persist="off") as qa:
         assert qa.key("Who?", "Ada was.") == expected
     assert len(asked) == 1

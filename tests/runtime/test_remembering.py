@@ -15,7 +15,7 @@ import pytest
 
 from edgeqa import errors, runtime
 from edgeqa.asking import equipment
-from edgeqa.capabilities import computing, processor
+from edgeqa.capabilities import computing, hardware
 from edgeqa.models import selftest
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 from edgeqa.models.reading import PassageReader
@@ -343,7 +343,7 @@ def test_a_home_that_comes_from_a_device_that_computes_otherwise_gives_none_of_i
 
     with monkeypatch.context() as patch:
         patch.setattr(selftest, "run", otherwise)
-        patch.setattr(processor, "digest_in", lambda _: "another")
+        patch.setattr(hardware, "digest_in", lambda _: "another")
         patch.setattr(computing, "digest_in", lambda _: "another")
         with runtime.open() as carried:
             assert carried.remembered(QUESTION, TEXT) is None
@@ -359,7 +359,7 @@ def test_a_home_that_comes_from_a_device_that_computes_otherwise_gives_none_of_i
 
 def test_a_processor_that_hides_is_tested_in_each_process(fresh: EdgeQA, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.ask(QUESTION, TEXT)
-    monkeypatch.setattr(processor, "digest_in", lambda _: None)
+    monkeypatch.setattr(hardware, "digest_in", lambda _: None)
     monkeypatch.setattr(computing, "digest_in", lambda _: None)
     with runtime.open() as hidden:
         assert hidden.remembered(QUESTION, TEXT) is None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from machines import GIB, HYBRID_MOUNTS, MIB, ROOT_MOUNT, V1_MOUNTS, V2_MOUNT, machine
 
-from edgeqa.capabilities.memory import address_space, memory
+from edgeqa.capabilities.hardware import address_space, memory
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import RecordedDevice

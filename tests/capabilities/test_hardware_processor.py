@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from machines import V1_MOUNTS, machine, siblings
 
-from edgeqa.capabilities.processor import board, cores, cpu_flags
+from edgeqa.capabilities.hardware import board, cores, cpu_flags
 
 CPU = "/sys/devices/system/cpu/cpu"
 
