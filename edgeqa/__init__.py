@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edgeqa.collection.carrying import export_collection, import_collection
     from edgeqa.collection.errors import ContextGone
     from edgeqa.collection.overview import CollectionInfo, ListedDocument, collections, delete_collection
+    from edgeqa.compat import pipeline
     from edgeqa.compat.calls import TaskUnknown
-    from edgeqa.compat.pipeline import pipeline
     from edgeqa.counting import Counters
     from edgeqa.errors import (
         BundleError,
@@ -72,7 +72,7 @@ _HOMES = {  # of all that is not in `errors`
     "import_collection": "collection.carrying",
     "memoize": "cache",
     "open": "runtime",
-    "pipeline": "compat.pipeline",
+    "pipeline": "compat",
     "probe": "capabilities.probe",
 }
 

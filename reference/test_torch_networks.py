@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch_networks import Family
 
-    from edgeqa.compat.pipeline import QuestionAnsweringPipeline
+    from edgeqa.compat import QuestionAnsweringPipeline
 
 QUESTIONS = 240
 LOGIT = 1e-4

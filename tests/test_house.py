@@ -127,7 +127,7 @@ DOORS: dict[str, str] = {
     "commands.passages": HELP,
     "commands.serve": HELP,
     "commands.texts": RARE,
-    "compat.pipeline": LARGE,
+    "compat": LARGE,
     "edgeqa": HELP,
     "files": BEFORE,
     "formats.cells": RARE,

@@ -10,13 +10,13 @@ import numpy as np
 from lookup import POSITIONS, tables
 from tokenizers import Tokenizer
 
+from edgeqa.compat import QuestionAnsweringPipeline
 from edgeqa.compat.calls import Settings
-from edgeqa.compat.pipeline import QuestionAnsweringPipeline
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
+    from edgeqa.compat import PipelineModel
     from edgeqa.compat.decoding import Floats
-    from edgeqa.compat.pipeline import PipelineModel
 
 DATA = Path(__file__).parent / "data"
 TOKENIZERS = {

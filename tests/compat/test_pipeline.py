@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-    from edgeqa.compat.pipeline import QuestionAnsweringPipeline
+    from edgeqa.compat import QuestionAnsweringPipeline
 
 ROOT = Path(__file__).parent.parent.parent
 BEAGLE = (ROOT / "examples" / "voyage-of-the-beagle.txt").read_text(encoding="utf-8")
