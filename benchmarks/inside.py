@@ -23,7 +23,7 @@ from typing import Any
 import onnxruntime
 
 import edgeqa
-from edgeqa.bench.measure import WORKLOADS, Texts, Workload, products_of, watched
+from edgeqa.bench import WORKLOADS, Texts, Workload, products_of, watched
 from edgeqa.models.tokenizer import Tokenizer
 
 PRODUCTS = ("MatMul", "Gemm", "Attention")  # in the names of operators that multiply matrices, with what they add

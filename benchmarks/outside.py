@@ -18,8 +18,8 @@ from typing import Any
 import onnxruntime
 
 import edgeqa
+from edgeqa.bench import WORKLOADS, Texts
 from edgeqa.bench.figures import Times, show
-from edgeqa.bench.measure import WORKLOADS, Texts
 from edgeqa.models.tokenizer import Tokenizer
 
 

@@ -98,7 +98,7 @@ DOORS: dict[str, str] = {
     "asking.pipe": HIT,
     "asking.records": HIT,
     "asking.texts": HIT,
-    "bench.measure": HELP,
+    "bench": HELP,
     "bench.products": LARGE,
     "cache": HIT,
     "cache.backend": HIT,

@@ -1,1 +1,332 @@
-"""How fast a device answers: texts of known lengths in, milliseconds by workload and step out. `edgeqa bench`."""
+"""How fast a device answers: workloads of known lengths in, milliseconds by workload and step out. `edgeqa bench`.
+
+The workloads are asked of the runtime that users run, in turns, until the time is over. The texts are common words in
+random order, the same for the same seed: the time that reading takes depends on how long a text is, not on what it
+says. No two questions are alike, so that none is in the answer cache.
+
+In turns, because a device warms up, and because others work on it too: what comes later must not look slower. Answers
+are remembered in memory only, so that the benchmark fills nobody's cache. How much of a question's time onnxruntime
+itself takes is told by a clock around the library's own `run`, for the time of a measurement: the runtime that is
+measured knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from edgeqa.bench.figures import Figures, Measured, Setting, Throughput, Times
+from edgeqa.bench.products import Products, sessions
+from edgeqa.models.session import SessionOptions
+from edgeqa.models.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.runtime import EdgeQA
+    from edgeqa.timing import Progress
+
+
+_WORDS = (
+    "a about after again all also always an and another any are around as at away back be because been before began "
+    "being below between big book both boy built but by called came can car change city close cold come could "
+    "country cut day did different do does door down draw each earth east easy end enough even every example eye "
+    "face fall far farm father feet few field find fire first fish five follow food for form found four from front "
+    "full game gave get girl give go good got great green ground group grow had half hand hard has have he head "
+    "hear help her here high him his hold home horse hot hour house how idea if in into is island it just keep kind "
+    "king know land large last late learn leave left let letter life light like line list little live long look low "
+    "made main make man many map mark may me mean men might mile more most mother mountain move much must my name "
+    "near need never new next night no north not now number of off often old on one only open or order other our "
+    "out over own page paper part people picture place plan plant play point power press problem pull put question "
+    "rain ran read real red rest right river road rock room round rule run said same saw say school sea second see "
+    "set seven she ship short should show side sing sit six sleep slow small snow so some song soon south space "
+    "stand star start state stay step still stop story street strong study such sun sure table take talk teach tell "
+    "ten than that the their them then there these they thing think this those though thought three through time to "
+    "today together told too took top town travel tree true try turn two under unit until up us use very voice walk "
+    "wall want war warm was watch water way we week well went were west what wheel when where which while white who "
+    "whole why wind with wood word work world would write year you young your"
+)
+_SENTENCE_WORDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A question of some length asked of contexts of some length."""
+
+    name: str
+    about: str
+    question_tokens: int
+    context_tokens: int
+    contexts: int = 1
+    calls: int = 1
+    """How often in a round: the quick ones more often, so that all are about equally sure."""
+
+
+WORKLOADS = (
+    Workload("sentence", "a short question, one sentence", 8, 32, calls=12),
+    Workload("paragraph", "a question, one paragraph", 12, 160, calls=6),
+    Workload("long", "a question, a long paragraph", 12, 320, calls=4),
+    Workload("page", "a question, five paragraphs", 12, 160, contexts=5, calls=2),
+)
+
+
+class Texts:
+    """Makes questions and contexts; special tokens are not counted."""
+
+    def __init__(self, tokenizer: Tokenizer, seed: int = 0) -> None:
+        self._tokenizer = tokenizer
+        self._random = random.Random(seed)  # noqa: S311 - texts, not secrets
+        self._words = _WORDS.split()
+
+    def question(self, tokens: int) -> str:
+        """Returns a question that was not asked before, of so many tokens."""
+        return self._text(tokens, "?")
+
+    def context(self, tokens: int) -> str:
+        """Returns a text of so many tokens."""
+        return self._text(tokens, ".")
+
+    def contexts(self, workload: Workload) -> str | list[str]:
+        """Returns what a workload's questions are asked of."""
+        made = [self.context(workload.context_tokens) for _ in range(workload.contexts)]
+        return made[0] if len(made) == 1 else made
+
+    def _text(self, tokens: int, end: str) -> str:
+        words = [self._random.choice(self._words) for _ in range(tokens)]
+        for place in range(_SENTENCE_WORDS, tokens - 1, _SENTENCE_WORDS):
+            words[place] = ". " + words[place]
+        # Every word is a token of its own in the usual vocabularies; in others, the text ends up to a word early.
+        while True:
+            text = " ".join(words).replace(" .", ".") + end
+            if len(self._tokenizer.tokenize(text)) <= tokens or len(words) == 1:
+                return text
+            words.pop()
+
+
+CALLERS = 8
+_HITS = 2000  # one is too short for the clock
+_VERSIONS = ("edgeqa", "onnxruntime", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure."""
+
+    rounds_s: float
+    """For all workloads together."""
+    callers_s: float
+    least_rounds: int
+
+
+USUAL = Effort(rounds_s=22, callers_s=3, least_rounds=5)
+QUICK = Effort(rounds_s=1.5, callers_s=0.5, least_rounds=2)
+
+
+def measure(qa: EdgeQA, effort: Effort, progress: Progress) -> Figures:
+    """Returns the figures of a runtime.
+
+    Raises:
+        CapabilityError: if the device lacks what the smallest plan needs.
+        BundleError: if the model fails its self-test on this device.
+    """
+    qa.self_test()  # loads the model: the first question would wait for it
+    texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
+    with watched() as inside:
+        benches = [_Bench(qa, workload, texts, inside) for workload in WORKLOADS]
+        hit = _Hit(qa, texts)
+        began, rounds = time.perf_counter(), 0
+        while rounds < effort.least_rounds or time.perf_counter() - began < effort.rounds_s:
+            for bench in benches:
+                bench.round()
+            hit.round()
+            rounds += 1
+            gone_s = min(effort.rounds_s, time.perf_counter() - began)
+            progress("measuring", int(gone_s * 1e3), int((effort.rounds_s + effort.callers_s) * 1e3))
+    measured = {bench.workload.name: bench.measured() for bench in benches}
+    alone_ms = measured[WORKLOADS[0].name].times.median_ms
+    throughput = _many_callers(qa, texts, int(effort.callers_s * 1e3 / alone_ms))
+    return Figures(_setting(qa), {**measured, "repeat": hit.measured()}, throughput)
+
+
+class _Bench:
+    """One workload: asked of contexts seen before, of contexts never seen, and its matrix products alone."""
+
+    def __init__(self, qa: EdgeQA, workload: Workload, texts: Texts, inside: OnnxruntimeTime) -> None:
+        self.workload = workload
+        self._qa, self._texts, self._inside = qa, texts, inside
+        self._contexts = texts.contexts(workload)
+        self._asked_ms: list[float] = []
+        self._plain_ms: list[float] = []
+        self._products_ms: list[float] = []
+        self._outside_ms: list[float] = []
+        self._steps_ms: dict[str, list[float]] = defaultdict(list)
+        is_split = qa.bundle.manifest.kind == "split"
+        self._products = products_of(qa, workload) if is_split else []
+        for _ in range(2):  # the first encodes the contexts, the second warms up
+            qa.ask(texts.question(workload.question_tokens), self._contexts)
+        for session in self._products:
+            session.run()
+
+    def round(self) -> None:
+        """Takes each time some more times."""
+        calls = self.workload.calls
+        self._settle()
+        for _ in range(calls):
+            self._ask()
+        for _ in range(calls if self._products else 0):
+            began = time.perf_counter()
+            for session in self._products:
+                session.run()
+            self._products_ms.append((time.perf_counter() - began) * 1e3)
+        for contexts in [self._texts.contexts(self.workload) for _ in range(calls // 2)]:
+            question = self._texts.question(self.workload.question_tokens)
+            began = time.perf_counter()
+            self._qa.ask(question, contexts)
+            self._plain_ms.append((time.perf_counter() - began) * 1e3)
+
+    def measured(self) -> Measured:
+        """Returns the figures so far."""
+        return Measured(
+            about=self.workload.about,
+            times=Times.of(self._asked_ms),
+            steps_ms={step: median(times) for step, times in self._steps_ms.items()},
+            outside_ms=median(self._outside_ms),
+            question_tokens=self.workload.question_tokens,
+            context_tokens=self.workload.context_tokens,
+            contexts=self.workload.contexts,
+            plain=Times.of(self._plain_ms),
+            products=Times.of(self._products_ms) if self._products_ms else None,
+        )
+
+    def _settle(self) -> None:
+        """Asks once without counting: what was run in between has taken the processor's caches."""
+        self._qa.ask(self._texts.question(self.workload.question_tokens), self._contexts)
+        self._inside.take_ms()
+
+    def _ask(self) -> None:
+        question = self._texts.question(self.workload.question_tokens)
+        began = time.perf_counter()
+        answer = self._qa.ask(question, self._contexts)
+        asked_ms = (time.perf_counter() - began) * 1e3
+        inside_ms = self._inside.take_ms()
+        self._asked_ms.append(asked_ms)
+        self._outside_ms.append(asked_ms - inside_ms)
+        for step, ms in answer.timings_ms.items():
+            if step != "total":
+                self._steps_ms[step].append(ms)
+        self._steps_ms["onnxruntime"].append(inside_ms)
+
+
+def products_of(qa: EdgeQA, workload: Workload) -> list[Products]:
+    """Returns a session for each run that a question of a workload needs."""
+    lengths = (workload.question_tokens, workload.context_tokens, workload.contexts)
+    return sessions(qa.bundle.manifest, SessionOptions.of(qa.plan), *lengths)
+
+
+class _Hit:
+    """The same question again."""
+
+    def __init__(self, qa: EdgeQA, texts: Texts) -> None:
+        self._qa = qa
+        self._question, self._context = texts.question(8), texts.context(32)
+        self._times_ms: list[float] = []
+        for _ in range(2):
+            qa.ask(self._question, self._context)
+
+    def round(self) -> None:
+        """Asks some thousand times."""
+        ask, question, context = self._qa.ask, self._question, self._context
+        ask(question, context)  # what was asked in between may have dropped it
+        began = time.perf_counter()
+        for _ in range(_HITS):
+            ask(question, context)
+        self._times_ms.append((time.perf_counter() - began) * 1e3 / _HITS)
+
+    def measured(self) -> Measured:
+        """Returns the figures so far."""
+        return Measured("a question asked before", Times.of(self._times_ms))
+
+
+def _many_callers(qa: EdgeQA, texts: Texts, questions: int) -> Throughput:
+    """Returns how many questions on a sentence a second are answered to callers who ask at once."""
+    sentence = WORKLOADS[0]
+    context = texts.context(sentence.context_tokens)
+    qa.ask(texts.question(sentence.question_tokens), context)
+    each = max(1, questions // CALLERS)
+    asked = [[texts.question(sentence.question_tokens) for _ in range(each)] for _ in range(CALLERS)]
+
+    def call(questions: list[str]) -> None:
+        for question in questions:
+            qa.ask(question, context)
+
+    callers = [threading.Thread(target=call, args=(questions,)) for questions in asked]
+    began = time.perf_counter()
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return Throughput(each * CALLERS / (time.perf_counter() - began), CALLERS, each * CALLERS)
+
+
+def _setting(qa: EdgeQA) -> Setting:
+    from edgeqa.capabilities.probe import probe
+
+    device, plan, manifest = probe(providers=False), qa.plan, qa.bundle.manifest
+    return Setting(
+        device=device.board.value or "unknown processor",
+        machine=device.machine.value or platform.machine(),
+        cores=device.cores.value,
+        cpu_flags=device.cpu_flags.value or (),
+        model=f"{manifest.name} {manifest.version}",
+        precision=plan.precision.value,
+        threads=plan.threads.value,
+        batch_contexts=plan.batch_contexts.value,
+        versions={**{name: version(name) for name in _VERSIONS}, "python": platform.python_version()},
+    )
+
+
+class OnnxruntimeTime(threading.local):
+    """Time spent inside onnxruntime by the thread that looks."""
+
+    def __init__(self) -> None:
+        self._ms = 0.0
+
+    def add(self, ms: float) -> None:
+        """Counts a run."""
+        self._ms += ms
+
+    def take_ms(self) -> float:
+        """Returns the milliseconds since this was last asked."""
+        taken, self._ms = self._ms, 0.0
+        return taken
+
+
+@contextmanager
+def watched() -> Iterator[OnnxruntimeTime]:
+    """Gives the clock, which runs as long as the context manager lives."""
+    import onnxruntime
+
+    inside = OnnxruntimeTime()
+    kind = onnxruntime.InferenceSession
+    run = kind.run
+
+    def timed(session: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the library's own signature
+        began = time.perf_counter()
+        try:
+            return run(session, *arguments, **named)
+        finally:
+            inside.add((time.perf_counter() - began) * 1e3)
+
+    kind.run = timed
+    try:
+        yield inside
+    finally:
+        kind.run = run

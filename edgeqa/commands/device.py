@@ -134,7 +134,7 @@ def bench(
     Other programs on the device make the figures worse. What is asked is remembered in memory only.
     """
     from edgeqa import runtime
-    from edgeqa.bench.measure import QUICK, USUAL, measure
+    from edgeqa.bench import QUICK, USUAL, measure
 
     opened = runtime.open(
         bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory", reader=reader or "fast"

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgeqa.bench.measure import WORKLOADS
+from edgeqa.bench import WORKLOADS
 from edgeqa.bench.products import GraphValue, Node, Products, layer, of_question, onnx_model
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 from program import edgeqa
 
+from edgeqa.bench import watched
 from edgeqa.bench.figures import Times, show
-from edgeqa.bench.measure import watched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.bench.measure import WORKLOADS, Texts, Workload
+from edgeqa.bench import WORKLOADS, Texts, Workload
 
 if TYPE_CHECKING:
     from edgeqa.models.tokenizer import Tokenizer
