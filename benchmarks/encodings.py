@@ -36,7 +36,7 @@ from edgeqa.timing import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.contexts.context import Place
+    from edgeqa.contexts import Place
     from edgeqa.evaluation.squad import SquadQuestion
     from edgeqa.models.readers import Ids
     from edgeqa.models.reading import PassageReader

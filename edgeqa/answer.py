@@ -12,14 +12,14 @@ from operator import attrgetter
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.contexts.context import place_of
+from edgeqa.contexts import place_of
 
 _ANSWER_BYTES, _PART_BYTES = 3000, 1500  # without the texts of its passages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgeqa.contexts.context import Piece
+    from edgeqa.contexts import Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.asking.scope import SourcePassage
-    from edgeqa.contexts.context import Context, Place, Text
+    from edgeqa.contexts import Context, Place, Text
     from edgeqa.evaluation.documents import DocumentQuestion
 
     Floats = NDArray[np.float64]

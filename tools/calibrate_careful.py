@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeqa.asking.scope import SourcePassage
-    from edgeqa.contexts.context import Place
+    from edgeqa.contexts import Place
     from edgeqa.models.manifest import Searched
 
     Floats = NDArray[np.float64]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.equipment import Equipment
     from edgeqa.collection.collection import Collection, LiveCollection, StoredContext
     from edgeqa.collection.naming import Within
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts import Context
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.readers import Encoding
 

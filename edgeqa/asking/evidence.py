@@ -16,14 +16,14 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.context import Place, searched
+from edgeqa.contexts import Place, searched
 from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from edgeqa.contexts.context import Piece, Text
+    from edgeqa.contexts import Piece, Text
 
 CANDIDATES, ROW_CANDIDATES = 2, 8
 """Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking import evidence, ranking
 from edgeqa.asking.records import FoundSpan, NearPassage, Outcome, key_in
-from edgeqa.contexts.context import Place
+from edgeqa.contexts import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, looks_foreign
 from edgeqa.digests import blake2b
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.records import Option, Options
     from edgeqa.asking.scope import Scope, SourcePassage
     from edgeqa.cache import Key
-    from edgeqa.contexts.context import Context, Text
+    from edgeqa.contexts import Context, Text
     from edgeqa.models.readers import Encoding
     from edgeqa.models.reading import Question
     from edgeqa.timing import Progress, Stopwatch

@@ -14,13 +14,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeqa.contexts.context import place_of
+from edgeqa.contexts import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeqa.asking.scope import SourcePassage
-    from edgeqa.contexts.context import Place
+    from edgeqa.contexts import Place
     from edgeqa.models.manifest import Searched
 
 ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends

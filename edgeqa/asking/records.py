@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from edgeqa.cache.records import Key, encode_argument, join_fields, utf8
-from edgeqa.contexts.context import Place
+from edgeqa.contexts import Place
 from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgeqa.answer import ClosePassage
-from edgeqa.contexts.context import extent
+from edgeqa.contexts import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edgeqa.contexts.context import Context, Text
+    from edgeqa.contexts import Context, Text
     from edgeqa.contexts.search import Hit, Hits
     from edgeqa.models.readers import Encoding
 

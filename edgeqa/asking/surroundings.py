@@ -17,7 +17,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection
 from edgeqa.collection.errors import CollectionNotFound, ContextGone
 from edgeqa.collection.naming import document_named
-from edgeqa.contexts.context import extent, row_heading
+from edgeqa.contexts import extent, row_heading
 from edgeqa.contexts.passages import HeadingPath
 from edgeqa.errors import CollectionError
 from edgeqa.formats.blocks import FormatOptions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.collection.naming import Address
-    from edgeqa.contexts.context import Text
+    from edgeqa.contexts import Text
     from edgeqa.formats.blocks import Block
 
 AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa.asking.documents import BETWEEN_RECORDS
 from edgeqa.asking.scope import SourcePassage
-from edgeqa.contexts.context import Piece
+from edgeqa.contexts import Piece
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextEmpty, ContextMissing
 from edgeqa.formats.source import HELD_BYTES
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgeqa.asking.documents import Document
     from edgeqa.asking.equipment import Equipment
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts import Context
     from edgeqa.contexts.passages import Passage
     from edgeqa.contexts.search import Hit, Hits, Words
     from edgeqa.formats.blocks import Block

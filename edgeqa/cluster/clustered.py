@@ -17,7 +17,7 @@ from edgeqa.cluster.errors import ClusterEmpty, NoWorker, PassageChanged
 from edgeqa.cluster.membership import unserved
 from edgeqa.cluster.nodes import NodeSilent, Read, Search
 from edgeqa.collection.naming import Address
-from edgeqa.contexts.context import Place
+from edgeqa.contexts import Place
 from edgeqa.contexts.search import Hit, Hits
 from edgeqa.digests import blake2b
 from edgeqa.errors import ClusterError, EmptyQuestion
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgeqa.cluster.documents import Documents, HeldPassage
     from edgeqa.cluster.membership import Member
     from edgeqa.cluster.nodes import Node, SearchReply
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts import Context
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.readers import Encoding
     from edgeqa.timing import Stopwatch

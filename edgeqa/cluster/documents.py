@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.cluster.valkey import Pipe, Valkey
     from edgeqa.collection.snapshot import EncoderIdentity
-    from edgeqa.contexts.context import Piece, Tokens
+    from edgeqa.contexts import Piece, Tokens
     from edgeqa.contexts.windows import Window
 
 _TOKENS = struct.Struct("<I")
@@ -110,7 +110,7 @@ class HeldPassage:
     @property
     def tokens(self) -> Tokens:
         """Its tokens, with offsets into `text`."""
-        from edgeqa.contexts.context import Tokens
+        from edgeqa.contexts import Tokens
 
         return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
 

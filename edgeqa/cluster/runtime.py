@@ -33,7 +33,7 @@ from edgeqa.cluster.statistics import MOST_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import Address, several
-from edgeqa.contexts.context import extent
+from edgeqa.contexts import extent
 from edgeqa.errors import ClusterError
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.shelf import find_bundle

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.cluster import keys
-from edgeqa.contexts.context import searched
+from edgeqa.contexts import searched
 from edgeqa.contexts.search import LENGTH_SHARE, MAX_MENDED, MAX_WORDS, SATURATION, TITLE_WEIGHT, weight
 from edgeqa.contexts.terms import one_slip_away, term, terms, words
 from edgeqa.errors import ClusterError

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.shard_format import TokenGroups
     from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.collection.writer import Writer
-    from edgeqa.contexts.context import Tokens
+    from edgeqa.contexts import Tokens
     from edgeqa.contexts.windows import Limits, Window
     from edgeqa.errors import EdgeQAError
     from edgeqa.formats.folders import Skipped

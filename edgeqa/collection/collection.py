@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.naming import Within
     from edgeqa.collection.shard_format import Row, TokenGroups
     from edgeqa.collection.snapshot import EncoderIdentity
-    from edgeqa.contexts.context import Piece, Tokens
+    from edgeqa.contexts import Piece, Tokens
     from edgeqa.contexts.search import Hits
     from edgeqa.models.readers import Encoding
 
@@ -103,7 +103,7 @@ class StoredContext:
 
     @property
     def kind(self) -> str:
-        """What it is, one of `contexts.context.KINDS`."""
+        """What it is, one of `contexts.KINDS`."""
         return self._record.kind
 
     @cached_property
@@ -144,7 +144,7 @@ class StoredContext:
     @cached_property
     def tokens(self) -> Tokens:
         """Its tokens, with offsets into `text`."""
-        from edgeqa.contexts.context import Tokens
+        from edgeqa.contexts import Tokens
 
         return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from edgeqa.contexts.context import KINDS, Piece
+from edgeqa.contexts import KINDS, Piece
 
 if TYPE_CHECKING:
     import numpy as np

@@ -33,7 +33,7 @@ from edgeqa.collection.shard_writer import (
     note_later,
 )
 from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
-from edgeqa.contexts.context import searched
+from edgeqa.contexts import searched
 from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.contexts.terms import ENGLISH
 from edgeqa.errors import CollectionError

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from edgeqa.contexts import Piece, row_heading
 from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends
-from edgeqa.contexts.context import Piece, row_heading
 from edgeqa.formats.blocks import Block
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from itertools import islice
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.contexts.context import searched
+from edgeqa.contexts import searched
 from edgeqa.contexts.terms import (
     all_words,
     bare,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa.contexts import Piece
 from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends, sure_sentence_ends
-from edgeqa.contexts.context import Piece
 from edgeqa.contexts.passages import Passage, passages
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.contexts.context import Context, Tokens
+    from edgeqa.contexts import Context, Tokens
     from edgeqa.formats.blocks import Block
 
     Indexes = NDArray[np.int32]

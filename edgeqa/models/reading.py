@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeqa import forking
 from edgeqa.capabilities.footprint import TIMED_TOKENS, WINDOW_TOKENS
-from edgeqa.contexts.context import Place
+from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.windows import Limits, Window, again, windows
 from edgeqa.errors import EmptyQuestion
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.contexts.context import Context, Text, Tokens
+    from edgeqa.contexts import Context, Text, Tokens
     from edgeqa.contexts.windows import Tokenize
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.manifest import Calibration

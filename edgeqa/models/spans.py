@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeqa.contexts import Place
 from edgeqa.contexts.borders import widen, with_signs
-from edgeqa.contexts.context import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from edgeqa.contexts.context import Context
+    from edgeqa.contexts import Context
     from edgeqa.models.readers import Logits
 
     Indexes = NDArray[np.int32]

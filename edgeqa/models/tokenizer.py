@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeqa import forking
-from edgeqa.contexts.context import Tokens
+from edgeqa.contexts import Tokens
 from edgeqa.contexts.terms import UNSPACED_RANGES
 from edgeqa.errors import BundleGraphInvalid
 

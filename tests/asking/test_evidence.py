@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgeqa.asking.evidence import NOTHING, Asked, weighed, with_cells
-from edgeqa.contexts.context import Place
+from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage, passages
 from edgeqa.contexts.terms import terms
 from edgeqa.formats.blocks import Block

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeqa.asking.ranking import MAX_MARGIN, Ranking, probability, sigmoid
 from edgeqa.asking.scope import SourcePassage
-from edgeqa.contexts.context import Piece, Place, Tokens
+from edgeqa.contexts import Piece, Place, Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.manifest import Searched
 from edgeqa.models.spans import Span, locate

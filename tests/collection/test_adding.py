@@ -34,8 +34,8 @@ from edgeqa.collection.index import Index
 from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.collection.snapshot import ROUTE, SHARDS, EncoderIdentity
 from edgeqa.collection.writer import Writer
+from edgeqa.contexts import Piece
 from edgeqa.contexts import passages as splitter
-from edgeqa.contexts.context import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.errors import BundleSelfTestFailed, Closed, ContextNotFound, NothingToAdd, OptionError
 from edgeqa.formats import kinds

@@ -21,7 +21,7 @@ from edgeqa.collection.errors import (
 )
 from edgeqa.collection.shard import Manifest
 from edgeqa.collection.snapshot import FILE, SHARDS, EncoderIdentity
-from edgeqa.contexts.context import Piece
+from edgeqa.contexts import Piece
 from edgeqa.contexts.windows import Window
 from edgeqa.models.readers import SplitReader
 from edgeqa.models.session import SessionOptions

@@ -19,7 +19,7 @@ from edgeqa.collection.shard_format import (
     row_at,
     unpack_encoding,
 )
-from edgeqa.contexts.context import KINDS, Piece, Tokens
+from edgeqa.contexts import KINDS, Piece, Tokens
 from edgeqa.contexts.windows import Window
 
 ROW = Row(258, 7, 3, 4096, 99, 5, NO_ENCODING, 0x0102030405060708, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeqa.contexts.context import KINDS
+from edgeqa.contexts import KINDS
 from edgeqa.contexts.passages import MAX_PENDING, WHOLE_LENGTH, Passage, length, passages
 from edgeqa.formats.blocks import Block, text_of
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeqa.contexts.context import Piece, extent, place_of
+from edgeqa.contexts import Piece, extent, place_of
 from edgeqa.contexts.passages import Passage
 from edgeqa.contexts.windows import OVERLAP_TOKENS, Limits, Window, again, windows
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeqa import runtime
-from edgeqa.contexts.context import Tokens
+from edgeqa.contexts import Tokens
 from edgeqa.contexts.windows import Window
 
 SENTENCE = "The gardens are open from nine in the morning, and the bridge was built by Dorman Long. "
