@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.scope import SourcePassage
+    from edgeqa.asking import SourcePassage
     from edgeqa.contexts import Context, Place, Text
     from edgeqa.evaluation.documents import DocumentQuestion
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeqa.asking.scope import SourcePassage
+    from edgeqa.asking import SourcePassage
     from edgeqa.contexts import Place
     from edgeqa.models.manifest import Searched
 

@@ -1,1 +1,112 @@
-"""Asking: one way from a question to an answer, whatever it is asked of."""
+"""Asking: one way from a question to an answer (`pipe`), whatever it is asked of: texts, a collection, a cluster.
+
+What is asked is a `Scope`: here is what all of them have in common, and the passages that they give out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgeqa.answer import ClosePassage
+from edgeqa.contexts import extent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edgeqa.contexts import Context, Text
+    from edgeqa.contexts.search import Hit, Hits
+    from edgeqa.models.readers import Encoding
+
+
+@dataclass(slots=True)  # not frozen, which would take twice as long for each passage
+class SourcePassage:
+    """A passage, or a window of one, and where it is from."""
+
+    text: Text
+    source: str
+    """Name of its document."""
+    number: int
+    """The same for all passages of one document."""
+    address: str | None = None
+    """In a collection, DOCUMENT:{TAG}:N."""
+    digest: str | None = None
+    """Of what an answer on it depends on, where that is remembered by itself."""
+    part: str = ""
+    """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
+    part_start: int = 0
+    """Where that document begins in its source."""
+    path: str | None = None
+    """In a collection, the full path of the file that it is from."""
+
+    def window(self, context: Context) -> SourcePassage:
+        """Returns a window of the passage, where it is from."""
+        return SourcePassage(context, self.source, self.number, self.address, self.digest, self.part, self.part_start)
+
+    def as_close(self, score: float, marked: tuple[int, int] | None = None) -> ClosePassage:
+        """Returns the passage as one close to a question is given out, with its score and what of it is marked."""
+        text = self.text
+        start, end = extent(text.text, text.start, text.pieces)
+        return ClosePassage(
+            text=text.text,
+            heading=text.heading,
+            document=self.source + self.part,
+            address=self.address,
+            source=self.source,
+            source_start=start,
+            source_end=end,
+            score=score,
+            marked=marked,
+            document_start=self.part_start,
+            path=self.path,
+        )
+
+
+class Scope(Protocol):
+    """Texts, or a collection, as it was when this was made."""
+
+    @property
+    def digest(self) -> str:
+        """What changes with what it holds."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is a single passage, which need not be searched for."""
+
+    def search(self, question: str, most: int) -> Hits:
+        """Returns the passages that share most with the question, best first."""
+
+    def passage(self, hit: Hit) -> SourcePassage | None:
+        """Returns a passage; None where it is gone or damaged."""
+
+    def windows(self, passage: SourcePassage) -> Iterable[tuple[Context, Encoding | None]]:
+        """Yields what is read of a passage, and what the lower layers make of it where that is stored."""
+
+    def reference(self, passage: SourcePassage) -> Any:  # noqa: ANN401 - plain values
+        """Returns what stands for a passage or window in a record."""
+
+    def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in the cache
+        """Returns what a reference stands for; None where there is no such thing any more."""
+
+    def locate(self, found: Iterable[SourcePassage]) -> None:
+        """Notes the full path of the file that each passage is from, where it is a collection's."""
+
+    def nothing_read(self) -> None:
+        """Is told that there was nothing to read.
+
+        Raises:
+            ContextEmpty: if that is an error.
+        """
+
+    def damaged(self) -> Sequence[str]:
+        """Returns what of it could not be read, a line each."""
+
+    def left_out(self) -> Sequence[str]:
+        """Returns what of it has no text, though it may look as if it had, a line for each reason."""
+
+    def is_whole(self) -> bool:
+        """Tells whether it still is what it was, and all of it could be read: only then is an answer remembered.
+
+        Raises:
+            ContextChanged: if a text has changed meanwhile.
+        """

@@ -9,7 +9,7 @@ import contextlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.asking.scope import SourcePassage
+from edgeqa.asking import SourcePassage
 from edgeqa.collection.errors import CollectionEmpty, ContextGone, ShardDamaged
 
 if TYPE_CHECKING:

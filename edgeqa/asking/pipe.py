@@ -15,9 +15,9 @@ from edgeqa.asking.records import key_in, pack_outcome, unpack_outcome
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from edgeqa.asking import Scope
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.records import FoundSpan, Options, Outcome
-    from edgeqa.asking.scope import Scope
     from edgeqa.cache import Key
     from edgeqa.timing import Progress, Stopwatch
 

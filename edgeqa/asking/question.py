@@ -23,9 +23,9 @@ from edgeqa.models.manifest import Evidence
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edgeqa.asking import Scope, SourcePassage
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.records import Option, Options
-    from edgeqa.asking.scope import Scope, SourcePassage
     from edgeqa.cache import Key
     from edgeqa.contexts import Context, Text
     from edgeqa.models.readers import Encoding

@@ -19,7 +19,7 @@ from edgeqa.contexts import place_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeqa.asking.scope import SourcePassage
+    from edgeqa.asking import SourcePassage
     from edgeqa.contexts import Place
     from edgeqa.models.manifest import Searched
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Mapping
 
+    from edgeqa.asking import Scope, SourcePassage
     from edgeqa.asking.equipment import Equipment
-    from edgeqa.asking.scope import Scope, SourcePassage
 
 KEYSPACE = "answers"
 Option: TypeAlias = "str | int | bool | None"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgeqa.asking import SourcePassage
 from edgeqa.asking.documents import BETWEEN_RECORDS
-from edgeqa.asking.scope import SourcePassage
 from edgeqa.contexts import Piece
 from edgeqa.digests import blake2b
 from edgeqa.errors import ContextChanged, ContextEmpty, ContextMissing

@@ -11,7 +11,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from edgeqa.asking.scope import SourcePassage
+from edgeqa.asking import SourcePassage
 from edgeqa.cluster import keys, statistics
 from edgeqa.cluster.errors import ClusterEmpty, NoWorker, PassageChanged
 from edgeqa.cluster.membership import unserved

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeqa.asking import SourcePassage
 from edgeqa.asking.ranking import MAX_MARGIN, Ranking, probability, sigmoid
-from edgeqa.asking.scope import SourcePassage
 from edgeqa.contexts import Piece, Place, Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.manifest import Searched

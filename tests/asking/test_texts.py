@@ -13,7 +13,7 @@ from edgeqa.formats.source import HELD_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeqa.asking.scope import SourcePassage
+    from edgeqa.asking import SourcePassage
     from edgeqa.runtime import EdgeQA
 
 TABLE = """Spare parts
