@@ -63,13 +63,13 @@ def passages_shown(passages: tuple[ClosePassage, ...]) -> list[str]:
     return lines
 
 
-def folded(text: str, marked: tuple[int, int] | None, *, most_lines: int = MAX_LINES) -> list[str]:
+def folded(text: str, marked: tuple[int, int] | None) -> list[str]:
     """Returns a passage in lines of LINE_CHARACTERS; of a longer one, the lines about what is marked."""
     start, end = marked if marked is not None else (0, 0)
     before, inner, after = _one_line(text[:start]), _one_line(text[start:end]), _one_line(text[end:])
     if marked is not None:
         inner = f"[{inner}]"
-    room = most_lines * (LINE_CHARACTERS - 16)  # a line ends before a word that does not fit
+    room = MAX_LINES * (LINE_CHARACTERS - 16)  # a line ends before a word that does not fit
     if len(before) + len(inner) + len(after) > room:
         before = _end_of(before, max(room // 3, room - len(inner) - len(after)))
         inner = _beginning_of(inner, room - len(before))

@@ -272,7 +272,6 @@ class Content(Handler):
 @dataclass(slots=True)
 class _List:
     style: str
-    is_counted: bool = True
 
 
 @dataclass(slots=True)

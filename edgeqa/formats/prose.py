@@ -500,11 +500,11 @@ class Draft:
         """What the block that was begun has by now."""
         return "".join(self._parts)
 
-    def begin(self, kind: BlockKind, level: int = 0, gap: str = PARAGRAPH, *, begins: bool = False) -> None:
+    def begin(self, kind: BlockKind, level: int = 0, gap: str = PARAGRAPH) -> None:
         """Ends the block before; what follows is one of this kind, `gap` apart from it, a term a line from a term."""
         self.end()
         gap = LINE if kind == self._last == "term" else gap
-        self._kind, self._level, self._gap, self._begins = kind, level, gap, begins
+        self._kind, self._level, self._gap, self._begins = kind, level, gap, False
 
     def turn(self, kind: BlockKind, level: int) -> None:
         """Makes the block that was begun one of another kind."""
