@@ -143,7 +143,7 @@ class CatalogueFile:
             if make:
                 _prepare(file)
             with contextlib.ExitStack() as unless_opened:
-                unless_opened.enter_context(seals.held(file))
+                unless_opened.enter_context(seals.shared_descriptor(file))
                 connection = sqlite3.connect(
                     file.absolute().as_uri() + query,
                     timeout=_BUSY_S,
@@ -307,7 +307,7 @@ def check_sealed(directory: Path) -> None:
     Raises:
         CatalogueDamaged: if the catalogue is not what its last writer left.
     """
-    if (found := seals.wrong(directory, CATALOGUE)) is not None:
+    if (found := seals.find_mismatch(directory, CATALOGUE)) is not None:
         raise CatalogueDamaged(directory / found.name, found.what)
 
 

@@ -158,7 +158,7 @@ def unpack_documents(raw: bytes) -> tuple[list[SourceRow], list[DocumentRow]]:
     return list(sources.values()), documents
 
 
-class Later(NamedTuple):
+class LateEnds(NamedTuple):
     """What came to its end after a shard was written."""
 
     documents: frozenset[int] = frozenset()
@@ -172,7 +172,7 @@ class Later(NamedTuple):
         return pack_checked({"format": 2, "documents": sorted(self.documents), "sources": sources})
 
     @classmethod
-    def unpack(cls, raw: bytes) -> Later:
+    def unpack(cls, raw: bytes) -> LateEnds:
         """Returns what is in the bytes of `later.json`.
 
         Raises:
@@ -181,9 +181,9 @@ class Later(NamedTuple):
         facts = unpack_checked(raw)
         return cls(frozenset(facts["documents"]), dict(facts["sources"]))
 
-    def and_then(self, later: Later) -> Later:
+    def and_then(self, later: LateEnds) -> LateEnds:
         """Returns both together."""
-        return Later(self.documents | later.documents, {**self.sources, **later.sources})
+        return LateEnds(self.documents | later.documents, {**self.sources, **later.sources})
 
     def of(
         self, sources: Iterable[SourceRow], documents: Iterable[DocumentRow]

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa import files, forking
-from edgeqa.collection.damage import mark, mark_route
+from edgeqa.collection.damage import note_route, note_shard
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, ContextGone, RouteDamaged, ShardDamaged
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import NO_ENCODING
@@ -208,7 +208,7 @@ class Collection:
             shard, row = self._find(context_id)
             return StoredContext(shard, row, self._encoder)
         except ShardDamaged as error:
-            mark(self.directory, error)
+            note_shard(self.directory, error)
             raise
 
     def contexts_from(self, first: int, after: int = NO_ENCODING) -> Iterator[StoredContext]:
@@ -239,7 +239,7 @@ class Collection:
             if not self.damaged or snapshot == load_snapshot(self.directory):
                 break
         for damage in self.damaged.values():
-            mark(self.directory, damage)
+            note_shard(self.directory, damage)
         return snapshot
 
     def _find(self, context_id: int) -> tuple[Shard, Row]:
@@ -374,7 +374,7 @@ class LiveCollection:
         from edgeqa.collection.index import Index
 
         with self._noting_damage():
-            if (found := seals.wrong(self._directory, ROUTE)) is not None:
+            if (found := seals.find_mismatch(self._directory, ROUTE)) is not None:
                 raise RouteDamaged(self._directory / ROUTE, f"{found.name.removeprefix(f'{ROUTE}/')}: {found.what}")
             return Index(self._directory / ROUTE, self._encoder.language, mapped=self._mapped)
 
@@ -383,7 +383,7 @@ class LiveCollection:
         try:
             yield
         except RouteDamaged as damage:
-            mark_route(self._directory, damage)
+            note_route(self._directory, damage)
             raise
 
     def _now(self) -> Snapshot:

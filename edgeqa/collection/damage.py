@@ -1,12 +1,12 @@
 """Damaged shards, and what of the collection is in them: how `verify` and `add` see a flipped byte.
 
-`mark` and the like note what was found damaged, by readers and by `edgeqa verify`: a file for each shard, and one for
-the route index; `edgeqa add` acts on them. A note is lost without a word where it cannot be written: whoever reads the
-shard next will find the damage again.
+What was found damaged, by readers and by `edgeqa verify`, is noted: a file for each shard, and one for the route index;
+`edgeqa add` acts on them. A note is lost without a word where it cannot be written: whoever reads the shard next will
+find the damage again.
 
-`suspects` are the shards that a reader found damaged, or whose files the system says were changed since they were last
-known to be sound. `examine` reads a shard whole. Nothing is mended here: `add` does, by reading the sources again whose
-documents cannot be read.
+Suspect are the shards that a reader found damaged, or whose files the system says were changed since they were last
+known to be sound; to examine one is to read it whole. Nothing is mended here: `add` does, by reading the sources again
+whose documents cannot be read.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ ROUTE_NOTE = "route index"  # no shard has such a tag
 NOTES = "damaged"
 
 
-def mark(directory: Path, damage: ShardDamaged) -> None:
+def note_shard(directory: Path, damage: ShardDamaged) -> None:
     """Notes that a shard of the collection in `directory` is damaged."""
     _note(directory, damage.tag, damage)
 
 
-def mark_route(directory: Path, damage: CollectionError) -> None:
+def note_route(directory: Path, damage: CollectionError) -> None:
     """Notes that the route index of the collection in `directory` is damaged."""
     _note(directory, ROUTE_NOTE, damage)
 
@@ -52,14 +52,14 @@ def _note(directory: Path, name: str, damage: CollectionError) -> None:
             stream.write(f"{damage}\n".encode(errors="backslashreplace"))
 
 
-def marked(directory: Path) -> set[str]:
+def damaged_tags(directory: Path) -> set[str]:
     """Returns the tags of the shards that were found damaged, and ROUTE_NOTE for the route index."""
     with contextlib.suppress(OSError):
         return {note.name for note in (directory / NOTES).iterdir()}
     return set()
 
 
-def unmark(directory: Path, tag: str) -> None:
+def forget_note(directory: Path, tag: str) -> None:
     """Forgets about a shard that is mended, or gone, or with ROUTE_NOTE about the route index."""
     with contextlib.suppress(OSError):
         delete(directory / NOTES / tag)
@@ -83,14 +83,14 @@ class Damage(NamedTuple):
         }
 
 
-def note(directory: Path, damage: Damage) -> None:
+def note_damage(directory: Path, damage: Damage) -> None:
     """Notes what was found, for the next `add`."""
     for problem in damage.problems:
         if isinstance(problem, ShardDamaged):
-            mark(directory, problem)
+            note_shard(directory, problem)
 
 
-def seen(shard: Path) -> str:
+def file_state(shard: Path) -> str:
     """Returns what the system says of a shard's files: it changes when somebody writes to one."""
     try:
         found = [(shard / name).stat() for name in (*FILES, MANIFEST)]
@@ -99,13 +99,13 @@ def seen(shard: Path) -> str:
     return json.dumps([[file.st_size, file.st_mtime_ns, file.st_ino] for file in found])
 
 
-def suspects(directory: Path, shards: Sequence[ShardRow]) -> list[ShardRow]:
+def suspect_shards(directory: Path, shards: Sequence[ShardRow]) -> list[ShardRow]:
     """Returns the shards that have to be examined."""
-    noted = marked(directory)
-    return [s for s in shards if s.tag in noted or s.seen != seen(directory / SHARDS / s.tag)]
+    noted = damaged_tags(directory)
+    return [s for s in shards if s.tag in noted or s.seen != file_state(directory / SHARDS / s.tag)]
 
 
-def examine(directory: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
+def examine_shard(directory: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
     """Returns what is wrong with a shard, or None if it is sound."""
     place = directory / SHARDS / known.tag
     lost: list[DocumentRow] = []

@@ -29,7 +29,7 @@ from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_file import check_sealed
 from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE
-from edgeqa.collection.damage import examine, mark, note, seen, suspects, unmark
+from edgeqa.collection.damage import examine_shard, file_state, forget_note, note_damage, note_shard, suspect_shards
 from edgeqa.collection.errors import CatalogueDamaged, CatalogueLost, CollectionOtherBundle, ShardDamaged
 from edgeqa.collection.ownership import delete_own, is_shard_name
 from edgeqa.collection.shard import MANIFEST, Shard, is_shard
@@ -114,15 +114,15 @@ def sweep(directory: Path, catalogue: Catalogue) -> None:
 def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:
     """Returns what is damaged, has its files read again when they are next added, and forgets alarms that were none."""
     damages = []
-    for known in suspects(directory, catalogue.shards()):
-        damage = examine(directory, catalogue, known)
+    for known in suspect_shards(directory, catalogue.shards()):
+        damage = examine_shard(directory, catalogue, known)
         if damage is None:
             with catalogue.transaction():
-                catalogue.see_shard(known.tag, seen(directory / SHARDS / known.tag))
-            unmark(directory, known.tag)
+                catalogue.see_shard(known.tag, file_state(directory / SHARDS / known.tag))
+            forget_note(directory, known.tag)
             continue
         damages.append(damage)
-        note(directory, damage)
+        note_damage(directory, damage)
         with catalogue.transaction():
             for source_id in {document.source for document in damage.documents}:
                 if catalogue.source(source_id).state <= PENDING:
@@ -147,11 +147,11 @@ def upgrade(directory: Path, catalogue: Catalogue) -> None:
             try:
                 made = _again(directory, catalogue, Shard(directory / SHARDS / known.tag))
             except ShardDamaged as damage:
-                mark(directory, damage)
+                note_shard(directory, damage)
                 continue
             except FileNotFoundError as error:
                 place = directory / SHARDS / known.tag
-                mark(directory, ShardDamaged(known.tag, place, error.strerror or str(error)))
+                note_shard(directory, ShardDamaged(known.tag, place, error.strerror or str(error)))
                 continue
             catalogue.delete_shard(known.tag)
             add_shard(directory, catalogue, made)

@@ -47,7 +47,7 @@ class Seal(NamedTuple):
         return self[2:] == (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-class Wrong(NamedTuple):
+class Mismatch(NamedTuple):
     """A file that is not what was written."""
 
     name: str
@@ -62,7 +62,7 @@ def load(directory: Path) -> Mapping[str, Seal] | None:
         return None
 
 
-def damage(directory: Path) -> str:
+def own_fault(directory: Path) -> str:
     """Returns what is wrong with the seals themselves; "" if nothing is, or if there are none."""
     try:
         _parsed(read(directory / FILE))
@@ -82,7 +82,7 @@ def _parsed(raw: bytes) -> Mapping[str, Seal]:
     return {name: Seal(*fields) for name, fields in facts["files"].items()}
 
 
-def wrong(directory: Path, of: str, *, thorough: bool = False) -> Wrong | None:
+def find_mismatch(directory: Path, of: str, *, thorough: bool = False) -> Mismatch | None:
     """Returns the first sealed file that is not what was written; None if all are, or nothing is known of them.
 
     Args:
@@ -92,14 +92,14 @@ def wrong(directory: Path, of: str, *, thorough: bool = False) -> Wrong | None:
     """
     seals = load(directory)
     for name, seal in sorted((seals or {}).items()):
-        if name.partition("/")[0] != of or not (what := _what_is_wrong(directory / name, seal, thorough=thorough)):
+        if name.partition("/")[0] != of or not (what := _mismatch(directory / name, seal, thorough=thorough)):
             continue
         # A writer takes the seals away before it touches anything: if they are still there, it was none.
-        return Wrong(name, what) if load(directory) == seals else None
+        return Mismatch(name, what) if load(directory) == seals else None
     return None
 
 
-def _what_is_wrong(file: Path, seal: Seal, *, thorough: bool) -> str:
+def _mismatch(file: Path, seal: Seal, *, thorough: bool) -> str:
     try:
         found = file.stat()
         if found.st_size != seal.size_bytes:
@@ -145,7 +145,7 @@ def store(directory: Path, route: Iterable[str], former: Mapping[str, Seal] | No
 # --- reading what SQLite has open ------------------------------------------------------------------------------------
 
 
-class _Held:
+class _SharedDescriptor:
     """A descriptor of a file, and how many need it."""
 
     def __init__(self, descriptor: int) -> None:
@@ -153,7 +153,7 @@ class _Held:
 
 
 class _Turn:
-    """Whose turn it is to open and close descriptors."""
+    """The turn to open and close descriptors."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -164,12 +164,12 @@ class _Turn:
         self.lock = threading.Lock()
 
 
-_held: dict[tuple[int, int], _Held] = {}
+_descriptors: dict[tuple[int, int], _SharedDescriptor] = {}
 _turn = _Turn()
 
 
 @contextlib.contextmanager
-def held(file: Path) -> Iterator[int]:
+def shared_descriptor(file: Path) -> Iterator[int]:
     """Gives a descriptor of the file, which is closed when nobody in this process needs one any more.
 
     Closing any descriptor of a file drops the locks that SQLite has on it in this process (POSIX says so). So each of
@@ -177,11 +177,11 @@ def held(file: Path) -> Iterator[int]:
     """
     with _turn.lock:
         found = file.stat()
-        kept = _held.get((found.st_dev, found.st_ino))
+        kept = _descriptors.get((found.st_dev, found.st_ino))
         if kept is None:
-            kept = _Held(opened(file))
+            kept = _SharedDescriptor(opened(file))
             found = os.fstat(kept.descriptor)
-            _held[found.st_dev, found.st_ino] = kept
+            _descriptors[found.st_dev, found.st_ino] = kept
         kept.users += 1
     try:
         yield kept.descriptor
@@ -189,13 +189,13 @@ def held(file: Path) -> Iterator[int]:
         with _turn.lock:
             kept.users -= 1
             if not kept.users:
-                del _held[found.st_dev, found.st_ino]
+                del _descriptors[found.st_dev, found.st_ino]
                 os.close(kept.descriptor)
 
 
 def _digest(file: Path) -> str:
     hashed = xxhash.xxh3_128()
-    with held(file) as descriptor:
+    with shared_descriptor(file) as descriptor:
         place = 0
         while block := os.pread(descriptor, _BLOCK_BYTES, place):
             hashed.update(block)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edgeqa.collection.catalogue_rows import DocumentRow, Later, SourceRow
+    from edgeqa.collection.catalogue_rows import DocumentRow, LateEnds, SourceRow
     from edgeqa.models.readers import Encoding
 
 T = TypeVar("T")
@@ -350,15 +350,15 @@ class Shard:
 
         return self._unpacked(name, unpack_gone)
 
-    def later(self) -> Later:
+    def later(self) -> LateEnds:
         """Returns what of its documents came to its end after it was written.
 
         Raises:
             ShardDamaged: if that cannot be read.
         """
-        from edgeqa.collection.catalogue_rows import Later
+        from edgeqa.collection.catalogue_rows import LateEnds
 
-        return self._unpacked(LATER, Later.unpack) or Later()
+        return self._unpacked(LATER, LateEnds.unpack) or LateEnds()
 
     def _unpacked(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
         """Returns what a file holds that was put beside the shard later; None if there is none."""

@@ -23,7 +23,7 @@ import xxhash
 
 from edgeqa import files
 from edgeqa.collection.catalogue_rows import (
-    Later,
+    LateEnds,
     ShardRow,
     pack_documents,
     pack_gone,
@@ -31,7 +31,7 @@ from edgeqa.collection.catalogue_rows import (
     together,
     without,
 )
-from edgeqa.collection.damage import seen
+from edgeqa.collection.damage import file_state
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest, Shard
 from edgeqa.collection.shard_format import (
@@ -273,7 +273,7 @@ def row_of(directory: Path, manifest: Manifest, *, live: int, encodings_bytes: i
         live=live,
         encodings_bytes=encodings_bytes,
         size_bytes=sum(manifest.sizes_bytes.values()),
-        seen=seen(directory / SHARDS / manifest.tag),
+        seen=file_state(directory / SHARDS / manifest.tag),
     )
 
 
@@ -300,7 +300,7 @@ def note_gone(directory: Path, catalogue: Catalogue) -> None:
             _store(directory, known, list(together([*before, *here])))
 
 
-def note_later(directory: Path, catalogue: Catalogue, ended: Mapping[int, Later]) -> None:
+def note_late_ends(directory: Path, catalogue: Catalogue, ended: Mapping[int, LateEnds]) -> None:
     """Notes beside the shards what has come to its end in the transaction under way.
 
     Args:
@@ -308,14 +308,14 @@ def note_later(directory: Path, catalogue: Catalogue, ended: Mapping[int, Later]
         catalogue: of the collection.
         ended: what has, by the id of its last context, which is in a shard already.
     """
-    places: dict[str, Later] = {}
+    places: dict[str, LateEnds] = {}
     for known in catalogue.shards() if ended else ():
         for context_id, later in ended.items():
             if known.first <= context_id <= known.last:
-                places[known.tag] = places.get(known.tag, Later()).and_then(later)
+                places[known.tag] = places.get(known.tag, LateEnds()).and_then(later)
     for tag_of, later in places.items():
         place = directory / SHARDS / tag_of
-        before = Later()
+        before = LateEnds()
         with contextlib.suppress(ShardDamaged, OSError):
             before = Shard(place).later()
         replace_file(place / LATER, before.and_then(later).pack())

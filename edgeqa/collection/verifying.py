@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.collection import seals
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.damage import ROUTE_NOTE, Damage, examine, mark_route, marked, note, seen, unmark
+from edgeqa.collection.damage import (
+    ROUTE_NOTE,
+    Damage,
+    damaged_tags,
+    examine_shard,
+    file_state,
+    forget_note,
+    note_damage,
+    note_route,
+)
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNotFound, FileDamaged, RouteDamaged, ShardDamaged
 from edgeqa.collection.index import check_index
 from edgeqa.collection.shard import Shard, is_shard
@@ -104,13 +113,13 @@ def verify(place: Path) -> list[Damage]:
         return found + list(_shards_alone(place))
     with catalogue:
         for known in catalogue.shards():
-            damage = examine(place, catalogue, known) or _is_astray(place, catalogue, known)
+            damage = examine_shard(place, catalogue, known) or _is_astray(place, catalogue, known)
             if damage is not None:
                 if any(shard.tag == known.tag for shard in catalogue.shards()):  # else a writer has merged it away
                     found.append(damage)
-                    note(place, damage)
-            elif known.seen == seen(place / SHARDS / known.tag):
-                unmark(place, known.tag)
+                    note_damage(place, damage)
+            elif known.seen == file_state(place / SHARDS / known.tag):
+                forget_note(place, known.tag)
     return found
 
 
@@ -142,29 +151,29 @@ def verify_route(place: Path) -> RouteDamaged | None:
             return (catalogue.get("contexts", 0), bool(catalogue.unindexed())) if catalogue is not None else (0, True)
 
         before = expected()
-        wrong = seals.wrong(place, ROUTE, thorough=True)
+        wrong = seals.find_mismatch(place, ROUTE, thorough=True)
         try:
             found = check_index(place / ROUTE)
         except RouteDamaged as error:
             damage = error
         else:
             # What a damaged shard holds cannot be indexed; and while somebody writes, the two need not agree.
-            if found != before[0] and before == expected() and not (before[1] or marked(place) - {ROUTE_NOTE}):
+            if found != before[0] and before == expected() and not (before[1] or damaged_tags(place) - {ROUTE_NOTE}):
                 damage = RouteDamaged(place / ROUTE, f"it has {found} contexts instead of {before[0]}")
         if damage is None and wrong is not None:
             damage = RouteDamaged(place / ROUTE, f"{wrong.name.removeprefix(f'{ROUTE}/')}: {wrong.what}")
         if damage is None:
-            unmark(place, ROUTE_NOTE)
+            forget_note(place, ROUTE_NOTE)
         else:
-            mark_route(place, damage)
+            note_route(place, damage)
     return damage
 
 
 def _files(place: Path) -> Iterator[FileDamaged | CatalogueDamaged]:
     """Yields what is wrong with the files beside the shards."""
-    if (what := seals.damage(place)) != "":
+    if (what := seals.own_fault(place)) != "":
         yield FileDamaged(place / seals.FILE, what)
-    wrong = seals.wrong(place, CATALOGUE, thorough=True)
+    wrong = seals.find_mismatch(place, CATALOGUE, thorough=True)
     if wrong is not None:
         yield CatalogueDamaged(place / CATALOGUE, wrong.what)
     elif seals.load(place) is None:

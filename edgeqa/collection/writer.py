@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from edgeqa import files
 from edgeqa.collection import seals
-from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, Later, SourceRow
-from edgeqa.collection.damage import ROUTE_NOTE, mark, mark_route, marked, unmark
+from edgeqa.collection.catalogue_rows import GROWING, MARK, PENDING, READY, WHOLE, LateEnds, SourceRow
+from edgeqa.collection.damage import ROUTE_NOTE, damaged_tags, forget_note, note_route, note_shard
 from edgeqa.collection.errors import CollectionUnwritable, RouteDamaged, ShardDamaged
 from edgeqa.collection.index import META, WRITER_LOCK, IndexWriter, files_in
 from edgeqa.collection.ownership import Lock, check_own, delete_own, narrow
@@ -30,7 +30,7 @@ from edgeqa.collection.shard_writer import (
     merge,
     next_tag,
     note_gone,
-    note_later,
+    note_late_ends,
 )
 from edgeqa.collection.snapshot import FORMAT, ROUTE, SHARDS, withdraw
 from edgeqa.contexts import searched
@@ -89,7 +89,9 @@ class Writer:
         self._contexts = 0  # of the document, so far
         self._shard: ShardWriter | None = None
         self._written = (0, 0)  # the source and the document whose context was last put into the shard; ids
-        self._ended: dict[int, Later] = {}  # what ended since the last commit without a context since; by its last one
+        self._ended: dict[
+            int, LateEnds
+        ] = {}  # what ended since the last commit without a context since; by its last one
         with _fallible(directory), contextlib.ExitStack() as opened:
             files.own(directory)
             check_own(directory)
@@ -182,7 +184,7 @@ class Writer:
     def _note_end(self, source: SourceRow, state: int) -> None:
         if self._shard is None or self._written[0] != source.id:  # else its shard will say so
             last = self.catalogue.last_context(source.id)
-            self._ended[last] = self._ended.get(last, Later()).and_then(Later(sources={source.id: state}))
+            self._ended[last] = self._ended.get(last, LateEnds()).and_then(LateEnds(sources={source.id: state}))
 
     def take_places(self) -> list[SourceRow]:
         """Has all files that were set by take their places, in one commit; returns those that nothing was set by for.
@@ -289,7 +291,7 @@ class Writer:
         self.catalogue.begin()
         self.catalogue.grow(document.id, self._contexts, whole=True)
         if self._shard is None or self._written[1] != document.id:  # else its shard will say so
-            self._ended[document.first + self._contexts - 1] = Later(frozenset({document.id}))
+            self._ended[document.first + self._contexts - 1] = LateEnds(frozenset({document.id}))
         if self._current_source().state == GROWING:
             self.catalogue.show([replace(document, contexts=self._contexts, whole=True)])
         self._document = None
@@ -317,7 +319,7 @@ class Writer:
                 add_shard(self.directory, self.catalogue, shard)
             self.catalogue.set("next_context", self._next_context)
             self._publish(anew=False)
-        while chosen := choose_to_merge(self.catalogue.shards(), marked(self.directory)):
+        while chosen := choose_to_merge(self.catalogue.shards(), damaged_tags(self.directory)):
             if not self._merge(chosen):
                 break
         for damage in self.damages:
@@ -334,7 +336,7 @@ class Writer:
             made = merge(self.directory, self.catalogue, chosen, self._tag())
         except ShardDamaged as damage:
             self.catalogue.roll_back()
-            mark(self.directory, damage)  # so that it is not chosen again
+            note_shard(self.directory, damage)  # so that it is not chosen again
             return True
         except OSError:  # no room to copy it: it stays as it is
             self.catalogue.roll_back()
@@ -347,7 +349,7 @@ class Writer:
             self._publish(anew=False)
         for known in chosen:
             delete_own(self.directory / SHARDS / known.tag, "shard")
-            unmark(self.directory, known.tag)
+            forget_note(self.directory, known.tag)
         return True
 
     def _publish(self, *, anew: bool) -> None:
@@ -357,7 +359,7 @@ class Writer:
         sync_directory(self.directory)
         self.catalogue.begin()
         note_gone(self.directory, self.catalogue)
-        note_later(self.directory, self.catalogue, self._ended)
+        note_late_ends(self.directory, self.catalogue, self._ended)
         self._ended = {}
         self.catalogue.set("commits", self.catalogue.get("commits", 0) + 1)
         self.catalogue.commit()
@@ -397,8 +399,8 @@ class Writer:
 
 def _note_index_damage(directory: Path) -> None:
     """Notes if the index is not what the last writer left, so that it is made anew."""
-    if (found := seals.wrong(directory, ROUTE)) is not None:
-        mark_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
+    if (found := seals.find_mismatch(directory, ROUTE)) is not None:
+        note_route(directory, RouteDamaged(directory / ROUTE, f"{found.name}: {found.what}"))
 
 
 class _IndexKeeper:
@@ -424,7 +426,7 @@ class _IndexKeeper:
         self._language = has if language is None else language
         opened: IndexWriter | None = None
         is_there = (directory / ROUTE / META).exists()  # without it there is no index, whatever else is there
-        if is_there and self._language == has and ROUTE_NOTE not in marked(directory):
+        if is_there and self._language == has and ROUTE_NOTE not in damaged_tags(directory):
             with contextlib.suppress(RouteDamaged):
                 opened = self._open()
         self._writer = opened or self._open_anew()
@@ -437,7 +439,7 @@ class _IndexKeeper:
     def _open_anew(self) -> IndexWriter:
         """Opens a new index in the place of what is there, which lacks all that is stored."""
         delete_own(self._directory / ROUTE, ROUTE)
-        unmark(self._directory, ROUTE_NOTE)
+        forget_note(self._directory, ROUTE_NOTE)
         with self._catalogue.transaction():
             self._catalogue.unindex_all()
             self._catalogue.set("language", self._language)
@@ -480,7 +482,7 @@ class _IndexKeeper:
                     record = shard.record(row)
                     self._writer.add(row.context_id, record.text, f"{record.title} {searched(record.heading)}")
             except ShardDamaged as damage:  # what lies behind it is indexed when it is mended
-                mark(self._directory, damage)
+                note_shard(self._directory, damage)
 
     def close(self) -> None:
         """Lets the index go; what was not committed is lost."""
@@ -493,7 +495,7 @@ def _fallible(directory: Path) -> Iterator[None]:
     try:
         yield
     except RouteDamaged as damage:
-        mark_route(directory, damage)
+        note_route(directory, damage)
         raise
     except CollectionError:
         raise

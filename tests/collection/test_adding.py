@@ -19,7 +19,7 @@ from edgeqa.collection import adding, managing, seals, verifying
 from edgeqa.collection.adding import Storing, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.damage import ROUTE_NOTE, marked
+from edgeqa.collection.damage import ROUTE_NOTE, damaged_tags
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionBusy,
@@ -508,7 +508,7 @@ def test_a_damaged_index_is_found_and_made_anew_by_adding_again(writing: EdgeQA,
     assert "meta.json is missing" in str(verifying.verify_route(place))
     writing.add(manuals)
     assert verifying.verify_route(place) is None
-    assert marked(place) == set()
+    assert damaged_tags(place) == set()
 
 
 @pytest.mark.parametrize("part", ["fast", "fieldnorm", "idx", "pos", "store", "term"])
@@ -569,9 +569,9 @@ def test_an_index_that_a_question_finds_damaged_is_made_anew_by_the_next_add(wri
     file.write_bytes(damaged)
     with runtime.open(persist="off") as opened, pytest.raises(RouteDamaged, match="the route index is damaged"):
         opened.ask("At how many bar does the valve open?")
-    assert marked(place) == {ROUTE_NOTE}
+    assert damaged_tags(place) == {ROUTE_NOTE}
     writing.add(manuals)
-    assert marked(place) == set()
+    assert damaged_tags(place) == set()
     assert len(documents()) == 2
 
 

@@ -183,14 +183,14 @@ def test_encodings_get_a_tenth_of_what_is_free_and_of_what_they_have(
 
 
 def test_notes_of_damage_are_kept_told_and_forgotten(tmp_path: Path) -> None:
-    assert damage.marked(tmp_path) == set()
-    damage.unmark(tmp_path, "8YG")
-    damage.mark(tmp_path, ShardDamaged("8YG", tmp_path / "table.bin", "row 3 has a wrong checksum"))
-    damage.mark_route(tmp_path, ShardDamaged("A", tmp_path, "x"))
-    assert damage.marked(tmp_path) == {"8YG", damage.ROUTE_NOTE}
+    assert damage.damaged_tags(tmp_path) == set()
+    damage.forget_note(tmp_path, "8YG")
+    damage.note_shard(tmp_path, ShardDamaged("8YG", tmp_path / "table.bin", "row 3 has a wrong checksum"))
+    damage.note_route(tmp_path, ShardDamaged("A", tmp_path, "x"))
+    assert damage.damaged_tags(tmp_path) == {"8YG", damage.ROUTE_NOTE}
     assert "row 3" in (tmp_path / "damaged" / "8YG").read_text()
-    damage.unmark(tmp_path, "8YG")
-    assert damage.marked(tmp_path) == {damage.ROUTE_NOTE}
+    damage.forget_note(tmp_path, "8YG")
+    assert damage.damaged_tags(tmp_path) == {damage.ROUTE_NOTE}
 
 
 def test_damage_is_found_where_no_note_can_be_written(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_damage_is_found_where_no_note_can_be_written(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ShardDamaged):
             Collection(place).context(0)
-    assert damage.marked(place) == set()
+    assert damage.damaged_tags(place) == set()
 
 
 # --- the channel between two threads ---------------------------------------------------------------------------------

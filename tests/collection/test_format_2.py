@@ -56,13 +56,13 @@ def test_the_bytes_of_what_is_gone() -> None:
 
 
 def test_the_bytes_of_what_ended_later() -> None:
-    later = catalogue_rows.Later(frozenset({7, 3}), {5: WHOLE})
+    later = catalogue_rows.LateEnds(frozenset({7, 3}), {5: WHOLE})
     raw = b'{"format": 2, "documents": [3, 7], "sources": [[5, 2]], "check": "74bd8386ce218de3084f09fcd08ae84f"}\n'
     assert later.pack() == raw
-    assert catalogue_rows.Later.unpack(raw) == later
+    assert catalogue_rows.LateEnds.unpack(raw) == later
     sources, documents = later.of([replace(SOURCE, id=5, state=1)], [replace(DOCUMENT, whole=False)])
     assert (sources[0].state, documents[0].whole) == (WHOLE, True)
-    assert later.and_then(catalogue_rows.Later(frozenset({8}), {5: 1, 6: 2})) == catalogue_rows.Later(
+    assert later.and_then(catalogue_rows.LateEnds(frozenset({8}), {5: 1, 6: 2})) == catalogue_rows.LateEnds(
         frozenset({3, 7, 8}), {5: 1, 6: 2}
     )
 

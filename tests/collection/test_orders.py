@@ -11,7 +11,7 @@ from edgeqa.collection import writer as writing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
-from edgeqa.collection.damage import ROUTE_NOTE, marked
+from edgeqa.collection.damage import ROUTE_NOTE, damaged_tags
 from edgeqa.collection.errors import RouteDamaged
 from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS
@@ -141,7 +141,7 @@ def test_a_shard_that_turns_out_damaged_when_it_is_merged_stays_and_the_rest_is_
         for number in range(AT_A_TIME - 1, 2 * AT_A_TIME + 3):
             put(writer, f"{number}.txt", [("", f"Number {number}.")])
             writer.commit()
-        assert tag in marked(place)
+        assert tag in damaged_tags(place)
         assert [len(shards) for shards in (writer.catalogue.shards(), on_disk(place))] == [len(on_disk(place))] * 2
         assert tag in on_disk(place)
         assert len(on_disk(place)) < AT_A_TIME
@@ -228,7 +228,7 @@ def test_an_index_that_is_found_damaged_when_it_is_closed_is_said_and_made_anew_
     writer.commit()
     with pytest.raises(RouteDamaged):
         writer.close()
-    assert ROUTE_NOTE in marked(place)
+    assert ROUTE_NOTE in damaged_tags(place)
     made: list[ListedIndex] = []
 
     def opened(directory: Path, language: str) -> ListedIndex:
@@ -237,4 +237,4 @@ def test_an_index_that_is_found_damaged_when_it_is_closed_is_said_and_made_anew_
 
     with open_writer(place, index=opened):
         assert [text for text, _ in made[0].committed.values()] == ["One."]
-    assert ROUTE_NOTE not in marked(place)
+    assert ROUTE_NOTE not in damaged_tags(place)

@@ -14,7 +14,7 @@ from edgeqa import collection
 from edgeqa.collection import managing, verifying
 from edgeqa.collection.carrying import export_collection, import_collection
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.damage import ROUTE_NOTE, mark_route
+from edgeqa.collection.damage import ROUTE_NOTE, note_route
 from edgeqa.collection.errors import CollectionForeign, CollectionUnwritable, FolderTaken, RouteDamaged
 from edgeqa.collection.overview import delete_collection
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
@@ -158,7 +158,7 @@ def test_an_index_that_is_made_anew_leaves_what_is_not_of_an_index(tmp_path: Pat
         writer.commit()
     (place / ROUTE / "mine.txt").write_text("mine")
     former = set(everything(place / ROUTE)) - {"mine.txt"}
-    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    note_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
     managing.repair(place)
     assert (place / ROUTE / "mine.txt").read_text() == "mine"
     assert verifying.verify_route(place) is None
@@ -176,7 +176,7 @@ def test_a_collection_is_not_deleted_with_anything_that_is_not_its_own(
     with Writer(place, ENCODER) as writer:
         put(writer, "a.txt", [("", "One.")])
         writer.commit()
-    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    note_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
     (shard,) = (place / SHARDS).iterdir()
     mine = place / name.format(shard=shard.relative_to(place))
     mine.write_text("mine")
@@ -216,7 +216,7 @@ def test_what_is_kept_is_its_owners_alone_whatever_the_umask(tmp_path: Path, mon
         assert modes(place / SHARDS) == {}
         assert not [name for name in modes(place) if CATALOGUE in name]
     managing.remove(place, "b.txt#2")
-    mark_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
+    note_route(place, RouteDamaged(place / ROUTE, "it is said to be"))
     assert (place / "damaged" / ROUTE_NOTE).exists()
     exported = tmp_path / "home" / "c.edgeqa"
     export_collection("c", exported)

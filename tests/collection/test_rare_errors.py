@@ -20,7 +20,7 @@ from edgeqa.collection import adding, adding_sources, index, ownership, seals
 from edgeqa.collection import collection as reading
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
-from edgeqa.collection.damage import Damage, marked, note
+from edgeqa.collection.damage import Damage, damaged_tags, note_damage
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionBusy,
@@ -190,7 +190,7 @@ def test_a_catalogue_that_the_system_refuses_is_told_by_what_it_was_opened_for(
         Catalogue.write(tmp_path / "nowhere")
     fill(tmp_path / "c", {"a.txt": "One."})
     (tmp_path / "c" / seals.FILE).unlink()
-    monkeypatch.setattr(seals, "held", raising(OSError(5, "Input/output error")))
+    monkeypatch.setattr(seals, "shared_descriptor", raising(OSError(5, "Input/output error")))
     with pytest.raises(CollectionUnreadable, match="Input/output error"):
         Catalogue.read(tmp_path / "c")
 
@@ -329,8 +329,8 @@ def test_what_is_damaged_beside_the_shards_is_told_and_not_noted_for_one(place: 
     assert damage.to_json()["shard"] is None
     assert damage.to_json()["documents"] == []
     assert "snapshot.json is damaged" in damage.to_json()["problems"][0]
-    note(place, Damage("", (FileDamaged(place / "snapshot.json", "x"),), ()))
-    assert marked(place) == set()
+    note_damage(place, Damage("", (FileDamaged(place / "snapshot.json", "x"),), ()))
+    assert damaged_tags(place) == set()
 
 
 def test_an_index_that_reads_as_before_is_damaged_if_it_is_not_what_was_sealed(place: Path) -> None:

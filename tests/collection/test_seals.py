@@ -138,7 +138,7 @@ def test_a_large_catalogue_is_read_again_only_if_somebody_wrote_to_it(
     monkeypatch.setattr(seals, "ALWAYS_READ_BYTES", 0)
     Catalogue.read(place).close()
     assert read == []
-    assert seals.wrong(place, CATALOGUE, thorough=True) is None
+    assert seals.find_mismatch(place, CATALOGUE, thorough=True) is None
     assert read == [place / CATALOGUE]
     flip(place / CATALOGUE, 80_000)
     with pytest.raises(CatalogueDamaged):
@@ -165,7 +165,7 @@ def test_the_catalogue_is_sealed_between_commits_and_the_index_when_all_is_close
         for name in ("b.txt", "c.txt"):
             assert set(seals.load(place) or ()) == {CATALOGUE}
             put(writer, name, [("", "Text.")])
-            assert seals.wrong(place, CATALOGUE, thorough=True) is None
+            assert seals.find_mismatch(place, CATALOGUE, thorough=True) is None
             writer.commit()
         writer.catalogue.begin()
         writer.catalogue.set("x", 1)
@@ -249,7 +249,7 @@ with Catalogue.read(Path(sys.argv[1])) as other:
     assert (place / f"{CATALOGUE}-wal").exists()
     connection.close()
     assert not (place / f"{CATALOGUE}-wal").exists()
-    assert seals._held == {}
+    assert seals._descriptors == {}
 
 
 def test_a_fork_while_a_thread_opens_a_catalogue_keeps_no_turn(tmp_path: Path, run: Run) -> None:
@@ -326,7 +326,7 @@ def test_a_shard_that_is_merged_away_meanwhile_is_not_damaged(tmp_path: Path, mo
             other.delete_shard(known.tag)
         return Damage(tag, (ShardDamaged(tag, place / SHARDS / tag, "it is gone"),), ())
 
-    monkeypatch.setattr(verifying, "examine", examined)
+    monkeypatch.setattr(verifying, "examine_shard", examined)
     assert not [damage for damage in verifying.verify(place) if damage.tag]
     assert not (place / "damaged").exists()
 

@@ -18,7 +18,7 @@ from edgeqa.collection import catalogue_rows, managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection, load_snapshot
-from edgeqa.collection.damage import marked
+from edgeqa.collection.damage import damaged_tags
 from edgeqa.collection.errors import (
     CatalogueDamaged,
     CollectionFormatUnsupported,
@@ -78,7 +78,7 @@ def test_a_folder_in_the_place_of_a_file_is_damage_that_is_named(place: Path, na
     assert all(shards(place)[2].name in problem and "is a folder" in problem for problem in found)
     opened = Collection(place, ENCODER)
     assert [opened.context(n).text for n in (0, 1)] == ["Number one.", "Number two."]
-    assert marked(place) == {shards(place)[2].name}
+    assert damaged_tags(place) == {shards(place)[2].name}
 
 
 def test_a_shard_that_is_missing_is_named_and_its_documents_come_back_when_they_are_added_again(place: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_folder_in_the_place_of_a_file_beside_the_shards_is_damage(place: Path
 def test_what_is_sealed_and_cannot_be_read_is_wrong(place: Path, of: str) -> None:
     if of == CATALOGUE:
         folder_instead(place / CATALOGUE)
-        assert seals.wrong(place, CATALOGUE) is not None
+        assert seals.find_mismatch(place, CATALOGUE) is not None
         with pytest.raises(CollectionError):
             Catalogue.read(place)
         with pytest.raises(CollectionError):
@@ -260,7 +260,7 @@ def test_what_is_sealed_and_cannot_be_read_is_wrong(place: Path, of: str) -> Non
         long_name = f"route/{'x' * 300}"
         facts = {"format": 2, "files": {long_name: list(next(iter(sealed.values())))}}
         (place / seals.FILE).write_bytes(files.pack_checked(facts))
-        wrong = seals.wrong(place, "route")
+        wrong = seals.find_mismatch(place, "route")
         assert wrong is not None
         assert wrong.what == os.strerror(36)
 
@@ -268,7 +268,7 @@ def test_what_is_sealed_and_cannot_be_read_is_wrong(place: Path, of: str) -> Non
 def test_seals_of_a_later_format_say_nothing(place: Path) -> None:
     (place / seals.FILE).write_bytes(files.pack_checked({"format": 3, "files": 7}))
     assert seals.load(place) == {}
-    assert seals.damage(place) == ""
+    assert seals.own_fault(place) == ""
     assert Collection(place, ENCODER).context(0).text == "Number one."
 
 

@@ -467,7 +467,7 @@ def test_a_file_that_was_touched_only_is_no_damage(place: Path) -> None:
     with open_writer(place) as writer:
         assert writer.damages == []
         (row,) = writer.catalogue.shards()
-        assert row.seen == damage.seen(shard)
+        assert row.seen == damage.file_state(shard)
 
 
 def test_a_reader_in_another_process_is_never_disturbed(place: Path, run: Run) -> None:
