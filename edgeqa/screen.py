@@ -1,6 +1,7 @@
 """An answer as a person reads it in a terminal: an `Answer` in, text out. It prints nothing.
 
-With an answer: its passage, as far as it tells what the answer is about. Without one: the passages closest to the
+With an answer: its passage, as far as it tells what the answer is about; and where the answer is none too likely, the
+passages that come next, since one of them may have a better one. Without an answer: the passages closest to the
 question, since they most often hold it all the same. Texts and file names come from anywhere: nothing in them reaches
 the terminal as a command to it.
 """
@@ -15,13 +16,18 @@ import click
 from edgeqa.streams import STEERING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edgeqa.answer import Answer, Candidate, ClosePassage
 
-MAX_LINES = 6  # of a passage; of a longer one, those about the answer
+MAX_LINES = 6  # of a passage; of a longer one, those about what is marked, or about the question's words
 LINE_CHARACTERS = 96
+LIKELY = 0.75  # an answer as likely as this stands alone
+MAX_CLOSE = 2  # passages that stand below one that is less likely
 INDENT = "  "
+STEM_CHARACTERS = 5  # of a question's word: what begins alike is taken for the same
+_WORD = re.compile(r"[^\W_]{3,}")
+_BROKEN = re.compile(r"(?<=[^\W\d_])(?:[\u2010\u00ad]|(-))[^\S\n]*\n\s*(?=[^\W\d_A-Z])")  # a word at the end of a line
 _UNSHOWN = re.compile(rf"[\x00-\x1f{STEERING}\ud800-\udfff]")  # with half surrogate pairs
 
 
@@ -46,42 +52,83 @@ def describe(answer: Answer, *, top: int) -> str:
             numbered = [f"{number}. {around[0]}", *around[1:]] if top > 1 else around
             lines += ["", *_headed(candidate.heading), *(INDENT + line for line in numbered)]
             lines.append(f"{INDENT}{_place(candidate, best=number == 1)}")
+        if top == 1 and answer.probability < LIKELY:
+            lines += _close_too(answer)
     lines += ["", *(INDENT + note for note in _notes(answer)), f"{INDENT}{_work(answer)}"]
     return "\n".join(lines)
 
 
-def passages_shown(passages: tuple[ClosePassage, ...]) -> list[str]:
-    """Returns the lines of passages, numbered, each with its headings, its place, and the best guess marked."""
+def passages_shown(passages: Sequence[ClosePassage], question: str = "", *, first: int = 1) -> list[str]:
+    """Returns the lines of passages, numbered, each with its headings, its place, and the best guess marked.
+
+    Args:
+        passages: best first.
+        question: whose words a long passage without a guess is shown about.
+        first: number of the first one.
+    """
     lines: list[str] = []
-    for number, passage in enumerate(passages, 1):
+    for number, passage in enumerate(passages, first):
         lines += [*([""] if lines else []), *_headed(passage.heading)]
-        first, *others = folded(passage.text, passage.marked)
-        lines.append(f"{INDENT}{number}. {first}")
+        begins, *others = folded(passage.text, passage.marked, question)
+        lines.append(f"{INDENT}{number}. {begins}")
         lines += [f"{INDENT}   {line}" for line in others]
         start, end = passage.source_start - passage.document_start, passage.source_end - passage.document_start
         lines.append(f"{INDENT}   {click.style(f'{plain(passage.document)}, characters {start}-{end}', dim=True)}")
     return lines
 
 
-def folded(text: str, marked: tuple[int, int] | None) -> list[str]:
-    """Returns a passage in lines of LINE_CHARACTERS; of a longer one, the lines about what is marked."""
-    start, end = marked if marked is not None else (0, 0)
+def folded(text: str, marked: tuple[int, int] | None, question: str = "") -> list[str]:
+    """Returns a passage in at most MAX_LINES of LINE_CHARACTERS.
+
+    Args:
+        text: the passage.
+        marked: what of it is marked: of a longer passage, the lines about that.
+        question: whose words decide which lines of a longer passage without a mark are given.
+    """
+    start, end = marked if marked is not None else _about(text, question)
     before, inner, after = _one_line(text[:start]), _one_line(text[start:end]), _one_line(text[end:])
     if marked is not None:
         inner = f"[{inner}]"
-    room = MAX_LINES * (LINE_CHARACTERS - 16)  # a line ends before a word that does not fit
-    if len(before) + len(inner) + len(after) > room:
-        before = _end_of(before, max(room // 3, room - len(inner) - len(after)))
-        inner = _beginning_of(inner, room - len(before))
-        after = _beginning_of(after, room - len(before) - len(inner))
+    lines: list[str] = []
+    room = MAX_LINES * LINE_CHARACTERS
+    while not lines or len(lines) > MAX_LINES:  # a line ends before a word that does not fit
+        lines = list(_lines(*_cut(before, inner, after, room), is_marked=marked is not None))
+        room -= LINE_CHARACTERS // 8
+    return lines
+
+
+def _cut(before: str, inner: str, after: str, room: int) -> tuple[str, str, str]:
+    """Returns the three parts of a line cut to so many characters, about the second."""
+    if len(before) + len(inner) + len(after) <= room:
+        return before, inner, after
+    before = _end_of(before, max(room // 3, room - len(inner) - len(after)))
+    inner = _beginning_of(inner, room - len(before))
+    return before, inner, _beginning_of(after, room - len(before) - len(inner))
+
+
+def _lines(before: str, inner: str, after: str, *, is_marked: bool) -> Iterator[str]:
     begin, stop = len(before), len(before) + len(inner)
-    lines = []
     whole = before + inner + after
-    for low, high in _wrapped(whole):
+    for low, high in _wrapped(whole) if whole else ((0, 0),):
         low_mark, high_mark = min(max(begin, low), high), min(max(stop, low), high)
         mark = whole[low_mark:high_mark]
-        lines.append(whole[low:low_mark] + (click.style(mark, bold=True) if mark else "") + whole[high_mark:high])
-    return lines or [""]
+        if mark and is_marked:
+            mark = click.style(mark, bold=True)
+        yield whole[low:low_mark] + mark + whole[high_mark:high]
+
+
+def _about(text: str, question: str) -> tuple[int, int]:
+    """Returns the part of a passage, of at most half its lines, that has the most different words of the question."""
+    stems = "|".join(re.escape(word[:STEM_CHARACTERS]) for word in set(_WORD.findall(question.lower())))
+    found = (
+        [(hit.start(), hit[0].lower()) for hit in re.finditer(rf"\b(?:{stems})", text, re.IGNORECASE)] if stems else []
+    )
+    best, at = 0, (0, 0)
+    for number, (start, _) in enumerate(found):
+        near = [one for one in found[number:] if one[0] < start + MAX_LINES * LINE_CHARACTERS // 2]
+        if (different := len({word for _, word in near})) > best:
+            best, at = different, (start, near[-1][0])
+    return at
 
 
 def _notes(answer: Answer) -> Iterator[str]:
@@ -96,10 +143,25 @@ def _closest(answer: Answer) -> Iterator[str]:
     yield "Not sure. The closest passages:" if answer.closest else "No answer in this text."
     if answer.closest:
         yield ""
-        yield from passages_shown(answer.closest)
+        yield from passages_shown(answer.closest, answer.question)
     if answer.candidates:
         yield ""
         yield f"{INDENT}The best guess, {_percent(answer.probability)} likely, is given with --force."
+
+
+def _close_too(answer: Answer) -> Iterator[str]:
+    """Yields the passages that come after that of an answer, numbered as in `closest`."""
+    of_answer = answer.candidates[0].document, answer.candidates[0].context
+    others = [
+        (number, passage)
+        for number, passage in enumerate(answer.closest[: 1 + MAX_CLOSE], 1)
+        if (passage.document, passage.text) != of_answer
+    ]
+    if others:
+        yield from ("", f"{INDENT}Close, too:")
+    for number, passage in others:
+        yield ""
+        yield from passages_shown((passage,), answer.question, first=number)
 
 
 def _headed(heading: tuple[str, ...]) -> list[str]:
@@ -154,5 +216,8 @@ def _percent(probability: float) -> str:
 
 
 def _one_line(text: str) -> str:
+    """Returns a text on one line, words put together that the end of a line had broken."""
+    if "\n" in text:
+        text = _BROKEN.sub(lambda found: found[1] or "", text)  # a hyphen of its own may belong to the word
     folded = " ".join(plain(text).split())
     return (" " if text[:1].isspace() else "") + folded + (" " if folded and text[-1:].isspace() else "")

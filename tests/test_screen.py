@@ -172,3 +172,63 @@ def test_a_notebook_shows_the_answer_marked_and_nothing_of_a_text_as_html() -> N
     assert "<p>Not sure.</p>" in unsure
     assert "No &lt;figures&gt;." in unsure
     assert "<mark>8 bar</mark>" in unsure
+
+
+def of_probability(probability: float, *close_ones: ClosePassage) -> Answer:
+    """Returns an answer that is so likely, with passages that come after its own."""
+    found = answer("Ada wrote.", (0, 3))
+    candidates = (replace(found.candidates[0], probability=probability),)
+    own = replace(close("Ada wrote.", (0, 3)), document="notes.txt", source="notes.txt")
+    return replace(found, probability=probability, candidates=candidates, closest=(own, *close_ones))
+
+
+def test_the_passages_that_come_next_stand_below_an_answer_that_is_none_too_likely() -> None:
+    unlikely = of_probability(0.74, close("Or Byron did.", (3, 8), "Poets"), close("No figures.", None))
+    assert shown(unlikely)[2:-2] == [
+        "  [Ada] wrote.",
+        "  notes.txt, characters 0-3, 74 % likely",
+        "",
+        "  Close, too:",
+        "",
+        "  Poets",
+        "  2. Or [Byron] did.",
+        "     manual.pdf#12, characters 10-23",
+        "",
+        "  3. No figures.",
+        "     manual.pdf#12, characters 10-21",
+    ]
+
+
+def test_a_likely_answer_stands_alone_and_so_do_several_candidates() -> None:
+    other = close("Or Byron did.", (3, 8))
+    assert not any("Byron" in line for line in shown(of_probability(0.75, other)))
+    assert not any("Byron" in line for line in shown(of_probability(0.3, other), top=2))
+    assert not any("Close" in line for line in shown(of_probability(0.3)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("on the pro\u2010\n   cessor(s)", "on the processor(s)"),
+        ("soft\u00ad\nware", "software"),
+        ("a re-\n entrant lock", "a re-entrant lock"),
+        ("in the 1990-\n1999 volume", "in the 1990- 1999 volume"),
+        ("from Aix-\nLa", "from Aix- La"),
+        ("what is -\nnot a word", "what is - not a word"),
+    ],
+)
+def test_a_word_that_the_end_of_a_line_had_broken_is_whole_again(text: str, expected: str) -> None:
+    assert folded(text, None) == [expected]
+
+
+def test_a_passage_fills_its_lines() -> None:
+    line = " ".join(["four"] * 19)  # 94 characters: another word does not fit
+    assert folded(" ".join([line] * MAX_LINES), None) == [line] * MAX_LINES
+
+
+def test_a_long_passage_without_a_guess_is_shown_about_the_questions_words() -> None:
+    filling = "word " * 200
+    text = f"The pump. {filling}Pumps are submerged deeply. {filling}"
+    about = folded(text, None, "How deep may a pump be submerged?")
+    assert "Pumps are submerged deeply" in " ".join(about)
+    assert folded(text, None)[0].startswith("The pump. word")

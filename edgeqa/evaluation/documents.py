@@ -590,7 +590,7 @@ def ask_all(
                 is_given=answer.text is not None,
                 is_right=best is not None and judge.is_right(question, best),
                 probability=answer.probability,
-                screen_holds=bool(question.answers) and holds(screen(answer), question.answers),
+                screen_holds=bool(question.answers) and _is_shown(screen(answer), question.answers),
                 passages=answer.contexts,
                 ask_ms=ask_ms,
                 answer=answer.text,
@@ -600,6 +600,11 @@ def ask_all(
         )
         progress(doing, done, len(questions))
     return outcomes
+
+
+def _is_shown(screen: str, answers: tuple[str, ...]) -> bool:
+    """Tells whether a screen holds an accepted variant; the brackets that mark the best guess are no part of a text."""
+    return any(holds(shown, answers) for shown in (screen, screen.replace("[", "").replace("]", "")))
 
 
 def scores(outcomes: Sequence[Outcome]) -> DocumentScores:

@@ -18,7 +18,7 @@ TEXT = "Height: 312 mm\nDiameter: 168 mm\n"
 # Question, accepted, best span, probability, whether it is given, what the screen shows.
 ASKED = [
     ("height", "312 mm", "312 mm", 0.95, True, "[312 mm]", "table"),
-    ("diameter", "168 mm", "312 mm", 0.85, True, "[312 mm]\nDiameter: 168 mm", "table"),
+    ("diameter", "168 mm", "312 mm", 0.85, True, "[312 mm]\nDiameter: 168 [mm]", "table"),
     ("diameter again", "168 mm", "168 mm", 0.15, False, "No answer", "prose"),
     ("weight", "", "168 mm", 0.65, True, "168 mm", "unanswerable"),
     ("price", "", "168 mm", 0.05, False, "No answer", "unanswerable"),
