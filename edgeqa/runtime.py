@@ -18,7 +18,7 @@ from edgeqa.answer import Answer
 from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.equipment import Equipment
 from edgeqa.asking.records import Options
-from edgeqa.asking.texts import Texts
+from edgeqa.asking.text_scope import TextScope
 from edgeqa.capabilities.settings import NAMED, Overrides
 from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edgeqa.answer import ClosePassage
-    from edgeqa.asking.collected import Collected
+    from edgeqa.asking.collection_scope import CollectionScope
     from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
@@ -151,7 +151,7 @@ class EdgeQA:
         self._counts = Counts()
         self._front: Front | None = None
         self._scope: LiveCollection | None = None
-        self._texts: dict[str, Texts] = {}
+        self._texts: dict[str, TextScope] = {}
 
     def ask(
         self,
@@ -232,7 +232,7 @@ class EdgeQA:
         top: int,
         force: bool,  # noqa: FBT001 - as `ask` was given it
         most_contexts: int | None,
-    ) -> tuple[Texts | Collected, tuple[Hashable, ...] | None]:
+    ) -> tuple[TextScope | CollectionScope, tuple[Hashable, ...] | None]:
         """Returns what is asked, and what an answer of it is at hand under, where it may be."""
         self._front = self._equipment.cache.front
         if context is None:
@@ -375,7 +375,7 @@ class EdgeQA:
             QuestionError: for an empty question.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        from edgeqa.asking.collected import closest
+        from edgeqa.asking.collection_scope import closest
 
         return closest(self._equipment, on_one_line(question), most, within)
 
@@ -428,21 +428,21 @@ class EdgeQA:
         careful = self._equipment.looks_again()
         return answer_key(self._equipment, scope, asked, options, careful=careful)
 
-    def _collected(self, within: Within | None = None) -> tuple[Collected, Stamp | None]:
+    def _collected(self, within: Within | None = None) -> tuple[CollectionScope, Stamp | None]:
         """Returns the collection as it is now, and what changes with it."""
-        from edgeqa.asking.collected import Collected
+        from edgeqa.asking.collection_scope import CollectionScope
 
         digest, stamp = self._equipment.scope.now()
         ranges = None if within is None else self._equipment.scope.ranges_within(within)
-        return Collected(self._equipment.scope, digest, ranges), stamp
+        return CollectionScope(self._equipment.scope, digest, ranges), stamp
 
-    def _texts_of(self, context: Given) -> Texts:
+    def _texts_of(self, context: Given) -> TextScope:
         """Returns the texts to ask; short ones are at hand, again."""
         if type(context) is not str or len(context) > AT_HAND_CHARACTERS:
-            return Texts(self._equipment, documents(context))
+            return TextScope(self._equipment, documents(context))
         found = self._texts.get(context)
         if found is None:
-            found = Texts(self._equipment, documents(context))
+            found = TextScope(self._equipment, documents(context))
             if len(self._texts) >= AT_HAND_TEXTS:
                 self._texts.clear()
             self._texts[context] = found

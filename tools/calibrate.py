@@ -28,13 +28,13 @@ import numpy as np
 
 import edgeqa
 from edgeqa.answer import Candidate
-from edgeqa.asking.collected import Collected
+from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import Features, weighed, with_cells
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.records import Options
-from edgeqa.asking.texts import Texts
+from edgeqa.asking.text_scope import TextScope
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents import Documents, Judge, read_questions
 from edgeqa.evaluation.squad import read_squad, sample
@@ -153,7 +153,7 @@ class Recording(Asking):
         return coverage(placed.text.text, placed.text.heading, self._weights, self._language)
 
 
-def ask(qa: edgeqa.EdgeQA, group: str, scope: Texts | Collected, question: str, worth: Worth | None) -> Asked:
+def ask(qa: edgeqa.EdgeQA, group: str, scope: TextScope | CollectionScope, question: str, worth: Worth | None) -> Asked:
     """Returns what is read for a question; `worth` is None where nothing answers it."""
     parts = qa._equipment  # noqa: SLF001 - nobody else wants the passages that are not the best
     options = Options(most_contexts=MAX_READ)
@@ -178,7 +178,7 @@ def of_all_paragraphs(file: Path, qa: edgeqa.EdgeQA, *, questions: int, seed: in
             return score_v1(placed.text.text[found.start : found.end], golds).f1
 
         digest, _ = parts.scope.now()
-        yield ask(qa, "open", Collected(parts.scope, digest), one.question, worth)
+        yield ask(qa, "open", CollectionScope(parts.scope, digest), one.question, worth)
 
 
 def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: int) -> Iterator[Asked]:
@@ -204,7 +204,7 @@ def on_paragraphs(data: list[Any], qa: edgeqa.EdgeQA, *, questions: int, seed: i
         asked += [("given", rng.choice(near), None)] if near else []
         asked += [("given", rng.choice(articles[other]), None)]
         for group, text, of in asked:
-            yield ask(qa, group, Texts(parts, documents(text)), question, of)
+            yield ask(qa, group, TextScope(parts, documents(text)), question, of)
 
 
 def worth_of(judge: Judge, question: DocumentQuestion) -> Worth:
@@ -231,9 +231,9 @@ def on_documents(file: Path, folder: Path, qa: edgeqa.EdgeQA, half: str) -> Iter
         qa.add([held.path(name) for name in sorted({q.document for q in every})])
     for question in every:
         of = None if question.is_near_miss else worth_of(judge, question)
-        yield ask(qa, "document", Texts(parts, documents(held.path(question.document))), question.question, of)
+        yield ask(qa, "document", TextScope(parts, documents(held.path(question.document))), question.question, of)
         digest, _ = parts.scope.now()
-        yield ask(qa, "collection", Collected(parts.scope, digest), question.question, of)
+        yield ask(qa, "collection", CollectionScope(parts.scope, digest), question.question, of)
 
 
 def given(found: Sequence[Asked], weights: Evidence) -> Calibration:

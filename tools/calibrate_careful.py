@@ -26,13 +26,13 @@ import numpy as np
 from calibrate import Asked, Read, Span, logistic, sigmoid, weights_of, worth_of
 
 import edgeqa
-from edgeqa.asking.collected import Collected
+from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import with_cells
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN
 from edgeqa.asking.records import Options
-from edgeqa.asking.texts import Texts
+from edgeqa.asking.text_scope import TextScope
 from edgeqa.contexts.search import coverage
 from edgeqa.evaluation.documents import Documents, Judge, read_questions
 from edgeqa.models.bundle import BASE
@@ -99,8 +99,11 @@ def asked(file: Path, folder: Path, home: Path) -> Iterator[Asked]:
         for question in every:
             worth = worth_of(judge, question)
             line = on_one_line(question.question)
-            texts = Texts(parts, documents(held.path(question.document)))
-            for group, scope in (("document", texts), ("collection", Collected(parts.scope, parts.scope.now()[0]))):
+            texts = TextScope(parts, documents(held.path(question.document)))
+            for group, scope in (
+                ("document", texts),
+                ("collection", CollectionScope(parts.scope, parts.scope.now()[0])),
+            ):
                 asking = Looking(parts, scope, line, Options(), Stopwatch())
                 asking.read(lambda *_: None)
                 if not asking.is_looked_up and (reads := [one for one in asking.reads(worth) if one.spans]):

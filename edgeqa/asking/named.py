@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.answer import as_remembered
-from edgeqa.asking.collected import Collected
+from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import on_one_line
 from edgeqa.asking.pipe import decide
 from edgeqa.asking.question import Asking, NotRemembered
@@ -132,7 +132,7 @@ def _named(
     meant, context = _find(equipment.scope.collection(), name)
     watch.over("context")
     asked = on_one_line(meant.question)
-    scope, options = Collected(equipment.scope, digest), Options(force=bool(force))
+    scope, options = CollectionScope(equipment.scope, digest), Options(force=bool(force))
     scope.is_given = True
     asking = Asking(equipment, scope, asked, options, watch, may_read=may_read)
     passage = scope.passage_of(context)

@@ -42,7 +42,7 @@ _DIGEST_BYTES = 16
 _ATTRIBUTE = "__edgeqa_identity__"  # of what `memoize` returns
 
 
-class Computing(Protocol):
+class MemoizingCache(Protocol):
     """What is needed of a cache."""
 
     def lookup(self, key: Key, as_type: type | None) -> Any: ...  # noqa: ANN401, D102 - as in `Cache`
@@ -53,7 +53,7 @@ class Computing(Protocol):
 
 
 def decorator(
-    cache: Callable[[], Computing],
+    cache: Callable[[], MemoizingCache],
     keyspace: str,
     *,
     ttl_s: float | None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeqa import files
 from edgeqa.cluster.statistics import Indexed, TermCounts
 from edgeqa.collection.adding import (
-    Adding,
+    AddingRun,
     ContextMade,
     DocumentBegins,
     DocumentEnds,
@@ -233,7 +233,7 @@ class Holding:
 
     def _run(self, events: Iterator[Event], *, encode: bool) -> None:
         left_bytes = self.room_bytes if encode else 0
-        Adding(self._writer, self._encoder, TimedModel(self._load), encodings_left_bytes=left_bytes).run(
+        AddingRun(self._writer, self._encoder, TimedModel(self._load), encodings_left_bytes=left_bytes).run(
             events, lambda *_: None
         )
 

@@ -24,11 +24,11 @@ from edgeqa.cluster import pledges
 from edgeqa.cluster.adding import AddingToCluster, Splitter
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
-from edgeqa.cluster.clustered import Asked, Clustered, RemoteReading, scope_digest
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership
 from edgeqa.cluster.nodes import RemoteNode, Secrets
+from edgeqa.cluster.scope import Asked, ClusterScope, RemoteReading, scope_digest
 from edgeqa.cluster.statistics import MOST_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.collection.errors import ContextGone
@@ -137,11 +137,11 @@ class ClusterQA(EdgeQA):
             return self.own[1]
         return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
 
-    def _moment(self) -> tuple[Asked, Clustered, Equipment]:
+    def _moment(self) -> tuple[Asked, ClusterScope, Equipment]:
         """Returns who can be asked now, the scope of one question, and what it is asked with."""
         servers = str(self.valkey.address)
         asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
-        scope = Clustered(
+        scope = ClusterScope(
             asked,
             self.documents,
             self._published,

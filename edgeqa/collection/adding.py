@@ -231,7 +231,7 @@ class TimedModel:
         return encoding
 
 
-class Adding:
+class AddingRun:
     """One run of adding. Its writer's collection is changed by nobody else meanwhile."""
 
     def __init__(
@@ -251,7 +251,7 @@ class Adding:
         self._prepared: Channel[list[Event]] = Channel(BLOCKS)
         self._encoded: Channel[list[Event]] = Channel(BLOCKS)
         self._failures: list[BaseException] = []
-        self._storing = Storing(writer, self.report)
+        self._storing = StoreStage(writer, self.report)
         self._read_s = 0.0
 
     def run(self, events: Iterator[Event], watched: Watched) -> Added:
@@ -423,7 +423,7 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
 
-class Storing:
+class StoreStage:
     """Takes events in their order."""
 
     def __init__(self, writer: Writer, report: Added) -> None:

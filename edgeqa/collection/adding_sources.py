@@ -1,7 +1,7 @@
 """Where the events of `adding` come from: paths, or what the collection holds. The first stage of the pipeline.
 
-`Preparing`: paths, and the catalogue as it was when adding began, in. It finds the files, skips what is there already,
-reads, splits, tokenises. A file that cannot be read is an event too, and the next one is gone on with.
+`PrepareStage`: paths, and the catalogue as it was when adding began, in. It finds the files, skips what is there
+already, reads, splits, tokenises. A file that cannot be read is an event too, and the next one is gone on with.
 
 `MissingFiles`: what was added from a path and is not there any more, and when that is so much that nothing is removed
 unasked. Missing is what the system says is not there; what it cannot look at (on a share that does not answer, in a
@@ -9,7 +9,7 @@ folder that may not be read) is not. A path of which all is missing is likelier 
 and is refused, whatever else lies there now. Where one file still is, the disk is there: how many of the others are
 missing would say no more.
 
-`ReEncoding`: the collection anew from the text that it holds, for another bundle, or with encodings where there were
+`ReEncodeStage`: the collection anew from the text that it holds, for another bundle, or with encodings where there were
 none. Each file's documents are put together from their contexts, cut up and encoded again beside the old ones, which
 are asked until all are done. Then, in one commit, the new ones take their place: the two are never mixed. Broken off,
 it goes on with the next file when it is run again.
@@ -77,7 +77,7 @@ def _quietly(path: str, options: FormatOptions) -> Iterator[Source]:
         return
 
 
-class Preparing:
+class PrepareStage:
     """One run over paths."""
 
     def __init__(
@@ -182,7 +182,7 @@ class Preparing:
         yield DocumentEnds()
 
 
-class ReEncoding:
+class ReEncodeStage:
     """One run over what a collection holds."""
 
     def __init__(self, catalogue: Catalogue, held: Collection, encoder: EncoderIdentity, model: TimedModel) -> None:

@@ -78,7 +78,7 @@ _MAX_FIRST_BYTES = 64 << 20  # of what the file says of itself: a line for each 
 _ENCRYPTED = 1
 
 
-class Carried(NamedTuple):
+class CarriedFacts(NamedTuple):
     """What a file says of the collection in it."""
 
     name: str
@@ -96,7 +96,7 @@ class Carried(NamedTuple):
         return pack_checked({"format": FORMAT, **self._asdict()})
 
     @classmethod
-    def parse(cls, facts: dict[str, Any]) -> Carried:
+    def parse(cls, facts: dict[str, Any]) -> CarriedFacts:
         """Returns what the facts in FIRST mean.
 
         Raises:
@@ -133,7 +133,7 @@ def without_paths(sources: Iterable[SourceRow]) -> dict[int, tuple[bytes, str]]:
     return found
 
 
-def export_collection(name: str, file: str | os.PathLike[str], *, encodings: bool = True) -> Carried:
+def export_collection(name: str, file: str | os.PathLike[str], *, encodings: bool = True) -> CarriedFacts:
     """Writes a collection into one file, which `import_collection` makes a collection of, on any device.
 
     No path of this device is in it: names that are full paths are cut to what is below the folder of all of them.
@@ -178,7 +178,7 @@ def _is_exported(file: Path) -> bool:
         return False
 
 
-def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) -> Carried:
+def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) -> CarriedFacts:
     """Writes the file, called FIRST in the directory `beside`."""
     named = without_paths(catalogue.sources())
     members: dict[str, tuple[int, str]] = {}
@@ -196,7 +196,7 @@ def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) 
                     members[member] = _store(archive, member, beside / known.tag / one)
                 delete_folder(beside / known.tag)
             numbers = (len(documents), contexts, catalogue.get("salt", 0), catalogue.get("shards_made", 0))
-            made = Carried(place.name, catalogue.get("bundle", ""), *numbers, members=members)
+            made = CarriedFacts(place.name, catalogue.get("bundle", ""), *numbers, members=members)
             archive.writestr(zipfile.ZipInfo(FIRST, _EPOCH), made.pack())
         stream.flush()
         sync(stream.fileno())
@@ -304,7 +304,7 @@ def _translated(file: Path) -> Iterator[None]:
         raise CarriedDamaged(file, f"not an exported collection ({error})") from error
 
 
-def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipfile.ZipInfo]]:
+def _look(archive: zipfile.ZipFile, file: Path) -> tuple[CarriedFacts, dict[str, zipfile.ZipInfo]]:
     """Returns what the file says of itself, and its members, which are these and no others."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
@@ -328,7 +328,7 @@ def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipf
     facts = unpack_checked(archive.read(first))
     if facts.get("format") != FORMAT:
         raise CarriedUnsupported(file, facts.get("format"), FORMAT)
-    carried = Carried.parse(facts)
+    carried = CarriedFacts.parse(facts)
     if {name: size_bytes for name, (size_bytes, _) in carried.members.items()} != {
         name: member.file_size for name, member in members.items()
     }:
@@ -336,7 +336,7 @@ def _look(archive: zipfile.ZipFile, file: Path) -> tuple[Carried, dict[str, zipf
     return carried, members
 
 
-def _unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], carried: Carried, made: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], carried: CarriedFacts, made: Path) -> None:
     """Writes the shards, each file compared with its checksum."""
     make_folders(made / SHARDS)
     for name, member in sorted(members.items()):
@@ -380,7 +380,7 @@ def _check(file: Path, made: Path) -> None:
             record.ids(), record.offsets(), record.groups()
 
 
-def _complete(file: Path, carried: Carried, made: Path) -> None:
+def _complete(file: Path, carried: CarriedFacts, made: Path) -> None:
     """Makes the catalogue and the index of the shards."""
     rebuild(made, CatalogueDamaged(made / CATALOGUE, "it is not made yet"))
     with Catalogue.write(made) as catalogue, catalogue.transaction():

@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edgeqa.capabilities.settings import GIB, MIB
-from edgeqa.collection.adding import Adding, TimedModel
-from edgeqa.collection.adding_sources import MissingFiles, Preparing, ReEncoding, is_still, total_bytes
+from edgeqa.collection.adding import AddingRun, TimedModel
+from edgeqa.collection.adding_sources import MissingFiles, PrepareStage, ReEncodeStage, is_still, total_bytes
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.collection import Collection
@@ -98,8 +98,8 @@ def add(
             gone.check(named)
         most = 0 if encodings_bytes == LATER else encodings_budget(writer, encodings_bytes)
 
-        def adding(model: TimedModel) -> Adding:
-            return Adding(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
+        def adding(model: TimedModel) -> AddingRun:
+            return AddingRun(writer, encoder, model, encodings_left_bytes=most - writer.encodings_bytes())
 
         model = TimedModel(load)
         made = _make_anew(writer, catalogue, encoder, model, adding(model), progress) if writer.is_anew else None
@@ -109,7 +109,7 @@ def add(
         run = adding(model)
         if made is not None:
             run.report.files_re_encoded, run.report.failed = made.files_re_encoded, made.failed
-        stage = Preparing(catalogue, encoder, model, options, run.report)
+        stage = PrepareStage(catalogue, encoder, model, options, run.report)
         in_all = total_bytes(named, options) if progress is not None else 0
 
         def watched(done_bytes: int, _: int) -> None:
@@ -141,11 +141,11 @@ def _make_anew(
     catalogue: Catalogue,
     encoder: EncoderIdentity,
     model: TimedModel,
-    run: Adding,
+    run: AddingRun,
     progress: Progress | None,
 ) -> Added:
     held = Collection(writer.directory)
-    anew = ReEncoding(catalogue, held, encoder, model)
+    anew = ReEncodeStage(catalogue, held, encoder, model)
 
     def watched(_: int, contexts: int) -> None:
         if progress is not None:

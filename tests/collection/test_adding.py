@@ -16,7 +16,7 @@ from filling import Spaced
 from edgeqa import collection, runtime
 from edgeqa.asking.equipment import Equipment
 from edgeqa.collection import adding, managing, seals, verifying
-from edgeqa.collection.adding import Storing, TimedModel
+from edgeqa.collection.adding import StoreStage, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, damaged_tags
@@ -356,14 +356,14 @@ def test_what_is_done_in_the_end_are_all_bytes_of_the_files(
     (manuals / "wrong.html").write_bytes(b"<p>caf\xe9" * 99)
     (manuals / "wrong.json").write_text('[{"text": "One."}' + " " * 999)
     in_all = sum(file.stat().st_size for file in manuals.iterdir())
-    made: list[Storing] = []
+    made: list[StoreStage] = []
 
-    class Watched(Storing):
+    class Watched(StoreStage):
         def __init__(self, writer: Writer, report: Added) -> None:
             super().__init__(writer, report)
             made.append(self)
 
-    monkeypatch.setattr(adding, "Storing", Watched)
+    monkeypatch.setattr(adding, "StoreStage", Watched)
     for _ in range(2):
         writing.add(manuals)
         assert made[-1].done_bytes == in_all
@@ -435,16 +435,16 @@ def test_an_interrupted_file_goes_on_where_it_was(
     file.write_text("\n".join(f"The valve {n} opens at {n * 7} bar, says its maker." for n in range(3000)))
     monkeypatch.setattr(adding, "COMMIT_BYTES", 1)
     taken: list[int] = []
-    store = adding.Storing.take
+    store = adding.StoreStage.take
 
-    def breaking(self: Storing, block: list[object]) -> None:
+    def breaking(self: StoreStage, block: list[object]) -> None:
         if len(taken) == 4:
             raise Interrupted
         taken.append(len(block))
         store(self, block)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(adding.Storing, "take", breaking)
+        patch.setattr(adding.StoreStage, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)
     assert documents() == {}

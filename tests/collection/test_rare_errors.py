@@ -100,7 +100,7 @@ def test_what_encoding_raises_is_not_taken_for_a_lack_of_threads(
     writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("The pump is red.")
-    monkeypatch.setattr(adding.Adding, "_encode_one", raising(RuntimeError("of the library")))
+    monkeypatch.setattr(adding.AddingRun, "_encode_one", raising(RuntimeError("of the library")))
     with pytest.raises(RuntimeError, match="of the library"):
         writing.add([tmp_path / "a.txt"])
 

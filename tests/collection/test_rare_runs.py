@@ -11,7 +11,7 @@ from filling import ENCODER, WINDOW, fill, open_writer, put, put_document
 
 from edgeqa import collection
 from edgeqa.collection import adding, directory, managing, verifying
-from edgeqa.collection.adding import MAX_SKIPPED, Added, Adding, TimedModel
+from edgeqa.collection.adding import MAX_SKIPPED, Added, AddingRun, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
@@ -81,16 +81,16 @@ def test_documents_that_an_interrupted_run_has_stored_are_not_stored_again(
     file.write_text("".join(f'{{"text": "Valve {n} opens at {n} bar."}}\n' for n in range(60)))
     monkeypatch.setattr(adding, "COMMIT_BYTES", 1)
     taken: list[object] = []
-    take = adding.Storing.take
+    take = adding.StoreStage.take
 
-    def breaking(self: adding.Storing, block: list[object]) -> None:
+    def breaking(self: adding.StoreStage, block: list[object]) -> None:
         if len(taken) == 2:
             raise Interrupted
         taken.append(block)
         take(self, block)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(adding.Storing, "take", breaking)
+        patch.setattr(adding.StoreStage, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)
     stored = len(texts(collection.directory()))
@@ -110,7 +110,7 @@ def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> Non
 def test_a_run_without_events_adds_nothing(writing: EdgeQA, place: Path) -> None:
     model = TimedModel(lambda: writing._equipment.reading)
     with open_writer(place) as writer:
-        report = Adding(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]), lambda *_: None)
+        report = AddingRun(writer, ENCODER, model, encodings_left_bytes=0).run(iter([]), lambda *_: None)
     assert (report.documents, load_snapshot(place).documents) == (0, 0)
 
 

@@ -23,7 +23,7 @@ from test_collection import text_or_damage
 
 from edgeqa import collection, runtime
 from edgeqa.collection import adding as adding_module
-from edgeqa.collection.adding import Storing
+from edgeqa.collection.adding import StoreStage
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
@@ -148,9 +148,9 @@ class Interrupted(BaseException):
 def interrupted(writing: EdgeQA, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adds a file, and is broken off when the first block of its contexts is committed."""
     taken: list[int] = []
-    take = Storing.take
+    take = StoreStage.take
 
-    def breaking(self: Storing, block: list[object]) -> None:
+    def breaking(self: StoreStage, block: list[object]) -> None:
         if taken:
             raise Interrupted
         taken.append(len(block))
@@ -158,7 +158,7 @@ def interrupted(writing: EdgeQA, file: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(adding_module, "COMMIT_BYTES", 1)
-        patch.setattr(Storing, "take", breaking)
+        patch.setattr(StoreStage, "take", breaking)
         with pytest.raises(Interrupted):
             writing.add(file, encodings_bytes=0)
     with Catalogue.read(collection.directory()) as catalogue:

@@ -13,7 +13,7 @@ from office import PICTURE, docx, epub, paragraph, pdf, xlsx
 from reading import read
 
 from edgeqa import errors, runtime
-from edgeqa.asking import texts
+from edgeqa.asking import text_scope
 from edgeqa.asking.documents import documents, from_file
 from edgeqa.formats import kinds
 from edgeqa.screen import describe
@@ -83,7 +83,7 @@ def test_pages_of_a_file_that_is_not_held_are_noted_too(
 ) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf([[PICTURE], [SENTENCE], ["Nothing here."]]))
-    monkeypatch.setattr(texts, "HELD_BYTES", 10)
+    monkeypatch.setattr(text_scope, "HELD_BYTES", 10)
     (note,) = qa.ask("At how many centimetres does the pump start?", path, refresh=True).notes
     assert note.startswith("without text: #1: a scanned page")
 

@@ -30,7 +30,7 @@ FORMER = (
 )
 
 
-class Collected:
+class CollectionScope:
     """The collection as it is now. For one question."""
 
     is_given = False

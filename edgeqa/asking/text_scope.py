@@ -58,7 +58,7 @@ class _KnownTexts(NamedTuple):
         return texts + others + (self.words.size_bytes if self.words is not None else 0)
 
 
-class Texts:
+class TextScope:
     """Some texts to ask. May be asked again, by several threads at a time."""
 
     def __init__(self, equipment: Equipment, documents: Sequence[Document]) -> None:

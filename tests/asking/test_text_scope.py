@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeqa.asking.documents import documents
-from edgeqa.asking.texts import Texts
+from edgeqa.asking.text_scope import TextScope
 from edgeqa.formats.source import HELD_BYTES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Float switch              240-2230      27.50
 """
 
 
-def found(texts: Texts, question: str) -> list[SourcePassage]:
+def found(texts: TextScope, question: str) -> list[SourcePassage]:
     return [texts.passage(hit) for hit in texts.search(question, 5).best]
 
 
@@ -34,14 +34,16 @@ def found(texts: Texts, question: str) -> list[SourcePassage]:
 def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
     qa: EdgeQA, before: int, held_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeqa.asking.texts.HELD_BYTES", held_bytes)  # of a longer text, all is cut anew each time
+    monkeypatch.setattr(
+        "edgeqa.asking.text_scope.HELD_BYTES", held_bytes
+    )  # of a longer text, all is cut anew each time
     lines = "words that fill a line of it\n\n" * (before // 30 + 1)
     text = lines[:before] + "\n\nThe machine was designed by Charles Babbage.\n\n" + TABLE + lines
     for question, start in (("Who designed the machine?", "The machine"), ("price of the float switch", "Part: Float")):
-        texts = Texts(qa._equipment, documents(text))
+        texts = TextScope(qa._equipment, documents(text))
         passage = found(texts, question)[0]
         assert start in passage.text.text
-        again = Texts(qa._equipment, documents(text)).again(texts.reference(passage))
+        again = TextScope(qa._equipment, documents(text)).again(texts.reference(passage))
         assert again is not None
         for name in ("text", "start", "heading", "kind", "pieces"):
             assert getattr(again.text, name) == getattr(passage.text, name)
@@ -50,16 +52,16 @@ def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
 
 
 def test_what_a_shorter_text_does_not_have_is_not_found_again(qa: EdgeQA) -> None:
-    texts = Texts(qa._equipment, documents("The machine was designed by Charles Babbage."))
+    texts = TextScope(qa._equipment, documents("The machine was designed by Charles Babbage."))
     reference = texts.reference(found(texts, "Who?")[0])
-    assert Texts(qa._equipment, documents("The machine.")).again(reference) is None
+    assert TextScope(qa._equipment, documents("The machine.")).again(reference) is None
 
 
 def test_a_single_passage_is_given_and_of_several_those_that_share_nothing_come_last(qa: EdgeQA) -> None:
-    one = Texts(qa._equipment, documents("The machine was designed by Charles Babbage."))
+    one = TextScope(qa._equipment, documents("The machine was designed by Charles Babbage."))
     one.search("Who?", 5)
     assert one.is_given
-    several = Texts(qa._equipment, documents(["The pump is red.", "The bridge is old."]))
+    several = TextScope(qa._equipment, documents(["The pump is red.", "The bridge is old."]))
     assert [(hit.number, hit.score > 0) for hit in several.search("How old is the bridge?", 5).best] == [
         (1, True),
         (0, False),

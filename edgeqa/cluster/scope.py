@@ -131,7 +131,7 @@ class RemoteReading:
         return [place for place in places if 0 <= place.start < place.end <= len(context.text)]
 
 
-class Clustered:
+class ClusterScope:
     """The cluster as it is now. For one question."""
 
     is_given = False
