@@ -101,7 +101,11 @@ def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
         body = json.dumps({"question": QUESTION, "context": TEXT})
         head = f"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         address = ("127.0.0.1", server.port)
-        with httpx.Client(base_url=server.url) as idle, socket.create_connection(address, DEADLINE_S) as client:
+        kept = httpx.Limits(keepalive_expiry=None)  # by default httpx lets a connection go that was idle for 5 s
+        with (
+            httpx.Client(base_url=server.url, limits=kept, timeout=DEADLINE_S) as idle,
+            socket.create_connection(address, DEADLINE_S) as client,
+        ):
             assert idle.get("/readyz").status_code == 200
             client.sendall(head.encode() + body.encode())
             until(begun.exists)
