@@ -1,12 +1,13 @@
-"""A connection of HTTP, with what uvicorn's own lacks: a deadline for heads, and a limit on connections.
+"""A connection of HTTP, with what uvicorn's own lacks: a deadline for heads, a limit on connections, whole replies.
 
 uvicorn waits for the rest of a head, and for a connection that says nothing; here both are closed after a while. A
-connection above the limit is told so at once, and those that are there go on. It parses nothing itself: h11 does.
+connection above the limit is told so at once, and those that are there go on. It sends a reply's head with its body,
+which uvicorn sends by itself. It parses nothing itself: h11 does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -31,6 +32,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's is
         """Begins to wait for a head, or says that there is no room."""
+        transport = cast("asyncio.Transport", _Gathering(transport, self.loop))
         super().connection_made(transport)
         if len(self.connections) > self._most_connections:
             transport.write(_FULL)
@@ -90,3 +92,35 @@ class Connection(H11Protocol):
         if not self.transport.is_closing():
             self.transport.write(_SLOW)
             self.transport.close()
+
+
+class _Gathering:
+    """A transport that sends at once what one turn of the loop has written.
+
+    Each sending costs a system call and a packet, has the client woken, and lets a reader have the interpreter, which
+    then has to be waited for.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Takes bytes to be sent before the loop waits again."""
+        if data:
+            if not self._written:
+                self._loop.call_soon(self._send)
+            self._written.append(data)
+
+    def close(self) -> None:
+        """Sends what was written, and closes."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            written, self._written = b"".join(self._written), []
+            self._transport.write(written)
