@@ -26,16 +26,19 @@ async def until_gone(request: Request, awaited: Awaitable[T]) -> T:
     Raises:
         ClientDisconnect: if nobody is there any more.
     """
-    task = asyncio.ensure_future(awaited)
-    gone = asyncio.ensure_future(_gone(request.receive))
+    gone = asyncio.ensure_future(_gone(request.receive))  # the one task more: another for what is awaited costs as much
+    cut = _Cut()
+    gone.add_done_callback(lambda _: cut.now())
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
+        return await awaited
+    except asyncio.CancelledError:
+        if not cut.is_made:
+            raise
+        cut.forgive()
+        raise ClientDisconnect from None
     finally:
+        cut.end()
         gone.cancel()
-        task.cancel()
 
 
 async def _gone(receive: Receive) -> None:
@@ -54,7 +57,8 @@ async def body_of(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
     if length.isdigit() and int(length) > most_bytes:
         raise TooLarge(most_bytes)
     size_bytes = 0
-    deadline = _Deadline(BODY_WITHIN_S)
+    cut = _Cut()
+    timer = asyncio.get_running_loop().call_later(BODY_WITHIN_S, cut.now)
     try:
         async for block in request.stream():
             size_bytes += len(block)
@@ -62,25 +66,26 @@ async def body_of(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
                 raise TooLarge(most_bytes)
             yield block
     except asyncio.CancelledError:
-        if not deadline.has_passed:
+        if not cut.is_made:
             raise
-        deadline.forgive()
+        cut.forgive()
         raise TooSlow(BODY_WITHIN_S) from None
     finally:
-        deadline.end()
+        cut.end()
+        timer.cancel()
 
 
-class _Deadline:
-    """Cancels the task that made it when it is over; `asyncio.wait_for` would make a task of its own for each block."""
+class _Cut:
+    """Cancels the task that made it when it is told to; `asyncio.wait` and `wait_for` would make tasks of their own."""
 
-    def __init__(self, within_s: float) -> None:
-        self.has_passed = False
+    def __init__(self) -> None:
+        self.is_made = False
         self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(within_s, self._pass)
 
-    def _pass(self) -> None:
-        self.has_passed = True
+    def now(self) -> None:
+        """Cancels it, unless that has ended by now."""
         if self._task is not None:
+            self.is_made = True
             self._task.cancel()
 
     def forgive(self) -> None:
@@ -89,5 +94,5 @@ class _Deadline:
             self._task.uncancel()
 
     def end(self) -> None:
-        """Has it pass no more."""
-        self._timer.cancel()
+        """Has it cancel nothing any more."""
+        self._task = None

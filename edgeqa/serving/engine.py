@@ -130,7 +130,9 @@ class Engine:
             names = None if within is None else tuple(within)
             look = partial(qa.remembered, question, context, top=top, force=force, most_contexts=contexts, within=names)
             if not refresh:
-                found = look(at_hand=True) or await self._lanes.look_up(look)
+                found = look(at_hand=True)
+                if found is None and not self._lanes.has_free_reader:  # else who reads it looks it up, without a detour
+                    found = await self._lanes.look_up(look)
                 if found is not None:
                     return self._noted(caller, found)
             texts = context if context is None or isinstance(context, (str, os.PathLike)) else tuple(context)

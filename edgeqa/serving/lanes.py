@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +34,7 @@ LOOKERS, WAITING_LOOKS = 2, 256  # threads that look up what is remembered, and 
 OTHERS = 4  # threads for all else that reads nothing: lists, searches, folders that are watched
 FIRST_READING_S = 0.2  # how long a reading is taken to be before there was one
 RECENT = 0.2  # how much the last reading counts in what one is taken to be
-READER_NICENESS, WRITER_NICENESS = 5, 10  # how far behind the loop: a hit does not wait for a core, either
+READER_NICENESS, WRITER_NICENESS = 2, 10  # how far behind the loop: a hit does not wait for a core, either
 YIELDING_S = 0.05  # at most so long the writer waits, at each step, for readings to end
 
 
@@ -81,7 +81,12 @@ class Lanes:
     @property
     def is_busy(self) -> bool:
         """Whether something is being done; after `drain`, what has not ended in time."""
-        return bool(self._background)
+        return bool(self._background or self.reading)
+
+    @property
+    def has_free_reader(self) -> bool:
+        """Whether what is to be read is begun with at once."""
+        return self.reading < self.readers
 
     async def look_up(self, work: Callable[[], T]) -> T:
         """Returns what `work` does, which looks up what is remembered.
@@ -127,7 +132,8 @@ class Lanes:
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        await self._planned()
+        if self._readers is None:
+            await self._planned()
         if self.draining:
             raise Draining
         flight = self._flights.get(key)
@@ -139,11 +145,12 @@ class Lanes:
         waiter: asyncio.Future[Answer] = loop.create_future()
         flight.waiters.append(waiter)
         self._begin()
+        # A timer, as `asyncio.wait_for` costs a question of a sentence a hundredth of its time.
+        late = loop.call_at(deadline_s, _tell_late, waiter, timeout_s)
         try:
-            return await asyncio.wait_for(waiter, deadline_s - loop.time())
-        except asyncio.TimeoutError:
-            raise DeadlinePassed(timeout_s) from None
+            return await waiter
         finally:
+            late.cancel()
             if waiter in flight.waiters:
                 flight.waiters.remove(waiter)
             if not flight.waiters and not flight.begun and self._flights.get(key) is flight:
@@ -152,6 +159,8 @@ class Lanes:
 
     def _make_room(self, owner: str, left_s: float) -> None:
         """Raises Refused where a new question of an owner could not be read in time, or there is no room for it."""
+        if self.has_free_reader:
+            return
         expected_s = (self._turns.ahead(owner) + self.reading) * self.reading_s / self.readers
         is_full = len(self._turns) >= WAITING_PER_READER * self.readers
         if is_full and (other := self._turns.to_give_way(owner)) is not None:
@@ -162,8 +171,6 @@ class Lanes:
 
     async def _planned(self) -> None:
         """Has it found out how many read at a time."""
-        if self._readers is not None:
-            return
         if self._planning is None:
             self._planning = asyncio.ensure_future(self.look(self._count_readers))
         try:
@@ -186,12 +193,11 @@ class Lanes:
             flight.begun = True
             self.reading += 1
             self._quiet.clear()
-            began_s = time.monotonic()
-            future = asyncio.get_running_loop().run_in_executor(self._readers, flight.work)
-            self._keep(future)
-            future.add_done_callback(partial(self._done, flight, began_s))
+            done = partial(self._done, flight, time.monotonic())
+            future = self._readers.submit(flight.work)
+            future.add_done_callback(partial(_call_in, asyncio.get_running_loop(), done))
 
-    def _done(self, flight: _Flight, began_s: float, future: asyncio.Future[Answer]) -> None:
+    def _done(self, flight: _Flight, began_s: float, future: Future[Answer]) -> None:
         self.reading -= 1
         if not self.reading:
             self._quiet.set()
@@ -201,8 +207,9 @@ class Lanes:
             self._land(flight, error=error)
         else:
             answer = future.result()
-            load_s = answer.timings_ms.get("load", 0.0) / 1000  # of the model, once
-            self.reading_s += RECENT * (max(0.0, time.monotonic() - began_s - load_s) - self.reading_s)
+            if not answer.cached:
+                load_s = answer.timings_ms.get("load", 0.0) / 1000  # of the model, once
+                self.reading_s += RECENT * (max(0.0, time.monotonic() - began_s - load_s) - self.reading_s)
             self._land(flight, answer=answer)
         self._begin()
         self._idle_later()
@@ -252,6 +259,7 @@ class Lanes:
     def _keep(self, future: asyncio.Future[Any]) -> None:
         self._background.add(future)
         future.add_done_callback(self._background.discard)
+        future.add_done_callback(_have_seen)
 
     def _idle_later(self) -> None:
         """Has it noticed when nothing was read or written for a while."""
@@ -273,12 +281,15 @@ class Lanes:
             self._land(flight, error=Draining())
         if self._idle is not None:
             self._idle.cancel()
+        for flight in self._flights.values():  # begun with; it waits for them as their callers do
+            flight.waiters.append(ending := asyncio.get_running_loop().create_future())
+            self._keep(ending)
         if self._background:
             await asyncio.wait(self._background, timeout=DRAINING_LIMIT_S)
         for pool in (self._lookers, self._others, self._readers, self._writer):
             if pool is not None:
-                pool.shutdown(wait=not self._background, cancel_futures=True)
-        return not self._background
+                pool.shutdown(wait=not self.is_busy, cancel_futures=True)
+        return not self.is_busy
 
 
 @dataclass(eq=False, slots=True)
@@ -289,6 +300,23 @@ class _Flight:
     work: Callable[[], Answer]
     waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
     begun: bool = False
+
+
+def _have_seen(future: asyncio.Future[Any]) -> None:
+    """Keeps asyncio from printing, with a traceback, what whoever waited for it has gone away from."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _tell_late(waiter: asyncio.Future[Answer], timeout_s: float) -> None:
+    if not waiter.done():
+        waiter.set_exception(DeadlinePassed(timeout_s))
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, done: Callable[[Future[Answer]], None], future: Future[Answer]) -> None:
+    """Has a loop be told of what a thread has done; asyncio's own way makes a second future, and calls twice."""
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for it
+        loop.call_soon_threadsafe(done, future)
 
 
 def _be_nice(niceness: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa import Answer, EdgeQAError
+from edgeqa import Answer, EdgeQA, EdgeQAError
 from edgeqa.models.reading import PassageReader
 from edgeqa.serving import lanes
 from edgeqa.serving.callers import ADD, ADMIN, ASK, Caller, scopes_up_to
@@ -110,6 +111,42 @@ def test_a_hit_does_not_wait_behind_readings(gate: Gate) -> None:
         assert engine.reading == len(reading)
         gate.open.set()
         await asyncio.gather(*reading)
+
+    run(work)
+
+
+def test_what_another_process_remembers_does_not_wait_behind_readings_either(gate: Gate) -> None:
+    async def before(engine: Engine) -> None:
+        gate.open.set()
+        await engine.ask(ONE, QUESTION, context=TEXT)
+
+    async def work(engine: Engine) -> None:
+        gate.open.clear()
+        gate.begun = threading.Semaphore(0)
+        reading = await full(engine, gate)
+        assert not engine._lanes.has_free_reader
+        assert engine.remembered(ONE, QUESTION, context=TEXT) is None  # not in this process
+        assert (await engine.ask(OTHER, QUESTION, context=TEXT)).cached
+        gate.open.set()
+        await asyncio.gather(*reading)
+        assert engine._lanes.has_free_reader
+
+    run(before)
+    run(work)
+
+
+def test_with_a_free_reader_nothing_is_refused_for_what_others_wait(gate: Gate) -> None:
+    async def work(engine: Engine) -> None:
+        gate.open.set()
+        await engine.ask(ONE, "First?", context=TEXT)
+        engine._lanes.reading_s = 30.0
+        gate.open.clear()
+        gate.begun = threading.Semaphore(0)
+        reading = asyncio.create_task(engine.ask(ONE, "Second?", context=TEXT, timeout_s=60))
+        await gate.until_begun()
+        assert isinstance(await error_of(engine.ask(OTHER, QUESTION, context=TEXT, timeout_s=0.25)), DeadlinePassed)
+        gate.open.set()
+        await reading
 
     run(work)
 
@@ -295,6 +332,31 @@ def test_what_is_added_is_asked_listed_shown_and_removed(tmp_path: Path) -> None
         assert engine.runtime.list() == ()
 
     run(work)
+
+
+def test_nothing_is_printed_of_a_change_whose_caller_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def broken(*_: object, **__: object) -> None:
+        begun.set()
+        assert ended.wait(60)
+        raise Draining
+
+    monkeypatch.setattr(EdgeQA, "add", broken)
+
+    async def work(engine: Engine) -> None:
+        gone = asyncio.create_task(engine.add(WRITER, tmp_path / "text.txt", "text.txt"))
+        assert await asyncio.to_thread(begun.wait, 60)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        ended.set()
+        await engine.drain()
+
+    run(work)
+    gc.collect()
+    assert not caplog.records
 
 
 def test_no_file_is_shown_that_was_not_added(tmp_path: Path) -> None:
