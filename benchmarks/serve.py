@@ -6,9 +6,10 @@
 All figures of a table are of one run, so that their ratios hold on a busy machine, too. Hits over HTTP are driven by
 wrk, beside a bare Starlette route that gives the same bytes by the same uvicorn; hits over the Redis protocol by
 redis-benchmark, beside a real Redis or Valkey that holds the same answer, where there is one. Hits' times beside
-readings are those of one client that asks again and again by a plain socket. Misses come from as many threads as the
-plan has readers, each on a connection of its own, beside `qa.ask` from as many threads in this process; the load comes
-from the same cores. What is not installed is left out, and said.
+readings are those of one client that asks again and again by a plain socket. Misses come by wrk, on as many
+connections as the plan has readers, beside `qa.ask` from as many threads in this process; the load comes from the same
+cores, and each side remembers what it has read on disk. A question's processor time, the client's left out, is beside:
+it holds better where others have a share of the cores. What is not installed is left out, and said.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ import sys
 import tempfile
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ import psutil
 import edgeqa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SENTENCE = "The pump in hall {n} was built by Ada Stone in 1932."
 PARAGRAPH = " ".join(
@@ -49,6 +49,15 @@ PARAGRAPH = " ".join(
     ]
 )
 QUESTION = "Who built the pump?"
+MISS = """
+local asked = 0
+function request()
+  asked = asked + 1
+  local body = '{{"question": "{question}", "timeout_s": 60, "context": "{before}{kind}' .. asked .. '{after}"}}'
+  return wrk.format("POST", "/v1/ask", {{["Content-Type"] = "application/json"}}, body)
+end
+"""
+TURNS = 5
 LONGEST_MS = 5.0  # a hit's 99th percentile beside readings is to be below
 BARE = """
 import sys, uvicorn
@@ -253,44 +262,66 @@ def asked_again(port: int, count: int) -> list[float]:
     return times_ms
 
 
-def misses(count: int) -> None:
+def misses(seconds: int, folder: Path) -> None:
     """Prints how many questions a second are read, over HTTP and in one process."""
-    print(f"\nmisses, {count} questions each, text with the question")
-    print(f"  {'':12} {'qa.ask, threads':>16} {'edgeqa serve':>14} {'ratio':>7}")
-    with edgeqa.open(reader="fast", persist="memory") as qa, serving() as (port, _, _):
-        readers = qa.plan.callers.value
+    if not shutil.which("wrk"):
+        print("\nmisses: left out, there is no wrk")
+        return
+    print(f"\nmisses, text with the question, medians of {TURNS} turns")
+    print(f"  {'':12} {'qa.ask, threads':>28} {'edgeqa serve':>28} {'ratio':>7} {'of processor time':>18}")
+    with edgeqa.open() as qa, serving() as (port, _, process):
+        Client(port).ask(QUESTION, SENTENCE.format(n="with the model"))
         for name, text in (("paragraphs", PARAGRAPH), ("sentences", SENTENCE)):
-            clients = [Client(port) for _ in range(readers)]
-            ratios, here, there = [], [], []
-            for turn in range(3):  # in turn, so that what else the machine does falls on both
-                texts = [text.format(n=1000 * turn + number) for number in range(count)]
-                here.append(rate(readers, texts, [partial(qa.ask, QUESTION)] * readers))
-                there.append(rate(readers, texts, [partial(client.ask, QUESTION) for client in clients]))
-                ratios.append(there[-1] / here[-1])
-            shown = (statistics.median(one) for one in (here, there, ratios))
-            print("  {:12} {:13.1f}/s {:12.1f}/s {:7.2f}".format(name, *shown))
+            here, there = [], []
+            for turn in range(TURNS):  # in turn, so that what else the machine does falls on both
+                here.append(read_here(qa, f"here {turn} ", text, seconds))
+                there.append(read_there(port, process, qa.plan.callers.value, f"there {turn} ", text, seconds, folder))
+            both = list(zip(here, there, strict=True))
+            ratios = [
+                statistics.median(one) for one in ([t[0] / h[0] for h, t in both], [h[1] / t[1] for h, t in both])
+            ]
+            shown = [
+                f"{statistics.median(rates):.1f}/s, {statistics.median(times):.2f} ms"
+                for rates, times in (zip(*side, strict=True) for side in (here, there))
+            ]
+            print(f"  {name:12} {shown[0]:>28} {shown[1]:>28} {ratios[0]:7.2f} {ratios[1]:18.2f}")
 
 
-def rate(threads: int, texts: list[str], ask: list[Callable[[str], object]]) -> float:
-    """Returns how many texts a second are asked, each thread by a function of its own."""
-    waiting = iter(texts)
-    lock = threading.Lock()
+def read_here(qa: edgeqa.EdgeQA, kind: str, text: str, seconds: int) -> tuple[float, float]:
+    """Returns how many texts a second are asked by threads, and the processor time of one, in ms."""
+    counts = [0] * qa.plan.callers.value
+    end_s = time.perf_counter() + seconds
 
     def work(thread: int) -> None:
-        while True:
-            with lock:
-                text = next(waiting, None)
-            if text is None:
-                return
-            ask[thread](text)
+        while time.perf_counter() < end_s:
+            qa.ask(QUESTION, text.format(n=f"{kind}{thread}-{counts[thread]}"))
+            counts[thread] += 1
 
-    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
-    began = time.perf_counter()
+    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(len(counts))]
+    began_s, used_s = time.perf_counter(), time.process_time()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    return len(texts) / (time.perf_counter() - began)
+    return sum(counts) / (time.perf_counter() - began_s), 1000 * (time.process_time() - used_s) / sum(counts)
+
+
+def read_there(
+    port: int, process: psutil.Process, connections: int, kind: str, text: str, seconds: int, folder: Path
+) -> tuple[float, float]:
+    """Returns how many texts a second are asked of a server, and its processor time of one, in ms."""
+    script = folder / "miss.lua"
+    before, after = (json.dumps(part)[1:-1] for part in text.split("{n}"))
+    script.write_text(MISS.format(question=QUESTION, before=before, after=after, kind=kind))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", str(script)]
+    used_s = sum(process.cpu_times()[:2])
+    done = subprocess.run([*command, f"http://127.0.0.1:{port}/v1/ask"], capture_output=True, text=True, check=True)
+    used_s = sum(process.cpu_times()[:2]) - used_s
+    if "Non-2xx" in done.stdout:
+        sys.exit(done.stdout)
+    count = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]  # it is there
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
+    return rate, 1000 * used_s / count
 
 
 def memory(questions: int) -> None:
@@ -336,19 +367,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5, help="of wrk, for each line")
     parser.add_argument("--hits", type=int, default=20_000, help="beside readings")
-    parser.add_argument("--misses", type=int, default=200, help="in each turn")
     parser.add_argument("--questions", type=int, default=1000, help="for memory; 10000 for what is claimed")
     parser.add_argument("--valkey", default=shutil.which("valkey-server") or shutil.which("redis-server"))
     given = parser.parse_args()
     documents = Path(__file__).parent / "documents" / "docs"
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["EDGEQA_HOME"] = str(Path(folder, "home"))
+        os.environ |= {"EDGEQA_HOME": str(Path(folder, "home")), "EDGEQA_READER": "fast"}
         Path(folder, "pump.txt").write_text(PARAGRAPH.format(n=1))
-        with edgeqa.open(reader="fast") as qa:
+        with edgeqa.open() as qa:
             qa.add([Path(folder, "pump.txt"), *sorted(documents.iterdir())[:20]])
         hits(given.seconds, Path(folder), given.valkey)
         hits_beside_readings(given.hits)
-        misses(given.misses)
+        misses(given.seconds, Path(folder))
         memory(given.questions)
 
 
