@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import files, forking
-from edgeqa.cache.front import Front
+from edgeqa.cache.front import Front, Tally
 from edgeqa.cache.guard import ENTER_WAIT_S, Guard, verify_beside
 from edgeqa.cache.premises import CHECKED_AT_ONCE_BYTES, CheckDue, make_directory_in_ram, remove_unless_used
 from edgeqa.cache.store import Store, StoreBusy, StoreFault, cut_short
-from edgeqa.cache.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,6 +8,10 @@ bounded in entries and in bytes.
 What is here is what is stored. Who reads the store looks at `changes` first, and what was read is not taken in where
 its address has changed since. When another process has changed something, the epoch in the shared ledger has moved: the
 next look compares the ledger's marks, and drops what has the mark of a change.
+
+`Tally` counts what happens in this process, hits of the table and of the store alike, until it moves to the ledger; and
+knows which records were hit, for the next eviction. Misses are counted without a lock, as the table's hits are:
+approximately where many threads look at once, else exactly.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from itertools import islice
 from math import inf
 from time import monotonic
@@ -25,6 +30,7 @@ from edgeqa.cache.ledger import EPOCH_WORD, mark_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from edgeqa.cache.commits import Hits
     from edgeqa.cache.ledger import Ledger, Marked
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
@@ -34,6 +40,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _NUMBER_BYTES, _POINTER_BYTES = 56, 8  # at most, but for numbers of more than 200 bits
 _OBJECT_BYTES = 500  # an entry, and its places in the tables
 _LARGEST_PART = 8  # of the table's bytes, what one entry may take: it is not to push out all the others
+_USED_LIMIT = 1 << 14
 
 
 def now_s() -> float:
@@ -301,3 +308,73 @@ def _memory_bytes(value: Any) -> int:  # noqa: ANN401 - any value
     if fields := getattr(kind, "__dataclass_fields__", None):
         return _memory_bytes([getattr(value, name) for name in fields])
     return sys.getsizeof(value)
+
+
+class Tally:
+    """The counts of one backend, since they were last moved to the ledger."""
+
+    def __init__(self, front: Front) -> None:
+        self.counts: dict[str, int] = {}
+        self.misses = 0
+        self.noted: list[bytes] = []  # addresses of hits of the store; `collect_hits` takes them from time to time
+        self._front = front
+        self._hits_store = 0
+        self._used: deque[bytes] = deque(maxlen=_USED_LIMIT)  # until an eviction asks
+        self._hits: Hits | None = None
+        self._lock = threading.Lock()
+
+    def count(self, name: str, increment: int = 1) -> None:
+        """Counts an event."""
+        with self._lock:
+            self.counts[name] = self.counts.get(name, 0) + increment
+
+    def collect_hits(self) -> None:
+        """Counts the hits of the store that were noted, and has them considered at the next eviction."""
+        with self._lock:
+            noted = self.noted[:]
+            del self.noted[: len(noted)]
+            self._hits_store += len(noted)
+            self._used.extend(noted)
+
+    def note_use(self, digest: bytes) -> None:
+        """Has a record that was found, but is not counted as a hit, considered as one at the next eviction."""
+        self._used.append(digest)
+
+    def remember_hits(self, hits: Hits) -> None:
+        """Says where hits are remembered, from when something is written on."""
+        self._hits = hits
+
+    def take_hit(self, digest: bytes) -> bool:
+        """Returns whether the record at an address was hit since this was last asked."""
+        if self._hits is None:
+            return False
+        if self.noted:
+            self.collect_hits()
+        while self._used:
+            self._hits.note(self._used.popleft())
+        hot = self._hits.take(digest)
+        return self._front.take_hit(digest) or hot
+
+    def save(self, ledger: Ledger | None) -> None:
+        """Moves the counts to the ledger, if there is one."""
+        self.collect_hits()
+        with self._lock:
+            hits_front, hits_store, misses = self._front.hits, self._hits_store, self.misses
+            self._front.hits = self._hits_store = self.misses = 0
+        for name, value in (("hits_front", hits_front), ("hits_store", hits_store), ("misses", misses)):
+            if value:
+                self.count(name, value)
+        if ledger is not None:
+            with self._lock:
+                counts, self.counts = self.counts, {}
+            if counts:
+                ledger.add(counts)
+
+    def forked(self) -> None:
+        """Starts from nothing in a forked child: what the parent counted, it saves itself."""
+        self._lock = threading.Lock()
+        self.counts.clear()
+        self.noted.clear()
+        self._used.clear()
+        self._front.hits = self._hits_store = self.misses = 0
+        self._hits = None

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.cache.commits import Committed
+    from edgeqa.cache.front import Tally
     from edgeqa.cache.guard import Guard
     from edgeqa.cache.store import Store
-    from edgeqa.cache.tally import Tally
 
     Done = Callable[[], None]
 

@@ -23,11 +23,10 @@ import edgeqa.cache.backend
 from edgeqa import files
 from edgeqa.cache import Cache, commits, flight, front, guard, premises, store, values, writer
 from edgeqa.cache.commits import Commits
-from edgeqa.cache.front import Front
+from edgeqa.cache.front import Front, Tally
 from edgeqa.cache.guard import Guard
 from edgeqa.cache.records import name_key
 from edgeqa.cache.store import LAST_SEQUENCE_NUMBER, Store, StoreFault
-from edgeqa.cache.tally import Tally
 from edgeqa.cache.writer import Writer
 
 if TYPE_CHECKING:
