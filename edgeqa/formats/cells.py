@@ -16,12 +16,10 @@ import functools
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import one_line
-from edgeqa.formats.notation import subscript, superscript
+from edgeqa.formats.notation import joined
 from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 
 if TYPE_CHECKING:
@@ -65,10 +63,7 @@ class CellText:
         if len(self._pieces) == 1 and not is_raised:  # as nearly always
             self._pieces, self._characters = [], 0
             return text[:MAX_CELL_CHARACTERS]
-        text = ""
-        for raised, pieces in groupby(self._pieces, key=itemgetter(1)):
-            piece = "".join(piece for piece, _ in pieces)
-            text += (superscript if raised > 0 else subscript)(text[-1:], piece) if raised else piece
+        text = joined(self._pieces)
         self._pieces, self._characters = [], 0
         return text[:MAX_CELL_CHARACTERS]
 

@@ -150,9 +150,13 @@ class _Reader:
             text = whole if number else self._after_front_matter(whole)
             for event in pyromark.events(_DIRECTIVE.sub(rf"\1{_COLON}", text), options=_options()):
                 self._take(event)
-                yield from self._page.pop()
-        yield from self._page.finish()
+                yield from self._named_after(self._page.pop())
+        yield from self._named_after(self._page.finish())
+
+    def _named_after(self, blocks: list[Block]) -> list[Block]:
+        """Returns the blocks; a heading among them is the title where there is none yet."""
         self.title = self.title or self._page.heading
+        return blocks
 
     def _after_front_matter(self, text: str) -> str:
         """Returns what follows front matter that the parser does not know."""
@@ -193,7 +197,6 @@ class _Reader:
             self._write_html(value)
         elif kind == "TaskListMarker":
             self._page.write(["[x] " if value else "[ ] "])
-        self.title = self.title or self._page.heading
 
     def _mark(self, event: str) -> None:
         if event == "SoftBreak":

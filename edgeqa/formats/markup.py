@@ -12,7 +12,6 @@ from __future__ import annotations
 import codecs
 import html
 import re
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +32,11 @@ _ASSIGNED = re.compile(r"=\s{0,99}\Z")
 _COMMENT_END = re.compile("-->|(?<!<!)--!>")  # as browsers have it
 _DECLARATION_END = re.compile(">")
 _CDATA_END = re.compile("]]>")
+_DOCTYPE = re.compile(r"""[^\[>]*(?:\[(?:[^\]"']|"[^"]*"|'[^']*')*\]\s*)?>""")
+_ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,64})\s+("[^"<]{0,1000}"|'[^'<]{0,1000}')\s*>""")
+_ENTITY_REFERENCE = re.compile(r"&([\w.-]{1,64});")
+MAX_DOCTYPE_CHARACTERS = 1 << 14
+MAX_ENTITIES = 200
 _MAX_END_CHARACTERS = 4
 _REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
 _MAX_OPENING_CHARACTERS = 80  # characters after "<" that settle what it is
@@ -78,6 +82,7 @@ class Tokenizer:
         self._attribute_characters = 0
         self._quote = ""
         self._raw = ""
+        self._entities: dict[str, str] = {}  # that the page defines
 
     def feed(self, piece: str, *, is_last: bool = False) -> Iterator[str | Tag]:
         """Yields the text between tags, with its references resolved, and the tags, as far as they are settled."""
@@ -95,7 +100,7 @@ class Tokenizer:
             text, slash, name, attributes = found.groups()
             self._place = place = found.end()
             if text:
-                yield unescape(text) if "&" in text else text
+                yield self._unescaped(text) if "&" in text else text
             yield from self._whole(Tag(name.lower(), slash == "/", attributes[:MAX_ATTRIBUTE_CHARACTERS]))
             if self._raw:
                 return
@@ -104,7 +109,7 @@ class Tokenizer:
             opening = self._settled(place, len(held))
         if opening > place:
             self._place = opening
-            yield unescape(held[place:opening])
+            yield self._unescaped(held[place:opening])
         elif (
             place < len(held) and held[place] == "<" and (self._is_last or len(held) - place > _MAX_OPENING_CHARACTERS)
         ):
@@ -120,6 +125,8 @@ class Tokenizer:
             self._place, self._state = place + 2, self._comment  # "<!-->" is a whole comment
         elif self._is_xml and held.startswith("<![CDATA[", place):
             self._place, self._state = place + 9, self._cdata
+        elif self._is_xml and held.startswith("<!DOCTYPE", place):
+            self._place, self._state = place + 2, self._doctype
         elif held.startswith(("<!", "<?", "</"), place):
             self._place, self._state = place + 2, self._declaration
         else:
@@ -158,7 +165,8 @@ class Tokenizer:
         yield tag
         if tag.is_end:
             return
-        if self._is_xml and self._held[self._place - 2] == "/":
+        # In HTML no element ends itself; but of one that holds no tags, the rest of the page would be lost.
+        if self._held[self._place - 2] == "/" and (self._is_xml or tag.name in _RAW_END):
             yield Tag(tag.name, is_end=True)
         elif tag.name in _RAW_END:
             self._raw, self._state = tag.name, self._in_raw
@@ -172,7 +180,7 @@ class Tokenizer:
             end = len(held) if self._is_last else max(place, len(held) - len(self._raw) - 2)
         if self._raw == "title":
             end = end if found else self._settled(place, end)
-            yield unescape(held[place:end])
+            yield self._unescaped(held[place:end])
         elif self._raw in ("style", "xmp") and end > place:
             yield held[place:end]
         self._place = end
@@ -189,6 +197,23 @@ class Tokenizer:
 
     def _declaration(self) -> Iterator[str | Tag]:
         return self._past(_DECLARATION_END)
+
+    def _doctype(self) -> Iterator[str | Tag]:
+        """Takes the declaration that a document in XML begins with, and what it defines."""
+        held, place = self._held, self._place
+        if (found := _DOCTYPE.match(held, place)) is not None:
+            for name, value in _ENTITY.findall(held[place : found.end()])[:MAX_ENTITIES]:
+                self._entities.setdefault(name, value[1:-1])
+            self._place, self._state = found.end(), self._text
+        elif self._is_last or len(held) - place > MAX_DOCTYPE_CHARACTERS:
+            self._state = self._declaration
+        return iter(())
+
+    def _unescaped(self, text: str) -> str:
+        """Returns `text` with the characters that its references mean."""
+        if self._entities:
+            text = _ENTITY_REFERENCE.sub(lambda found: self._entities.get(found[1], found[0]), text)
+        return unescape(text)
 
     def _cdata(self) -> Iterator[str | Tag]:
         before = self._place
@@ -316,9 +341,12 @@ BLOCKS = _names(
 )
 TABLE_PARTS = frozenset(("caption", "thead", "tbody", "tfoot", "tr", "td", "th"))
 MAIN = frozenset(("main", "article"))  # never part of what is left out: an end tag was forgotten
-WITHOUT_PLACE = _names("rp del script textarea iframe noembed noframes")
-"""What leaves no gap in a line where it is left out."""
-LEFT_OUT = WITHOUT_PLACE | _names(
+_WITHOUT_PLACE = _names("rp del script textarea iframe noembed noframes")
+_IN_LINES = _names(
+    "a abbr b bdi bdo big cite code data dfn em font i ins kbd label mark q rt ruby s samp small span strike strong "
+    "sub sup time tt u var"
+)
+LEFT_OUT = _WITHOUT_PLACE | _names(
     "nav svg noscript template select button object canvas audio video datalist applet map"
 )
 """What a page shows to nobody, or to operate it with, or as taken back."""
@@ -328,7 +356,7 @@ KNOWN = (
     | LISTS
     | TABLE_PARTS
     | LEFT_OUT
-    | _names("a br dd dt hr li listing math p pre q rt rtc ruby style sub summary sup table title xmp")
+    | _names("a br dd dt hr li link listing math p pre q rt rtc ruby style sub summary sup table title xmp")
 )
 """What changes how text is written, even without attributes."""
 
@@ -350,6 +378,7 @@ _CLOSED_BY: Mapping[str, tuple[str, ...]] = {
     "caption": ("caption",),
     "rt": ("rt", "rp"),
     "rp": ("rt", "rp"),
+    "rtc": ("rt", "rp", "rtc"),
     "button": ("button",),
     **{name: tuple(HEADINGS) for name in HEADINGS},
 }
@@ -361,8 +390,9 @@ _BARRIERS: Mapping[str, frozenset[str]] = {
     "dd": LISTS | _CELLS,
     **{name: frozenset(("table",)) for name in TABLE_PARTS},
     "table": frozenset(),
-    "rt": frozenset(("ruby",)),
+    "rt": frozenset(("ruby", "rtc")),
     "rp": frozenset(("ruby",)),
+    "rtc": frozenset(("ruby",)),
 }
 
 
@@ -427,10 +457,11 @@ def breaks_out(name: str, root: str) -> bool:
 
 
 _STYLE = re.compile(
-    r"display:none|visibility:(?:hidden|collapse)|mso-hide:all|content-visibility:hidden"
+    r"(?:^|;)(?:mso-hide:all|content-visibility:hidden)"
     r"|position:(?:absolute|fixed)[^\"]*(?:left|top):-\d{4,}px|(?:left|top):-\d{4,}px[^\"]*position:(?:absolute|fixed)"
-    r"|(?:max-)?height:0(?:px)?(?:;|!|$).*overflow:hidden|overflow:hidden.*(?:max-)?height:0(?:px)?(?:;|!|$)"
+    r"|(?:^|;)(?:max-)?height:0(?:px)?(?:;|!|$).*overflow:hidden|overflow:hidden.*;(?:max-)?height:0(?:px)?(?:;|!|$)"
 )
+_MAX_STYLE_CHARACTERS = 2000
 _ALWAYS_SHOWN = ("html", "body")
 _FORMULA_CLASSES = ("mwe-math", "katex-mathml")  # of Wikipedia and KaTeX, hidden behind the picture of what they say
 
@@ -446,68 +477,153 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
         return True
     if attributes.get("aria-hidden", "").strip().lower() == "true" or (name == "dialog" and "open" not in attributes):
         return True
-    if "popover" in attributes or attributes.get("role", "").strip().lower() == "navigation":
+    role = attributes.get("role", "").strip().lower()
+    if "popover" in attributes or role in ("navigation", "doc-pagebreak") or "pagebreak" in _kinds(attributes):
         return True
-    style = attributes.get("style")
-    if style is not None and _STYLE.search("".join(style.lower().split())[:2000]):
+    style = written(attributes.get("style", ""))
+    if style and (value(style, "display") == "none" or value(style, "visibility") in _UNSEEN or _STYLE.search(style)):
         return True
     return sheet.hides(name, attributes.get("id", ""), classes)
 
 
+def leaves_gap(name: str, attributes: Mapping[str, str]) -> bool:
+    """Tells whether there is a gap in a line where an element is not shown: not where it is as if it were not there."""
+    return name not in _WITHOUT_PLACE and (name not in _IN_LINES or "visibility" in attributes.get("style", ""))
+
+
+def _kinds(attributes: Mapping[str, str]) -> list[str]:
+    """Returns what an element of a book is, in EPUB's words."""
+    return attributes.get("epub:type", "").split()
+
+
+# Declarations of style: what is written in an attribute, or between the braces of a rule.
+
+_VALUE = re.compile(r"(?:^|;)(display|visibility|vertical-align|position|top|bottom):([^;!]*)(!important)?")
+_LENGTH = re.compile(r"(-?\d*\.?\d+)(px|pt|em|rem|ex|%)")
+_RAISES = {"px": 3.0, "pt": 2.5, "em": 0.25, "rem": 0.25, "ex": 0.5, "%": 20.0}  # from so much on
+_UNSEEN = ("hidden", "collapse")
+_DISPLAYED = {
+    **dict.fromkeys(("block", "flex", "grid", "list-item", "flow-root"), "block"),
+    "table": "table",
+    "table-row": "row",
+    "table-cell": "cell",
+}
+
+
+def written(style: str) -> str:
+    """Returns declarations in one form: in small letters, without blanks and comments."""
+    return "".join(_without_comments(style[:_MAX_STYLE_CHARACTERS]).lower().split())
+
+
+def value(style: str, name: str) -> str:
+    """Returns what `written` declarations say about `name`; "" if nothing."""
+    found, is_important = "", False
+    for match in _VALUE.finditer(style):
+        if match[1] == name and (match[3] or not is_important):
+            found, is_important = match[2], bool(match[3])
+    return found
+
+
+def shown_as(style: str) -> str:
+    """Returns what `written` declarations make of an element of a line: "sup", "block" and the like; "" if nothing."""
+    aligned = value(style, "vertical-align")
+    moved = _moved(aligned)
+    if not moved and value(style, "position") == "relative":
+        moved = _moved(value(style, "bottom")) or -_moved(value(style, "top"))
+    if moved or aligned in ("super", "sub"):
+        return "sup" if moved > 0 or aligned == "super" else "sub"
+    return _DISPLAYED.get(value(style, "display"), "")
+
+
+def _moved(length: str) -> int:
+    """Returns 1 for a length up by which text is raised, -1 for one down, else 0."""
+    found = _LENGTH.fullmatch(length)
+    if found is None or abs(float(found[1])) < _RAISES[found[2]]:
+        return 0
+    return 1 if float(found[1]) > 0 else -1
+
+
 MAX_SHEET_CHARACTERS = 1 << 18
-_HIDDEN_RULE = re.compile(r"(?:^|;)(?:display:none|visibility:hidden)(?:;|!|$)")
-_SHOWN_RULE = re.compile(r"(?:^|;)(?:display:(?!none)|visibility:visible)")
-_SIMPLE = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?")
+MAX_SELECTORS = 1 << 14
+_SIMPLE = re.compile(r"([a-z][a-z0-9]*)?((?:[.#][\w-]+){0,4})")
 _NAMED = re.compile(r"[.#][\w-]+")
+_FOR_SCREENS = re.compile(r"\s*@(?:media\s+(?:only\s+)?(?:screen|all)|supports\b[^{]*|layer\b[^{]*)\s*", re.IGNORECASE)
+_MATTERS = re.compile(r"display|visibility|vertical-align|position", re.IGNORECASE)
 
 
-@dataclass(slots=True)
 class StyleSheet:
-    """The plain rules of a page's <style> elements that hide a class, an id or an element.
+    """The plain rules of a page's style sheets: of an element, a class, an id, or what has several of them.
 
-    What any other rule shows again, as that of an open tab or menu, counts as shown: people can get to it.
+    What a rule hides and any other rule shows again, as that of an open tab or menu, counts as shown: people can get to
+    it.
     """
 
-    _hidden: set[str] = field(default_factory=set)
-    _shown: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._rules: dict[frozenset[str], str] = {}  # by what an element has to have, "hidden" or what it is shown as
+        self._shown: set[str] = set()
+        self._several: list[frozenset[str]] = []  # of those, which have several marks
 
     def add(self, source: str) -> None:
         """Takes a style sheet. Rules for certain media are left out."""
-        if "none" not in source and "hidden" not in source:
+        source = source[:MAX_SHEET_CHARACTERS]
+        if not _MATTERS.search(source):
             return
-        for selectors, declarations in _rules(_without_comments(source[:MAX_SHEET_CHARACTERS])):
-            written = "".join(declarations.lower().split())
-            if _HIDDEN_RULE.search(written):
-                for selector in selectors.split(","):
-                    if (simple := selector.strip()) and _SIMPLE.fullmatch(simple):
-                        self._hidden.add(simple)
-            elif _SHOWN_RULE.search(written):
-                self._shown.update(_NAMED.findall(selectors))
+        for selectors, declarations in _rules(_without_comments(source).replace("<!--", "").replace("-->", "")):
+            style = written(declarations)
+            display, visibility = value(style, "display"), value(style, "visibility")
+            if display == "none" or visibility == "hidden":
+                effect = "hidden"
+            else:
+                effect = shown_as(style)
+                if display or visibility == "visible":
+                    self._shown.update(_NAMED.findall(selectors))
+            for selector in selectors.split(",") if effect else ():
+                simple = _SIMPLE.fullmatch(selector.strip())
+                if simple and simple[0] and len(self._rules) < MAX_SELECTORS:
+                    marks = frozenset((*filter(None, (simple[1],)), *_NAMED.findall(simple[2])))
+                    if len(marks) > 1 and marks not in self._rules:
+                        self._several.append(marks)
+                    self._rules[marks] = effect
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is hidden by it."""
-        return not self._hidden
+        """Whether it says nothing."""
+        return not self._rules
 
     def hides(self, name: str, identity: str, classes: str) -> bool:
         """Tells whether a rule hides an element of this name, id and these classes."""
-        if not self._hidden:
-            return False
-        marks = [f".{one}" for one in classes.split()] + ([f"#{identity}"] if identity else [])
-        return name in self._hidden or any(
-            mark not in self._shown and (mark in self._hidden or name + mark in self._hidden) for mark in marks
+        return any(
+            effect == "hidden" and not marks & self._shown for marks, effect in self._of(name, identity, classes)
         )
+
+    def shown_as(self, name: str, identity: str, classes: str) -> str:
+        """Returns what a rule makes of such an element of a line, "" if nothing."""
+        return next((effect for _, effect in self._of(name, identity, classes) if effect != "hidden"), "")
+
+    def _of(self, name: str, identity: str, classes: str) -> Iterator[tuple[frozenset[str], str]]:
+        """Yields the rules for such an element, those of several marks first."""
+        if not self._rules:
+            return
+        has = (*((f"#{identity}",) if identity else ()), *(f".{one}" for one in classes.split()), name)
+        for marks in self._several if len(has) > 1 else ():
+            if marks.issubset(has):
+                yield marks, self._rules[marks]
+        for mark in has:
+            if (effect := self._rules.get(frozenset((mark,)))) is not None:
+                yield frozenset((mark,)), effect
 
 
 def _without_comments(source: str) -> str:
+    if "/*" not in source:
+        return source
     kept: list[str] = []
     for number, part in enumerate(source.split("/*")):
         kept.append(part.partition("*/")[2] if number else part)
     return "".join(kept)
 
 
-def _rules(source: str) -> Iterator[tuple[str, str]]:
-    """Yields selectors and declarations, but for those in blocks of others, as `@media print { ... }`."""
+def _rules(source: str, nested: int = 0) -> Iterator[tuple[str, str]]:
+    """Yields selectors and declarations; of those in blocks of others, as `@media print { ... }`, those for screens."""
     depth = begin = opening = 0
     is_nested = False
     for found in re.finditer(r"[{}]", source):
@@ -518,6 +634,13 @@ def _rules(source: str) -> Iterator[tuple[str, str]]:
         elif depth:
             depth -= 1
             if not depth:
+                selectors = source[begin : opening - 1].rpartition(";")[2]  # behind what ends without a block
+                inner = source[opening : found.start()]
                 if not is_nested:
-                    yield source[begin : opening - 1], source[opening : found.start()]
+                    yield selectors, inner
+                elif nested < _MAX_NESTED_RULES and _FOR_SCREENS.fullmatch(selectors):
+                    yield from _rules(inner, nested + 1)
                 begin, is_nested = found.end(), False
+
+
+_MAX_NESTED_RULES = 3

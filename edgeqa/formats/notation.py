@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|er?|[èe]re?|[ei]?[èe]?me|os?|as?|te[rn]?|[ºª])\.?", re.IGNORECASE)
 _SIGNS = {"TM": "™", "(TM)": "™", "SM": "℠", "(R)": "®", "(C)": "©"}
@@ -52,6 +58,42 @@ def subscript(before: str, text: str) -> str:
     if _ONE.fullmatch(text):
         return f"_{text}" if before.isdigit() == text[0].isdigit() else text
     return f"_({text})"
+
+
+SLASHES = ("/", "\u2044", "\u2215")  # of fractions
+
+
+def digits_meet(before: str, after: str) -> bool:
+    """Tells whether two texts, written one after the other, would make one number of two."""
+    return before[-1:].isdigit() and after[:1].isdigit()
+
+
+def joined(pieces: Iterable[tuple[str, int]]) -> str:
+    """Returns a line of pieces.
+
+    Args:
+        pieces: text, and 1 where it is raised, -1 where it is lowered.
+    """
+    found = [("".join(text for text, _ in group), raised) for raised, group in groupby(pieces, key=itemgetter(1))]
+    written, was_raised = "", 0
+    for number, (text, raised) in enumerate(found):
+        before = written[-1:]
+        if raised > 0 and _is_fraction(found[number : number + 3]):
+            piece = text.strip()
+        elif raised:
+            piece = (superscript if raised > 0 else subscript)(before, text) + (" " if text[-1:].isspace() else "")
+        else:
+            piece = text
+        written += f" {piece}" if (raised or was_raised) and digits_meet(before, piece) else piece
+        was_raised = raised
+    return written
+
+
+def _is_fraction(groups: list[tuple[str, int]]) -> bool:
+    """Tells whether a raised number begins a fraction, as in 1 1/2."""
+    return [raised for _, raised in groups] == [1, 0, -1] and (
+        groups[0][0].strip().isdecimal() and groups[1][0] in SLASHES and groups[2][0].strip().isdecimal()
+    )
 
 
 _ROMAN = (
@@ -175,6 +217,24 @@ class _Node:
     name: str
     parts: list[str] = field(default_factory=list)
     """What its children are written as; of a token, its text."""
+    tokens: list[bool] = field(default_factory=list)
+    """Whether each of them is a token."""
+
+    def add(self, part: str, *, is_token: bool) -> None:
+        """Adds what a child is written as."""
+        self.parts.append(part)
+        self.tokens.append(is_token)
+
+    def line(self) -> str:
+        """Returns its parts one after the other; two numbers stay two, unless both are bare digits side by side."""
+        line = ""
+        last = -1
+        for at, part in enumerate(self.parts):
+            if part:
+                is_one = at == last + 1 and self.tokens[at] and self.tokens[last]
+                line += f" {part}" if digits_meet(line, part) and not is_one else part
+                last = at
+        return line
 
 
 class Formula:
@@ -213,14 +273,14 @@ class Formula:
         """Takes text."""
         text = _UNSEEN.sub("", " ".join(text.split()))
         if text and not self._left_out and self._count < MAX_NODES and self._characters < MAX_FORMULA_CHARACTERS:
-            self._nodes[-1].parts.append(text)
+            self._nodes[-1].add(text, is_token=True)
             self._characters += len(text)
 
     def line(self) -> str:
         """Returns the formula, which ends here."""
         while len(self._nodes) > 1:
             self._close()
-        return " ".join("".join(self._nodes[0].parts).split())
+        return " ".join(self._nodes[0].line().split())
 
     def _close(self) -> str:
         node = self._nodes.pop()
@@ -228,7 +288,7 @@ class Formula:
         if node.name == "mo" and not self._nodes[-1].parts:  # a sign before a number
             written = written.strip()
         if written or node.name not in ("mrow", "mspace", "semantics", "mstyle"):
-            self._nodes[-1].parts.append(written)
+            self._nodes[-1].add(written, is_token=node.name in _TOKENS)
         return node.name
 
 
@@ -241,12 +301,12 @@ def _written(node: _Node) -> str:
     if name in _FORMS and len(parts) >= _FORMS[name][0]:
         return _FORMS[name][1].format(*parts, *map(_grouped, parts))
     if name == "msqrt":
-        return f"√{_grouped(''.join(parts))}"
+        return f"√{_grouped(node.line())}"
     if name == "mfenced":
         return f"({', '.join(parts)})"
     if name in ("mtr", "mtable", "mlabeledtr"):
         return (", " if name != "mtable" else "; ").join(part for part in parts if part)
-    return "".join(parts)
+    return node.line()
 
 
 def _token(name: str, text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import Block, BlockKind
-from edgeqa.formats.notation import subscript, superscript
+from edgeqa.formats.notation import SLASHES, digits_meet, subscript, superscript
 from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Prose:
         self._parts: list[str] = []  # of the block in the making
         self._characters = 0
         self._space = ""  # wanted before the next word of the block
+        self._ends_apart = False  # the last of the block is a power, an index or a formula: a digit is apart from it
         self._raised: list[str] = []  # raised or lowered text that has not ended
         self._raised_as = self._raised_characters = 0
         self._gap = _NONE  # wanted before the block
@@ -119,6 +120,23 @@ class Prose:
             self._write(words)
         if folded and folded[-1] == " ":
             self._space = self._space or " "
+
+    def apart(self, text: str) -> None:
+        """Adds a power, an index or a formula: digits that stand beside it are no part of its numbers."""
+        if not text:
+            return
+        if digits_meet(self.last_character(), text):
+            self._space = " "
+        self.text(text)
+        self._ends_apart = not self._space
+
+    def lowered(self, text: str) -> None:
+        """Adds what is lowered. Below a raised number and a slash it makes a fraction: 1 1/2, and not 1^1/2."""
+        raised, between, slash = ["", " ", "", *self._parts][-3:]
+        is_below = slash in SLASHES and not (between or self._space) and text.strip().isdecimal()
+        if is_below and _RAISED_NUMBER.fullmatch(raised):
+            self._parts[-3] = f" {raised[1:]}"
+        self.apart(subscript(self.last_character(), text))
 
     def verbatim(self, text: str) -> None:
         """Adds text as it stands."""
@@ -297,11 +315,12 @@ class Prose:
             if not words:
                 return
         if self._parts or self._continues:
-            self._parts.append(self._space)
+            is_apart = self._ends_apart and not self._space and digits_meet("".join(self._parts[-1:]), words)
+            self._parts.append(" " if is_apart else self._space)
         else:
             self._parts.append(self._marker)
         self._parts.append(words)
-        self._space, self._is_fresh = "", False
+        self._space, self._is_fresh, self._ends_apart = "", False, False
         self._characters += len(words) + 1
         if self._row() is not None:
             self._tables[-1].row_characters += len(words) + 1
@@ -327,9 +346,15 @@ class Prose:
     def _end_raised(self) -> None:
         """Writes what was raised or lowered."""
         text, self._raised, self._raised_characters = "".join(self._raised), [], 0
-        write, self._raised_as = superscript if self._raised_as > 0 else subscript, 0
-        if text:
-            self.text(write(self.last_character(), text) + (" " if text[-1].isspace() else ""))
+        is_lowered, self._raised_as = self._raised_as < 0, 0
+        if not text:
+            return
+        if is_lowered:
+            self.lowered(text)
+        else:
+            self.apart(superscript(self.last_character(), text))
+        if text[-1].isspace():
+            self.text(" ")
 
     def _close(self) -> None:
         """Ends the block in the making, if it has text."""
@@ -339,7 +364,7 @@ class Prose:
             self._give(text if text.isascii() else "".join(nfc_blocks([text])))
         if text or self._continues:
             self._parts, self._characters, self._continues, self._marker = [], 0, False, ""
-        self._space = ""
+        self._space, self._ends_apart = "", False
 
     def _give(self, text: str) -> None:
         begins = self._begins and self._kind in ("item", "term") and not self._continues

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeqa.formats.blocks import FileExcessive
+from edgeqa.formats.notation import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,14 +122,15 @@ class Roff:
         if "\\" not in raw:
             self._spend(len(raw))
             return self._translate(raw)
-        out: list[str] = []
-        place = 0
+        out: list[tuple[str, int]] = []
+        place = height = 0
         while (at := raw.find("\\", place)) >= 0:
-            out.append(self._translate(raw[place:at]))
+            out.append((self._translate(raw[place:at]), height))
             shown, place = self._escape(raw, at + 1, nested)
-            out.append(shown)
-        out.append(self._translate(raw[place:]))
-        shown = "".join(out)
+            height = max(-1, min(height + _moved(raw[at + 1 : place]), 1))
+            out.append((shown, height))
+        out.append((self._translate(raw[place:]), height))
+        shown = joined(out)
         self._spend(len(shown))
         return shown
 
@@ -412,6 +414,15 @@ class Roff:
         if letter == "N" and text.isdigit():
             return chr(int(text[:7])) if 31 < int(text[:7]) < 0xD800 else ""
         return "1" if letter in "AB" else ""
+
+
+def _moved(escape: str) -> int:
+    """Returns whether an escape moves what follows up, 1, or down, -1."""
+    if escape in ("u", "d"):
+        return 1 if escape == "u" else -1
+    if escape[:1] != "v":
+        return 0
+    return 1 if escape[2:].lstrip().startswith("-") else -1
 
 
 def _expression(rest: str) -> tuple[str, str]:

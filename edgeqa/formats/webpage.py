@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edgeqa.formats import markup
 from edgeqa.formats.blocks import MAX_TITLE_CHARACTERS, FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.markup import Tag, Tokenizer, decode_page
-from edgeqa.formats.notation import Formula, numeral, subscript, superscript
+from edgeqa.formats.notation import Formula, numeral, superscript
 from edgeqa.formats.prose import Prose
 
 if TYPE_CHECKING:
@@ -39,15 +39,16 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
 
 
 _MARKED = re.compile(
-    r"hidden|style|role|popover|shadow|type|katex|mwe-math|rowspan|colspan|start|value|reversed|scope|href|open|reference|footnote",
+    r"hidden|style|role|popover|shadow|type|katex|mwe-math|rowspan|colspan|start|value|reversed|scope|href|open|reference|footnote"
+    r"|superscript|subscript|exponent",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\s*([+-]?\d{1,9})")
-_RAISED = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.IGNORECASE)
 _LIST_STYLE = re.compile(
     r"list-style(?:-type)?\s*:[^;]*?(decimal|(?:lower|upper)-(?:alpha|latin|roman))", re.IGNORECASE
 )
 _STYLES = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
+_MEDIA = ("", "all", "screen")
 _NOTE_ROLES = ("doc-noteref", "noteref")
 _EFFECTS = {
     **dict.fromkeys(markup.BLOCKS | {"p"}, "block"),
@@ -66,15 +67,29 @@ _EFFECTS = {
     "sup": "sup",
     "sub": "sub",
     "rt": "rt",
+    "rtc": "rt",
     "q": "quote",
 }
+_BY_ROLE = {
+    "heading": "heading",
+    **dict.fromkeys(("table", "grid", "treegrid"), "table"),
+    "row": "row",
+    **dict.fromkeys(("cell", "gridcell", "columnheader", "rowheader"), "cell"),
+}
+_BY_CLASS = {"superscript": "sup", "exponent": "sup", "subscript": "sub"}
 _WITHIN_LINES = ("sup", "sub", "rt", "quote", "", "hidden")
 
 
 class Page:
     """The text of one page."""
 
-    def __init__(self, *, is_xml: bool = False) -> None:
+    def __init__(self, *, is_xml: bool = False, sheet: Callable[[str], str] | None = None) -> None:
+        """Begins a page.
+
+        Args:
+            is_xml: whether it is XML.
+            sheet: returns the style sheet at a place that the page names, "" if there is none.
+        """
         self.title = ""
         """Of the page, as soon as it was read."""
         self.heading = ""
@@ -86,7 +101,7 @@ class Page:
         self._effects: list[str] = []  # what each of the open elements does
         self._numbers: list[_Numbers | None] = []  # of the lists that are open
         self._layouts: list[bool] = []  # whether each open table is only layout
-        self._sheet = markup.StyleSheet()
+        self._sheet, self._read_sheet = markup.StyleSheet(), sheet
         self._styles: list[str] | None = None  # of the style sheet that is being read
         self._style_characters = 0
         self._is_for_screens = True
@@ -97,10 +112,10 @@ class Page:
         self._is_bold_cell = False  # whether all text of the cell so far is bold
         self._formula: Formula | None = None
         self._spans: list[str] | None = None  # the text of what is raised, lowered or a reading
+        self._span_effect = ""  # which of these it is
         self._is_note = False  # whether that leads to a note
         self._in_note_link = False
-        self._naming = ""  # the title or heading that is being read
-        self._named: list[str] = []
+        self._named: list[str] | None = None  # the title, while it is read
         self._begins: dict[str, Callable[[str, dict[str, str]], None]] = {
             "block": self._begin_block,
             "heading": self._begin_heading,
@@ -135,7 +150,7 @@ class Page:
         """Yields the blocks of the page."""
         for piece in source:
             self.write(self._tokenizer.feed(piece))
-            yield from self._prose.pop()
+            yield from self.pop()
         self.write(self._tokenizer.feed("", is_last=True))
         yield from self.finish()
 
@@ -155,69 +170,79 @@ class Page:
 
     def pop(self) -> list[Block]:
         """Returns the blocks that are settled, in order, each of them once."""
-        return self._prose.pop()
+        return self._named_after(self._prose.pop())
 
     def finish(self) -> list[Block]:
         """Returns the last blocks: nothing follows."""
         while self._opened.names:
             self._pop()
         self._end_formula()
-        return self._prose.finish()
+        self._end_title()
+        return self._named_after(self._prose.finish())
+
+    def _named_after(self, blocks: list[Block]) -> list[Block]:
+        """Returns the blocks; the first heading among them is the page's."""
+        if not self.heading:
+            self.heading = next((one_line(block.text) for block in blocks if block.kind == "heading"), "")
+        return blocks
 
     # --- text
 
     def _text(self, text: str) -> None:
-        if self._naming:
-            self._named.append(text)
-            if sum(map(len, self._named)) > 4 * MAX_TITLE_CHARACTERS:
-                self._name()
-        if self._naming == "title":
+        if self._named is not None:  # of the title
+            if sum(map(len, self._named)) < 4 * MAX_TITLE_CHARACTERS:
+                self._named.append(text)
             return
         if not self._bold and self._is_bold_cell and not text.isspace():
             self._is_bold_cell = False
         if self._spans is not None:
             self._spans.append(text)
             if sum(map(len, self._spans)) > MAX_SPAN_CHARACTERS:
-                self._end_span("")
+                self._end_span(is_whole=False)
         elif self._preformatted:
             self._prose.verbatim(text)
         else:
             self._prose.text(text)
 
-    def _end_span(self, effect: str) -> None:
-        """Writes what was raised, lowered or a reading."""
+    def _end_span(self, *, is_whole: bool = True) -> None:
+        """Writes what was raised, lowered or a reading; as plain text what was too long, for want of an end tag."""
         if self._spans is None:
             return
         text, self._spans = "".join(self._spans), None
+        effect = self._span_effect if is_whole else ""
         before = self._prose.last_character()
         if effect == "sup":
             if not before and text.strip().isdecimal():
                 last = self._prose.last_character(over_space=True)
                 before = last if last.isdigit() else ""
-            text = superscript(before, text, is_note=self._is_note)
+            self._prose.apart(superscript(before, text, is_note=self._is_note))
         elif effect == "sub":
-            text = subscript(before, text)
+            self._prose.lowered(text)
         elif effect == "rt":
-            text = f"({text.strip()})" if text.strip() else ""
-        self._prose.text(text)
+            self._prose.text(f"({text.strip()})" if text.strip() else "")
+        else:
+            self._prose.apart(text)
+        if effect and text[-1:].isspace():
+            self._prose.text(" ")
 
     def _end_formula(self) -> None:
         if self._formula is not None:
             line, self._formula = self._formula.line(), None
-            self._text(line)
+            if self._spans is None and not self._preformatted:
+                self._prose.apart(line)
+            else:
+                self._text(line)
 
-    def _name(self) -> None:
-        """Settles the title or heading that was read."""
-        found = one_line("".join(self._named))
-        if self._naming == "title":
-            self.title = self.title or found
-        elif self._naming:
-            self.heading = self.heading or found
-        self._naming, self._named = "", []
+    def _end_title(self) -> None:
+        if self._named is not None:
+            self.title = self.title or one_line("".join(self._named))
+            self._named = None
 
     # --- tags
 
     def _tag(self, tag: Tag) -> None:
+        if ":" in tag.name and (self._is_xml or tag.name.endswith(":math")):
+            tag = tag._replace(name=tag.name.rpartition(":")[2])
         name = tag.name
         if name in ("b", "strong"):
             self._bold = max(0, self._bold + (-1 if tag.is_end else 1))
@@ -242,7 +267,7 @@ class Page:
             self._styles = None
         else:
             self._styles, self._style_characters = [], 0
-            self._is_for_screens = tag.attributes().get("media", "all").strip().lower() in ("", "all", "screen")
+            self._is_for_screens = tag.attributes().get("media", "all").strip().lower() in _MEDIA
 
     def _in_formula(self, tag: Tag) -> None:
         formula = self._formula
@@ -252,6 +277,8 @@ class Page:
             formula.end(tag.name)
         elif formula is not None and tag.name not in markup.VOID:
             formula.start(tag.name)
+            if tag.source.endswith("/") and not self._is_xml:  # as in HTML only what is not of HTML may end itself
+                formula.end(tag.name)
 
     def _begin(self, tag: Tag) -> None:
         name = tag.name
@@ -265,7 +292,7 @@ class Page:
         if self._hidden_from >= 0:
             self._begin_unseen(name)
         elif name in markup.VOID:
-            self._void(name)
+            self._void(tag)
         else:
             marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
             attributes = tag.attributes() if marked else {}
@@ -273,7 +300,7 @@ class Page:
             if self._is_left_out(name, attributes) or (may_hide and markup.hides(name, attributes, self._sheet)):
                 self._push(name, "hidden")
                 self._hidden_from, self._unpushed = len(self._effects) - 1, {}
-                if name not in markup.WITHOUT_PLACE:
+                if markup.leaves_gap(name, attributes):
                     self._prose.text(" ")
             else:
                 self._begin_seen(name, attributes)
@@ -293,9 +320,12 @@ class Page:
         elif name in self._opened or name in self._unpushed or len(self._unpushed) < markup.MAX_DEPTH:
             self._unpushed[name] = self._unpushed.get(name, 0) + 1
 
-    def _void(self, name: str) -> None:
-        if name == "br":
-            self._end_span("")
+    def _void(self, tag: Tag) -> None:
+        name = tag.name
+        if name == "link":
+            self._link(tag.attributes())
+        elif name == "br":
+            self._end_span()
             if self._preformatted:
                 self._prose.verbatim("\n")
             else:
@@ -303,42 +333,71 @@ class Page:
         elif name == "hr":
             self._prose.end_block(len(self._numbers))
 
+    def _link(self, attributes: dict[str, str]) -> None:
+        """Takes the style sheet that a page names."""
+        relations = attributes.get("rel", "").lower().split()
+        is_for_screens = attributes.get("media", "all").strip().lower() in _MEDIA
+        if (
+            self._read_sheet is not None
+            and "stylesheet" in relations
+            and "alternate" not in relations
+            and is_for_screens
+        ):
+            self._sheet.add(self._read_sheet(attributes.get("href", "")))
+
     def _begin_seen(self, name: str, attributes: dict[str, str]) -> None:
         effect = self._effect(name, attributes)
+        self._begin_named(name, attributes)
+        if not effect:
+            if self._spans and name in ("sup", "sub"):  # raised once more
+                self._spans.append("^" if name == "sup" else "_")
+            if name in markup.KNOWN and name not in ("a", "math", "title"):
+                self._push(name, "")
+            return
+        if effect not in _WITHIN_LINES:
+            self._end_span()
+        if effect in ("row", "cell") and not self._layouts:  # outside of a table
+            if effect == "cell":
+                self._prose.text(" ")
+                return
+            effect = "block"
+        if len(self._effects) >= markup.MAX_DEPTH:
+            self._pop()
+        self._push(name, effect)
+        self._begins[effect](name, attributes)
+
+    def _begin_named(self, name: str, attributes: dict[str, str]) -> None:
+        """Begins what is told by the element's name alone."""
         if name == "title":
-            self._begin_name("title")
+            self._named = self._named or []
         elif name == "math":
             self._formula = Formula()
         elif name == "a":
             href = attributes.get("href", "")
             self._in_note_link = href.startswith("#") or "#fn" in href or "#cite" in href
             self._is_note = self._is_note or "href" in attributes
-        if not effect:
-            if name in markup.KNOWN and name not in ("a", "math", "title"):
-                self._push(name, "")
-            return
-        if effect not in _WITHIN_LINES:
-            self._end_span("")
-            if self._naming and self._naming != "title" and self._named:
-                self._name()
-        if effect in ("row", "cell") and not self._layouts:
-            return
-        if len(self._effects) >= markup.MAX_DEPTH:
-            self._pop()
-        self._push(name, effect)
-        self._begins[effect](name, attributes)
 
     def _effect(self, name: str, attributes: dict[str, str]) -> str:
         """Returns what an element does; "" if nothing."""
         role = attributes.get("role", "")
         if name == "a" and (role in _NOTE_ROLES or attributes.get("epub:type") in _NOTE_ROLES):
             return "sup" if self._spans is None else ""
-        if role == "heading" and name not in markup.HEADINGS:
-            return "heading"
-        if "style" in attributes and (raised := _RAISED.search(attributes["style"])) and name not in _EFFECTS:
-            return "sup" if raised[1].lower() == "super" else "sub"
-        effect = _EFFECTS.get(name, "")
+        effect = "heading" if role == "heading" and name not in markup.HEADINGS else _EFFECTS.get(name, "")
+        if effect in ("", "block"):
+            effect = _BY_ROLE.get(role, effect)
+        if not effect and attributes:
+            effect = self._styled(name, attributes)
         return "" if effect in ("sup", "sub", "rt") and self._spans is not None else effect
+
+    def _styled(self, name: str, attributes: dict[str, str]) -> str:
+        """Returns what its style makes of an element of a line."""
+        shown = markup.shown_as(markup.written(attributes.get("style", "")))
+        classes = attributes.get("class", "")
+        if not shown and not self._sheet.is_empty:
+            shown = self._sheet.shown_as(name, attributes.get("id", ""), classes)
+        if not shown and classes:
+            shown = next((_BY_CLASS[one] for one in classes.lower().split() if one in _BY_CLASS), "")
+        return shown
 
     def _end(self, name: str) -> None:
         if self._hidden_from >= 0 and self._unpushed.get(name):
@@ -347,12 +406,11 @@ class Page:
         if self._formula is not None:
             self._end_formula()
         if name == "title":
-            if self._naming == "title":
-                self._name()
+            self._end_title()
         elif name == "a":
             self._in_note_link = False
         elif name == "br" and not self._is_xml:
-            self._void(name)
+            self._void(Tag(name, is_end=False))
         count = self._opened.ended_with(name)
         if count:
             self._pop_to(len(self._effects) - count)
@@ -378,10 +436,10 @@ class Page:
             if len(self._effects) == self._hidden_from:
                 self._hidden_from = -1
         elif effect in ("sup", "sub", "rt"):
-            self._end_span(effect)
+            self._end_span()
         elif effect in self._ends:
             if effect not in _WITHIN_LINES:
-                self._end_span("")
+                self._end_span()
             self._ends[effect]()
 
     def _begin_block(self, _name: str, _attributes: dict[str, str]) -> None:
@@ -392,16 +450,9 @@ class Page:
 
     def _begin_heading(self, name: str, attributes: dict[str, str]) -> None:
         level = int(name[1]) if name in markup.HEADINGS else _number(attributes.get("aria-level", ""), 2)
-        self._begin_name(name)
         self._prose.heading(max(1, min(level, 6)))
 
-    def _begin_name(self, name: str) -> None:
-        self._name()
-        self._naming = name
-
     def _end_heading(self) -> None:
-        if self._naming != "title":
-            self._name()
         self._prose.end_block(len(self._numbers))
 
     def _begin_list(self, name: str, attributes: dict[str, str]) -> None:
@@ -461,7 +512,9 @@ class Page:
             self._prose.paragraph(len(self._numbers))
             return
         rows = _number(attributes.get("rowspan", ""), 1)
-        is_header = name == "th" and attributes.get("scope") not in ("row", "rowgroup")
+        is_header = attributes.get("role") == "columnheader" or (
+            name == "th" and attributes.get("scope") not in ("row", "rowgroup")
+        )
         self._bold, self._is_bold_cell = 0, True
         self._prose.cell(_number(attributes.get("colspan", ""), 1), rows or 1 << 16, is_header=is_header)
 
@@ -481,7 +534,8 @@ class Page:
     def _begin_span(self, _name: str, attributes: dict[str, str]) -> None:
         is_note = any(mark in attributes.get("class", "").lower() for mark in ("reference", "footnote", "noteref"))
         role = attributes.get("role", attributes.get("epub:type", ""))
-        self._spans, self._is_note = [], self._in_note_link or is_note or role in _NOTE_ROLES
+        self._spans, self._span_effect = [], self._effects[-1]
+        self._is_note = self._in_note_link or is_note or role in _NOTE_ROLES
 
     def _begin_quote(self, _name: str, _attributes: dict[str, str]) -> None:
         self._text("“")

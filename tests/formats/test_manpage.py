@@ -153,6 +153,7 @@ def test_the_structure_of_a_page_in_mdoc() -> None:
     ("source", "expected"),
     [
         (r".ds v 1.2" "\n" r"Version \*v.", "Version 1.2."),
+        (r"10\u\s-26\s0\d l, 10\v'-0.4m'6\v'0.4m'5, H\d2\uO, log\d2\u8", "10^6 l, 10^6 5, H2O, log2 8"),
         (r".de X" "\n" r"\\$1 and \\$2" "\n.." "\n" '.X "a b" c', "a b and c"),
         (".if n shown\n.if t hidden\n.ie t hidden\n.el too", "shown too"),
         (".ie 1>2 \\{\\\nhidden\n.\\}\n.el \\{\\\nshown\n.\\}\nend", "shown end"),

@@ -65,7 +65,7 @@ def test_the_text_of_a_page(source: str, expected: str) -> None:
     ("source", "expected"),
     [
         ("a<p hidden>b<p>c", "a\n\nc"),
-        ("a<span HIDDEN>b<span>c</span></span>d<i hidden=''>e</i>", "a d"),
+        ("a<span HIDDEN>b<span>c</span></span>d<i hidden=''>e</i>", "ad"),
         ("<div style='color: red; DISPLAY : none !important'>a<div>b</div>c</div>d", "d"),
         ("<div style=visibility:hidden>a</div>b<tr style='visibility:collapse'>", "b"),
         ("<p aria-hidden=true>a<p popover>b<dialog>c</dialog><dialog open>d</dialog>", "d"),
@@ -80,6 +80,17 @@ def test_the_text_of_a_page(source: str, expected: str) -> None:
         ("<template>a</template><template shadowrootmode=open>b</template><noscript>c</noscript>", "b"),
         ("<h2><button>What?</button></h2><button>no</button>", "What?"),
         ("<nav>a<svg>b</nav>c<svg>d<p>e", "c\n\ne"),
+        ("go<b style='display:none'>x</b>od 10<i style='visibility:hidden'>0</i>5", "good 10 5"),
+        ("<p style='display:none!important;display:block'>a<p style='mask-display:none'>b", "b"),
+        ("<p style='/* x */display:none'>a<p style='--x-display:none'>b", "b"),
+        ("<p style='display:none;display:block'>a<p style='display:block;display:none'>b", "a"),
+        ("<style>@media screen{.a{display:none}}</style><p class=a>a<p>b", "b"),
+        ("<style>@media (width:9px){.a{display:none}}</style><p class=a>a", "a"),
+        ("<style>@charset 'utf-8'; .a{display:none}</style><p class=a>a<p>b", "b"),
+        ("<style><!-- .a{display:none} --></style><p class=a>a<p>b", "b"),
+        ("<style>p.a.b{display:none}</style><p class='b c a'>a<p class=a>b<i class='a b'>c</i>", "bc"),
+        ("<style>.a{display:none;display:block}</style><p class=a>a", "a"),
+        ("a<span epub:type='pagebreak' title='5'>5</span>b<i role=doc-pagebreak>6</i>c", "abc"),
     ],
 )
 def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
@@ -97,7 +108,24 @@ def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
         ("H<sub>2</sub>O, 10<sub>2</sub>, v<sub>max</sub>, a<sub>i+1</sub>", "H2O, 10_2, v_max, a_(i+1)"),
         ("10<span style='vertical-align: super'>6</span>", "10^6"),
         ("1<sup>1</sup>&frasl;<sub>2</sub> cups, <sup>3</sup>\u2044<sub>4</sub>", "1 1\u20442 cups, 3\u20444"),
-        ("10<sup>6<p>b", "106\n\nb"),
+        ("10<sup>6<p>b", "10^6\n\nb"),
+        ("10<sup>6 litres" + " of water" * 40, "10 6 litres" + " of water" * 40),
+        ("10<b style='vertical-align:0.4em'>6</b> 10<b style='position:relative;top:-.5em'>6</b>", "10^6 10^6"),
+        ("10<b style='vertical-align:-1px'>6</b> 10<b style='top:-2em;position:static'>6</b>", "106 106"),
+        ("10<sup>6</sup>5 10<sup>6 </sup>l log<sub>2</sub>8 a <sup>1</sup>12", "10^6 5 10^6 l log2 8 a 1 12"),
+        (
+            "1<sup>1</sup>/<sub>2</sub> in, 2<sup>2<sup>3</sup></sup>, x<sup>a<sub>1</sub></sup>",
+            "1 1/2 in, 2^(2^3), x^a_1",
+        ),
+        ("<style>.e{vertical-align:super}</style>10<b class=e>6</b>", "10^6"),
+        ("<style>i.f{vertical-align:-4px}</style>x<i class=f>i</i>", "x_i"),
+        ("10<span class='big superscript'>6</span> H<span class=subscript>2</span>O", "10^6 H2O"),
+        ("3<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math>5", "3 1/2 5"),
+        ("<math><mn>2</mn><msup><mn>10</mn><mn>6</mn></msup></math>", "2 10^6"),
+        ("<math><mn>5</mn><mo>&#x2062;</mo><mn>6</mn></math> <math><mn>1</mn><mn>0</mn></math>", "5 6 10"),
+        ("<math><mn>1</mn><mspace width=1em /><mn>000</mn></math>", "1 000"),
+        ("<p>E<m:math><m:mi>a</m:mi><m:annotation>TeX</m:annotation></m:math>", "Ea"),
+        ("<ruby><rb>Tokyo</rb><rtc>toukyou</rtc></ruby>", "Tokyo(toukyou)"),
         ("<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp>字<rt>ji</rt></ruby>", "漢(kan)字(ji)"),
         ("in&shy;ter\u200bnal <q>q</q>", "internal “q”"),
         ("<math><mi>E</mi><mo>=</mo><msup><mi>c</mi><mn>2</mn></msup></math>", "E = c^2"),
@@ -112,6 +140,42 @@ def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
 )
 def test_what_is_raised_lowered_or_a_formula_is_told_apart(source: str, expected: str) -> None:
     assert plain(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("<b style='display:block'>Depth</b><b style='display: block'>12 m</b>", "Depth\n\n12 m"),
+        ("<style>.l{display:block}</style><span class=l>Depth</span><span class=l>12 m</span>", "Depth\n\n12 m"),
+        ("<i style='display:table-cell'>Depth</i><i style='display:table-cell'>12 m</i>", "Depth 12 m"),
+        (
+            "<div role=table><div role=row><b role=columnheader>Part</b><b role=columnheader>Weight</b></div>"
+            "<div role=row><span role=cell>motor</span><span role=cell>40 kg</span></div></div>",
+            "Part | Weight\nmotor | 40 kg",
+        ),
+        ("<td>Depth</td><td>12 m</td>", "Depth 12 m"),
+    ],
+)
+def test_words_that_a_page_sets_apart_are_not_welded(source: str, expected: str) -> None:
+    assert plain(source) == expected
+
+
+@pytest.mark.parametrize("tag", ["script src='x'", "title", "style", "textarea", "iframe src=x", "noembed"])
+def test_what_ends_itself_takes_no_text_with_it(tag: str) -> None:
+    assert plain(f"<{tag} /><p>12 metres") == "12 metres"
+
+
+def test_what_a_document_in_xml_defines_is_what_its_references_mean() -> None:
+    begin = "<?xml version='1.0'?><!DOCTYPE html [<!ENTITY m '12&#160;metres'> <!ENTITY n \"&m;\">]>"
+    assert plain(f"{begin}<p>&m; deep, &n;, &amp; &o;") == "12\xa0metres deep, &m;, & &o;"
+    assert plain("<?xml version='1.0'?><!DOCTYPE html PUBLIC 'a' 'b'><p>a") == "a"
+    assert plain(f"<?xml version='1.0'?><!DOCTYPE html [<!-- it's -->{' ' * 20_000}]><p>a").endswith("a")
+
+
+def test_names_in_xml_may_have_a_prefix() -> None:
+    page = "<h:html><h:title>T</h:title><h:h1>H</h:h1><h:p>a<h:br/>10<h:sup>6</h:sup></h:p></h:html>"
+    (record,) = webpage.read(iter([f"<?xml version='1.0'?>{page}".encode()]), "name", FormatOptions())
+    assert (record.title, "".join(text_of(record.blocks))) == ("T", "H\n\na\n10^6")
 
 
 def blocks(source: str) -> list[Block]:
@@ -186,6 +250,7 @@ def test_a_first_row_in_bold_names_the_columns() -> None:
         ("<p>none", ""),
         ("<title>" + "long " * 10_000, ("long " * 60).strip()),
         ("<h1>" + "long " * 10_000, ("long " * 60).strip()),
+        ("<h1>Tank of<br>10<sup>6</sup> l</h1>", "Tank of 10^6 l"),
         ("<svg><title>icon</title></svg><title>T</title>", "T"),
     ],
 )
