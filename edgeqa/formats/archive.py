@@ -16,8 +16,10 @@ import lzma
 import posixpath
 import re
 import struct
+import unicodedata
 import zipfile
 import zlib
+from html.entities import html5
 from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import unquote
 from xml.parsers import expat
@@ -74,6 +76,9 @@ class Archive:
         self._check_directory(stream)
         with self._faults():
             self._zip = zipfile.ZipFile(stream)
+        self._folded: dict[
+            str, str
+        ] = {}  # by its name in small letters, a part; once one was not found as it is written
 
     @property
     def parts(self) -> list[str]:
@@ -81,7 +86,24 @@ class Archive:
         return list(self._zip.NameToInfo)
 
     def __contains__(self, part: str) -> bool:
-        return part in self._zip.NameToInfo
+        return self.named(part) is not None
+
+    def named(self, part: str) -> str | None:
+        """Returns the part that is meant as the archive calls it, whatever case and slashes it has; None for none."""
+        if part in self._zip.NameToInfo:
+            return part
+        if not self._folded:
+            self._folded = {folded(name): name for name in reversed(self.parts)}
+        return self._folded.get(folded(part))
+
+    def is_sound(self, part: str) -> bool:
+        """Tells whether all of a part can be unpacked."""
+        try:
+            for _ in self.blocks(part):
+                pass
+        except FileDamaged:
+            return False
+        return True
 
     def blocks(self, part: str) -> Iterator[bytes]:
         """Yields the bytes of a part.
@@ -90,9 +112,9 @@ class Archive:
             FormatError: if it is missing, damaged, encrypted, or larger than is read.
         """
         with self._faults():
-            if part not in self:
+            if (found := self.named(part)) is None:
                 raise FileDamaged(self.name, self._format_name, f"it has no part {part!r}")
-            info = self._zip.getinfo(part)
+            info = self._zip.getinfo(found)
             if info.flag_bits & 1:
                 raise FileEncrypted(self.name, f"its part {part!r} has a password")
             with self._zip.open(info) as stream:
@@ -124,6 +146,11 @@ class Archive:
             raise FileDamaged(self.name, self._format_name, "it points to outside of itself") from error
         except _FAULTS as error:
             raise FileDamaged(self.name, self._format_name, str(error) or type(error).__name__) from error
+
+
+def folded(part: str) -> str:
+    """Returns a part's name in a form that is the same for all ways of writing it."""
+    return unicodedata.normalize("NFC", posixpath.normpath("/" + part.replace("\\", "/"))).casefold()
 
 
 _MAGIC = b"\x1f\x8b"
@@ -197,6 +224,7 @@ class _Unpacked(io.RawIOBase):
 MAX_DEPTH = 1000
 MAX_PENDING_BYTES = 1 << 23  # of a tag that has not ended
 MAX_NAMES = 1 << 12  # kept at hand
+_STANDALONE = re.compile(rb"""(?<=\s)standalone\s*=\s*["']yes["'](?=\s*\?>)""")
 _OFF = ("0", "false", "off", "none")
 _IN_FORMS = frozenset(("AlternateContent", "Choice", "Fallback"))
 
@@ -232,8 +260,11 @@ class Package(Archive):
         return handler
 
     def title(self, part: str) -> str:
-        """Returns the title that the properties in a part state."""
-        return one_line(self.take(part, _Title()).title)
+        """Returns the title that the properties in a part state; "" where they cannot be read."""
+        found = _Title()
+        with contextlib.suppress(FileDamaged):
+            self.take(part, found)
+        return one_line(found.title)
 
     def parse(  # noqa: C901 - what is called for each tag is quicker within it
         self, part: str, handler: Handler, root: str = ""
@@ -285,15 +316,23 @@ class Package(Archive):
             if not skipped_depth:
                 handler.text(text)
 
+        def skipped(name: str, is_parameter: int) -> None:
+            if not is_parameter:
+                text(html5.get(f"{name};", f"&{name};"))
+
         def entity(*_: object) -> None:
             raise FileExcessive(self.name, "it defines entities")
 
         parser.StartElementHandler, parser.EndElementHandler = start, end
         parser.CharacterDataHandler = text
         parser.EntityDeclHandler = entity
+        # As if a DTD elsewhere defined them, references that XML does not know are passed on, and no error.
+        parser.UseForeignDTD(True)  # noqa: FBT003 - it has no name
+        parser.SkippedEntityHandler = skipped
         fed_bytes = 0
         try:
-            for block in self.blocks(part):
+            for number, whole in enumerate(self.blocks(part)):
+                block = whole if number else _lenient(whole)
                 parser.Parse(block, False)  # noqa: FBT003 - whether it is the last
                 fed_bytes += len(block)
                 if fed_bytes - parser.CurrentByteIndex > MAX_PENDING_BYTES:
@@ -306,6 +345,13 @@ class Package(Archive):
             reason = f"not XML: {error}"
             raise self.damaged(reason) from error
         yield
+
+
+def _lenient(begin: bytes) -> bytes:
+    """Returns the beginning of a part in XML without what only strict readers mind."""
+    if begin[:1].isspace() and begin.lstrip().startswith(b"<?xml"):
+        begin = begin.lstrip()
+    return _STANDALONE.sub(lambda found: b" " * len(found[0]), begin, 1)
 
 
 def _is_passed_over(name: str, choices: list[bool]) -> bool:

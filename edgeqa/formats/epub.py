@@ -2,18 +2,22 @@
 
 Named `FILE#3` after their place in that order, titled after the book and the chapter. Each is a page of HTML, and read
 as such. What says where the chapters are is read as leniently as pages are, since readers of books do; a chapter that
-is not in the file is a record with a note. What is named again is read once, where it is named first. Books with copy
-protection cannot be read.
+is not in the file, or is damaged, is a record with a note. The book's style sheets say what of it is hidden. What is
+named again is read once, where it is named first. Books with copy protection cannot be read.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import posixpath
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 
-from edgeqa.formats.archive import Archive
+from edgeqa.formats.archive import Archive, folded
 from edgeqa.formats.blocks import (
     FileDamaged,
     FileEncrypted,
@@ -24,7 +28,7 @@ from edgeqa.formats.blocks import (
     one_line,
     read_ahead,
 )
-from edgeqa.formats.markup import Tag, Tokenizer, decode_page
+from edgeqa.formats.markup import MAX_SHEET_CHARACTERS, Tag, Tokenizer, decode_page
 from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
 
 MAX_PACKAGE_BYTES = 1 << 24
+MAX_SHEETS = 100
+MAX_FALLBACKS = 10
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _NO_PAGES = ("image/", "audio/", "video/", "font/", "text/css", "text/javascript")
@@ -50,24 +56,43 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     package = _Package(archive, name)
     has_text = False
     named: set[str] = set()
+    missing: list[str] = []
+    damaged: list[str] = []
     for number, href in enumerate(package.chapters(), 1):
         part = package.part(href)
         if (one := part or href) in named:
             continue
         named.add(one)
         if part is None:
+            missing.append(href)
             yield Record(f"{name}#{number}", "", (), note=f"the book names {href!r}, but has no such part")
             continue
         if part in package.encrypted:
             raise FileEncrypted(name, "it is copy-protected")
-        page = Page(is_xml=True)
-        source = decode_page(archive.blocks(part), f"{name}, {part}", errors="replace")
+        if not archive.is_sound(part):
+            damaged.append(part)
+            yield Record(f"{name}#{number}", "", (), note=f"its part {part!r} is damaged")
+            continue
+        page = Page(is_xml=True, sheet=partial(package.sheet, part))
+        source = decode_page(_without_nul(archive.blocks(part)), f"{name}, {part}", errors="replace")
         blocks, characters = _begun(page, source)
         if characters:
             has_text = True
             yield Record(f"{name}#{number}", _title(package.title, page), blocks)
+    if not has_text and damaged:
+        raise FileDamaged(name, "EPUB", f"its chapters are damaged, as {damaged[0]!r}")
+    if not has_text and missing:
+        raise FileDamaged(name, "EPUB", f"it names chapters that are not in it, as {missing[0]!r}")
     if not has_text:
         raise TextMissing(name)
+
+
+def _without_nul(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the blocks; of text in bytes, without NUL, which is none."""
+    first = next(blocks, b"")
+    is_wide = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for block in chain([first], blocks):
+        yield block if is_wide else block.replace(b"\0", b"")
 
 
 def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
@@ -77,6 +102,21 @@ def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
 def _title(book: str, page: Page) -> str:
     chapter = page.heading or page.title
     return one_line(book if chapter.casefold() == one_line(book).casefold() else f"{book}: {chapter}".strip(": "))
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """What the package names."""
+
+    href: str
+    media_type: str = ""
+    fallback: str = ""
+    """The item that stands in for it."""
+
+    @property
+    def is_no_page(self) -> bool:
+        """Whether its media type is that of something else than a page."""
+        return self.media_type.startswith(_NO_PAGES) or any(word in self.media_type for word in _NO_PAGE_WORDS)
 
 
 class _Package:
@@ -92,8 +132,9 @@ class _Package:
         self.encrypted: set[str] = set()
         self._archive = archive
         self._name = name
-        self._folded = {_folded(part): part for part in archive.parts}
-        self._items: dict[str, tuple[str, str]] = {}
+        self._items: dict[str, _Item] = {}
+        self._sheets: dict[str, str] = {}
+        self._last_names: dict[str, str | None] = {}  # the parts, without their folders; once one was not found
         self._order: list[str] = []
         path = self._package_path()
         self._folder = posixpath.dirname(path)
@@ -102,23 +143,63 @@ class _Package:
 
     def chapters(self) -> list[str]:
         """Returns the places of the chapters, as the package has them, in their order."""
-        ordered = [self._items.get(item, (item, "")) for item in self._order]
+        ordered = [self._page(self._items.get(item, _Item(item))) for item in self._order]
         if not any(item in self._items for item in self._order):  # a book without an order: as they are listed
-            ordered = [(href, kind) for href, kind in self._items.values() if href.lower().endswith(_PAGE_SUFFIXES)]
-        return [href for href, kind in ordered if not _is_no_page(kind)]
+            ordered = [item for item in self._items.values() if item.href.lower().endswith(_PAGE_SUFFIXES)]
+        return [item.href for item in ordered if not item.is_no_page]
 
-    def part(self, href: str) -> str | None:
-        """Returns the part that is meant, None if there is none. A leading slash means the archive's root."""
-        path = href.partition("#")[0].replace("\\", "/")
-        for form in (unquote(path), path):
-            for folder in ("", self._folder) if form.startswith("/") else (self._folder, ""):
-                found = self._folded.get(_folded(posixpath.join(folder, form.lstrip("/"))))
+    def _page(self, item: _Item) -> _Item:
+        """Returns the item, or what stands in for it where it is no page."""
+        for _ in range(MAX_FALLBACKS):
+            other = self._items.get(item.fallback)
+            if not item.is_no_page or other is None:
+                break
+            item = other
+        return item
+
+    def part(self, href: str, folder: str | None = None) -> str | None:
+        """Returns the part that is meant, None if there is none. A leading slash means the archive's root.
+
+        Args:
+            href: as the book has it.
+            folder: of the part that names it; None for the package.
+        """
+        path = href.strip().partition("#")[0].replace("\\", "/")
+        if not path:
+            return None
+        here = self._folder if folder is None else folder
+        for form in (unquote(path), path, unquote(path).partition("?")[0], unquote(unquote(path))):
+            for above in ("", here) if form.startswith("/") else (here, ""):
+                found = self._archive.named(posixpath.join(above, form.lstrip("/")))
                 if found is not None:
                     return found
-        return None
+        return self._by_last_name(posixpath.basename(unquote(path)))
+
+    def _by_last_name(self, name: str) -> str | None:
+        """Returns the only part of this name, in whatever folder; None if there is none, or are several."""
+        if not self._last_names:
+            for part in self._archive.parts:
+                last = folded(posixpath.basename(part.replace("\\", "/")))
+                self._last_names[last] = None if last in self._last_names else part
+        return self._last_names.get(folded(name))
+
+    def sheet(self, page: str, href: str) -> str:
+        """Returns the style sheet that a page names; "" if it cannot be read. Few are: a book has one or two."""
+        part = self.part(href, posixpath.dirname(page))
+        if part is None or len(self._sheets) == MAX_SHEETS:
+            return self._sheets.get(part or "", "")
+        if part not in self._sheets:
+            data = b""
+            with contextlib.suppress(FileDamaged, FileEncrypted):
+                for block in self._archive.blocks(part):
+                    data += block
+                    if len(data) > MAX_SHEET_CHARACTERS:
+                        break
+            self._sheets[part] = data.decode("utf-8", "replace")
+        return self._sheets[part]
 
     def _package_path(self) -> str:
-        container = self._folded.get(_folded(_CONTAINER))
+        container = self._archive.named(_CONTAINER)
         packages = [part for part in self._archive.parts if part.lower().endswith(".opf")]
         if container is None and not packages:
             raise FileDamaged(self._name, "EPUB", f"it has no part {_CONTAINER!r}")
@@ -126,7 +207,7 @@ class _Package:
             for tag in self._tags(container):
                 if isinstance(tag, Tag) and _local(tag) == "rootfile":
                     path = unquote(tag.attributes().get("full-path", "")).lstrip("/")
-                    if (found := self._folded.get(_folded(path))) is not None:
+                    if (found := self._archive.named(path)) is not None:
                         return found
         if not packages:
             raise FileDamaged(self._name, "EPUB", "it does not say where its package is")
@@ -140,22 +221,24 @@ class _Package:
                     self.title += token
                 continue
             local = _local(token)
-            in_title = local == "title" and not token.is_end and not self.title.strip()
+            if local == "title":
+                in_title = not token.is_end and not self.title.strip()
             if token.is_end:
                 continue
             if local == "item":
                 attributes = token.attributes()
                 media_type = attributes.get("media-type", "").partition(";")[0].strip().lower()
-                self._items[attributes.get("id", "")] = (attributes.get("href", ""), media_type)
+                item = _Item(attributes.get("href", ""), media_type, attributes.get("fallback", ""))
+                self._items[attributes.get("id", "")] = item
             elif local == "itemref":
                 self._order.append(token.attributes().get("idref", ""))
 
     def _take_encryption(self) -> None:
-        part = self._folded.get(_folded(_ENCRYPTION))
+        part = self._archive.named(_ENCRYPTION)
         if part is not None:
             for tag in self._tags(part):
                 if isinstance(tag, Tag) and _local(tag) == "cipherreference" and not tag.is_end:
-                    found = self._folded.get(_folded(unquote(tag.attributes().get("uri", ""))))
+                    found = self._archive.named(unquote(tag.attributes().get("uri", "")))
                     self.encrypted.update(() if found is None else (found,))
 
     def _tags(self, part: str) -> Iterator[str | Tag]:
@@ -164,19 +247,11 @@ class _Package:
             data += block
             if len(data) > MAX_PACKAGE_BYTES:
                 raise FileExcessive(self._name, f"its part {part!r} is larger than {MAX_PACKAGE_BYTES} bytes")
-        encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
         tokenizer = Tokenizer(is_xml=True)
-        yield from tokenizer.feed(data.decode(encoding, "replace"))
+        for piece in decode_page(_without_nul(iter([bytes(data)])), self._name, errors="replace"):
+            yield from tokenizer.feed(piece)
         yield from tokenizer.feed("", is_last=True)
 
 
 def _local(tag: Tag) -> str:
     return tag.name.rpartition(":")[2]
-
-
-def _folded(part: str) -> str:
-    return posixpath.normpath("/" + part.replace("\\", "/")).casefold()
-
-
-def _is_no_page(media_type: str) -> bool:
-    return media_type.startswith(_NO_PAGES) or any(word in media_type for word in _NO_PAGE_WORDS)
