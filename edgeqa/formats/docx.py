@@ -11,11 +11,14 @@ The format: ECMA-376, WordprocessingML.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
+from edgeqa.formats import kinds
 from edgeqa.formats.archive import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
-from edgeqa.formats.blocks import FormatOptions, Record, first_heading
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, first_heading
 from edgeqa.formats.notation import OfficeMath, symbol, without_private
 from edgeqa.formats.stories import Stories, Story
 from edgeqa.formats.wordstyles import (
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 _SHAPE = "shape"  # whose text ends with its paragraph
 MAX_READING_CHARACTERS = 1000  # of a reading aid
+MAX_NOTES = 100  # of what is not read
+MAX_INCLUDED_CHARACTERS = 1 << 24
 MAX_ENTRIES = 2000  # of a list to choose from
 RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
@@ -48,6 +53,8 @@ _SKIPPED = frozenset(
 
 
 _NOTES = ("footnotes", "endnotes")
+_SHAPES = ("drawing", "shape", "rect", "roundrect", "oval", "group")
+_INCLUDED = (".htm", ".html", ".xhtml", ".mht", ".mhtml", ".txt", ".rtf")
 
 
 def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -57,22 +64,57 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         FormatError: if it is no DOCX file.
     """
     package = OfficePackage(stream, name, "DOCX", "word/document.xml")
-    title, blocks = first_heading(_blocks(package))
+    notes: list[str] = []
+    title, blocks = first_heading(_blocks(package, notes))
     yield Record(name, title or package.stated_title(), blocks)
+    for note_of_part in notes[:MAX_NOTES]:
+        yield Record(name, "", (), note=note_of_part)
 
 
-def _blocks(package: OfficePackage) -> Iterator[Block]:
+def _included(package: OfficePackage, notes: list[str], relation: str) -> list[Block]:
+    """Returns the blocks of a file that a document includes, as it came from another program."""
+    part = package.relations.by_id.get(relation, "")
+    kind = kinds.by_name(part)
+    if kind is None or part not in package or not part.lower().endswith(_INCLUDED):
+        if len(notes) < MAX_NOTES:
+            notes.append(f"it includes {part!r}, which is not read")
+        return []
+    found: list[Block] = []
+    characters = 0
+    for record in kind.reader()(package.blocks(part), f"{package.name}, {part}", FormatOptions()):
+        for block in record.blocks:
+            found.append(block)
+            characters += len(block.text)
+            if characters > MAX_INCLUDED_CHARACTERS:
+                raise FileExcessive(
+                    package.name, f"its part {part!r} has more than {MAX_INCLUDED_CHARACTERS} characters"
+                )
+    return found
+
+
+def _blocks(package: OfficePackage, notes: list[str]) -> Iterator[Block]:
     folder = package.main.rpartition("/")[0]
 
     def parts(kind: str) -> list[str]:
         return package.relations.targets.get(kind, [f"{folder}/{kind}.xml"])
 
-    styles = package.take(parts("styles")[0], Styles())
-    numbering = package.take(parts("numbering")[0], Numbering(styles))
-    document = _Text(package.name, styles, numbering)
-    for part in (package.main, *(part for kind in _NOTES for part in parts(kind) if part in package)):
-        for _ in package.parse(part, document, "document" if part == package.main else ""):
-            yield from document.pop()
+    styles = Styles()
+    numbering = Numbering(styles)
+    for part, handler in ((parts("styles")[0], styles), (parts("numbering")[0], numbering)):
+        with contextlib.suppress(FileDamaged):  # the text does without
+            package.take(part, handler)
+    document = _Text(package.name, styles, numbering, partial(_included, package, notes))
+    for _ in package.parse(package.main, document, "document"):
+        yield from document.pop()
+    for part in (part for kind in _NOTES for part in parts(kind)):
+        if part in package:
+            try:
+                for _ in package.parse(part, document):
+                    yield from document.pop()
+            except FileDamaged as error:
+                notes.append(f"its part {part!r}: {error}")
+        elif part in package.relations.by_id.values():
+            notes.append(f"it names {part!r}, but has no such part")
     yield from document.finish()
 
 
@@ -134,8 +176,8 @@ class _Story(Story):
 class _Text(Handler):
     """Takes the XML of a document and of its notes."""
 
-    def __init__(self, name: str, styles: Styles, numbering: Numbering) -> None:
-        self._styles, self._numbering = styles, numbering
+    def __init__(self, name: str, styles: Styles, numbering: Numbering, included: Callable[[str], list[Block]]) -> None:
+        self._styles, self._numbering, self._included = styles, numbering, included
         self._stories = Stories(_Story, name)
         self._properties: list[str] = []  # elements of properties that are open
         self._in_text = False
@@ -155,13 +197,14 @@ class _Text(Handler):
             "footnoteReference": self._refer, "endnoteReference": self._refer,
             "fldChar": self._field_mark, "ffData": self._begin_form,
             **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
+            **dict.fromkeys(_SHAPES, self._begin_shape), "docPr": self._describe_shape, "altChunk": self._include,
             "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
             "tr": self._begin_row, "tc": self._begin_cell,
         }  # fmt: skip
         self._ends: dict[str, Callable[[], None]] = {
             "t": self._end_text, "p": self._end_paragraph, "rt": self._end_reading, "ruby": self._end_ruby,
             "sdt": self._end_control, "sdtContent": self._end_content, "footnote": self._end_content,
-            "endnote": self._end_content, "ffData": self._end_form,
+            "endnote": self._end_content, **dict.fromkeys(_SHAPES, self._end_content), "ffData": self._end_form,
             "txbxContent": self._stories.leave, "tbl": self._end_table, "tr": self._end_row, "tc": self._end_cell,
         }  # fmt: skip
 
@@ -189,7 +232,7 @@ class _Text(Handler):
                 return
             self._property(name, attributes)
             self._properties.append(name)
-        elif name.endswith("Pr") and self._math is None:
+        elif name.endswith("Pr") and name != "docPr" and self._math is None:
             self._properties.append(name)
         elif name in _SKIPPED:
             self._skipped_depth = 1
@@ -209,7 +252,7 @@ class _Text(Handler):
             self._in_text = False
             if self._math.end(name):
                 formula, self._math = self._math.line(), None
-                self.add(formula)
+                self.add(formula, is_formula=True)
         elif (handler := self._ends.get(name)) is not None:
             handler()
 
@@ -224,8 +267,8 @@ class _Text(Handler):
 
     # --- text
 
-    def add(self, text: str) -> None:
-        """Adds text to the paragraph, as its run and its paragraph are shown."""
+    def add(self, text: str, *, is_formula: bool = False) -> None:
+        """Adds text, or a formula, to the paragraph, as its run and its paragraph are shown."""
         story = self._story
         is_hidden, is_bold, raised = self._effect()
         if is_hidden or self._is_muted() or (self._fields and any(self._fields)):
@@ -238,7 +281,10 @@ class _Text(Handler):
             return
         if story.tables and story.tables[-1].is_cell_open:
             story.tables[-1].text(text, is_bold=is_bold)
-        story.prose.text(text, raised)
+        if is_formula:
+            story.prose.apart(text)
+        else:
+            story.prose.text(text, raised)
 
     def _is_muted(self) -> bool:
         """Tells whether something that is open is not shown: a prompt, a note of no interest, a row."""
@@ -413,6 +459,21 @@ class _Text(Handler):
     def _end_control(self) -> None:
         if self._controls:
             self._controls.pop()
+
+    def _begin_shape(self, _name: str, attributes: dict[str, str]) -> None:
+        is_hidden = "visibility:hidden" in attributes.get("style", "").replace(" ", "").lower()
+        self._mutes.append(is_hidden)
+        self._muted += is_hidden
+
+    def _describe_shape(self, _name: str, attributes: dict[str, str]) -> None:
+        if self._mutes and not self._mutes[-1] and is_on(attributes, "hidden", "0"):
+            self._mutes[-1] = True
+            self._muted += 1
+
+    def _include(self, _name: str, attributes: dict[str, str]) -> None:
+        """Writes down a file of another format that stands in the document's place."""
+        self._story.prose.end_block()
+        self._stories.insert(self._included(attributes.get("id", "")))
 
     def _begin_note(self, name: str, attributes: dict[str, str]) -> None:
         is_shown = attributes.get("type") not in _SEPARATORS and (

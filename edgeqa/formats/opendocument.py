@@ -10,13 +10,15 @@ The format: OpenDocument 1.3, OASIS.
 
 from __future__ import annotations
 
+import contextlib
+import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, Package, number_in
-from edgeqa.formats.blocks import FileEncrypted, FormatOptions, Record, first_heading
-from edgeqa.formats.notation import numeral
+from edgeqa.formats.blocks import FileDamaged, FileEncrypted, FormatOptions, Record, first_heading
+from edgeqa.formats.notation import Formula, numeral
 from edgeqa.formats.stories import NOTE, Stories, Story
 
 if TYPE_CHECKING:
@@ -283,6 +285,28 @@ class _Story(Story):
     spans: list[str] = field(default_factory=list)
 
 
+class _FormulaPart(Handler):
+    """Takes a part that is a formula; of any other, nothing."""
+
+    def __init__(self) -> None:
+        self.formula = Formula()
+        self._is_formula: bool | None = None
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        if self._is_formula is None:
+            self._is_formula = name == "math"
+        elif self._is_formula:
+            self.formula.start(name)
+
+    def end(self, name: str) -> None:
+        if self._is_formula:
+            self.formula.end(name)
+
+    def text(self, text: str) -> None:
+        if self._is_formula:
+            self.formula.text(text)
+
+
 class _Document(Content):
     """Writes the text of a document down."""
 
@@ -295,6 +319,7 @@ class _Document(Content):
         self._in_header = False
         self._title_frames = 0
         self._frames: list[bool] = []
+        self._formula: Formula | None = None
         self._starts: dict[str, Callable[[dict[str, str]], None]] = {
             "p": self._begin_paragraph, "h": self._begin_paragraph, "span": self._begin_span, "a": self._begin_span,
             "s": self._space, "tab": self._space, "line-break": self._break, "list": self._begin_list,
@@ -302,7 +327,7 @@ class _Document(Content):
             "page": self._begin_page, "hidden-text": self._hide_text, "hidden-paragraph": self._hide_paragraph,
             "frame": self._begin_frame, "text-box": self._begin_box, "note-body": self._begin_note,
             "ruby-text": self._begin_reading, "table": self._begin_table, "table-header-rows": self._begin_header,
-            "table-row": self._begin_row, "table-cell": self._begin_cell,
+            "table-row": self._begin_row, "table-cell": self._begin_cell, "object": self._begin_object,
         }  # fmt: skip
         self._ends: dict[str, Callable[[], None]] = {
             "p": self._end_paragraph, "h": self._end_paragraph, "span": self._end_span, "a": self._end_span,
@@ -319,20 +344,37 @@ class _Document(Content):
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag of the body."""
-        if (handler := self._starts.get(name)) is not None:
+        if self._formula is not None:
+            self._formula.start(name)
+        elif name == "math":
+            self._formula = Formula()
+        elif (handler := self._starts.get(name)) is not None:
             self._level = (number_in(attributes, "outline-level") or 1) if name == "h" else 0
             handler(attributes)
 
     def finish(self, name: str) -> None:
         """Takes an end tag of the body."""
-        if (handler := self._ends.get(name)) is not None:
-            handler()
+        if self._formula is None:
+            if (handler := self._ends.get(name)) is not None:
+                handler()
+        elif name != "math":
+            self._formula.end(name)
+        else:
+            formula, self._formula = self._formula.line(), None
+            self.write(formula, is_formula=True)
 
-    def write(self, text: str) -> None:
-        """Takes text of the body."""
+    def write(self, text: str, *, is_formula: bool = False) -> None:
+        """Takes text of the body, or a formula."""
+        if self._formula is not None:
+            self._formula.text(text)
+            return
         spans = [self.styles.resolved(span) for span in self._story.spans]
-        if self._story.in_paragraph and not any(self._hidden) and not any(span.is_hidden for span in spans):
-            raised = next((span.raised for span in reversed(spans) if span.raised is not None), 0)
+        if not self._story.in_paragraph or any(self._hidden) or any(span.is_hidden for span in spans):
+            return
+        raised = next((span.raised for span in reversed(spans) if span.raised is not None), 0)
+        if is_formula:
+            self._story.prose.apart(text)
+        else:
             self._story.prose.text(text, raised)
 
     # --- paragraphs
@@ -483,10 +525,22 @@ class _Document(Content):
     def _begin_frame(self, attributes: dict[str, str]) -> None:
         self._frames.append(attributes.get("class") == "title")
         self._title_frames += self._frames[-1]
+        is_prompt = attributes.get("placeholder") == "true"
+        self._hidden.append(is_prompt or attributes.get("display") in ("none", "printer"))
 
     def _end_frame(self) -> None:
         if self._frames:
             self._title_frames -= self._frames.pop()
+            self._end_hidden()
+
+    def _begin_object(self, attributes: dict[str, str]) -> None:
+        """Writes a formula down that is a document of its own, in another part."""
+        place = posixpath.normpath(attributes.get("href", "").removeprefix("./"))
+        if not place.startswith((".", "/", "#")):
+            found = _FormulaPart()
+            with contextlib.suppress(FileDamaged):
+                self._package.take(f"{place}/{CONTENT}", found)
+            self.write(found.formula.line(), is_formula=True)
 
     def _begin_box(self, _attributes: dict[str, str]) -> None:
         if self._story.in_paragraph:

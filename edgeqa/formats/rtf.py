@@ -35,7 +35,7 @@ _TOKEN = re.compile(
 )
 _WORD, _NUMBER, _CODE, _ESCAPED, _BRACE, _TEXT = range(1, 7)  # which of the groups above is there, last
 _MAX_TOKEN_BYTES = 64  # but text, of which any part is a token
-_BEGINS = re.compile(rb"\s*\{\\rtf", re.IGNORECASE)
+_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf", re.IGNORECASE)
 _BULLETS = re.compile(r"[^\w\s]")
 
 # Groups that are no text of the document. Those marked as to be passed over if they are not known are, too.
@@ -44,11 +44,12 @@ _SKIPPED = frozenset(
     colortbl pict fldinst header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
     revtbl listtable listoverridetable rsidtbl generator themedata colorschememapping datastore latentstyles mmathPr
     xmlnstbl template pgptbl nonesttables atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata
-    objclass
+    objclass sp shprslt
     """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
-_KINDS = _SKIPPED | {"fonttbl", "stylesheet", "info", "listtext", "pntext", "title", "footnote", "upr"}
-_KNOWN = frozenset(("shpinst", "shptxt", "ud", "fldrslt", "footnote", "listtext", "pntext"))
+_BOXES = ("shptxt", "dptxbxtext")
+_KINDS = _SKIPPED | {"fonttbl", "stylesheet", "info", "listtext", "pntext", "title", "footnote", "upr", *_BOXES}
+_KNOWN = frozenset(("shpinst", "do", "ud", "fldrslt", "footnote", "listtext", "pntext", *_BOXES))
 _CHARSETS = {
     0: "cp1252", 77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253",
     162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
@@ -108,7 +109,7 @@ class _State:
     skip: int = 1
     """How many characters stand in for one in Unicode, for programs that know none."""
     font: int = 0
-    is_note: bool = False
+    is_aside: bool = False
     upr: int = 0
 
     def inherited(self) -> _State:
@@ -195,7 +196,7 @@ class _Document:
         self._column = 0
         self._in_items = False
         self._words: dict[str, Callable[[int | None], None]] = {
-            "par": self._end_paragraph, "sect": self._end_paragraph, "page": self._end_paragraph,
+            **dict.fromkeys(("par", "sect", "page", "column"), self._end_paragraph),
             "line": self._break, "pard": self._plain_paragraph, "plain": self._plain, "s": self._set_style,
             "outlinelevel": self._set_outline, "trowd": self._begin_row_definition, "cellx": self._define_cell,
             "cell": self._end_cell, "nestcell": self._end_cell, "row": self._end_row, "nestrow": self._end_row,
@@ -305,8 +306,11 @@ class _Document:
         elif word == "title" and state.kind == "info":
             state.kind = "title"
         elif word == "footnote" and self.stories.in_body:
-            state.is_note = True
+            state.is_aside = True
             self.stories.enter(NOTE)
+        elif word in _BOXES and self.stories.has_room:
+            state.is_aside, state.is_hidden, state.raised = True, False, 0
+            self.stories.enter("box")
         elif word == "upr":
             state.upr = 1
 
@@ -316,7 +320,7 @@ class _Document:
         self._left_out = 0
         outer = self._state
         self._states.append(outer)
-        if not (outer.is_star or outer.is_note or outer.upr or outer.kind in ("fonttbl", "stylesheet")):
+        if not (outer.is_star or outer.is_aside or outer.upr or outer.kind in ("fonttbl", "stylesheet")):
             return
         self._flush_bytes()
         self._state = outer.inherited()
@@ -336,7 +340,7 @@ class _Document:
             self._flush_bytes()
             if state.kind in ("fonttbl", "stylesheet"):
                 self._end_entry()
-            if state.is_note:
+            if state.is_aside:
                 self.stories.leave()
             self._state = outer
 
@@ -364,6 +368,7 @@ class _Document:
 
     def _add(self, text: str) -> None:
         kind = self._state.kind
+        text = text.replace("\0", "")
         if not text or kind in ("skipped", "info"):
             return
         if kind in ("fonttbl", "stylesheet"):
@@ -491,6 +496,8 @@ class _Document:
         self._story.prose.end_block()
         self._story.is_settled = False
         self._marker = []
+        if not self._in_table:
+            self.stories.settle()
 
     def _break(self, _number: int | None) -> None:
         if not self._state.kind:
@@ -544,5 +551,6 @@ class _Document:
     def _end_row(self, _number: int | None) -> None:
         if self._in_row:
             self._story.prose.end_row()
+            self.stories.settle()
         self._in_row = False
         self._story.is_settled = False

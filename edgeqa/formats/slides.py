@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats.archive import Handler, OfficePackage, Relations, is_on, number_in
-from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record, one_line
+from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.notation import OfficeMath, numeral
 from edgeqa.formats.prose import Prose
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_SLIDES = 10_000
 MAX_SLIDE_CHARACTERS = 1 << 23
 MAX_MERGED = 1000  # columns or rows of one cell
+_LINE_BREAK = "_x000B_"  # as some programs write it
 _TITLES = ("title", "ctrTitle")
 _REPEATED = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 _SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp")
@@ -44,15 +45,26 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         pass
     whole = package.stated_title()
     whole = "" if whole.lower() in _NO_TITLES else whole
+    damage: FileDamaged | None = None
+    has_slide = False
     for number, relation in enumerate(presentation.slides, 1):
         part = package.relations.by_id.get(relation)
         if part is None or part not in package:
+            yield Record(f"{name}#{number}", "", (), note="the presentation names it, but has no such part")
             continue
-        blocks, title = _slide(package, part, number)
+        try:
+            blocks, title = _slide(package, part, number)
+        except FileDamaged as error:
+            damage = error
+            yield Record(f"{name}#{number}", "", (), note=str(error))
+            continue
+        has_slide = True
         if blocks:
             names = [one for one in (whole, title) if one]
             shown = names[:1] if len(names) > 1 and whole.casefold() == title.casefold() else names
             yield Record(f"{name}#{number}", one_line(": ".join(shown)), iter(blocks))
+    if damage is not None and not has_slide:
+        raise damage
 
 
 def _slide(package: OfficePackage, part: str, number: int) -> tuple[list[Block], str]:
@@ -184,7 +196,7 @@ class _Slide(Handler):
             self._in_text = False
             if self._math.end(name):
                 formula, self._math = self._math.line(), None
-                self._add(formula)
+                self._add(formula, is_formula=True)
         elif name in _SHAPES:
             self.settle()
             if self._shapes:
@@ -202,7 +214,7 @@ class _Slide(Handler):
         else:
             self._add(text)
 
-    def _add(self, text: str) -> None:
+    def _add(self, text: str, *, is_formula: bool = False) -> None:
         if any(self._shapes) or self._place in _REPEATED or (self._of_notes and self._place != "body"):
             return
         self._characters += len(text)
@@ -210,7 +222,11 @@ class _Slide(Handler):
             what = f"slide {self._number} has more than {MAX_SLIDE_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
         self._settle_paragraph()
-        self.prose.text(text, self._raised)
+        text = text.replace(_LINE_BREAK, " ")
+        if is_formula:
+            self.prose.apart(text)
+        else:
+            self.prose.text(text, self._raised)
 
     # --- shapes
 

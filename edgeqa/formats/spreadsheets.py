@@ -52,8 +52,9 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     for _ in package.parse(package.main, workbook, "workbook"):
         pass
     title = package.stated_title()
+    folder = package.main.rpartition("/")[0]
     for kind, handler in (("styles", looks), ("sharedStrings", shared)):
-        for part in package.relations.targets.get(kind, [])[:1]:
+        for part in package.relations.targets.get(kind, [f"{folder}/{kind}.xml"])[:1]:
             package.take(part, handler)
     for sheet_name, relation in workbook.sheets:
         part = package.relations.by_id.get(relation, "")
@@ -62,6 +63,8 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
             begin = list(islice(blocks, 2))
             if not is_name_alone(begin):
                 yield Record(f"{name}#{sheet_name}", title_of(title, sheet_name), chain(begin, blocks))
+        else:
+            yield Record(f"{name}#{sheet_name}", "", (), note="the workbook names it, but has no such part")
 
 
 def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]:
@@ -360,6 +363,7 @@ def _unescaped(text: str) -> str:
 
 MAX_REPEATED_ROWS = 10_000  # that have text
 MAX_REPEATED_CELLS = 1 << 20  # of the file, that have text: so many more than are written
+_BREAKS = {**dict.fromkeys(("p", "s", "tab", "line-break"), " "), "ruby-text": " ("}
 _COLLAPSED = ("collapse", "filter")
 _SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
 
@@ -412,6 +416,8 @@ class _Sheets(Content):
             self._in_paragraph = max(0, self._in_paragraph - 1)
         elif name == "span" and self._spans:
             self._spans.pop()
+        elif name == "ruby-text":
+            self._text.add(")")
         elif name in ("table-cell", "covered-table-cell"):
             self._end_cell(is_covered=name == "covered-table-cell")
         elif name == "table-row":
@@ -430,12 +436,12 @@ class _Sheets(Content):
         return bool(self.styles.resolved(attributes.get("style-name", "")).is_hidden)
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
-        self.is_left_out = name == "table" and self._is_hidden(attributes)
+        self.is_left_out = name in ("table", "span") and self._is_hidden(attributes)
         if self.is_left_out:
             return
-        if name in ("p", "s", "tab", "line-break"):
+        if name in _BREAKS:
             self._in_paragraph += name == "p"
-            self._text.add(" ")
+            self._text.add(_BREAKS[name])
         elif name == "span":
             self._spans.append(self.styles.resolved(attributes.get("style-name", "")).raised or 0)
         elif name == "table" and self._grid is None:

@@ -94,6 +94,18 @@ class Stories(Generic[S]):
             what = f"its notes and text boxes hold more than {MAX_HELD_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
 
+    def insert(self, blocks: list[Block]) -> None:
+        """Puts blocks after what the body has by now; those within another story are put after it."""
+        if not blocks:
+            return
+        first, *others = blocks
+        blocks = [replace(first, before="\n\n"), *others]
+        if self.in_body:
+            self._emit_body(self.story.prose.pop())
+            self._emit(blocks)
+        else:
+            self.story.boxes += blocks
+
     def settle(self) -> None:
         """The paragraph or table of the body ends here: what lies aside in it follows."""
         if self.story.boxes and not self._outer:  # those in a box wait for the end of what the box lies in

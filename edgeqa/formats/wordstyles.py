@@ -396,8 +396,9 @@ class WordTable:
     """One table in the making."""
 
     def __init__(self, prose: Prose, styles: Styles) -> None:
-        self.is_muted = False
-        """Whether the row that is open is hidden or deleted."""
+        self._is_muted = False  # the row that is open is hidden or deleted
+        self.is_deleted = False
+        """Whether the cell that is open is deleted."""
         self.is_cell_open = False
         """Whether a cell takes text."""
         self._prose, self._styles = prose, styles
@@ -413,6 +414,11 @@ class WordTable:
         self._merge = ""
         prose.table()
 
+    @property
+    def is_muted(self) -> bool:
+        """Whether the row or the cell that is open is not shown."""
+        return self._is_muted or self.is_deleted
+
     def take(self, holder: str, name: str, attributes: dict[str, str]) -> None:
         """Takes a property of the table, the row or the cell that has begun."""
         note(self, _PROPERTIES.get(holder, {}), name, attributes)
@@ -423,14 +429,14 @@ class WordTable:
 
     def begin_row(self) -> None:
         """A row begins; its properties follow."""
-        self._is_header = self._is_hidden = self._is_open = self.is_muted = False
+        self._is_header = self._is_hidden = self._is_open = self._is_muted = False
         self._is_bold = True
         self._column = self._skipped_columns = 0
 
     def begin_cell(self) -> None:
         """A cell begins; its properties follow."""
         self._open_row()
-        self._span, self._merge, self.is_cell_open = 1, "", False
+        self._span, self._merge, self.is_cell_open, self.is_deleted = 1, "", False, False
 
     def open_cell(self) -> None:
         """What follows is in the cell: its properties have been read."""
@@ -443,7 +449,7 @@ class WordTable:
         self.open_cell()
         self.is_cell_open = False
         self._column += self._span
-        self._span, self._merge = 1, ""
+        self._span, self._merge, self.is_deleted = 1, "", False
 
     def end_row(self) -> None:
         """The row ends here."""
@@ -451,14 +457,14 @@ class WordTable:
             if not self._rows and self._is_bold and self._column > 1:
                 self._prose.name_row()
             self._rows += not self._is_hidden
-            self._is_open = self.is_muted = False
+            self._is_open = self._is_muted = False
         self._prose.end_row()
 
     def _open_row(self) -> None:
         if self._is_open:
             return
         self._is_open = True
-        self.is_muted = self._is_hidden
+        self._is_muted = self._is_hidden
         looks = self._looks_at_first_row and not self._rows
         if looks and self._style and self._style in self._styles:
             looks = self._styles.resolved(self._style).marks_first_row is True
@@ -484,6 +490,7 @@ _PROPERTIES: dict[str, Properties] = {
     },
     "tcPr": {
         "gridSpan": ("_span", lambda attributes: max(1, min(number_in(attributes) or 1, MAX_COLUMNS))),
+        "cellDel": ("is_deleted", is_on),
         "vMerge": ("_merge", lambda attributes: "first" if word_in(attributes) == "restart" else "next"),
     },
 }

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+W = (
+    'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:wp="wp" xmlns:v="v" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+)
 _RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
 RELATIONS = f'<Relationships><Relationship Id="1" Type="{_RELATION}" Target="word/document.xml"/></Relationships>'
 
@@ -196,7 +199,8 @@ def opendocument(body: str, *, kind: str = "text", automatic: str = "", styles: 
         parts: others, by their names without the ending.
     """
     names = "".join(
-        f' xmlns:{prefix}="{prefix}"' for prefix in ("office", "text", "table", "draw", "style", "fo", "presentation")
+        f' xmlns:{prefix}="{prefix}"'
+        for prefix in ("office", "text", "table", "draw", "style", "fo", "presentation", "math", "xlink")
     )
     content = f"<office:automatic-styles>{automatic}</office:automatic-styles><office:body><office:{kind}>{body}</office:{kind}></office:body>"
     return archive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,12 @@ STYLES = """
 <text:outline-style><text:outline-level-style text:level="1" style:num-format="1" style:num-suffix="."/>
  <text:outline-level-style text:level="2" style:num-format="1" text:display-levels="2"/></text:outline-style>
 """
+
+
+HALF = (
+    "<math:semantics><math:mfrac><math:mn>1</math:mn><math:mn>2</math:mn></math:mfrac>"
+    "<math:annotation>1 over 2</math:annotation></math:semantics>"
+)
 
 
 def blocks(body: str, **options: str) -> list[Block]:
@@ -122,6 +129,8 @@ def test_what_is_not_shown_is_left_out(body: str) -> None:
         (p(f"10{span('6', 'Up')} l"), "10^6 l"),
         (p(f"10{span('6', 'High')}"), "10^6"),
         (p(f"H{span('2', 'Low')}O"), "H2O"),
+        (p(f"10{span('6', 'Up')}5 log{span('2', 'Low')}8, 1{span('1', 'Up')}/{span('2', 'Low')}"), "10^6 5 log2 8, 1 1/2"),
+        (p(f"3<draw:frame><draw:object><math:math>{HALF}</math:math></draw:object></draw:frame>5"), "3 1/2 5"),
         (p("a<text:line-break/>b"), "a\nb"),
         (p("<text:ruby><text:ruby-base>Tokyo</text:ruby-base><text:ruby-text>toukyou</text:ruby-text></text:ruby>."), "Tokyo (toukyou)."),
         (p("<text:a>link</text:a>ed"), "linked"),
@@ -322,3 +331,23 @@ def test_cells_that_stand_for_too_many_others_are_refused(rows: int) -> None:
         return
     with pytest.raises(FileExcessive, match="its cells stand for more than 1048576 others"):
         sheets(sheet("S", *[repeated] * rows))
+
+
+def test_a_formula_in_a_part_of_its_own_is_written_in_its_place() -> None:
+    frame = '<draw:frame><draw:object xlink:href="./{}"/></draw:frame>'
+    body = p(f"E{frame.format('Object 1')} l{frame.format('Object 2')}{frame.format('../x')}{frame.format('none')}")
+    with zipfile.ZipFile(io.BytesIO(opendocument(body))) as opened:
+        parts = {name: opened.read(name) for name in opened.namelist()}
+    formula = HALF.replace("math:", "")
+    parts["Object 1/content.xml"] = f'<math xmlns="http://www.w3.org/1998/Math/MathML">{formula}</math>'.encode()
+    parts["Object 2/content.xml"] = b"<office>99</office>"
+    (record,) = reader.read(io.BytesIO(archive(parts)), "a.odt", FormatOptions())
+    assert "".join(text_of(record.blocks)) == "E1/2 l"
+
+
+def test_prompts_and_frames_that_are_not_shown_are_left_out() -> None:
+    box = f"<draw:text-box>{p('99')}</draw:text-box>"
+    page = f'<draw:page><draw:frame presentation:placeholder="true">{box}</draw:frame><draw:frame draw:display="none">'
+    assert text(p("seen") + f'<draw:frame draw:display="none">{box}</draw:frame>' + p("here")) == "seen\n\nhere"
+    shown = f"{page}{box}</draw:frame><draw:frame>{box.replace('99', 'seen')}</draw:frame></draw:page>"
+    assert shape(shown, kind="presentation") == [("paragraph", 0, "seen")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import pytest
 from office import archive, pptx
@@ -97,6 +98,8 @@ def test_what_is_hidden_is_left_out() -> None:
     [
         (p("10", r("6", 'baseline="30000"'), " l"), "10^6 l"),
         (p("H", r("2", 'baseline="-25000"'), "O"), "H2O"),
+        (p("10", r("6", 'baseline="30000"'), "5 log", r("2", 'baseline="-25000"'), "8"), "10^6 5 log2 8"),
+        (p("Depth_x000B_12 m"), "Depth 12 m"),
         (p("x", '<m:oMath><m:f><m:num><m:r><m:t>1</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f></m:oMath>'), "x1/2"),
     ],
 )  # fmt: skip
@@ -140,3 +143,22 @@ def test_another_programs_document_and_one_made_to_fill_memory_are_errors(monkey
     monkeypatch.setattr(slides, "MAX_SLIDE_CHARACTERS", 100)
     with pytest.raises(FileExcessive, match=r"refused: a\.pptx: slide 2 has more than 100 characters"):
         records(pptx(["", shape(p("x" * 200))]))
+
+
+def test_slides_that_are_missing_or_damaged_are_named_and_the_others_are_read() -> None:
+    with zipfile.ZipFile(io.BytesIO(pptx([shape(p("one")), shape(p("two")), shape(p("three"))]))) as made:
+        parts = {name: made.read(name) for name in made.namelist()}
+    first, second = (name for name in parts if name.endswith(("slides/s1.xml", "slides/s2.xml")))
+    del parts[first]
+    parts[second] = b"<p:sld"
+    found = [*slides.read(io.BytesIO(archive(parts)), "a.pptx", FormatOptions())]
+    assert [(record.name, "".join(text_of(record.blocks))) for record in found if not record.note] == [
+        ("a.pptx#3", "three")
+    ]
+    assert [(record.name, record.note[:50]) for record in found if record.note] == [
+        ("a.pptx#1", "the presentation names it, but has no such part"),
+        ("a.pptx#2", "not a readable PPTX file: a.pptx: not XML: unclose"),
+    ]
+    parts["ppt/slides/s3.xml"] = b""
+    with pytest.raises(FileDamaged):
+        [*slides.read(io.BytesIO(archive(parts)), "a.pptx", FormatOptions())]

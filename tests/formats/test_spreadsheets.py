@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from office import archive, xlsx
 
 from edgeqa.formats import cells, spreadsheets
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, text_of
+from edgeqa.formats.notation import joined
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block
@@ -145,6 +148,36 @@ def test_what_is_raised_or_lowered_in_a_cell_is_told_apart() -> None:
     )
     cells = f'<c t="s"><v>0</v></c><c t="inlineStr"><is>{runs}</is></c><c><v>7</v></c>'
     assert shape(data(f"<row>{cells}</row>"), strings=f"<si>{runs}</si>") == [("row", "10^6 l, H2O | 10^6 l, H2O | 7")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([("10", 0), ("6", 1), ("5 l", 0)], "10^6 5 l"),
+        ([("1", 0), ("1", 1), ("/", 0), ("2", -1), (" in", 0)], "1 1/2 in"),
+        ([("1", 1), ("12 m", 0)], "1 12 m"),
+        ([("10", 0), ("6 ", 1), ("l", 0)], "10^6 l"),
+        ([("log", 0), ("2", -1), ("8", 0)], "log2 8"),
+        ([("1", 0), ("2", 0)], "12"),
+    ],
+)
+def test_numbers_that_stand_at_another_height_stay_apart(pieces: list[tuple[str, int]], expected: str) -> None:
+    assert joined(pieces) == expected
+
+
+def test_strings_are_found_without_a_relation_and_sheets_that_are_missing_are_named() -> None:
+    made = xlsx({"S": data(row('<c t="s"><v>0</v></c>', 12))}, strings="<si><t>pump</t></si>")
+    with zipfile.ZipFile(io.BytesIO(made)) as opened:
+        parts = {name: opened.read(name) for name in opened.namelist()}
+    relations = parts["xl/_rels/workbook.xml.rels"].decode()
+    parts["xl/_rels/workbook.xml.rels"] = re.sub(r"<Relationship [^>]*sharedStrings[^>]*>", "", relations).encode()
+    parts["xl/sharedStrings.xml"] = parts.pop("xl/strings.xml")
+    parts["xl/workbook.xml"] = parts["xl/workbook.xml"].replace(b"</sheets>", b'<sheet name="X" r:id="none"/></sheets>')
+    found = [*spreadsheets.read(io.BytesIO(archive(parts)), "a.xlsx", FormatOptions())]
+    assert [block.text for block in found[0].blocks][1:] == ["pump | 12"]
+    assert [(record.name, record.note) for record in found[1:]] == [
+        ("a.xlsx#X", "the workbook names it, but has no such part")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ def r(content: str, properties: str = "") -> str:
     return f"<w:r>{f'<w:rPr>{properties}</w:rPr>' if properties else ''}<w:t xml:space='preserve'>{content}</w:t></w:r>"
 
 
+def m(content: str) -> str:
+    return f"<m:r><m:t>{content}</m:t></m:r>"
+
+
+LOW = "<w:vertAlign w:val='subscript'/>"
+
 STYLES = """
 <w:style w:type="paragraph" w:default="1" w:styleId="Normal"><w:name w:val="Normal"/></w:style>
 <w:style w:type="paragraph" w:styleId="berschrift1"><w:name w:val="heading 1"/><w:basedOn w:val="Normal"/></w:style>
@@ -71,6 +77,9 @@ def test_headings_have_the_level_of_their_styles() -> None:
     assert [level for _, level, _ in shape(paragraph("a", "Heading2") + paragraph("b", "Title"))] == [2, 1]
 
 
+BOX = f"<w:txbxContent>{p(r('99'))}</w:txbxContent>"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -92,6 +101,9 @@ def test_headings_have_the_level_of_their_styles() -> None:
         p(r("seen here")) + "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='1'/></w:sdtPr><w:sdtContent>" + paragraph("99") + "</w:sdtContent></w:sdt>",
         p(r("seen "), "<w:sdt><w:sdtPr/><w:sdtContent>" + r("99", "<w:rStyle w:val='PlaceholderText'/>") + r("here") + "</w:sdtContent></w:sdt>"),
         "<w:sdt><w:sdtPr><w:showingPlcHdr w:val='0'/></w:sdtPr><w:sdtContent>" + p(r("seen here")) + "</w:sdtContent></w:sdt>",
+        p(r("seen here"), "<w:r><w:pict><v:shape style='width:1pt; visibility:hidden'>" + BOX + "</v:shape></w:pict></w:r>"),
+        p(r("seen here"), "<w:r><w:drawing><wp:docPr hidden='1'/>" + BOX + "</w:drawing></w:r>"),
+        "<w:tbl><w:tr><w:tc><w:tcPr><w:cellDel/></w:tcPr>" + p(r("99")) + "</w:tc></w:tr></w:tbl>" + p(r("seen here")),
     ],
 )  # fmt: skip
 def test_what_word_does_not_show_is_left_out(body: str) -> None:
@@ -264,6 +276,10 @@ def test_numbers_are_written_as_word_writes_them(number: int, form: str, expecte
         (p(r("10"), r("-", "<w:rStyle w:val='Up'/>"), r("6", "<w:rStyle w:val='Up'/>"), r(" l")), "10^-6 l"),
         (p(r("10"), r("6", "<w:position w:val='8'/>")), "10^6"),
         (p(r("H"), r("2", "<w:vertAlign w:val='subscript'/>"), r("O")), "H2O"),
+        (p(r("10"), r("6", "<w:rStyle w:val='Up'/>"), r("5 log"), r("2", LOW), r("8")), "10^6 5 log2 8"),
+        (p(r("1"), r("1", "<w:rStyle w:val='Up'/>"), r("/"), r("2", LOW), r(" in")), "1 1/2 in"),
+        (p(r("3"), "<m:oMath><m:f><m:num>" + m("1") + "</m:num><m:den>" + m("2") + "</m:den></m:f></m:oMath>", r("5")), "3 1/2 5"),
+        (p("<m:oMath>" + m("5") + "<m:sSup><m:e>" + m("10") + "</m:e><m:sup>" + m("6") + "</m:sup></m:sSup></m:oMath>"), "5 10^6"),
         (p(r("1"), r("st", "<w:rStyle w:val='Up'/>")), "1st"),
         (p(r("10"), r("6", "<w:vertAlign w:val='baseline'/><w:position w:val='1'/>")), "106"),
         (p("<w:r><w:t>Depth</w:t><w:ptab/><w:t>12</w:t><w:tab/><w:t>m</w:t><w:cr/><w:t>b</w:t></w:r>"), "Depth 12 m\nb"),
@@ -350,3 +366,65 @@ def test_what_is_held_until_it_ends_is_bounded() -> None:
     assert len(found.text) < 1 << 14
     formula = p(f"<m:oMath xmlns:m='m'><m:r><m:t>{'ab ' * (1 << 18)}</m:t></m:r></m:oMath>")
     assert sum(len(block.text) for block in blocks(docx(formula))) < 1 << 18
+
+
+def related(**relations: tuple[str, str]) -> str:
+    """Returns the relations of the main part: by their ids, type and target."""
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    made = (f'<Relationship Id="{key}" Type="{kind}/{of}" Target="{to}"/>' for key, (of, to) in relations.items())
+    return f"<Relationships>{''.join(made)}</Relationships>"
+
+
+def whole(body: str, **parts: str) -> tuple[str, list[str]]:
+    """Returns the text of a document with more parts, `__` for a slash in their names, and what is noted about it."""
+    made = {name.replace("__", "/"): part for name, part in parts.items()}
+    namespaces = W + ' xmlns:r="r"'
+    main = {
+        "word/document.xml": f"<w:document {namespaces}><w:body>{body}</w:body></w:document>",
+        "_rels/.rels": RELATIONS,
+    }
+    records = [*reader.read(io.BytesIO(archive({**main, **made})), "a.docx", FormatOptions())]
+    return "".join(text_of(records[0].blocks)), [record.note for record in records[0:] if record.note]
+
+
+def test_what_a_document_includes_is_read_in_its_place() -> None:
+    relations = related(
+        a=("aFChunk", "chunk.html"), b=("aFChunk", "chunk.mht"), c=("aFChunk", "x.docx"), d=("aFChunk", "n")
+    )
+    mail = "MIME-Version: 1.0\nContent-Type: text/html\n\n<p>mail</p>"
+    body = p(r("one")) + "".join(f'<w:altChunk r:id="{key}"/>' for key in "abcd") + p(r("two"))
+    parts = {
+        "word/_rels/document.xml.rels": relations, "word/chunk.html": "<h1>Page</h1><p>10<sup>6</sup>",
+        "word/chunk.mht": mail, "word/x.docx": "x",
+    }  # fmt: skip
+    assert whole(body, **parts) == (
+        "one\n\nPage\n\n10^6\n\nmail\n\ntwo",
+        ["it includes 'word/x.docx', which is not read", "it includes 'word/n', which is not read"],
+    )
+
+
+def test_parts_that_are_damaged_or_missing_leave_the_text() -> None:
+    relations = related(
+        a=("footnotes", "notes.xml"), b=("endnotes", "gone.xml"), c=("styles", "s.xml"), d=("numbering", "n.xml")
+    )
+    parts = {
+        "word/_rels/document.xml.rels": relations,
+        **dict.fromkeys(("word/notes.xml", "word/s.xml", "word/n.xml"), "<w"),
+    }
+    found, notes = whole(p(r("seen")), **parts, docProps__core="<title>a")
+    assert found == "seen"
+    assert notes[0].startswith("its part 'word/notes.xml': not a readable DOCX file")
+    assert notes[1:] == ["it names 'word/gone.xml', but has no such part"]
+
+
+@pytest.mark.parametrize("name", ["word/Footnotes.XML", "word\\footnotes.xml"])
+def test_the_names_of_parts_are_the_same_in_any_case_and_with_any_slashes(name: str) -> None:
+    notes = f"<w:footnotes {W}><w:footnote w:id='2'>{p(r('note'))}</w:footnote></w:footnotes>"
+    relations = related(a=("footnotes", "footnotes.xml"))
+    assert whole(p(r("seen")), **{"word/_rels/document.xml.rels": relations, name: notes})[0] == "seen\n\nnote"
+
+
+def test_references_that_xml_does_not_know_and_a_blank_before_it_are_no_error() -> None:
+    begin = '\n<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+    main = f"{begin}<w:document {W}><w:body>{p(r('a&nbsp;b &amp; &eacute; &bogus;'))}</w:body></w:document>"
+    assert whole("", **{"word/document.xml": main})[0] == "a\xa0b & é &bogus;"
