@@ -41,7 +41,7 @@ NETWORKS = ("bert-large", "bert-base", "distilbert", "minilm")
 HITS = ("edgeqa", "functools.lru_cache", "cachetools", "diskcache", "Redis")
 OURS, PLAIN = "edgeqa", "edgeqa, nothing stored"
 REPEAT = "repeat"
-MOST_CALLS = 60  # in a turn
+MAX_CALLS = 60  # in a turn
 
 
 @dataclass
@@ -117,13 +117,13 @@ def run(readers: list[Peer], hits: list[Peer], rounds: int, seconds: float) -> N
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
         for workload in WORKLOADS:
-            questions = [texts.question(workload.question_tokens) for _ in range(MOST_CALLS)]
+            questions = [texts.question(workload.question_tokens) for _ in range(MAX_CALLS)]
             same = [(question, fixed[workload.name]) for question in questions]
             for peer in readers:
                 peer.turn(workload.name, same, seconds)
         question = texts.question(WORKLOADS[1].question_tokens)
         for peer in hits:
-            peer.turn(REPEAT, [(question, fixed[WORKLOADS[1].name])] * MOST_CALLS, min(seconds, 0.3))
+            peer.turn(REPEAT, [(question, fixed[WORKLOADS[1].name])] * MAX_CALLS, min(seconds, 0.3))
 
 
 def figures(peers: list[Peer], threads: int) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BUNDLED_TOKENIZER = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini" / "tokenizer.json"
 VOCABULARY = 1000
-LONGEST_PIECE = 7
+MAX_PIECE = 7
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 torch.set_num_threads(1)
 UNKNOWN = "[UNK]"
@@ -180,7 +180,7 @@ def _unigram(
     pieces: Counter[str] = Counter()
     for text in _texts():
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)):
-            ends = ((at, at + size) for at in range(len(word)) for size in range(1, LONGEST_PIECE + 1))
+            ends = ((at, at + size) for at in range(len(word)) for size in range(1, MAX_PIECE + 1))
             pieces.update(word[at:end] for at, end in ends if end <= len(word))
     # A character that comes up once stays unknown, as some of any text are.
     known = [(piece, count * len(piece)) for piece, count in pieces.items() if count > 1]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from edgeqa.runtime import EdgeQA
 
 FILES = 60
-LONGEST_LIFE_S = 0.5
+MAX_LIFE_S = 0.5
 LEFT_ALONE = 10  # every so many rounds
 MADE_AGAIN = 3
 WORDS = ["pump", "valve", "hose", "seal", "rotor", "shaft", "motor", "tank", "float", "cable", "filter", "nozzle"]
@@ -157,7 +157,7 @@ def rounds(qa: EdgeQA, folder: Folder, count: int, chance: random.Random) -> int
         alone = number % LEFT_ALONE == 0 or number == count
         pid = forked(sync, qa, folder.place, chance.choice((0, 200_000, 1 << 30)))
         if not alone:
-            time.sleep(chance.random() * LONGEST_LIFE_S)
+            time.sleep(chance.random() * MAX_LIFE_S)
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         killed += status == signal.SIGKILL

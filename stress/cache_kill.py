@@ -24,7 +24,7 @@ from edgeqa.cache.guard import Guard
 
 MAP_BYTES = 1 << 20
 NAMES = 3000
-LONGEST_LIFE_S = 0.06
+MAX_LIFE_S = 0.06
 OFF, WRONG = 10, 20  # exit codes of the process that looks
 
 
@@ -79,7 +79,7 @@ def run(directory: Path, *, rounds: int, processes: int, seed: int) -> collectio
     for number in range(rounds):
         pids = [fork(victim, directory, seed * 100_000 + number * 10 + worker) for worker in range(processes)]
         for pid in pids:
-            time.sleep(chance.random() * LONGEST_LIFE_S)
+            time.sleep(chance.random() * MAX_LIFE_S)
             os.kill(pid, signal.SIGKILL)
         for pid in pids:
             os.waitpid(pid, 0)

@@ -2,7 +2,7 @@
 
     python stress/formats_mutate.py -n 5000 --seed 1 README.md page.html book.epub manual.pdf table.csv
 
-Any other exception, more than SLOW_S of the processor for a file, or more than MOST_MIB of memory ends it with exit
+Any other exception, more than SLOW_S of the processor for a file, or more than MAX_MIB of memory ends it with exit
 code 1; what was read last is left in the temporary directory.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SLOW_S = 10
-MOST_MIB = 400
+MAX_MIB = 400
 _MARKS = (
     b"<",
     b">",
@@ -146,7 +146,7 @@ def main() -> int:
     for outcome, times in tally.most_common():
         print(f"{times:7} {outcome}")
     print(f"{peak_mib:7} MiB at most; the last file is in {directory}")
-    return int(peak_mib > MOST_MIB or any(outcome.startswith("WRONG") for outcome in tally))
+    return int(peak_mib > MAX_MIB or any(outcome.startswith("WRONG") for outcome in tally))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ their `fit` half, where they have halves), near misses among them. Out: the sect
 bundle's manifest, rewritten in place; on standard output, what the fit gives: counts and, of the documents of both
 halves, how probable answers were and how many of them right. Questions are asked as users ask them: of the right
 paragraph and of others, of all paragraphs together, of the right document, and of all documents together.
-Nothing is chosen by hand but MOST_WRONG, MOST_NEAR_MISSES and the ridge: probabilities are logistic fits; the weights
+Nothing is chosen by hand but MAX_WRONG, MAX_NEAR_MISSES and the ridge: probabilities are logistic fits; the weights
 of the route and of the evidence for a span are one conditional logit. The threshold of a given paragraph is where the
 F1 of the answers given and the share of the refusals that are right add up to the most; that of what is searched is the
-lowest at which no more than MOST_WRONG of the questions on documents that can be answered are given a wrong answer, and
-no more than MOST_NEAR_MISSES of those that cannot are given any.
+lowest at which no more than MAX_WRONG of the questions on documents that can be answered are given a wrong answer, and
+no more than MAX_NEAR_MISSES of those that cannot are given any.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ NEWTON_STEPS = 50
 RIDGE = 1e-6  # keeps the fit finite where two classes can be told apart without fault
 CHOICE_RIDGE = 2e-3  # of the conditional logit, whose rows count together as one
 FIRST_SCORE = 0.25  # what a logit counts there, before the fit
-MOST_WRONG = 0.16  # of the questions on documents that can be answered
-MOST_NEAR_MISSES = 0.25  # of the near misses, that are answered
+MAX_WRONG = 0.16  # of the questions on documents that can be answered
+MAX_NEAR_MISSES = 0.25  # of the near misses, that are answered
 
 
 class Span(NamedTuple):
@@ -383,7 +383,7 @@ def lowest(likely: Floats, right: Floats, has_answer: NDArray[np.bool_]) -> floa
     def few(t: float) -> bool:
         given = likely >= t
         wrong = np.mean((given * (1 - right))[has_answer])
-        return bool(wrong <= MOST_WRONG and np.mean(given[~has_answer]) <= MOST_NEAR_MISSES)
+        return bool(wrong <= MAX_WRONG and np.mean(given[~has_answer]) <= MAX_NEAR_MISSES)
 
     return round(float(min(filter(few, np.unique(likely.round(3))), default=1.0)), 3)
 

@@ -8,8 +8,8 @@ it on the same questions. Each is asked of the right document and of all togethe
 careful one reads the best three passages. The numbers are fitted as in `calibrate`: a conditional logit of the span to
 choose, in which a passage counts by how far the fast reader ranks it below its best, and logistic regressions of
 whether the next passage has a better answer, and of whether the best span is right. Cells that are looked up are left
-out, as they are left to the fast reader. The threshold is the lowest at which no more than MOST_WRONG of the questions
-are given a wrong answer, and no more than MOST_NEAR_MISSES of the near misses any.
+out, as they are left to the fast reader. The threshold is the lowest at which no more than MAX_WRONG of the questions
+are given a wrong answer, and no more than MAX_NEAR_MISSES of the near misses any.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MOST_WRONG, MOST_NEAR_MISSES = 0.10, 0.10
+MAX_WRONG, MAX_NEAR_MISSES = 0.10, 0.10
 
 
 class Chosen(NamedTuple):
@@ -155,7 +155,7 @@ def fitted(found: Sequence[Asked]) -> Searched:
     def few(t: float) -> bool:
         given = likely >= t
         wrong = np.mean((given * (1 - right))[has_answer])
-        return bool(wrong <= MOST_WRONG and np.mean(given[~has_answer]) <= MOST_NEAR_MISSES)
+        return bool(wrong <= MAX_WRONG and np.mean(given[~has_answer]) <= MAX_NEAR_MISSES)
 
     below = round(float(min(filter(few, np.unique(likely.round(3))), default=1.0)), 3)
     for group in ("document", "collection"):

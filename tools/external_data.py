@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
 ALIGNMENT_BYTES = 64  # a line of cache, and a register of AVX-512
-LEAST_BYTES = 1024  # what is smaller stays with its operators
+MIN_BYTES = 1024  # what is smaller stays with its operators
 
 
 def save_graph(model: onnx.ModelProto, graph: Path, most_bytes: int | None = None) -> tuple[Path, ...]:
@@ -37,7 +37,7 @@ def save_graph(model: onnx.ModelProto, graph: Path, most_bytes: int | None = Non
         files: list[BinaryIO] = []
         for tensor in model.graph.initializer:
             raw = tensor.raw_data
-            if len(raw) < LEAST_BYTES:
+            if len(raw) < MIN_BYTES:
                 continue
             if not files or (most_bytes and files[-1].tell() + ALIGNMENT_BYTES + len(raw) > most_bytes):
                 number = "" if most_bytes is None else f"-{len(files) + 1}"

@@ -33,7 +33,7 @@ NAME = "edgeqa-base"
 SHIPPED = Path(__file__).parent.parent / "models" / "base" / "edgeqa_base" / NAME
 GRAPH, TOKENIZER, GOLDEN = "model.onnx", "tokenizer.json", "golden.json"
 CARD, LICENSE = "MODEL_CARD.md", "LICENSE"
-MOST_FILE_BYTES = 60_000_000  # what hosts of repositories take
+MAX_FILE_BYTES = 60_000_000  # what hosts of repositories take
 FRAME = Frame((mpnet.BOS,), (mpnet.EOS, mpnet.EOS), (mpnet.EOS,))
 QUESTION_TOKENS = 62
 SPECIAL_TOKENS = sum(map(len, FRAME))
@@ -58,7 +58,7 @@ def write_base(pretrained: Path, trained: Path, out: Path, *, precision: str, li
     """Writes the bundle's files into `out`, the manifest last: a directory without one is not a bundle."""
     weights = mpnet.load_base(pretrained / "model.safetensors", trained)
     out.mkdir(parents=True, exist_ok=True)
-    most_bytes = MOST_FILE_BYTES if precision == "int8" else None
+    most_bytes = MAX_FILE_BYTES if precision == "int8" else None
     of_weights = save_graph(joint_graph(weights, int8=precision == "int8"), out / GRAPH, most_bytes)
     tokenizer = Tokenizer.from_file(str(pretrained / TOKENIZER))
     tokenizer.no_padding()

@@ -16,7 +16,7 @@ from turns import serve
 
 from edgeqa.models.bundle import DEFAULT_BUNDLE
 
-LONGEST_TOKENS = 15
+MAX_TOKENS = 15
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
             of_context[e.ids.index(102, e.ids.index(102) + 1)] = False  # the last separator
             start, end = np.where(of_context, start, -np.inf), np.where(of_context, end, -np.inf)
             scores = np.triu(start[:, None] + end[None]) + np.tril(np.full((len(end), len(end)), -np.inf), -1)
-            scores = np.where(np.arange(len(end)) - np.arange(len(end))[:, None] < LONGEST_TOKENS, scores, -np.inf)
+            scores = np.where(np.arange(len(end)) - np.arange(len(end))[:, None] < MAX_TOKENS, scores, -np.inf)
             first, last = np.unravel_index(int(scores.argmax()), scores.shape)
             text = context[e.offsets[first][0] : e.offsets[last][1]]
             best = max(best, (float(scores[first, last]), text))

@@ -27,7 +27,7 @@ PREFIX = "/v1/cluster/"
 SIGNATURE = "x-edgeqa-signature"
 _VALID_S = 60
 CONNECT_S, SEARCH_S, READ_S = 1.0, 5.0, 10.0
-MOST_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 T = TypeVar("T")
 
 

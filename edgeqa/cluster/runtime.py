@@ -29,7 +29,7 @@ from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership
 from edgeqa.cluster.nodes import RemoteNode, Secrets
 from edgeqa.cluster.scope import Asked, ClusterScope, RemoteReading, scope_digest
-from edgeqa.cluster.statistics import MOST_ASKED, Published
+from edgeqa.cluster.statistics import MAX_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import Address, several
@@ -101,7 +101,7 @@ class ClusterQA(EdgeQA):
         overrides: Overrides,
         address: ClusterAddress,
         *,
-        most_nodes: int = MOST_ASKED,
+        most_nodes: int = MAX_ASKED,
         members_s: float = 0.0,
     ) -> None:
         """Makes a runtime.

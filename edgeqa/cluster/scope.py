@@ -145,7 +145,7 @@ class ClusterScope:
         tags: Sequence[str],
         language: str,
         servers: str,
-        most_nodes: int = statistics.MOST_ASKED,
+        most_nodes: int = statistics.MAX_ASKED,
     ) -> None:
         self._asked, self._documents, self._published = asked, documents, published
         self._language, self._servers, self._most_nodes = language, servers, most_nodes

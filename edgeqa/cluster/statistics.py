@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgeqa.cluster.membership import Member
     from edgeqa.cluster.valkey import Valkey
 
-MOST_ASKED = 5
+MAX_ASKED = 5
 """Workers that are asked a question: these find as much as all."""
 _BELIEF = 0.4  # CORI's default belief
 _LIVES_S = 60
@@ -208,7 +208,7 @@ def _in_either(counts: Mapping[str, Mapping[str, tuple[int, int]]], one: str) ->
     return in_texts or in_headings
 
 
-def likeliest(asked: Asked, members: Sequence[Member], most: int = MOST_ASKED) -> list[Member]:
+def likeliest(asked: Asked, members: Sequence[Member], most: int = MAX_ASKED) -> list[Member]:
     """Returns the workers that likeliest have the passage, the likeliest first, by CORI; all where there are few."""
     there = [one for one in members if one.contexts]
     if len(there) <= most:

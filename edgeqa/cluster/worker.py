@@ -21,7 +21,7 @@ from edgeqa.asking.records import key_in
 from edgeqa.cluster import keys
 from edgeqa.cluster.holding import Holding
 from edgeqa.cluster.membership import RENEWED_S, Member, assigned, living, new_id
-from edgeqa.cluster.nodes import MOST_BODY_BYTES, PREFIX, Found, Read, ReadReply, Search, SearchReply
+from edgeqa.cluster.nodes import MAX_BODY_BYTES, PREFIX, Found, Read, ReadReply, Search, SearchReply
 from edgeqa.cluster.statistics import Indexed, Published, frequencies
 from edgeqa.collection.naming import Address
 from edgeqa.collection.snapshot import EncoderIdentity
@@ -47,7 +47,7 @@ PASSAGES_AT_ONCE = 512
 ENCODED_IN_A_STEP = 16  # so that what arrives meanwhile need not wait long
 ENCODED_AT_ONCE = 64
 """Passages that are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
-MOST_RAW_BYTES = 16 << 20
+MAX_RAW_BYTES = 16 << 20
 DOUBTED_S = 10.0
 _AGAIN_S = 0.5
 _PUBLISHED_S, _RENEWED_S = 1.0, 20.0
@@ -369,8 +369,8 @@ class Worker:
         """Puts a document there that came raw; what says that a document is there was seen by its tag's changes."""
         if b"text" not in fields or b"name" not in fields:
             return
-        if len(fields[b"text"]) > MOST_RAW_BYTES:
-            self._say(f"left out what arrived in {tag}: it is longer than {MOST_RAW_BYTES >> 20} MiB")
+        if len(fields[b"text"]) > MAX_RAW_BYTES:
+            self._say(f"left out what arrived in {tag}: it is longer than {MAX_RAW_BYTES >> 20} MiB")
             return
         try:
             name, text, title = (fields.get(one, b"").decode() for one in (b"name", b"text", b"title"))
@@ -455,7 +455,7 @@ class Worker:
             ValueError: for what is no such request.
             EdgeQAError: if it cannot be done.
         """
-        if len(body) > MOST_BODY_BYTES or not self._qa.secrets.is_good(signature, path, body):
+        if len(body) > MAX_BODY_BYTES or not self._qa.secrets.is_good(signature, path, body):
             return None
         what = path.removeprefix(PREFIX)
         if what == "search":

@@ -1,9 +1,10 @@
 """Collections: texts added once, cut up, tokenised and encoded, so that a question reads what is ready on disk.
 
-    a collection         `collection` reads it, from any number of processes; `writer` changes it, one at a time
+    a collection         `collection` reads it, from any number of processes; `writer` changes it, one at a time, and
+                         `recovery` brings it in order before
     what is in it        `catalogue*`: the documents, in SQLite; `snapshot`: all of it at one moment, for readers
     where contexts lie   `shard*`: immutable files of token ids and encodings
-    how they are found   `index*`: the BM25 index; `naming`: names and addresses
+    how they are found   `index`: the BM25 index; `naming`: names and addresses
     how they get there   `adding*`: the pipeline from files to shards
     whether it is sound  `seals`, `damage`, `verifying`
     what is done with it `managing`: add, sync, remove, repair; `overview`: list, delete; `carrying`: export, import

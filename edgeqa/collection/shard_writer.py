@@ -22,15 +22,7 @@ from typing import IO, TYPE_CHECKING
 import xxhash
 
 from edgeqa import files
-from edgeqa.collection.catalogue_rows import (
-    LateEnds,
-    ShardRow,
-    pack_documents,
-    pack_gone,
-    ranges,
-    together,
-    without,
-)
+from edgeqa.collection.catalogue_rows import LateEnds, ShardRow, pack_documents, pack_gone, ranges, together, without
 from edgeqa.collection.damage import file_state
 from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import FILES, MANIFEST, PARTIAL, Manifest, Shard

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from edgeqa.serving.tokens import Tokens
 
-MOST_WRONG, WRONG_WITHIN_S = 5, 1.0  # wrong tokens from one address; then it is told to wait
-MOST_PEERS = 1024  # whose wrong tokens are counted
+MAX_WRONG, WRONG_WITHIN_S = 5, 1.0  # wrong tokens from one address; then it is told to wait
+MAX_PEERS = 1024  # whose wrong tokens are counted
 
 
 class Admission:
@@ -84,9 +84,9 @@ class Admission:
         now_s = time.monotonic()
         since_s, wrong = (since_s, wrong + 1) if now_s < since_s + WRONG_WITHIN_S else (now_s, 1)
         self._wrong[peer] = since_s, wrong
-        if len(self._wrong) > MOST_PEERS:
+        if len(self._wrong) > MAX_PEERS:
             self._wrong.popitem(last=False)
-        if wrong > MOST_WRONG:
+        if wrong > MAX_WRONG:
             raise TooManyTries
 
 

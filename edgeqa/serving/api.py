@@ -42,7 +42,7 @@ MANY_AT_A_TIME = 4  # questions of one request that wait or are read
 UPLOADS_AT_A_TIME = 4
 LOCAL_STATE = "local"
 """Set in `scope["state"]` of what came in where only this machine can connect."""
-MOST_REPLIES = 256
+MAX_REPLIES = 256
 """Of answers at hand that are kept as they are sent; each answer is of one number of candidates."""
 COOKIE = "edgeqa_token"
 
@@ -88,7 +88,7 @@ class Api:
         made = self._replies.get(id(answer))
         if made is None or made[0] is not answer:
             made = answer, msgspec.json.encode(answer.to_json(candidates=candidates))
-            if len(self._replies) >= MOST_REPLIES:
+            if len(self._replies) >= MAX_REPLIES:
                 self._replies.clear()
             self._replies[id(answer)] = made
         return Response(made[1], media_type="application/json")
@@ -275,7 +275,7 @@ class Api:
             raise Refused(1, "too many files are being sent")
         self._uploads += 1
         try:
-            async with uploads.stored(body_of(request, uploads.MOST_BYTES), name) as path:
+            async with uploads.stored(body_of(request, uploads.MAX_BYTES), name) as path:
                 yield path
         finally:
             self._uploads -= 1

@@ -10,8 +10,8 @@ from typing import Literal
 
 from edgeqa.serving.errors import NotAllowed
 
-MOST_QUESTION_CHARACTERS, MOST_NAME_CHARACTERS = 4096, 8192
-DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S = 10.0, 60.0  # how long a caller waits for an answer
+MAX_QUESTION_CHARACTERS, MAX_NAME_CHARACTERS = 4096, 8192
+DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 10.0, 60.0  # how long a caller waits for an answer
 Reader = Literal["fast", "careful", "auto"]
 """Who decides, as for `edgeqa.open`."""
 ASK, ADD, ADMIN = SCOPES = ("ask", "add", "admin")

@@ -20,9 +20,9 @@ from edgeqa.serving.callers import (
     ADD,
     ASK,
     DEFAULT_TIMEOUT_S,
-    LONGEST_TIMEOUT_S,
-    MOST_NAME_CHARACTERS,
-    MOST_QUESTION_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    MAX_QUESTION_CHARACTERS,
+    MAX_TIMEOUT_S,
 )
 from edgeqa.serving.errors import (
     CollectionNotServed,
@@ -125,7 +125,7 @@ class Engine:
         with self._counted(caller):
             caller.require(ASK)
             qa = self._read_by(collection, reader)
-            _check_length("question", question, MOST_QUESTION_CHARACTERS)
+            _check_length("question", question, MAX_QUESTION_CHARACTERS)
             timeout_s = _checked_timeout(timeout_s)
             names = None if within is None else tuple(within)
             look = partial(qa.remembered, question, context, top=top, force=force, most_contexts=contexts, within=names)
@@ -166,7 +166,7 @@ class Engine:
         """
         with self._counted(caller):
             caller.require(ASK)
-            _check_length("name", name, MOST_NAME_CHARACTERS)
+            _check_length("name", name, MAX_NAME_CHARACTERS)
             timeout_s = _checked_timeout(timeout_s)
             only = self._only(collection)
             found = only.remembered_name(name, force=force, at_hand=True) if only is not None else None
@@ -242,7 +242,7 @@ class Engine:
             EdgeQAError: as `EdgeQA.remembered_name` does.
         """
         caller.require(ASK)
-        _check_length("name", name, MOST_NAME_CHARACTERS)
+        _check_length("name", name, MAX_NAME_CHARACTERS)
         only = self._only(collection)
         if only is not None:
             return only.remembered_name(name, force=force)
@@ -281,7 +281,7 @@ class Engine:
     ) -> list[ClosePassage]:
         """Returns the passages (`ClosePassage`) that share most with the question, best first, without reading them."""
         caller.require(ASK)
-        _check_length("question", question, MOST_QUESTION_CHARACTERS)
+        _check_length("question", question, MAX_QUESTION_CHARACTERS)
         return await self.look(partial(self._runtime(collection).closest, question, most, within=within))
 
     async def passage(self, caller: Caller, address: str, *, collection: str | None = None) -> Shown:
@@ -515,11 +515,9 @@ def _name(collection: str | Path) -> str:
 
 
 def _checked_timeout(timeout_s: float) -> float:
-    if isinstance(timeout_s, (int, float)) and 0 < timeout_s <= LONGEST_TIMEOUT_S:
+    if isinstance(timeout_s, (int, float)) and 0 < timeout_s <= MAX_TIMEOUT_S:
         return float(timeout_s)
-    raise ValueOutOfRange(
-        name="timeout_s", value=timeout_s, expected=f"a number of seconds, up to {LONGEST_TIMEOUT_S:g}"
-    )
+    raise ValueOutOfRange(name="timeout_s", value=timeout_s, expected=f"a number of seconds, up to {MAX_TIMEOUT_S:g}")
 
 
 def _check_length(what: str, text: str, most: int) -> None:

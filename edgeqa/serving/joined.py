@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgeqa.serving.resp import Reply
 
 ASKED_AT_ONCE = 8
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 SLOTS = 16384
 NOT_SIGNED = "not signed by a worker of this cluster, or the clocks differ by more than a minute"
 
@@ -39,7 +39,7 @@ def routes(cluster: Cluster) -> list[Route]:
     pool = ThreadPoolExecutor(ASKED_AT_ONCE, "edgeqa-asked")
 
     async def asked(request: Request) -> Response:
-        body = b"".join([block async for block in body_of(request, MOST_BYTES)])
+        body = b"".join([block async for block in body_of(request, MAX_BYTES)])
         signature = request.headers.get("x-edgeqa-signature", "")
         loop = asyncio.get_running_loop()
         try:

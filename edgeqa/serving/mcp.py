@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 STATELESS_VERSIONS = ("2026-07-28",)
 MESSAGE_BYTES = 4 << 20  # a line of standard input, at most; HTTP has its own limit on bodies
-MOST_AT_ONCE = 64  # requests from standard input that are being answered; what comes after them is read later
+MAX_AT_ONCE = 64  # requests from standard input that are being answered; what comes after them is read later
 
 _PARSE, _INVALID, _NO_METHOD, _PARAMS, _INTERNAL = -32700, -32600, -32601, -32602, -32603
 _HEADERS_DIFFER, _VERSION_UNKNOWN = -32020, -32022
@@ -282,7 +282,7 @@ async def serve_pipes(server: McpServer, caller: Caller, requests: BinaryIO, rep
         key = number if _is_number(number) and number not in tasks else object()
         tasks[key] = asyncio.create_task(answer(message))
         tasks[key].add_done_callback(partial(_forget, tasks, key))
-        while len(tasks) >= MOST_AT_ONCE:
+        while len(tasks) >= MAX_AT_ONCE:
             await asyncio.wait([*tasks.values()], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*tasks.values(), return_exceptions=True)
 

@@ -9,32 +9,32 @@ from msgspec import Meta, Struct
 
 from edgeqa.serving.callers import (
     DEFAULT_TIMEOUT_S,
-    LONGEST_TIMEOUT_S,
-    MOST_NAME_CHARACTERS,
-    MOST_QUESTION_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    MAX_QUESTION_CHARACTERS,
+    MAX_TIMEOUT_S,
     Reader,
 )
 from edgeqa.serving.errors import RequestInvalid
 
-MOST_QUESTIONS = 64
-MOST_TEXTS = 64
-MOST_LISTED = 10_000
+MAX_QUESTIONS = 64
+MAX_TEXTS = 64
+MAX_LISTED = 10_000
 
-Question = Annotated[str, Meta(min_length=1, max_length=MOST_QUESTION_CHARACTERS, description="What is asked.")]
+Question = Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION_CHARACTERS, description="What is asked.")]
 Collection = Annotated[str, Meta(max_length=64, description="The collection that is meant; by default the first.")]
 Within = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=MOST_NAME_CHARACTERS)]],
+    list[Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]],
     Meta(min_length=1, max_length=64, description="Files, folders or documents of the collection: nothing else of it."),
 ]
 Top = Annotated[int, Meta(ge=1, le=100, description="How many distinct answers to give as candidates.")]
 Most = Annotated[int, Meta(ge=1, le=100, description="How many passages.")]
-Timeout = Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT_S, description="How many seconds to wait for the answer.")]
+Timeout = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT_S, description="How many seconds to wait for the answer.")]
 Contexts = Annotated[int, Meta(ge=1, le=1000, description="Read exactly so many passages, those closest.")]
 By = Annotated[
     Reader, Meta(description="Who decides: the fast reader, the careful one, or as the plan says; see capabilities.")
 ]
 Texts = Annotated[
-    str | Annotated[list[str], Meta(min_length=1, max_length=MOST_TEXTS)],
+    str | Annotated[list[str], Meta(min_length=1, max_length=MAX_TEXTS)],
     Meta(description="A text, or several, to ask instead of the collection. Never a path."),
 ]
 
@@ -62,7 +62,7 @@ class Ask(Options, kw_only=True, forbid_unknown_fields=True, frozen=True):
 class AskMany(Options, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Questions on the same texts; answered in their order, one JSON object a line."""
 
-    questions: Annotated[list[Question], Meta(min_length=1, max_length=MOST_QUESTIONS)]
+    questions: Annotated[list[Question], Meta(min_length=1, max_length=MAX_QUESTIONS)]
 
 
 class AskFile(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -103,9 +103,9 @@ class ListDocuments(Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
 
     collection: Collection | None = None
     after: Annotated[
-        str, Meta(max_length=MOST_NAME_CHARACTERS, description="Only documents whose names come after this one.")
+        str, Meta(max_length=MAX_NAME_CHARACTERS, description="Only documents whose names come after this one.")
     ] = ""
-    most: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="How many documents.")] = 1000
+    most: Annotated[int, Meta(ge=1, le=MAX_LISTED, description="How many documents.")] = 1000
 
 
 class PutDocument(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 import edgeqa
 from edgeqa.serving.bodies import until_gone
-from edgeqa.serving.callers import MOST_QUESTION_CHARACTERS
+from edgeqa.serving.callers import MAX_QUESTION_CHARACTERS
 from edgeqa.serving.messages import AskFile, from_query
 from edgeqa.serving.problems import problem_of
 
@@ -92,7 +92,7 @@ def routes(api: Api) -> list[Route]:
 
     async def index(request: Request) -> Response:
         query = request.query_params
-        question = query.get("q", "").strip()[:MOST_QUESTION_CHARACTERS]
+        question = query.get("q", "").strip()[:MAX_QUESTION_CHARACTERS]
         collection, status, found, is_first = query.get("collection") or None, 200, "", False
         try:
             if query.get("document"):
@@ -117,7 +117,7 @@ def routes(api: Api) -> list[Route]:
         html = _PAGE.format(
             title=f"{escape(question)} - edgeqa" if question else "edgeqa",
             question=escape(question),
-            most=MOST_QUESTION_CHARACTERS,
+            most=MAX_QUESTION_CHARACTERS,
             collections=_choice(api.engine.collection_names, collection),
             found=_FOUND.format(" data-again" if is_first else "", found + (_AGAIN if is_first else "")),
             documents=documents,

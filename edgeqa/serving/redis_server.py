@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 RECEIPT_S = 10.0  # a request that began has to be here by then; likewise, who it is
 SENDING_S = 60.0  # a client that takes no replies for so long is let go
-MOST_IN_A_TURN = 64  # requests of one connection that are answered before others get their turn
-MOST_UNREAD_BYTES = 1 << 16  # that are taken in while a reply is on its way; what is beyond stays with the system
+MAX_IN_A_TURN = 64  # requests of one connection that are answered before others get their turn
+MAX_UNREAD_BYTES = 1 << 16  # that are taken in while a reply is on its way; what is beyond stays with the system
 
 
 class Connection(asyncio.Protocol):
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
             return
         self._unread_bytes += len(data)  # read on, so that hanging up is noticed, but not without end
-        if self._unread_bytes > MOST_UNREAD_BYTES:
+        if self._unread_bytes > MAX_UNREAD_BYTES:
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
                 self._in_time()
                 if self.session.is_over or self._is_full:
                     break
-                if len(replies) == MOST_IN_A_TURN:
+                if len(replies) == MAX_IN_A_TURN:
                     self._task = self._loop.create_task(self._next_turn())
                     break
         except ProtocolError as error:

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeqa.serving.callers import DEFAULT_TIMEOUT_S, LONGEST_TIMEOUT_S
+from edgeqa.serving.callers import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from edgeqa.serving.errors import ServingError, TokenMissing, TokenUnknown
 from edgeqa.serving.resp import KNOWN, STRANGERS, Error
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Of this version is what is replied: below 7.4, redis-py's cache on the client refuses to work.
 REDIS_VERSION = "7.4.0"
-MOST_AT_ONCE = 8  # of an MGET's names that are being read: all of them at once would be refused as too many
+MAX_AT_ONCE = 8  # of an MGET's names that are being read: all of them at once would be refused as too many
 
 _WRONG_PASS = Error("WRONGPASS invalid username-password pair or user is disabled.")
 _SYNTAX = Error("ERR syntax error")
@@ -117,7 +117,7 @@ class Session:
     async def mget(self, words: list[bytes]) -> Reply:
         """MGET name...: all of them or, where one is wrong or refused, an error that tells which."""
         names = [word.decode() for word in words[1:]]
-        room = asyncio.Semaphore(MOST_AT_ONCE)
+        room = asyncio.Semaphore(MAX_AT_ONCE)
         found = await asyncio.gather(*(self._one_of(name, room) for name in names), return_exceptions=True)
         wrong = next((one for one in found if isinstance(one, BaseException)), None)
         if wrong is not None:
@@ -164,7 +164,7 @@ class Session:
         if options is None:
             return _SYNTAX
         top = _integer(options.get("top", b"1"), 1, 100)
-        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(LONGEST_TIMEOUT_S))
+        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(MAX_TIMEOUT_S))
         if top is None or timeout_s is None:
             return _NOT_INTEGER
         answer = await self.door.engine.ask(
@@ -181,7 +181,7 @@ class Session:
         options = _options(words[2:], "collection", "timeout")
         if options is None:
             return _SYNTAX
-        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(LONGEST_TIMEOUT_S))
+        timeout_s = _integer(options.get("timeout", b"%d" % DEFAULT_TIMEOUT_S), 1, int(MAX_TIMEOUT_S))
         if timeout_s is None:
             return _NOT_INTEGER
         collection = _decoded(options.get("collection"))

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from edgeqa.serving.part import Cluster, Joined
 
 DEFAULT_PORT = 8423
-MOST_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 SWITCH_INTERVAL_S = 0.001
 """How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
 LAST_REPLIES_S = 5.0
@@ -71,7 +71,7 @@ class Settings:
     allowed_hosts: Sequence[str] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    connections: int = MOST_CONNECTIONS
+    connections: int = MAX_CONNECTIONS
     keep_model_s: float = KEEP_MODEL_S
     watched: Sequence[Path] = ()
     bundle: str | None = None

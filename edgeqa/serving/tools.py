@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgeqa.errors import OptionError
-from edgeqa.serving.callers import MOST_QUESTION_CHARACTERS
+from edgeqa.serving.callers import MAX_QUESTION_CHARACTERS
 from edgeqa.serving.uploads import checked_name
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Question = Annotated[
     str,
     Meta(
         description="A question in plain English, with the words that the documents would use.",
-        max_length=MOST_QUESTION_CHARACTERS,
+        max_length=MAX_QUESTION_CHARACTERS,
     ),
 ]
 Address = Annotated[str, Meta(description="Where a passage is, as other tools give it: DOCUMENT:{TAG}:N.")]

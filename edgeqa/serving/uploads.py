@@ -19,8 +19,8 @@ from edgeqa.serving.errors import DocumentNameInvalid, TooLarge
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-MOST_BYTES = 64 << 20
-MOST_NAME_BYTES, MOST_PART_BYTES = 1024, 255
+MAX_BYTES = 64 << 20
+MAX_NAME_BYTES, MAX_PART_BYTES = 1024, 255
 _INSTALLED = frozenset(("node_modules", "__pycache__"))
 # What `mimetypes` does not know everywhere.
 _ENDINGS = {
@@ -40,8 +40,8 @@ def checked_name(name: str) -> str:
         DocumentNameInvalid: if nothing that a folder holds could be called so.
     """
     name = unicodedata.normalize("NFC", name)
-    if not name or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
-        raise DocumentNameInvalid(name[:80], f"it has from 1 to {MOST_NAME_BYTES} bytes")
+    if not name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise DocumentNameInvalid(name[:80], f"it has from 1 to {MAX_NAME_BYTES} bytes")
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
         raise DocumentNameInvalid(name, "it has a character that is none")
     for part in name.split("/"):
@@ -49,8 +49,8 @@ def checked_name(name: str) -> str:
             raise DocumentNameInvalid(name, f"a part of it is {part!r}")
         if part.startswith((".", "~$")) or part in _INSTALLED:
             raise DocumentNameInvalid(name, f"{part} is left out of folders")
-        if len(part.encode()) > MOST_PART_BYTES:
-            raise DocumentNameInvalid(name, f"a part of it has more than {MOST_PART_BYTES} bytes")
+        if len(part.encode()) > MAX_PART_BYTES:
+            raise DocumentNameInvalid(name, f"a part of it has more than {MAX_PART_BYTES} bytes")
     if "\\" in name or "#" in name:
         raise DocumentNameInvalid(name, "it has a backslash or a #")
     return name
@@ -65,7 +65,7 @@ def file_name(name: str, content_type: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MOST_BYTES) -> AsyncIterator[Path]:
+async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MAX_BYTES) -> AsyncIterator[Path]:
     """Gives the path of a file with what comes, in a folder that nobody else may read; it is gone afterwards.
 
     Args:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgeqa.serving.engine import Engine
 
 EVERY_S, SETTLED_S = 2.0, 1.0
-LEAST_REST = 20  # a look at a large folder comes so many times its own time after the last
+MIN_REST = 20  # a look at a large folder comes so many times its own time after the last
 
 
 class Watcher:
@@ -47,7 +47,7 @@ class Watcher:
         while True:
             began_s = time.monotonic()
             seen = await self._look()
-            rest_s = max(EVERY_S, LEAST_REST * (time.monotonic() - began_s))
+            rest_s = max(EVERY_S, MIN_REST * (time.monotonic() - began_s))
             if seen is not None and seen != self._synced:
                 await asyncio.sleep(SETTLED_S)
                 if await self._look() == seen and await self._sync():  # nobody is writing any more

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "models" / "base"
 BUNDLE = PROJECT / BASE_PACKAGE / BASE
-MOST_FILE_BYTES = 60_000_000  # of what lies in the repository
-MOST_WHEEL_BYTES = 100_000_000  # what package indexes take
-MOST_OWN_WHEEL_BYTES = 26_000_000  # edgeqa itself stays small
+MAX_FILE_BYTES = 60_000_000  # of what lies in the repository
+MAX_WHEEL_BYTES = 100_000_000  # what package indexes take
+MAX_OWN_WHEEL_BYTES = 26_000_000  # edgeqa itself stays small
 WEIGHTS_ERROR = 0.3  # of a logit: what it moves that the lowest layers and the words are in int8
 
 pytestmark = pytest.mark.skipif(not BUNDLE.is_dir(), reason="models/base is not here: a source distribution has none")
@@ -89,7 +89,7 @@ def names(python: Path) -> list[str]:
 
 def test_no_file_is_larger_than_repositories_take() -> None:
     for file in PROJECT.rglob("*"):
-        assert file.stat().st_size <= MOST_FILE_BYTES, file
+        assert file.stat().st_size <= MAX_FILE_BYTES, file
 
 
 def test_its_version_is_that_of_the_model() -> None:
@@ -102,13 +102,13 @@ def test_its_version_is_that_of_the_model() -> None:
 def test_the_wheels_are_as_small_as_they_may_be_and_edgeqas_own_has_no_other_model(
     wheels: Path, base_wheel: Path
 ) -> None:
-    assert base_wheel.stat().st_size <= MOST_WHEEL_BYTES
+    assert base_wheel.stat().st_size <= MAX_WHEEL_BYTES
     with zipfile.ZipFile(base_wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     folder = f"{BASE_PACKAGE}/{BASE}/"
     assert held == {f"{BASE_PACKAGE}/__init__.py", *(folder + file.name for file in BUNDLE.iterdir())}
     (own,), (source,) = wheels.glob("edgeqa-*.whl"), wheels.glob("edgeqa-*.tar.gz")
-    assert own.stat().st_size <= MOST_OWN_WHEEL_BYTES
+    assert own.stat().st_size <= MAX_OWN_WHEEL_BYTES
     with zipfile.ZipFile(own) as archive:
         of_wheel = archive.namelist()
     with tarfile.open(source) as archive_of_source:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INTEGRATIONS = ROOT / "integrations"
 QUESTION = "To what depth may the pump be submerged?"
-MOST_LINES = 100
+MAX_LINES = 100
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def run_python(server: Running, script: str, *arguments: str, needs: str) -> str
 
 @pytest.mark.parametrize("path", sorted(INTEGRATIONS.iterdir()), ids=lambda path: path.name)
 def test_each_can_be_read_at_a_glance(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < MOST_LINES
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_LINES
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_the_bundle_is_whole_and_passes_its_self_test(
     folder: Path, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most_bytes = 1_500_000  # the table of words, and little more
-    monkeypatch.setattr(make_base, "MOST_FILE_BYTES", most_bytes)
+    monkeypatch.setattr(make_base, "MAX_FILE_BYTES", most_bytes)
     like = tmp_path / "like"
     like.mkdir()
     (like / "MODEL_CARD.md").write_text("a card")

@@ -16,7 +16,7 @@ pytest.importorskip("safetensors", reason="tools/ needs the extra edgeqa[tools]"
 
 import onnx
 import reference
-from external_data import ALIGNMENT_BYTES, LEAST_BYTES, save_graph
+from external_data import ALIGNMENT_BYTES, MIN_BYTES, save_graph
 from graphs import encode_graph, read_graph
 from small_reader import SIZES, WIDTH, small_weights
 from weights import Sizes
@@ -237,7 +237,7 @@ def test_weights_lie_beside_the_graph_and_are_what_they_were(
     }
     for name, entries in moved.items():
         facts = {entry.key: entry.value for entry in entries}
-        assert bool(facts) == (before[name].nbytes >= LEAST_BYTES)
+        assert bool(facts) == (before[name].nbytes >= MIN_BYTES)
         assert facts.get("location", "graph.bin") == "graph.bin"
         assert int(facts.get("offset", 0)) % ALIGNMENT_BYTES == 0
     for tensor in onnx.load(tmp_path / "graph.onnx").graph.initializer:

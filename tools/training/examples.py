@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HARD = (("paragraph", 0.15), ("dropped", 0.15), ("swapped", 0.15))  # shares of the questions that get a hard twin
-LEAST_CHARACTERS = 150  # of a paragraph whose answer was dropped
+MIN_CHARACTERS = 150  # of a paragraph whose answer was dropped
 TYPED_SHARE = 0.25
 TABLE_EXAMPLES = 12_000
 SEED = 7
-MOST_TOGETHER = 6  # questions of one context in a batch
+MAX_TOGETHER = 6  # questions of one context in a batch
 DRAWN_EXAMPLES = 4096  # that are sorted by their lengths at a time
 
 WORD = re.compile(r"[A-Za-z0-9]+")
@@ -163,7 +163,7 @@ def _twin(
         return Example(kind, question, other, -1, -1) if other else None
     if kind == "dropped":
         rest = " ".join(text[b:e] for b, e in _sentences(text) if not (b < answer[1] and answer[0] < e))
-        if len(rest) > LEAST_CHARACTERS and not any(words in rest.lower() for words in answers):
+        if len(rest) > MIN_CHARACTERS and not any(words in rest.lower() for words in answers):
             return Example(kind, question, rest, -1, -1)
         kind = "swapped"
     if kind == "swapped":
@@ -278,11 +278,11 @@ def batches(
     """Yields batches for ever: examples' numbers, first tokens and windows, of similar length, at most `tokens` padded.
 
     Passes differ in their order; the first `skip` batches are left out, so that training goes on where it was ended.
-    With `contexts_together`, up to MOST_TOGETHER questions of a context are in one batch, which then costs less.
+    With `contexts_together`, up to MAX_TOGETHER questions of a context are in one batch, which then costs less.
     """
     for epoch in range(1_000_000):
         rng = random.Random(seed + epoch)
-        for drawn in _drawn(examples, rng, together=MOST_TOGETHER if contexts_together else 1):
+        for drawn in _drawn(examples, rng, together=MAX_TOGETHER if contexts_together else 1):
             windows = [[(number, *examples[number].window(window, rng)) for number in group] for group in drawn]
             windows.sort(key=lambda group: max(len(each.question) + len(each.context) for _, _, each in group))
             packed: list[list[tuple[int, int, Tokens]]] = [[]]

@@ -36,7 +36,7 @@ QUESTION_TOKENS, WINDOW_TOKENS, BATCH_TOKENS = 62, 320, 6000
 RATE, WARM_UP = 1e-4, 0.03
 EARLY_WEIGHT = 0.15  # of the loss of the logits that choose the likely tokens
 HARD_WEIGHT, HEAT = 0.4, 2.0  # of the answers beside the teacher's logits, and how far these are softened
-MOST_LOSS = 60.0  # of an answer that was not among the likely tokens: it teaches only which tokens are likely
+MAX_LOSS = 60.0  # of an answer that was not among the likely tokens: it teaches only which tokens are likely
 ROUNDED_SHARE = 0.25
 SEED = 3
 SAVE_STEPS, SAY_STEPS = 100, 25
@@ -102,7 +102,7 @@ def _step(student: Student, optimizer: torch.optim.AdamW, batch: Batch, labels: 
     questions, contexts, of_context, answers = _collate(batch)
     with torch.autocast("cpu", torch.bfloat16):
         logits, early = student(questions, contexts, of_context)
-    hard = _on_answers(logits, answers).clamp(max=MOST_LOSS) + EARLY_WEIGHT * _on_answers(early, answers)
+    hard = _on_answers(logits, answers).clamp(max=MAX_LOSS) + EARLY_WEIGHT * _on_answers(early, answers)
     loss = hard
     if labels is not None:
         soft, labelled = labels.of(batch, tokens=logits.shape[1], before=questions.shape[1])

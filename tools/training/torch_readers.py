@@ -33,7 +33,7 @@ CONTEXT_POSITION = 64  # of a context's first token, however long the question i
 WORDS, POSITIONS, WIDTH, HEADS = 30_522, 512, 384, 12
 LAYERS, SPLIT = 6, 3
 INNER = (1536, 1536, 1536, 384, 384, 1536)  # width of each layer's feed-forward part
-LIKELY_SHARE, LEAST_LIKELY = 0.15, 16  # of a context's tokens, those the last layer is computed for
+LIKELY_SHARE, MIN_LIKELY = 0.15, 16  # of a context's tokens, those the last layer is computed for
 TEACHER_LAYERS, TEACHER_WIDTH, TEACHER_INNER = 12, 768, 3072
 TEACHER_FROZEN = 4  # its lowest layers stay as they were pre-trained
 PAD, STUDENT_PAD = 1, 0  # MPNet's, BERT's
@@ -170,7 +170,7 @@ def likely_rows(early: Tensor, is_question: Tensor, valid: Tensor) -> Tensor:
     """Returns `[batch, rows]`: the question's tokens, and the context's that an answer likely begins or ends at."""
     score = torch.where(is_question, 1e9, torch.where(valid, early.amax(-1), -1e9))
     context_tokens, question_tokens = (valid & ~is_question).sum(1), is_question.sum(1)
-    wanted = (context_tokens * LIKELY_SHARE).ceil().long().clamp(min=LEAST_LIKELY) + question_tokens
+    wanted = (context_tokens * LIKELY_SHARE).ceil().long().clamp(min=MIN_LIKELY) + question_tokens
     return score.topk(int(wanted.max().clamp(max=score.shape[1])), 1).indices
 
 
