@@ -2,29 +2,34 @@
 
     python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log
     python stress/mutants.py -n 20 --only edgeqa/cache/front.py
-    python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log --resume
+    python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log --again
 
 The core is mutated: cache, collection, asking, spans, and the runtime. All is done in a copy of the tree,
-with its tests, so that the tree may change meanwhile. Which tests run a line is measured once (it takes twice as long
-as the suite; `--map` says where that is kept) and carried over to later states of the code: a mutant is tried with
-the tests that run its line, those of its file's name and of its room first, until one fails (or they have taken as
-long as `--most-s` says); one on a line that no test runs, with all tests of its room. One that hangs is killed. What
-was begun goes on with `--resume`: what the log holds is not tried again. Every mutant that lives is a test that is
-missing, unless it changes nothing that anybody can see: which of the two is for a person to say.
+with its tests, so that the tree may change meanwhile. Which tests of the core's rooms run a line is measured once
+(`--map` says where that is kept), and carried over to later states of the code. A mutant is tried with the tests that
+run its line, quick ones first, until one fails or they have taken as long as `--most-s` says, in a fork of a process
+that has imported already what takes long; one on a line that runs when its module is imported, with all tests of its
+room. One that hangs is killed.
+
+What the log holds is not tried again, so that a run goes on where it was interrupted; `--again` tries what lives once
+more. A mutant is known by the text of its line and what is changed in it, so that most stay the same where the code
+around them moves. Every mutant that lives is a test that is missing, unless it changes nothing that anybody can see:
+which of the two is for a person to say, in the log, in a line `harmless  ID  WHY`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import bisect
 import collections
 import contextlib
 import difflib
+import hashlib
 import importlib
 import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -53,9 +58,18 @@ TARGETS = (
     "edgeqa/runtime.py",
 )
 COPIED = ("edgeqa", "tests", "stress", "examples", "tools", "README.md", "pyproject.toml", "benchmarks", "reference")
+TESTED = {
+    "cache": ("tests/cache",),
+    "collection": ("tests/collection",),
+    "asking": ("tests/asking", "tests/runtime"),
+    "models": ("tests/models/test_spans.py", "tests/models/test_reading.py", "tests/models/test_words.py"),
+}
 # Of rooms that are tested elsewhere, too.
 ROOMS = {"asking": ("asking", "collection", "runtime"), "edgeqa": ("runtime", "collection")}
-STALLED_S = 90.0
+# How long a test may say nothing: so many times as long as it took when it was measured, and so long at least.
+SLOWER, STALLED_S = 8.0, 30.0
+# Tests that take up to so long come before those that take longer.
+_QUICK_S = (0.05, 0.2, 1.0, 5.0)
 _NOT_RUN = 99
 _TIMES = "EDGEQA_TEST_TIMES"
 _OPTIONS = ("-q", "--no-header", "-p", "no:cacheprovider", "--color=no", "-o", "addopts=")
@@ -73,39 +87,55 @@ _IMPORTED = (
 )
 _FORKED = "ignore::pytest.PytestAssertRewriteWarning"  # some of it is imported already
 _later = itertools.count(10, 10)
+# Coverage of lines alone, and of what is mutated alone: half as much work as the suite's.
 _COVERAGE = """
 [run]
-branch = true
 parallel = true
-source_pkgs = edgeqa
+include = {targets}
 data_file = {data}
 context = ${{PYTEST_CURRENT_TEST-main}}
 patch = fork, _exit
 sigterm = true
+disable_warnings = no-data-collected
 """
 
 
 # --- which tests run what ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
-    """Which tests run which lines, and how long they take."""
+class Measured(NamedTuple):
+    """Which tests of a room run which lines, and how long they take."""
 
+    sources: dict[str, str]
+    """By file: its text."""
     lines: dict[str, dict[str, list[int]]]
     """By file, then line: numbers of tests."""
     tests: list[str]
-    """What was measured."""
     seconds: dict[str, float]
-    """Of the tests that are there now; those that are new are taken to run every line of their room."""
+    failed: list[str]
+    """What failed without a mutant, and tells nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Which tests run which lines, of the code and the tests as they are now."""
+
+    lines: dict[str, dict[int, set[str]]]
+    """By file, then line."""
+    imported: dict[str, set[int]]
+    """By file: the lines that run when it is imported, which is no test's doing."""
+    seconds: dict[str, float]
+    """Of all tests; those that are new are taken to run every line of their room."""
+    new: set[str]
 
     def of(self, file: str, line: int) -> list[str]:
         """Returns the tests that run a line of a file; of a statement of several lines, its first line."""
+        if line in self.imported[file]:
+            return [test for test in self.seconds if _is_of(test, file)]
         known = self.lines.get(file, {})
-        at = bisect.bisect_right(begins := sorted(map(int, known)), line) - 1
-        measured = [self.tests[number] for number in known[str(begins[at])]] if at >= 0 else []
-        new = self.seconds.keys() - self.tests if file in self.lines else self.seconds.keys()
-        return [test for test in measured if test in self.seconds] + [test for test in new if _is_of(test, file)]
+        at = bisect.bisect_right(begins := sorted(known), line) - 1
+        measured = known[begins[at]] if at >= 0 else set()
+        return [test for test in self.seconds if test in measured or (test in self.new and _is_of(test, file))]
 
 
 def pytest_configure() -> None:
@@ -126,38 +156,43 @@ def pytest_runtest_logreport(report: Any) -> None:  # noqa: ANN401 - a report of
     """Notes how long a test takes."""
     if times := os.environ.get(_TIMES):
         with Path(times).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps([report.nodeid, report.duration]) + "\n")
+            stream.write(json.dumps([report.nodeid, report.duration, report.outcome]) + "\n")
 
 
-def measured(copy: Path) -> Map:
-    """Runs the suite of a copy once, and returns which tests run which lines."""
+def measured(copy: Path, tests: tuple[str, ...]) -> Measured:
+    """Runs some tests of a copy once, and returns which of those that pass run which lines."""
     from coverage import CoverageData
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         times, config = place / "times", place / "coverage.cfg"
-        config.write_text(_COVERAGE.format(data=place / ".coverage"), encoding="utf-8")
+        targets = "\n  ".join(str(copy / target) for target in TARGETS)
+        config.write_text(_COVERAGE.format(data=place / ".coverage", targets=targets), encoding="utf-8")
         environment = {**_environment(copy), _TIMES: str(times)}
         environment["PYTHONPATH"] += os.pathsep + str(TREE / "stress")
-        command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", *_PYTEST, "-p", "mutants"]
+        command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", *_PYTEST, "-p", "mutants", *tests]
         subprocess.run(command, cwd=copy, env=environment, check=False)
         combine = [sys.executable, "-m", "coverage", "combine", "--quiet", f"--rcfile={config}"]
         subprocess.run(combine, cwd=copy, check=False)
         seconds: dict[str, float] = collections.defaultdict(float)
+        failed = set()
         for line in times.read_text(encoding="utf-8").splitlines():
-            name, spent_s = json.loads(line)
+            name, spent_s, ended = json.loads(line)
             seconds[name] += spent_s
+            if ended == "failed":
+                failed.add(name)
         data = CoverageData(str(place / ".coverage"))
         data.read()
         numbers = {name: number for number, name in enumerate(seconds)}
-        lines: dict[str, dict[str, list[int]]] = {}
+        sources, lines = {}, {}
         for path in data.measured_files():
             file = str(Path(path).relative_to(copy))
+            sources[file] = (copy / file).read_text(encoding="utf-8")
             lines[file] = {
                 str(line): sorted({numbers[name] for name in map(_test_of, contexts) if name in numbers})
                 for line, contexts in data.contexts_by_lineno(path).items()
             }
-        return Map(lines, list(seconds), dict(seconds))
+        return Measured(sources, lines, list(seconds), dict(seconds), sorted(failed))
 
 
 def _test_of(context: str) -> str:
@@ -176,58 +211,80 @@ def _is_of(test: str, file: str) -> bool:
     return test.split("/")[1] in _rooms(file)
 
 
-def read_map(file: Path, copy: Path, *, anew: bool) -> Map:
-    """Returns what is kept from an earlier state of the code, carried over to the one in the copy; or measures it."""
-    if anew or not file.exists():
-        print("measuring which tests run what", file=sys.stderr, flush=True)
-        found = measured(copy)
-        sources = {name: (copy / name).read_text(encoding="utf-8") for name in found.lines}
-        kept = {"sources": sources, "lines": found.lines, "tests": found.tests, "seconds": found.seconds}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(kept), encoding="utf-8")
-    kept = json.loads(file.read_text(encoding="utf-8"))
+def read_map(place: Path, copy: Path, files: set[str], *, anew: bool) -> Map:
+    """Returns what is kept from an earlier state of the code, carried over to the one in the copy; or measures it.
+
+    Args:
+        place: the folder that it is kept in, one file a room.
+        copy: the tree.
+        files: what is to be tested; other rooms are left out.
+        anew: whether all is measured anew.
+    """
+    tested = {room: tests for room, tests in TESTED.items() if any(_is_of(tests[0], file) for file in files)}
     listed = subprocess.run(
-        [sys.executable, *_PYTEST, "--collect-only"], cwd=copy, env=_environment(copy), capture_output=True
+        [sys.executable, *_PYTEST, "--collect-only", *itertools.chain(*tested.values())],
+        cwd=copy,
+        env=_environment(copy),
+        capture_output=True,
     )
     there = [line for line in listed.stdout.decode().splitlines() if "::" in line]
-    lines = {
-        name: _carried(kept["lines"][name], source, (copy / name).read_text(encoding="utf-8"))
-        for name, source in kept["sources"].items()
-        if (copy / name).exists()
-    }
-    return Map(lines, kept["tests"], {test: kept["seconds"].get(test, 0.0) for test in there})
+    lines: dict[str, dict[int, set[str]]] = {}
+    seconds: dict[str, float] = {}
+    failed: set[str] = set()
+    for room, tests in tested.items():
+        file = place / f"{room}.json"
+        if anew or not file.exists():
+            print(f"measuring which tests run what: {room}", file=sys.stderr, flush=True)
+            place.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(measured(copy, tests)), encoding="utf-8")
+        kept = Measured(*json.loads(file.read_text(encoding="utf-8")))
+        seconds.update(kept.seconds)
+        failed.update(kept.failed)
+        for name, source in kept.sources.items():
+            if (copy / name).exists():
+                of_file = lines.setdefault(name, {})
+                now = (copy / name).read_text(encoding="utf-8")
+                for line, numbers in _carried(kept.lines[name], source, now).items():
+                    of_file.setdefault(line, set()).update(kept.tests[number] for number in numbers)
+    sources = (path for pattern in TARGETS for path in copy.glob(pattern))
+    imported = {str(path.relative_to(copy)): _imported(path.read_text(encoding="utf-8")) for path in sources}
+    for name in sorted(failed):
+        print(f"fails without a mutant, and is left out: {name}", file=sys.stderr, flush=True)
+    known = {test: seconds.get(test, 0.0) for test in there if test not in failed}
+    return Map(lines, imported, known, known.keys() - seconds)
 
 
-def _carried(lines: dict[str, list[int]], before: str, now: str) -> dict[str, list[int]]:
+def _imported(source: str) -> set[int]:
+    """Returns the lines of a module that are in no function's body."""
+    lines = set(range(1, source.count("\n") + 2))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines -= set(range(node.body[0].lineno, (node.end_lineno or 0) + 1))
+    return lines
+
+
+def _carried(lines: dict[str, list[int]], before: str, now: str) -> dict[int, list[int]]:
     """Returns which tests run which lines, of a file that was edited meanwhile: what stayed keeps its tests."""
     found = {}
     matcher = difflib.SequenceMatcher(None, before.splitlines(), now.splitlines(), autojunk=False)
     for block in matcher.get_matching_blocks():
         for at in range(block.size):
             if (tests := lines.get(str(block.a + at + 1))) is not None:
-                found[str(block.b + at + 1)] = tests
+                found[block.b + at + 1] = tests
     return found
 
 
 def ordered(tests: list[str], file: str, known: Map) -> list[str]:
-    """Returns tests so that the most telling come first.
+    """Returns tests, quick ones first; of those that are as quick, those of the module's name, then of its room.
 
-    These are those of the module's name, then those of its room; one case of each test before the others; quick files.
+    Tests of one file stay together, so that what they share is made once.
     """
     room, name = _rooms(file)[0], Path(file).stem
-    spent_s: dict[str, float] = collections.defaultdict(float)
-    seen: set[str] = set()
-    another: set[str] = set()
-    for test in tests:
-        spent_s[test.partition("::")[0]] += known.seconds[test]
-        function = test.partition("[")[0]
-        if function in seen:
-            another.add(test)
-        seen.add(function)
 
     def telling(test: str) -> tuple[object, ...]:
         path = test.partition("::")[0]
-        return name not in Path(path).stem, Path(path).parent.name != room, test in another, spent_s[path], path
+        slow = bisect.bisect_left(_QUICK_S, known.seconds[test])
+        return slow, name not in Path(path).stem, Path(path).parent.name != room, path
 
     return sorted(tests, key=telling)
 
@@ -236,46 +293,63 @@ def ordered(tests: list[str], file: str, known: Map) -> list[str]:
 
 
 class Site(NamedTuple):
-    """A mutant, and the file that it is of."""
+    """A mutant, the file that it is of, and what it is known by."""
 
+    id: str
     file: str
     mutant: Mutant
     shown: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.mutant.line}  {self.shown}"
+        return f"{self.id}  {self.file}:{self.mutant.line}  {self.shown}"
 
 
-def chosen(copy: Path, only: str, count: int, chance: random.Random) -> list[Site]:
-    """Returns different mutants: a line at random, of all lines that have any, and then one of that line's."""
-    of_lines: dict[tuple[str, int], list[Mutant]] = collections.defaultdict(list)
-    sources: dict[str, str] = {}
+def chosen(copy: Path, only: str, count: int, seed: int) -> list[Site]:
+    """Returns different mutants: of each line that is drawn, one, until there are enough, and no line twice.
+
+    What is drawn depends on the texts of lines alone, so that the same are where the code has moved.
+    """
+    found: list[tuple[str, Site]] = []
+    again: collections.Counter[str] = collections.Counter()
     for path in sorted(path for pattern in TARGETS for path in copy.glob(pattern)):
-        file = str(path.relative_to(copy))
-        sources[file] = path.read_text(encoding="utf-8")
-        for mutant in mutants(sources[file]) if only in file and path.name != "errors.py" else ():  # words for people
-            of_lines[file, mutant.line].append(mutant)
-    found: list[Site] = []
-    while of_lines and len(found) < count:
-        line = chance.choice(list(of_lines))
-        left = of_lines[line]
-        kind = chance.choice(sorted({mutant.kind for mutant in left}))
-        mutant = chance.choice([mutant for mutant in left if mutant.kind == kind])
-        left.remove(mutant)
-        if not left:
-            del of_lines[line]
-        source = sources[line[0]]
-        if is_another(source, mutant.applied(source)):
-            found.append(Site(line[0], mutant, mutant.shown(source)))
-    return found
+        file, source = str(path.relative_to(copy)), path.read_text(encoding="utf-8")
+        if only not in file or path.name == "errors.py":  # words for people
+            continue
+        of_lines: dict[int, list[Mutant]] = collections.defaultdict(list)
+        for mutant in mutants(source):
+            of_lines[mutant.line].append(mutant)
+        for number, text in enumerate(source.splitlines(), 1):
+            if number in of_lines:
+                again[text.strip()] += 1
+                line = f"{text.strip()} {again[text.strip()]}"
+                found.append((_drawn(seed, line), _of_line(of_lines[number], source, file, line, seed)))
+    sites = (site for _, site in sorted(found, key=lambda drawn: drawn[0]))
+    return list(itertools.islice(filter(lambda site: _changes(site, copy), sites), count))
+
+
+def _changes(site: Site, copy: Path) -> bool:
+    source = (copy / site.file).read_text(encoding="utf-8")
+    return is_another(source, site.mutant.applied(source))
+
+
+def _of_line(those: list[Mutant], source: str, file: str, line: str, seed: int) -> Site:
+    """Returns one of a line's mutants: a kind of them at random, then one of that kind."""
+    sites = [Site(_drawn(0, f"{line} {m.kind} {m.shown(source)}")[:8], file, m, m.shown(source)) for m in those]
+    kind = min((site.mutant.kind for site in sites), key=lambda kind: _drawn(seed, f"{line} {kind}"))
+    return min((site for site in sites if site.mutant.kind == kind), key=lambda site: _drawn(seed, site.id))
+
+
+def _drawn(seed: int, text: str) -> str:
+    return hashlib.sha256(f"{seed} {text}".encode()).hexdigest()
 
 
 def outcome(site: Site, copy: Path, known: Map, most_s: float) -> tuple[str, str]:
     """Runs a mutant's tests in the copy, those that take so long together; returns "killed" or "LIVES", and how."""
     tests = known.of(site.file, site.mutant.line)
-    if not tests:  # only run when imported, or in a process that is killed
+    if not tests:  # run in a process that is killed, or not at all
         tests = [test for test in known.seconds if _is_of(test, site.file)]
     reaching, tests = len(tests), list(_in_time(ordered(tests, site.file, known), known, most_s))
+    stalled_s = STALLED_S + SLOWER * max((known.seconds[test] for test in tests), default=0)
     path = copy / site.file
     source, former = path.read_text(encoding="utf-8"), path.stat()
     path.write_text(site.mutant.applied(source), encoding="utf-8")
@@ -286,19 +360,19 @@ def outcome(site: Site, copy: Path, known: Map, most_s: float) -> tuple[str, str
             arguments = Path(place) / "tests"
             arguments.write_text("\n".join(tests), encoding="utf-8")
             options = [*_OPTIONS, "-W", _FORKED, "-x", f"--basetemp={place}/t", f"@{arguments}"]
-            code, said = _run(options, copy, Path(place) / "said")
+            code, said = _run(options, copy, Path(place) / "said", stalled_s)
             if (
                 code == pytest.ExitCode.USAGE_ERROR and "no match" in said
             ):  # a case of another name: try all of its file
                 arguments.write_text(
                     "\n".join(dict.fromkeys(test.partition("::")[0] for test in tests)), encoding="utf-8"
                 )
-                code, said = _run(options, copy, Path(place) / "said again")
+                code, said = _run(options, copy, Path(place) / "said again", stalled_s)
     finally:
         path.write_text(source, encoding="utf-8")
         os.utime(path, ns=(former.st_atime_ns, former.st_mtime_ns))
     if code is None:
-        return "killed", f"a test took longer than {STALLED_S:.0f} s"
+        return "killed", f"a test took longer than {stalled_s:.0f} s"
     if code == _NOT_RUN:
         raise SystemExit(said)
     if code < 0:
@@ -318,7 +392,7 @@ def _in_time(tests: list[str], known: Map, most_s: float) -> Iterator[str]:
         spent_s += known.seconds[test]
 
 
-def _run(options: list[str], copy: Path, output: Path) -> tuple[int | None, str]:
+def _run(options: list[str], copy: Path, output: Path, stalled_s: float) -> tuple[int | None, str]:
     """Returns exit code and output of pytest; no code if it said nothing for too long, and was killed.
 
     It is a fork of this process, which has imported already what takes long to.
@@ -328,8 +402,8 @@ def _run(options: list[str], copy: Path, output: Path) -> tuple[int | None, str]
         _pytest(options, copy, output)
     said_bytes, since_s = 0, time.monotonic()
     try:
-        while time.monotonic() - since_s < STALLED_S:
-            time.sleep(0.05)
+        while time.monotonic() - since_s < stalled_s:
+            time.sleep(0.02)
             if (ended := os.waitpid(pid, os.WNOHANG))[0]:
                 return os.waitstatus_to_exitcode(ended[1]), output.read_text(encoding="utf-8", errors="replace")
             if output.stat().st_size > said_bytes:
@@ -376,14 +450,36 @@ def copied(place: Path) -> Path:
     return place
 
 
-def tried(sites: list[Site], copy: Path, known: Map, log: dict[str, str], most_s: float) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What was tried already, and what a person has said about it."""
+
+    how: dict[str, str]
+    """By mutant: "killed" or "LIVES"."""
+    harmless: set[str]
+
+    def __str__(self) -> str:
+        tally = collections.Counter(self.how.values())
+        lives = {name for name, how in self.how.items() if how == "LIVES"}
+        return f"{tally['killed']} killed, {tally['LIVES']} live, of which {len(lives & self.harmless)} harmless"
+
+
+def read_log(file: Path | None, sites: list[Site]) -> Log:
+    """Returns what a log says of some mutants; the last word counts."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file is not None and file.exists() else []
+    ids = {site.id for site in sites}
+    tried = [m for line in lines if (m := re.match(r"(killed|LIVES) +[\d.]+ s  (\w{8})  ", line)) and m[2] in ids]
+    said = [m for line in lines if (m := re.match(r"harmless  (\w{8})  ", line))]
+    return Log({m[2]: m[1] for m in tried}, {m[1] for m in said})
+
+
+def tried(sites: list[Site], copy: Path, known: Map, log: Log, most_s: float) -> Iterator[str]:
     """Yields a line for each mutant."""
     for site in sites:
-        if str(site) not in log:
-            began = time.monotonic()
-            how, by = outcome(site, copy, known, most_s)
-            log[str(site)] = how
-            yield f"{how}  {time.monotonic() - began:5.1f} s  {site}  [{by}]"
+        began = time.monotonic()
+        how, by = outcome(site, copy, known, most_s)
+        log.how[site.id] = how
+        yield f"{how:6}  {time.monotonic() - began:5.1f} s  {site}  [{by}]"
 
 
 def main() -> int:
@@ -391,37 +487,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=200, help="mutants")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--part", default="1/1", help="2/3: the second third of the mutants, to run the others beside it"
-    )
     parser.add_argument("--only", default="", metavar="FILE", help="mutate files with this in their path")
     parser.add_argument("--log", type=Path, help="where the lines are written to, besides standard output")
-    parser.add_argument("--resume", action="store_true", help="leave out what the log holds")
-    parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants-map.json", help="which tests run what")
-    parser.add_argument("--most-s", type=float, default=90.0, help="how long a mutant's tests may take, as measured")
+    parser.add_argument("--again", action="store_true", help="try what lives once more")
+    parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants", help="which tests run what")
+    parser.add_argument("--most-s", type=float, default=120.0, help="how long a mutant's tests may take, as measured")
     parser.add_argument("--measure", action="store_true", help="measure anew which tests run what")
     parser.add_argument("--allowed", type=int, default=5, help="how many may live")
     options = parser.parse_args()
-    lines = options.log.read_text(encoding="utf-8").splitlines() if options.resume and options.log.exists() else []
-    log = {m[2]: m[1] for line in lines if (m := re.match(r"(killed|LIVES) +[\d.]+ s  (.*)  \[", line))}
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
         copy = copied(Path(place).resolve())
         for name in _IMPORTED:
             importlib.import_module(name)
-        part, parts = map(int, options.part.split("/"))
-        sites = chosen(copy, options.only, options.n, random.Random(options.seed))[part - 1 :: parts]
-        for line in tried(sites, copy, read_map(options.map, copy, anew=options.measure), log, options.most_s):
+        sites = chosen(copy, options.only, options.n, options.seed)
+        log = read_log(options.log, sites)
+        known = read_map(options.map, copy, {site.file for site in sites}, anew=options.measure)
+        wanted = [site for site in sites if log.how.get(site.id) in ({"LIVES", None} if options.again else {None})]
+        for line in itertools.chain(tried(wanted, copy, known, log, options.most_s), _summed(options, sites, log)):
             print(line, flush=True)
             if options.log is not None:
                 with options.log.open("a", encoding="utf-8") as stream:
                     stream.write(line + "\n")
-    tally = collections.Counter(log[str(site)] for site in sites)
-    summary = f"seed {options.seed}: {len(sites)} mutants, {tally['killed']} killed, {tally['LIVES']} live"
-    print(summary)
-    if options.log is not None:
-        with options.log.open("a", encoding="utf-8") as stream:
-            stream.write(summary + "\n")
-    return 1 if tally["LIVES"] > options.allowed else 0
+    lives = [name for name, how in log.how.items() if how == "LIVES"]
+    return 1 if len(lives) > options.allowed or not log.harmless.issuperset(lives) else 0
+
+
+def _summed(options: argparse.Namespace, sites: list[Site], log: Log) -> Iterator[str]:
+    yield f"seed {options.seed}: {len(sites)} mutants, {log}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +41,12 @@ class Run(Protocol):
     def __call__(self, code: str, *arguments: object) -> subprocess.Popen[str]: ...
 
 
+class NoFile(Protocol):
+    """Has the system let this process open no file, inside of `with`."""
+
+    def __call__(self) -> contextlib.AbstractContextManager[None]: ...
+
+
 # A slow machine is no fault of the code under test; examples are the same in each run.
 settings.register_profile("edgeqa", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edgeqa")
@@ -61,6 +69,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has coverage leave alone the processes that the test starts: there it imports sqlite3, and writes files."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture
+def no_file() -> NoFile:
+    @contextlib.contextmanager
+    def limited() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.open(os.devnull, os.O_RDONLY)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(autouse=True)

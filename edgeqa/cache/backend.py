@@ -309,6 +309,8 @@ class Backend:
             self._guard.abandon()  # so that whoever comes next finds nobody inside, and has the file verified
 
     def _fail(self, fault: StoreFault) -> None:
+        if self._is_broken:  # what comes after is of what was counted, and noted, then
+            return
         self.tally.count(fault.kind)
         self.note = str(fault)
         if fault.kind not in _PASSING_FAULTS and self._guard is not None:

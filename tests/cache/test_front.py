@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeqa.cache.commits import Hits, limits
-from edgeqa.cache.front import Entry, Front
+from edgeqa.cache.front import Entry, Front, now_s
 from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.premises import round_map
 
@@ -159,3 +159,11 @@ def test_what_was_read_before_all_was_dropped_is_not_put_at_hand_after(tmp_path:
         assert front.peek("a") is read
         front.unwatch()
         ledger.close()
+
+
+def test_what_is_over_its_time_is_not_peeked_at_either() -> None:
+    front = Front(4)
+    for good_until_s, is_there in ((now_s() - 1, False), (now_s() + 1000, True)):
+        one = Entry(bytes(16), b"payload", good_until_s)
+        front.put("a", one, as_of=front.change(one.digest))
+        assert (front.peek("a") is one, front.get("a") is one) == (is_there, is_there)

@@ -33,6 +33,22 @@ def test_memory_is_a_map_in_ram_that_is_gone_after() -> None:
 
 
 @needs_ram
+def test_who_wants_nothing_of_the_home_mapped_has_the_users_cache_in_memory(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEQA_MMAP", "0")
+    with Cache.open() as cache:
+        cache.put("a", 1)
+        cache.flush()
+        assert cache.persist == "memory"
+        assert cache.directory is not None
+        assert Path("/dev/shm") in cache.directory.parents  # noqa: S108
+    assert not home.exists()
+    with Cache.open(home) as named:  # who names a directory has it
+        assert named.persist == "disk"
+
+
+@needs_ram
 def test_two_memory_caches_are_apart() -> None:
     with Cache.open(persist="memory") as one, Cache.open(persist="memory") as two:
         one.put("a", 1)

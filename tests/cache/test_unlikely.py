@@ -25,13 +25,17 @@ from edgeqa.cache import Cache, commits, flight, front, guard, premises, store, 
 from edgeqa.cache.commits import Commits
 from edgeqa.cache.front import Front, Tally
 from edgeqa.cache.guard import Guard
+from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.records import name_key
 from edgeqa.cache.store import LAST_SEQUENCE_NUMBER, Store, StoreFault
 from edgeqa.cache.writer import Writer
+from edgeqa.errors import CacheValueInvalid, FilesLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from conftest import NoFile
 
 MIB = 1 << 20
 
@@ -100,6 +104,40 @@ def test_where_no_process_can_verify_the_question_does(directory: Path, monkeypa
     monkeypatch.setattr(sys, "executable", "")
     with Cache.open(directory) as cache:
         assert cache.get("a") == 1
+
+
+@needs_verifier
+def test_a_file_that_cannot_be_opened_for_a_limit_is_not_taken_for_damaged(
+    cache: Cache, directory: Path, no_file: NoFile
+) -> None:
+    cache.put("a", 1)
+    cache.close()
+    data_file = directory / "format-1" / "data.mdb"
+    assert premises.find_damage(data_file) == []  # and what verifies is imported
+    with no_file(), pytest.raises(FilesLimited):
+        premises.find_damage(data_file)
+
+
+def test_where_no_file_can_be_opened_everybody_computes(tmp_path: Path, no_file: NoFile) -> None:
+    leases = flight.Leases(tmp_path / "leases")
+    key = name_key("k")
+    with no_file():
+        assert leases.take(key)
+        leases.note_failure(key, "ValueError", "no")
+        assert leases.failure_since(key, 0) is None
+    assert leases.take(key)
+    leases.close()
+
+
+def test_a_ledger_that_cannot_be_read_knows_of_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.set("deaths", 2)
+    assert ledger.get("deaths") == 2
+    readable, ledger._fd = ledger._fd, os.open(tmp_path / "ledger", os.O_WRONLY)
+    assert (ledger.get("deaths"), set(ledger.totals().values())) == (0, {0})
+    os.close(ledger._fd)
+    ledger._fd = readable
+    ledger.close()
 
 
 def test_a_verification_is_begun_again_when_the_former_has_ended_a_while_ago(
@@ -497,3 +535,10 @@ def test_functions_are_known_by_the_functions_modules_and_code_that_they_hold(ca
     assert make(known, time, nested=True)() == [2, 1]
     assert make(known, math, nested=False)() == [3, 3]
     assert cache.explain(name_key("k")).hit is False
+
+
+def test_a_value_of_more_than_a_record_can_say_the_length_of_is_refused() -> None:
+    """As one that is as large takes the memory of a large machine to make, its length alone is told."""
+    assert values._start((1 << 32) - 1, 0, 0, (0xC4, 0xC5, 0xC6)) == b"\xc6\xff\xff\xff\xff"
+    with pytest.raises(CacheValueInvalid, match="longer than 4 GiB"):
+        values._start(1 << 32, 0, 0, (0xC4, 0xC5, 0xC6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from edgeqa.collection.errors import (
     ContextGone,
     ShardDamaged,
 )
-from edgeqa.collection.shard import Manifest
+from edgeqa.collection.shard import Manifest, Shard, _Open
 from edgeqa.collection.snapshot import FILE, SHARDS, EncoderIdentity
 from edgeqa.contexts import Piece
 from edgeqa.contexts.windows import Window
@@ -178,6 +179,33 @@ def test_a_file_of_another_length_is_damaged(place: Path, file: str, change: str
     with pytest.raises(ShardDamaged, match=shard.name):
         opened.context(0)
     assert list(opened.damaged) == [shard.name]
+
+
+@pytest.mark.parametrize("file", ["table.bin", "records.bin"])
+def test_a_file_that_is_cut_short_while_it_is_read_is_damaged_and_one_moved_is_not(
+    place: Path, file: str, tmp_path: Path
+) -> None:
+    fill(place, {"short.txt": "One line.", "other.txt": "Another line."})
+    (shard,) = (place / SHARDS).iterdir()
+    opened = Collection(place)
+    assert opened.context(1).text == "Another line."
+    (shard / file).rename(tmp_path / "moved")
+    assert opened.context(0).text == "One line."
+    os.truncate(tmp_path / "moved", (tmp_path / "moved").stat().st_size - 1)
+    with pytest.raises(ShardDamaged, match=rf"{file}.*it ends before"):
+        opened.context(1)
+    os.truncate(tmp_path / "moved", 0)
+    with pytest.raises(ShardDamaged, match=rf"{file}.*it ends before"):
+        opened.context(0)
+
+
+def test_a_file_that_cannot_be_read_is_named(place: Path, tmp_path: Path) -> None:
+    fill(place, {"short.txt": "One line."})
+    (directory,) = (place / SHARDS).iterdir()
+    shard = Shard(directory)
+    shard._table = _Open(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))  # which no file is read from
+    with pytest.raises(ShardDamaged, match=r"table\.bin.*Is a directory"):
+        shard.row(0)
 
 
 def test_a_shard_of_a_later_format_is_not_read(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeqa.collection.errors import RouteDamaged, RouteUnwritable
-from edgeqa.collection.index import Index, IndexWriter
+from edgeqa.collection.index import Index, IndexWriter, _check_limits
 from edgeqa.contexts.search import MAX_MENDED, weight
 from edgeqa.contexts.terms import terms
+from edgeqa.errors import FilesLimited, ThreadsLimited
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,6 +296,57 @@ def test_a_missing_and_a_damaged_index_are_named_with_the_remedy(made: Path, tmp
         Index(made)
     with pytest.raises(RouteDamaged):
         IndexWriter(made)
+
+
+def test_an_index_that_is_not_mapped_is_a_copy_that_nothing_reaches(made: Path) -> None:
+    index = Index(made, mapped=False)
+    found = index.search("gardens", 5)
+    assert found == Index(made).search("gardens", 5)
+    for file in made.iterdir():
+        os.truncate(file, 0)
+    assert index.search("gardens", 5) == found
+
+
+def test_an_index_that_is_cut_short_is_not_searched(made: Path) -> None:
+    """To touch what is missing of a mapped file ends the process."""
+    index = Index(made)
+    assert ids(index.search("gardens", 5)) == [3]
+    file = next(made.glob("*.term"))
+    whole = file.read_bytes()
+    os.truncate(file, len(whole) - 1)
+    with pytest.raises(RouteDamaged, match=rf"{file.name} was cut short"):
+        index.search("gardens", 5)
+    file.write_bytes(whole)  # the same file, as it was
+    assert ids(index.search("gardens", 5)) == [3]
+
+
+def test_a_file_that_another_took_the_place_of_is_searched_as_it_was(made: Path, tmp_path: Path) -> None:
+    index = Index(made)
+    for file in list(made.glob("*.term")):
+        (tmp_path / "shorter").touch()
+        (tmp_path / "shorter").replace(file)
+    assert ids(index.search("gardens", 5)) == [3]
+    for file in list(made.iterdir()):
+        file.rename(tmp_path / file.name)
+    assert ids(index.search("gardens", 5)) == [3]
+
+
+def test_what_is_no_plain_file_is_no_index(made: Path) -> None:
+    (made / "meta.json").unlink()
+    os.mkfifo(made / "meta.json")
+    with pytest.raises(RouteDamaged, match=r"meta\.json"):
+        Index(made)
+
+
+def test_a_limit_on_open_files_is_no_damage_of_the_index(made: Path) -> None:
+    """The library says it in words of its own."""
+    for said in ("Too many open files (os error 24)", "an IO error occurred: 'Too many open files'"):
+        with pytest.raises(FilesLimited):
+            _check_limits(ValueError(said))
+    with pytest.raises(ThreadsLimited):
+        _check_limits(ValueError("Failed to spawn a thread"))
+    _check_limits(ValueError("damaged"))
+    assert Index(made).contexts == len(TEXTS)
 
 
 def test_a_second_writer_is_refused(made: Path) -> None:

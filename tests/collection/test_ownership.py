@@ -10,13 +10,14 @@ import pytest
 from filling import ENCODER, fill, open_writer, put
 from former import unpack
 
-from edgeqa import collection
+from edgeqa import collection, files
 from edgeqa.collection import managing, verifying
 from edgeqa.collection.carrying import export_collection, import_collection
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, note_route
 from edgeqa.collection.errors import CollectionForeign, CollectionUnwritable, FolderTaken, RouteDamaged
 from edgeqa.collection.overview import delete_collection
+from edgeqa.collection.ownership import PREFIX, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 
@@ -235,6 +236,51 @@ def test_what_older_versions_made_is_narrowed_by_the_next_writer(tmp_path: Path)
     with open_writer(place):
         pass
     assert list(modes(place)) == [str(place / "of another.txt")]
+
+
+@pytest.mark.usefixtures("_umask")
+def test_the_folder_of_the_users_collections_is_narrowed_with_any_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
+    place = collection.directory("c")
+    with open_writer(place):
+        pass
+    for mode in (0o755, 0o710):
+        place.parent.chmod(mode)
+        with open_writer(place):
+            pass
+        assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    other.chmod(0o755)
+    with open_writer(other / "c"):
+        pass
+    assert stat.S_IMODE(other.stat().st_mode) == 0o755
+
+
+def test_what_killed_processes_left_is_swept_but_nothing_of_those_that_live(tmp_path: Path) -> None:
+    left = tmp_path / f"{PREFIX}{'0' * 16}"
+    others = [tmp_path / f"{PREFIX}{name}" for name in ("0" * 15, "0" * 17, "g" * 16, "notes")]
+    for folder in (left, *others):
+        folder.mkdir()
+        (folder / "file").touch()
+    with scratch(tmp_path) as one, scratch(tmp_path) as another:
+        assert not left.exists()
+        assert one.exists()
+        assert one != another
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_without_locks_a_folder_to_work_in_is_deleted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "lock_folder", lambda _: None)
+    with scratch(tmp_path) as made:
+        (made / "file").touch()
+        with scratch(tmp_path):
+            assert (made / "file").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_system_that_knows_no_modes_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
