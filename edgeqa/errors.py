@@ -390,6 +390,15 @@ class BundleGraphInvalid(BundleError):
         super().__init__(f"{path}: {reason}", _REINSTALL)
 
 
+class GraphNotPlain(BundleError):
+    """A graph cannot be made of the operators that accelerators know."""
+
+    hint = "a provider may take the model as it is: edgeqa capabilities --provider NAME"
+
+    def __init__(self, operator: str, reason: str) -> None:
+        super().__init__(f"{operator} cannot be made of plain operators: {reason}")
+
+
 class BundleSelfTestFailed(BundleError):
     """The bundle's golden cases come out wrong on this device."""
 
@@ -462,6 +471,15 @@ class ModelExists(ExportError, FileExistsError):
         )
 
 
+class ModelMade(ExportError):
+    """A model was made of another one for a provider, and is not made into yet another."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was made of another model for a provider", "name that model: edgeqa models list")
+
+
 class ModelBundled(ExportError):
     """The bundled model cannot be removed or replaced."""
 
@@ -523,6 +541,23 @@ class OnnxruntimeUnusable(CapabilityError, ImportError):
             f"no answer can be computed on this device: {reason}",
             hint or "install an onnxruntime that is built for this processor; edgeqa capabilities shows what was found",
         )
+
+
+class ProviderUnknown(CapabilityError, LookupError):
+    """onnxruntime has no execution provider of this name."""
+
+    def __init__(self, name: str, offered: Iterable[str]) -> None:
+        super().__init__(
+            f"this onnxruntime has no provider {name!r}: it has {', '.join(offered)}",
+            "install the onnxruntime that is made for the accelerator, or leave --provider out",
+        )
+
+
+class ProviderFailed(CapabilityError):
+    """An execution provider cannot be used with a model: it gives wrong answers, takes nothing, or breaks."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the provider {name} cannot be used: {reason}", "without --provider, the CPU computes")
 
 
 class LibraryMissing(CapabilityError, ImportError):

@@ -337,6 +337,10 @@ class Message:
         """Returns the text that a field of bytes holds."""
         return self._buffer[field.begin : field.end].decode("utf-8", "replace")
 
+    def raw(self, field: Field) -> bytes:
+        """Returns the bytes that a field of bytes holds."""
+        return self._buffer[field.begin : field.end]
+
     def numbers(self, field: Field) -> Iterator[int]:
         """Yields the numbers of a repeated field, whether packed into bytes or single."""
         if field.begin == field.end and not field.value:
