@@ -66,6 +66,7 @@ def open(
     collection: str | Path = "default",
     cluster: str | None = None,
     reader: Reader | None = None,
+    provider: str | None = None,
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
@@ -88,6 +89,9 @@ def open(
         reader: who decides: the "fast" reader alone, or the "careful" one, of the passages that the fast one found;
             by default, or by "auto", the careful one where it is installed and fits this device. `$EDGEQA_READER` is
             what holds where nothing is given here.
+        provider: what computes: "cpu", or an execution provider that onnxruntime offers besides ("openvino", "cuda"),
+            which is tried first where it was not before; by default what was quickest when `edgeqa capabilities` or
+            `edgeqa models prepare` tried them, and else the CPU.
 
     Raises:
         ClusterError: if `cluster` is no address, or the extra is missing.
@@ -103,6 +107,7 @@ def open(
         answer_cache_bytes=answer_cache_bytes,
         persist=persist,
         reader=wanted_reader(reader),
+        provider=provider,
         mmap=state.maps_files() if mmap is None else mmap,
     )
     if not isinstance(bundle, (str, Path, type(None))):

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from edgeqa import runtime, state
 from edgeqa.cache import Cache
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.tokenizer import Tokenizer
 
@@ -53,8 +54,9 @@ settings.load_profile("edgeqa")
 
 
 def pytest_report_header() -> str:
-    names = ("numpy", "onnxruntime", "tokenizers", "lmdb", "click")
-    return "versions: " + ", ".join(f"{name} {version(name)}" for name in names)
+    names = ("numpy", "tokenizers", "lmdb", "click")
+    versions = {name: version(name) for name in names} | {"onnxruntime": onnxruntime_version()}  # of any distribution
+    return "versions: " + ", ".join(f"{name} {found}" for name, found in versions.items())
 
 
 @pytest.fixture(autouse=True)

@@ -69,6 +69,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "models.exports.graph": ({"open": 1}, DOCUMENT),
     "models.exports.trial": ({"TemporaryFile": 1, "from_file": 1}, f"{DOCUMENT}; or {SCRATCH}"),
     "models.session": ({"InferenceSession": 1}, LIBRARY),
+    "models.trying": ({"TemporaryDirectory": 1, "read_text": 1}, SCRATCH),
     "models.tokenizer": ({"from_file": 1}, LIBRARY),
     "serving.listening": ({"unlink": 2}, NAMED),
     "serving.pages": ({"read_bytes": 1}, PACKAGED),

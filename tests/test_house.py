@@ -141,6 +141,7 @@ DOORS: dict[str, str] = {
     "models.session": LARGE,
     "models.shelf": HIT,
     "models.tokenizer": LARGE,
+    "models.trying": LARGE,
     "runtime": HIT,
     "state": HIT,
     "streams": HELP,

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgeqa import files, state
-from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_fingerprint
+from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_test
+from edgeqa.capabilities.precision import AT
 from edgeqa.digests import blake2b
 from edgeqa.errors import BundleError, CarefulReaderMissing
 from edgeqa.models import manifest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.capabilities.device import Capabilities
-    from edgeqa.capabilities.plan import Careful, Plan
+    from edgeqa.capabilities.plan import Careful, Plan, Provider
     from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.reading import PassageReader
 
@@ -40,6 +41,7 @@ class CarefulReader:
         self._model, self._overrides = model, overrides
         self.wanted = overrides.reader or "auto"
         self._key: str | None = None
+        self._tested_on = ""  # the precision path
 
     @cached_property
     def why_not(self) -> str:
@@ -74,12 +76,13 @@ class CarefulReader:
         if self._key is None and self.is_there and self._path is not None:
             try:
                 raw = files.read(self._path / manifest.NAME)
-                how = computing(json.loads(raw)["precision"])
+                how = computing(json.loads(raw)["precision"], self._overrides.provider)
             except (OSError, ValueError, LookupError, TypeError):  # what is wrong with it is said when it is loaded
                 return None
             digest = blake2b(raw, digest_size=32).hexdigest()
-            fingerprint = remembered_fingerprint(digest, how)
-            self._key = None if fingerprint is None else f"{digest} {fingerprint}"
+            tested = remembered_test(digest, how)
+            if tested is not None:
+                self._key, self._tested_on = f"{digest} {tested.fingerprint}", tested.path
         return self._key
 
     @cached_property
@@ -109,6 +112,8 @@ class CarefulReader:
             return Careful(why_not=self.why_not)
         try:
             needs = self.bundle.needs()
+            if (provider := self._provider(device)) is not None:
+                needs = replace(needs, unmapped_bytes=provider.takes_bytes)
         except BundleError as error:
             if self.wanted == "careful":
                 raise
@@ -132,16 +137,31 @@ class CarefulReader:
         Raises:
             BundleError: if it cannot be loaded, or fails its self-test.
         """
-        from edgeqa.capabilities.plan import Choice
-        from edgeqa.capabilities.precision import precision
+        from edgeqa.capabilities.plan import Choice, Provider, precision_on
+        from edgeqa.capabilities.precision import CPU
         from edgeqa.models.reading import PassageReader
 
-        path = precision(self.bundle.manifest.precision, device.machine.value, device.cpu_flags.value)
-        alone = Choice(1, "a careful reading takes all threads")
+        precision = self.bundle.manifest.precision
+        provider = self._provider(device) or Provider(CPU, "as everywhere", precision)
         own = replace(
-            plan, precision=Choice(*path), callers=alone, encoding_store_bytes=Choice(0, "nothing of it could be kept")
+            plan,
+            provider=provider,
+            precision=precision_on(provider, device, precision),
+            callers=Choice(1, "a careful reading takes all threads"),
+            encoding_store_bytes=Choice(0, "nothing of it could be kept"),
         )
-        return PassageReader(self.bundle, own, device)
+        reader = PassageReader(self.bundle, own, device)
+        self._tested_on = reader.verdict.path
+        return reader
+
+    def _provider(self, device: Capabilities) -> Provider | None:
+        """Returns the provider that computes; None where that is the CPU, as everywhere."""
+        _ = self.key  # with which it is known what it was tested on
+        if AT not in self._tested_on and self._overrides.provider is None:
+            return None
+        from edgeqa.models.trying import provider_for
+
+        return provider_for(self.bundle, device, self._overrides, self._tested_on)
 
     def tested(self, reader: PassageReader) -> str:
         """Returns the key, which is known from the self-test; also where that cannot be remembered."""
@@ -150,4 +170,5 @@ class CarefulReader:
 
     def _timed_as(self, device: Capabilities) -> str:
         threads = self._overrides.threads or "all"
-        return f"{self.bundle.digest}|{device.kernels}|{threads} threads|onnxruntime {onnxruntime_version()}"
+        on = f"|{self._tested_on}" if AT in self._tested_on else ""
+        return f"{self.bundle.digest}|{device.kernels}|{threads} threads|onnxruntime {onnxruntime_version()}{on}"

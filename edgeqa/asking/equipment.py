@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from edgeqa import forking, state
 from edgeqa.asking.careful import CarefulReader
 from edgeqa.cache import FORMAT_DIRECTORY, Cache
-from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_fingerprint
+from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_test
+from edgeqa.capabilities.precision import AT
 from edgeqa.errors import BundleError, Closed, NotEnoughMemory
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Equipment:
         self.bundle = bundle
         self.overrides = overrides
         self.collection = collection
-        self.computing = computing(bundle.manifest.precision)
+        self.computing = computing(bundle.manifest.precision, overrides.provider)
         """How this device computes, as far as that can be known without the model."""
         self.precision = f"{self.computing.precision}, {_code()}"
         """How answers are computed, for a person: the plan's precision, and by which code."""
@@ -57,6 +58,7 @@ class Equipment:
         self._device: Capabilities | None = None
         self._plan: Plan | None = None
         self._fingerprint: str | None = None
+        self._tested_on = ""
         self._cache: Cache | None = None
         self._reading: PassageReader | None = None
         self._scope: LiveCollection | None = None
@@ -108,7 +110,13 @@ class Equipment:
         careful, needs = self.second.known(self.device, passage_ms), self.bundle.needs()
         if self.overrides.mmap is False:
             needs = replace(needs, unmapped_bytes=self._index_bytes())
-        return make_plan(self.device, needs, self.overrides, careful)
+        provider = None
+        _ = self.has_fingerprint
+        if AT in self._tested_on or self.overrides.provider is not None:
+            from edgeqa.models.trying import provider_for
+
+            provider = provider_for(self.bundle, self.device, self.overrides, self._tested_on)
+        return make_plan(self.device, needs, self.overrides, careful, provider)
 
     @property
     def cache(self) -> Cache:
@@ -157,6 +165,7 @@ class Equipment:
                 from edgeqa.models.reading import PassageReader
 
                 self._reading = PassageReader(self.bundle, plan, self.device)
+                self._plan, self._fingerprint = self._reading.plan, self._reading.verdict.fingerprint
             return self._reading
 
     @property
@@ -184,8 +193,14 @@ class Equipment:
     def has_fingerprint(self) -> bool:
         """Whether the fingerprint is known without the model; if not, no answer of this device can be remembered."""
         if self._fingerprint is None:
-            self._fingerprint = remembered_fingerprint(self.bundle.digest, self.computing)
+            tested = remembered_test(self.bundle.digest, self.computing)
+            self._fingerprint, self._tested_on = tested or (None, "")
         return self._fingerprint is not None
+
+    @property
+    def may_compute_otherwise(self) -> bool:
+        """Whether it may yet turn out that another provider computes than the fingerprint is of: it is not loaded."""
+        return AT in self._tested_on and not self.has_model
 
     @property
     def careful(self) -> PassageReader:
@@ -371,6 +386,12 @@ class _SharedEquipment(Equipment):
     def reading(self) -> PassageReader:
         self.check_open()
         return self._others.reading
+
+    @property
+    def has_fingerprint(self) -> bool:
+        is_known = self._others.has_fingerprint
+        self._fingerprint, self._tested_on = self._others._fingerprint, self._others._tested_on  # noqa: SLF001
+        return is_known
 
     @property
     def careful(self) -> PassageReader:

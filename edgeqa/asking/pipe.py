@@ -74,6 +74,9 @@ def ask(
         watch.over("load")
     careful = equipment.is_careful(partial(answer_key, equipment, scope, asked, options, careful=True), may_load=True)
     key = answer_key(equipment, scope, asked, options, careful=careful)
+    if equipment.may_compute_otherwise and (refresh or cache.peek(key) is None):
+        _ = equipment.reading
+        key = answer_key(equipment, scope, asked, options, careful=careful)
     watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
     outcome = None if read_now else unpack_outcome(record, scope)

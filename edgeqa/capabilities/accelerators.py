@@ -110,15 +110,15 @@ def accelerators(device: Device, system: str | None) -> Reading[tuple[str, ...]]
     if not found:
         return Reading((), "no device node of any")
     names = ", ".join(dict.fromkeys(found.values()))
-    return Reading(tuple(found), f"{names}; not used: edgeqa runs on the CPU")
+    return Reading(tuple(found), f"{names}; used if a provider for it is quicker")
 
 
 def _of_macos(device: Device) -> Reading[tuple[str, ...]]:
     """Returns the reading of a Mac, which has no device nodes of its accelerators: what its kind of processor has."""
     if device.machine() != "arm64":
-        return Reading(("GPU",), "of an Intel Mac; not used: edgeqa runs on the CPU")
+        return Reading(("GPU",), "of an Intel Mac, for which onnxruntime has no provider")
     names = ("Apple GPU", "Apple Neural Engine")
-    return Reading(names, "of every Mac with Apple's processors; not used: edgeqa runs on the CPU")
+    return Reading(names, "of every Mac with Apple's processors; used if CoreML is quicker")
 
 
 def _driven(device: Device, node: str) -> str | None:
@@ -140,4 +140,4 @@ def _reading(finished: Finished) -> Reading[tuple[str, ...]]:
     if finished.exit_code:
         last = (finished.error.strip().splitlines() or ["no message"])[-1]
         return Reading(None, f"importing onnxruntime failed: {last}")
-    return Reading(tuple(finished.output.split()), "offered by onnxruntime; CPU is used")
+    return Reading(tuple(finished.output.split()), "offered by onnxruntime")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeqa import state
-from edgeqa.capabilities.precision import digest_in, flags_in, precision
+from edgeqa.capabilities.precision import asked_as, digest_in, flags_in, precision
 
 SELF_TESTS = "self-tests"
 """The name that verdicts of self-tests are remembered under (`models.selftest` says what one is)."""
@@ -29,13 +29,22 @@ class Computing(NamedTuple):
     """How this device computes with a bundle."""
 
     precision: str
-    """What the plan's precision will be."""
+    """What the plan's precision will be on the CPU, and the provider, if one was asked for."""
     kernels: str | None
     """The processor as `Capabilities.kernels` has it; None of one that hides."""
 
 
-def computing(of_bundle: str) -> Computing:
-    """Returns how this device computes with a bundle of this precision."""
+class Tested(NamedTuple):
+    """What a self-test found out, as far as answers are remembered under it."""
+
+    fingerprint: str
+    """Digest of the logits that the golden cases have on this device (`Verdict.fingerprint`)."""
+    path: str
+    """The precision path that they were computed on."""
+
+
+def computing(of_bundle: str, provider: str | None = None) -> Computing:
+    """Returns how this device computes with a bundle of this precision, by the provider that was asked for, if any."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
             cpuinfo = file.read()
@@ -52,19 +61,18 @@ def computing(of_bundle: str) -> Computing:
         except OSError:
             pass
     path = precision(of_bundle, machine or None, flags)[0]
+    path = asked_as(path, provider)
     return Computing(path, None if digest is None else f"{machine or 'unknown'}: {digest}")
 
 
-def remembered_fingerprint(bundle_digest: str, how: Computing) -> str | None:
-    """Returns the fingerprint that the bundle's self-test gave under the same conditions; None if it was not run.
-
-    It is a digest of the logits that the golden cases have on this device (`Verdict.fingerprint`).
-    """
+def remembered_test(bundle_digest: str, how: Computing) -> Tested | None:
+    """Returns what the bundle's self-test gave under the same conditions; None if it was not run."""
     if how.kernels is None:
         return None
-    known = state.recall(SELF_TESTS, self_test_key(bundle_digest, how.kernels, how.precision))
-    found = known.get("fingerprint") if isinstance(known, dict) else None
-    return found if isinstance(found, str) and found else None
+    match state.recall(SELF_TESTS, self_test_key(bundle_digest, how.kernels, how.precision)):
+        case {"fingerprint": str(found), "path": str(path)} if found:
+            return Tested(found, path)
+    return None
 
 
 def self_test_key(bundle_digest: str, kernels: str, path: str) -> str:

@@ -22,10 +22,12 @@ to 1660 characters, 2 threads): 98 to 117 MiB more than edgeqa-mini alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from edgeqa.capabilities.settings import MIB
 
+PASSAGES = 100  # of some thirty questions: by then, what takes longer to load must have made up for it
 TIMED_TOKENS = 160  # of a passage by which it is told whether a reader is quick enough
 WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself, and a long text being split (4 MiB more for 1 MB of text
@@ -89,6 +91,53 @@ class ModelNeeds:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """How a provider did in a process of its own."""
+
+    name: str
+    """As onnxruntime has it."""
+    precision: str
+    """Of the graphs: the model's own, or that of graphs made for providers."""
+    ok: bool
+    """Whether its answers are right, and it took any of the graphs."""
+    reason: str
+    """How well, or why not."""
+    ms: float = 0.0
+    """How long it takes for a question on a passage of 160 tokens."""
+    load_ms: float = 0.0
+    mib: float = 0.0
+    """Memory of the process, at its peak."""
+    nodes_taken: int | None = None
+    """Operators that it computes; None where that is not known."""
+    nodes: int | None = None
+    """Of so many in all graphs."""
+    is_busy: bool = False
+    """Whether others kept the processor from it meanwhile: its time says little."""
+    fingerprint: str = ""
+    """Of the golden cases' logits."""
+    largest_error: float = 0.0
+
+    @property
+    def cost_ms(self) -> float:
+        """How long it takes to load it, and to read with it for a while."""
+        return self.load_ms + PASSAGES * self.ms
+
+    def or_quicker(self, other: Tried) -> Tried:
+        """Returns this trial, or another of the same, whichever was quicker; one that failed counts."""
+        if not (self.ok and other.ok):
+            return self if not self.ok else other
+        return replace(min(self, other, key=lambda one: one.ms), load_ms=min(self.load_ms, other.load_ms))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what a report shows; without figures where the answers are wrong, or nothing was taken."""
+        facts = asdict(self)
+        for name in ("ms", "load_ms", "mib") if not self.ok else ():
+            facts[name] = None
+        del facts["fingerprint"], facts["largest_error"]
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """What of a plan takes memory."""
 
@@ -131,7 +180,8 @@ def second_reader_bytes(needs: ModelNeeds) -> int:
     """Returns the memory that edgeqa-base takes more, at its peak, in a process that reads with another already."""
     tokens = needs.max_context_tokens + needs.question_tokens
     activations = tokens * (needs.width * _ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
-    return needs.file_bytes * _MAPPED_PERCENT // 100 + needs.tokenizer_bytes * _TOKENIZER_FACTOR + activations
+    model = needs.file_bytes * _MAPPED_PERCENT // 100 + needs.tokenizer_bytes * _TOKENIZER_FACTOR
+    return model + activations + needs.unmapped_bytes
 
 
 def address_bytes(needs: ModelNeeds, sizes: Sizes, threads: int) -> int:

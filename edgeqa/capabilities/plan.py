@@ -8,18 +8,19 @@ shrunk: it fits, or the refusal names it. For the careful reader nothing is shru
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from edgeqa.capabilities.footprint import (
     TIMED_TOKENS,
     WINDOW_TOKENS,
     ModelNeeds,
     Sizes,
+    Tried,
     address_bytes,
     memory_bytes,
     second_reader_bytes,
 )
-from edgeqa.capabilities.precision import is_x86, precision
+from edgeqa.capabilities.precision import AT, CPU, is_x86, precision, short
 from edgeqa.capabilities.settings import MIB, MIN_WINDOW_TOKENS, Overrides, Persist, show_bytes
 from edgeqa.errors import NotEnoughMemory, OptionError
 
@@ -57,6 +58,26 @@ class Choice(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """The provider that computes, and why."""
+
+    value: str
+    """As onnxruntime has it."""
+    reason: str
+    precision: str
+    """Of the graphs."""
+    tried: tuple[Tried, ...] = ()
+    takes_bytes: int = 0
+    """What it takes more than the CPU with the model's own graphs."""
+    asked_for: str | None = None
+    """The name that it was asked for by."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `edgeqa capabilities --json` prints as `provider`."""
+        return {"name": self.value, "reason": self.reason, "tried": [one.to_json() for one in self.tried]}
+
+
+@dataclass(frozen=True, slots=True)
 class Careful:
     """What is known of the careful reader."""
 
@@ -76,7 +97,9 @@ class Plan:
     """Contexts prepared and held at a time; the graphs are fed one a run, so that none depends on its neighbours."""
     window_tokens: Choice[int]
     precision: Choice[str]
-    """"int8", "int8-u8u8" (int8 with exact products on x86 without VNNI) or "float32"."""
+    """"int8", "int8-u8u8" (int8 with exact products on x86 without VNNI) or "float32"; with a provider, "int8@NAME"."""
+    provider: Provider
+    """What computes."""
     answer_cache_bytes: Choice[int]
     encoding_store_bytes: Choice[int]
     persist: Choice[Persist]
@@ -96,7 +119,11 @@ class Plan:
 
 
 def make_plan(
-    device: Capabilities, needs: ModelNeeds, overrides: Overrides | None = None, careful: Careful | None = None
+    device: Capabilities,
+    needs: ModelNeeds,
+    overrides: Overrides | None = None,
+    careful: Careful | None = None,
+    provider: Provider | None = None,
 ) -> Plan:
     """Returns the plan for `device`.
 
@@ -105,6 +132,7 @@ def make_plan(
         needs: of the model that routes and reads first.
         overrides: what the user wants.
         careful: what is known of the careful reader.
+        provider: the execution provider that was chosen, by what was tried.
 
     Raises:
         NotEnoughMemory: if the smallest plan does not fit; it has the figures.
@@ -134,13 +162,22 @@ def make_plan(
     is_sure = wanted.reader == "careful" and careful_bytes > 0
     room = Room(available.value, device.address_space_bytes.value, careful_bytes if is_sure else 0)
     threads = _threads(device, wanted)
+    full_sizes = Sizes(**{name: choice.value for name, choice in full.items()})
+    provider = provider or Provider(CPU, "no other was tried here: edgeqa capabilities does", needs.precision)
+    taking = replace(needs, unmapped_bytes=needs.unmapped_bytes + provider.takes_bytes)
+    lacking = room.missing_bytes(taking, full_sizes, threads.value) if provider.takes_bytes else 0
+    if lacking > 0 and provider.asked_for is None:
+        missing = f"{show_bytes(lacking)} missing for {short(provider.value)}, which is {provider.reason}"
+        provider = Provider(CPU, missing, needs.precision, provider.tried)
+    else:
+        needs = taking
     sizes, threads_that_fit = fit(
         needs,
-        Sizes(**{name: choice.value for name, choice in full.items()}),
+        full_sizes,
         threads.value,
         room,
         # What takes nothing is never the reason that something does not fit.
-        {name: value for name, value in wanted.given().items() if value not in (0, "off", "fast", "auto")},
+        {name: value for name, value in wanted.given().items() if value not in (0, "off", "fast", "auto", "cpu")},
     )
     shrunk = f"shrunk to fit {show_bytes(available.value)}"
     if device.address_space_bytes.value is not None:
@@ -154,18 +191,19 @@ def make_plan(
     beside = replace(room, taken_bytes=careful_bytes)
     reader = _reader(device, wanted, careful, careful_bytes, beside.missing_bytes(needs, sizes, used.value))
     room = beside if reader.value == "careful" else room
-    most_callers = (device.cores.value or used.value) + SPARE_CALLERS
+    most_callers = (device.cores.value or used.value) + SPARE_CALLERS if provider.value == CPU else 1
     callers = callers_that_fit(needs, sizes, used.value, room, most_callers)
     more_bytes = memory_bytes(needs, replace(sizes, callers=callers)) - memory_bytes(needs, sizes)
     return Plan(
         threads=used,
         batch_contexts=fitted("batch_contexts"),
         window_tokens=fitted("window_tokens"),
-        precision=Choice(*precision(needs.precision, device.machine.value, device.cpu_flags.value)),
+        precision=precision_on(provider, device, needs.precision),
+        provider=provider,
         answer_cache_bytes=fitted("answer_cache_bytes"),
         encoding_store_bytes=fitted("encoding_store_bytes"),
         persist=persist,
-        callers=Choice(callers, _why_callers(callers, more_bytes)),
+        callers=Choice(callers, _why_callers(callers, more_bytes, provider)),
         spinning=_spinning(used.value),
         mapped=mapped,
         reader=reader,
@@ -174,6 +212,16 @@ def make_plan(
         available_bytes=available,
         margin_bytes=room.margin_bytes,
     )
+
+
+def precision_on(provider: Provider, device: Capabilities, own: str) -> Choice[str]:
+    """Returns the precision path of a model whose graphs have the precision `own`, on a provider."""
+    path, why = precision(own, device.machine.value, device.cpu_flags.value)
+    if provider.precision != own:
+        path, why = provider.precision, f"of graphs made from those in {own}"
+    elif provider.value == CPU:
+        return Choice(path, why)
+    return Choice(f"{path}{AT}{provider.value}", why)
 
 
 def _check(device: Capabilities, needs: ModelNeeds, wanted: Overrides) -> None:
@@ -230,7 +278,9 @@ def _threads(device: Capabilities, wanted: Overrides) -> Choice[int]:
     return Choice(found.value, found.reason)
 
 
-def _why_callers(callers: int, more_bytes: int) -> str:
+def _why_callers(callers: int, more_bytes: int, provider: Provider) -> str:
+    if provider.value != CPU:
+        return f"{short(provider.value)} has threads of its own, and one set of them"
     if callers == 1:
         return "no memory for more"
     return f"where several ask at once, one thread each; takes {show_bytes(more_bytes)} more"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 X86 = frozenset({"x86_64", "amd64", "i386", "i486", "i586", "i686"})
 EXACT_X86 = "int8-u8u8"
+CPU, _PROVIDER = "CPUExecutionProvider", "ExecutionProvider"
+AT = "@"  # between precision and execution provider in a path, where that is not the CPU with the model's own graphs
 WITHOUT_KLEIDIAI = "-no-kleidiai"
 # What /proc/cpuinfo says of a processor's make and abilities, on any architecture.
 _MAKE = {"vendor_id", "cpu family", "model", "stepping", "flags", "Features"}
@@ -69,6 +71,21 @@ def precision(of_bundle: str, machine: str | None, flags: Collection[str] | None
     if vnni := [flag for flag in flags if flag.endswith("vnni")]:
         return "int8", f"exact with {vnni[0]}"
     return EXACT_X86, "x86 without VNNI: plain int8 products would overflow"
+
+
+def asked_as(path: str, provider: str | None) -> str:
+    """Returns what a self-test is remembered under: the CPU's path, and the provider if one was asked for."""
+    return path if provider is None else f"{path} with {provider.lower().removesuffix(_PROVIDER.lower())}"
+
+
+def short(provider: str) -> str:
+    """Returns an execution provider's name as people say it."""
+    return provider.removesuffix(_PROVIDER)
+
+
+def of_graphs(path: str) -> str:
+    """Returns the precision of the graphs that are computed on a path."""
+    return path.partition(AT)[0].partition("-")[0]
 
 
 def other_paths(path: str, machine: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.capabilities.precision import short
 from edgeqa.capabilities.settings import show_bytes
 from edgeqa.errors import NotEnoughMemory
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.capabilities.device import Capabilities, Reading
-    from edgeqa.capabilities.plan import Choice, Plan
+    from edgeqa.capabilities.plan import Choice, Plan, Provider
 
 WIDTH = 110
 _INDENT = "  "
@@ -58,15 +59,17 @@ def describe(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: Self
 
 
 def to_json(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: SelfTestLine) -> dict[str, Any]:
-    """Returns the report as a JSON object: `device`, `plan` (null if refused), `refusal` (null if not), `self_test`.
+    """Returns the report as a JSON object: `device`, `plan`, `refusal` (null if not), `self_test`, `provider`.
 
-    Each member of `device`, and each choice of `plan`, is an object of `value` and `reason`.
+    `plan` and `provider` are null if it is refused. Each member of `device`, and each choice of `plan`, is an object of
+    `value` and `reason`.
     """
     return {
         "device": _members(device),
         "plan": None if isinstance(plan, NotEnoughMemory) else _members(plan),
         "refusal": _refusal(plan) if isinstance(plan, NotEnoughMemory) else None,
         "self_test": asdict(self_test),
+        "provider": None if isinstance(plan, NotEnoughMemory) else plan.provider.to_json(),
     }
 
 
@@ -120,6 +123,7 @@ def _plan(p: Plan | NotEnoughMemory) -> list[_Row]:
         _row("reader", p.reader),
         _row("threads", p.threads),
         _row("callers", p.callers, "{} at a time".format),
+        _row("provider", p.provider, short),
         _row("precision", p.precision),
         _row("window", p.window_tokens, "{} tokens".format),
         _row("batch", p.batch_contexts, lambda number: f"{number} context{'s' * (number > 1)}"),
@@ -135,7 +139,7 @@ def _verdict(self_test: SelfTestLine) -> _Row:
     return _Row("self-test", {True: "passed", False: "FAILED", None: "not run"}[self_test.passed], self_test.text)
 
 
-def _row(name: str, member: Reading[Any] | Choice[Any], show: Callable[[Any], str] = str) -> _Row:
+def _row(name: str, member: Reading[Any] | Choice[Any] | Provider, show: Callable[[Any], str] = str) -> _Row:
     return _Row(name, _UNKNOWN if member.value is None else show(member.value), member.reason)
 
 

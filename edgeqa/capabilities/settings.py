@@ -37,6 +37,8 @@ class Overrides:
     encoding_store_bytes: int | None = None
     persist: Persist | None = None
     reader: Reader | None = None
+    provider: str | None = None
+    """An execution provider of onnxruntime, as people call it; whether there is one is known where it is tried."""
     mmap: bool | None = None
 
     def __post_init__(self) -> None:
@@ -44,6 +46,10 @@ class Overrides:
             if name == "mmap":
                 if not isinstance(value, bool):
                     raise OptionError(name, value, "true or false")
+                continue
+            if name == "provider":
+                if not isinstance(value, str) or not value.isidentifier():
+                    raise OptionError(name, value, "an execution provider's name, as cpu, cuda, openvino")
                 continue
             if (words := NAMED.get(name)) is not None:
                 if value not in words:

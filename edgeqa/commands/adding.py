@@ -15,6 +15,7 @@ from edgeqa.commands.options import (
     collection_option,
     json_option,
     named,
+    provider_option,
     threads_option,
 )
 from edgeqa.errors import EXIT_ANSWERED
@@ -71,6 +72,7 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         json_option,
         bundle_option,
+        provider_option,
         threads_option,
         budget_option,
     )
@@ -141,6 +143,7 @@ def _run(
     collection: str | None,
     cluster: str | None,
     bundle: str | None,
+    provider: str | None,
     threads: int | None,
     budget_bytes: int | None,
     as_json: bool,
@@ -158,6 +161,7 @@ def _run(
         persist="off",
         collection=named(collection),
         cluster=cluster_of(ctx, cluster, collection),
+        provider=provider,
     )
     with opened as qa, streams.ProgressBar(lambda rate: f"{show_bytes(int(rate))}/s") as progress:
         report = method(qa)(paths, progress=progress, **options)

@@ -87,6 +87,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     refresh: bool,
     bundle: str | None,
     reader: Reader | None,
+    provider: str | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
@@ -145,6 +146,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 collection=named(collection),
                 cluster=cluster,
                 reader=reader,
+                provider=provider,
             )
         )
         progress = opened.enter_context(streams.ProgressBar())

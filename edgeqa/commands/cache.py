@@ -46,6 +46,7 @@ def _key(
     collection: str | None,
     bundle: str | None,
     reader: Reader | None,
+    provider: str | None,
 ) -> Key:
     """Returns the key of an answer; nothing is read but the texts, to see which they are."""
     from edgeqa import runtime
@@ -54,7 +55,7 @@ def _key(
     with ExitStack() as opened:
         given = named_texts(files, texts, collection, opened)
         qa = opened.enter_context(
-            runtime.open(bundle=bundle, persist="off", collection=named(collection), reader=reader)
+            runtime.open(bundle=bundle, persist="off", collection=named(collection), reader=reader, provider=provider)
         )
         return qa.key(question, given, top=top, force=force, most_contexts=most_contexts)
 

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, bundle_option, json_option, reader_option, threads_option
+from edgeqa.commands.options import (
+    budget_option,
+    bundle_option,
+    json_option,
+    provider_option,
+    reader_option,
+    threads_option,
+)
 from edgeqa.errors import BundleError, NotEnoughMemory
 
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Capabilities
-    from edgeqa.capabilities.plan import Plan
+    from edgeqa.capabilities.plan import Plan, Provider
     from edgeqa.capabilities.report import SelfTestLine
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities.settings import Overrides, Reader
+    from edgeqa.models.bundle import Bundle
     from edgeqa.runtime import EdgeQA
 
 
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 @json_option
 @bundle_option
 @reader_option
+@provider_option
 @threads_option
 @budget_option
 def capabilities(
@@ -31,6 +40,7 @@ def capabilities(
     as_json: bool,
     bundle: str | None,
     reader: Reader | None,
+    provider: str | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
@@ -40,9 +50,12 @@ def capabilities(
     edgeqa capabilities
     edgeqa capabilities --budget 256M
     edgeqa capabilities --device pi-zero-2w
+    edgeqa capabilities --provider openvino
     edgeqa capabilities --json
 
-    The careful reader, where it is installed, is timed if that was not done on this device yet.
+    The careful reader, where it is installed, is timed if that was not done on this device yet. So is what onnxruntime
+    offers besides the CPU: whether its answers are right, how fast and with how much memory it gives them, and how much
+    of the graphs it computes itself. From then on, the quickest that is right computes; --provider NAME overrides that.
 
     Boards: android-phone, jetson-nano, laptop, pi-4, pi-5, pi-zero-2w.
 
@@ -58,19 +71,23 @@ def capabilities(
     from edgeqa.models.shelf import find_bundle
     from edgeqa.runtime import EdgeQA, wanted_reader
 
-    wanted = Overrides(threads=threads, budget_bytes=budget_bytes, reader=wanted_reader(reader))
+    wanted = Overrides(threads=threads, budget_bytes=budget_bytes, reader=wanted_reader(reader), provider=provider)
     device = probe(None if device_name is None else recorded_device(device_name))
     model = Bundle.load(find_bundle(bundle))
     careful = CarefulReader(model.manifest.name, wanted)
+    chosen: Provider | None = None
 
     def planned() -> Plan | NotEnoughMemory:
         try:
-            return make_plan(device, model.needs(), wanted, careful.known(device))
+            return make_plan(device, model.needs(), wanted, careful.known(device), chosen)
         except NotEnoughMemory as refused:
             return refused
 
     with EdgeQA(model, wanted) as qa:
         plan = planned()
+        if device_name is None and device.providers.value is not None and not isinstance(plan, NotEnoughMemory):
+            chosen = _provider(model, device, wanted)
+            plan = planned()
         self_test, fault = _self_test(qa, device, plan, live=device_name is None)
         if self_test.passed and not isinstance(plan, NotEnoughMemory) and plan.reader.value == "careful":
             _ = qa.decider  # has it timed
@@ -80,6 +97,23 @@ def capabilities(
         raise plan
     if fault is not None:
         raise fault
+
+
+def _provider(model: Bundle, device: Capabilities, wanted: Overrides) -> Provider:
+    """Returns what computes, by what was tried, now or before."""
+    from edgeqa.capabilities.plan import Provider
+    from edgeqa.capabilities.precision import CPU
+    from edgeqa.capabilities.provider import choose
+    from edgeqa.models import trying
+
+    with streams.ProgressBar() as progress:
+        tried = trying.try_providers(model, device, wanted, progress=progress)
+    if not tried and wanted.provider is None:
+        return Provider(CPU, "onnxruntime offers no other", model.manifest.precision)
+    chosen = choose(model.manifest.precision, tried, wanted.provider)
+    if wanted.provider is None:
+        trying.settle(model, device, chosen)
+    return chosen
 
 
 def _self_test(
@@ -106,6 +140,7 @@ def _self_test(
 @json_option
 @bundle_option
 @reader_option
+@provider_option
 @threads_option
 @budget_option
 def bench(
@@ -114,6 +149,7 @@ def bench(
     as_json: bool,
     bundle: str | None,
     reader: Reader | None,
+    provider: str | None,
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
@@ -137,7 +173,12 @@ def bench(
     from edgeqa.bench import QUICK, USUAL, measure
 
     opened = runtime.open(
-        bundle=bundle, threads=threads, budget_bytes=budget_bytes, persist="memory", reader=reader or "fast"
+        bundle=bundle,
+        threads=threads,
+        budget_bytes=budget_bytes,
+        persist="memory",
+        reader=reader or "fast",
+        provider=provider,
     )
     with opened as qa, streams.ProgressBar() as progress:
         figures = measure(qa, QUICK if quick else USUAL, progress)

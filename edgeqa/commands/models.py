@@ -86,6 +86,55 @@ def add(
     streams.print_either(facts, f"{_described(facts)}\n\n{use}", as_json=as_json)
 
 
+@command.command("prepare")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--provider", required=True, metavar="PROVIDER", help="For which: openvino, cuda, coreml, cpu, ...")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16"]),
+    help="Make graphs of this precision; by default both are made and tried, and the better ones are kept.",
+)
+@json_option
+@threads_option
+@budget_option
+def prepare(
+    *,
+    name: str | None,
+    provider: str,
+    precision: Literal["float32", "float16"] | None,
+    as_json: bool,
+    threads: int | None,
+    budget_bytes: int | None,
+) -> None:
+    """Make graphs of the model NAME (of the one in use) that an accelerator knows, and try them.
+
+    The graphs of edgeqa's models are made of operators of the CPU. Most accelerators hand these back; what they know is
+    made here of the model that is on the device. Nothing is downloaded. PROVIDER is an execution provider that
+    onnxruntime offers here (edgeqa capabilities). It is used from then on if its answers are right, and it is quicker.
+
+    \b
+    edgeqa models prepare --provider openvino
+    edgeqa models prepare edgeqa-base --provider cuda --precision float16
+
+    What is made is a model of its own, called NAME.float32 or NAME.float16; edgeqa models remove deletes it.
+
+    Exit codes: 0 made and right, 2 wrong usage, 3 the provider takes none of it, or its answers are wrong.
+    """
+    from edgeqa.models.preparing import prepare_model
+
+    with streams.ProgressBar() as progress:
+        made = prepare_model(
+            name,
+            provider=provider,
+            precision=precision,
+            threads=threads,
+            budget_bytes=budget_bytes,
+            progress=progress,
+        )
+    facts = made.to_json()
+    streams.print_either(facts, _prepared(facts), as_json=as_json)
+
+
 @command.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
@@ -239,3 +288,22 @@ def _described(facts: dict[str, Any]) -> str:
             f"others), logits by at most {moved['logits']}"
         )
     return "\n".join(lines)
+
+
+def _prepared(facts: dict[str, Any]) -> str:
+    """Returns what was tried as a table, and what came of it."""
+    from edgeqa.capabilities.precision import short
+    from edgeqa.capabilities.settings import show_bytes
+
+    rows = [("provider", "graphs", "answers", "ms a passage", "ms to load", "MiB", "nodes taken")]
+    for one in facts["provider"]["tried"]:
+        figures = (one["ms"], one["load_ms"], one["mib"])
+        shown = [f"{one['ms']:.1f}", f"{one['load_ms']:.0f}", f"{one['mib']:.0f}"] if None not in figures else ["-"] * 3
+        taken = "-" if one["nodes"] is None else f"{one['nodes_taken']} of {one['nodes']}"
+        rows.append((short(one["name"]), one["precision"], "right" if one["ok"] else "not usable", *shown, taken))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"{one['reason']}" for one in facts["provider"]["tried"] if not one["ok"]]
+    used = f"{short(facts['provider']['name'])} computes from now on: {facts['provider']['reason']}"
+    kept = f"{facts['name']}, {show_bytes(facts['size_bytes'])}: edgeqa models remove {facts['name']} deletes it"
+    return "\n".join([*lines, "", used, kept])

@@ -31,6 +31,11 @@ reader_option = click.option(
     metavar="READER",
     help="Who decides: fast, careful, or auto, which is careful where that is installed and fits (the default).",
 )
+provider_option = click.option(
+    "--provider",
+    metavar="NAME",
+    help="What computes: cpu, or what onnxruntime offers besides (edgeqa capabilities); by default what was quickest.",
+)
 collection_option = click.option(
     "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
 )
@@ -106,6 +111,7 @@ def asked(function: Callable[..., Any], *, question_required: bool = True) -> Ca
         collection_option,
         bundle_option,
         reader_option,
+        provider_option,
     )
     for option in reversed(options):
         function = option(function)

@@ -18,6 +18,7 @@ from edgeqa.commands.options import (
     cluster_option,
     collection_option,
     named,
+    provider_option,
     reader_option,
 )
 from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
@@ -94,6 +95,7 @@ token_file_option = click.option(
 @click.option("--get", "target", metavar="PATH", help="Print what a GET of PATH gives, and end: no server is started.")
 @bundle_option
 @reader_option
+@provider_option
 @click.pass_context
 def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str | None, **options: Any) -> None:  # noqa: ANN401
     """Answer questions over HTTP, and on a page, until it is told to stop.
@@ -147,7 +149,9 @@ def _get(settings: Settings, target: str) -> int:
     from edgeqa.serving.server import admission_of
 
     async def asked() -> tuple[int, bytes]:
-        engine = Engine.open(settings.collections, bundle=settings.bundle, reader=settings.reader)
+        engine = Engine.open(
+            settings.collections, bundle=settings.bundle, reader=settings.reader, provider=settings.provider
+        )
         try:
             return await got(application(engine, admission_of(settings)), target)
         finally:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgeqa.models.exports.adding import add_model as add
     from edgeqa.models.opening import check_models as check
     from edgeqa.models.opening import show_model as show
+    from edgeqa.models.preparing import prepare_model as prepare
     from edgeqa.models.shelf import list_models as list
     from edgeqa.models.shelf import remove_model as remove
     from edgeqa.models.shelf import use_model as use
@@ -21,12 +22,13 @@ _HOMES = {
     "add": "exports.adding.add_model",
     "check": "opening.check_models",
     "list": "shelf.list_models",
+    "prepare": "preparing.prepare_model",
     "remove": "shelf.remove_model",
     "show": "opening.show_model",
     "use": "shelf.use_model",
 }
 
-__all__ = ["add", "check", "list", "remove", "show", "use"]
+__all__ = ["add", "check", "list", "prepare", "remove", "show", "use"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any type

@@ -170,6 +170,8 @@ class Manifest(NamedTuple):
     reads_tokens_of: tuple[str, ...] = ()
     """Encoders (`collection.snapshot.EncoderIdentity`) of older bundles that have the same tokenizer: this one reads
     what they added from its token ids."""
+    made_of: str = ""
+    """Digest of the bundle whose graphs these were made of, for a provider that does not take that one's."""
 
     def file(self, name: str) -> FileFact:
         """Returns the facts of the file called `name`; KeyError if the manifest has none."""
@@ -218,6 +220,7 @@ def parse(text: str, where: str) -> Manifest:
         searched=_searched(fields.part("searched")) if "searched" in raw else Searched(),
         language=fields.text("language") if "language" in raw else "",
         reads_tokens_of=fields.texts("reads_tokens_of") if "reads_tokens_of" in raw else (),
+        made_of=fields.text("made_of") if "made_of" in raw else "",
     )
     named = {f.name for f in manifest.files}
     for name in REQUIRED_FILES[kind]:

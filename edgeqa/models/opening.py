@@ -11,21 +11,30 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.capabilities.accelerators import assure_onnxruntime
-from edgeqa.capabilities.plan import Choice, make_plan
-from edgeqa.capabilities.precision import other_paths
+from edgeqa.capabilities.plan import Choice, Provider, make_plan, precision_on
+from edgeqa.capabilities.precision import AT, CPU, asked_as, of_graphs, other_paths, precision, short
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.settings import Overrides
-from edgeqa.errors import BundleSelfTestFailed, BundleTokensWrong, EdgeQAError, NotEnoughMemory
+from edgeqa.errors import (
+    BundleError,
+    BundleNotFound,
+    BundleSelfTestFailed,
+    BundleTokensWrong,
+    EdgeQAError,
+    NotEnoughMemory,
+    ProviderFailed,
+)
 from edgeqa.models import selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.readers import open_reader
 from edgeqa.models.session import SessionOptions
-from edgeqa.models.shelf import find_bundle, model_names
+from edgeqa.models.shelf import find_bundle, graphs_made_of, made_name, model_names, models_home
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.capabilities.device import Capabilities
+    from edgeqa.capabilities.footprint import Tried
     from edgeqa.capabilities.plan import Plan
     from edgeqa.models.readers import Reader
     from edgeqa.models.selftest import Verdict
@@ -75,18 +84,55 @@ def open_model(
     plan = plan or make_plan(device, bundle.needs(), overrides)
     # Of a processor that hides, no verdict can be remembered: the next one may be another.
     anew = anew or device.processor_digest.value is None
-    usual = plan.precision.value
-    known = None if anew else selftest.recall(bundle, device.kernels, usual)
-    if known is not None:
+    usual = precision(bundle.manifest.precision, device.machine.value, device.cpu_flags.value)[0]
+    wanted, asked_for = plan.precision.value, plan.provider.asked_for
+    kept_as = asked_as(usual, asked_for)
+    known = None if anew else selftest.recall(bundle, device.kernels, kept_as)
+    if known is not None and _provider(known.path) != _provider(wanted):
+        if plan.provider.tried and not any(_is_of(one, known.path) for one in plan.provider.tried):
+            selftest.forget(bundle, device.kernels, kept_as)  # what was chosen is not there any more
+            known = None
+        else:  # there is no room for it now, or who asks does not choose
+            kept_as = asked_as(usual, short(plan.provider.value))
+            known = selftest.recall(bundle, device.kernels, kept_as)
+    try:
+        if known is None:
+            return _tested(bundle, device, plan, tokenizer, reader, callers, None if anew else kept_as)
         on_it = _on_path(plan, known.path)
-        if reader is None or known.path != usual:
-            reader = open_reader(bundle, SessionOptions.of(on_it), callers)
+        if reader is None or known.path != wanted:
+            reader = _loaded(bundle, on_it, callers)
         return OpenModel(on_it, reader, known)
+    except BundleTokensWrong:  # no provider's fault
+        raise
+    except BundleError as fault:
+        if AT not in wanted:
+            raise
+        if asked_for is not None:
+            raise ProviderFailed(asked_for, str(fault)) from fault
+        # It was right when it was tried. Until it is tried again, the CPU is asked.
+        selftest.forget(bundle, device.kernels, kept_as)
+        on_cpu = Provider(CPU, f"{short(plan.provider.value)} has failed: {fault}", bundle.manifest.precision)
+        plan = replace(plan, provider=on_cpu, precision=precision_on(on_cpu, device, bundle.manifest.precision))
+        return open_model(bundle, device=device, plan=plan, tokenizer=tokenizer, callers=callers, anew=anew)
+
+
+def _tested(
+    bundle: Bundle,
+    device: Capabilities,
+    plan: Plan,
+    tokenizer: Tokenizer | None,
+    reader: Reader | None,
+    callers: Callers | None,
+    kept_as: str | None,
+) -> OpenModel:
+    """Returns the model, loaded and tested now, on the first path that is right; remembered under `kept_as`."""
     assure_onnxruntime(device.kernels)
+    wanted = plan.precision.value
     failed: list[BundleSelfTestFailed] = []
-    for path in (usual, *other_paths(usual, device.machine.value)):
+    others = () if AT in wanted else other_paths(wanted, device.machine.value)
+    for path in (wanted, *others):
         on_it = _on_path(plan, path)
-        reader = reader or open_reader(bundle, SessionOptions.of(on_it), callers)
+        reader = reader or _loaded(bundle, on_it, callers)
         try:
             verdict = selftest.run(bundle, tokenizer, reader, path)
         except BundleTokensWrong:  # no kernel's fault
@@ -95,12 +141,37 @@ def open_model(
             failed.append(fault)
             reader = None  # its memory, before another is loaded
             continue
-        if path != usual:
-            verdict = replace(verdict, detail=f"{verdict.detail}, computed as {path}: {usual} gives wrong ones")
-        if not anew:
-            selftest.remember(bundle, device.kernels, usual, verdict)
+        if path != wanted:
+            verdict = replace(verdict, detail=f"{verdict.detail}, computed as {path}: {wanted} gives wrong ones")
+        if kept_as is not None:
+            selftest.remember(bundle, device.kernels, kept_as, verdict)
         return OpenModel(on_it, reader, verdict)
     raise failed[0]
+
+
+def _loaded(bundle: Bundle, plan: Plan, callers: Callers | None) -> Reader:
+    """Returns the bundle's reader, on its own graphs, or on those that were made of them, as the plan's path says."""
+    graphs = bundle
+    if (precision := _made_in(bundle, plan.precision.value)) is not None:
+        made = [one for one in graphs_made_of(bundle) if one.manifest.precision == precision]
+        if not made:
+            raise BundleNotFound(models_home() / made_name(bundle, precision))
+        graphs = made[0]
+    return open_reader(graphs, SessionOptions.of(plan), callers)
+
+
+def _made_in(bundle: Bundle, path: str) -> str | None:
+    """Returns the precision of graphs that were made of the bundle's, where a path is of such; else None."""
+    return of_graphs(path) if AT in path and of_graphs(path) != bundle.manifest.precision else None
+
+
+def _is_of(tried: Tried, path: str) -> bool:
+    """Tells whether a trial was of what this path says."""
+    return (tried.name, tried.precision) == (_provider(path), of_graphs(path))
+
+
+def _provider(path: str) -> str:
+    return path.partition(AT)[2]
 
 
 def _on_path(plan: Plan, path: str) -> Plan:

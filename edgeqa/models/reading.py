@@ -72,7 +72,7 @@ class PassageReader:
             tokenizer=self._tokenizer,
             callers=callers if plan.callers.value > 1 else None,
         )
-        self._reader, self.verdict = model.reader, model.verdict
+        self._reader, self.verdict, self.plan = model.reader, model.verdict, model.plan
         store_bytes = plan.encoding_store_bytes.value
         others_bytes = store_bytes // STORE_PARTS
         self._encodings = Encodings(self._reader.encode_context, store_bytes - 2 * others_bytes)

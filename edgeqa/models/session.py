@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import files, forking
 from edgeqa.capabilities.device import NO_TELEMETRY
-from edgeqa.capabilities.precision import EXACT_X86, WITHOUT_KLEIDIAI
+from edgeqa.capabilities.precision import AT, CPU, EXACT_X86, WITHOUT_KLEIDIAI
 from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, Subinterpreter
 
 if TYPE_CHECKING:
@@ -67,13 +67,18 @@ class SessionOptions:
     """Whether Arm's own kernels may be used, where the processor has what they are for."""
     mapped: bool = True
     """Whether files of weights are mapped into memory. Otherwise they are read, and take as much memory."""
+    provider: str = CPU
+    """What computes; what it does not take of a graph, the CPU does."""
+    profile: str = ""
+    """What a file begins with that is written of what computed each operator of the graph as it stands."""
 
     @classmethod
     def of(cls, plan: Plan) -> SessionOptions:
         """Returns how the plan sets a session up."""
-        path = plan.precision.value
+        path, _, provider = plan.precision.value.partition(AT)
         kleidiai = not path.endswith(WITHOUT_KLEIDIAI)
-        return cls(plan.threads.value, plan.spinning.value, path == EXACT_X86, kleidiai, plan.mapped.value)
+        threads, spinning, mapped = plan.threads.value, plan.spinning.value, plan.mapped.value
+        return cls(threads, spinning, path == EXACT_X86, kleidiai, mapped, provider or CPU)
 
 
 class Callers:
@@ -188,7 +193,8 @@ class Session:
     def forked(self) -> None:
         """Leaves a session of several threads to the parent: here it has none, and would wait for them for ever."""
         self._lock = threading.Lock()
-        if self._options.threads > 1 and (session := self._sessions.pop(self._options.threads, None)) is not None:
+        has_threads = self._options.threads > 1 or self._options.provider != CPU
+        if has_threads and (session := self._sessions.pop(self._options.threads, None)) is not None:
             _left_to_parents.append(session)  # to let it go would be to wait for its threads, too
 
     def run(self, arrays: Mapping[str, Array], outputs: Sequence[str] = ()) -> list[Array]:
@@ -235,18 +241,20 @@ def _check_size(path: str, size_bytes: int) -> None:
 
 
 def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
-    setup = session_setup(options)
+    setup = session_setup(options, file.stem)
     held = [] if options.mapped else [files.read(one) for one in weights]
     if held:
         setup.add_external_initializers_from_files_in_memory([one.name for one in weights], held, [*map(len, held)])
     import onnxruntime
 
+    if options.provider not in onnxruntime.get_available_providers():
+        raise BundleGraphInvalid(file, f"this onnxruntime has no {options.provider}")
     _share_arena()
     try:
         session = onnxruntime.InferenceSession(
             str(file),
             setup,
-            providers=["CPUExecutionProvider"],
+            providers=list(dict.fromkeys((options.provider, CPU))),
             disabled_optimizers=_SLOWER_WHEN_FUSED,
             enable_fallback=0,  # which would print on standard output, and try the same again
         )
@@ -258,8 +266,8 @@ def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any: 
     return session
 
 
-def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
-    """Returns onnxruntime's options for a session, with its telemetry off."""
+def session_setup(options: SessionOptions, graph: str = "") -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped
+    """Returns onnxruntime's options for a session of the graph called so, with its telemetry off."""
     # Wheels for Linux (seen in 1.31) otherwise keep a device id and a database of events in the user's cache
     # directory, and send them to their maker. The variable is read when the library is loaded; the call is for a
     # program that loaded it before us.
@@ -284,6 +292,10 @@ def session_setup(options: SessionOptions) -> Any:  # noqa: ANN401 - onnxruntime
     }
     for name, value in entries.items():
         setup.add_session_config_entry(name, str(value))
+    if options.profile:
+        setup.enable_profiling = True
+        setup.profile_file_prefix = f"{options.profile}-{graph}"
+        setup.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return setup
 
 

@@ -142,6 +142,40 @@ def list_models() -> tuple[ModelInfo, ...]:
     return tuple(map(info, model_names()))
 
 
+def graphs_made_of(bundle: Bundle) -> list[Bundle]:
+    """Returns the models that `models prepare` made of this one, for providers that do not take its graphs."""
+    made = []
+    for precision in manifest.PRECISIONS:
+        with contextlib.suppress(BundleError):
+            found = Bundle.load(models_home() / made_name(bundle, precision))
+            made += [found] if found.manifest.made_of == bundle.digest else []
+    return made
+
+
+def made_name(bundle: Bundle, precision: str) -> str:
+    """Returns what a model is called that was made of this one in another precision."""
+    return f"{bundle.manifest.name[:50]}.{precision}"
+
+
+def remove_made(name: str) -> None:
+    """Deletes a model that was made of another one, if there is one of this name.
+
+    Raises:
+        ModelExists: if it is another.
+        ExportUnwritable: if it cannot be deleted.
+    """
+    path = models_home() / name
+    if not path.exists():
+        return
+    try:
+        was_made = bool(Bundle.load(path).manifest.made_of)
+    except BundleError:  # whatever it was
+        was_made = False
+    if not was_made:
+        raise ModelExists(name)
+    remove_model(name)
+
+
 def use_model(name: str) -> None:
     """Makes `name` the model that is used where none is named.
 

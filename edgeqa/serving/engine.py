@@ -67,6 +67,7 @@ class Engine:
         keep_model_s: float = KEEP_MODEL_S,
         bundle: str | None = None,
         reader: Reader | None = None,
+        provider: str | None = None,
     ) -> Engine:
         """Returns an engine for collections, which need not be there yet; raises as `edgeqa.open` and `EdgeQA.key` do.
 
@@ -75,8 +76,9 @@ class Engine:
             keep_model_s: for how long the model is kept when nothing has to be read.
             bundle: as for `edgeqa.open`.
             reader: as for `edgeqa.open`; a question may name another.
+            provider: as for `edgeqa.open`.
         """
-        first = edgeqa.open(collection=collections[0], bundle=bundle, reader=reader)
+        first = edgeqa.open(collection=collections[0], bundle=bundle, reader=reader, provider=provider)
         others = {_name(other): first.with_collection(other) for other in collections[1:]}
         for qa in (first, *others.values()):
             with contextlib.suppress(LookupError):  # nothing was added to it yet

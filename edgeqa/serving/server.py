@@ -76,6 +76,7 @@ class Settings:
     watched: Sequence[Path] = ()
     bundle: str | None = None
     reader: Reader | None = None
+    provider: str | None = None
 
 
 @dataclass
@@ -109,6 +110,7 @@ class Server:
                     keep_model_s=settings.keep_model_s,
                     bundle=settings.bundle,
                     reader=settings.reader,
+                    provider=settings.provider,
                 )
             else:
                 places = {protocol: one.socket.getsockname()[:2] for protocol, one in listeners if not one.is_unix}

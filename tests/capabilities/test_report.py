@@ -69,7 +69,7 @@ def test_the_json_has_every_fact_and_every_choice() -> None:
     device = probe(machine())
     plan = make_plan(device, MINI)
     report = json.loads(json.dumps(to_json(device, plan, SelfTestLine("fine", passed=True))))
-    assert list(report) == ["device", "plan", "refusal", "self_test"]
+    assert list(report) == ["device", "plan", "refusal", "self_test", "provider"]
     assert list(report["device"]) == [f.name for f in fields(Capabilities)]
     assert list(report["plan"]) == [f.name for f in fields(Plan)]
     assert report["refusal"] is None

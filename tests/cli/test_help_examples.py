@@ -64,10 +64,12 @@ def examples() -> Iterator[str]:
         for block in inspect.cleandoc(command.help or "").split("\n\n"):
             if block.startswith("\b\n"):
                 # Not what installs or exports: that takes the network. Nor a worker, which needs a cluster to be there,
-                # nor what adds a wheel: tests of their own have these.
+                # what adds a wheel, and what needs an accelerator: tests of their own have these.
                 lines = (line.strip() for line in block.splitlines()[1:])
                 found |= dict.fromkeys(
-                    line for line in lines if "edgeqa " in line and not re.search(r"edgeqa worker|\.whl", line)
+                    line
+                    for line in lines
+                    if "edgeqa " in line and not re.search(r"edgeqa worker|\.whl|--provider (openvino|cuda)", line)
                 )
     return iter(found)
 
