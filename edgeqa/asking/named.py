@@ -92,13 +92,13 @@ def get(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, 
         AnswerNameInvalid: if the name is not of the form.
         ContextGone: if the collection has no such context.
     """
-    return _named(equipment, name, force, alias, may_read=True)[0]
+    return _answer_of(equipment, name, force, alias, may_read=True)[0]
 
 
 def remembered(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
     """Returns what `get` would, and None if the context would have to be read for it; raises as `get` does."""
     try:
-        return _named(equipment, name, force, alias, may_read=False)[0]
+        return _answer_of(equipment, name, force, alias, may_read=False)[0]
     except NotRemembered:
         return None
 
@@ -106,13 +106,13 @@ def remembered(equipment: Equipment, name: str, *, force: bool, alias: tuple[Has
 def forget(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> bool:
     """Deletes what `get` would find remembered; tells whether it was there; raises as `get` does."""
     try:
-        _, key = _named(equipment, name, force, alias, may_read=False)
+        _, key = _answer_of(equipment, name, force, alias, may_read=False)
     except NotRemembered:
         return False
     return key is not None and equipment.cache.forget(key)
 
 
-def _named(
+def _answer_of(
     equipment: Equipment,
     name: str,
     force: bool,  # noqa: FBT001 - as `get` was given it
@@ -126,9 +126,8 @@ def _named(
         NotRemembered: if its context would have to be read, and may not.
     """
     watch = Stopwatch()
-    digest, stamp = (
-        equipment.scope.now()
-    )  # before the collection is looked at: what is found is of this moment, or later
+    # Before the collection is looked at: what is found is of this moment, or later.
+    digest, stamp = equipment.scope.now()
     meant, context = _find(equipment.scope.collection(), name)
     watch.over("context")
     asked = on_one_line(meant.question)

@@ -291,7 +291,7 @@ class Asking:
             return places
         if not self._may_read and not self._equipment.has_fingerprint:
             raise NotRemembered
-        key = key_in(self._equipment, self._as_asked(), digest, {"context": True, "top": self._most(context)})
+        key = key_in(self._equipment, self._as_asked(), digest, {"context": True, "top": self._candidates_of(context)})
         return self._remembered(key, context, lambda: self._read(context, encoding), is_named=self._scope.is_given)
 
     def _places_again(self, passage: SourcePassage) -> list[Place]:
@@ -303,7 +303,7 @@ class Asking:
         return self._remembered(key, text, lambda: self._read_again(text), is_named=is_named)
 
     def _careful_key(self, passage: SourcePassage) -> Key:
-        options: dict[str, Option] = {"context": True, "top": self._most(passage.text)}
+        options: dict[str, Option] = {"context": True, "top": self._candidates_of(passage.text)}
         options["reader"] = self._equipment.careful_key
         return key_in(self._equipment, self._as_asked(), passage.digest or _digest(passage.text), options)
 
@@ -333,7 +333,7 @@ class Asking:
         """Returns the question as it is read, as far as that can be known without the model."""
         return self._asked if not self._mended else f"{self._asked}\n{sorted(self._mended.items())}"
 
-    def _most(self, context: Text) -> int:
+    def _candidates_of(self, context: Text) -> int:
         """Returns how many spans of a passage are looked at."""
         return max(self._options.top, evidence.ROW_CANDIDATES if context.kind == "row" else evidence.CANDIDATES)
 
@@ -351,7 +351,7 @@ class Asking:
             question,
             context,
             encoding,
-            top=self._most(context) if top is None else top,
+            top=self._candidates_of(context) if top is None else top,
             watch=self._watch,
             more=0 if top is None else evidence.CANDIDATES,
             wants_more=lambda place: self._said.of(context, place.start, place.end) is not evidence.NOTHING,
@@ -369,7 +369,7 @@ class Asking:
                 self._as_read = reading.mended(self._asked, self._mended) if self._mended else self._asked
             self._careful_question = reading.question(self._as_read)
             self._watch.over("question")
-        places = reading.spans_again(self._careful_question, text, top=self._most(text), watch=self._watch)
+        places = reading.spans_again(self._careful_question, text, top=self._candidates_of(text), watch=self._watch)
         self.read_anew += 1
         return places, self._careful_question.is_cut
 

@@ -178,7 +178,7 @@ class _Bench:
     def round(self) -> None:
         """Takes each time some more times."""
         calls = self.workload.calls
-        self._settle()
+        self._warm_caches()
         for _ in range(calls):
             self._ask()
         for _ in range(calls if self._products else 0):
@@ -206,7 +206,7 @@ class _Bench:
             products=Times.of(self._products_ms) if self._products_ms else None,
         )
 
-    def _settle(self) -> None:
+    def _warm_caches(self) -> None:
         """Asks once without counting: what was run in between has taken the processor's caches."""
         self._qa.ask(self._texts.question(self.workload.question_tokens), self._contexts)
         self._inside.take_ms()

@@ -132,7 +132,7 @@ class PrepareStage:
                     self._note(source, row.name)
                     return
             is_reread = any(row.state == WHOLE and source.was_read_by(row.reader, row.digest) for row in known)
-            documents_done, unfinished = self._left(known, digest)
+            documents_done, unfinished = self._left_unfinished(known, digest)
             window_tokens = self._model.limits.window_tokens
             how = (window_tokens, source.reader, splitter.SPLITTER_VERSION)
             yield SourceBegins(path, printed(name), digest, *how, size_bytes=source.size_bytes)
@@ -156,7 +156,7 @@ class PrepareStage:
         if source.is_piped:
             self._report.piped.append(name)
 
-    def _left(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
+    def _left_unfinished(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
         """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
         wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, splitter.SPLITTER_VERSION)
         for row in known:

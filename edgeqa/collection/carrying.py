@@ -160,7 +160,7 @@ def export_collection(name: str, file: str | os.PathLike[str], *, encodings: boo
             if target.exists() and not _is_exported(target):
                 raise CarriedInaccessible(target, "write", "there is a file that is no exported collection")
             with scratch(target.parent) as beside:
-                made = _write(catalogue, place, beside, encodings=encodings)
+                made = _write_archive(catalogue, place, beside, encodings=encodings)
                 rename(beside / FIRST, target)
             sync_directory(target.parent)
         except OSError as error:
@@ -178,7 +178,7 @@ def _is_exported(file: Path) -> bool:
         return False
 
 
-def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) -> CarriedFacts:
+def _write_archive(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) -> CarriedFacts:
     """Writes the file, called FIRST in the directory `beside`."""
     named = without_paths(catalogue.sources())
     members: dict[str, tuple[int, str]] = {}
@@ -186,14 +186,15 @@ def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) 
     with create(beside / FIRST) as stream:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for number, known in enumerate(catalogue.shards()):
-                found = _shard(catalogue, place, beside, known, named, number=number, encodings=encodings)
+                found = _write_shard(catalogue, place, beside, known, named, number=number, encodings=encodings)
                 if found is None:
                     continue
-                contexts += found[1]
-                documents |= found[0]
+                of_documents, of_contexts = found
+                documents |= of_documents
+                contexts += of_contexts
                 for one in (MANIFEST, *FILES):
                     member = f"{SHARDS}/{known.tag}/{one}"
-                    members[member] = _store(archive, member, beside / known.tag / one)
+                    members[member] = _store_member(archive, member, beside / known.tag / one)
                 delete_folder(beside / known.tag)
             numbers = (len(documents), contexts, catalogue.get("salt", 0), catalogue.get("shards_made", 0))
             made = CarriedFacts(place.name, catalogue.get("bundle", ""), *numbers, members=members)
@@ -203,7 +204,7 @@ def _write(catalogue: Catalogue, place: Path, beside: Path, *, encodings: bool) 
     return made
 
 
-def _shard(
+def _write_shard(
     catalogue: Catalogue,
     place: Path,
     beside: Path,
@@ -235,7 +236,7 @@ def _shard(
     return set(names), made.contexts
 
 
-def _store(archive: zipfile.ZipFile, name: str, file: Path) -> tuple[int, str]:
+def _store_member(archive: zipfile.ZipFile, name: str, file: Path) -> tuple[int, str]:
     """Puts a file into the archive; returns its size and digest."""
     digest, size_bytes = xxhash.xxh3_128(), file.stat().st_size
     member = zipfile.ZipInfo(name, _EPOCH)
@@ -265,8 +266,8 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
         opened = source.open("rb")
     except OSError as error:
         raise CarriedInaccessible(source, "read", error.strerror or str(error)) from error
-    with opened, _translated(source), zipfile.ZipFile(opened) as archive:
-        carried, members = _look(archive, source)
+    with opened, _refusing(source), zipfile.ZipFile(opened) as archive:
+        carried, members = _read_facts(archive, source)
         place = directory(carried.name if name is None else name)
         if os.path.lexists(place):
             raise CollectionExists(place)
@@ -276,7 +277,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
                 made = beside / place.name
                 _unpack(archive, members, carried, made)
                 _check(source, made)
-                _complete(source, carried, made)
+                _make_catalogue(source, carried, made)
                 sync_directory(made)
                 if os.path.lexists(place):  # meanwhile
                     raise CollectionExists(place)
@@ -290,7 +291,7 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
 
 
 @contextlib.contextmanager
-def _translated(file: Path) -> Iterator[None]:
+def _refusing(file: Path) -> Iterator[None]:
     """Turns whatever a file that is none of ours raises into what the user is told."""
     try:
         yield
@@ -304,7 +305,7 @@ def _translated(file: Path) -> Iterator[None]:
         raise CarriedDamaged(file, f"not an exported collection ({error})") from error
 
 
-def _look(archive: zipfile.ZipFile, file: Path) -> tuple[CarriedFacts, dict[str, zipfile.ZipInfo]]:
+def _read_facts(archive: zipfile.ZipFile, file: Path) -> tuple[CarriedFacts, dict[str, zipfile.ZipInfo]]:
     """Returns what the file says of itself, and its members, which are these and no others."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
@@ -380,7 +381,7 @@ def _check(file: Path, made: Path) -> None:
             record.ids(), record.offsets(), record.groups()
 
 
-def _complete(file: Path, carried: CarriedFacts, made: Path) -> None:
+def _make_catalogue(file: Path, carried: CarriedFacts, made: Path) -> None:
     """Makes the catalogue and the index of the shards."""
     rebuild(made, CatalogueDamaged(made / CATALOGUE, "it is not made yet"))
     with Catalogue.write(made) as catalogue, catalogue.transaction():

@@ -173,7 +173,7 @@ class CatalogueFile:
                 catalogue._opened = unless_opened.pop_all()
                 return catalogue
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise _what(error, file, CollectionUnwritable if make else CollectionUnreadable) from error
+            raise _error_of(error, file, CollectionUnwritable if make else CollectionUnreadable) from error
         except OSError as error:
             kind = CollectionUnwritable if make else CollectionUnreadable
             raise kind(directory, error.strerror or str(error)) from error
@@ -276,7 +276,7 @@ class CatalogueFile:
         try:
             return cursor.fetchone()
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise _what(error, self._file, CollectionUnreadable) from error
+            raise _error_of(error, self._file, CollectionUnreadable) from error
 
     def _all(self, query: str, *values: object) -> Iterator[Any]:
         cursor = self._run(query, *values)
@@ -284,13 +284,13 @@ class CatalogueFile:
             while rows := cursor.fetchmany(_ROWS):
                 yield from rows
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise _what(error, self._file, CollectionUnreadable) from error
+            raise _error_of(error, self._file, CollectionUnreadable) from error
 
     def _run(self, query: str, *values: object) -> sqlite3.Cursor:
         try:
             return self._connection.execute(query, values)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise _what(error, self._file, CollectionUnwritable) from error
+            raise _error_of(error, self._file, CollectionUnwritable) from error
 
 
 def _prepare(file: Path) -> None:
@@ -311,7 +311,7 @@ def check_sealed(directory: Path) -> None:
         raise CatalogueDamaged(directory / found.name, found.what)
 
 
-def _what(error: Exception, file: Path, otherwise: Callable[[Path, str], CollectionError]) -> CollectionError:
+def _error_of(error: Exception, file: Path, otherwise: Callable[[Path, str], CollectionError]) -> CollectionError:
     """Returns what an error of SQLite is to the user: damage, or `otherwise` the system's."""
     of_the_system = isinstance(error, sqlite3.OperationalError) and not str(error).startswith(_OF_THE_CONTENT)
     return otherwise(file.parent, str(error)) if of_the_system else CatalogueDamaged(file, str(error))

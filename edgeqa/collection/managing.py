@@ -171,7 +171,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
     """
     check_there(place)
     with Writer(place) as writer:
-        found = [_named(writer.catalogue, name) for name in several(names)]
+        found = [_sources_or_documents(writer.catalogue, name) for name in several(names)]
         gone: dict[int, DocumentRow] = {}
         sources = {source.id: source for some, _ in found for source in some}
         for source in sources.values():
@@ -185,7 +185,7 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
     return list(gone.values())
 
 
-def _named(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
+def _sources_or_documents(catalogue: Catalogue, name: str) -> tuple[list[SourceRow], list[DocumentRow]]:
     """Returns the files, or else the documents, that a name stands for.
 
     Raises:

@@ -157,11 +157,11 @@ def ranges_within(place: Path, within: Within) -> tuple[tuple[int, int], ...]:
     documents: dict[int, DocumentRow] = {}
     with Catalogue.read(place) as catalogue:
         for name in names:
-            documents |= {document.id: document for document in _named(catalogue, name)}
+            documents |= {document.id: document for document in _documents_of(catalogue, name)}
     return tuple(ranges(sorted(documents.values(), key=lambda document: document.first)))
 
 
-def _named(catalogue: Catalogue, name: str) -> list[DocumentRow]:
+def _documents_of(catalogue: Catalogue, name: str) -> list[DocumentRow]:
     sources = [source for source in catalogue.sources_named(name) if source.state > PENDING]
     if len({source.path for source in sources}) > 1:
         raise NameAmbiguous(name, [source.full_path for source in sources])

@@ -74,13 +74,13 @@ def open_catalogue(directory: Path) -> Catalogue:
         CatalogueDamaged: if the shards do not say enough for that.
     """
     try:
-        return _checked(directory)
+        return _open_checked(directory)
     except CatalogueDamaged as damage:
         rebuild(directory, damage)
         return Catalogue.write(directory)
 
 
-def _checked(directory: Path) -> Catalogue:
+def _open_checked(directory: Path) -> Catalogue:
     if not (directory / CATALOGUE).exists() and any(is_shard(s) for s in (directory / SHARDS).iterdir()):
         raise CatalogueDamaged(directory / CATALOGUE, "it is missing")
     check_sealed(directory)
@@ -145,7 +145,7 @@ def upgrade(directory: Path, catalogue: Catalogue) -> None:
         catalogue.upgrade()
         for known in former:
             try:
-                made = _again(directory, catalogue, Shard(directory / SHARDS / known.tag))
+                made = _in_this_format(directory, catalogue, Shard(directory / SHARDS / known.tag))
             except ShardDamaged as damage:
                 note_shard(directory, damage)
                 continue
@@ -164,7 +164,7 @@ def upgrade(directory: Path, catalogue: Catalogue) -> None:
         raise
 
 
-def _again(directory: Path, catalogue: Catalogue, shard: Shard) -> ShardWriter:
+def _in_this_format(directory: Path, catalogue: Catalogue, shard: Shard) -> ShardWriter:
     """Returns a shard with all that is in one of format 1, not yet finished."""
     made_with = shard.manifest.made_with(catalogue.get("bundle", ""))
     with ShardWriter(directory / SHARDS, next_tag(catalogue), made_with) as made:
@@ -213,12 +213,12 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
         CatalogueLost: if the shards do not say enough.
         OSError, CollectionError: if it cannot be written.
     """
-    found = _look(directory, damage)
+    found = _read_shards(directory, damage)
     for name in ("", *_BESIDE):
         delete(directory / f"{_PARTIAL}{name}")
     with Catalogue.make(directory, _PARTIAL) as made:
         with made.transaction():
-            _fill(directory, made, found)
+            _fill_catalogue(directory, made, found)
         if not made.checkpoint():
             raise damage
     seals.withdraw(directory)
@@ -231,7 +231,7 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     sync_directory(directory)
 
 
-def _look(directory: Path, damage: CatalogueDamaged) -> _Contents:
+def _read_shards(directory: Path, damage: CatalogueDamaged) -> _Contents:
     """Returns what the shards say.
 
     Raises:
@@ -253,7 +253,7 @@ def _look(directory: Path, damage: CatalogueDamaged) -> _Contents:
         if facts.format != FORMAT:
             raise CatalogueLost(damage, "it was made by 0.3, whose shards do not say what they are of")
         found.shards.append(shard)
-        found.gone[shard.tag], sources, documents = _told(shard, damage)
+        found.gone[shard.tag], sources, documents = _in_shard(shard, damage)
         for source in sources:
             found.sources.setdefault(source.id, source)
         for document in documents:
@@ -262,8 +262,10 @@ def _look(directory: Path, damage: CatalogueDamaged) -> _Contents:
     return found
 
 
-def _told(shard: Shard, damage: CatalogueDamaged) -> tuple[list[tuple[int, int]], list[SourceRow], list[DocumentRow]]:
-    """Returns what a shard says: what is gone of it, and what its contexts are of; raises as `_look` does."""
+def _in_shard(
+    shard: Shard, damage: CatalogueDamaged
+) -> tuple[list[tuple[int, int]], list[SourceRow], list[DocumentRow]]:
+    """Returns what a shard says: what is gone of it, and what its contexts are of; raises as `_read_shards` does."""
     try:
         gone = shard.gone()[0]
     except ShardDamaged as error:
@@ -275,7 +277,7 @@ def _told(shard: Shard, damage: CatalogueDamaged) -> tuple[list[tuple[int, int]]
         raise CatalogueLost(damage, str(error)) from error
 
 
-def _fill(directory: Path, made: Catalogue, found: _Contents) -> None:
+def _fill_catalogue(directory: Path, made: Catalogue, found: _Contents) -> None:
     documents: dict[int, list[DocumentRow]] = {}
     lacking = set()
     for document in sorted(found.documents.values(), key=lambda document: document.id):
@@ -283,7 +285,7 @@ def _fill(directory: Path, made: Catalogue, found: _Contents) -> None:
             documents.setdefault(document.source, []).append(document)
         else:
             lacking.add(document.source)
-    kept = [_as_known(source, is_whole=source.id not in lacking) for source in _states(found, documents)]
+    kept = [_as_recovered(source, is_whole=source.id not in lacking) for source in _states_that_count(found, documents)]
     for source in kept:
         made.add_source(source)
         for document in documents[source.id]:
@@ -307,7 +309,7 @@ def _fill(directory: Path, made: Catalogue, found: _Contents) -> None:
         made.show(made.documents_of(source.id))
 
 
-def _states(found: _Contents, documents: dict[int, list[DocumentRow]]) -> Iterator[SourceRow]:
+def _states_that_count(found: _Contents, documents: dict[int, list[DocumentRow]]) -> Iterator[SourceRow]:
     """Yields of each file the state that counts: the newest one that is whole, or else the oldest."""
     by_path: dict[bytes, list[SourceRow]] = {}
     for source in sorted(found.sources.values(), key=lambda source: source.id):
@@ -318,7 +320,7 @@ def _states(found: _Contents, documents: dict[int, list[DocumentRow]]) -> Iterat
         yield whole[-1] if whole else states[0]
 
 
-def _as_known(source: SourceRow, *, is_whole: bool) -> SourceRow:
+def _as_recovered(source: SourceRow, *, is_whole: bool) -> SourceRow:
     """Returns a file as it is in the new catalogue."""
     if is_whole and source.state in {READY, WHOLE}:  # nothing else of it is there: what it waited for has come
         return replace(source, state=WHOLE, digest=source.digest.removeprefix(MARK))

@@ -193,13 +193,10 @@ def _by_endings(counts: dict[str, int]) -> str:
     """Returns how many files have which ending, the most first."""
     from edgeqa.screen import plain
 
-    shown = [f"{count} {plain(ending) or 'without an ending'}" for ending, count in sorted(counts.items(), key=_most)]
-    rest = sum(counts.values()) - sum(sorted(counts.values(), reverse=True)[:MAX_ENDINGS])
-    return ", ".join([*shown[:MAX_ENDINGS], *([f"{rest} others"] if rest else [])])
-
-
-def _most(counted: tuple[str, int]) -> tuple[int, str]:
-    return -counted[1], counted[0]
+    ranked = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
+    shown = [f"{count} {plain(ending) or 'without an ending'}" for ending, count in ranked[:MAX_ENDINGS]]
+    rest = sum(count for _, count in ranked[MAX_ENDINGS:])
+    return ", ".join([*shown, *([f"{rest} others"] if rest else [])])
 
 
 def _lines(report: Added) -> list[str]:

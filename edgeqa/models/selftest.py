@@ -118,7 +118,7 @@ def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader, path: str =
     tokenizer = tokenizer or Tokenizer(bundle.file("tokenizer.json"))
     largest, digest = 0.0, blake2b(digest_size=FINGERPRINT_BYTES)
     for number, case in enumerate(cases, 1):
-        found, error = _tried(bundle, case, f"case {number}", tokenizer, reader, of_graphs(path))
+        found, error = _try_case(bundle, case, f"case {number}", tokenizer, reader, of_graphs(path))
         largest = max(largest, error)
         for logits in (found.start, found.end, np.float32(found.no_answer)):
             digest.update(np.asarray(logits, dtype="<f4").tobytes())
@@ -126,7 +126,7 @@ def run(bundle: Bundle, tokenizer: Tokenizer | None, reader: Reader, path: str =
     return Verdict(largest, detail, digest.hexdigest(), path)
 
 
-def _tried(
+def _try_case(
     bundle: Bundle, case: GoldenCase, name: str, tokenizer: Tokenizer, reader: Reader, precision: str
 ) -> tuple[Logits, float]:
     """Returns the case's logits, and their largest difference to the reference's; raises as `run` does."""

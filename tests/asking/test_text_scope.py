@@ -34,9 +34,7 @@ def found(texts: TextScope, question: str) -> list[SourcePassage]:
 def test_a_passage_is_cut_again_from_whichever_blocks_it_lies_in(
     qa: EdgeQA, before: int, held_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "edgeqa.asking.text_scope.HELD_BYTES", held_bytes
-    )  # of a longer text, all is cut anew each time
+    monkeypatch.setattr("edgeqa.asking.text_scope.HELD_BYTES", held_bytes)  # of a longer one, all is cut anew each time
     lines = "words that fill a line of it\n\n" * (before // 30 + 1)
     text = lines[:before] + "\n\nThe machine was designed by Charles Babbage.\n\n" + TABLE + lines
     for question, start in (("Who designed the machine?", "The machine"), ("price of the float switch", "Part: Float")):

@@ -182,13 +182,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_is_made_meanwhile_stays(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    complete = carrying._complete
+    complete = carrying._make_catalogue
 
     def slowly(*arguments: Any) -> None:  # noqa: ANN401 - whatever it is given
         complete(*arguments)
         fill(collection.directory("d"), {"mine.txt": "Mine."})
 
-    monkeypatch.setattr(carrying, "_complete", slowly)
+    monkeypatch.setattr(carrying, "_make_catalogue", slowly)
     with pytest.raises(CollectionExists):
         import_collection(exported, name="d")
     assert held("d") == {"mine.txt": "Mine."}
@@ -201,7 +201,7 @@ def test_where_there_is_no_room_nothing_is_left(
     def full(*_: object) -> None:
         raise error or CollectionUnwritable(collection.directory("d"), "No space left on device")
 
-    monkeypatch.setattr(carrying, "_complete", full)
+    monkeypatch.setattr(carrying, "_make_catalogue", full)
     with pytest.raises(CollectionUnwritable, match="cannot write to the collection d: No space left on device"):
         import_collection(exported, name="d")
     assert [found.name for found in collection.directory().parent.iterdir()] == ["c"]
