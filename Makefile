@@ -2,14 +2,16 @@
 # make reference: edgeqa compared with transformers and PyTorch, in an environment of its own.
 # make clients: the clients that `edgeqa serve` is tested with, in an environment of their own.
 # make cluster: edgeqa on a Valkey Cluster of this machine: adds, asks, kills a machine of it, asks again; STAY=1 goes on.
+# make site: the documentation, in build/site, in an environment of its own.
 # make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+SITE_VENV ?= .venv-site
 CLIENTS ?= .clients
 JOBS ?= logical
 
-.PHONY: demo test lint types suite man test-aarch64 wheel bench reference clients cluster clean
+.PHONY: demo test lint types suite man test-aarch64 wheel bench site reference clients cluster clean
 
 demo: $(VENV)/installed
 	EDGEQA_READER=fast $(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -34,9 +36,10 @@ suite: $(VENV)/developed
 	$(VENV)/bin/coverage report --fail-under=100 --include="edgeqa/collection/*"
 	$(VENV)/bin/coverage report --fail-under=100 --include=edgeqa/models/spans.py
 
-# The manual page, of the commands' own help.
+# The manual page, of the commands' own help, and the page of all messages, of the errors.
 man: $(VENV)/developed
 	$(VENV)/bin/python tools/man_page.py man/edgeqa.1
+	$(VENV)/bin/python tools/error_page.py docs/errors.md
 
 reference:
 	reference/run
@@ -56,11 +59,15 @@ wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel
 	$(VENV)/bin/python -m build --wheel --outdir dist models/base
 
+# A link that leads nowhere, or a name of the API that is gone, ends it. Nothing is fetched while it is built or read.
+site: $(SITE_VENV)/installed
+	$(SITE_VENV)/bin/zensical build --strict --clean
+
 bench: $(BENCH_VENV)/installed
 	$(BENCH_VENV)/bin/python benchmarks/compare.py $(if $(QUICK),--quick)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS) build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(SITE_VENV) $(CLIENTS) build dist
 
 UNSUPPORTED = from edgeqa.capabilities.computing import this_platform, unsupported as of; import sys; sys.exit(of(this_platform()) or 0)
 
@@ -84,6 +91,12 @@ $(BENCH_VENV)/installed: benchmarks/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BENCH_VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+$(SITE_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(SITE_VENV)/bin/python -m pip install --quiet --group site
 	touch $@
 
 # Without npm, those of Node are left out, and their tests say so.

@@ -177,9 +177,9 @@ def test_redis_cli_is_answered(options: tuple[str, ...], place: Place, port: int
     assert redis_cli(port, *options, stdin=f'PING\nget "{place.answer}"\n').splitlines() == ["PONG", "12 metres"]
 
 
-def test_the_commands_of_the_readme_are_answered(place: Place, port: int) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^redis-cli -p 6423 (.*)$", readme, re.MULTILINE)
+def test_the_commands_of_the_documentation_are_answered(place: Place, port: int) -> None:
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^redis-cli -p 6423 (.*)$", page, re.MULTILINE)
     assert len(commands) == 3
     tag = re.findall(r"\{.*?\}", place.answer)[0]
     answers = [redis_cli(port, *shlex.split(command.replace("{8YG}", tag))) for command in commands]

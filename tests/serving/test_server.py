@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from foreign import program
+from office import pdf
+from pages import blocks, text_of
 from running import Running, start, stop
 
 pytest.importorskip("httpx", reason="httpx is not installed")
@@ -398,9 +401,9 @@ def test_the_command_can_be_looked_at_without_what_it_needs(monkeypatch: pytest.
     assert caught.value.hint == "pip install 'edgeqa[serve]'"
 
 
-def test_the_two_commands_of_the_readme_lead_to_an_answer_in_a_browser(home: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = [one for one in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "--watch" in one]
+def test_the_two_commands_of_the_documentation_lead_to_an_answer_in_a_browser(home: Path) -> None:
+    (block,) = [one for one in blocks(text_of("docs/server.md"), "sh") if "--watch" in one]
+    assert block in blocks(text_of("README.md"), "sh")
     install, serve = block.splitlines()
     assert install == "pip install '.[serve]'"
     assert serve.split()[:2] == ["edgeqa", "serve"]
@@ -411,5 +414,38 @@ def test_the_two_commands_of_the_readme_lead_to_an_answer_in_a_browser(home: Pat
         address = until(lambda: noted.exists() and noted.read_text())
         assert address == f"{server.url}/"
         server.until_said("files read")
-        page = httpx.get(address, params={"q": "To what depth may the pump be submerged?"}, timeout=DEADLINE_S)
-        assert re.search("<mark[^>]*>12 metres</mark>", page.text)
+        shown = httpx.get(address, params={"q": "To what depth may the pump be submerged?"}, timeout=DEADLINE_S)
+        assert re.search("<mark[^>]*>12 metres</mark>", shown.text)
+
+
+def test_the_requests_of_the_documentation_are_answered(home: Path, tmp_path: Path) -> None:
+    program("curl")
+    (block,) = [one for one in blocks(text_of("docs/server.md"), "sh") if one.startswith("curl")]
+    tokens = tmp_path / "tokens"
+    made = command(home, "serve", "token", "add", "kitchen", "--scope", "add", "--token-file", tokens)
+    (tmp_path / "pump.pdf").write_bytes(pdf([["The pump weighs 14 kg."]]))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    assert command(home, "add", ROOT / "examples").returncode == 0
+    with running(home, "--token-file", tokens) as server:
+        found = []
+        for line in block.splitlines():
+            done = subprocess.run(
+                [
+                    "/bin/sh",
+                    "-c",
+                    line.replace("http://127.0.0.1:8423", server.url).replace("curl ", "curl -sSf --retry 5 ", 1),
+                ],
+                cwd=tmp_path,
+                env={**os.environ, "TOKEN": made.stdout.split()[-1]},
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE_S,
+                check=False,
+            )
+            assert done.returncode == 0, (line, done.stderr)
+            found.append(json.loads(done.stdout))
+    asked, closest, file, added = found
+    assert asked["answer"] == "12 metres"
+    assert len(closest["contexts"]) == 3
+    assert file["answer"] == "Captain Fitz Roy, R. N."
+    assert added["files_added"] == 1
