@@ -73,8 +73,8 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "models.tokenizer": ({"from_file": 1}, LIBRARY),
     "serving.listening": ({"unlink": 2}, NAMED),
     "serving.pages": ({"read_bytes": 1}, PACKAGED),
-    "serving.tools": ({"TemporaryDirectory": 1, "write_text": 1}, SCRATCH),
-    "serving.uploads": ({"TemporaryDirectory": 1, "open": 1}, SCRATCH),
+    "serving.tools": ({"write_text": 1}, SCRATCH),
+    "serving.uploads": ({"open": 1}, SCRATCH),
     "streams": ({"open": 2}, SYSTEM),
 }
 

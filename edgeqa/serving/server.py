@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import ssl
@@ -22,7 +23,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 import edgeqa
-from edgeqa.serving import allocator, systemd
+from edgeqa.serving import allocator, systemd, uploads
 from edgeqa.serving.admission import Admission
 from edgeqa.serving.api import LOCAL_STATE
 from edgeqa.serving.callers import ADMIN, Caller, Reader, scopes_up_to
@@ -119,6 +120,9 @@ class Server:
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             _allow_descriptors(len(listeners) * settings.connections + OTHER_DESCRIPTORS)
             allocator.share_arenas()
+            uploads.sweep()
+            # Bugs are said there, and so is what strangers send that is no request; of that, the reply says enough.
+            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             asyncio.run(self._serve(engine, admission, listeners, context, joined))
         finally:
             if joined is not None:

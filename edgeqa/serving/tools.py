@@ -6,9 +6,7 @@ schemas that are made of the types that parse and write them. A tool quotes the 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -16,7 +14,7 @@ from msgspec import Meta, Struct
 
 from edgeqa.errors import OptionError
 from edgeqa.serving.callers import MAX_QUESTION_CHARACTERS
-from edgeqa.serving.uploads import checked_name
+from edgeqa.serving.uploads import checked_name, own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -230,8 +228,8 @@ def tools(engine: Engine, *, collection: str | None = None, may_add: bool = Fals
     async def add_text(given: AddText, caller: Caller) -> TextAdded:
         name = checked_name(given.name)
         ending = ".txt" if name.endswith(".txt") else ".md"
-        with tempfile.TemporaryDirectory(prefix="edgeqa-") as directory:
-            path = Path(directory, f"text{ending}")
+        with own_folder() as folder:
+            path = folder / f"text{ending}"
             path.write_text(given.text, encoding="utf-8")
             added = await engine.add(caller, path, name, collection=collection)
         for _, error in added.failed:

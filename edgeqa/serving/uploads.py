@@ -1,26 +1,29 @@
 """Documents that come over the network: their names, and where they lie while they are read.
 
 In: a name, as a caller gave it; a body, block by block. Out: a checked name; a file in a folder of its own, which goes
-with it. A name keeps to the rules of folders: what `edgeqa add FOLDER` would leave out cannot be sent either. It adds
-nothing; that is the engine's.
+with it, or with the next server where this one is killed. A name keeps to the rules of folders: what a folder that is
+added would leave out cannot be sent either. It adds nothing; that is the engine's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import mimetypes
+import os
 import tempfile
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeqa import files
 from edgeqa.serving.errors import DocumentNameInvalid, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 MAX_BYTES = 64 << 20
 MAX_NAME_BYTES, MAX_PART_BYTES = 1024, 255
+_PREFIX = "edgeqa-upload-"
 _INSTALLED = frozenset(("node_modules", "__pycache__"))
 # What `mimetypes` does not know everywhere.
 _ENDINGS = {
@@ -76,8 +79,8 @@ async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MAX_
     Raises:
         TooLarge: if it is more.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeqa-") as folder:
-        path = Path(folder, name)
+    with own_folder() as folder:
+        path = folder / name
         size_bytes = 0
         with path.open("wb") as file:
             async for block in blocks:
@@ -86,3 +89,37 @@ async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MAX_
                     raise TooLarge(most_bytes)
                 file.write(block)
         yield path
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """Gives a new folder that nobody else may read; it is gone afterwards, with all in it.
+
+    It is locked meanwhile, so that `sweep` knows which are those of processes that were killed.
+    """
+    above, lock = Path(tempfile.gettempdir()), None
+    while lock is None:
+        made = files.new_folder(above, _PREFIX)
+        lock = files.lock_folder(made)
+        if lock is None and made.exists():
+            break  # there are no locks, and nothing is swept
+    try:
+        yield made
+    finally:
+        files.delete_folder(made)
+        if lock is not None:
+            _unlock(lock)
+
+
+def sweep() -> None:
+    """Deletes what processes of this user have left that were killed while they read what had been sent."""
+    with contextlib.suppress(OSError):
+        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            if left.lstat().st_uid == os.geteuid() and (lock := files.lock_folder(left)) is not None:
+                files.delete_folder(left)
+                _unlock(lock)
+
+
+def _unlock(lock: int) -> None:
+    files.unlock(lock)
+    os.close(lock)

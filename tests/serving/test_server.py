@@ -196,7 +196,31 @@ def test_heads_are_within_their_limits(home: Path) -> None:
             assert raw(server, hostile).startswith(b"HTTP/1.1 400 ")
         smuggled = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
         assert raw(server, smuggled).startswith(b"HTTP/1.1 400 ")
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        asked = {"Connection": "Upgrade, close", "Upgrade": "websocket"}
+        assert httpx.get(f"{server.url}/healthz", headers=asked).status_code == 200
+        stop(server)
+        assert all(line.startswith("edgeqa: ") for line in server.said if line)  # nothing of what strangers sent
+
+
+def test_a_file_that_was_being_asked_goes_with_the_next_server_where_one_is_killed(home: Path, tmp_path: Path) -> None:
+    begun, gate, scratch = tmp_path / "begun", tmp_path / "gate", tmp_path / "scratch"
+    scratch.mkdir()
+    there = f"import tempfile; tempfile.tempdir = {str(scratch)!r}\n"
+    with running(home, before=there + GATED.format(begun=str(begun), gate=str(gate))) as server:
+        head = f"POST /v1/ask-file?question=Who%3F HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(TEXT)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), DEADLINE_S) as client:
+            client.sendall(head.encode() + TEXT.encode())
+            until(begun.exists)
+            with running(home, before=there) as other:  # what is still read by another stays
+                httpx.get(f"{other.url}/healthz")
+                assert [path.read_text() for path in scratch.glob("*/*")] == [TEXT]
+            server.process.kill()
+            server.ended()
+    (scratch / "edgeqa-upload-of-nobody").symlink_to(tmp_path)
+    with running(home, before=there) as server:
+        httpx.get(f"{server.url}/healthz")
+        assert list(scratch.glob("*/*.txt")) == []
+    assert begun.exists()
 
 
 def test_connections_above_the_limit_are_told_so_and_the_others_go_on(home: Path) -> None:
