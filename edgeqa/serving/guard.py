@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
-_HEADERS = [
+_HEADERS = [  # each where the reply does not say otherwise
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-_CLOSED_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 def guarded(inner: ASGIApp, names: frozenset[str]) -> ASGIApp:
@@ -41,9 +41,9 @@ def guarded(inner: ASGIApp, names: frozenset[str]) -> ASGIApp:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"] = [*message.get("headers", ()), *_HEADERS]
-                if not any(name == b"content-security-policy" for name, _ in headers):
-                    headers.append(_CLOSED_CSP)
+                given = [*message.get("headers", ())]
+                names_given = {name for name, _ in given}
+                message["headers"] = given + [header for header in _HEADERS if header[0] not in names_given]
             await send(message)
 
         try:

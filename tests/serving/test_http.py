@@ -337,6 +337,9 @@ def test_a_page_of_another_site_can_do_nothing(client: httpx.Client, server: Run
 
 
 def test_every_reply_is_closed_to_other_pages(client: httpx.Client) -> None:
+    for path in ("/", "/page/page.css", "/healthz"):
+        names = [name for name, _ in client.get(path).headers.multi_items()]
+        assert len(names) == len(set(names))
     for path in ("/healthz", "/nonsense", "/v1/documents"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
