@@ -5,11 +5,14 @@
 
 Clients of all kinds work at once, each at its own pace: hits and misses over HTTP and over the Redis protocol, files
 that are asked and not kept, documents that are put, changed and deleted, agents, floods of questions beyond what can be
-read, heads that are cut off, callers who hang up, connections that do nothing, and a folder that is watched. A document
-is noted once its PUT is acknowledged, and must be there as it was put last from then on; one whose DELETE is
-acknowledged must not. Where the server is killed, that holds for the next one, too. Every reply is one that the request
-may get. Each minute says how much memory the server takes; it ends with 1 if memory of the last third is more than
-GROWTH above that of the middle third, if anything was lost, or if a reply was wrong.
+read, heads that are cut off, callers who hang up, connections that do nothing, and a folder that is watched.
+
+Questions on given texts are new, and the texts come back: how many of their encodings are kept is the plan's to say
+(`encoding store`), and until that is full memory grows with each text that is new. A document is noted once its PUT is
+acknowledged, and must be there as it was put last from then on; one whose DELETE is acknowledged must not. Where the
+server is killed, that holds for the next one, too. Every reply is one that the request may get. Each minute says how
+much memory the server takes; it ends with 1 if memory of the last third is more than GROWTH above that of the middle
+third, if anything was lost, or if a reply was wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ TEXT = (
 )
 NAMES = ["Ada Stone", "Paul Berg", "Clara Lindholm", "Mary Frost", "Hans Keller", "Ines Marchetti"]
 QUESTION = "Who built the pump in hall {n}?"
-DOCUMENTS = 40
+DOCUMENTS, TEXTS = 40, 200
 WATCHED = 10
 READY_WITHIN_S = 120.0
 
@@ -161,6 +164,16 @@ class Load:
         if status not in allowed:
             self.wrong.append(f"{what}: {status} {said}")
 
+    def _new(self) -> tuple[str, str, str]:
+        """Returns a question that nobody has asked, a text, and whose name it gives."""
+        n = self.chance.randrange(TEXTS)
+        name = NAMES[n % len(NAMES)]
+        return (
+            f"Who built the pump in hall {n}, asked {self.chance.randrange(10**9)}?",
+            TEXT.format(n=n, name=name),
+            name,
+        )
+
     def hit(self) -> None:
         """Asks what is remembered, again and again on one connection."""
         for n in range(20):
@@ -168,8 +181,8 @@ class Load:
 
     def miss(self) -> None:
         """Asks what nobody has asked."""
-        n, name = self.chance.randrange(10**9), self.chance.choice(NAMES)
-        status, said = asks(self, {"question": QUESTION.format(n=n), "context": TEXT.format(n=n, name=name)})
+        question, text, name = self._new()
+        status, said = asks(self, {"question": question, "context": text})
         if status == 200 and said["answer"] not in (name, None):
             self.counts["other answers"] += 1
 
@@ -193,10 +206,9 @@ class Load:
 
     def file(self) -> None:
         """Asks a file that is not kept."""
-        n = self.chance.randrange(10**9)
-        path = f"/v1/ask-file?name=a.txt&question={quote(QUESTION.format(n=n))}"
-        body = TEXT.format(n=n, name=self.chance.choice(NAMES)).encode()
-        self.expect("file", *asked(self.server.port, "POST", path, body, "text/plain"), 200, 503, 504)
+        question, text, _ = self._new()
+        path = f"/v1/ask-file?name=a.txt&question={quote(question)}"
+        self.expect("file", *asked(self.server.port, "POST", path, text.encode(), "text/plain"), 200, 503, 504)
 
     def document(self) -> None:
         """Puts, changes and deletes documents."""
@@ -233,8 +245,8 @@ class Load:
         """Asks far more than can be read, and hangs up on half of it."""
         clients = []
         for _ in range(100):
-            n = self.chance.randrange(10**9)
-            body = json.dumps({"question": QUESTION.format(n=n), "context": TEXT.format(n=n, name=NAMES[0])}).encode()
+            question, text, _ = self._new()
+            body = json.dumps({"question": question, "context": text}).encode()
             clients.append(socket.create_connection(("127.0.0.1", self.server.port), 90))
             clients[-1].sendall(_request(body))
         for number, client in enumerate(clients):
@@ -246,8 +258,8 @@ class Load:
 
     def hang_up(self) -> None:
         """Asks, and does not wait."""
-        n = self.chance.randrange(10**9)
-        body = json.dumps({"question": QUESTION.format(n=n), "context": TEXT.format(n=n, name=NAMES[0])}).encode()
+        question, text, _ = self._new()
+        body = json.dumps({"question": question, "context": text}).encode()
         with socket.create_connection(("127.0.0.1", self.server.port), 90) as client:
             client.sendall(_request(body)[: self.chance.randrange(1, 400)])
 
