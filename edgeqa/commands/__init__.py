@@ -1,1 +1,118 @@
-"""The commands of `edgeqa`, one module each, imported when the command is used."""
+"""The commands of `edgeqa`, one module each, imported when the command is used; and options that several share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:  # as in most starts, which need not wait for what reads it
+        return None
+    from edgeqa.capabilities.settings import parse_bytes
+
+    return parse_bytes(value, "--budget")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+bundle_option = click.option(
+    "--bundle",
+    metavar="MODEL",
+    help="Use this model: its name (edgeqa models list), or its directory.",
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N cores.")
+reader_option = click.option(
+    "--reader",
+    type=click.Choice(("fast", "careful", "auto")),
+    metavar="READER",
+    help="Who decides: fast, careful, or auto, which is careful where that is installed and fits (the default).",
+)
+provider_option = click.option(
+    "--provider",
+    metavar="NAME",
+    help="What computes: cpu, or what onnxruntime offers besides (edgeqa capabilities); by default what was quickest.",
+)
+collection_option = click.option(
+    "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
+)
+
+
+cluster_option = click.option(
+    "--cluster",
+    metavar="URL",
+    envvar="EDGEQA_CLUSTER",
+    show_envvar=True,
+    help="A Valkey Cluster instead of a collection: valkey://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], or valkeys://.",
+)
+
+
+def cluster_of(ctx: click.Context, cluster: str | None, collection: str | None) -> str | None:
+    """Returns the cluster that is meant; None where a collection is named, and the cluster by the environment alone.
+
+    Raises:
+        OptionError: if both are named.
+    """
+    if cluster is None or collection is None:
+        return cluster
+    from click.core import ParameterSource
+
+    if ctx.get_parameter_source("cluster") is ParameterSource.ENVIRONMENT:
+        return None
+    from edgeqa.errors import OptionError
+
+    raise OptionError(name="--collection", value=collection, expected="nothing where --cluster is given")
+
+
+within_option = click.option(
+    "--in",
+    "within",
+    multiple=True,
+    metavar="PATH",
+    help="Only in this file, folder or document of the collection. May be repeated.",
+)
+
+
+def named(collection: str | None) -> str:
+    """Returns the name of the collection that is meant; an empty one is a name that no collection can have."""
+    return "default" if collection is None else collection
+
+
+budget_option = click.option(
+    "--budget",
+    "budget_bytes",
+    callback=_bytes,
+    metavar="SIZE",
+    help="Use at most SIZE memory (256M, 1G), not what is free.",
+)
+
+
+def asked(function: Callable[..., Any], *, question_required: bool = True) -> Callable[..., Any]:
+    """Adds what an answer depends on: the question, the texts, how the answer is chosen, the model."""
+    options = (
+        click.argument("question", required=question_required, metavar="QUESTION"),
+        # As they were written: "-" is standard input, "./-" a file, and a Path would make them equal.
+        click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]..."),
+        click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated."),
+        click.option(
+            "--top", type=click.IntRange(1, 100), default=1, show_default=True, help="Show the N best distinct answers."
+        ),
+        click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.'),
+        click.option(
+            "--contexts",
+            "most_contexts",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Read exactly the N passages closest to the question, not as many as can still change the answer.",
+        ),
+        collection_option,
+        bundle_option,
+        reader_option,
+        provider_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import (
+from edgeqa.commands import (
     budget_option,
     bundle_option,
     cluster_of,

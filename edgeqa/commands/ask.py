@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import (
+from edgeqa.commands import (
     asked,
     budget_option,
     cluster_of,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import state, streams
-from edgeqa.commands.options import asked, json_option, named
+from edgeqa.commands import asked, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheUnchanged
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, collection_option, json_option, named, reader_option, threads_option
+from edgeqa.commands import bundle_option, collection_option, json_option, named, reader_option, threads_option
 from edgeqa.errors import CollectionError, EdgeQAError
 
 if TYPE_CHECKING:

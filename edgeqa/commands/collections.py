@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import cluster_of, cluster_option, collection_option, json_option, named
+from edgeqa.commands import cluster_of, cluster_option, collection_option, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 if TYPE_CHECKING:

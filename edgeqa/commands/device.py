@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import (
+from edgeqa.commands import (
     budget_option,
     bundle_option,
     json_option,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import bundle_option, json_option, reader_option, threads_option
+from edgeqa.commands import bundle_option, json_option, reader_option, threads_option
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer

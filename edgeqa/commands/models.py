@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from edgeqa import streams
-from edgeqa.commands.options import budget_option, json_option, threads_option
+from edgeqa.commands import budget_option, json_option, threads_option
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands import ask
-from edgeqa.commands.options import (
+from edgeqa.commands import (
+    ask,
     bundle_option,
     cluster_of,
     cluster_option,
