@@ -19,7 +19,7 @@ from edgeqa.asking.documents import Given, documents, on_one_line
 from edgeqa.asking.equipment import Equipment
 from edgeqa.asking.records import Options
 from edgeqa.asking.text_scope import TextScope
-from edgeqa.capabilities.settings import NAMED, Overrides
+from edgeqa.capabilities import NAMED, Overrides
 from edgeqa.counting import Counters, Counts
 from edgeqa.errors import OptionError
 from edgeqa.models.bundle import Bundle
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
     from edgeqa.cache.front import Front
+    from edgeqa.capabilities import Persist, Reader
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.settings import Persist, Reader
     from edgeqa.collection.adding import Added
     from edgeqa.collection.collection import LiveCollection, Stamp
     from edgeqa.collection.managing import Later, Paths

@@ -24,9 +24,9 @@ from edgeqa.models.shelf import base_bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Careful, Plan, Provider
-    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.reading import PassageReader
 
 GET_IT = "pip install 'edgeqa[base]', or, without pip, edgeqa models add WHEEL"

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeqa.cache import Key
+    from edgeqa.capabilities import Overrides, Reader
     from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.settings import Overrides, Reader
     from edgeqa.collection.collection import LiveCollection
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.reading import LruTable, PassageReader

@@ -1,1 +1,87 @@
-"""The device: what it has (`probe`), what edgeqa does with it (`plan`), and how that is shown (`report`)."""
+"""The device: what it has (`probe`), what edgeqa does with it (`plan`), and how that is shown (`report`).
+
+Here is what a user sets of a plan (`Overrides`), checked as far as that needs no device, and numbers of bytes as people
+write them ("256M") and read them. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from edgeqa.errors import OptionError
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1 << 40}
+_SIZE = r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?"
+Persist = Literal["disk", "memory", "off"]
+Reader = Literal["fast", "careful", "auto"]
+NAMED = {"persist": get_args(Persist), "reader": get_args(Reader)}
+"""What is one of several words, and no number."""
+MIN_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
+MAX_BYTES = (1 << 63) - 1  # no device addresses more
+MAX_THREADS = 256  # more cores than a device has; and where the system refuses a thread, onnxruntime hangs
+_MIN = {"window_tokens": MIN_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
+_MAX = {"threads": MAX_THREADS}
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the user wants instead of the plan's own choice; None leaves it to the plan."""
+
+    threads: int | None = None
+    batch_contexts: int | None = None
+    window_tokens: int | None = None
+    budget_bytes: int | None = None
+    answer_cache_bytes: int | None = None
+    encoding_store_bytes: int | None = None
+    persist: Persist | None = None
+    reader: Reader | None = None
+    provider: str | None = None
+    """An execution provider of onnxruntime, as people call it; whether there is one is known where it is tried."""
+    mmap: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.given().items():
+            if name == "mmap":
+                if not isinstance(value, bool):
+                    raise OptionError(name, value, "true or false")
+                continue
+            if name == "provider":
+                if not isinstance(value, str) or not value.isidentifier():
+                    raise OptionError(name, value, "an execution provider's name, as cpu, cuda, openvino")
+                continue
+            if (words := NAMED.get(name)) is not None:
+                if value not in words:
+                    raise OptionError(name, value, f"one of {', '.join(words)}")
+                continue
+            least, most = _MIN.get(name, 1), _MAX.get(name, MAX_BYTES)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise OptionError(name, value, f"a whole number from {least} to {most}")
+
+    def given(self) -> dict[str, object]:
+        """Returns the overrides that are there, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+def parse_bytes(text: str, name: str = "size") -> int:
+    """Returns the number of bytes that `text` stands for: 1048576, 256M, 1.5G, 64MiB; M and MiB are both 1024 * 1024.
+
+    Raises:
+        OptionError: if it stands for none, for no byte at all, or for more than there can be; `name` says in the
+            message what it was given for.
+    """
+    matched = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE | re.ASCII)
+    value_bytes = float(matched[1]) * _UNITS[matched[2].lower()] if matched else 0.0
+    if not 1 <= value_bytes < MAX_BYTES:
+        raise OptionError(name, text, "a number of bytes, as in 256M or 1.5G")
+    return int(value_bytes)
+
+
+def show_bytes(value_bytes: int) -> str:
+    """Returns `value_bytes` in the largest unit that keeps it at 1 or above, with at most one decimal."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if value_bytes >= unit:
+            return f"{value_bytes / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{value_bytes} B"

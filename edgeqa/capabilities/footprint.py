@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgeqa.capabilities.settings import MIB
+from edgeqa.capabilities import MIB
 
 PASSAGES = 100  # of some thirty questions: by then, what takes longer to load must have made up for it
 TIMED_TOKENS = 160  # of a passage by which it is told whether a reader is quick enough

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
+from edgeqa.capabilities import show_bytes
 from edgeqa.capabilities.device import Reading
 from edgeqa.capabilities.precision import FLAGS, digest_in, flags_in, make_digest
-from edgeqa.capabilities.settings import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from edgeqa.capabilities import MIB, MIN_WINDOW_TOKENS, Overrides, Persist, show_bytes
 from edgeqa.capabilities.footprint import (
     TIMED_TOKENS,
     WINDOW_TOKENS,
@@ -21,7 +22,6 @@ from edgeqa.capabilities.footprint import (
     second_reader_bytes,
 )
 from edgeqa.capabilities.precision import AT, CPU, is_x86, precision, short
-from edgeqa.capabilities.settings import MIB, MIN_WINDOW_TOKENS, Overrides, Persist, show_bytes
 from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgeqa.capabilities import MIB
 from edgeqa.capabilities.plan import Provider
 from edgeqa.capabilities.precision import CPU, short
-from edgeqa.capabilities.settings import MIB
 from edgeqa.errors import ProviderFailed
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.capabilities import show_bytes
 from edgeqa.capabilities.precision import short
-from edgeqa.capabilities.settings import show_bytes
 from edgeqa.errors import NotEnoughMemory
 
 if TYPE_CHECKING:

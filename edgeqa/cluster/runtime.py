@@ -19,7 +19,7 @@ from edgeqa.asking.named import meanings
 from edgeqa.asking.question import Asking, NotRemembered
 from edgeqa.asking.records import Options
 from edgeqa.asking.surroundings import of_passages
-from edgeqa.capabilities.settings import Overrides
+from edgeqa.capabilities import Overrides
 from edgeqa.cluster import pledges
 from edgeqa.cluster.adding import AddingToCluster, Splitter
 from edgeqa.cluster.address import ClusterAddress
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
     from edgeqa.cluster.documents import HeldPassage, ListedInCluster, StoredDocument
     from edgeqa.cluster.membership import Member
     from edgeqa.cluster.nodes import Node

@@ -11,7 +11,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from edgeqa.capabilities.settings import GIB, MIB
+from edgeqa.capabilities import GIB, MIB
 from edgeqa.collection.adding import AddingRun, TimedModel
 from edgeqa.collection.adding_sources import MissingFiles, PrepareStage, ReEncodeStage, is_still, total_bytes
 from edgeqa.collection.catalogue import Catalogue

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     if value is None:  # as in most starts, which need not wait for what reads it
         return None
-    from edgeqa.capabilities.settings import parse_bytes
+    from edgeqa.capabilities import parse_bytes
 
     return parse_bytes(value, "--budget")
 

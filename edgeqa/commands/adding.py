@@ -32,7 +32,7 @@ MAX_ENDINGS = 12
 
 
 def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | Later | None:
-    from edgeqa.capabilities.settings import parse_bytes
+    from edgeqa.capabilities import parse_bytes
 
     if value is not None and value.strip().lower() == "later":
         return "later"
@@ -151,7 +151,7 @@ def _run(
 ) -> int:
     """Adds to a collection; returns the exit code."""
     from edgeqa import runtime
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
 
     opened = runtime.open(
         bundle=bundle,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgeqa.answer import Answer
-    from edgeqa.capabilities.settings import Persist, Reader
+    from edgeqa.capabilities import Persist, Reader
     from edgeqa.timing import Progress
 
 

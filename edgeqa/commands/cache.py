@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgeqa.cache import Cache, Key
     from edgeqa.cache.stats import Explanation, Stats
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
 
 
 @click.group("cache", short_help="Look at what is remembered, and mend it.")

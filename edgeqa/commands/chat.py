@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer, ClosePassage
     from edgeqa.asking.documents import Given
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
     from edgeqa.runtime import EdgeQA
 
 PROMPT = "? "

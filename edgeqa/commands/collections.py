@@ -199,7 +199,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _show_all(*, as_json: bool) -> None:
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
     from edgeqa.collection import overview
     from edgeqa.screen import counted, plain
 
@@ -257,7 +257,7 @@ def _export(*, name: str, file: str, encodings: bool) -> None:
     """
     from pathlib import Path
 
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
     from edgeqa.collection.carrying import export_collection
     from edgeqa.screen import counted, plain
 

@@ -18,10 +18,10 @@ from edgeqa.commands import (
 from edgeqa.errors import BundleError, NotEnoughMemory
 
 if TYPE_CHECKING:
+    from edgeqa.capabilities import Overrides, Reader
     from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Plan, Provider
     from edgeqa.capabilities.report import SelfTestLine
-    from edgeqa.capabilities.settings import Overrides, Reader
     from edgeqa.models.bundle import Bundle
     from edgeqa.runtime import EdgeQA
 
@@ -62,11 +62,11 @@ def capabilities(
     Exit codes: 0 the plan fits, 2 wrong usage, 3 it does not fit, or the model is broken.
     """
     from edgeqa.asking.careful import CarefulReader
+    from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.device import recorded_device
     from edgeqa.capabilities.plan import make_plan
     from edgeqa.capabilities.probe import probe
     from edgeqa.capabilities.report import describe, to_json
-    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.shelf import find_bundle
     from edgeqa.runtime import EdgeQA, wanted_reader

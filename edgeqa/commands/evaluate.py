@@ -18,7 +18,7 @@ from edgeqa.commands import bundle_option, json_option, reader_option, threads_o
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
     from edgeqa.evaluation.documents import DocumentQuestion
     from edgeqa.evaluation.squad import CollectedScores, Scores
     from edgeqa.runtime import EdgeQA

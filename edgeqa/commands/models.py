@@ -201,7 +201,7 @@ def remove(*, name: str, as_json: bool) -> None:
     \b
     edgeqa models remove roberta-base-squad2
     """
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
     from edgeqa.models import shelf
 
     was_in_use = shelf.in_use() == name
@@ -244,7 +244,7 @@ def check(
 
 def _line(facts: dict[str, Any]) -> str:
     """Returns the facts of a model that tell it from others, on one line."""
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
 
     if "fault" in facts:
         return f"BROKEN: {facts['fault']}"
@@ -271,7 +271,7 @@ _ROWS = {
 
 
 def _described(facts: dict[str, Any]) -> str:
-    from edgeqa.capabilities.settings import show_bytes
+    from edgeqa.capabilities import show_bytes
 
     lines = []
     for key, called in _ROWS.items():
@@ -292,8 +292,8 @@ def _described(facts: dict[str, Any]) -> str:
 
 def _prepared(facts: dict[str, Any]) -> str:
     """Returns what was tried as a table, and what came of it."""
+    from edgeqa.capabilities import show_bytes
     from edgeqa.capabilities.precision import short
-    from edgeqa.capabilities.settings import show_bytes
 
     rows = [("provider", "graphs", "answers", "ms a passage", "ms to load", "MiB", "nodes taken")]
     for one in facts["provider"]["tried"]:

@@ -24,7 +24,7 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 
 if TYPE_CHECKING:
     from edgeqa.asking.surroundings import Shown
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
 
 _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})")
 

@@ -26,7 +26,7 @@ from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
     from edgeqa.serving.part import Joined
     from edgeqa.serving.server import Settings
 
@@ -299,7 +299,7 @@ _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - which nobody can connect to
 
 
 def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    from edgeqa.capabilities.settings import parse_bytes
+    from edgeqa.capabilities import parse_bytes
 
     return None if value is None else 0 if value.strip() == "0" else parse_bytes(value, "--encodings")
 
@@ -354,7 +354,7 @@ def worker(
             raise
         raise ExtraMissing(str(error.name)) from error
     from edgeqa import state
-    from edgeqa.capabilities.settings import Overrides
+    from edgeqa.capabilities import Overrides
     from edgeqa.cluster.address import ClusterAddress, host_and_port
     from edgeqa.cluster.runtime import ClusterQA
     from edgeqa.cluster.worker import Worker

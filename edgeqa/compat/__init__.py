@@ -51,7 +51,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from edgeqa import forking, state
-from edgeqa.capabilities.settings import Overrides
+from edgeqa.capabilities import Overrides
 from edgeqa.compat.calls import (
     INPUTS,
     ContextTooLarge,

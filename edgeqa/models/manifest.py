@@ -14,7 +14,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from reprlib import repr as shortened  # a wrong value may be a megabyte long
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeqa.capabilities.settings import MIN_WINDOW_TOKENS
+from edgeqa.capabilities import MIN_WINDOW_TOKENS
 from edgeqa.errors import BundleFormatUnsupported, BundleManifestInvalid, BundlePathUnsafe
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edgeqa.capabilities import Overrides
 from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.plan import Choice, Provider, make_plan, precision_on
 from edgeqa.capabilities.precision import AT, CPU, asked_as, of_graphs, other_paths, precision, short
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import (
     BundleError,
     BundleNotFound,

@@ -14,10 +14,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgeqa import files
+from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.provider import best_of, choose, is_called
-from edgeqa.capabilities.settings import MIB, Overrides
 from edgeqa.errors import (
     ExportUnwritable,
     ModelMade,

@@ -41,9 +41,9 @@ from edgeqa.models.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.device import Capabilities
     from edgeqa.capabilities.plan import Provider
-    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.readers import Reader
     from edgeqa.timing import Progress
 

@@ -31,7 +31,7 @@ from edgeqa.models.shelf import BASE_PACKAGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.capabilities.settings import Reader
+    from edgeqa.capabilities import Reader
     from edgeqa.runtime import EdgeQA
 
 TEXT = "The engine was designed by Charles Babbage, who lived in London, from 1837 on."

@@ -9,11 +9,10 @@ from machines import GIB, MIB, MINI, ROOT_MOUNT, machine, with_memory
 
 from edgeqa import runtime
 from edgeqa.cache import front
-from edgeqa.capabilities import footprint
+from edgeqa.capabilities import Overrides, footprint
 from edgeqa.capabilities.device import Reading, RecordedDevice
 from edgeqa.capabilities.plan import Careful, make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory, OptionError
 
 if TYPE_CHECKING:

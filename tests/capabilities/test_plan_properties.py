@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from machines import GIB, MIB, machine
 
+from edgeqa.capabilities import Overrides
 from edgeqa.capabilities.device import Capabilities, Reading
 from edgeqa.capabilities.footprint import ModelNeeds, Sizes, address_bytes, memory_bytes
 from edgeqa.capabilities.plan import Plan, make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory
 
 ROOMY = probe(machine())

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from machines import MINI, machine
 
+from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.footprint import PASSAGES, Tried
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.precision import CPU, asked_as, of_graphs, short
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.provider import CLEARLY_PERCENT, best_of, choose
-from edgeqa.capabilities.settings import MIB, Overrides
 from edgeqa.errors import OptionError, ProviderFailed
 
 ROOMY = probe(machine())

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from machines import MIB, MINI, machine
 
+from edgeqa.capabilities import Overrides
 from edgeqa.capabilities.device import Capabilities, Reading, RecordedDevice, recorded_device
 from edgeqa.capabilities.plan import Plan, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.capabilities.report import WIDTH, SelfTestLine, describe, to_json
-from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import NotEnoughMemory
 
 GOLDEN = Path(__file__).parent / "data" / "pi-zero-2w.txt"

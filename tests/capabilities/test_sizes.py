@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.capabilities.settings import parse_bytes, show_bytes
+from edgeqa.capabilities import parse_bytes, show_bytes
 from edgeqa.errors import OptionError
 
 

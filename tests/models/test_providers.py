@@ -16,10 +16,10 @@ import pytest
 
 import edgeqa
 from edgeqa import state
+from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.computing import SELF_TESTS
 from edgeqa.capabilities.precision import CPU, short
 from edgeqa.capabilities.provider import choose
-from edgeqa.capabilities.settings import MIB, Overrides
 from edgeqa.errors import ModelExists, ModelMade, NotEnoughMemory, OptionError, ProviderFailed, ProviderUnknown
 from edgeqa.models import shelf, trying
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle

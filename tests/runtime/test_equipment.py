@@ -10,8 +10,7 @@ import pytest
 
 from edgeqa import errors, runtime
 from edgeqa.asking.equipment import Equipment
-from edgeqa.capabilities import hardware
-from edgeqa.capabilities.settings import Overrides
+from edgeqa.capabilities import Overrides, hardware
 from edgeqa.models.bundle import Bundle
 
 if TYPE_CHECKING:

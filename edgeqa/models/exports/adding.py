@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edgeqa import files
+from edgeqa.capabilities import Overrides
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.settings import Overrides
 from edgeqa.errors import BundleManifestInvalid, ExportUnwritable, OptionError
 from edgeqa.models import manifest, selftest, shelf
 from edgeqa.models.bundle import BASE, Bundle

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from edgeqa.capabilities import MIB
 from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.settings import MIB
 from edgeqa.errors import BundleGraphInvalid, EdgeQAError
 from edgeqa.models.exports.errors import (
     ExportFileInvalid,
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.capabilities.settings import Overrides
     from edgeqa.models.exports.export import Export
     from edgeqa.models.exports.graph import GraphFacts
     from edgeqa.models.exports.questions import Progress, Replies
