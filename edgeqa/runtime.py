@@ -11,7 +11,7 @@ import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from edgeqa import state
 from edgeqa.answer import Answer
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from edgeqa.models.selftest import Verdict
     from edgeqa.timing import Progress
 
-AT_HAND_CHARACTERS = 1 << 14  # of a longer text, nothing is kept at hand: it would be kept too
+AT_HAND_CHARACTERS = 1 << 14  # a longer text is not kept at hand, but what is known of it is, under its digest
 READER_VARIABLE = "EDGEQA_READER"
 AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
 
@@ -199,8 +199,9 @@ class EdgeQA:
                 entry = front.get((self._identity, question, context, top, force, most_contexts))
             elif context is None and (scope := self._scope):
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
-            if entry is not None and type(answer := entry.value) is Answer:
-                return answer
+            if entry is not None:
+                at_hand: Answer = entry.value  # nothing else is bound to such an alias
+                return at_hand
         return self._ask(
             question, context, top, force, most_contexts, refresh=refresh, within=within, progress=progress
         )
@@ -224,6 +225,8 @@ class EdgeQA:
         asked = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         scope, alias = self._asked_of(context, within, question, top, force, most_contexts)
+        if not refresh and (known := self._found_at_hand(alias)) is not None:
+            return known
         progress = progress or _no_progress
         answer = ask(self._equipment, scope, asked, options, watch, alias=alias, refresh=refresh, progress=progress)
         self._counts.note(answer)
@@ -247,9 +250,15 @@ class EdgeQA:
             return scope, (stamp, self._identity, question, top, force, most_contexts) if at_hand else None
         if within is not None:
             raise OptionError(name="within", value=within, expected="nothing where texts are given")
-        at_hand = type(context) is str and len(context) <= AT_HAND_CHARACTERS
-        alias = (self._identity, question, context, top, force, most_contexts) if at_hand else None
-        return self._texts_of(context), alias
+        texts = self._texts_of(context)
+        known_by = context if _is_short(context) else texts.known_by
+        return texts, (self._identity, question, known_by, top, force, most_contexts)
+
+    def _found_at_hand(self, alias: tuple[Hashable, ...] | None) -> Answer | None:
+        """Returns an answer that is at hand under what files hold, for which they had to be read."""
+        front = self._front
+        entry = front.get(alias) if front is not None and alias is not None else None
+        return None if entry is None else cast("Answer", entry.value)
 
     def remembered(
         self,
@@ -283,8 +292,9 @@ class EdgeQA:
                 entry = front.get((self._identity, question, context, top, force, most_contexts))
             elif context is None and (scope := self._scope):
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
-            if entry is not None and type(answer := entry.value) is Answer:
-                return answer
+            if entry is not None:
+                known: Answer = entry.value  # nothing else is bound to such an alias
+                return known
         if at_hand:
             return None
         from edgeqa.asking.pipe import remembered
@@ -293,6 +303,8 @@ class EdgeQA:
         asked = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
         asked_of, alias = self._asked_of(context, within, question, top, force, most_contexts)
+        if (answer := self._found_at_hand(alias)) is not None:
+            return answer
         answer = remembered(self._equipment, asked_of, asked, options, watch, alias=alias)
         if answer is not None:
             self._counts.note(answer)
@@ -443,7 +455,7 @@ class EdgeQA:
 
     def _texts_of(self, context: Given) -> TextScope:
         """Returns the texts to ask; short ones are at hand, again."""
-        if type(context) is not str or len(context) > AT_HAND_CHARACTERS:
+        if not _is_short(context):
             return TextScope(self._equipment, documents(context))
         found = self._texts.get(context)
         if found is None:
@@ -743,6 +755,11 @@ class EdgeQA:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_short(context: Given) -> TypeGuard[str]:
+    """Tells whether what is given is a text that is kept at hand itself, as what is known of it is found by."""
+    return type(context) is str and len(context) <= AT_HAND_CHARACTERS
 
 
 def _no_progress(doing: str, done: int, total: int) -> None:

@@ -80,6 +80,11 @@ class TextScope:
         self.is_given = False
         """Whether they are a single passage; known after a search."""
 
+    @property
+    def known_by(self) -> tuple[str, ...]:
+        """All that an answer has of them: what they hold, and their names."""
+        return self.digest, *(document.name for document in self._documents)
+
     def search(self, question: str, most: int) -> Hits:
         """Returns the passages that share most with the question, best first; then, of few, those that do not.
 

@@ -61,6 +61,39 @@ def test_an_answer_is_read_once(fresh: EdgeQA, reads: list[str]) -> None:
     assert second.timings_ms == first.timings_ms
 
 
+def test_a_files_answer_is_at_hand_under_what_it_holds_and_is_called(
+    fresh: EdgeQA, reads: list[str], tmp_path: Path
+) -> None:
+    file, other = tmp_path / "a.txt", tmp_path / "b.txt"
+    file.write_text(TEXT, encoding="utf-8")
+    fresh.ask(QUESTION, file)
+    known = fresh.ask(QUESTION, file)
+    assert fresh.ask(QUESTION, file) is known  # at hand: nothing is cut from the file anew
+    assert fresh.remembered(QUESTION, file) is known
+    shutil.copy(file, other)
+    assert fresh.ask(QUESTION, other) == replace(
+        known,
+        source=str(other),
+        candidates=tuple(replace(one, source=str(other)) for one in known.candidates),
+        closest=tuple(replace(one, source=str(other), document=str(other)) for one in known.closest),
+    )
+    assert reads == [QUESTION]
+    file.write_text(TEXT.replace("Babbage", "Cabbage"), encoding="utf-8")
+    assert fresh.ask(QUESTION, file).text == "Charles Cabbage"
+    assert fresh.ask(QUESTION, file, refresh=True).cached is False
+    assert len(reads) == 3
+
+
+def test_a_long_text_is_at_hand_without_being_kept(fresh: EdgeQA) -> None:
+    long = TEXT + " " + "It stood in a hall, behind a curtain, and nobody came. " * 400
+    assert len(long) > runtime.AT_HAND_CHARACTERS
+    fresh.ask(QUESTION, long)
+    known = fresh.ask(QUESTION, long)
+    held = fresh._equipment.cache.front.held_bytes
+    assert fresh.ask(QUESTION, long) is known
+    assert held < len(long)
+
+
 def test_an_answer_outlives_its_process(reads: list[str]) -> None:
     with runtime.open() as qa:
         first = qa.ask(QUESTION, TEXT)
