@@ -35,12 +35,23 @@ MAX_FRONT_CHARACTERS = 1 << 16
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _DATA = re.compile(r"data:[a-zA-Z0-9/+.=;-]{0,64};base64,[A-Za-z0-9+/=]*")
 _MAX_DATA_HEAD = 80
+# Front matter stands between two such lines, before all else.
+_FRONT = re.compile(r"\s*^(?P<mark>---|\+\+\+)[ \t]*\r?\n", re.MULTILINE)
+_YAML_LINE = re.compile(r"|[ \t#\]\[{}\"'].*|-(?:[ \t].*)?|[^\s:#][^:]{0,99}:(?:[ \t].*)?")
+_TOML_LINE = re.compile(r"[\w.\"'-]+[ \t]*=.*|\[.*")
+MAX_FRONT_LINES = 2000
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 # A line that begins with a colon and no blank (`::: tip`, `:smile:`) is no definition, though the parser says so.
 _DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
 _COLON = "\ufdd0"
+# `[Ann]: 1932` and `[Q]: Who?` are definitions of links, by the rules, which show nothing. Where nobody links to them,
+# and what they lead to is a word and no place, somebody said it.
+_SAID = re.compile(
+    r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*[\w,$€%+-]+[.?!,;]?[ \t]*$)", re.MULTILINE
+)
+_LINKED = re.compile(r"\[([^\]\n]{1,100})\](?!:)")
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
 # Elements of pages that say the same. Those of a list's items and of cells are made with more.
@@ -68,9 +79,7 @@ def _options() -> pyromark.Options:
         | pyromark.Options.ENABLE_TASKLISTS
         | pyromark.Options.ENABLE_DEFINITION_LIST
         | pyromark.Options.ENABLE_GFM
-        | pyromark.Options.ENABLE_YAML_STYLE_METADATA_BLOCKS
-        | pyromark.Options.ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS
-    )
+    )  # front matter is taken off before: the parser would take it, and so text, from anywhere between two rules
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -138,7 +147,6 @@ class _Reader:
         self.title = ""
         """Of the front matter, else the first heading, as soon as it was read."""
         self._page = Page()
-        self._front: list[str] | None = None
         self._html: list[str] | None = None
         self._cell = "td"
         self._in_heading = False
@@ -148,7 +156,8 @@ class _Reader:
         """Yields the blocks of the text in parts."""
         for number, whole in enumerate(parts):
             text = whole if number else self._after_front_matter(whole)
-            for event in pyromark.events(_DIRECTIVE.sub(rf"\1{_COLON}", text), options=_options()):
+            text = _DIRECTIVE.sub(rf"\1{_COLON}", text)
+            for event in pyromark.events(_said(text), options=_options()):
                 self._take(event)
                 yield from self._named_after(self._page.pop())
         yield from self._named_after(self._page.finish())
@@ -159,7 +168,12 @@ class _Reader:
         return blocks
 
     def _after_front_matter(self, text: str) -> str:
-        """Returns what follows front matter that the parser does not know."""
+        """Returns what follows the front matter, whose title is taken; all of it where there is none."""
+        if (begin := _FRONT.match(text)) is not None:
+            front = _front_matter(text[begin.end() :][:MAX_FRONT_CHARACTERS], begin["mark"])
+            if front is not None:
+                self.title = _front_title(front)
+                return text[begin.end() + len(front) :].partition("\n")[2]
         if text.startswith("{"):
             try:
                 found, end = json.JSONDecoder().raw_decode(text[:MAX_FRONT_CHARACTERS])
@@ -207,9 +221,7 @@ class _Reader:
             self._page.write([Tag("hr", is_end=False)])
 
     def _text(self, text: str) -> None:
-        if self._front is not None:
-            self._front.append(text)
-        elif self._html is not None:
+        if self._html is not None:
             self._html.append(text)
         elif self._in_heading:
             self._ending = text
@@ -227,9 +239,7 @@ class _Reader:
 
     def _begin(self, value: Any) -> None:  # noqa: ANN401
         name, more = _named(value)
-        if name == "MetadataBlock":
-            self._front = []
-        elif name == "HtmlBlock":
+        if name == "HtmlBlock":
             self._html = []
         elif name == "Heading":
             self._in_heading = True
@@ -250,10 +260,7 @@ class _Reader:
 
     def _end(self, value: Any) -> None:  # noqa: ANN401
         name, more = _named(value)
-        if name == "MetadataBlock":
-            self.title = self.title or _front_title("".join(self._front or ()))
-            self._front = None
-        elif name == "HtmlBlock":
+        if name == "HtmlBlock":
             source, self._html = "".join(self._html or ()), None
             self._write_html(source)
         elif name == "Heading":
@@ -275,6 +282,35 @@ class _Reader:
 
     def _close(self, name: str) -> None:
         self._page.write([Tag(name, is_end=True)])
+
+
+def _said(text: str) -> str:
+    """Returns text in which what somebody said is no definition of a link."""
+    if _SAID.search(text) is None:
+        return text
+    linked = {label.casefold() for label in _LINKED.findall(text)}
+    return _SAID.sub(lambda found: found[0] if found[2].casefold() in linked else found[1] + _COLON, text)
+
+
+def _front_matter(text: str, mark: str) -> str | None:
+    """Returns what stands before the line that ends front matter; None if there is none, or it is no YAML or TOML.
+
+    Args:
+        text: what follows the line that begins it.
+        mark: that line.
+    """
+    ends = (mark,) if mark == "+++" else (mark, "...")
+    lines = text.split("\n", MAX_FRONT_LINES)
+    count = next((number for number, line in enumerate(lines) if line.rstrip() in ends and line[:1] != " "), None)
+    if count is None:
+        return None
+    found = [line.rstrip() for line in lines[:count]]
+    if mark == "---":
+        is_front = all(_YAML_LINE.fullmatch(line) for line in found)
+    else:
+        first = next((line for line in found if line and not line.startswith("#")), "[")
+        is_front = _TOML_LINE.fullmatch(first) is not None
+    return "".join(f"{line}\n" for line in lines[:count]) if is_front else None
 
 
 def _front_title(front: str) -> str:

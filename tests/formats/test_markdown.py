@@ -106,11 +106,31 @@ def test_blocks_become_paragraphs(source: str, expected: str) -> None:
         ("---\nnever ended", "", "never ended"),
         ("{braces} in text", "", "{braces} in text"),
         ('{"title": 1', "", '{"title": 1'),
+        ("---\n# y\n- a\n'b': c\n  more\n{}\n---\ntext", "", "text"),
+        ("---\nThe pump may go deep.\n---\nmore", "The pump may go deep.", "The pump may go deep.\n\nmore"),
+        ("---\nDepth: 12.\nThe motor.\n---\n", "Depth: 12. The motor.", "Depth: 12. The motor."),
+        ("+++\nThe pump\n+++\nmore", "", "+++ The pump +++ more"),
+        ("one\n\n---\nDepth: 12\n---\nmore", "Depth: 12", "one\n\nDepth: 12\n\nmore"),
+        ("---\ntitle: x\n---\n---\na: b\n---\nc", "x", "a: b\n\nc"),
+        ("---\n" + " \n" * 60 + "no\n---\n", "no", "no"),
     ],
 )
 def test_front_matter_is_no_text_but_has_the_title(source: str, expected: str, text: str) -> None:
     assert plain(source) == text
     assert title(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("[Ann]: 1932\n\n- [Bob]: Yes!\n\n> [Q]: Who?", "[Ann]: 1932\n\n- [Bob]: Yes!\n\n[Q]: Who?"),
+        ("[a]: guide\n\nsee [the guide][a] and [A]", "see the guide and A"),
+        ("[a]: guide.md\n\n[b]: /x\n\n[c]: #d\n\n[d]: <e>\n\n[//]: # (no)\n\ntext", "text"),
+        ("```\n[Ann]: 1932\n```", "[Ann]: 1932"),
+    ],
+)
+def test_what_somebody_said_is_no_definition_of_a_link(source: str, expected: str) -> None:
+    assert plain(source) == expected
 
 
 def test_blocks_have_their_structure() -> None:
