@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from edgeqa import forking
 from edgeqa.formats.blocks import ExtraMissing, FileDamaged, FileEncrypted, FormatOptions, Record, TextMissing, one_line
+from edgeqa.formats.notation import joined
 from edgeqa.formats.prose import Rows
 
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ MAX_OUTLINE = 10_000  # entries
 MAX_SEEN_WORDS = 100_000  # of a document, to tell what a hyphen divides
 MAX_PLACED_CHARACTERS = 20_000  # of a page; more is no page
 BOLD = 600  # weight
+RAISED = 0.1  # of the letters' size: so far from its line a character is raised or lowered
+SMALLER = 0.85  # times the letters' size: then half of that is enough
+MAX_HEIGHTS = 3  # in a word
+MAX_LOOKED_AT = 40  # characters of a word
 WIDE_GAP = 1.2  # letters' sizes between cells
 SCANNED = "a scanned page: a picture of text, which a program for OCR has to add first (ocrmypdf in.pdf out.pdf)"
 
 _PDFIUM = forking.lock()
 _BREAK = re.compile(r"\r?\n|\r|[\x02\ufffe](?:\r?\n)?")  # the last is a hyphen at the end of a line: the word goes on
-_FROM_OFFICE = re.compile(r"^Microsoft \w+ - |^untitled$", re.IGNORECASE)
+_WITH_DIGIT = re.compile(rf"(?=\S+\d|\d\S)\S{{2,{MAX_LOOKED_AT}}}(?!\S)")
+_FROM_OFFICE = re.compile(r"^Microsoft \w+ - |^untitled$|^\((?:anonymous|unspecified)\)$", re.IGNORECASE)
 _PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD
 
 
@@ -56,6 +62,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
     document, count, title = _opened(pypdfium2, stream, name)
     seen: set[str] = set()
     has_text = False
+    damage: FileDamaged | None = None
     path: dict[int, str] = {}
     try:
         outline = _outline(pypdfium2, document)
@@ -66,7 +73,12 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
             for level, heading in outline.get(number, ()):
                 headings[plain_title(heading)] = min(level, 6)
                 path = {**{at: one for at, one in path.items() if at < level}, level: heading}
-            lines, is_picture = _page(pypdfium2, document, number, name)
+            try:
+                lines, is_picture = _page(pypdfium2, document, number, name)
+            except FileDamaged as error:
+                damage = damage or error
+                yield Record(f"{name}#{number}", "", (), note=str(error))
+                continue
             if lines:
                 has_text = True
                 begins_in = begins_in or path
@@ -83,7 +95,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
         with _PDFIUM:
             document.close()
     if not has_text:
-        raise TextMissing(name)
+        raise damage or TextMissing(name)
 
 
 def is_word(word: str) -> bool:
@@ -135,7 +147,7 @@ def _page(pdfium: Any, document: Any, number: int, name: str) -> tuple[list[Line
             page = document[number - 1]
             text_page = page.get_textpage()
             text: str = text_page.get_text_range()
-            places = _Places(pdfium.raw, text_page, text)
+            text, places = _at_heights(text, _Places(pdfium.raw, text_page, text))
             lines = [line for line in _lines(text, places) if line.text.strip()]
             is_picture = not lines and any(True for _ in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE]))
             text_page.close()
@@ -154,17 +166,94 @@ class _Places:
         # Where characters and their numbers are not the same, as beyond the Basic Multilingual Plane, places are none.
         self.are_known = len(text) == text_page.count_chars() <= MAX_PLACED_CHARACTERS
         self._box = raw.FS_RECTF()
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
+        self.numbers: list[int] | None = None
+        """Of the text's characters, which of the page's each is; None where they are the same."""
 
     def at(self, index: int) -> tuple[float, float, float, float] | None:
         """Returns left, right, bottom and top of a character, None if it has no place."""
-        if not self._raw.FPDFText_GetLooseCharBox(self._text_page, index, ctypes.byref(self._box)):
+        number = index if self.numbers is None else self.numbers[index]
+        if not self._raw.FPDFText_GetLooseCharBox(self._text_page, number, ctypes.byref(self._box)):
             return None
         box = self._box
         return box.left, box.right, box.bottom, box.top
 
+    def base(self, index: int) -> float:
+        """Returns how high the line is that a character stands on."""
+        number = index if self.numbers is None else self.numbers[index]
+        self._raw.FPDFText_GetCharOrigin(self._text_page, number, ctypes.byref(self._x), ctypes.byref(self._y))
+        return self._y.value
+
     def are_bold(self, *indexes: int) -> bool:
         """Tells whether characters are of a bold font."""
-        return all(self._raw.FPDFText_GetFontWeight(self._text_page, index) >= BOLD for index in indexes)
+        numbers = indexes if self.numbers is None else [self.numbers[index] for index in indexes]
+        return all(self._raw.FPDFText_GetFontWeight(self._text_page, number) >= BOLD for number in numbers)
+
+
+def _at_heights(text: str, places: _Places) -> tuple[str, _Places]:
+    """Returns a page's text with what is raised or lowered in its numbers written so, and the places of that text.
+
+    PDFium gives ten to the sixth as 106, and ends the line behind it, since what follows stands on another one.
+    """
+    if not places.are_known:
+        return text, places
+    kept: list[str] = []
+    numbers: list[int] = []
+    done = 0
+    for found in _BREAK.finditer(text):
+        if found.group()[0] in "\r\n" and _goes_on(places, found.start() - 1, found.end(), len(text)):
+            kept.append(text[done : found.start()])
+            numbers += range(done, found.start())
+            done = found.end()
+    text = "".join((*kept, text[done:]))
+    places.numbers = [*numbers, *range(done, done + len(text) - len(numbers))] if done else None
+    kept, numbers, done = [], [], 0
+    for found in _WITH_DIGIT.finditer(text):
+        begin, end = found.span()
+        heights = _heights(places, begin, end)
+        if not any(heights):
+            continue
+        written = joined(zip(text[begin:end], heights, strict=True))
+        kept += (text[done:begin], written)
+        numbers += range(done, begin)
+        numbers += (min(begin + at, end - 1) for at in range(len(written)))  # near enough
+        done = end
+    if not kept:
+        return text, places
+    numbers += range(done, len(text))
+    before = places.numbers
+    places.numbers = numbers if before is None else [before[number] for number in numbers]
+    return "".join((*kept, text[done:])), places
+
+
+def _goes_on(places: _Places, before: int, after: int, end: int) -> bool:
+    """Tells whether a character directly follows one on the same line, but at another height."""
+    if before < 0 or after >= end:
+        return False
+    one, other = places.at(before), places.at(after)
+    if one is None or other is None or other[0] < one[1] - 1:
+        return False
+    size = max(one[3] - one[2], other[3] - other[2])
+    overlap = min(one[3], other[3]) - max(one[2], other[2])
+    is_near = other[0] - one[1] < size and overlap > 0.3 * min(one[3] - one[2], other[3] - other[2])
+    return is_near and abs(places.base(before) - places.base(after)) > RAISED * size
+
+
+def _heights(places: _Places, begin: int, end: int) -> list[int]:
+    """Returns whether each character of a word is raised, 1, or lowered, -1, against the largest of them."""
+    bases = [places.base(index) for index in range(begin, end)]
+    low, high = min(bases), max(bases)
+    if high - low < 0.5 or len({round(base * 2) for base in bases}) > MAX_HEIGHTS:  # on a slant
+        return [0] * (end - begin)
+    boxes = [places.at(index) or (0.0, 0.0, 0.0, 0.0) for index in range(begin, end)]
+    sizes = [box[3] - box[2] for box in boxes]
+    size = max(sizes)
+    if boxes[-1][1] - boxes[0][0] < 0.2 * size * (end - begin) or high - low > size:  # from top to bottom
+        return [0] * (end - begin)
+    line = next(base for base, one in zip(bases, sizes, strict=True) if one > 0.95 * size)
+    shifts = [base - line for base in bases]
+    least = [RAISED * size * (1 if one > SMALLER * size else 0.5) for one in sizes]
+    return [(shift > limit) - (shift < -limit) for shift, limit in zip(shifts, least, strict=True)]
 
 
 def _lines(text: str, places: _Places) -> Iterator[Line]:
@@ -405,6 +494,8 @@ def _hyphen(before: str, after: str, is_word: Callable[[str], bool], seen: set[s
     if left is None or right is None or (token and re.search(r"[-/@_.:\\]\S", token.group())):
         return "-"
     first, second = left.group(), right.group()
+    if len(first) == 1:  # of a word, nobody leaves one letter behind: x-axis
+        return "-"
     if first[-1].isupper() or first[-1].isdigit() or second[0].isdigit() or second[0].isupper():
         return "-"
     first, second = first.lower(), second.lower()

@@ -280,6 +280,7 @@ def test_a_word_cut_at_the_end_of_a_line_is_put_together(document: Document) -> 
         (["the zorgs-", "blat, a zorgs-blat"], "the zorgs-blat, a zorgs-blat"),
         (["the mega-", "watt, a megawatt"], "the megawatt, a megawatt"),
         (["pages 3\u2013", "5 of it"], "pages 3\u20135 of it"),
+        (["along the x-", "axis"], "along the x-axis"),
     ],
 )
 def test_a_hyphen_at_a_lines_end_stays_where_it_belongs(document: Document, lines: list[str], expected: str) -> None:
@@ -289,6 +290,41 @@ def test_a_hyphen_at_a_lines_end_stays_where_it_belongs(document: Document, line
 def blocks(path: Path) -> list[tuple[str, int, str]]:
     (source,) = walk([path], FormatOptions())
     return [(block.kind, block.level, block.text) for record in source.records() for block in record.blocks]
+
+
+SIX = ") Tj 4 Ts /F1 7 Tf ({}) Tj 0 Ts /F1 11 Tf ("
+TWO = ") Tj -2 Ts /F1 7 Tf ({}) Tj 0 Ts /F1 11 Tf ("
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"The tank holds 10{SIX.format(6)} litres.", "The tank holds 10^6 litres."),
+        ("The tank holds 10) Tj 4 Ts (6) Tj 0 Ts ( litres.", "The tank holds 10^6 litres."),
+        (f"It takes 10{SIX.format(-6)}5 seconds.", "It takes 10^-6 5 seconds."),
+        (f"The log{TWO.format(2)}8 of H{TWO.format(2)}O.", "The log2 8 of H2O."),
+        (f"A pipe of 1{SIX.format(1)}/{TWO.format(2)} inch.", "A pipe of 1 1/2 inch."),
+        (f"Built in 1932{SIX.format(1)} on the 19{SIX.format('th')}.", "Built in 1932^1 on the 19th."),
+        (f"{SIX.format(1)}12 metres is the depth.", "1 12 metres is the depth."),
+    ],
+)
+def test_numbers_at_different_heights_of_a_page_stay_apart(document: Document, line: str, expected: str) -> None:
+    assert [record.text for record in read(document("a.pdf", pdf([[line]])))] == [expected]
+
+
+def test_a_damaged_page_is_named_and_the_others_are_read(document: Document) -> None:
+    path = document("a.pdf", pdf([["one"], ["two"]]).replace(b"/Type /Page /", b"/Type /Pagx /", 1))
+    (source,) = walk([path], FormatOptions())
+    assert ["".join(text_of(record.blocks)) for record in source.records()] == ["two"]
+    assert source.notes == [(f"{path}#1", f"not a readable PDF file: {path}: page 1: Failed to load page.")]
+    with pytest.raises(FileDamaged, match="page 1"):
+        read(document("a.pdf", pdf([["one"]]).replace(b"/Type /Page /", b"/Type /Pagx /")))
+
+
+def test_text_on_a_slant_is_left_as_it_is(document: Document) -> None:
+    for matrix in ("0.9 0.4 -0.4 0.9 99 99", "0 1 -1 0 99 99"):
+        path = document("a.pdf", pdf([[f") Tj {matrix} Tm (holds 1066 litres"]]))
+        assert "1066" in read(path)[0].text
 
 
 def test_the_outline_of_a_pdf_says_what_headings_are(document: Document) -> None:
