@@ -22,6 +22,7 @@ from edgeqa.errors import (
     FilesLimited,
     LibraryMissing,
     OutputFailed,
+    ThreadsLimited,
 )
 
 # Command to module of `edgeqa.commands`, and what the click command is called in it.
@@ -47,6 +48,7 @@ COMMANDS = {
     "worker": "serve.worker",
 }
 
+_NO_THREAD = "can't start new thread"  # Python's own words
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
 
 
@@ -131,6 +133,8 @@ def _as_ours(error: Exception) -> Exception:
     if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
         because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
         return LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return ThreadsLimited()
     if isinstance(error, OSError) and error.errno in files.TOO_MANY:  # where a library, or an import, needs one more
         return FilesLimited()
     if isinstance(error, OSError) and error.filename and error.strerror:

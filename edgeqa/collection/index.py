@@ -19,6 +19,7 @@ import re
 import resource
 import struct
 import tempfile
+import threading
 import zlib
 from functools import cache
 from itertools import islice
@@ -77,6 +78,7 @@ class IndexWriter:
             make_folders(directory)
             check_plain(*_own(directory))
             _share_arenas()
+            _check_thread()
             self._path = contextlib.ExitStack()
             self._index = tantivy.Index(_schema(), self._path.enter_context(_utf8(directory)), reuse=True)
             self._writer = self._index.writer(WRITER_HEAP_BYTES, num_threads=1)
@@ -174,6 +176,7 @@ class Index:
             check_plain(*_own(directory))
         except OSError as error:
             raise RouteDamaged(directory, error.strerror or str(error)) from error
+        _check_thread()
         if not mapped:
             self._searcher = _searcher_elsewhere(directory, None, _copy)
             return
@@ -328,6 +331,20 @@ def _share_arenas() -> None:
 
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _check_thread() -> None:
+    """Does nothing if a thread can be started; where the library cannot start one, it writes pages to standard error.
+
+    Raises:
+        ThreadsLimited: if none can.
+    """
+    try:
+        one = threading.Thread(target=int, name="edgeqa-thread")
+        one.start()
+        one.join()
+    except RuntimeError as error:
+        raise ThreadsLimited from error
 
 
 def _is_of_the_library(error: BaseException) -> bool:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa import files, forking
 from edgeqa.capabilities.device import NO_TELEMETRY
 from edgeqa.capabilities.precision import AT, CPU, EXACT_X86, WITHOUT_KLEIDIAI
-from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, Subinterpreter
+from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, Subinterpreter, ThreadsLimited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +50,8 @@ SPINNING_US = 20  # about the time between two operators of a graph
 # 174 tokens of edgeqa-mini, one thread).
 _SLOWER_WHEN_FUSED = ["SkipLayerNormFusion"]
 
+
+_NO_THREAD = "PosixThread"  # in what onnxruntime says where it can start none
 
 _left_to_parents: list[Any] = []  # in a forked child, the parent's sessions
 
@@ -261,6 +263,10 @@ def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any: 
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         if os.strerror(errno.EMFILE) in str(error):
             raise FilesLimited from error
+        if _NO_THREAD in str(error):  # a limit on them is reached; one of our own is there, and gives the same
+            if options.threads > 1:
+                return _load(file, replace(options, threads=1, spinning=False), weights)
+            raise ThreadsLimited from error
         raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
     session.edgeqa_weights = held  # of which the library copies nothing
     return session

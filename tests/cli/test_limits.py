@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,29 @@ def test_512_mb_of_address_space_are_enough_for_a_collection() -> None:
             preexec_fn=address_space(512 * MIB),
         )
         assert (done.returncode, said in done.stdout) == (0, True), done.stderr
+
+
+def without_threads(*command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command that may start no thread; root is let through all limits, and so becomes somebody else for it."""
+    before = ["prlimit", "--nproc=0:0"]
+    if os.geteuid() == 0:
+        who = ("--reuid=65534", "--regid=65534", "--clear-groups")
+        rights = (f"--{kind}-caps=+dac_read_search,+dac_override" for kind in ("inh", "ambient"))
+        before += ["setpriv", *who, *rights]
+    environment = {**os.environ, "EDGEQA_HOME": str(home)}
+    return subprocess.run(
+        [*before, *command], check=False, capture_output=True, text=True, timeout=DEADLINE_S, env=environment
+    )
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs util-linux")
+def test_where_no_thread_can_be_started_texts_are_answered_and_adding_says_why(tmp_path: Path) -> None:
+    answered = without_threads(*ASK, home=tmp_path)
+    assert (answered.stdout, answered.stderr, answered.returncode) == ("12 metres\n", "", 0)
+    added = without_threads(*EDGEQA, "add", str(PUMP), home=tmp_path)
+    assert added.returncode == 3
+    assert added.stderr.startswith("edgeqa: no thread can be started: a limit on processes or threads is reached\n")
+    assert "panicked" not in added.stderr
 
 
 def test_too_little_address_space_is_refused_without_options_that_nobody_gave() -> None:
