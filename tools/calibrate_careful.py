@@ -100,10 +100,8 @@ def asked(file: Path, folder: Path, home: Path) -> Iterator[Asked]:
             worth = worth_of(judge, question)
             line = on_one_line(question.question)
             texts = TextScope(parts, documents(held.path(question.document)))
-            for group, scope in (
-                ("document", texts),
-                ("collection", CollectionScope(parts.scope, parts.scope.now()[0])),
-            ):
+            collection = CollectionScope(parts.scope, parts.scope.now()[0])
+            for group, scope in (("document", texts), ("collection", collection)):
                 asking = Looking(parts, scope, line, Options(), Stopwatch())
                 asking.read(lambda *_: None)
                 if not asking.is_looked_up and (reads := [one for one in asking.reads(worth) if one.spans]):
