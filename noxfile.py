@@ -35,3 +35,15 @@ def suite(session: nox.Session, resolution: str) -> None:
     with session.chdir(unpacked):
         session.install("--resolution", resolution, "--only-binary", ":all:", "--group", "dev", str(wheel))
         session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check code as users write it (tests/users) against the wheel, by mypy and by basedpyright."""
+    built = Path(session.create_tmp()).resolve()
+    session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(built), external=True)
+    session.install(str(*built.glob("*.whl")), "mypy", "basedpyright")
+    users = Path("tests/users").resolve()
+    with session.chdir(built):  # where there is no edgeqa but the one that is installed, and no configuration
+        session.run("mypy", "--strict", str(users))
+        session.run("basedpyright", "--level", "error", str(users))

@@ -2,6 +2,80 @@
 
 A raise site passes facts; the class writes the one-line message and the `hint` (what to do next). Each family also
 inherits the builtin that a caller would expect, and carries the exit code of the command line. No I/O happens here.
+
+The tree, with the builtin that each is, too. Leaves of a room stand in that room's own `errors.py`, beneath these:
+
+    EdgeQAError
+        QuestionError (ValueError)
+            EmptyQuestion
+            QuestionIsFile
+            QuestionsMissing
+            StandardInputTwice
+            QuestionType (TypeError)
+        ContextError (ValueError)
+            ContextNotFound (FileNotFoundError)
+            ContextIsDirectory (IsADirectoryError)
+            ContextUnreadable (OSError)
+            ContextBinary
+            ContextUTF16
+            ContextTooLong
+            ContextUncopied (OSError)
+            ContextEncoding
+            ContextEmpty
+            ContextChanged
+            ContextMissing
+            NothingToAdd
+            ContextType (TypeError)
+            FormatError
+            EvaluationFileError
+        ClusterError (ConnectionError)
+        CollectionError
+            CollectionAndTexts
+        OptionError (ValueError)
+        HomeUnsafe (RuntimeError)
+        Closed (ValueError)
+        FileRefused (OSError)
+        OutputFailed (OSError)
+        BundleError (ValueError)
+            BundleNotFound (FileNotFoundError)
+                ModelNotFound
+                CarefulReaderMissing
+            BundleManifestInvalid
+            BundleFormatUnsupported
+            BundlePathUnsafe
+            BundleFileMissing (FileNotFoundError)
+            BundleFileUnexpected
+            BundleFileDamaged
+            BundleGraphInvalid
+            GraphNotPlain
+            BundleSelfTestFailed
+                BundleTokensWrong
+            ExportError
+                ModelNameInvalid
+                ModelNameKept
+                ModelExists (FileExistsError)
+                ModelMade
+                ModelBundled
+                ModelInstalled
+                ExportUnwritable (OSError)
+        PipelineError (ValueError)
+        CapabilityError (RuntimeError)
+            DeviceUnknown (LookupError)
+            OnnxruntimeUnusable (ImportError)
+            ProviderUnknown (LookupError)
+            ProviderFailed
+            LibraryMissing (ImportError)
+            ThreadsLimited (RuntimeError)
+            FilesLimited (RuntimeError)
+            Subinterpreter
+            NotEnoughMemory (MemoryError)
+        CacheError
+            CacheUnchanged
+            CacheKeyInvalid (TypeError)
+                FunctionUnknown
+            CacheValueInvalid (TypeError)
+            EventLoopBlocked (RuntimeError)
+            ComputationFailed (RuntimeError)
 """
 
 from __future__ import annotations

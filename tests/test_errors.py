@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import edgeqa
+from edgeqa import errors
 from edgeqa.errors import EdgeQAError, NotEnoughMemory, OptionError, _again
 
 if TYPE_CHECKING:
@@ -89,3 +90,22 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("Subinterpreter"), done.stderr
+
+
+def drawn() -> Iterator[str]:
+    """Yields the lines of the tree of the classes in `edgeqa.errors`."""
+
+    def below(kind: type[EdgeQAError], depth: int) -> Iterator[str]:
+        builtins = [base.__name__ for base in kind.__bases__ if base.__module__ == "builtins" and depth]
+        yield "    " * (depth + 1) + kind.__name__ + (f" ({', '.join(builtins)})" if builtins else "")
+        for one in kind.__subclasses__():
+            if one.__module__ == errors.__name__ and getattr(errors, one.__name__, None) is one:
+                yield from below(one, depth + 1)
+
+    yield from below(EdgeQAError, 0)
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    assert errors.__doc__ is not None
+    tree = "\n".join(drawn())
+    assert tree in errors.__doc__, f"the docstring of edgeqa/errors.py wants this tree:\n{tree}"
