@@ -116,7 +116,8 @@ class Equipment:
             from edgeqa.models.trying import provider_for
 
             provider = provider_for(self.bundle, self.device, self.overrides, self._tested_on)
-        return make_plan(self.device, needs, self.overrides, careful, provider)
+        holds_cache = self._cache is not None
+        return make_plan(self.device, needs, self.overrides, careful, provider, holds_cache=holds_cache)
 
     @property
     def cache(self) -> Cache:

@@ -104,7 +104,8 @@ def address_space(device: Device) -> Reading[int]:
     if limit is None:
         return Reading(None, "no limit")
     used = int(device.read("/proc/self/statm").split()[0]) * device.page_size_bytes()
-    return Reading(max(0, limit - used), f"RLIMIT_AS {show_bytes(limit)}, {show_bytes(used)} used")
+    others = max(0, used - device.own_address_bytes())
+    return Reading(max(0, limit - others), f"RLIMIT_AS {show_bytes(limit)}, {show_bytes(others)} used")
 
 
 def home_free(device: Device, home: str) -> Reading[int]:

@@ -41,6 +41,7 @@ MIN_DISK_CACHE_BYTES = 1 * MIB  # the smallest map that the cache makes
 # Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
 MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB
 ADDRESS_MARGIN_BYTES = 64 * MIB
+CACHE_ADDRESS_BYTES = 24 * MIB  # of that, for what an answer cache that is open has besides its map: a thread, locks
 IN_TIME_MS = 250.0  # how long the careful reader may take for a passage
 # mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
@@ -124,6 +125,8 @@ def make_plan(
     overrides: Overrides | None = None,
     careful: Careful | None = None,
     provider: Provider | None = None,
+    *,
+    holds_cache: bool = False,
 ) -> Plan:
     """Returns the plan for `device`.
 
@@ -133,6 +136,7 @@ def make_plan(
         overrides: what the user wants.
         careful: what is known of the careful reader.
         provider: the execution provider that was chosen, by what was tried.
+        holds_cache: whether this process has the answer cache open.
 
     Raises:
         NotEnoughMemory: if the smallest plan does not fit; it has the figures.
@@ -160,7 +164,7 @@ def make_plan(
     if careful.needs is not None and not mapped.value:
         careful_bytes += careful.needs.file_bytes
     is_sure = wanted.reader == "careful" and careful_bytes > 0
-    room = Room(available.value, device.address_space_bytes.value, careful_bytes if is_sure else 0)
+    room = Room(available.value, device.address_space_bytes.value, careful_bytes if is_sure else 0, holds_cache)
     threads = _threads(device, wanted)
     full_sizes = Sizes(**{name: choice.value for name, choice in full.items()})
     provider = provider or Provider(CPU, "no other was tried here: edgeqa capabilities does", needs.precision)
@@ -373,6 +377,8 @@ class Room:
     """None if it is not limited."""
     taken_bytes: int = 0
     """What the careful reader takes of both."""
+    holds_cache: bool = False
+    """Whether the answer cache is mapped already: of address space, it takes nothing more."""
 
     @property
     def margin_bytes(self) -> int:
@@ -384,8 +390,12 @@ class Room:
         missing = memory_bytes(needs, sizes) + self.taken_bytes + self.margin_bytes - self.available_bytes
         if self.address_space_bytes is None:
             return missing
-        address = address_bytes(needs, sizes, threads) + self.taken_bytes + ADDRESS_MARGIN_BYTES
-        return max(missing, address - self.address_space_bytes)
+        return max(missing, self.address_bytes(needs, sizes, threads) - self.address_space_bytes)
+
+    def address_bytes(self, needs: ModelNeeds, sizes: Sizes, threads: int) -> int:
+        """Returns the address space that the sizes take besides what is taken already, with its margin."""
+        cache_bytes = sizes.answer_cache_bytes + CACHE_ADDRESS_BYTES if self.holds_cache else 0
+        return address_bytes(needs, sizes, threads) - cache_bytes + self.taken_bytes + ADDRESS_MARGIN_BYTES
 
 
 def fit(
@@ -459,5 +469,5 @@ def _refusal(
     enough = max(needed + MIN_MARGIN_BYTES, (needed - 1) * 100 // (100 - MARGIN_PERCENT) + 1)
     if enough > room.available_bytes:
         return NotEnoughMemory("memory", enough, room.available_bytes, overrides)
-    address = address_bytes(needs, smallest, threads) + room.taken_bytes + ADDRESS_MARGIN_BYTES
+    address = room.address_bytes(needs, smallest, threads)
     return NotEnoughMemory("address space", address, room.address_space_bytes or 0, overrides)

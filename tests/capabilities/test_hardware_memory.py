@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
 
 import pytest
 from machines import GIB, HYBRID_MOUNTS, MIB, ROOT_MOUNT, V1_MOUNTS, V2_MOUNT, machine
 
+from edgeqa.capabilities.device import Device, RecordedDevice
 from edgeqa.capabilities.hardware import address_space, memory
-
-if TYPE_CHECKING:
-    from edgeqa.capabilities.device import RecordedDevice
 
 V1 = "/sys/fs/cgroup/memory"
 V2 = "/sys/fs/cgroup"
@@ -239,6 +237,16 @@ def test_address_space_is_the_limit_less_what_is_used() -> None:
     reading = address_space(machine(address_space_limit_bytes=512 * MIB))
     assert reading.value == 512 * MIB - 5000 * 4096
     assert reading.reason == "RLIMIT_AS 512 MiB, 19.5 MiB used"
+
+
+def test_address_space_that_numpy_has_taken_is_in_the_plan_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "address_space_limit_bytes", lambda _: 100 << 30)
+    assert "numpy" in sys.modules
+    used = int(Device().read("/proc/self/statm").split()[0]) * Device().page_size_bytes()
+    found = address_space(Device()).value
+    assert found is not None
+    assert found > (100 << 30) - used
+    assert RecordedDevice({}).own_address_bytes() == 0
 
 
 def test_address_space_is_never_below_nothing() -> None:

@@ -11,7 +11,7 @@ from edgeqa import runtime
 from edgeqa.cache import front
 from edgeqa.capabilities import Overrides, footprint
 from edgeqa.capabilities.device import Reading, RecordedDevice
-from edgeqa.capabilities.plan import Careful, make_plan
+from edgeqa.capabilities.plan import CACHE_ADDRESS_BYTES, MIN_ANSWER_CACHE_BYTES, Careful, make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import NotEnoughMemory, OptionError
 
@@ -263,6 +263,20 @@ def test_too_little_address_space_is_refused_as_such() -> None:
     assert "ulimit -v" in caught.value.hint
     enough = replace(ROOMY, address_space_bytes=Reading(caught.value.needed_bytes, "RLIMIT_AS"))
     assert make_plan(enough, MINI).window_tokens.value == 128
+
+
+def test_address_space_that_the_answer_cache_has_already_is_not_asked_for_again() -> None:
+    with pytest.raises(NotEnoughMemory) as caught:
+        make_plan(replace(ROOMY, address_space_bytes=Reading(200 * MIB, "RLIMIT_AS")), MINI)
+    least_bytes = caught.value.needed_bytes - MIN_ANSWER_CACHE_BYTES - CACHE_ADDRESS_BYTES
+    enough = replace(ROOMY, address_space_bytes=Reading(least_bytes, "RLIMIT_AS"))
+    assert make_plan(enough, MINI, holds_cache=True).window_tokens.value == 128
+    with pytest.raises(NotEnoughMemory):
+        make_plan(enough, MINI)
+    less = replace(ROOMY, address_space_bytes=Reading(least_bytes - 1, "RLIMIT_AS"))
+    with pytest.raises(NotEnoughMemory) as caught:
+        make_plan(less, MINI, holds_cache=True)
+    assert (caught.value.needed_bytes, caught.value.missing_bytes) == (least_bytes, 1)
 
 
 def test_a_refusal_names_the_override() -> None:

@@ -73,6 +73,22 @@ def test_where_no_thread_can_be_started_texts_are_answered_and_adding_says_why(t
     assert "panicked" not in added.stderr
 
 
+def test_what_was_answered_in_little_address_space_is_answered_again() -> None:
+    """The first question has the answer cache made of all that is left; the next ones find it, and numpy, there."""
+    ask = (*EDGEQA, "ask", "-q", "--refresh", "To what depth may the pump be submerged?")
+    for command in ((*EDGEQA, "add", str(PUMP)), ask, ask, (*ask, str(PUMP))):
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            preexec_fn=address_space(400 * MIB),
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("1 added" if "add" in command else "12 metres\n") in done.stdout
+
+
 def test_too_little_address_space_is_refused_without_options_that_nobody_gave() -> None:
     for command in (ASK, (*EDGEQA, "add", str(PUMP))):
         done = subprocess.run(
