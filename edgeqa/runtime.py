@@ -172,6 +172,13 @@ class EdgeQA:
     ) -> Answer:
         """Returns the answer to `question` from `context`: the one remembered, or one read now and then remembered.
 
+        Examples:
+            >>> answer = qa.ask("Who built it?", "The bridge was built in 1932 by Dorman Long.")
+            >>> answer.text, answer.context[answer.start : answer.end] == answer.text
+            ('Dorman Long', True)
+            >>> print(qa.ask("Who won the cup?", "The bridge was built in 1932 by Dorman Long.").text)
+            None
+
         Args:
             question: in the model's language; what is beyond its limit of tokens is cut, and the answer says so.
             context: a text (str), a file (Path), or several of them, of any length; None for the collection.
@@ -273,6 +280,15 @@ class EdgeQA:
     ) -> Answer | None:
         """Returns the answer if it is remembered, and None if it would have to be read. The model is never loaded.
 
+        Examples:
+            >>> text = "The tower was painted by Vera Klein."
+            >>> print(qa.remembered("Who painted the tower?", text))
+            None
+            >>> qa.ask("Who painted the tower?", text).text
+            'Vera Klein'
+            >>> qa.remembered("Who painted the tower?", text).cached
+            True
+
         Args:
             question: as for `ask`.
             context: as for `ask`.
@@ -312,6 +328,11 @@ class EdgeQA:
 
     def get(self, name: str, *, force: bool = False) -> Answer:
         """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
+
+        Examples:
+            >>> address = qa.closest("To what depth may the pump be submerged?")[0].address
+            >>> qa.get(f"bertqa{{{address.split('{')[1][:3]}}}_{address}_To what depth may it be submerged?").text
+            '12 metres'
 
         Args:
             name: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; what comes before the question is the context's `address`.
@@ -382,6 +403,11 @@ class EdgeQA:
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
         """Returns the passages of the collection that share most with the question, best first, without reading them.
 
+        Examples:
+            >>> closest = qa.closest("Who commanded the Beagle?", most=1)
+            >>> closest[0].document, closest[0].source_start
+            ('examples/voyage-of-the-beagle.txt', 89)
+
         Args:
             question: in the model's language.
             most: how many.
@@ -409,6 +435,11 @@ class EdgeQA:
         """Returns the answers to (question, context) pairs, in their order; options and errors as for `ask`.
 
         Questions on the same context are asked one after the other, so that it is encoded once.
+
+        Examples:
+            >>> text = "The bridge was built in 1932 by Dorman Long."
+            >>> [answer.text for answer in qa.ask_many([("Who built the bridge?", text), ("When was it built?", text)])]
+            ['Dorman Long', '1932']
         """
         asked = list(pairs)
         for pair in asked:
@@ -436,7 +467,13 @@ class EdgeQA:
         force: bool = False,
         most_contexts: int | None = None,
     ) -> Key:
-        """Returns what the answer to a question is remembered under; arguments and errors as for `ask`."""
+        """Returns what the answer to a question is remembered under; arguments and errors as for `ask`.
+
+        Examples:
+            >>> same = qa.key("Who built it? ", "A text.") == qa.key("Who  built it?", "A text.")
+            >>> same, qa.key("Who built it?", "Another text.") == qa.key("Who built it?", "A text.")
+            (True, False)
+        """
         from edgeqa.asking.pipe import answer_key
 
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
@@ -482,6 +519,10 @@ class EdgeQA:
         """Adds files and folders to the collection; what is there already, and has not changed, is not read again.
 
         Broken off at any moment, it leaves whole documents; adding the same again goes on from there.
+
+        Examples:
+            >>> qa.add("examples").files_unchanged
+            2
 
         Args:
             paths: one path or several; a folder stands for all that is in and below it.
@@ -535,6 +576,15 @@ class EdgeQA:
     ) -> Added:
         """Adds like `add`, and removes what was added from these paths and is not there any more.
 
+        Examples:
+            >>> import os
+            >>> os.rename("examples/pump-manual.txt", "pump.txt")
+            >>> qa.sync("examples").files_removed
+            1
+            >>> os.rename("pump.txt", "examples/pump-manual.txt")
+            >>> qa.sync("examples").files_added
+            1
+
         Args:
             paths: as for `add`.
             text_field: as for `add`.
@@ -580,6 +630,12 @@ class EdgeQA:
     def remove(self, names: Paths) -> list[str]:
         """Removes files, folders or documents from the collection; returns the names of the documents that are gone.
 
+        Examples:
+            >>> qa.remove("examples/pump-manual.txt")
+            ['examples/pump-manual.txt']
+            >>> qa.add("examples").files_added
+            1
+
         Raises:
             ContextGone: if the collection holds nothing of a name; then nothing is removed.
             CollectionError: if there is no collection, or it cannot be written to.
@@ -591,6 +647,10 @@ class EdgeQA:
     def list(self) -> tuple[ListedDocument, ...]:
         """Returns the documents of the collection, in the order in which they were added.
 
+        Examples:
+            >>> sorted((document.document, document.contexts) for document in qa.list())
+            [('examples/pump-manual.txt', 4), ('examples/voyage-of-the-beagle.txt', 3)]
+
         Raises:
             CollectionError: if there is no collection, or it cannot be read.
         """
@@ -600,6 +660,10 @@ class EdgeQA:
 
     def verify(self, *, repair: bool = False) -> Verified:
         """Reads every byte of the collection; returns what is damaged.
+
+        Examples:
+            >>> qa.verify().damaged
+            ()
 
         Args:
             repair: first make again what can be made from the rest, without any of the files that were added.
@@ -615,6 +679,12 @@ class EdgeQA:
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
         """Returns a part of a document with what stands around it.
+
+        Examples:
+            >>> shown = qa.show("examples/pump-manual.txt", (410, 419))
+            >>> start, end = shown.marked
+            >>> shown.text[start:end]
+            '12 metres'
 
         Args:
             source: a passage's address, alone; or a file, one of its documents (`manual.pdf#12`), or a document of the
@@ -677,6 +747,11 @@ class EdgeQA:
 
         Closing it closes nothing of this one; when this one is closed, it cannot be asked any more.
 
+        Examples:
+            >>> with qa.with_collection("support") as support:
+            ...     support.add("examples/pump-manual.txt").files_added
+            1
+
         Args:
             collection: as for `edgeqa.open`.
         """
@@ -702,6 +777,11 @@ class EdgeQA:
         """Lets the model go, with all that it has made of texts, until a question has to be read.
 
         Harmless when repeated. What is being read is read to its end; the answer cache and the collection stay open.
+
+        Examples:
+            >>> qa.unload()
+            >>> qa.counters().model_loaded
+            False
         """
         self._equipment.unload()
 
@@ -728,6 +808,10 @@ class EdgeQA:
         Answers are remembered under it. Devices, or versions of onnxruntime, that have the same compute alike, and may
         share answers. It comes from the self-test, which is run if it was not before.
 
+        Examples:
+            >>> len(qa.fingerprint())
+            32
+
         Raises:
             CapabilityError: if the model has to be tested, and does not fit.
             BundleError: if it cannot be loaded, or fails its self-test.
@@ -743,7 +827,14 @@ class EdgeQA:
         return self._equipment.reading.verdict
 
     def close(self) -> None:
-        """Lets the model and the cache go. May be called again; asking after it is an error."""
+        """Lets the model and the cache go. May be called again; asking after it is an error.
+
+        Examples:
+            >>> qa.close()
+            >>> qa.ask("Who?", "Somebody.")
+            Traceback (most recent call last):
+            edgeqa.errors.Closed: this EdgeQA is closed
+        """
         self._front = self._scope = None
         self._texts.clear()
         self._equipment.close()

@@ -487,6 +487,15 @@ def memoize(
 
     It raises `FunctionUnknown`, a `CacheError`, for a function that holds something that no key can be made of.
 
+    Examples:
+        >>> @edgeqa.memoize("squares")
+        ... def square(number: int) -> int:
+        ...     print("computing")
+        ...     return number * number
+        >>> square(12) + square(12)
+        computing
+        288
+
     Args:
         keyspace: what the results are filed under, for handlers and for `explain`.
         ttl_s: for how long a result is good; None is for ever.

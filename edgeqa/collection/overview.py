@@ -63,6 +63,10 @@ class CollectionInfo:
 def collections() -> tuple[CollectionInfo, ...]:
     """Returns the user's collections, by name; one that cannot be read says so in its `problem`.
 
+    Examples:
+        >>> [(one.name, one.documents) for one in edgeqa.collections()]
+        [('default', 2)]
+
     Raises:
         CollectionError: if the directory of collections cannot be read.
     """

@@ -105,6 +105,11 @@ def pipeline(
 ) -> QuestionAnsweringPipeline:
     """Returns a pipeline that answers questions from contexts, as `transformers.pipeline` does.
 
+    Examples:
+        >>> qa = edgeqa.pipeline("question-answering")
+        >>> qa(question="Who built it?", context="The bridge was built by Dorman Long.")["answer"]
+        'Dorman Long'
+
     Args:
         task: "question-answering".
         model: name of an added model, or the directory of an export or of a bundle; by default the model in use, which
