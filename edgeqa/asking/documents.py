@@ -202,12 +202,12 @@ def from_formatted(path: Path) -> Document:
     from edgeqa.formats.folders import walk
 
     (source,) = walk([path], FormatOptions())
-    whole = _Whole(source)
+    whole = _WholeSource(source)
     raw = lambda: iter([source.digest()])  # noqa: E731 - as short as it is
     return Document(source.name, source.size_bytes, whole.blocks, raw, whole.records, whole.part_at, whole.left_out)
 
 
-class _Whole:
+class _WholeSource:
     """The records of a source as one text."""
 
     def __init__(self, source: Source) -> None:

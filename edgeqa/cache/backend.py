@@ -203,7 +203,7 @@ class Backend:
         ledger = self._ledger
         mark = ledger.mark(committed.replaced + committed.evicted) if ledger is not None else None
         if mark is not None:
-            self.front.marked(mark)
+            self.front.take_moved(mark)
 
     def usage(self) -> Usage | None:
         """Returns how full the store is, or None without one."""

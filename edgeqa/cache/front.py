@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from edgeqa.cache.commits import Hits
-    from edgeqa.cache.ledger import Ledger, Marked
+    from edgeqa.cache.ledger import Ledger, MovedMarks
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
 DEFAULT_BYTES = 4 << 20
@@ -199,7 +199,7 @@ class Front:
             self._identities.clear()
             self.held_bytes = 0
 
-    def marked(self, mark: Marked) -> None:
+    def take_moved(self, mark: MovedMarks) -> None:
         """Takes note of this process's own mark in the ledger: it is no news, where nothing unknown came before it."""
         with self._lock:
             if self._epoch == mark.epoch_before:

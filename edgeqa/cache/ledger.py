@@ -107,7 +107,7 @@ class Mapped:
         return ""
 
 
-class Marked(NamedTuple):
+class MovedMarks(NamedTuple):
     """That a process has moved marks: the epoch just before and just after, and all marks."""
 
     epoch_before: int
@@ -173,7 +173,7 @@ class Ledger:
                 value = max(0, self.get(name) + increment)
                 os.pwrite(self._fd, _SLOT.pack(value & (2**64 - 1)), _OFFSETS[name])
 
-    def mark(self, digests: Iterable[bytes]) -> Marked | None:
+    def mark(self, digests: Iterable[bytes]) -> MovedMarks | None:
         """Tells all processes that the records at these addresses have changed; None if that cannot be told."""
         with contextlib.suppress(OSError), self._locked():
             marks = self.marks()
@@ -182,7 +182,7 @@ class Ledger:
             before = self.get("epoch")
             os.pwrite(self._fd, struct.pack(f"<{len(marks)}Q", *marks), 8 * _MARKED_WORD)
             os.pwrite(self._fd, _SLOT.pack(before + 1), _OFFSETS["epoch"])  # last: who sees it sees the marks, too
-            return Marked(before, before + 1, marks)
+            return MovedMarks(before, before + 1, marks)
         return None
 
     def reset(self) -> None:

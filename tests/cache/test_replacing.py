@@ -257,12 +257,12 @@ def test_ones_own_mark_is_no_news(watched: tuple[Front, Ledger, Ledger]) -> None
     for _ in range(2):
         mark = ledger.mark([digest_of("a")])
         assert mark is not None
-        front.marked(mark)
+        front.take_moved(mark)
         assert at_hand(front) == "abc"
     elsewhere.mark([digest_of("b")])
     mark = ledger.mark([digest_of("c")])
     assert mark is not None
-    front.marked(mark)
+    front.take_moved(mark)
     assert at_hand(front) == "a"
 
 
