@@ -51,6 +51,7 @@ QUESTION = "Who built the pump in hall {n}?"
 DOCUMENTS, TEXTS = 40, 200
 WATCHED = 10
 READY_WITHIN_S = 120.0
+NOTHING_YET = (b"-ERR no collection called default", b"-ERR the collection default is empty")
 
 
 class Server:
@@ -198,7 +199,7 @@ class Load:
         with socket.create_connection(("127.0.0.1", self.server.redis), 90) as client:
             client.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in words))
             reply = client.recv(65536)
-        if not reply.startswith((b"$", b"_", b"-TRYAGAIN", b"-ERR the collection default is empty")):
+        if not reply.startswith((b"$", b"_", b"-TRYAGAIN", *NOTHING_YET)):
             if reply:
                 self.wrong.append(f"{words!r}: {reply!r}")
             else:
