@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 DEPTH = "To what depth may the pump be submerged?"
+DEEP = "To what depth in metres may the pump be submerged?"
 UNSURE = "How old is the pump?"
 PHONE: Any = {"width": 380, "height": 760}
 
@@ -66,6 +67,22 @@ def light_and_dark(tab: Any, _file: str) -> dict[str, Any]:
         tab.emulate_media(color_scheme=scheme)
         seen["findings"] += findings(tab)
     seen["width"] = tab.evaluate("document.documentElement.scrollWidth")
+    return seen
+
+
+def looked_at_again(tab: Any, _file: str) -> dict[str, Any]:
+    held: list[Any] = []
+    tab.route(lambda address: "q=" in address and "first=1" not in address, lambda route: held.append(route))
+    tab.fill("#q", DEEP)  # which no other test has had the careful reader asked
+    tab.keyboard.press("Enter")
+    tab.locator("#found", has_text="Looking again, more carefully").wait_for()
+    seen: dict[str, Any] = {"first": tab.locator("#found .answer").inner_text(), "findings": findings(tab)}
+    while not held:
+        tab.wait_for_timeout(10)
+    held[0].continue_()
+    tab.locator("#found .again").wait_for(state="detached")
+    seen["then"] = tab.locator("#found .answer").inner_text()
+    seen["findings"] += findings(tab)
     return seen
 
 
