@@ -24,7 +24,6 @@ import time
 import weakref
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -180,7 +180,7 @@ class Session:
     ) -> None:
         """Loads the graph in `file`, whose `weights` are in files beside it."""
         self._options, self._callers, self._weights = options, callers, tuple(weights)
-        self._sizes_bytes = [(os.fspath(one), one.stat().st_size) for one in weights] if options.mapped else []
+        self._mapped = [_Mapped(one) for one in weights] if options.mapped else []
         with forking.library_call():
             session = _load(file, options, self._weights)
         self._sessions: dict[int, Any] = {options.threads: session}  # by threads
@@ -206,8 +206,8 @@ class Session:
             BundleGraphInvalid: if the graph declares an input that `arrays` lacks, or onnxruntime refuses the run.
             BundleFileDamaged: if a file of weights was cut short: to touch what is missing would end the process.
         """
-        for path, size_bytes in self._sizes_bytes:
-            _check_size(path, size_bytes)
+        for one in self._mapped:
+            one.check()
         try:
             feed = {name: arrays[name] for name in self.inputs}
         except KeyError as error:
@@ -233,13 +233,23 @@ class Session:
         return session
 
 
-def _check_size(path: str, size_bytes: int) -> None:
-    try:
-        found_bytes = os.stat(path).st_size  # noqa: PTH116 - half of what a Path takes
-    except OSError:  # it has no name any more, by which somebody could cut it short
-        return
-    if found_bytes < size_bytes:
-        raise BundleFileDamaged(Path(path), "size in bytes", size_bytes, found_bytes)
+class _Mapped:
+    """A file of weights that a graph has mapped: as long as that is in use, it may not become shorter."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._descriptor = file, files.opened(file)
+        weakref.finalize(self, os.close, self._descriptor).atexit = False  # a thread may be reading yet
+        self._size_bytes = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def check(self) -> None:
+        """Does nothing.
+
+        Raises:
+            BundleFileDamaged: if it was cut short.
+        """
+        found_bytes = os.lseek(self._descriptor, 0, os.SEEK_END)  # a tenth of what `os.stat` takes
+        if found_bytes < self._size_bytes:
+            raise BundleFileDamaged(self._file, "size in bytes", self._size_bytes, found_bytes)
 
 
 def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any:  # noqa: ANN401 - onnxruntime's own type is untyped

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +17,6 @@ from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.readers import SplitReader, likely_tokens
 from edgeqa.models.selftest import MAX_ERROR
 from edgeqa.models.session import Session, SessionOptions
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +104,28 @@ def test_inputs_are_fed_by_the_names_that_the_graph_declares(bundle: Bundle) -> 
         session.run({"input_ids": ids})
     extra = {"input_ids": ids, "position_ids": np.array([[0, 1]]), "not_declared": ids}
     assert session.run(extra)[0].shape == (1, 2, 384)
+
+
+def test_weights_cut_short_while_they_are_mapped_are_an_error_and_no_signal(tmp_path: Path) -> None:
+    copied = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    reader = SplitReader(Bundle.load(copied), SessionOptions())
+    ids = np.arange(1000, 1010)
+    before = reader.encode_question(ids)
+    (copied / "encode.bin").rename(copied / "former.bin")  # what has another name by now is mapped as it was
+    (copied / "encode.bin").write_bytes(b"shorter")
+    assert np.array_equal(reader.encode_question(ids), before)
+    with (copied / "former.bin").open("r+b") as weights:
+        weights.truncate(4096)
+    with pytest.raises(errors.BundleFileDamaged, match=r"encode\.bin: size in bytes is 4096, not \d+"):
+        reader.encode_question(ids)
+
+
+def test_a_reader_that_is_let_go_gives_its_descriptors_back(bundle: Bundle) -> None:
+    def opened() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    SplitReader(bundle, SessionOptions())  # what the library opens once for all
+    before = opened()
+    SplitReader(bundle, SessionOptions())
+    gc.collect()
+    assert opened() == before
