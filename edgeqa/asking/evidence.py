@@ -69,8 +69,8 @@ class Asked:
     @cached_property
     def terms(self) -> frozenset[str]:
         """Terms of the question, and of what its misspelt words were meant to be."""
-        every = (self._question, *self._mended)
-        return frozenset(one for text in every for one in terms(text, self._language))
+        found = frozenset(terms(self._question, self._language))
+        return found.union(*(terms(text, self._language) for text in self._mended)) if self._mended else found
 
     def searched(self, weights: Mapping[str, float], mended: Collection[str]) -> None:
         """Notes how rare its terms are in what was searched, and what misspelt words were meant to be."""

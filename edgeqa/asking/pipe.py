@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.answer import Answer, Candidate, as_remembered
-from edgeqa.asking.records import key_in, pack_outcome, unpack_outcome
+from edgeqa.asking.records import keys_of_answers, pack_outcome, unpack_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 def answer_key(equipment: Equipment, scope: Scope, asked: str, options: Options, *, careful: bool) -> Key:
     """Returns what the answer is remembered under; `careful` tells whether the careful reader decides."""
-    on = {**options.in_keys(), "window_tokens": equipment.overrides.window_tokens}
-    return key_in(equipment, asked, scope.digest, {**on, "reader": equipment.careful_key} if careful else on)
+    bundle, reader = equipment.bundle, equipment.careful_key if careful else None
+    lowercase, window_tokens = bundle.manifest.lowercase, equipment.overrides.window_tokens
+    return keys_of_answers(bundle.digest, equipment.computed, scope.digest, lowercase, options, window_tokens, reader)(
+        asked
+    )
 
 
 def ask(

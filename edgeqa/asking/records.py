@@ -51,14 +51,11 @@ class Options(NamedTuple):
         Raises:
             OptionError: for a number that is none, or below 1.
         """
-        for name, value in (("top", top), ("most_contexts", 1 if most_contexts is None else most_contexts)):
-            if type(value) is not int or value < 1:
-                raise OptionError(name, value, "a whole number from 1 on")
-        return cls(top, bool(force), most_contexts)  # type: ignore[arg-type]  # checked above
-
-    def in_keys(self) -> dict[str, Option]:
-        """Returns what of them is part of the key that an answer is remembered under."""
-        return self._asdict()
+        if type(top) is not int or top < 1:
+            raise OptionError(name="top", value=top, expected="a whole number from 1 on")
+        if most_contexts is not None and (type(most_contexts) is not int or most_contexts < 1):
+            raise OptionError(name="most_contexts", value=most_contexts, expected="a whole number from 1 on")
+        return cls(top, bool(force), most_contexts)
 
 
 def key_in(equipment: Equipment, asked: str, digest: str, options: Mapping[str, Option]) -> Key:
@@ -68,6 +65,31 @@ def key_in(equipment: Equipment, asked: str, digest: str, options: Mapping[str, 
     """
     bundle = equipment.bundle
     return _keys_of(bundle.digest, equipment.computed, digest, lowercase=bundle.manifest.lowercase, **options)(asked)
+
+
+@lru_cache(maxsize=64)
+def keys_of_answers(
+    bundle_digest: str,
+    computed: str,
+    scope_digest: str,
+    lowercase: bool,  # noqa: FBT001 - what is given by name takes twice as long to find
+    options: Options,
+    window_tokens: int | None,
+    reader: str | None,
+) -> Callable[[str], Key]:
+    """Returns the function that gives the key of a question's answer, in a scope.
+
+    Args:
+        bundle_digest: of the model that searches and reads first.
+        computed: how this device computes with it.
+        scope_digest: of what is asked.
+        lowercase: whether the model is.
+        options: of the question.
+        window_tokens: how long windows were asked to be.
+        reader: the careful reader's key where it decides.
+    """
+    on = {**options._asdict(), "window_tokens": window_tokens, **({} if reader is None else {"reader": reader})}
+    return _keys_of(bundle_digest, computed, scope_digest, lowercase=lowercase, **on)
 
 
 def answer_keys(
