@@ -13,6 +13,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.contexts import place_of
+from edgeqa.errors import printed
 
 _ANSWER_BYTES, _PART_BYTES = 3000, 1500  # without the texts of its passages
 
@@ -110,9 +111,9 @@ class ClosePassage:
         return {
             "text": self.text,
             "heading": " > ".join(self.heading) or None,
-            "document": self.document,
+            "document": printed(self.document),
             "address": self.address,
-            "source": self.source,
+            "source": printed(self.source),
             "path": self.path,
             "source_start": self.source_start,
             "source_end": self.source_end,
@@ -241,7 +242,7 @@ def _html(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, d
     headings = f"<small>{escape(' > '.join(heading))}</small><br>" if heading else ""
     passage = f"{escape(text[:start])}{mark}{escape(text[end:])}"
     shown = f'<span style="white-space: pre-line">{passage}</span>'
-    return f"<blockquote>{headings}{shown}<br><small>{escape(document)}</small></blockquote>"
+    return f"<blockquote>{headings}{shown}<br><small>{escape(printed(document))}</small></blockquote>"
 
 
 def _common(one: Candidate | Answer) -> dict[str, Any]:
@@ -252,9 +253,9 @@ def _common(one: Candidate | Answer) -> dict[str, Any]:
         "score": round(one.score, 4),
         "start": one.start,
         "end": one.end,
-        "source": one.source,
+        "source": None if one.source is None else printed(one.source),
         "path": one.path,
-        "document": one.document,
+        "document": None if one.document is None else printed(one.document),
         "source_start": one.source_start,
         "source_end": one.source_end,
         "address": one.address,

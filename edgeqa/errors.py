@@ -80,6 +80,7 @@ The tree, with the builtin that each is, too. Leaves of a room stand in that roo
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -772,3 +773,15 @@ class ComputationFailed(CacheError, RuntimeError):
         super().__init__(
             f"the process that computed it failed: {type_name}: {message}", "call again to compute it in this process"
         )
+
+
+_UNDECODED = re.compile("[\udc80-\udcff]+")
+
+
+def printed(name: str) -> str:
+    """Returns a file's name as it is kept and shown: what was not decoded as UTF-8, and what is none escaped."""
+    if name.isascii():
+        return name
+    return _UNDECODED.sub(
+        lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace"), name
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeqa.errors import printed
 from edgeqa.streams import STEERING
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _UNSHOWN = re.compile(rf"[\x00-\x1f{STEERING}\ud800-\udfff]")  # with half surro
 
 def plain(text: str) -> str:
     """Returns `text` on one line: white space as blanks, what would steer a terminal as U+FFFD, all else as it is."""
-    return _UNSHOWN.sub("\ufffd", "".join(" " if character.isspace() else character for character in text))
+    shown = printed(text)
+    return _UNSHOWN.sub("\ufffd", "".join(" " if character.isspace() else character for character in shown))
 
 
 def counted(count: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeqa.errors import OutputFailed
+from edgeqa.errors import OutputFailed, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ STEERING = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 # In JSON, which programs read, also marks that turn single characters, and what some take for the end of a line.
 _ESCAPED = re.compile(rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNDECODED = re.compile("[\udc80-\udcff]+")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
 SHOWN_AFTER_S = 1.0
 """Work that takes no longer shows no progress."""
@@ -83,7 +84,7 @@ def print_json(value: object) -> None:
     text = json.dumps(value, ensure_ascii=False)
     text = _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
     if not text.isascii():
-        text = _LONE_SURROGATE.sub(_escaped, text)
+        text = _LONE_SURROGATE.sub("\ufffd", _UNDECODED.sub(_escaped, text))
         if not takes_all_characters():
             text = _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
     click.echo(text)
@@ -98,8 +99,7 @@ def print_either(facts: object, text: str, *, as_json: bool) -> None:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"
+    return printed(found.group()).replace("\\", "\\\\")
 
 
 def say(line: str) -> None:

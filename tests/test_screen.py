@@ -68,7 +68,7 @@ def test_a_place_is_on_its_page() -> None:
         ("\x1b[2J\x9b2J\x7f", "\ufffd[2J\ufffd2J\ufffd"),
         ("a\u202eb\u2069c", "a\ufffdb\ufffdc"),
         ("a\r\u2028\tb", "a   b"),
-        ("caf\udce9", "caf\ufffd"),
+        ("caf\udce9 \udcc3\udcbc", "caf\\xe9 ü"),
         ("👩\u200d🔬 東京 naïve", "👩\u200d🔬 東京 naïve"),  # a joiner is part of what is seen
     ],
 )
@@ -168,6 +168,9 @@ def test_a_notebook_shows_the_answer_marked_and_nothing_of_a_text_as_html() -> N
     assert "<small>A &gt; B</small>" in shown
     assert "It is &lt;b&gt;<mark>12</mark> &amp; more&lt;/b&gt;." in shown
     assert "&lt;i&gt;.txt" in shown
+    odd = answer("It is 12.", (6, 8), source="caf\udce9.txt")
+    assert "caf\\xe9.txt" in odd._repr_html_()
+    assert odd.to_json()["source"] == odd.to_json()["document"] == "caf\\xe9.txt"
     unsure = replace(found, text=None, closest=(close("No <figures>.", None), close("8 bar", (0, 5))))._repr_html_()
     assert "<p>Not sure.</p>" in unsure
     assert "No &lt;figures&gt;." in unsure

@@ -16,12 +16,11 @@ from edgeqa.cluster import keys
 from edgeqa.cluster.errors import AllGoneFromCluster
 from edgeqa.collection.adding import Added
 from edgeqa.collection.adding_sources import total_bytes
-from edgeqa.collection.catalogue_rows import printed
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import identify
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.contexts.passages import SPLITTER_VERSION
-from edgeqa.errors import ContextError, ContextNotFound, NothingToAdd, OptionError
+from edgeqa.errors import ContextError, ContextNotFound, NothingToAdd, OptionError, printed
 from edgeqa.formats import STANDARD_INPUT
 from edgeqa.formats.folders import Skipped, walk
 

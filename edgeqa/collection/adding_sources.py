@@ -34,12 +34,12 @@ from edgeqa.collection.adding import (
     SourceGone,
     SourceUnchanged,
 )
-from edgeqa.collection.catalogue_rows import MARK, PENDING, READY, WHOLE, printed
+from edgeqa.collection.catalogue_rows import MARK, PENDING, READY, WHOLE
 from edgeqa.collection.errors import AllGone, ShardDamaged
 from edgeqa.collection.naming import CARRIED, file_identity, identify
 from edgeqa.collection.shard_format import TokenGroups
 from edgeqa.contexts import passages as splitter
-from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError
+from edgeqa.errors import ContextError, ContextNotFound, EdgeQAError, OptionError, printed
 from edgeqa.formats import STANDARD_INPUT
 from edgeqa.formats.folders import Skipped, is_pipe, walk
 

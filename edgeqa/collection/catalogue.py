@@ -14,9 +14,10 @@ from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 from edgeqa.collection.catalogue_file import CatalogueFile
-from edgeqa.collection.catalogue_rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, printed, ranges
+from edgeqa.collection.catalogue_rows import DIGEST_BYTES, PENDING, DocumentRow, ShardRow, SourceRow, ranges
 from edgeqa.collection.errors import CatalogueDamaged
 from edgeqa.collection.snapshot import FORMAT, ShardRange, Snapshot
+from edgeqa.errors import printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

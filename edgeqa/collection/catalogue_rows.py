@@ -29,6 +29,7 @@ import xxhash
 
 from edgeqa.contexts.passages import SPLITTER_VERSION
 from edgeqa.digests import blake2b
+from edgeqa.errors import printed
 from edgeqa.files import pack_checked, unpack_checked
 
 if TYPE_CHECKING:
@@ -101,11 +102,6 @@ class ShardRow:
     encodings_bytes: int
     size_bytes: int
     seen: str
-
-
-def printed(name: str) -> str:
-    """Returns a file's name as it is kept and shown: what of it is no UTF-8 is escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def ranges(documents: Iterable[DocumentRow]) -> Iterator[tuple[int, int]]:

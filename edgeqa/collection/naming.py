@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from edgeqa.collection.catalogue import Catalogue
-from edgeqa.collection.catalogue_rows import PENDING, printed, ranges
+from edgeqa.collection.catalogue_rows import PENDING, ranges
 from edgeqa.collection.errors import ContextGone, NameAmbiguous
-from edgeqa.errors import OptionError
+from edgeqa.errors import OptionError, printed
 from edgeqa.formats import PIPED_NAME
 
 if TYPE_CHECKING:

@@ -18,6 +18,15 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
     return parse_bytes(value, "--budget")
 
 
+def decoded(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Returns what names no file: where Python takes the locale for ASCII, it has left what is UTF-8 undecoded."""
+    if value is None or value.isascii():
+        return value
+    from edgeqa.formats.text import in_utf8
+
+    return in_utf8(value)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 bundle_option = click.option(
     "--bundle",
@@ -37,7 +46,10 @@ provider_option = click.option(
     help="What computes: cpu, or what onnxruntime offers besides (edgeqa capabilities); by default what was quickest.",
 )
 collection_option = click.option(
-    "--collection", metavar="NAME", help="The collection called NAME, not the default one (see edgeqa add --help)."
+    "--collection",
+    callback=decoded,
+    metavar="NAME",
+    help="The collection called NAME, not the default one (see edgeqa add --help).",
 )
 
 

@@ -13,6 +13,7 @@ from edgeqa.commands import (
     cluster_of,
     cluster_option,
     collection_option,
+    decoded,
     json_option,
     named,
     provider_option,
@@ -46,8 +47,13 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         collection_option,
         cluster_option,
-        click.option("--text-field", metavar="FIELD", help="The field of JSON Lines, JSON, CSV that holds the text."),
-        click.option("--title-field", metavar="FIELD", help="The field that holds the title."),
+        click.option(
+            "--text-field",
+            callback=decoded,
+            metavar="FIELD",
+            help="The field of JSON Lines, JSON, CSV that holds the text.",
+        ),
+        click.option("--title-field", callback=decoded, metavar="FIELD", help="The field that holds the title."),
         click.option(
             "--name",
             metavar="NAME",

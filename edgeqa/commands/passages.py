@@ -14,6 +14,7 @@ from edgeqa.commands import (
     cluster_of,
     cluster_option,
     collection_option,
+    decoded,
     json_option,
     named,
     reader_option,
@@ -72,7 +73,7 @@ def closest(
 
 
 @click.command("get", short_help="Answer a question on one passage, by name.")
-@click.argument("name")
+@click.argument("name", callback=decoded)
 @collection_option
 @cluster_option
 @click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')

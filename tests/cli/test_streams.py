@@ -140,6 +140,18 @@ def test_arguments_are_utf_8_where_the_locale_is_ascii(monkeypatch: pytest.Monke
     assert (found["question"], found["answer"]) == ("Who built the café?", "Müller")
 
 
+def test_names_and_fields_are_utf_8_where_the_locale_is_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    table = tmp_path / "café.csv"
+    table.write_text("name,täxt\na,The café was built by Müller.\n", encoding="utf-8")
+    assert shell(f"add '{table}' --text-field täxt").returncode == 0
+    assert "'übung'" in shell("list --collection übung").stderr
+    assert "'käse'" in shell("get käse").stderr
+    done = shell(f"ask --force --no-cache --json 'Who built the café?' '{table}'")
+    assert json.loads(done.stdout)["source"].endswith("café.csv")
+
+
 def test_json_steers_no_terminal_and_turns_no_writing(tmp_path: Path) -> None:
     text = "The key\x9b31m hangs \u202ebehind the blue door\u202c.\x7f"
     (tmp_path / "shed.txt").write_text(text, encoding="utf-8")
