@@ -453,7 +453,8 @@ def test_a_client_that_takes_no_replies_keeps_nobody_waiting(place: Place, port:
 
 
 def test_what_cannot_be_answered_in_time_is_refused_with_tryagain(place: Place) -> None:
-    full = "import edgeqa.serving.lanes as module; module.WAITING_PER_READER = 0"
+    full = "import edgeqa.serving.lanes as module; module.WAITING_PER_READER = 0; "
+    full += "module.Lanes.has_free_reader = property(lambda _: False)"
     running = start(place.home, "--redis", 0, before=full)
     try:
         with Raw(port_of(running)) as raw:
