@@ -637,6 +637,7 @@ class EdgeQA:
             1
 
         Raises:
+            OptionError: if a name is empty.
             ContextGone: if the collection holds nothing of a name; then nothing is removed.
             CollectionError: if there is no collection, or it cannot be written to.
         """

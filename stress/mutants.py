@@ -64,6 +64,16 @@ TESTED = {
     "asking": ("tests/asking", "tests/runtime"),
     "models": ("tests/models/test_spans.py", "tests/models/test_reading.py", "tests/models/test_words.py"),
 }
+# What forks, kills and interrupts for minutes: left out, but for what lives (`--slow`).
+SLOW = (
+    "tests/cache/test_cache_seams.py",
+    "tests/cache/test_guard.py",
+    "tests/cache/test_stress.py",
+    "tests/collection/test_add_kill.py",
+    "tests/collection/test_upgrading.py",
+    "tests/runtime/test_forks.py",
+    "tests/runtime/test_upgrading_the_model.py",
+)
 # Of rooms that are tested elsewhere, too.
 ROOMS = {"asking": ("asking", "collection", "runtime"), "edgeqa": ("runtime", "collection")}
 # How long a test may say nothing: so many times as long as it took when it was measured, and so long at least.
@@ -171,6 +181,7 @@ def measured(copy: Path, tests: tuple[str, ...]) -> Measured:
         environment = {**_environment(copy), _TIMES: str(times)}
         environment["PYTHONPATH"] += os.pathsep + str(TREE / "stress")
         command = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", *_PYTEST, "-p", "mutants", *tests]
+        command += [f"--ignore={slow}" for slow in SLOW]
         subprocess.run(command, cwd=copy, env=environment, check=False)
         combine = [sys.executable, "-m", "coverage", "combine", "--quiet", f"--rcfile={config}"]
         subprocess.run(combine, cwd=copy, check=False)
@@ -211,7 +222,7 @@ def _is_of(test: str, file: str) -> bool:
     return test.split("/")[1] in _rooms(file)
 
 
-def read_map(place: Path, copy: Path, files: set[str], *, anew: bool) -> Map:
+def read_map(place: Path, copy: Path, files: set[str], *, anew: bool, slow: bool) -> Map:
     """Returns what is kept from an earlier state of the code, carried over to the one in the copy; or measures it.
 
     Args:
@@ -219,6 +230,7 @@ def read_map(place: Path, copy: Path, files: set[str], *, anew: bool) -> Map:
         copy: the tree.
         files: what is to be tested; other rooms are left out.
         anew: whether all is measured anew.
+        slow: whether tests that take minutes are there, too; they are taken to run every line of their room.
     """
     tested = {room: tests for room, tests in TESTED.items() if any(_is_of(tests[0], file) for file in files)}
     listed = subprocess.run(
@@ -228,6 +240,8 @@ def read_map(place: Path, copy: Path, files: set[str], *, anew: bool) -> Map:
         capture_output=True,
     )
     there = [line for line in listed.stdout.decode().splitlines() if "::" in line]
+    if not slow:
+        there = [test for test in there if test.partition("::")[0] not in SLOW]
     lines: dict[str, dict[int, set[str]]] = {}
     seconds: dict[str, float] = {}
     failed: set[str] = set()
@@ -490,6 +504,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="FILE", help="mutate files with this in their path")
     parser.add_argument("--log", type=Path, help="where the lines are written to, besides standard output")
     parser.add_argument("--again", action="store_true", help="try what lives once more")
+    parser.add_argument("--slow", action="store_true", help="run the tests that take minutes, too")
     parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants", help="which tests run what")
     parser.add_argument("--most-s", type=float, default=120.0, help="how long a mutant's tests may take, as measured")
     parser.add_argument("--measure", action="store_true", help="measure anew which tests run what")
@@ -501,7 +516,7 @@ def main() -> int:
             importlib.import_module(name)
         sites = chosen(copy, options.only, options.n, options.seed)
         log = read_log(options.log, sites)
-        known = read_map(options.map, copy, {site.file for site in sites}, anew=options.measure)
+        known = read_map(options.map, copy, {site.file for site in sites}, anew=options.measure, slow=options.slow)
         wanted = [site for site in sites if log.how.get(site.id) in ({"LIVES", None} if options.again else {None})]
         for line in itertools.chain(tried(wanted, copy, known, log, options.most_s), _summed(options, sites, log)):
             print(line, flush=True)

@@ -123,6 +123,8 @@ def add(
 
 
 def _check(named: list[str], name: object, encodings_bytes: object, *, anew: bool, copied: bool) -> None:
+    if not all(named):  # as of a variable of the shell that is not set: it would be the working directory
+        raise OptionError(name="paths", value="", expected='files, folders, or "-"')
     if encodings_bytes == LATER and anew:
         raise OptionError(name="encodings_bytes", value=LATER, expected="a size, or nothing, where all is re-encoded")
     if encodings_bytes not in {None, LATER} and (type(encodings_bytes) is not int or encodings_bytes < 0):
@@ -165,13 +167,17 @@ def remove(place: Path, names: Paths) -> list[DocumentRow]:
         names: as `edgeqa list` shows them, or paths of files and folders, which need not be there any more.
 
     Raises:
+        OptionError: if a name is empty.
         ContextGone: if it holds nothing of a name; then nothing is removed.
         NameAmbiguous: if several files are called so; then, too.
         CollectionError: if it cannot be opened or written to.
     """
+    names = several(names)
+    if not all(names):  # it would be all beneath the working directory
+        raise OptionError(name="names", value="", expected="names as edgeqa list shows them, or paths")
     check_there(place)
     with Writer(place) as writer:
-        found = [_sources_or_documents(writer.catalogue, name) for name in several(names)]
+        found = [_sources_or_documents(writer.catalogue, name) for name in names]
         gone: dict[int, DocumentRow] = {}
         sources = {source.id: source for some, _ in found for source in some}
         for source in sources.values():

@@ -31,6 +31,7 @@ from edgeqa.collection.errors import ShardDamaged
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
+from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,21 @@ def folders(writing: EdgeQA, tmp_path: Path) -> Path:
     (tmp_path / "notes.txt").write_text("The pump is blue.")
     writing.add(sorted(path for path in tmp_path.iterdir() if path.name.startswith("note")))
     return tmp_path
+
+
+@pytest.mark.parametrize("named", ["", ["", "notes.txt"], ["notes.txt", ""]])
+def test_an_empty_name_is_not_the_folder_that_one_is_in(
+    writing: EdgeQA, folders: Path, monkeypatch: pytest.MonkeyPatch, named: str | list[str]
+) -> None:
+    """As of a variable of the shell that is not set."""
+    before = names()
+    monkeypatch.chdir(folders)
+    for act in (writing.add, writing.sync, writing.remove):
+        with pytest.raises(OptionError, match=r"(names|paths) cannot be ''"):
+            act(named)
+    assert names() == before
+    writing.remove(".")
+    assert names() == set()
 
 
 def test_a_folder_is_removed_without_those_whose_names_begin_alike(writing: EdgeQA, folders: Path) -> None:
