@@ -231,6 +231,14 @@ class TimedModel:
         return encoding
 
 
+class _Stage:
+    """What others know of a thread. Not `join`: where that is interrupted, Python takes the thread for ended."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self.ended = threading.Event()
+
+
 class AddingRun:
     """One run of adding. Its writer's collection is changed by nobody else meanwhile."""
 
@@ -253,6 +261,7 @@ class AddingRun:
         self._failures: list[BaseException] = []
         self._storing = StoreStage(writer, self.report)
         self._read_s = 0.0
+        self._is_broken_off = False
 
     def run(self, events: Iterator[Event], watched: Watched) -> Added:
         """Does what the events say, which are asked for in another thread; returns what was done.
@@ -261,26 +270,21 @@ class AddingRun:
             CollectionError: if the collection cannot be written to; what was committed stays.
         """
         began = time.perf_counter()
+        stages = _Stage(), _Stage()
         threads = [
-            threading.Thread(target=self._guarded, args=(self._prepare, events)),
-            threading.Thread(target=self._guarded, args=(self._write,)),
+            threading.Thread(target=self._guarded, args=(stages[0], self._prepare, events)),
+            threading.Thread(target=self._guarded, args=(stages[1], self._write)),
         ]
-        started: list[threading.Thread] = []
         try:
-            for thread in threads:
-                thread.start()
-                started.append(thread)
+            _start(threads)
             self._encode_all(watched)
-        except RuntimeError as error:
-            if len(started) == len(threads):
-                raise
-            raise ThreadsLimited from error
+        except BaseException:
+            self._is_broken_off = True
+            raise
         finally:
-            # However this ends, what has come through is written, and no more is prepared.
-            self._prepared.close()
-            self._encoded.end()
-            for thread in started:
-                thread.join()
+            self._finish(stages)
+        for thread in threads:
+            thread.join()
         if self._failures:
             raise self._failures[0]
         left = {shard.tag for shard in self._writer.catalogue.shards()}
@@ -297,7 +301,31 @@ class AddingRun:
         self.report.timings_ms = {step: 1e3 * spent for step, spent in seconds.items()}
         return self.report
 
-    def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
+    def _finish(self, stages: Iterable[_Stage]) -> None:
+        """Has no more prepared, and waits until what has come through is written, however this ends.
+
+        An interrupt does not end the waiting: the writer is not to be closed while a thread is inside of it.
+        """
+        try:
+            self._prepared.close()
+            self._encoded.end()
+            for stage in stages:
+                if stage.has_begun or not self._is_broken_off:
+                    stage.ended.wait()
+        except BaseException:
+            self._is_broken_off = True
+            self._finish(stages)
+            raise
+
+    def _guarded(self, stage: _Stage, work: Callable[..., None], *arguments: object) -> None:
+        stage.has_begun = True
+        try:
+            if not self._is_broken_off:  # else an interrupt came while this was started, and nobody waits for it
+                self._work(work, *arguments)
+        finally:
+            stage.ended.set()
+
+    def _work(self, work: Callable[..., None], *arguments: object) -> None:
         try:
             work(*arguments)
         except ChannelClosed:
@@ -347,6 +375,14 @@ class AddingRun:
                 break
             self._storing.take(block)
         self._storing.commit()
+
+
+def _start(threads: Iterable[threading.Thread]) -> None:
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError as error:
+        raise ThreadsLimited from error
 
 
 def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:

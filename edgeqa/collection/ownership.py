@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import re
 import stat
@@ -60,6 +61,8 @@ _OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
 class Lock:
     """Held from its making to `release`."""
 
+    _descriptor = -1
+
     def __init__(self, directory: Path) -> None:
         """Takes the lock.
 
@@ -76,7 +79,10 @@ class Lock:
             raise
 
     def _take(self, directory: Path) -> None:
-        if not files.try_lock(self._descriptor, fcntl.LOCK_EX):
+        is_taken = files.try_lock(self._descriptor, fcntl.LOCK_EX)
+        if not is_taken and gc.collect():  # a writer of this process that an interrupt has left where nobody knows it
+            is_taken = files.try_lock(self._descriptor, fcntl.LOCK_EX)
+        if not is_taken:
             holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
             self.forked()  # not released: it is another's
             raise CollectionBusy(directory, f"process {holder}" if holder else "")
@@ -92,6 +98,10 @@ class Lock:
             files.unlock(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    def __del__(self) -> None:
+        """Releases what an interrupt has kept from being released, at whatever moment it came."""
+        self.release()
 
     def forked(self) -> None:
         """Leaves the lock to the parent: a child that kept the handle would keep others out when that has died."""

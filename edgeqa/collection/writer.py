@@ -96,7 +96,8 @@ class Writer:
             files.own(directory)
             check_own(directory)
             make_folders(directory / SHARDS)
-            opened.callback(Lock(directory).release)
+            self._lock = Lock(directory)
+            opened.callback(self._lock.release)
             narrow(directory)
             self._seals = seals.load(directory)
             self._is_whole = False
@@ -376,7 +377,13 @@ class Writer:
             self._shard.abandon()
             self._shard = None
         with _fallible(self.directory):
-            self._opened.close()
+            try:
+                self._opened.close()
+            except BaseException:  # an interrupt: what it has kept from being closed is closed all the same
+                self._opened.close()
+                raise
+            finally:
+                self._lock.release()
 
     def _end(self) -> None:
         self.catalogue.roll_back()

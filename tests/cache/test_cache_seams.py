@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import linecache
 import os
 import signal
 import subprocess
@@ -12,9 +11,9 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import interrupts
 import psutil
 import pytest
 
@@ -23,54 +22,18 @@ from edgeqa.cache.premises import GUARD_FILE, USERS_FILE
 from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+    from pathlib import Path
 
     from conftest import Run
 
 DEADLINE_S = 60
 GUARDED = ("guard.py", "premises.py", "backend.py", "ledger.py")
-
+interrupted_at = partial(interrupts.interrupted_at, files=GUARDED)
 
 # Of a file that was being read when the interrupt came, Python itself complains.
 interrupts_files = pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-
-
-LOCKING = ("with self._lock:", "with _table.lock:")
-"""Lines where only tracing can raise between the end of a block and letting go: a signal comes after it."""
-
-
-def _line(frame: FrameType) -> str:
-    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-
-
-def interrupted_at(step: int, act: Callable[[], object], files: tuple[str, ...] = GUARDED) -> bool:
-    """Calls `act` with an interrupt at its n-th line in these files; returns whether there was such a line."""
-    seen = 0
-
-    def on_line(frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
-        nonlocal seen
-        if event == "line" and _line(frame) not in LOCKING:
-            seen += 1
-            if seen == step:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return on_line
-
-    def on_call(frame: FrameType, _event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
-        return on_line if Path(frame.f_code.co_filename).name in files else None
-
-    before = sys.gettrace()
-    sys.settrace(on_call)
-    try:
-        act()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
 
 
 def is_free(directory: Path) -> bool:
@@ -137,7 +100,7 @@ def test_an_interrupt_at_any_step_of_writing_keeps_nothing_from_being_written(tm
                 cache.put(f"n{step}", step)
                 cache.flush()
 
-            was_interrupted = interrupted_at(step, write, ("writer.py",))
+            was_interrupted = interrupted_at(step, write, files=("writer.py",))
             cache.put("after", step)
             cache.flush()
             writer = cache._backend.writer

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from filling import ENCODER, WINDOW, fill, open_writer, put, put_document
+from interrupts import interrupted_at
 
 from edgeqa import collection
 from edgeqa.collection import adding, directory, managing, verifying
+from edgeqa.collection import writer as writing_module
 from edgeqa.collection.adding import MAX_SKIPPED, Added, AddingRun, TimedModel
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.catalogue_rows import MARK
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CatalogueDamaged, CollectionNameInvalid, ShardDamaged
+from edgeqa.collection.ownership import LOCK
 from edgeqa.collection.snapshot import CATALOGUE, SHARDS, EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import ContextError
@@ -98,6 +103,95 @@ def test_documents_that_an_interrupted_run_has_stored_are_not_stored_again(
     report = writing.add(file)
     assert report.documents == 60 - stored
     assert sorted(texts(collection.directory()).values()) == sorted(f"Valve {n} opens at {n} bar." for n in range(60))
+
+
+def test_an_interrupt_while_the_rest_is_written_waits_for_it(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close what another thread writes with can end the process."""
+    file = tmp_path / "a.txt"
+    file.write_text("The pump is red.")
+    steps: list[str] = []
+    wait, commit, close = threading.Event.wait, Writer.commit, Writer.close
+    heard = threading.Event()
+
+    def waiting(event: threading.Event, timeout: float | None = None) -> bool:
+        try:
+            return wait(event, timeout)
+        except KeyboardInterrupt:
+            heard.set()
+            raise
+
+    def committing(writer: Writer) -> None:
+        for _ in range(2):
+            while not wait(heard, 0.1):  # it need not wait yet when the interrupt comes
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            heard.clear()
+        commit(writer)
+        steps.append("committed")
+
+    def closing(writer: Writer) -> None:
+        heard.set()
+        steps.append("closed")
+        close(writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "wait", waiting)
+        patch.setattr(Writer, "commit", committing)
+        patch.setattr(Writer, "close", closing)
+        with pytest.raises(KeyboardInterrupt):
+            writing.add(file)
+    assert steps == ["committed", "closed"]
+    assert texts(collection.directory()) == {str(file): "The pump is red."}
+    assert writing.add(file).files_unchanged == 1
+
+
+@pytest.mark.parametrize("at", ["in its middle", "before it has begun"])
+def test_an_interrupt_while_a_thread_is_started_leaves_it_nothing_to_do(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("The pump is red.")
+    start = threading.Thread.start
+    late: list[threading.Thread] = []
+
+    def starting(thread: threading.Thread) -> None:
+        if at == "in its middle":
+            start(thread)
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", starting)
+        with pytest.raises(KeyboardInterrupt):
+            writing.add(file)
+    if at == "before it has begun":
+        late[0].start()
+    late[0].join()
+    assert writing.add(file).files_added == 1
+
+
+# One that comes while an object is deleted is no one's to hear.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_step_of_a_writer_keeps_nobody_from_writing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(place, {"a.txt": "One."})
+    monkeypatch.setattr(writing_module, "narrow", lambda _: None)  # half of all steps, and nothing is held by them
+    step, was_interrupted = 0, True
+
+    def write() -> None:
+        with open_writer(place) as writer:
+            writer.begin_source(b"/b.txt", "b.txt", b"%d" % step, WINDOW)
+
+    while was_interrupted:
+        step += 1
+        was_interrupted = interrupted_at(step, write, ("writer.py", "ownership.py", "filling.py"))
+        with open_writer(place):
+            assert (place / LOCK).read_text() == str(os.getpid())
+        assert (place / LOCK).read_text() == ""
+        assert texts(place) == {"a.txt": "One."}
+    assert step > 50
 
 
 def test_no_more_names_of_what_was_left_out_are_kept_than_anybody_reads() -> None:
