@@ -323,26 +323,28 @@ def chosen(copy: Path, only: str, count: int, seed: int) -> list[Site]:
 
     What is drawn depends on the texts of lines alone, so that the same are where the code has moved.
     """
-    found: list[tuple[str, Site]] = []
+    drawn: list[tuple[str, str, str]] = []
+    of_lines: dict[str, list[Mutant]] = collections.defaultdict(list)
+    sources: dict[str, str] = {}
     again: collections.Counter[str] = collections.Counter()
     for path in sorted(path for pattern in TARGETS for path in copy.glob(pattern)):
-        file, source = str(path.relative_to(copy)), path.read_text(encoding="utf-8")
-        if only not in file or path.name == "errors.py":  # words for people
-            continue
-        of_lines: dict[int, list[Mutant]] = collections.defaultdict(list)
-        for mutant in mutants(source):
-            of_lines[mutant.line].append(mutant)
-        for number, text in enumerate(source.splitlines(), 1):
-            if number in of_lines:
-                again[text.strip()] += 1
-                line = f"{text.strip()} {again[text.strip()]}"
-                found.append((_drawn(seed, line), _of_line(of_lines[number], source, file, line, seed)))
-    sites = (site for _, site in sorted(found, key=lambda drawn: drawn[0]))
-    return list(itertools.islice(filter(lambda site: _changes(site, copy), sites), count))
+        file = str(path.relative_to(copy))
+        sources[file] = source = path.read_text(encoding="utf-8")
+        numbers: dict[int, str] = {}
+        lines = source.splitlines()
+        those = mutants(source) if path.name != "errors.py" else []  # words for people
+        for mutant in sorted(those, key=lambda mutant: mutant.line):
+            if mutant.line not in numbers:
+                text = lines[mutant.line - 1].strip()
+                again[text] += 1
+                numbers[mutant.line] = f"{text} {again[text]}"
+            of_lines[numbers[mutant.line]].append(mutant)
+        drawn += [(_drawn(seed, line), file, line) for line in numbers.values() if only in file]
+    sites = (_of_line(of_lines[line], sources[file], file, line, seed) for _, file, line in sorted(drawn))
+    return list(itertools.islice(filter(lambda site: _changes(site, sources[site.file]), sites), count))
 
 
-def _changes(site: Site, copy: Path) -> bool:
-    source = (copy / site.file).read_text(encoding="utf-8")
+def _changes(site: Site, source: str) -> bool:
     return is_another(source, site.mutant.applied(source))
 
 

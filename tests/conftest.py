@@ -70,7 +70,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has coverage leave alone the processes that the test starts: there it imports sqlite3, and writes files."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    for variable in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
