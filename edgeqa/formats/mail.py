@@ -11,16 +11,18 @@ The formats: RFC 5322, RFC 2045 and 2046, RFC 4155.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import email.errors
 import email.policy
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from email.parser import BytesFeedParser
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from edgeqa.formats import plain, webpage
 from edgeqa.formats.blocks import Block, FileDamaged, FileExcessive, FormatOptions, Record, one_line
+from edgeqa.formats.markup import known_encoding
 from edgeqa.formats.prose import Draft
 from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 
@@ -34,16 +36,20 @@ MAX_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
 MAX_PARTS = 500
 MAX_LINE_BYTES = 1 << 20
 MAX_ATTACHMENTS = 100  # named
+MAX_STUB_CHARACTERS = 500
 MAX_DEPTH = 5  # of mails within mails
 _FIELDS = ("From", "To", "Cc", "Date", "Subject")
-_BEGINS = re.compile(rb"From .*[0-9]")
-_KIND = re.compile(rb"^content-type:[ \t]*([\w.+-]+)/", re.IGNORECASE | re.MULTILINE)
+_BEGINS = re.compile(rb"From .*[0-9]:[0-9]{2}")  # with a time; a sentence may begin with the word
+_KIND = re.compile(rb"^content-type:[ \t]*([\w.+-]+)/([\w.+-]+)", re.IGNORECASE | re.MULTILINE)
+_UNQUOTED = re.compile(rb"(boundary[ \t]*=[ \t]*)([^\";\s]+)", re.IGNORECASE)
+_XHTML = (b"application", b"xhtml+xml")
 _BOUNDARY = re.compile(rb"boundary[ \t]*=[ \t]*\"?([^\";\r\n]{1,200})", re.IGNORECASE)
 _ATTACHED = re.compile(rb"^content-disposition:[ \t]*attachment", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
 _CUT = re.compile(r"(?<!^--) \n(?!>|-- )", re.MULTILINE)
 
+_PAGE = "application/xhtml+xml"
 _NOT_SHOWN = ("text/css", "text/javascript", "text/x-amp-html")  # how a page looks; what it says, once more
 
 _T = TypeVar("_T")
@@ -57,7 +63,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
     """
     long = FileExcessive(name, f"one of its lines is longer than {MAX_LINE_BYTES} bytes")
     lines = lines_of(blocks, b"\n", MAX_LINE_BYTES, lambda _: long)
-    first = next(lines, b"")
+    first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
     while first and not first.strip():
         first = next(lines, b"")
     if _BEGINS.match(first):
@@ -75,7 +81,10 @@ def _folder(lines: Iterator[bytes], name: str) -> Iterator[Record]:
     while more:
         number += 1
         one = _One(lines)
-        yield from _mail(one, f"{name}#{number}", name)
+        try:
+            yield from _mail(one, f"{name}#{number}", name)
+        except FileExcessive as error:  # this one; the others are read
+            yield Record(f"{name}#{number}", "", (), note=str(error))
         for _ in one:
             pass
         more = one.another_follows
@@ -139,9 +148,11 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
             whole = _FOLDED.sub(b" ", b"".join(headers))
             yield from _cut(whole)
             headers, header_bytes = [], 0
-            kind = found[1].lower() if (found := _KIND.search(whole)) is not None else b"text"
+            found = _KIND.search(whole)
+            kind, more = (found[1].lower(), found[2].lower()) if found is not None else (b"text", b"plain")
             in_headers = kind == b"message"  # a mail within: its headers follow
-            is_left_out = kind not in (b"text", b"multipart", b"message") or _ATTACHED.search(whole) is not None
+            is_text = kind in (b"text", b"multipart", b"message") or (kind, more) == _XHTML
+            is_left_out = not is_text or _ATTACHED.search(whole) is not None
             boundaries |= {boundary.strip() for boundary in _BOUNDARY.findall(whole)[:1] if boundary.strip()}
             parts += 1
             if parts > MAX_PARTS:
@@ -159,8 +170,10 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
 
 def _cut(headers: bytes) -> Iterator[bytes]:
     """Yields the fields of headers, none longer than is parsed in a moment."""
-    for field in headers.splitlines():
-        yield field[:MAX_FIELD_BYTES] + b"\n"
+    for line in headers.splitlines():
+        # What is not in quotes may have signs that belong in some.
+        whole = _UNQUOTED.sub(rb'\1"\2"', line) if line[:13].lower() == b"content-type:" else line
+        yield whole[:MAX_FIELD_BYTES] + b"\n"
 
 
 def _is_boundary(rest: bytes, boundaries: set[bytes]) -> bool:
@@ -180,8 +193,8 @@ def _safely(function: Callable[[], _T]) -> _T | None:
 
 def _field(message: MIMEPart, wanted: str) -> str:
     """Returns a field of the headers, on one line."""
-    for field, raw in message.raw_items():
-        if field.lower() == wanted.lower():
+    for called, raw in message.raw_items():
+        if called.lower() == wanted.lower():
             text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, str(raw))))  # noqa: B023 - now
             return " ".join((text if text is not None else str(raw)).split())
     return ""
@@ -190,32 +203,74 @@ def _field(message: MIMEPart, wanted: str) -> str:
 def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
     """Yields the fields of a mail, its text, the mails within it, and what is attached."""
     draft = Draft()
-    for field in _FIELDS:
-        if text := _field(message, field):
-            draft.row([field, text], begins=not draft.rows)
+    for name_of_field in _FIELDS:
+        if text := _field(message, name_of_field):
+            draft.row([name_of_field, text], begins=not draft.rows)
     yield from draft.pop()
-    yield from _body(message, name)
-    names: list[str] = []
-    for part in _safely(lambda: list(message.iter_attachments())) or []:
-        if part.get_content_type() == "message/rfc822" and depth < MAX_DEPTH:
-            for inner in _safely(lambda: list(part.iter_parts())) or []:  # noqa: B023 - called here
-                yield from _apart(_blocks(inner, name, depth + 1))
-        elif part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment":
-            if part.get_content_type() not in _NOT_SHOWN:
-                yield from _apart(_text(part, _content(part), name))
-        elif (filename := _safely(part.get_filename)) and len(names) < MAX_ATTACHMENTS:
-            names.append(" ".join(str(filename).split()))
-    if names:
-        yield Block(nfc(f"Attachments: {', '.join(names)}"), "\n\n")
+    mail = _Mail(name, depth, _sheets(message))
+    yield from _shown(message, mail)
+    if mail.attached:
+        yield Block(nfc(f"Attachments: {', '.join(mail.attached)}"), "\n\n")
 
 
-def _body(message: MIMEPart, name: str) -> Iterator[Block]:
-    """Yields the text of a mail: as it was written, else as its page says."""
-    for kind in ("plain", "html"):
-        body = _safely(lambda: message.get_body((kind,)))  # noqa: B023 - called here
-        if body is not None and (text := _content(body)).strip():
-            yield from _apart(_text(body, text, name))
-            return
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What holds for all parts of a mail."""
+
+    name: str
+    depth: int
+    sheets: dict[str, str]
+    """The style sheets in a saved page, by their places."""
+    attached: list[str] = field(default_factory=list)
+
+
+def _sheets(message: MIMEPart) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in message.walk():
+        if part.get_content_type() == "text/css":
+            for place in (part.get("content-location"), part.get("content-id")):
+                if place is not None:
+                    found[str(place).strip(" <>\r\n").removeprefix("cid:")] = _content(part)
+    return found
+
+
+def _parts(part: MIMEPart) -> list[MIMEPart]:
+    return _safely(lambda: list(part.iter_parts())) or []
+
+
+def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
+    """Yields what a part says, of several forms one; notes the names of what is attached."""
+    kind = part.get_content_type()
+    if kind == "message/rfc822" and part.is_multipart():
+        for inner in _parts(part) if mail.depth < MAX_DEPTH else ():
+            yield from _apart(_blocks(inner, mail.name, mail.depth + 1))
+    elif kind == "multipart/alternative" and part.is_multipart():
+        yield from _alternative(_parts(part), mail)
+    elif part.is_multipart():
+        for inner in _parts(part):
+            yield from _shown(inner, mail)
+    elif part.get_content_disposition() == "attachment" or not kind.startswith(("text/", "multipart/", _PAGE)):
+        filename = _safely(part.get_filename)
+        if filename and len(mail.attached) < MAX_ATTACHMENTS:
+            mail.attached.append(" ".join(str(filename).split()))
+    elif kind not in _NOT_SHOWN and (text := _content(part)).strip():
+        yield from _apart(_text(part, text, mail))
+
+
+def _alternative(parts: list[MIMEPart], mail: _Mail) -> Iterator[Block]:
+    """Yields the text as it was written; what the page says where there is none, or where that says far more."""
+    best: list[Block] = []
+    for part in parts:
+        found = [*_shown(part, mail)]
+        if not best or _is_stub(best, found):
+            best = found
+    yield from best
+
+
+def _is_stub(written: list[Block], page: list[Block]) -> bool:
+    """Tells whether a text only says that there is a page."""
+    characters = sum(len(block.text) for block in written)
+    return characters < MAX_STUB_CHARACTERS and sum(len(block.text) for block in page) > 4 * characters + 100
 
 
 def _apart(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -227,13 +282,23 @@ def _apart(blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 def _content(part: MIMEPart) -> str:
-    """Returns the text of a part."""
-    found = _safely(part.get_content)
-    if not isinstance(found, str):
-        data = _safely(lambda: part.get_payload(decode=True))
-        found = data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
+    """Returns the text of a part, in the character set that it declares; in UTF-8 where it declares none or another."""
+    data = _safely(lambda: part.get_payload(decode=True))
+    if not isinstance(data, bytes):
+        payload = part.get_payload()  # of several parts, where the mail says so and there are none
+        data = payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
+    found = _decoded(data, str(_safely(part.get_content_charset) or "us-ascii").lower())
     found = found.replace("\r\n", "\n").replace("\0", "")
     return _flowed(found) if _safely(lambda: part["content-type"].params["format"]) == "flowed" else found
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """Returns text: what is declared as ASCII, or in no way that is known, is in UTF-8, or as Windows has it."""
+    known = known_encoding(charset)
+    if charset in ("us-ascii", "ascii", "ansi_x3.4-1968") or known == "utf-8":
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-8")
+    return data.decode("cp1252" if known == "utf-8" and charset != "utf-8" else known, "replace")
 
 
 def _flowed(text: str) -> str:
@@ -241,11 +306,11 @@ def _flowed(text: str) -> str:
     return _CUT.sub(" ", text)
 
 
-def _text(part: MIMEPart, text: str, name: str) -> Iterator[Block]:
-    if part.get_content_type() == "text/html":
-        page = iter([codecs.BOM_UTF8 + text.encode("utf-8", "replace")])
-        for found in webpage.read(page, name, FormatOptions()):
-            yield from found.blocks
+def _text(part: MIMEPart, text: str, mail: _Mail) -> Iterator[Block]:
+    kind = part.get_content_type()
+    if kind in ("text/html", _PAGE):
+        page = webpage.Page(is_xml=kind == _PAGE, sheet=lambda href: mail.sheets.get(href.removeprefix("cid:"), ""))
+        yield from page.blocks([text])
     else:
         lines = text.strip("\n").rstrip()
         pieces = (lines[at : at + BLOCK_BYTES] for at in range(0, len(lines), BLOCK_BYTES))

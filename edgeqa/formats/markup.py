@@ -296,16 +296,21 @@ def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> I
     if first.startswith(_BOMS_UTF16):
         return codecs.iterdecode(whole, "utf-16", errors="replace")
     encoding = "" if first.startswith(codecs.BOM_UTF8) else _declared(first[:_DECLARED_WITHIN_BYTES])
-    try:
-        known = codecs.lookup(_LABELS.get(encoding, encoding)).name
-    except (LookupError, ValueError):
-        known = "utf-8"
-    known = _LARGER.get(known, known)
+    known = known_encoding(encoding)
     if not _LEGACY.fullmatch(known):
         return (
             decode(whole, name) if errors == "strict" else codecs.iterdecode(checked(whole, name), "utf-8-sig", errors)
         )
     return codecs.iterdecode(checked(whole, name), known, errors="replace")
+
+
+def known_encoding(label: str) -> str:
+    """Returns the encoding that a name for it means to a browser; UTF-8 for one that is not known."""
+    try:
+        known = codecs.lookup(_LABELS.get(label, label)).name
+    except (LookupError, ValueError):
+        known = "utf-8"
+    return _LARGER.get(known, known)
 
 
 def _declared(head: bytes) -> str:

@@ -144,8 +144,55 @@ def test_a_text_longer_than_any_mails_is_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(FileExcessive, match=r"refused: a\.eml: the mail: text of more than 1000 bytes"):
         blocks(b"Subject: x\n\n" + b"text\n" * 300)
     marks = b"From a Fri Jan  2 10:00:00 2026\nSubject: x\n\n"
-    with pytest.raises(FileExcessive, match=r"refused: a\.eml: mail 2: text of more than 1000 bytes"):
-        blocks(marks + b"a\n\n" + marks + b"text\n" * 300)
+    folder = marks + b"a\n\n" + marks + b"text\n" * 300 + b"\n" + marks + b"c\n"
+    found = [*mail.read(iter([folder]), "a.mbox", FormatOptions())]
+    assert [record.name for record in found if not record.note] == ["a.mbox#1", "a.mbox#3"]
+    (noted,) = (record for record in found if record.note)
+    assert (noted.name, noted.note) == ("a.mbox#2", "refused: a.mbox: mail 2: text of more than 1000 bytes")
+
+
+def test_a_sentence_that_begins_with_from_begins_no_mail() -> None:
+    marks = b"From a Fri Jan  2 10:00:00 2026\nSubject: x\n\n"
+    (record,) = mail.read(iter([marks + b"one\n\nFrom 2020 on, 12 metres.\n"]), "a.mbox", FormatOptions())
+    assert [block.text for block in record.blocks][1:] == ["one", "From 2020 on, 12 metres."]
+
+
+def several(*parts: str, kind: str = "mixed", boundary: str = '"B"') -> bytes:
+    made = "".join(f"--{boundary.strip(chr(34))}\n{part}\n" for part in parts)
+    head = f"Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary={boundary}\n\n"
+    return f"{head}{made}--{boundary.strip(chr(34))}--\n".encode()
+
+
+PLAIN, PAGE = "Content-Type: text/plain\n\n", "Content-Type: text/html\n\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (several(f"{PAGE}<p>page", f"{PLAIN}text"), "page\n\ntext"),
+        (several(f"{PLAIN}text", f"{PAGE}<p>page", kind="alternative"), "text"),
+        (several(f"{PLAIN} ", f"{PAGE}<p>page", kind="alternative"), "page"),
+        (several(f"{PLAIN}No HTML here.", f"{PAGE}<p>{'page ' * 40}", kind="alternative"), ("page " * 40).strip()),
+        (several(f"{PLAIN}text", boundary="--=_B.1"), "text"),
+        (b'Subject: x\nContent-Type: multipart/mixed; boundary="never"\n\ntext\n', "text"),
+        (several("Content-Type: application/xhtml+xml\n\n<p>10<sup>6</sup><script src='a'/> l</p>"), "10^6 l"),
+        ("Subject: x\n\nMüller".encode(), "Müller"),
+        ("Subject: x\n\nMüller".encode("latin-1"), "Müller"),
+        ("Subject: x\nContent-Type: text/plain; charset=us-ascii\n\nMüller".encode(), "Müller"),
+        (b"Subject: x\nContent-Type: text/plain; charset=iso-8859-1\n\n5 \x80", "5 €"),
+        (b"\xef\xbb\xbfSubject: x\n\ntext", "text"),
+        (
+            several(
+                f"{PAGE}<link rel=stylesheet href='cid:s@x'>10<b class=up>6</b><b class=no>99</b>",
+                "Content-Type: text/css\nContent-Location: cid:s@x\n\n.up{vertical-align:super}.no{display:none}",
+                kind="related",
+            ),
+            "10^6",
+        ),
+    ],
+)
+def test_no_text_of_a_mail_is_lost_or_read_wrongly(data: bytes, expected: str) -> None:
+    assert joined(data) == f"Subject | x\n\n{expected}"
 
 
 def test_parts_within_parts_and_endless_fields_do_no_harm() -> None:
