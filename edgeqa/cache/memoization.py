@@ -28,7 +28,7 @@ from edgeqa.cache.flight import led_depth
 from edgeqa.cache.front import ABSENT
 from edgeqa.cache.records import Key, encode_argument, join_fields, memo_key
 from edgeqa.digests import blake2b
-from edgeqa.errors import CacheKeyInvalid, FunctionUnknown
+from edgeqa.errors import CacheKeyInvalid, FunctionUnknown, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +62,8 @@ def decorator(
     key: object = None,
 ) -> Callable[[AnyFunction], AnyFunction]:
     """Returns the decorator of `memoize` for the cache that a function gives."""
+    if not isinstance(keyspace, str):  # as where the brackets were forgotten: @memoize
+        raise OptionError(name="keyspace", value=keyspace, expected='a name: @memoize("squares")')
 
     def decorate(function: AnyFunction) -> AnyFunction:
         identity = Identity(function, key)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MAX_WHOLE_BYTES = 1 << 22
 MAX_DEPTH = 20
 MAX_ARTICLE_BYTES = 4 * MAX_RECORD_BYTES
+_OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
 _BEGINS = re.compile(rb'\A\s*(?:\xef\xbb\xbf)?\s*\[\s*\{|"data"\s*:\s*\[')
 _EXPECTED = 'expected {"data": [{"title": "...", "paragraphs": [{"context": "..."}]}]}, or an array of objects'
 
@@ -189,7 +190,7 @@ class _Elements:
                 element += before + mark
                 if len(element) > MAX_ARTICLE_BYTES:
                     raise RecordTooLong(self._name, f"element {number}", MAX_ARTICLE_BYTES)
-            elif before.strip() != (b"," if number and mark in _OPENING else b""):
+            elif before.strip() not in ((b",",) if number and mark in _OPENING else (b"", b"," * (number > 0))):
                 reason = "not a JSON object, or a comma is missing"
                 raise RecordInvalid(self._name, f"element {number + 1}", reason, _EXPECTED)
             if mark in _OPENING:
@@ -256,8 +257,12 @@ def decoded(data: bytes) -> object:
         ValueError: if it is none.
         RecursionError: if it is nested too deep.
     """
-    found: object = json.loads(data, strict=False)
+    found: object = json.loads(data, strict=False, parse_constant=_no_number)
     return found
+
+
+def _no_number(_name: str) -> None:
+    """Returns what stands for NaN and Infinity: nothing, as in what writes them."""
 
 
 def records(objects: Iterable[Numbered], name: str, options: FormatOptions) -> Iterator[Record]:
@@ -291,7 +296,10 @@ def records(objects: Iterable[Numbered], name: str, options: FormatOptions) -> I
 
 def _object(data: bytes, name: str, place: str) -> dict[str, object]:
     try:
-        found = decoded(data)
+        found = decoded(data.removesuffix(b","))  # as lines have it that were an array's
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8: the byte 0x{error.object[error.start]:02x}"
+        raise RecordInvalid(name, place, reason, "convert the file: iconv -f WINDOWS-1252 -t UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise RecordInvalid(name, place, f"not JSON: {error}", "mend or remove it") from error
     if not isinstance(found, dict):
@@ -301,12 +309,10 @@ def _object(data: bytes, name: str, place: str) -> dict[str, object]:
 
 def _string(found: dict[str, object], field: str, name: str, place: str) -> str:
     value = found.get(field)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        reason = f"the field {field!r} is not a string"
-        raise RecordInvalid(name, place, reason, "name a field that holds text: --text-field, --title-field")
-    return value
+    if value is None or isinstance(value, (str, int, float)):
+        return written(value)
+    reason = f"the field {field!r} is not a string"
+    raise RecordInvalid(name, place, reason, "name a field that holds text: --text-field, --title-field")
 
 
 def row_blocks(objects: Iterable[dict[str, object]], rows: Rows) -> Iterator[Block]:
@@ -365,9 +371,12 @@ def read_lines(blocks: Iterator[bytes], name: str, options: FormatOptions) -> It
     Raises:
         FormatError: naming the line.
     """
-    found = lines_of(
-        checked(blocks, name), b"\n", MAX_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MAX_RECORD_BYTES)
-    )
+    first = next(blocks, b"")
+    if _OBJECTS.match(first):  # an array, whatever the file is called
+        yield from read(chain([first], blocks), name, options)
+        return
+    text = checked(chain([first], blocks), name)
+    found = lines_of(text, b"\n", MAX_RECORD_BYTES, lambda n: RecordTooLong(name, f"line {n}", MAX_RECORD_BYTES))
     lines = (
         (n, (line if n > 1 else line.removeprefix(codecs.BOM_UTF8)).strip(_BLANK)) for n, line in enumerate(found, 1)
     )

@@ -4,9 +4,10 @@ A row of a table knows its number, as a spreadsheet that opens the file counts: 
 
 In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
 user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
-Python's csv module, strictly: a stray quote is an error that names its line, rather than a field that swallows what
-follows. Between tabs or bars a quote is a character, unless it quotes a whole field. A line `sep=;` before all others,
-as Excel writes and reads it, says what parts the fields. Lines with `#` before all others are comments; the last of
+Python's csv module, strictly: a row that it refuses for a stray quote is taken apart at its delimiters where that gives
+as many fields as there are columns, else it is an error that names its line. Between tabs or bars a quote is a
+character, unless it quotes a whole field. A line `sep=;` before all others, as Excel writes and reads it, says what
+parts the fields. Lines with `#` before all others are comments; the last of
 them may name the columns.
 """
 
@@ -20,7 +21,7 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.formats.blocks import MAX_RECORD_BYTES, Record, RecordInvalid, RecordTooLong, find
+from edgeqa.formats.blocks import MAX_RECORD_BYTES, TEXT_FIELDS, Record, RecordInvalid, RecordTooLong, find
 from edgeqa.formats.plain import record
 from edgeqa.formats.prose import Rows
 from edgeqa.formats.text import decode, lines_of
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 DELIMITERS = ",;\t|"
 _TABBED = (".tsv", ".tab")
-_UNQUOTED = "\t|"  # between these a quote is a character, unless it quotes a whole field
+_NONE = "\x1f"  # what parts the fields of a table of one column
+_UNQUOTED = f"\t|{_NONE}"  # between these a quote is a character, unless it quotes a whole field
 
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
@@ -56,7 +58,7 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
     """
     lines = _Lines(_decoded(blocks, name), name)
     comments = lines.comments()
-    rows = _rows(lines, name, comments)
+    rows = _rows(lines, name, comments, options)
     first = next(rows, _Row(1, 1, []))
     header = first.cells
     fields = find(header, options, name, f"line {first.line}")
@@ -109,21 +111,34 @@ def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
     return decode(whole, name)
 
 
-def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[_Row]:
+def _delimiter(lines: _Lines, name: str, options: FormatOptions) -> str:
+    """Returns what parts the fields; takes blank lines before the first row away, and one that says what does."""
+    while lines.first and not lines.first.strip():
+        lines.begin_row()
+        lines.skip()
+        lines.first = lines.peek(0) or ""
+    if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
+        lines.skip()
+        return declared[1]
+    if name.lower().endswith(_TABBED) and "\t" in lines.first:  # its name says so, whatever else is in its fields
+        return "\t"
+    outside = _outside_quotes(lines.first)
+    delimiter = max(DELIMITERS, key=outside.count)
+    only = lines.first.strip().strip('"')
+    is_only = delimiter not in outside and (only == options.text_field or only.casefold() in TEXT_FIELDS)
+    return _NONE if is_only else delimiter
+
+
+def _rows(lines: _Lines, name: str, comments: list[str], options: FormatOptions) -> Iterator[_Row]:
     """Yields the rows that are not blank.
 
     Args:
         lines: of the file.
         name: of the file.
         comments: that stood before them; the last is taken away if it names the columns.
+        options: how the user has it read.
     """
-    if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
-        lines.skip()
-        delimiter = declared[1]
-    elif name.lower().endswith(_TABBED) and "\t" in lines.first:  # its name says so, whatever else is in its fields
-        delimiter = "\t"
-    else:
-        delimiter = max(DELIMITERS, key=_outside_quotes(lines.first).count)
+    delimiter = _delimiter(lines, name, options)
     if comments and 0 < lines.first.count(delimiter) <= comments[-1].count(delimiter):
         names = comments.pop().strip()
         cells = (names[1:].lstrip() if names[1:2] != delimiter else names).split(delimiter)
@@ -131,44 +146,60 @@ def _rows(lines: _Lines, name: str, comments: list[str]) -> Iterator[_Row]:
     if delimiter in _UNQUOTED:
         yield from _parted(lines, delimiter)
         return
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    columns = 0
+    reader = _reader(lines, delimiter)
     while True:
         began = lines.begin_row()
         usual = csv.field_size_limit(MAX_RECORD_BYTES)  # of the whole process, so it is given back at once
         try:
             row = next(reader, None)
         except csv.Error as error:
-            reason = f"not CSV: {error}"
-            raise RecordInvalid(name, f"line {began}", reason, "a quote within quotes is written twice") from error
+            lines.replay()
+            row, reader = _parted_row(lines, delimiter), _reader(lines, delimiter)
+            if row is None or (columns and len(row) != columns):
+                reason = f"not CSV: {error}"
+                raise RecordInvalid(name, f"line {began}", reason, "a quote within quotes is written twice") from error
         finally:
             csv.field_size_limit(usual)
         if row is None:
             return
+        columns = columns or len(row)
         if row:
             yield _Row(began, lines.rows, row)
+
+
+def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
 def _parted(lines: _Lines, delimiter: str) -> Iterator[_Row]:
     """Yields rows whose fields are parted by what is in none of them."""
     while True:
         began = lines.begin_row()
-        line = next(lines, None)
-        if line is None:
+        row = _parted_row(lines, delimiter)
+        if row is None:
             return
-        text = line.removesuffix("\n")
-        row: list[str] = []
-        while True:
-            if text.startswith('"') and (found := _quoted(text, lines, delimiter)) is not None:
-                cell, rest = found
-            else:
-                cell, _, after = text.partition(delimiter)
-                rest = after if delimiter in text else None
-            row.append(cell)
-            if rest is None:
-                break
-            text = rest
         if any(row):
             yield _Row(began, lines.rows, row)
+
+
+def _parted_row(lines: _Lines, delimiter: str) -> list[str] | None:
+    """Returns the fields of the next row; None where there is none."""
+    line = next(lines, None)
+    if line is None:
+        return None
+    text = line.removesuffix("\n")
+    row: list[str] = []
+    while True:
+        if text.startswith('"') and (found := _quoted(text, lines, delimiter)) is not None:
+            cell, rest = found
+        else:
+            cell, _, after = text.partition(delimiter)
+            rest = after if delimiter in text else None
+        row.append(cell)
+        if rest is None:
+            return row
+        text = rest if delimiter in _UNQUOTED else rest.lstrip(" ")
 
 
 def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] | None:
@@ -185,11 +216,11 @@ def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] 
         while (end := text.find('"', place)) >= 0 and text[end + 1 : end + 2] == '"':
             place = end + 2
         if end >= 0:
-            after = text[end + 1 : end + 2]
-            if after not in ("", delimiter):
+            after = text[end + 1 :].lstrip(" ")
+            if after and not after.startswith(delimiter):
                 return None
             lines.take(taken)
-            return text[1:end].replace('""', '"'), text[end + 2 :] if after else None
+            return text[1:end].replace('""', '"'), after[1:] if after else None
         if taken == _MAX_LINES_IN_FIELD or (more := lines.peek(taken)) is None:
             return None
         text += "\n" + more.removesuffix("\n")
@@ -215,6 +246,7 @@ class _Lines:
         self._number = 0
         self._row_characters = 0
         self._row_line = 1
+        self._row_lines: list[str] = []
         self._ahead: deque[str] = deque()
 
     def comments(self) -> list[str]:
@@ -257,13 +289,22 @@ class _Lines:
     def __next__(self) -> str:
         line = self._ahead.popleft() if self._ahead else next(self._lines)
         self._number += 1
+        self._row_lines.append(line)
         self._row_characters += len(line)
         if self._row_characters > MAX_RECORD_BYTES:
             raise RecordTooLong(self._name, f"line {self._row_line}", MAX_RECORD_BYTES)
         return line
 
+    def replay(self) -> None:
+        """Gives back the lines of the row that was begun."""
+        self._ahead.extendleft(reversed(self._row_lines))
+        self._number -= len(self._row_lines)
+        self._row_characters = 0
+        self._row_lines.clear()
+
     def begin_row(self) -> int:
         """Returns the number of the line where the next row begins."""
         self._row_characters, self._row_line = 0, self._number + 1
+        self._row_lines.clear()
         self.rows += 1
         return self._row_line

@@ -11,7 +11,7 @@ import pytest
 
 import edgeqa
 from edgeqa import cache as cache_module
-from edgeqa.errors import CacheKeyInvalid
+from edgeqa.errors import CacheKeyInvalid, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,3 +100,10 @@ def test_without_a_cache_the_users_is_used() -> None:
 
     assert [square(4), square(4)] == [16, 16]
     assert calls == [4]
+
+
+@pytest.mark.parametrize("keyspace", [len, 5, None])
+def test_a_keyspace_that_is_no_name_is_an_error_that_shows_how_to_write_it(keyspace: object) -> None:
+    with pytest.raises(OptionError, match="keyspace cannot be") as caught:
+        edgeqa.memoize(keyspace)  # type: ignore[arg-type]
+    assert '@memoize("squares")' in caught.value.hint

@@ -74,6 +74,18 @@ def test_a_models_name_is_answered_with_the_two_commands_that_make_a_directory()
     assert issubclass(errors.ExportNotFound, FileNotFoundError)
 
 
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("dist/edgeqa_base-1.0-py3-none-any.whl", "no such wheel: dist/edgeqa_base", "`make wheel`"),
+        ("./my-export", "no such directory: ./my-export", "the directory that an exporter wrote"),
+        ("/nowhere/my-export", "no such directory: /nowhere", "the directory that an exporter wrote"),
+    ],
+)
+def test_a_path_that_is_not_there_is_no_name_on_a_hub(name: str, message: str, hint: str) -> None:
+    refused(name, errors.ExportNotFound, message, hint=hint)
+
+
 def test_a_file_is_no_directory(export: Path) -> None:
     refused(export / "model.onnx", errors.ExportNotDirectory, "not a directory")
 

@@ -122,7 +122,7 @@ def test_lines_may_end_in_any_way(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ('text,n\n"a"b,1', "line 2: not CSV: "),
+        ('text,n\n"a"b,1,2', "line 2: not CSV: "),
         ('text,n\na,1\n"never ended\n,1\nb,2', "line 3: not CSV: unexpected end of data"),
         ("text,n\n\na,1,c", "line 3: 3 fields, where the first line names 2"),
     ],
@@ -378,7 +378,7 @@ def test_records_of_other_fields_are_named_anew(tmp_path: Path) -> None:
         ("row", ["1", "1, x"]),
         ("row", ["", "true"]),
         ("header", ["e", "f"]),
-        ("row", ["nan", '[{"g": -Infinity}]']),
+        ("row", ["", '[{"g": null}]']),
     ]
 
 
@@ -441,3 +441,44 @@ def test_a_file_named_for_its_tabs_is_cut_there_whatever_its_fields_hold(tmp_pat
     file = tmp_path / "zones.tsv"
     file.write_text("codes, of countries, and seas\tzone\nDE,DK,NO\tEurope/Berlin\n")
     assert "DE,DK,NO | Europe/Berlin" in text(file).replace("\t", " | ")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('name,text\na,"Big" pump\nb,40 kg\n', ['"Big" pump', "40 kg"]),
+        ('name,text\na,"say "hi" now"\nb,"x, ""y"""\n', ['"say "hi" now"', 'x, "y"']),
+        ('name,text\na,"never ended\nb,40 kg\n', ['"never ended', "40 kg"]),
+        ('name, text\na, "x, y" \n', ["x, y"]),
+        ('text\nx, y\n"a; b"\n', ["x, y", "a; b"]),
+        ("\n \nsep=;\nname;text\na;12 metres\n", ["12 metres"]),
+    ],
+)
+def test_rows_that_are_plainly_meant_are_read_though_they_are_no_csv(
+    tmp_path: Path, source: str, expected: list[str]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(source)
+    assert [record.text for record in read(file)] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("a.jsonl", '{"text": NaN}\n{"text": 40},\n{"text": true},\n', ["40", "true"]),
+        ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"},\n]\n', ["a", "b"]),
+        ("a.json", '[{"text": "a"}, ]', ["a"]),
+    ],
+)
+def test_json_that_is_plainly_meant_is_read(tmp_path: Path, name: str, source: str, expected: list[str]) -> None:
+    file = tmp_path / name
+    file.write_text(source)
+    assert [record.text for record in read(file)] == expected
+
+
+def test_lines_that_are_no_utf_8_say_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"text": "caf\xe9"}\n{"text": "b"}\n')
+    with pytest.raises(errors.FormatError, match=r"line 1: not UTF-8: the byte 0xe9") as caught:
+        read(file)
+    assert "iconv" in caught.value.hint

@@ -25,12 +25,21 @@ _COPY_AGAIN = "copy or export it again, and compare sizes"
 
 
 class ExportNotFound(ExportError, FileNotFoundError):
-    """There is no such directory; what was given may be a model's name on a hub."""
+    """There is no such directory, or wheel; what was given may be a model's name on a hub."""
 
     exit_code = EXIT_USAGE
 
     def __init__(self, given: str) -> None:
         directory = given.rstrip("/").rpartition("/")[2] or "DIR"
+        if given.lower().endswith(".whl"):
+            hint = "check the path; `make wheel` in a checkout of edgeqa writes the wheel of edgeqa-base to dist/"
+            super().__init__(f"no such wheel: {given}", hint)
+            return
+        if given.startswith((".", "/", "~")):  # no name of a hub begins so
+            super().__init__(
+                f"no such directory: {given}", "check the path: it is the directory that an exporter wrote"
+            )
+            return
         super().__init__(
             f"no such directory: {given}",
             "nothing is downloaded here; for a model of a hub two commands make the directory:\n"
