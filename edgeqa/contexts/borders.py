@@ -104,6 +104,9 @@ _WHOLE = re.compile(
     r"|\b[a-z][a-z+.-]*://\S+"
     r"|[^\s@<>(\[]+@[^\s@]+\.\w+"
     r"|(?<![\w-])[a-z]+(?:-[a-z]+)+(?![\w-])"  # not of "41-yard" and "Spanish-language", whose parts are answers
+    r"|\b[A-Z][A-Z0-9_]+=[^\s,;]+"
+    r"|\b\d{4}-\d\d-\d\d\b"
+    r"|\b[A-Za-z][\w-]{2,}(?:\.[a-z]\w*)+"
     r"|__\w+__|\w*[^\W_]_+[^\W_]\w*"
 )
 _CODE = re.compile(r"`([^`\n]{1,80})`")
@@ -116,7 +119,7 @@ def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
         return start, end
     low, high = _word_begin(text, start), _word_end(text, end)
     start, end = _whole(text, start, end, low, high)
-    start = _signs_begin(text, start, low)
+    start = _bracket_begin(text, _signs_begin(text, start, low), end)
     while end < high and text[end] in _AFTER and _is_word(text[end - 1], _AFTER):
         if end + 1 < high and text[end + 1].isalnum() and text[end] not in "°%":
             break  # as in "1+2" and "a#b"
@@ -194,6 +197,15 @@ def _signs_begin(text: str, start: int, low: int) -> int:
     while begin < start and text[begin] not in _CURRENCIES:
         begin += 1
     return begin
+
+
+def _bracket_begin(text: str, start: int, end: int) -> int:
+    """Returns `start` before a bracket that stands there and is closed within the span, as in "(n + 1) * 4"."""
+    opening = text[start - 1 : start]
+    closing = {"(": ")", "[": "]"}.get(opening)
+    if closing is None or text.count(closing, start, end) <= text.count(opening, start, end):
+        return start
+    return start - 1
 
 
 def _bracket_end(text: str, start: int, end: int, high: int) -> int:
