@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import LruTable, PassageReader
 
 
-READING_VERSION = 2
+READING_VERSION = 3
 """Of what makes answers of logits (`models.spans`, `asking.ranking`) and contexts of texts: a new one where the same
 text may give another answer, so that what was remembered before is read once more."""
 PASSAGES_PART = 12  # of the store of encodings, one part is for passages

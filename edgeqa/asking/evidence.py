@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 CANDIDATES, ROW_CANDIDATES = 2, 8
 """Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""
 MAX_CELL_CHARACTERS = 160
+UNKNOWN = 0.4  # of the weight of a term that nothing has, when it is looked for in a row
+MAX_SHORT_NAME = 16  # characters: a longer name of a column is none cut short
+MAX_SHORT = 0.7  # of a word's length, that is left of it
 
 _ALTERNATIVES = re.compile(r"\bor\b")
+_NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_VOWELS = frozenset("aeiou")
 _MARKER = re.compile(r"\W*(?:\d{1,3}|[a-z])")
 _ASKS_NUMBER = {  # by a word without which the question does not ask for one
     "how": re.compile(r"\bhow (?:many|much|long|old|far|deep|high|large|big|often|tall|wide|thick|heavy|fast)\b"),
@@ -61,7 +66,8 @@ class Asked:
         self._language = language
         self._question = question.lower()
         self._weights: Mapping[str, float] = {}
-        self._mended: Collection[str] = ()
+        self._mended: Mapping[str, str] = {}
+        self._columns: dict[str, frozenset[str]] = {}
         self._seen: dict[tuple[str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
@@ -70,12 +76,26 @@ class Asked:
     def terms(self) -> frozenset[str]:
         """Terms of the question, and of what its misspelt words were meant to be."""
         found = frozenset(terms(self._question, self._language))
-        return found.union(*(terms(text, self._language) for text in self._mended)) if self._mended else found
+        if not self._mended:
+            return found
+        meant = (terms(word, self._language) for word in self._mended.values())
+        return found.difference(*(terms(word, self._language) for word in self._mended)).union(*meant)
 
-    def searched(self, weights: Mapping[str, float], mended: Collection[str]) -> None:
-        """Notes how rare its terms are in what was searched, and what misspelt words were meant to be."""
+    def searched(
+        self, weights: Mapping[str, float], mended: Mapping[str, str], unknown: Collection[str] = frozenset()
+    ) -> None:
+        """Notes what the search found.
+
+        Args:
+            weights: how rare its terms are in what was searched.
+            mended: misspelt words, and what they were meant to be.
+            unknown: terms that nothing has: they tell no row from another, and often are verbs ("sold", "published").
+        """
+        if unknown:
+            weights = {one: of * UNKNOWN if one in unknown else of for one, of in weights.items()}
         self._weights = weights
         self._seen.clear()
+        self._columns.clear()
         if mended:
             self._mended = mended
             self.__dict__.pop("terms", None)
@@ -132,6 +152,26 @@ class Asked:
     def _wants_price(self) -> bool:
         return self._language == ENGLISH and _ASKS_PRICE.search(self._question) is not None
 
+    def _naming(self, column: str) -> frozenset[str]:
+        """Returns the terms by which a column may be named, if the question names it; else none."""
+        names = distinct(column, self._language)
+        if _PRICE.search(column) and self._wants_price:
+            return names | _PRICE_TERMS
+        if not self.terms.isdisjoint(names):
+            return names
+        if len(column) > MAX_SHORT_NAME or self._language != ENGLISH:
+            return frozenset()
+        asked = words(self._question, self._language)
+        initials = "".join(word[0] for word in asked)
+        for part in _NAME_PART.findall(column):
+            short = part.lower()
+            long = [word for word in asked if _is_short_for(short, word)]
+            at = initials.find(short) if part.isupper() and len(part) > 1 else -1
+            if not long and at < 0:
+                return frozenset()
+            names |= {term(word, self._language) for word in (*long, *(asked[at : at + len(part)] if at >= 0 else ()))}
+        return names if not self.terms.isdisjoint(names) else frozenset()
+
     def _lookup(self, text: Text, column: str) -> float:
         """Returns 0 if the question does not name the column, else which part of its other words, by weight, is there.
 
@@ -139,16 +179,25 @@ class Asked:
             text: the row.
             column: its name.
         """
-        names = distinct(column, self._language)
-        is_named = not self.terms.isdisjoint(names)
-        if _PRICE.search(column) and self._wants_price:
-            is_named, names = True, names | _PRICE_TERMS
-        if not is_named:
+        names = self._columns.get(column)
+        if names is None:  # a table's rows have the same ones
+            names = self._columns[column] = self._naming(column)
+        if not names:
             return 0.0
         others = {one: self._weights.get(one, 1.0) for one in self.terms - names}
         there = distinct(text.text, self._language) | distinct(searched(text.heading), self._language)
         total = sum(others.values())
         return sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
+
+
+def _is_short_for(short: str, word: str) -> bool:
+    """Tells whether a part of a column's name is a word cut short, as in "DictSize", or without its vowels ("Qty")."""
+    if not 2 <= len(short) <= MAX_SHORT * len(word):
+        return False
+    if len(short) > 2 and word.startswith(short):
+        return True
+    letters = iter(word)
+    return word[0] == short[0] and _VOWELS.isdisjoint(short) and all(letter in letters for letter in short)
 
 
 def _asks_number(question: str) -> bool:

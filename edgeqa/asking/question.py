@@ -89,7 +89,7 @@ class Asking:
         limit = most or ranking.MAX_READ
         hits = self._scope.search(self._asked, limit + SPARE_HITS)
         self._weights, self._mended = hits.weights, dict(hits.mended)
-        self._said.searched(hits.weights, hits.mended.values())
+        self._said.searched(hits.weights, hits.mended, hits.unknown)
         best = hits.best[0].score if hits.best else 0.0
         self._nothing_shared = best <= 0
         self._watch.over("route")

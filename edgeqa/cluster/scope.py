@@ -191,7 +191,7 @@ class ClusterScope:
         ranked = sorted(scored.items(), key=lambda item: (-item[1][0], item[0]))[:most]
         self._found = [(address, digest) for _, (_, address, digest) in ranked]
         hits = [Hit(number, share) for number, (_, (share, _, _)) in enumerate(ranked) if share > 0]
-        return Hits(hits, asked.contexts, asked.weights, asked.mended)
+        return Hits(hits, asked.contexts, asked.weights, asked.mended, asked.in_none)
 
     def passage(self, hit: Hit) -> SourcePassage | None:
         """Returns a passage that was found; None if it is gone, or not what was found."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeqa.cluster import keys
 from edgeqa.contexts import searched
 from edgeqa.contexts.search import LENGTH_SHARE, MAX_MENDED, MAX_WORDS, SATURATION, TITLE_WEIGHT, weight
-from edgeqa.contexts.terms import one_slip_away, term, terms, words
+from edgeqa.contexts.terms import one_slip_away, swapped_stop_word, term, terms, words
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ class Asked(NamedTuple):
         """How rare each term is, as `Hits` has it."""
         return {one: weight(self.contexts, self.in_texts[one] or self.in_headings[one]) for one in self.terms}
 
+    @property
+    def in_none(self) -> frozenset[str]:
+        """Terms that no passage has: `Hits.unknown`."""
+        return frozenset(one for one in self.terms if not (self.in_texts[one] or self.in_headings[one]))
+
 
 class Published:
     """The counts in Valkey. Safe from many threads."""
@@ -152,6 +157,10 @@ class Published:
         mended: dict[str, str] = {}
         missing = [] if unknown else [word for word, one in by_word.items() if not any(_all(counts, one))][:MAX_MENDED]
         for word in missing:
+            if (meant := swapped_stop_word(word, language)) is not None:
+                mended[word] = meant
+                del by_word[word]
+                continue
             near = {one: term(one, language) for one in sorted(one_slip_away(word))}
             if not near:
                 continue

@@ -31,7 +31,7 @@ from edgeqa.collection.errors import RouteDamaged, RouteUnreadable, RouteUnwrita
 from edgeqa.collection.ownership import narrow
 from edgeqa.collection.snapshot import ROUTE
 from edgeqa.contexts.search import MAX_MENDED, MAX_WORDS, TITLE_WEIGHT, Hit, Hits, weight
-from edgeqa.contexts.terms import ENGLISH, one_slip_away, term, terms, words
+from edgeqa.contexts.terms import ENGLISH, one_slip_away, swapped_stop_word, term, terms, words
 from edgeqa.errors import FilesLimited, LibraryMissing, ThreadsLimited
 from edgeqa.files import check_plain, create, delete, make_folders, read, reading
 
@@ -232,7 +232,9 @@ class Index:
             self._known(islice(dict.fromkeys(words(question, self._language)), MAX_WORDS), mended)
         )
         contexts = self.contexts
-        weights = {one: weight(contexts, self._contexts_with(one)) for one in looked_for}
+        holding = {one: self._contexts_with(one) for one in looked_for}
+        weights = {one: weight(contexts, count) for one, count in holding.items()}
+        unknown = frozenset(one for one, count in holding.items() if not count)
         passages = contexts if within is None else min(contexts, sum(after - first for first, after in within))
         if not looked_for:
             return Hits([], passages, weights)
@@ -242,7 +244,7 @@ class Index:
         found = self._searcher.search(query, limit=most, count=False).hits
         ids = self._searcher.fast_field_values("id", [address for _, address in found])
         hits = [Hit(cast("int", context_id), score) for context_id, (score, _) in zip(ids, found, strict=True)]
-        return Hits(sorted(hits, key=lambda hit: (-hit.score, hit.number)), passages, weights, mended)
+        return Hits(sorted(hits, key=lambda hit: (-hit.score, hit.number)), passages, weights, mended, unknown)
 
     def _query(self, looked_for: Iterable[str]) -> tantivy.Query:
         parts = []
@@ -273,6 +275,9 @@ class Index:
             looked_for = term(word, self._language)
             if tried < MAX_MENDED and not self._contexts_with(looked_for):
                 tried += 1
+                if (meant := swapped_stop_word(word, self._language)) is not None:
+                    mended[word] = meant
+                    continue
                 near = ((self._contexts_with(term(one, self._language)), one) for one in one_slip_away(word))
                 count, likely = max(near, default=(0, word))
                 if count:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts import searched
 from edgeqa.contexts.terms import (
+    FIRST_KEPT,
     all_words,
     bare,
     distinct,
@@ -25,6 +26,7 @@ from edgeqa.contexts.terms import (
     is_stop_word,
     is_tried,
     one_slip_away,
+    swapped_stop_word,
     term,
     words,
 )
@@ -63,6 +65,8 @@ class Hits:
     """How rare each term of the question is, those that no passage has too."""
     mended: Mapping[str, str] = field(default_factory=dict)
     """Words of the question that no passage has, and what they were taken for."""
+    unknown: frozenset[str] = frozenset()
+    """Terms of the question that no passage has."""
 
 
 def weight(passages: int, holding: int) -> float:
@@ -126,7 +130,9 @@ class Words:
             return one_slip_away(word) & self.in_texts.keys()
         rest = word[1:]
         others = {rest, rest[0] + word[0] + rest[1:]}  # the slip is in the first letter
-        others.update([letter + rest for letter in ascii_lowercase], [letter + word for letter in ascii_lowercase])
+        others.update([letter + word for letter in ascii_lowercase])
+        if len(word) > FIRST_KEPT:
+            others.update([letter + rest for letter in ascii_lowercase])
         others = {other for other in others if other in self.in_texts and other[0] != word[0]}
         return others.union(other for other in alike if is_one_slip_away(word, other))
 
@@ -156,6 +162,11 @@ def search(passages: Words | Callable[[], Iterable[Passage]], question: str, mos
     scan = _Scan(list(asked.values()), language).over(passages)
     mended: dict[str, str] = {}
     missing = [word for word, one in asked.items() if not scan.holds(one)][:MAX_MENDED]
+    for word in missing:
+        if (meant := swapped_stop_word(word, language)) is not None:
+            mended[word] = meant
+            del asked[word]
+    missing = [word for word in missing if word in asked]
     candidates = {word: near for word in missing if (near := sorted(scan.near(word)))}
     if candidates:
         every = (*asked, *(word for near in candidates.values() for word in near))
@@ -165,7 +176,8 @@ def search(passages: Words | Callable[[], Iterable[Passage]], question: str, mos
         asked |= {word: term(meant, language) for word, meant in mended.items()}
         scan = wider.only(set(asked.values()))
     weights = {one: weight(scan.passages, scan.holds(one)) for one in asked.values()}
-    return Hits(scan.best(most), scan.passages, weights, mended)
+    unknown = frozenset(one for one in weights if not scan.holds(one))
+    return Hits(scan.best(most), scan.passages, weights, mended, unknown)
 
 
 class _Scan:

@@ -97,6 +97,7 @@ def _folded(text: str) -> str:
 # Words that a misspelt word may be.
 
 MIN_LETTERS, MAX_LETTERS = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
+FIRST_KEPT = 5  # letters: in a word as short, nobody takes another letter for the first, and "sold" is not "cold"
 
 
 def is_one_slip_away(word: str, other: str) -> bool:
@@ -109,7 +110,8 @@ def is_one_slip_away(word: str, other: str) -> bool:
         return left == its[1:]
     if len(word) > len(other):
         return left[1:] == its
-    return left[1:] == its[1:] or left[1:2] + left[:1] + left[2:] == its
+    takes_another = left[1:] == its[1:] and (same > 0 or len(word) > FIRST_KEPT)
+    return takes_another or left[1:2] + left[:1] + left[2:] == its
 
 
 def is_tried(word: str) -> bool:
@@ -117,17 +119,30 @@ def is_tried(word: str) -> bool:
     return MIN_LETTERS <= len(word) <= MAX_LETTERS and word.isascii() and word.isalpha()
 
 
+def swapped_stop_word(word: str, language: str = ENGLISH) -> str | None:
+    """Returns the word that only makes a question, of which two neighbouring letters were swapped; None if it is none.
+
+    To be asked of a word that no passage has: "form" is one.
+    """
+    if language != ENGLISH or not is_tried(word):
+        return None
+    swapped = (word[:place] + word[place + 1] + word[place] + word[place + 2 :] for place in range(len(word) - 1))
+    return next((other for other in swapped if other in _STOP_WORDS), None)
+
+
 def one_slip_away(word: str) -> set[str]:
     """Returns the words one slip away from `word`; none for a word that is not tried.
 
     A slip leaves a letter out, adds one, takes another, or swaps two neighbours (Damerau, 1964): 54 * n + 25 words for
-    one of n letters, of which the caller knows which there are. Only Latin letters without accents are tried.
+    one of n letters, of which the caller knows which there are. Only Latin letters without accents are tried, and of a
+    short word the first letter is taken for right.
     """
     if not is_tried(word):
         return set()
     parts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
     found = {before + letter + after for before, after in parts for letter in ascii_lowercase}
-    found.update([before + letter + after[1:] for before, after in parts[:-1] for letter in ascii_lowercase])
+    changed = parts[len(word) <= FIRST_KEPT : -1]
+    found.update([before + letter + after[1:] for before, after in changed for letter in ascii_lowercase])
     found.update([before + after[1:] for before, after in parts[:-1]])
     found.update([before + after[1] + after[0] + after[2:] for before, after in parts[:-2]])
     return found - {word}

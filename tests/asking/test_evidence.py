@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgeqa.asking.evidence import NOTHING, Asked, weighed, with_cells
+from edgeqa.asking.evidence import NOTHING, UNKNOWN, Asked, weighed, with_cells
 from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage, passages
 from edgeqa.contexts.terms import terms
@@ -32,7 +32,7 @@ def test_the_cell_whose_column_the_question_names_is_looked_up_in_the_row_that_i
 def test_a_row_counts_as_far_as_the_other_words_of_the_question_stand_in_it() -> None:
     assert evidence("number of the float bearing", FLOAT_SWITCH, "240-2230").named == 0.5
     asked = Asked("number of the float bearing", "en")
-    asked.searched({"number": 1.0, "float": 1.0, "bear": 3.0}, ())
+    asked.searched({"number": 1.0, "float": 1.0, "bear": 3.0}, {})
     start = FLOAT_SWITCH.text.index("240-2230")
     assert Evidence(*asked.of(FLOAT_SWITCH, start, start + 8)).named == 0.25
 
@@ -55,9 +55,37 @@ def test_a_cell_that_the_question_says_is_no_answer_as_far_as_it_says_it() -> No
     assert evidence("float valve", FLOAT_SWITCH, "switch").cell == 0
 
 
+ZONES = Block("Part No;TZ;CompMem;Qty", kind="header", cells=((0, 7), (8, 10), (11, 18), (19, 22)), begins=True)
+KABUL = next(
+    passages([ZONES, Block("7;Asia/Kabul;48 MiB;12", "\n", kind="row", cells=((0, 1), (2, 12), (13, 19), (20, 22)))])
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "cell"),
+    [
+        ("What is the time zone of Kabul?", "Asia/Kabul"),
+        ("timezone Kabul", "Asia/Kabul"),
+        ("compression memory Kabul", "48 MiB"),
+        ("quantity for Kabul", "12"),
+    ],
+)
+def test_a_column_is_named_by_what_its_name_is_short_for(question: str, cell: str) -> None:
+    named = {one: evidence(question, KABUL, one).named for one in ("Asia/Kabul", "48 MiB", "12")}
+    assert {one: value > 0 for one, value in named.items()} == {one: one == cell for one in named}
+    assert evidence(question, KABUL, cell, "").named == 0
+
+
+def test_a_term_that_nothing_has_tells_no_row_from_another() -> None:
+    asked = Asked("number of the float switch sold", "en")
+    start = FLOAT_SWITCH.text.index("240-2230")
+    asked.searched({"number": 1.0, "float": 2.0, "switch": 2.0, "sold": 5.0}, {}, {"sold"})
+    assert Evidence(*asked.of(FLOAT_SWITCH, start, start + 8)).named == pytest.approx(4 / (4 + 5 * UNKNOWN))
+
+
 def test_a_misspelt_word_counts_as_what_it_was_mended_to() -> None:
     asked = Asked("flaot switch", "en")
-    asked.searched({}, ["float"])
+    asked.searched({}, {"flaot": "float"})
     assert Evidence(*asked.of(FLOAT_SWITCH, 6, 18)).said == 1
 
 

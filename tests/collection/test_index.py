@@ -94,6 +94,12 @@ def test_a_word_that_a_title_alone_has_is_no_slip(tmp_path: Path) -> None:
     assert found.weights == {"gear": weight(3, 1)}
 
 
+def test_what_is_unknown_and_a_swapped_word_of_the_question_alone_are_told(made: Path) -> None:
+    found = Index(made).search("Waht machine was sold?", 5)
+    assert found.unknown == frozenset({"sold"})
+    assert found.mended == {"waht": "what"}
+
+
 def test_only_so_many_words_are_mended(tmp_path: Path) -> None:
     meant = ["pump", "depth", "valve", "filter", "machine", "garden", "water", "history", "manual", "engine"]
     with IndexWriter(tmp_path) as writer:

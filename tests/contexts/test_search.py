@@ -55,6 +55,17 @@ def test_a_misspelt_word_is_taken_for_the_commonest_that_is_near() -> None:
     assert found.best[0].number == 0
 
 
+def test_a_word_of_the_question_alone_is_not_looked_for_where_two_of_its_letters_were_swapped() -> None:
+    found = search(lambda: PASSAGES, "Waht desinged machine?", 5, "en")
+    assert found.mended == {"waht": "what", "desinged": "designed"}
+    assert "waht" not in found.weights
+    assert search(lambda: [Passage("The form.", 0)], "Which form?", 5, "en").mended == {}
+
+
+def test_what_no_passage_has_is_unknown() -> None:
+    assert search(lambda: PASSAGES, "Who sold the machine?", 5, "en").unknown == {"sold"}
+
+
 def test_of_words_that_are_as_near_the_commonest_is_meant_and_of_equal_ones_the_last() -> None:
     texts = ("The valve.", "A valve is open.", "The value.", "A wall.")
     for these, meant in ((texts, "valve"), (texts[1:], "valve"), ((*texts[:1], *texts[2:], "One value."), "value")):

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.terms import MAX_TERM_CHARACTERS, UNSPACED_RANGES, distinct, one_slip_away, terms, words
+from edgeqa.contexts.terms import (
+    MAX_TERM_CHARACTERS,
+    UNSPACED_RANGES,
+    distinct,
+    is_one_slip_away,
+    one_slip_away,
+    swapped_stop_word,
+    terms,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +66,25 @@ def test_case_does_not_matter(text: str) -> None:
 
 
 def test_words_one_slip_away() -> None:
-    assert {"pump", "pumps", "plump", "ump", "pupm", "dump"} - {"pump"} <= one_slip_away("pump")
-    assert all("pump" in one_slip_away(word) for word in ("pumpe", "bump", "upmp", "pumpp"))
+    assert {"pumps", "plump", "ump", "pupm", "pimp"} <= one_slip_away("pump")
+    assert all("pump" in one_slip_away(word) for word in ("pumpe", "pamp", "upmp", "pumpp"))
     assert not any(map(one_slip_away, ("no", "x" * 30, "où_est", "1234", "")))
+
+
+def test_the_first_letter_of_a_short_word_is_taken_for_right() -> None:
+    for word, other in (("sold", "cold"), ("slate", "plate")):
+        assert other not in one_slip_away(word)
+        assert not is_one_slip_away(word, other)
+    assert "cables" in one_slip_away("tables")
+    assert is_one_slip_away("tables", "cables")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("whcih", "which"), ("waht", "what"), ("form", "from"), ("pump", None), ("teh", None)]
+)
+def test_words_that_only_make_a_question_are_known_with_two_letters_swapped(word: str, meant: str | None) -> None:
+    assert swapped_stop_word(word) == meant
+    assert swapped_stop_word(word, "") is None
 
 
 def test_of_scripts_without_spaces_each_character_is_a_term_as_the_tokenizer_has_them() -> None:
