@@ -9,7 +9,8 @@ careful one reads the best three passages. The numbers are fitted as in `calibra
 choose, in which a passage counts by how far the fast reader ranks it below its best, and logistic regressions of
 whether the next passage has a better answer, and of whether the best span is right. Cells that are looked up are left
 out, as they are left to the fast reader. The threshold is the lowest at which no more than MAX_WRONG of the questions
-are given a wrong answer, and no more than MAX_NEAR_MISSES of the near misses any.
+are given a wrong answer, and no more than MAX_NEAR_MISSES of the near misses any, neither of the right document nor of
+all together. What both readers mean counts besides (`agrees`).
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from calibrate import Asked, Read, Span, logistic, sigmoid, weights_of, worth_of
+from calibrate import Asked, Read, Span, logistic, lowest, sigmoid, weights_of, worth_of
 
 import edgeqa
 from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
 from edgeqa.asking.evidence import with_cells
 from edgeqa.asking.question import Asking
-from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN
+from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN, Ranked, Ranking
 from edgeqa.asking.records import Options
 from edgeqa.asking.text_scope import TextScope
 from edgeqa.contexts.search import coverage
@@ -59,36 +60,55 @@ class Chosen(NamedTuple):
     coverage: float
     margin: float
     lead: float
+    agrees: float
     right: float
     read: int
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """What its probability depends on."""
+        return (self.rank, self.coverage, self.margin, self.lead, self.agrees, 1.0)
+
+
+class Twice(NamedTuple):
+    """A question that both readers were asked."""
+
+    asked: Asked
+    agree: tuple[frozenset[tuple[int, int]], ...]
+    """Of each passage, the careful reader's spans that overlap the fast one's best."""
 
 
 class Looking(Asking):
     """Has the careful reader read the best passages, however likely the next one is to be better."""
 
-    def reads(self, worth: Callable[[SourcePassage, Place], float]) -> tuple[Read, ...]:
-        """Returns what the careful reader says of them."""
+    def reads(
+        self, worth: Callable[[SourcePassage, Place], float]
+    ) -> tuple[tuple[Read, ...], tuple[frozenset[tuple[int, int]], ...]]:
+        """Returns what the careful reader says of them, and which spans of each overlap the fast reader's best."""
         found = self._distinct()[:CAREFUL_READ]
-        return tuple(
-            Read(
-                tuple(
-                    Span(
-                        place.start,
-                        place.end,
-                        place.score,
-                        self._said.of(near.passage.text, place.start, place.end),
-                        worth(near.passage, place),
-                    )
-                    for place in with_cells(near.passage.text, self._places_again(near.passage))
-                ),
-                1 + max(-MAX_MARGIN, near.rank - found[0].rank),
-                coverage(near.passage.text.text, near.passage.text.heading, self._weights, self._language),
-            )
-            for near in found
-        )
+        self._fast = next(iter(self._ranking.spans()), None)
+        reads, agree = [], []
+        for near in found:
+            passage, text = near.passage, near.passage.text
+            places = list(with_cells(text, self._places_again(passage)))
+            spans = [
+                Span(at.start, at.end, at.score, self._said.of(text, at.start, at.end), worth(passage, at))
+                for at in places
+            ]
+            share = 1 + max(-MAX_MARGIN, near.rank - found[0].rank)
+            reads.append(Read(tuple(spans), share, coverage(text.text, text.heading, self._weights, self._language)))
+            overlapping = (at for at in places if self.is_agreed(self._ranked(passage, at)))
+            agree.append(frozenset((at.start, at.end) for at in overlapping))
+        return tuple(reads), tuple(agree)
+
+    @staticmethod
+    def _ranked(passage: SourcePassage, at: Place) -> Ranked:
+        ranking = Ranking(1)
+        ranking.offer(at.score, at, passage)
+        return ranking.spans()[0]
 
 
-def asked(file: Path, folder: Path, home: Path) -> Iterator[Asked]:
+def asked(file: Path, folder: Path, home: Path) -> Iterator[Twice]:
     """Yields what the careful reader says for each question of the fit half, of its document and of all together."""
     held = Documents(folder)
     every = [q for q in read_questions(file) if q.groups.get("half", "fit") == "fit"]
@@ -104,12 +124,19 @@ def asked(file: Path, folder: Path, home: Path) -> Iterator[Asked]:
             for group, scope in (("document", texts), ("collection", collection)):
                 asking = Looking(parts, scope, line, Options(), Stopwatch())
                 asking.read(lambda *_: None)
-                if not asking.is_looked_up and (reads := [one for one in asking.reads(worth) if one.spans]):
-                    yield Asked(group, tuple(reads), len(reads), not question.is_near_miss)
+                if asking.is_looked_up:
+                    continue
+                every_read, agree = asking.reads(worth)
+                kept = [(read, of) for read, of in zip(every_read, agree, strict=True) if read.spans]
+                if kept:
+                    reads, agreeing = zip(*kept, strict=True)
+                    one = Asked(group, reads, len(reads), not question.is_near_miss)
+                    yield Twice(one, agreeing)
 
 
-def choose(one: Asked, numbers: Searched) -> Chosen:
+def choose(twice: Twice, numbers: Searched) -> Chosen:
     """Returns the span that is chosen, as `Asking.look_again` does."""
+    one = twice.asked
     best = [read.best(numbers.evidence) for read in one.reads]
     ranks = [best[n][0] + numbers.route * (read.share - 1) for n, read in enumerate(one.reads)]
     read = 1
@@ -121,7 +148,10 @@ def choose(one: Asked, numbers: Searched) -> Chosen:
     read = read if numbers.chance else len(ranks)
     at = int(np.argmax(ranks[:read]))
     lead = ranks[at] - max((rank for n, rank in enumerate(ranks[:read]) if n != at), default=-np.inf)
-    return Chosen(ranks[at], one.reads[at].coverage, best[at][1], min(MAX_MARGIN, lead), best[at][2].right, read)
+    span = best[at][2]
+    agrees = float((span.start, span.end) in twice.agree[at])
+    known = ranks[at], one.reads[at].coverage, best[at][1], min(MAX_MARGIN, lead), agrees
+    return Chosen(*known, span.right, read)
 
 
 def states(one: Asked, numbers: Searched) -> Iterator[tuple[tuple[float, float, float, float], float]]:
@@ -134,28 +164,25 @@ def states(one: Asked, numbers: Searched) -> Iterator[tuple[tuple[float, float, 
         yield (ranks[now], one.reads[read].share, float(np.log(read)), 1.0), float(final > best[now][2].right)
 
 
-def fitted(found: Sequence[Asked]) -> Searched:
+def fitted(every: Sequence[Twice]) -> Searched:
     """Returns the numbers."""
+    found = [twice.asked for twice in every]
     numbers = weights_of(found)
     known = [state for one in found if one.has_answer for state in states(one, numbers)]
     chance = logistic(np.array([x for x, _ in known]), np.array([better for _, better in known]))
     numbers = numbers._replace(chance=tuple(chance.round(3).tolist()))
-    chosen = [choose(one, numbers) for one in found]
-    x = np.array([(one.rank, one.coverage, one.margin, one.lead, 1.0) for one in chosen])
+    chosen = [choose(twice, numbers) for twice in every]
+    x = np.array([one.known for one in chosen])
     right = np.array([one.right for one in chosen])
     kinds = [(one.group, one.has_answer) for one in found]
     each = np.array([1 / kinds.count(kind) for kind in kinds])
-    slope, coverage, margin, lead, intercept = logistic(x, right, each / each.sum()).round(4).tolist()
-    numbers = numbers._replace(slope=slope, coverage=coverage, margin=margin, lead=lead, intercept=intercept)
-    likely = sigmoid(x @ np.array([slope, coverage, margin, lead, intercept]))
+    weights = logistic(x, right, each / each.sum()).round(4).tolist()
+    names = ("slope", "coverage", "margin", "lead", "agrees", "intercept")
+    numbers = numbers._replace(**dict(zip(names, weights, strict=True)))
+    likely = sigmoid(x @ np.array(weights))
     has_answer = np.array([one.has_answer for one in found])
 
-    def few(t: float) -> bool:
-        given = likely >= t
-        wrong = np.mean((given * (1 - right))[has_answer])
-        return bool(wrong <= MAX_WRONG and np.mean(given[~has_answer]) <= MAX_NEAR_MISSES)
-
-    below = round(float(min(filter(few, np.unique(likely.round(3))), default=1.0)), 3)
+    below = lowest(likely, right, found, max_wrong=MAX_WRONG, max_near_misses=MAX_NEAR_MISSES)
     for group in ("document", "collection"):
         of = np.array([one.group == group for one in found])
         given = (likely >= below) & of

@@ -66,6 +66,7 @@ class Asking:
         self._question: Question | None = None
         self._careful_question: Question | None = None
         self._careful: str | None = None
+        self._fast: ranking.Ranked | None = None  # the fast reader's best, once the careful one decides
         self._mended: dict[str, str] = {}
         self._as_read: str | None = None
         self._question_cut = False
@@ -173,6 +174,7 @@ class Asking:
         found = [NearPassage(passage, 0.0, None) for passage in given] or self._distinct()
         best, read = found[0].rank if found else 0.0, 0
         self._numbers, self._calibration = second.searched, second.calibration
+        self._fast = next(iter(self._ranking.spans()), None)
         self._careful = f"{second.name} {second.version}"
         self._ranking, self._near = ranking.Ranking(self._options.top), []
         for near in found[: ranking.CAREFUL_READ]:
@@ -261,7 +263,11 @@ class Asking:
         if self._numbers.margin:
             ahead = self._margin(found)
         lead = self._ranking.lead(found) if self._numbers.lead else 0.0
-        return ranking.probability(found.rank, there, ahead, self._numbers, lead)
+        return ranking.probability(found.rank, there, ahead, self._numbers, lead, agrees=self.is_agreed(found))
+
+    def is_agreed(self, found: ranking.Ranked) -> bool:
+        """Tells whether the fast reader's best span overlaps one that the careful reader found."""
+        return self._fast is not None and found.overlaps(self._fast)
 
     def _notes(self, spans: tuple[FoundSpan, ...]) -> tuple[str, ...]:
         """Returns why there may be no answer; asked for only where it is unlikely that there is one."""

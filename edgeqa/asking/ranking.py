@@ -111,7 +111,9 @@ def is_enough(best: float, next_share: float, read: int, numbers: Searched) -> b
     return sigmoid(of_best * best + of_share * next_share + of_read * math.log(read) + intercept) < ENOUGH_BELOW
 
 
-def probability(rank: float, coverage: float, margin: float, numbers: Searched, lead: float = 0.0) -> float:
+def probability(
+    rank: float, coverage: float, margin: float, numbers: Searched, lead: float = 0.0, *, agrees: bool = False
+) -> float:
     """Returns how likely the best ranked span is right.
 
     Args:
@@ -120,8 +122,9 @@ def probability(rank: float, coverage: float, margin: float, numbers: Searched, 
         margin: by how much it outranks the next span of its passage.
         numbers: of the model.
         lead: by how much it outranks the best span of another passage.
+        agrees: whether another reader's best span overlaps it.
     """
-    beyond = numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin))
+    beyond = numbers.agrees * agrees + numbers.margin * max(-MAX_MARGIN, min(MAX_MARGIN, margin))
     beyond += numbers.lead * max(-MAX_MARGIN, min(MAX_MARGIN, lead))
     return sigmoid(numbers.slope * rank + numbers.coverage * coverage + beyond + numbers.intercept)
 

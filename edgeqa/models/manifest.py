@@ -91,7 +91,8 @@ class Searched(NamedTuple):
     weight, that stands in its passage, and m by how much it outranks the next span there. Without such numbers a score
     above "no answer" is an answer, and the route breaks ties.
 
-    Of the careful reader, the share is 1 minus what the fast reader ranks the passage below its best one.
+    Of the careful reader, the share is 1 minus what the fast reader ranks the passage below its best one, and the sum
+    has `agrees` besides if both mean the same place.
     """
 
     route: float = 0.01
@@ -102,6 +103,8 @@ class Searched(NamedTuple):
     intercept: float = 0.0
     lead: float = 0.0
     """Times by how much it outranks the best span of another passage that was read."""
+    agrees: float = 0.0
+    """Of the careful reader, where the fast one's best span overlaps it."""
     no_answer_below: float = 0.5
     """The probability under which the runtime says that it is not sure."""
     chance: tuple[float, ...] = ()
@@ -289,7 +292,7 @@ def _searched(fields: Fields) -> Searched:
     else:  # as bundles had it before
         evidence = Evidence(repeats=-number(fields, "repeats"))
     weights = {name: number(fields, name) for name in ("route", "slope", "coverage", "intercept")}
-    weights |= {name: number(fields, name) for name in ("margin", "lead") if name in fields.raw}
+    weights |= {name: number(fields, name) for name in ("margin", "lead", "agrees") if name in fields.raw}
     chance = fields.numbers("chance", least=-MAX_WEIGHT, most=MAX_WEIGHT)
     if len(chance) not in (0, CHANCE_WEIGHTS):
         raise BundleManifestInvalid(fields.where, f"chance has {len(chance)} members, not {CHANCE_WEIGHTS}")

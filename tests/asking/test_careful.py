@@ -6,6 +6,8 @@ Its model is a small one that points at given words, so that a test can tell its
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import os
 import signal
 import subprocess
@@ -93,6 +95,20 @@ def test_the_careful_reader_decides_and_says_so(opened: Callable[..., EdgeQA]) -
     assert answer.context[answer.start : answer.end] == "London"
     fast = opened(reader="fast").ask(QUESTION, TEXT)
     assert (fast.text, fast.reader, fast.model) == ("Charles Babbage", "fast", "edgeqa-mini 3")
+
+
+@pytest.mark.parametrize(("word", "by"), [("Dorman", 2.0), ("London", 0.0)])
+def test_what_both_readers_mean_is_surer(word: str, by: float, bases: Bases, opened: Callable[..., EdgeQA]) -> None:
+    file = bases.add(word) / "manifest.json"
+    numbers = {"route": 0.1, "repeats": 0, "slope": 0.1, "coverage": 0, "intercept": -1, "no_answer_below": 0}
+    logits = []
+    for agrees in (0.0, 2.0):
+        searched = {**numbers, "chance": [], "agrees": agrees}
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"searched": searched}))
+        answer = opened().ask("Who built the bridge over the river?", PARAGRAPHS)
+        assert (answer.text, answer.reader) == (word, "careful")
+        logits.append(math.log(answer.probability / (1 - answer.probability)))
+    assert logits[1] - logits[0] == pytest.approx(by)
 
 
 def test_its_no_answer_decides_too(bases: Bases, opened: Callable[..., EdgeQA]) -> None:

@@ -132,4 +132,5 @@ def test_who_leads_by_more_is_surer_up_to_a_limit(lead: float) -> None:
     numbers = Searched(slope=0.1, lead=0.2, intercept=-1.0)
     expected = sigmoid(0.1 * 3 + 0.2 * max(-MAX_MARGIN, min(MAX_MARGIN, lead)) - 1.0)
     assert probability(3.0, 0.0, 0.0, numbers, lead) == expected
+    assert probability(3.0, 0.0, 0.0, numbers._replace(agrees=0.5), lead) == expected
     assert probability(3.0, 0.0, lead, Searched(slope=0.1, margin=0.2, intercept=-1.0), 0.0) == expected

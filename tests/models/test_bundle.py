@@ -135,6 +135,7 @@ def test_a_file_name_that_leads_out_of_the_bundle_is_refused(copied: Path, name:
         (lambda m: m["calibration"].update(intercept=float("inf")), "intercept is inf, not from -1000 to 1000"),
         (lambda m: m["calibration"].update(contexts=float("-inf")), "contexts is -inf, not from -1000 to 1000"),
         (lambda m: m["searched"].update(lead="far"), "searched: lead is 'far', not a number"),
+        (lambda m: m["searched"].update(agrees="yes"), "searched: agrees is 'yes', not a number"),
         (lambda m: m["searched"].update(lead=1001), "searched: lead is 1001, not from -1000 to 1000"),
         (lambda m: m.update(name="\ud800"), "name is '.ud800', not text that can be encoded"),
         (lambda m: m["files"].update({"a\0b": {}}), r"files has the name 'a.x00b', with characters that cannot"),
