@@ -41,6 +41,11 @@ def test_the_units_are_what_systemd_takes(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_the_unit_runs_nothing_that_a_slim_system_lacks() -> None:
+    run = re.findall(r"^Exec\w+=(\S+)", UNIT, re.MULTILINE)
+    assert set(run) == {"/opt/edgeqa/bin/edgeqa", "/bin/sh"}  # `kill` is of procps, and a builtin of the shell
+
+
 def test_edgeqa_fits_into_the_memory_that_the_unit_gives_it() -> None:
     (most,) = re.findall(r"^MemoryMax=(\S+)$", UNIT, re.MULTILINE)
     done = subprocess.run(
