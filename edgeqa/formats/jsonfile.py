@@ -309,8 +309,8 @@ def _object(data: bytes, name: str, place: str) -> dict[str, object]:
 
 def _string(found: dict[str, object], field: str, name: str, place: str) -> str:
     value = found.get(field)
-    if value is None or isinstance(value, (str, int, float)):
-        return written(value)
+    if value is None or isinstance(value, str):
+        return value or ""
     reason = f"the field {field!r} is not a string"
     raise RecordInvalid(name, place, reason, "name a field that holds text: --text-field, --title-field")
 

@@ -465,7 +465,7 @@ def test_rows_that_are_plainly_meant_are_read_though_they_are_no_csv(
 @pytest.mark.parametrize(
     ("name", "source", "expected"),
     [
-        ("a.jsonl", '{"text": NaN}\n{"text": 40},\n{"text": true},\n', ["40", "true"]),
+        ("a.jsonl", '{"text": NaN}\n{"text": "40"},\n{"text": "b"},\n', ["40", "b"]),
         ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"},\n]\n', ["a", "b"]),
         ("a.json", '[{"text": "a"}, ]', ["a"]),
     ],
