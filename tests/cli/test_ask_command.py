@@ -30,7 +30,7 @@ def test_the_screen_shows_answer_sentence_place_confidence_and_time() -> None:
     start = BEAGLE.read_text(encoding="utf-8").index("Devonport")
     assert place.startswith(f"  {BEAGLE}, characters {start}-{start + 9}, ")
     assert place.endswith(" % likely")
-    assert " ms, edgeqa-mini 3" in work
+    assert " ms, edgeqa-mini 4" in work
 
 
 def test_quiet_prints_the_bare_answer() -> None:
@@ -90,7 +90,7 @@ def test_a_file_named_like_standard_input_can_be_named(tmp_path: Path) -> None:
 
 
 def test_quiet_prints_each_answer_on_one_line_without_controls() -> None:
-    text = "The bridge was built by Dorman\nLong\x1b[31m."
+    text = "The bridge was built by Dorman\nLong\x1b[31m of Middlesbrough."
     done = edgeqa("ask", "-q", "Who built the bridge?", "--text", text)
     assert done.stdout.startswith("Dorman Long")
     assert done.stdout.count("\n") == 1

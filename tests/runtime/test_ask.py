@@ -51,7 +51,7 @@ def test_an_answer_is_cut_from_its_context(qa: EdgeQA, question: str, context: s
     assert context[answer.start : answer.end] == expected
     assert 0.5 < answer.probability <= 1
     assert answer.score > 0
-    assert (answer.source, answer.model, answer.cached) == ("text", "edgeqa-mini 3", False)
+    assert (answer.source, answer.model, answer.cached) == ("text", "edgeqa-mini 4", False)
     assert answer.timings_ms["total"] >= answer.timings_ms["read"] > 0
 
 

@@ -56,11 +56,11 @@ def test_it_is_read_from_its_tokens_and_that_is_said(newer: Path) -> None:
         answer = qa.ask(QUESTION)
         assert (answer.text, answer.cached) == ("James Eads", False)  # what the older model answered is not its answer
         (note,) = answer.notes
-        assert "was made with edgeqa-mini 3" in note
+        assert "was made with edgeqa-mini 4" in note
         assert "edgeqa sync" in note
         assert qa.ask(QUESTION).cached
     (kept,) = edgeqa.collections()
-    assert kept.bundle == "edgeqa-mini 3"
+    assert kept.bundle == "edgeqa-mini 4"
     with edgeqa.open() as qa:
         answer = qa.ask(QUESTION)
         assert (answer.text, answer.cached, answer.notes) == ("James Eads", True, ())

@@ -50,6 +50,13 @@ RELEASED = {
         "read.onnx": "cd014333a79ecf083bf827a60b03935051de1ca94272ebb722d940751ec80d81",
         "read.bin": "a9486c90e3c184b6c77eea8fc75dbe7f1095ff16eaf937337615ae70d3ae7290",
     },
+    # edgeqa-mini 4
+    "1ea6158ab1ef15a62870a2ffffbf4ec9ba3f083e6e5b588fd5fb751e3c254e32": {
+        "encode.onnx": "bc3edb67dc1400d4f6b09e5a83cc77fc5e21c419e995d03cbf3ffe93d1922c55",
+        "encode.bin": "a21ad78b0874801110a19a2e106000c225712d126674f9e9c0703eaf2627a207",
+        "read.onnx": "16ba779630a8d73969de3b238c8222675b096614bb809f3cc95cf7114fbd678c",
+        "read.bin": "0e075bb615b33adfba7fb5dd2943dbaccea7d46c407c310788df0f67b3a9c461",
+    },
 }
 """The files of each release, by the digest of the weights that it was made from."""
 CALIBRATION = {"temperature": 2.5, "no_answer": {"probability": 0.25}}
