@@ -105,7 +105,7 @@ def test_what_both_readers_mean_is_surer(word: str, by: float, bases: Bases, ope
     for agrees in (0.0, 2.0):
         searched = {**numbers, "chance": [], "agrees": agrees}
         file.write_text(json.dumps(json.loads(file.read_text()) | {"searched": searched}))
-        answer = opened().ask("Who built the bridge over the river?", PARAGRAPHS)
+        answer = opened().ask("Who built the bridge over the river?", PARAGRAPHS, refresh=True)
         assert (answer.text, answer.reader) == (word, "careful")
         logits.append(math.log(answer.probability / (1 - answer.probability)))
     assert logits[1] - logits[0] == pytest.approx(by)
