@@ -91,7 +91,7 @@ def raw(server: Running, data: bytes) -> bytes:
 
 def test_it_starts_without_the_model_says_where_it_is_and_ends_with_0(home: Path) -> None:
     with running(home) as server:
-        ready = httpx.get(f"{server.url}/readyz").json()
+        ready = httpx.get(f"{server.url}/readyz", timeout=DEADLINE_S).json()
         assert ready == {"status": "ready", "model_loaded": False}
         server.process.send_signal(signal.SIGTERM)
         assert server.ended() == 0
@@ -101,7 +101,7 @@ def test_it_starts_without_the_model_says_where_it_is_and_ends_with_0(home: Path
 def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
-        body = json.dumps({"question": QUESTION, "context": TEXT})
+        body = json.dumps({"question": QUESTION, "context": TEXT, "timeout_s": 60})  # the model is loaded in it, too
         head = f"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         address = ("127.0.0.1", server.port)
         kept = httpx.Limits(keepalive_expiry=None)  # by default httpx lets a connection go that was idle for 5 s
@@ -130,7 +130,8 @@ def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_pa
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
         gate.touch()
-        httpx.post(f"{server.url}/v1/ask", json={"question": QUESTION, "context": TEXT}, timeout=DEADLINE_S)
+        known = {"question": QUESTION, "context": TEXT, "timeout_s": 60}
+        httpx.post(f"{server.url}/v1/ask", json=known, timeout=DEADLINE_S)
         gate.unlink()
         clients = []
         for number in range(20):  # more than read at a time
@@ -170,7 +171,7 @@ def test_who_has_waited_long_enough_is_told(home: Path, tmp_path: Path) -> None:
 
 
 def metric(server: Running, name: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", timeout=DEADLINE_S).text.splitlines()
     return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"edgeqa_{name} "))
 
 
@@ -197,7 +198,7 @@ def test_heads_are_within_their_limits(home: Path) -> None:
         smuggled = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
         assert raw(server, smuggled).startswith(b"HTTP/1.1 400 ")
         asked = {"Connection": "Upgrade, close", "Upgrade": "websocket"}
-        assert httpx.get(f"{server.url}/healthz", headers=asked).status_code == 200
+        assert httpx.get(f"{server.url}/healthz", headers=asked, timeout=DEADLINE_S).status_code == 200
         stop(server)
         assert all(line.startswith("edgeqa: ") for line in server.said if line)  # nothing of what strangers sent
 
@@ -212,24 +213,27 @@ def test_a_file_that_was_being_asked_goes_with_the_next_server_where_one_is_kill
             client.sendall(head.encode() + TEXT.encode())
             until(begun.exists)
             with running(home, before=there) as other:  # what is still read by another stays
-                httpx.get(f"{other.url}/healthz")
+                httpx.get(f"{other.url}/healthz", timeout=DEADLINE_S)
                 assert [path.read_text() for path in scratch.glob("*/*")] == [TEXT]
             server.process.kill()
             server.ended()
     (scratch / "edgeqa-upload-of-nobody").symlink_to(tmp_path)
     with running(home, before=there) as server:
-        httpx.get(f"{server.url}/healthz")
+        httpx.get(f"{server.url}/healthz", timeout=DEADLINE_S)
         assert list(scratch.glob("*/*.txt")) == []
     assert begun.exists()
 
 
 def test_connections_above_the_limit_are_told_so_and_the_others_go_on(home: Path) -> None:
     with running(home, "--connections", 2) as server:
-        with httpx.Client(base_url=server.url) as first, httpx.Client(base_url=server.url) as second:
+        with (
+            httpx.Client(base_url=server.url, timeout=DEADLINE_S) as first,
+            httpx.Client(base_url=server.url, timeout=DEADLINE_S) as second,
+        ):
             assert first.get("/healthz").status_code == second.get("/healthz").status_code == 200
             assert raw(server, b"").startswith(b"HTTP/1.1 503 ")
             assert first.get("/healthz").status_code == 200
-        until(lambda: httpx.get(f"{server.url}/healthz").status_code == 200)
+        until(lambda: httpx.get(f"{server.url}/healthz", timeout=DEADLINE_S).status_code == 200)
 
 
 def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, tmp_path: Path) -> None:
@@ -238,7 +242,7 @@ def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, 
         with running(home, "--uds", path, "--no-http", port=None) as server:
             server.until_said("unix:")
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=DEADLINE_S) as client:
                 asked = {"question": QUESTION, "context": TEXT}
                 answer = client.post("http://anything/v1/ask", json=asked, timeout=DEADLINE_S)
                 assert answer.json()["answer"] == "Charles Babbage"
@@ -259,7 +263,7 @@ def test_other_machines_are_let_in_only_by_what_is_said(home: Path) -> None:
         url = f"http://127.0.0.1:{server.port}"
         asked = {"question": QUESTION, "context": TEXT}
         assert httpx.post(f"{url}/v1/ask", json=asked, timeout=DEADLINE_S).json()["answer"] == "Charles Babbage"
-        assert httpx.put(f"{url}/v1/documents/a.txt", content=b"a").status_code == 403
+        assert httpx.put(f"{url}/v1/documents/a.txt", content=b"a", timeout=DEADLINE_S).status_code == 403
 
 
 def test_a_token_file_that_is_a_pipe_is_not_waited_for(home: Path) -> None:
@@ -283,22 +287,22 @@ def test_tokens_are_shown_once_kept_as_hashes_and_read_anew_on_sighup(home: Path
         assert command(home, "serve", "token", "add", wrong).returncode == 2
     with running(home, "--host", "0.0.0.0") as server:  # noqa: S104 - for a test
         url = f"http://127.0.0.1:{server.port}/v1/documents"
-        assert httpx.get(url).status_code == 401
-        assert httpx.get(f"http://127.0.0.1:{server.port}/healthz").status_code == 200
+        assert httpx.get(url, timeout=DEADLINE_S).status_code == 401
+        assert httpx.get(f"http://127.0.0.1:{server.port}/healthz", timeout=DEADLINE_S).status_code == 200
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx.get(url, headers=headers).status_code == 200
-        assert httpx.get(url, cookies={"edgeqa_token": token}).status_code == 200
+        assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 200
+        assert httpx.get(url, cookies={"edgeqa_token": token}, timeout=DEADLINE_S).status_code == 200
         assert command(home, "serve", "token", "remove", "kitchen").stdout == "kitchen: removed\n"
         new = command(home, "serve", "token", "add", "hall", "--scope", "add").stdout.strip()
         server.process.send_signal(signal.SIGHUP)
         server.until_said("read anew")
-        assert httpx.get(url, headers=headers).status_code == 401
+        assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 401
         headers = {"Authorization": f"Bearer {new}"}
         assert httpx.put(f"{url}/a.txt", content=TEXT, headers=headers, timeout=DEADLINE_S).status_code == 200
         path.write_text("nonsense")
         server.process.send_signal(signal.SIGHUP)
         server.until_said("cannot use the token file")
-        assert httpx.get(url, headers=headers).status_code == 200  # what was good goes on
+        assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 200  # what was good goes on
     path.chmod(0o644)
     refused = command(home, "serve", "--port", "0")
     assert (refused.returncode, "chmod 600" in refused.stderr) == (2, True)
@@ -336,7 +340,7 @@ def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_
     with running(home, "--tls-cert", certificate, "--tls-key", key) as server:
         assert server.url.startswith("https://")
         context = ssl.create_default_context(cafile=str(certificate))
-        assert httpx.get(f"{server.url}/healthz", verify=context).json() == {"status": "alive"}
+        assert httpx.get(f"{server.url}/healthz", verify=context, timeout=DEADLINE_S).json() == {"status": "alive"}
         with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert not client.recv(10).startswith(b"HTTP/1.1 2")
@@ -346,7 +350,7 @@ def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_
         server.until_said("read anew")
         assert ssl.get_server_certificate(("127.0.0.1", server.port)) != first
         context = ssl.create_default_context(cafile=str(certificate))
-        assert httpx.get(f"{server.url}/healthz", verify=context).json() == {"status": "alive"}
+        assert httpx.get(f"{server.url}/healthz", verify=context, timeout=DEADLINE_S).json() == {"status": "alive"}
     key.write_text("nonsense")
     refused = command(home, "serve", "--port", "0", "--tls-cert", certificate, "--tls-key", key)
     assert (refused.returncode, "cannot use the certificate" in refused.stderr) == (2, True)
