@@ -24,6 +24,7 @@ from second import Bases
 
 from edgeqa import errors, runtime, state
 from edgeqa.asking import careful, ranking
+from edgeqa.capabilities.computing import remembered_test
 from edgeqa.models import reading
 from edgeqa.models.bundle import BASE
 from edgeqa.models.exports.adding import add_model
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeqa.capabilities import Reader
+    from edgeqa.capabilities.computing import Computing, Tested
     from edgeqa.runtime import EdgeQA
 
 TEXT = "The engine was designed by Charles Babbage, who lived in London, from 1837 on."
@@ -161,10 +163,9 @@ def test_where_it_computes_otherwise_its_answers_are_read_anew(
     with runtime.open(reader="auto") as qa:
         qa.ask(QUESTION, TEXT)
         here = qa.key(QUESTION, TEXT)
-    tested = careful.remembered_test
 
-    def of_another(*of: Any) -> Any:
-        found = tested(*of)
+    def of_another(digest: str, how: Computing) -> Tested | None:
+        found = remembered_test(digest, how)
         return found and found._replace(fingerprint="of another device")
 
     monkeypatch.setattr(careful, "remembered_test", of_another)
