@@ -86,6 +86,8 @@ class _Equipped:
     reading: RemoteReading
     has_fingerprint: bool = True
     """Of the workers: this device reads nothing."""
+    may_compute_otherwise: bool = False
+    """A worker's fingerprint is known, and no provider of this device computes anything."""
 
     def is_careful(self, _key: object, *, may_load: bool) -> bool:  # noqa: ARG002 - as of an Equipment
         """Returns False: workers have the fast reader alone."""
