@@ -444,12 +444,20 @@ class _IndexKeeper:
         return IndexWriter(self._directory / ROUTE, self._language)
 
     def _open_anew(self) -> IndexWriter:
-        """Opens a new index in the place of what is there, which lacks all that is stored."""
-        delete_own(self._directory / ROUTE, ROUTE)
-        forget_note(self._directory, ROUTE_NOTE)
+        """Opens a new index in the place of what is there, which lacks all that is stored.
+
+        Readers are told before: else who comes meanwhile takes it for the index of what was there, and remembers that
+        nothing is found.
+        """
+        withdraw(self._directory)
+        self._catalogue.unseal()
+        sync_directory(self._directory)
         with self._catalogue.transaction():
+            self._catalogue.set("commits", self._catalogue.get("commits", 0) + 1)
             self._catalogue.unindex_all()
             self._catalogue.set("language", self._language)
+        delete_own(self._directory / ROUTE, ROUTE)
+        forget_note(self._directory, ROUTE_NOTE)
         return self._open()
 
     def catch_up(self, *, anew: bool) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
+from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import load_snapshot
+from edgeqa.collection.damage import note_route
+from edgeqa.collection.errors import RouteDamaged
 from edgeqa.collection.index import Index, Ranges
+from edgeqa.collection.snapshot import Snapshot
+from edgeqa.collection.writer import Writer, _IndexKeeper
 from edgeqa.contexts.search import Hit, Hits
 
 if TYPE_CHECKING:
@@ -103,3 +109,33 @@ def test_a_question_that_shares_nothing_is_not_asked_of_what_was_removed(filled:
     found = filled.ask("What is it?", force=True, most_contexts=8, top=8)
     assert found.contexts == held.contexts
     assert "engine.txt" not in {candidate.source for candidate in found.candidates}
+
+
+@pytest.mark.parametrize("step", ["_publish", "_catch_up", "indexed", "store"])
+@pytest.mark.parametrize("lost", [False, True], ids=["index kept", "index lost"])
+@pytest.mark.parametrize("documents", [DULL, {}], ids=["one more", "no more"])
+def test_who_asks_at_any_step_of_a_writer_is_told_nothing_that_stays_wrong(
+    filled: EdgeQA, monkeypatch: pytest.MonkeyPatch, step: str, documents: dict[str, str], *, lost: bool
+) -> None:
+    if lost:  # so that the writer makes it anew
+        note_route(collection.directory(), RouteDamaged(collection.directory(), "for this test"))
+    owner: Any = {"_publish": Writer, "_catch_up": _IndexKeeper, "indexed": Catalogue, "store": Snapshot}[step]
+    done, steps = getattr(owner, step), []
+
+    def asked_first(*arguments: Any, **options: Any) -> object:  # noqa: ANN401 - as it is called
+        steps.append(step)
+        with runtime.open() as other, contextlib.suppress(RouteDamaged):  # which has nothing of it in memory
+            other.ask(QUESTION)
+        with contextlib.suppress(RouteDamaged):
+            filled.ask(QUESTION)
+        return done(*arguments, **options)
+
+    with runtime.open() as writing, monkeypatch.context() as patched:
+        patched.setattr(owner, step, asked_first)
+        add(writing, documents)
+    assert steps
+    with runtime.open() as later:
+        for qa in (filled, later):
+            held, index = qa._equipment.scope.routed()
+            assert held.contexts == index.contexts == len(DOCUMENTS | documents)
+            assert qa.ask(QUESTION).source == "engine.txt"
