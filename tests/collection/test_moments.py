@@ -133,7 +133,7 @@ def test_who_asks_at_any_step_of_a_writer_is_told_nothing_that_stays_wrong(
     with runtime.open() as writing, monkeypatch.context() as patched:
         patched.setattr(owner, step, asked_first)
         add(writing, documents)
-    assert steps
+    assert steps or (step == "indexed" and not lost and not documents)  # nothing is lacking then
     with runtime.open() as later:
         for qa in (filled, later):
             held, index = qa._equipment.scope.routed()
