@@ -15,7 +15,7 @@ import pytest
 from program import DEADLINE_S, EDGEQA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MIB = 1 << 20
 PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
@@ -29,24 +29,22 @@ def address_space(limit_bytes: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
 
-def test_512_mb_of_address_space_are_enough() -> None:
-    done = subprocess.run(
-        ASK, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(512 * MIB)
+def limited(command: Sequence[str], mib: int) -> subprocess.CompletedProcess[str]:
+    """Runs a command that may address so many MiB."""
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(mib * MIB)
     )
+
+
+def test_512_mb_of_address_space_are_enough() -> None:
+    done = limited(ASK, 512)
     assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
 
 
 def test_512_mb_of_address_space_are_enough_for_a_collection() -> None:
     ask = (*EDGEQA, "ask", "-q", "To what depth may the pump be submerged?")
     for command, said in (((*EDGEQA, "add", str(PUMP)), "1 added"), (ask, "12 metres")):
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            preexec_fn=address_space(512 * MIB),
-        )
+        done = limited(command, 512)
         assert (done.returncode, said in done.stdout) == (0, True), done.stderr
 
 
@@ -77,36 +75,20 @@ def test_what_was_answered_in_little_address_space_is_answered_again() -> None:
     """The first question has the answer cache made of all that is left; the next ones find it, and numpy, there."""
     ask = (*EDGEQA, "ask", "-q", "--refresh", "To what depth may the pump be submerged?")
     for command in ((*ask, str(PUMP)), (*ask, str(PUMP))):
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            preexec_fn=address_space(400 * MIB),
-        )
+        done = limited(command, 400)
         assert done.returncode == 0, done.stderr
         assert done.stdout == "12 metres\n"
 
 
 def test_too_little_address_space_is_refused_without_options_that_nobody_gave() -> None:
     for command in (ASK, (*EDGEQA, "add", str(PUMP))):
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            preexec_fn=address_space(300 * MIB),
-        )
+        done = limited(command, 300)
         assert done.returncode == 3
         assert "not enough address space: " in done.stderr
 
 
 def test_too_little_address_space_is_refused_before_loading() -> None:
-    done = subprocess.run(
-        ASK, capture_output=True, text=True, timeout=DEADLINE_S, check=False, preexec_fn=address_space(192 * MIB)
-    )
+    done = limited(ASK, 192)
     assert (done.returncode, done.stdout) == (3, "")
     assert "bytes missing" in done.stderr
     assert "Traceback" not in done.stderr
