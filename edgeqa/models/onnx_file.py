@@ -32,9 +32,12 @@ from edgeqa.models.exports.graph import (
     TENSOR_DIMENSIONS,
     TENSOR_EXTERNAL,
     TENSOR_NAME,
+    TENSOR_RAW,
     TENSOR_TYPE,
     Malformed,
     Message,
+    read_opset,
+    read_tensor,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ MODEL_IR_VERSION, GRAPH_NAME, GRAPH_INPUT, GRAPH_OUTPUT = 1, 2, 11, 12
 NODE_OUTPUT, NODE_NAME, NODE_DOMAIN = 2, 3, 7
 ATTRIBUTE_NAME, ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE = 1, 2, 3, 8, 20
 OF_FLOAT, OF_INT, OF_GRAPH, OF_INTS, OF_GRAPHS = 1, 2, 5, 7, 10
-TENSOR_RAW, TENSOR_PLACE, EXTERNAL = 9, 14, 1
+TENSOR_PLACE, EXTERNAL = 14, 1
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT = 1, 2, 1, 1
 ELEMENTS = {FLOAT32: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"}
 ALIGNMENT_BYTES = 64  # a line of cache, and a register of AVX-512
@@ -144,22 +147,13 @@ def read(path: Path) -> Graph:
             if part.number == MODEL_IR_VERSION:
                 graph.ir_version = part.value
             elif part.number == MODEL_OPSETS:
-                _opset(model.within(part), graph)
+                domain, version = read_opset(model.within(part))
+                graph.opsets[domain] = version
             elif part.number == MODEL_GRAPH:
                 _graph(model.within(part), graph, path)
     except (OSError, ValueError, struct.error) as error:  # a malformed file is a ValueError
         raise BundleGraphInvalid(path, f"it cannot be read ({error})") from error
     return graph
-
-
-def _opset(opset: Message, graph: Graph) -> None:
-    domain, version = "", 0
-    for part in opset:
-        if part.number == OPSET_DOMAIN:
-            domain = opset.text(part)
-        elif part.number == OPSET_VERSION:
-            version = part.value
-    graph.opsets[domain] = version
 
 
 def _graph(message: Message, graph: Graph, path: Path) -> None:
@@ -212,30 +206,17 @@ def _attribute(message: Message, whole: bytes, node: Node) -> None:
 
 
 def _tensor(message: Message, path: Path) -> Tensor:
-    name, element, raw, entries = "", 0, b"", {}
-    dimensions: list[int] = []
-    for part in message:
-        if part.number == TENSOR_DIMENSIONS:
-            dimensions += message.numbers(part)
-        elif part.number == TENSOR_TYPE:
-            element = part.value
-        elif part.number == TENSOR_NAME:
-            name = message.text(part)
-        elif part.number == TENSOR_RAW:
-            raw = message.raw(part)
-        elif part.number == TENSOR_EXTERNAL:
-            entry = message.within(part)
-            texts = {one.number: entry.text(one) for one in entry}
-            entries[texts.get(ENTRY_KEY, "")] = texts.get(ENTRY_VALUE, "")
+    name, element, dimensions, entries, field_of_raw = read_tensor(message)
+    raw = b"" if field_of_raw is None else message.raw(field_of_raw)
     if element not in ELEMENTS:
         raise Malformed(0, f"the tensor {name!r} of the type {element}, which is not known here,")
     size_bytes = np.dtype(ELEMENTS[element]).itemsize * int(np.prod(dimensions))
     if not entries and len(raw) != size_bytes:
         raise Malformed(0, f"the tensor {name!r} with its elements one by one")
     if not entries:
-        return Tensor(name, tuple(dimensions), element, raw)
+        return Tensor(name, dimensions, element, raw)
     file = path.with_name(entries["location"])
-    return Tensor(name, tuple(dimensions), element, b"", file, int(entries.get("offset", "0")), size_bytes)
+    return Tensor(name, dimensions, element, b"", file, int(entries.get("offset", "0")), size_bytes)
 
 
 def _value(message: Message, whole: bytes) -> Value:
@@ -263,37 +244,37 @@ def write(graph: Graph, path: Path, weights: Path) -> None:
     """
     with files.create(weights) as stream:
         tensors = b"".join(
-            _length(GRAPH_INITIALIZER, _written(one, stream, weights.name)) for one in graph.tensors.values()
+            bytes_field(GRAPH_INITIALIZER, _written(one, stream, weights.name)) for one in graph.tensors.values()
         )
-    body = b"".join(_length(GRAPH_NODE, _packed_node(node, number)) for number, node in enumerate(graph.nodes))
+    body = b"".join(bytes_field(GRAPH_NODE, _packed_node(node, number)) for number, node in enumerate(graph.nodes))
     body += _text(GRAPH_NAME, graph.name) + tensors
-    body += b"".join(_length(GRAPH_INPUT, value.message) for value in graph.inputs)
-    body += b"".join(_length(GRAPH_OUTPUT, value.message) for value in graph.outputs)
-    model = _number(MODEL_IR_VERSION, graph.ir_version) + _length(MODEL_GRAPH, body)
+    body += b"".join(bytes_field(GRAPH_INPUT, value.message) for value in graph.inputs)
+    body += b"".join(bytes_field(GRAPH_OUTPUT, value.message) for value in graph.outputs)
+    model = integer_field(MODEL_IR_VERSION, graph.ir_version) + bytes_field(MODEL_GRAPH, body)
     for domain, version in graph.opsets.items():
-        model += _length(MODEL_OPSETS, _text(OPSET_DOMAIN, domain) + _number(OPSET_VERSION, version))
+        model += bytes_field(MODEL_OPSETS, _text(OPSET_DOMAIN, domain) + integer_field(OPSET_VERSION, version))
     with files.create(path) as stream:
         stream.write(model)
 
 
 def _written(tensor: Tensor, stream: BinaryIO, name: str) -> bytes:
     """Returns the tensor's message; its bytes are there, or in the stream."""
-    message = b"".join(_number(TENSOR_DIMENSIONS, size) for size in tensor.dimensions)
-    message += _number(TENSOR_TYPE, tensor.element) + _text(TENSOR_NAME, tensor.name)
+    message = b"".join(integer_field(TENSOR_DIMENSIONS, size) for size in tensor.dimensions)
+    message += integer_field(TENSOR_TYPE, tensor.element) + _text(TENSOR_NAME, tensor.name)
     raw = tensor.array().tobytes()
     if len(raw) < LEAST_BYTES:
-        return message + _length(TENSOR_RAW, raw)
+        return message + bytes_field(TENSOR_RAW, raw)
     stream.write(bytes(-stream.tell() % ALIGNMENT_BYTES))
     for key, value in (("location", name), ("offset", str(stream.tell())), ("length", str(len(raw)))):
-        message += _length(TENSOR_EXTERNAL, _text(ENTRY_KEY, key) + _text(ENTRY_VALUE, value))
+        message += bytes_field(TENSOR_EXTERNAL, _text(ENTRY_KEY, key) + _text(ENTRY_VALUE, value))
     stream.write(raw)
-    return message + _number(TENSOR_PLACE, EXTERNAL)
+    return message + integer_field(TENSOR_PLACE, EXTERNAL)
 
 
 def _packed_node(node: Node, number: int) -> bytes:
     names = _texts(NODE_INPUT, node.inputs) + _texts(NODE_OUTPUT, node.outputs)
     named = _text(NODE_NAME, f"{node.kind}_{number}") + _text(NODE_KIND, node.kind) + _text(NODE_DOMAIN, node.domain)
-    return names + named + b"".join(_length(NODE_ATTRIBUTE, _told(*one)) for one in node.attributes.items())
+    return names + named + b"".join(bytes_field(NODE_ATTRIBUTE, _told(*one)) for one in node.attributes.items())
 
 
 def _told(name: str, value: Attribute) -> bytes:
@@ -305,11 +286,11 @@ def _told(name: str, value: Attribute) -> bytes:
         message += _tag(ATTRIBUTE_FLOAT, 5) + struct.pack("<f", value)
     elif isinstance(value, int):
         kind = OF_INT
-        message += _number(ATTRIBUTE_INT, value)
+        message += integer_field(ATTRIBUTE_INT, value)
     else:
         kind = OF_INTS
-        message += b"".join(_number(ATTRIBUTE_INTS, one) for one in value)
-    return message + _number(ATTRIBUTE_TYPE, kind)
+        message += b"".join(integer_field(ATTRIBUTE_INTS, one) for one in value)
+    return message + integer_field(ATTRIBUTE_TYPE, kind)
 
 
 def _texts(number: int, texts: Iterable[str]) -> bytes:
@@ -317,14 +298,16 @@ def _texts(number: int, texts: Iterable[str]) -> bytes:
 
 
 def _text(number: int, text: str) -> bytes:
-    return _length(number, text.encode())
+    return bytes_field(number, text.encode())
 
 
-def _length(number: int, value: bytes) -> bytes:
+def bytes_field(number: int, value: bytes) -> bytes:
+    """Returns the field of a message that holds bytes: a text, an array, or another message."""
     return _tag(number, 2) + _varint(len(value)) + value
 
 
-def _number(number: int, value: int) -> bytes:
+def integer_field(number: int, value: int) -> bytes:
+    """Returns the field of a message that holds an integer."""
     return _tag(number, 0) + _varint(value)
 
 

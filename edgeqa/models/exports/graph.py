@@ -32,7 +32,7 @@ MODEL_GRAPH, MODEL_OPSETS, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 8, 20, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE = 1, 5, 15
 NODE_INPUT, NODE_KIND, NODE_ATTRIBUTE, FUNCTION_NODE = 1, 4, 5, 7
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
-TENSOR_DIMENSIONS, TENSOR_TYPE, TENSOR_NAME, TENSOR_EXTERNAL = 1, 2, 8, 13
+TENSOR_DIMENSIONS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL = 1, 2, 8, 9, 13
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
 STANDARD_DOMAINS = {"", "ai.onnx"}
 ENTRY_KEY, ENTRY_VALUE = 1, 2
@@ -132,24 +132,15 @@ def _model(model: Message, seen: _Findings) -> None:
         if part.number == MODEL_GRAPH:
             _graph(model.within(part), seen, 0)
         elif part.number == MODEL_OPSETS:
-            _opset(model.within(part), seen)
+            domain, version = read_opset(model.within(part))
+            if domain in STANDARD_DOMAINS:
+                seen.opset = version
         elif part.number == MODEL_FUNCTIONS:
             _nodes(model.within(part), FUNCTION_NODE, seen, 0)
         elif part.number == MODEL_TRAINING:
             training = model.within(part)
             for graph in (one for one in training if one.number in TRAINING_GRAPHS):
                 _graph(training.within(graph), seen, 0)
-
-
-def _opset(opset: Message, seen: _Findings) -> None:
-    domain, version = "", 0
-    for part in opset:
-        if part.number == OPSET_DOMAIN:
-            domain = opset.text(part)
-        elif part.number == OPSET_VERSION:
-            version = part.value
-    if domain in STANDARD_DOMAINS:
-        seen.opset = version
 
 
 def _graph(graph: Message, seen: _Findings, depth: int) -> None:
@@ -201,20 +192,7 @@ def _sparse(sparse: Message, seen: _Findings) -> None:
 
 
 def _tensor(tensor: Message, seen: _Findings) -> None:
-    name, element = "", 0
-    dimensions: list[int] = []
-    entries: dict[str, str] = {}
-    for part in tensor:
-        if part.number == TENSOR_DIMENSIONS:
-            dimensions += tensor.numbers(part)
-        elif part.number == TENSOR_TYPE:
-            element = part.value
-        elif part.number == TENSOR_NAME:
-            name = tensor.text(part)
-        elif part.number == TENSOR_EXTERNAL:
-            entry = tensor.within(part)
-            texts = {one.number: entry.text(one) for one in entry}
-            entries[texts.get(ENTRY_KEY, "")] = texts.get(ENTRY_VALUE, "")
+    name, element, dimensions, entries, _ = read_tensor(tensor)
     seen.elements[element] += prod(dimensions)
     if len(dimensions) == 2:
         seen.rows[name] = dimensions[0]
@@ -366,3 +344,36 @@ class Message:
             if byte < 0x80:
                 return value, at
         raise Malformed(at, "a number of more than 10 bytes")
+
+
+def read_opset(message: Message) -> tuple[str, int]:
+    """Returns the domain and the version of a set of operators."""
+    domain, version = "", 0
+    for part in message:
+        if part.number == OPSET_DOMAIN:
+            domain = message.text(part)
+        elif part.number == OPSET_VERSION:
+            version = part.value
+    return domain, version
+
+
+def read_tensor(message: Message) -> tuple[str, int, tuple[int, ...], dict[str, str], Field | None]:
+    """Returns a tensor's name, element type, dimensions, what is said of its file, and the field of its bytes."""
+    name, element = "", 0
+    raw: Field | None = None
+    dimensions: list[int] = []
+    entries: dict[str, str] = {}
+    for part in message:
+        if part.number == TENSOR_DIMENSIONS:
+            dimensions += message.numbers(part)
+        elif part.number == TENSOR_TYPE:
+            element = part.value
+        elif part.number == TENSOR_NAME:
+            name = message.text(part)
+        elif part.number == TENSOR_RAW:
+            raw = part
+        elif part.number == TENSOR_EXTERNAL:
+            entry = message.within(part)
+            texts = {one.number: entry.text(one) for one in entry}
+            entries[texts.get(ENTRY_KEY, "")] = texts.get(ENTRY_VALUE, "")
+    return name, element, tuple(dimensions), entries, raw
