@@ -5,8 +5,8 @@ shapes, with weights of their own for every layer. Products with weights are int
 them; those of attention are float32, as there. No quantisation, bias, normalisation or activation: what a network does
 besides its products, it does on top of this.
 
-The model is written as bytes here, so that a device without the `onnx` package can be measured: its protocol buffers
-are fields of a number, a wire type (0 for integers, 2 for bytes) and a value. (onnx.proto, IR version 8, opset 17.)
+The model is written as bytes here, field by field, so that a device without the `onnx` package can be measured.
+(onnx.proto, IR version 8, opset 17.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeqa.models.onnx_file import bytes_field, integer_field
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions, session_setup
 
@@ -54,48 +55,36 @@ def onnx_model(
     """Returns the serialised model."""
     graph = b"".join(
         [
-            *(_bytes(1, _node(node)) for node in nodes),
-            _bytes(2, b"graph"),
-            *(_bytes(5, _tensor(name, array)) for name, array in constants.items()),
-            *(_bytes(11, _value(value)) for value in inputs),
-            *(_bytes(12, _value(value)) for value in outputs),
+            *(bytes_field(1, _node(node)) for node in nodes),
+            bytes_field(2, b"graph"),
+            *(bytes_field(5, _tensor(name, array)) for name, array in constants.items()),
+            *(bytes_field(11, _value(value)) for value in inputs),
+            *(bytes_field(12, _value(value)) for value in outputs),
         ]
     )
-    return _integer(1, _IR_VERSION) + _bytes(7, graph) + _bytes(8, _integer(2, _OPSET))
+    return integer_field(1, _IR_VERSION) + bytes_field(7, graph) + bytes_field(8, integer_field(2, _OPSET))
 
 
 def _node(node: Node) -> bytes:
-    inputs = b"".join(_bytes(1, name.encode()) for name in node.inputs)
-    return inputs + _bytes(2, node.output.encode()) + _bytes(3, node.output.encode()) + _bytes(4, node.kind.encode())
+    inputs = b"".join(bytes_field(1, name.encode()) for name in node.inputs)
+    return (
+        inputs
+        + bytes_field(2, node.output.encode())
+        + bytes_field(3, node.output.encode())
+        + bytes_field(4, node.kind.encode())
+    )
 
 
 def _tensor(name: str, array: NDArray[Any]) -> bytes:
-    shape = b"".join(_integer(1, size) for size in array.shape)
+    shape = b"".join(integer_field(1, size) for size in array.shape)
     raw = np.ascontiguousarray(array).tobytes()
-    return shape + _integer(2, _ELEMENT[array.dtype.name]) + _bytes(8, name.encode()) + _bytes(9, raw)
+    return shape + integer_field(2, _ELEMENT[array.dtype.name]) + bytes_field(8, name.encode()) + bytes_field(9, raw)
 
 
 def _value(value: GraphValue) -> bytes:
-    shape = b"".join(_bytes(1, _integer(1, size)) for size in value.shape)
-    tensor = _integer(1, _ELEMENT[value.dtype]) + _bytes(2, shape)
-    return _bytes(1, value.name.encode()) + _bytes(2, _bytes(1, tensor))
-
-
-def _integer(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    shape = b"".join(bytes_field(1, integer_field(1, size)) for size in value.shape)
+    tensor = integer_field(1, _ELEMENT[value.dtype]) + bytes_field(2, shape)
+    return bytes_field(1, value.name.encode()) + bytes_field(2, bytes_field(1, tensor))
 
 
 INNER = 4  # BERT's feed-forward layer is so many times as wide
