@@ -34,7 +34,9 @@ LOOKERS, WAITING_LOOKS = 2, 256  # threads that look up what is remembered, and 
 OTHERS = 4  # threads for all else that reads nothing: lists, searches, folders that are watched
 FIRST_READING_S = 0.2  # how long a reading is taken to be before there was one
 RECENT = 0.2  # how much the last reading counts in what one is taken to be
-READER_NICENESS, WRITER_NICENESS = 2, 10  # how far behind the loop: a hit does not wait for a core, either
+READER_NICENESS, WRITER_NICENESS = 5, 10
+"""How far behind the loop: a hit does not wait for a core, either. Not further: what a reader holds, the loop waits for
+while another program has the core."""
 YIELDING_S = 0.05  # at most so long the writer waits, at each step, for readings to end
 
 

@@ -23,7 +23,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 import edgeqa
-from edgeqa.serving import allocator, systemd, uploads
+from edgeqa.serving import allocator, polling, systemd, uploads
 from edgeqa.serving.admission import Admission
 from edgeqa.serving.api import LOCAL_STATE
 from edgeqa.serving.callers import ADMIN, Caller, Reader, scopes_up_to
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8423
 MAX_CONNECTIONS = 256
-SWITCH_INTERVAL_S = 0.001
+SWITCH_INTERVAL_S = 0.0005
 """How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
 LAST_REPLIES_S = 5.0
 OTHER_DESCRIPTORS = 256  # that the process has open besides its connections, at most
@@ -123,7 +123,7 @@ class Server:
             uploads.sweep()
             # Bugs are said there, and so is what strangers send that is no request; of that, the reply says enough.
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-            asyncio.run(self._serve(engine, admission, listeners, context, joined))
+            polling.run(self._serve(engine, admission, listeners, context, joined))
         finally:
             if joined is not None:
                 joined.stop()
