@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from error_page import page as messages
 from families import Made
 from pages import PAGES, ROOT, TAG, Step, alike, blocks, steps, text_of
 
+from edgeqa import cli
 from edgeqa.models.exports.errors import INSTALL_EXPORTER, export_command
 
 DEADLINE_S = 300
@@ -102,6 +105,30 @@ def test_what_a_page_shows_and_this_does_not_run_is_run_elsewhere() -> None:
     for runners in ELSEWHERE.values():
         for runner in runners:
             assert (ROOT / runner).exists(), runner
+
+
+@pytest.mark.parametrize(
+    ("page", "typed"),
+    [
+        (page.name, line)
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"), "sh")
+        for line in block.splitlines()
+        if line.startswith("edgeqa ")
+    ],
+)
+def test_a_command_that_is_not_run_here_has_the_options_that_it_is_shown_with(page: str, typed: str) -> None:
+    _, *words = shlex.split(typed, comments=True)
+    command: click.Command | None = cli.commands
+    context = click.Context(cli.commands)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        command = command.get_command(context, words[0])
+        if command is None:
+            break
+        words, context = words[1:], click.Context(command, parent=context)
+    assert command is not None, (page, typed)
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known, (page, typed)
 
 
 def test_a_fence_is_closed_and_says_its_language() -> None:
