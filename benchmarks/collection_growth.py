@@ -2,6 +2,7 @@
 
     python benchmarks/collection_growth.py                 # 1,000, 10,000 and 100,000 contexts, about three minutes
     python benchmarks/collection_growth.py --most 1000000  # and a million
+    python benchmarks/collection_growth.py --results benchmarks/results/growth.json  # what `gallery.py` draws
 
 The texts are made: sentences of words as frequent as those of a language, each context with one fact of its own that
 the questions ask for. They are stored without encodings. At each size a new process opens the collection, and asks;
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import edgeqa
 from edgeqa import collection, state
+from edgeqa.capabilities.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +123,7 @@ def main() -> None:
     """Prints a row for each size, and how each figure grew from the size before."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100_000, help="the largest size")
+    parser.add_argument("--results", type=Path, help="where the figures are kept, as JSON")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure:
@@ -132,6 +135,8 @@ def main() -> None:
         os.environ[state.HOME_VARIABLE] = f"{scratch}/home"
         before = 0
         last: dict[str, float] = {}
+        rows: list[dict[str, float]] = []
+        load_before = round(os.getloadavg()[0], 2)
         for size in (size for size in SIZES if size <= asked.most):
             began = time.perf_counter()
             grow(Path(scratch), before, size)
@@ -145,6 +150,13 @@ def main() -> None:
             if last:
                 print(f"{'':>10}" + "".join(f"{f'x {found[name] / last[name]:.2f}':>15}" for name in names))
             before, last = size, found
+            rows.append({"contexts": size} | {name: round(found[name], 2) for name in names})
+    if asked.results is not None:
+        device = probe(providers=False)
+        with edgeqa.open(reader="fast", persist="off") as qa:
+            about = {"edgeqa": edgeqa.__version__, "model": f"{qa.bundle.manifest.name} {qa.bundle.manifest.version}"}
+        about |= {"device": device.board.value, "cores": device.cores.value, "load_before": load_before}
+        asked.results.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""Draws docs/images/answers.svg and growth.svg from the figures that are kept: `python benchmarks/gallery.py`.
+
+In: results/documents.json and growth.json, as `documents.py` and `collection_growth.py` leave them. Out: how many
+answers were right, not sure and wrong, by model and way of asking; and what a question takes by the size of the
+collection. It measures nothing; tests/tools/test_gallery.py holds the pictures to the figures.
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plot import svg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RESULTS = Path(__file__).parent / "results"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+WAYS = {"file": "of its file", "collection": "of all"}
+PARTS = {"right": ("#0b6e4f", "#ffffff"), "refused": ("#d5dae0", "#222222"), "wrong": ("#b3402a", "#ffffff")}
+NAMES = {"right": "right", "refused": "not sure", "wrong": "wrong"}
+SET = "documents, half=report"  # the questions that nothing was fitted on
+ROW_PX, NAMES_PX, BAR_PX, TOP_PX, MARGIN_PX = 26, 200, 480, 62, 12
+
+
+def answers(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns shares of right, not sure and wrong answers as stacked bars, a row of figures and way each."""
+    bars = [(f"{row['model']}, {said}", row[way]) for row in rows for way, said in WAYS.items() if way in row]
+    height_px, width_px = TOP_PX + len(bars) * ROW_PX + MARGIN_PX, NAMES_PX + BAR_PX + MARGIN_PX
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" font-family="sans-serif" '
+        'font-size="12" role="img" aria-label="Answers right, not sure and wrong, on documents that people own">',
+        f'<rect width="{width_px}" height="{height_px}" fill="#ffffff"/>',
+        f'<text x="{MARGIN_PX}" y="24" font-size="14">Questions on documents that people own, asked of one file, '
+        "and of all</text>",
+    ]
+    for number, (name, (fill, _)) in enumerate(PARTS.items()):
+        left = NAMES_PX + 90 * number
+        drawn.append(f'<rect x="{left}" y="36" width="12" height="12" fill="{fill}"/>')
+        drawn.append(f'<text x="{left + 17}" y="47">{NAMES[name]}</text>')
+    for number, (called, counts) in enumerate(bars):
+        y, x = TOP_PX + number * ROW_PX, float(NAMES_PX)
+        drawn.append(f'<text x="{NAMES_PX - 8}" y="{y + 14}" text-anchor="end" fill="#222222">{escape(called)}</text>')
+        for name, (fill, ink) in PARTS.items():
+            width = BAR_PX * counts[name] / counts["questions"]
+            drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{ROW_PX - 6}" fill="{fill}"/>')
+            drawn.append(
+                f'<text x="{x + width / 2:.1f}" y="{y + 14}" text-anchor="middle" fill="{ink}">{counts[name]}</text>'
+            )
+            x += width
+    return "\n".join([*drawn, "</svg>\n"])
+
+
+def growth(figures: dict[str, Any]) -> str:
+    """Returns what a question takes by the size of the collection, as bars."""
+    panels = {
+        said: {f"{row['contexts']:,} passages": row[name] for row in figures["rows"]}
+        for name, said in (("ask_ms", "a question, read anew"), ("route_ms", "of it, the search of passages"))
+    }
+    about = f"Medians by size of the collection: {figures['device']}, {figures['cores']} cores, {figures['model']}"
+    return svg(panels, about)
+
+
+def drawn() -> dict[str, str]:
+    """Returns the pictures, by the names of their files."""
+    documents, grown = (json.loads((RESULTS / name).read_text("utf-8")) for name in ("documents.json", "growth.json"))
+    return {"answers.svg": answers([row for row in documents if row["set"] == SET]), "growth.svg": growth(grown)}
+
+
+def main() -> None:
+    """Writes the pictures."""
+    for name, picture in drawn().items():
+        (IMAGES / name).write_text(picture, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The pictures of figures show the figures that are kept."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+ROWS: list[dict[str, Any]] = [
+    {"model": "a & b", "file": {"questions": 10, "right": 7, "refused": 2, "wrong": 1}},
+]
+
+
+@pytest.fixture
+def gallery(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("gallery")
+
+
+def test_the_pictures_are_drawn_from_the_figures_that_are_kept(gallery: ModuleType) -> None:
+    for name, picture in gallery.drawn().items():
+        assert (gallery.IMAGES / name).read_text(encoding="utf-8") == picture, "python benchmarks/gallery.py"
+
+
+def test_a_bar_is_as_long_as_its_share(gallery: ModuleType) -> None:
+    picture = gallery.answers(ROWS)
+    ElementTree.fromstring(picture)  # noqa: S314 - our own picture
+    widths = [float(width) for width in re.findall(r'width="(\d+\.\d)" height', picture)]
+    assert widths == [0.7 * gallery.BAR_PX, 0.2 * gallery.BAR_PX, 0.1 * gallery.BAR_PX]
+    assert "a &amp; b, of its file" in picture
