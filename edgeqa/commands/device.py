@@ -61,7 +61,7 @@ def capabilities(
 
     Exit codes: 0 the plan fits, 2 wrong usage, 3 it does not fit, or the model is broken.
     """
-    from edgeqa.asking.careful import CarefulReader
+    from edgeqa.asking.equipment import CarefulReader
     from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.device import recorded_device
     from edgeqa.capabilities.plan import make_plan

@@ -23,7 +23,7 @@ from families import Made
 from second import Bases
 
 from edgeqa import errors, runtime, state
-from edgeqa.asking import careful, ranking
+from edgeqa.asking import equipment, ranking
 from edgeqa.capabilities.computing import remembered_test
 from edgeqa.models import reading
 from edgeqa.models.bundle import BASE
@@ -168,7 +168,7 @@ def test_where_it_computes_otherwise_its_answers_are_read_anew(
         found = remembered_test(digest, how)
         return found and found._replace(fingerprint="of another device")
 
-    monkeypatch.setattr(careful, "remembered_test", of_another)
+    monkeypatch.setattr(equipment, "remembered_test", of_another)
     there = opened()
     assert there.remembered(QUESTION, TEXT) is None
     assert there.key(QUESTION, TEXT) != here
@@ -288,7 +288,7 @@ def test_an_unloaded_reader_comes_back(opened: Callable[..., EdgeQA], read_again
 def test_without_it_the_fast_reader_decides_and_the_plan_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, opened: Callable[..., EdgeQA]
 ) -> None:
-    monkeypatch.setattr(careful, "base_bundle", lambda: None)  # a checkout has it beside the sources
+    monkeypatch.setattr(equipment, "base_bundle", lambda: None)  # a checkout has it beside the sources
     qa = opened()
     assert qa.ask(QUESTION, TEXT).reader == "fast"
     assert qa.plan.reader.value == "fast"
@@ -359,7 +359,7 @@ def test_one_that_fails_its_self_test_is_told_of(
     def failing(*_: object) -> PassageReader:
         raise errors.BundleSelfTestFailed(BASE, "case 1: another answer")
 
-    monkeypatch.setattr(careful.CarefulReader, "load", failing)
+    monkeypatch.setattr(equipment.CarefulReader, "load", failing)
     qa = opened()
     assert [qa.ask(QUESTION, TEXT).reader for _ in range(2)] == ["fast"] * 2
     assert "case 1: another answer" in qa.plan.reader.reason
