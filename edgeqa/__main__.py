@@ -1,6 +1,6 @@
-"""Where the program begins, also as `python -m edgeqa`: what has to be settled before anything else is imported.
+"""The beginning of the program, also as `python -m edgeqa`: it settles what must be settled before other imports.
 
-An interrupt ends it with exit code 130 and one line, whatever it is doing; importing the command line is part of that.
+An interrupt ends the program with exit code 130 and one line, whatever it is doing, importing included.
 """
 
 from __future__ import annotations

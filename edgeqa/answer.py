@@ -1,4 +1,4 @@
-"""What comes back from a question: frozen values, and their form in JSON.
+"""Answers and close passages: the frozen values that a question gives, and their form in JSON.
 
 Pure. An answer is a slice of its context: `context[start:end] == text`, always. The context is the passage as it was
 read, and the answer stands in its source, too: `source[source_start:source_end] == text`. Offsets count code points of
@@ -41,23 +41,24 @@ class Candidate:
     score: float
     """Start + end logit of the span minus the context's no-answer logit."""
     probability: float
-    """Of the best candidate, the calibrated probability that it is the right answer, in [0, 1].
+    """How likely the best candidate is the right answer, calibrated, in [0, 1].
 
-    Of the others, what it would be if they were the best: for a comparison with other questions. At most one candidate
-    is right, so that these do not add up to 1, and those after the first are right less often than they say.
+    A later candidate has the probability that it would have as the best one, for a comparison with other questions. At
+    most one candidate is right. So the probabilities do not add up to 1, and later candidates are right less often than
+    theirs say.
     """
     address: str | None = None
-    """In a collection, the context's: DOCUMENT:{TAG}:N."""
+    """The address of its context in a collection: DOCUMENT:{TAG}:N."""
     part: str = ""
-    """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
+    """Which document of a source with several it is from, as written behind the source's name: `#12` for page 12."""
     part_start: int = 0
     """Where that document begins in its source."""
     heading: tuple[str, ...] = ()
     """The headings that the passage stands under, outermost first."""
     pieces: tuple[Piece, ...] = ()
-    """Where what of the passage stands in its source; empty where all of it does as it is, from `context_start` on."""
+    """Which place of the source each piece of the passage has; empty where the passage is one piece of the source."""
     path: str | None = None
-    """From a collection, the full path of the file that the document is of; None of what came through a pipe."""
+    """The full path of the document's file, in a collection; None for a text that came through a pipe."""
 
     @property
     def document(self) -> str:
@@ -98,13 +99,13 @@ class ClosePassage:
     source_end: int
     """Where it ends there."""
     score: float
-    """What it was ranked by: higher is closer; to be compared within one question."""
+    """Its rank: higher is closer. Only the scores of one question can be compared."""
     marked: tuple[int, int] | None = None
     """Where in `text` the best guess is; None in a passage that was not read, or has none."""
     document_start: int = 0
     """Where its document begins in the source."""
     path: str | None = None
-    """From a collection, the full path of the file that the document is of; None of what came through a pipe."""
+    """The full path of the document's file, in a collection; None for a text that came through a pipe."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the passage as JSON values; its headings as one line, parted by " > "."""
@@ -148,7 +149,7 @@ class Answer:
     contexts: int = 0
     """How many contexts were read."""
     damaged: tuple[str, ...] = ()
-    """What of a collection could not be read, a line for each damaged shard: the answer may be in it."""
+    """The damaged shards of a collection, a line each: they could not be read, and the answer may be in them."""
     cached: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     """Time spent by step, and `total`."""
@@ -159,13 +160,13 @@ class Answer:
     reader: str = "fast"
     """Who decided: the "fast" reader, or the "careful" one, of the passages that the fast one found."""
     notes: tuple[str, ...] = ()
-    """What speaks against there being an answer: the text is in another language, or has no word of the question.
+    """Reasons to doubt that there is an answer: the text is in another language, or has no word of the question.
 
-    And which pages or chapters of a file have no text: they are pictures, or missing."""
+    Pages or chapters of a file that have no text are named here, too: they are pictures, or missing."""
     nodes_asked: tuple[str, ...] = ()
-    """Of a cluster, the workers that were asked, HOST:PORT; none for what was remembered."""
+    """The workers of a cluster that were asked, HOST:PORT; none for an answer that was remembered."""
     nodes_silent: tuple[str, ...] = ()
-    """Those of them that did not answer: the answer may be with them."""
+    """The workers that were asked and did not reply: they may hold the answer."""
 
     @property
     def skimmed(self) -> bool:

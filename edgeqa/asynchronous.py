@@ -1,9 +1,9 @@
-"""`AsyncEdgeQA`: the runtime for asyncio. What is remembered comes without a thread, all else from threads.
+"""`AsyncEdgeQA`: the runtime for asyncio, made by `edgeqa.aopen`.
 
-In: what `EdgeQA` takes. Out: awaitables of what it gives. As many threads read as the plan says, and one changes the
-collection. A task that is cancelled gives up its wait: what nobody has begun with is not done, and what is being read
-is read to its end, remembered, and given to whoever else waits for it. Made by `edgeqa.aopen`. It decides nothing about
-answers, and turns nobody away: that is `serving`.
+In: the arguments of `EdgeQA`. Out: awaitables of its results. A remembered answer is given without a thread; threads do
+everything else. The plan says how many of them read, and one changes the collection. A task that is cancelled stops
+waiting. Its work is dropped if no thread has begun it; a reading that has begun goes on to its end, is remembered, and
+is given to all others who wait for it. This module decides nothing about answers and refuses no caller: `serving` does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a runtime has done since it was opened: answers that were read or looked up in, counts and times out.
+"""Counters of a runtime, for watching a process that runs long.
 
-For watching a process that runs long. Whoever finds an answer at hand is counted by the table that it was found in, so
-that nothing here is in the way of a hit. It keeps no question, and nothing of what was asked. Values are named tuples:
-a dataclass would take 0.5 ms of each start.
+In: answers that were read or looked up. Out: counts and times since the runtime was opened. Hits in memory are counted
+by the table that holds them, so that they do not wait for this module. No question and no text is kept. Values are
+named tuples: a dataclass would take 0.5 ms of each start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Counters(NamedTuple):
-    """What a runtime has done since it was opened."""
+    """The counters of a runtime, since it was opened."""
 
     read: int
     """Answers that were read."""

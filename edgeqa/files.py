@@ -145,7 +145,7 @@ def create(file: AnyPath, *, replacing: bool = False) -> BinaryIO:
 
 
 def check_plain(*paths: AnyPath) -> None:
-    """Does nothing; for what a library opens by its path, just before it does. What is not there is for that to say.
+    """Refuses paths that are no plain files, just before a library opens them; the library reports missing files.
 
     Raises:
         NotPlain: if one is no plain file, or a folder on the way to it is a link.

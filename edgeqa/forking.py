@@ -1,9 +1,9 @@
-"""What a fork, or the end, does to those who hold locks, turns or threads: each is told, before and after it.
+"""Forks, and the end of the process: objects that hold locks, turns or threads are told of both.
 
-In: objects that hold such things, known as long as somebody else refers to them. Out: calls of their methods. `forked`
-is called in the child, where the threads of the parent do not exist: a lock that one of them held is held for ever
-there, and what a pool of threads was to do is never done. `before_fork` and `after_fork`, where an object has them, are
-called in the parent; the first may wait for a moment, so that nobody is in the middle of anything.
+In: such objects, known as long as somebody else refers to them. Out: calls of their methods. `forked` is called in the
+child. The threads of the parent do not exist there: a lock that one of them held is never released, and work that a
+pool of threads had taken on is never done. `before_fork` and `after_fork`, where an object has them, are called in the
+parent; the first may wait for a moment, until no thread is inside a library.
 
 The end of a program stops daemon threads wherever they are. One that is in the middle of a library in C++ or Rust takes
 the process down with it (SIGABRT), so such libraries are called within `library_call`: the end waits until nobody is.
@@ -46,7 +46,7 @@ _held: list[threading.Lock] = []
 def lock() -> threading.Lock:
     """Returns a lock that is free in a forked child: a fork waits for a moment until no thread is inside.
 
-    For libraries that are not to be copied in the middle of something. Whoever holds it must not fork, or take another.
+    It is for libraries that must not be copied in the middle of a call. Its holder must not fork, or take another lock.
     """
     made = threading.Lock()
     _locks.add(made)
@@ -59,7 +59,7 @@ _ending = threading.Event()
 
 
 class _LibraryCall:
-    """What `library_call` returns; one for all, because a generator for each takes ten times as long to go through."""
+    """The context manager of `library_call`; all calls share one, because a generator takes ten times as long."""
 
     __slots__ = ()
 

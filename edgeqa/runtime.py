@@ -1,8 +1,8 @@
 """`EdgeQA`: the equipment, opened and wired; `ask` is the pipe from a question and texts to an `Answer`.
 
-In: questions, and texts as strings or paths. Out: answers cut from the texts, remembered or read now. What fits the
-device is decided in `capabilities`, what is remembered in `cache`, what the model says in `reading`; here they only
-meet. The device is probed and the model loaded when a question misses the cache. Nothing goes to the network.
+In: questions, and texts as strings or paths. Out: answers cut from the texts, remembered or read now. This module
+decides nothing itself: `capabilities` plans what fits the device, `cache` remembers, and `models.reading` runs the
+model. The device is probed and the model loaded when a question misses the cache. No network is used.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def open(
             its directory, to keep it anywhere.
         cluster: address of a Valkey Cluster, valkey://HOST:PORT, to use instead of a collection; needs edgeqa[cluster].
         reader: who decides: the "fast" reader alone, or the "careful" one, of the passages that the fast one found;
-            by default, or by "auto", the careful one where it is installed and fits this device. `$EDGEQA_READER` is
-            what holds where nothing is given here.
-        provider: what computes: "cpu", or an execution provider that onnxruntime offers besides ("openvino", "cuda"),
-            which is tried first where it was not before; by default what was quickest when `edgeqa capabilities` or
-            `edgeqa models prepare` tried them, and else the CPU.
+            by default, or by "auto", the careful one where it is installed and fits this device. Without this argument,
+            `$EDGEQA_READER` says which.
+        provider: who computes: "cpu", or an execution provider of onnxruntime ("openvino", "cuda"), which is tried
+            before its first use. By default it is the one that was quickest when `edgeqa capabilities` or `edgeqa
+            models prepare` tried them; where nothing was tried, the CPU.
 
     Raises:
         ClusterError: if `cluster` is no address, or the extra is missing.
@@ -198,8 +198,8 @@ class EdgeQA:
             BundleError: if the model fails its self-test on this device.
             CollectionError: if there is no collection, or it cannot be read.
         """
-        # What is at hand in this process is found in well under a microsecond; all else is in `_ask`, because a
-        # function with closures is slow to enter.
+        # This path takes well under a microsecond: it looks up answers that are in this process's memory. A function
+        # with closures is slow to enter, so all the rest is in `_ask`.
         if type(question) is str and not refresh and within is None and (front := self._front) is not None:
             entry = None
             if type(context) is str:
@@ -516,9 +516,9 @@ class EdgeQA:
         re_encode: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Adds files and folders to the collection; what is there already, and has not changed, is not read again.
+        """Adds files and folders to the collection; a file that is there already, unchanged, is not read again.
 
-        Broken off at any moment, it leaves whole documents; adding the same again goes on from there.
+        If it is interrupted, whole documents stay in the collection, and adding the same again goes on from there.
 
         Examples:
             >>> qa.add("examples").files_unchanged
@@ -712,7 +712,7 @@ class EdgeQA:
 
     @property
     def equipment(self) -> Equipment:
-        """What it asks with, for the rooms above."""
+        """The equipment that it asks with, for the rooms above."""
         return self._equipment
 
     @property
@@ -731,7 +731,7 @@ class EdgeQA:
 
     @property
     def plan(self) -> Plan:
-        """What fits this device, and why; made when it is first needed.
+        """The plan for this device, with the reason for each choice; made when it is first needed.
 
         Raises:
             NotEnoughMemory: if not even the smallest plan fits.
@@ -777,7 +777,7 @@ class EdgeQA:
     def unload(self) -> None:
         """Lets the model go, with all that it has made of texts, until a question has to be read.
 
-        Harmless when repeated. What is being read is read to its end; the answer cache and the collection stay open.
+        It may be called again. A reading that has begun goes on to its end; answer cache and collection stay open.
 
         Examples:
             >>> qa.unload()

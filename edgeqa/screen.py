@@ -1,9 +1,9 @@
 """An answer as a person reads it in a terminal: an `Answer` in, text out. It prints nothing.
 
-With an answer: its passage, as far as it tells what the answer is about; and where the answer is none too likely, the
-passages that come next, since one of them may have a better one. Without an answer: the passages closest to the
-question, since they most often hold it all the same. Texts and file names come from anywhere: nothing in them reaches
-the terminal as a command to it.
+With an answer, its passage is shown, as far as it tells what the answer is about. Where the answer is not very likely,
+the next passages are shown, too: one of them may hold a better one. Without an answer, the passages closest to the
+question are shown, which most often hold the answer all the same. Texts and file names come from anywhere, so control
+characters in them are made harmless before the terminal gets them.
 """
 
 from __future__ import annotations

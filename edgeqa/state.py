@@ -1,9 +1,9 @@
-"""What edgeqa remembers between runs: small JSON facts under one directory, the *home*.
+"""Facts that edgeqa remembers between runs: small JSON values under one directory, the *home*.
 
-In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. A fact is never
-needed for a right answer, only to save time, so that nothing here raises for a home that is read-only, full, damaged or
-not there at all; only for one that is no whole path, or that others may write to. It does not hold answers (that is
-`cache`) nor contexts.
+In: a name (one file each), a key, a JSON value. Out: the value remembered under the key, or None. Facts save time, and
+a right answer never needs one. So no function here raises for a home that is read-only, full, damaged or missing; they
+do raise for a home that is not a whole path, or that others may write to. Answers are not kept here (`cache` does
+that), nor are contexts.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _checked(home: Path) -> Path:
 
 
 def _problem(found: os.stat_result) -> str:
-    """Returns why a home is not its user's alone; "" if it is. What is root's is safe: root may do anything anyway."""
+    """Returns why a home is not its user's alone; "" if it is. Root's folders are safe: root may do anything anyway."""
     if found.st_uid not in (os.geteuid(), 0):
         return f"it belongs to another user ({found.st_uid})"
     if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid)):

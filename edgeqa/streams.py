@@ -1,8 +1,8 @@
 """Standard output and standard error in whatever state they were inherited: closed, full, or in a narrow encoding.
 
-`settle` makes them fit to be written to; from then on, what standard output does not take is an `OutputFailed`.
-Standard error is where that would be reported, so that what it does not take itself is lost without a word. Work that
-takes long shows how far it is there.
+`settle` makes them fit to be written to; from then on, a failed write to standard output is an `OutputFailed`. A failed
+write to standard error is ignored: there is no other place to report it. Work that takes long shows its progress on
+standard error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _OUTPUT, _ERROR = 1, 2  # file descriptors
 STEERING = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-"""What commands a terminal or turns the direction of all that follows, as part of a pattern."""
+"""Characters that command a terminal, or turn the direction of the text after them, as part of a pattern."""
 # In JSON, which programs read, also marks that turn single characters, and what some take for the end of a line.
 _ESCAPED = re.compile(rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -76,8 +76,8 @@ def is_plain() -> bool:
 def print_json(value: object) -> None:
     """Prints a JSON value on a line of its own: escaped where standard output does not take all characters.
 
-    What steers a terminal, or turns the direction of writing, is escaped always. Half a surrogate pair is no JSON that
-    every parser takes: what of a name is no UTF-8 is written as bytes are.
+    Characters that command a terminal, or turn the direction of writing, are always escaped. Some parsers refuse half a
+    surrogate pair in JSON, so bytes of a name that are no UTF-8 are written as bytes are elsewhere.
     """
     import json
 

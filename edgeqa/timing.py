@@ -1,4 +1,4 @@
-"""Time that is spent: where that of one question goes, in milliseconds by step, and how far something long has got."""
+"""Time: the milliseconds of one question by step, and the progress of work that takes long."""
 
 from __future__ import annotations
 

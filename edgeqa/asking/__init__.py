@@ -1,6 +1,6 @@
-"""Asking: one way from a question to an answer (`pipe`), whatever it is asked of: texts, a collection, a cluster.
+"""Asking: one way from a question to an answer (`pipe`), for texts, a collection and a cluster alike.
 
-What is asked is a `Scope`: here is what all of them have in common, and the passages that they give out.
+A question is asked of a `Scope`. This module declares what all scopes can do, and the passages that they give out.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class SourcePassage:
     number: int
     """The same for all passages of one document."""
     address: str | None = None
-    """In a collection, DOCUMENT:{TAG}:N."""
+    """Its address in a collection: DOCUMENT:{TAG}:N."""
     digest: str | None = None
-    """Of what an answer on it depends on, where that is remembered by itself."""
+    """A digest of all that an answer on it depends on; None where answers on it are not remembered one by one."""
     part: str = ""
-    """Of a source of several documents, what its own has beyond the source's name: `#12` for page 12 of a PDF."""
+    """Which document of a source with several it is from, as written behind the source's name: `#12` for page 12."""
     part_start: int = 0
     """Where that document begins in its source."""
     path: str | None = None
-    """In a collection, the full path of the file that it is from."""
+    """The full path of the file that it is from, in a collection."""
 
     def window(self, context: Context) -> SourcePassage:
         """Returns a window of the passage, where it is from."""
@@ -67,7 +67,7 @@ class Scope(Protocol):
 
     @property
     def digest(self) -> str:
-        """What changes with what it holds."""
+        """A digest of its content: it changes when the content does."""
 
     @property
     def is_given(self) -> bool:

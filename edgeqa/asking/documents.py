@@ -1,10 +1,10 @@
-"""What a caller gives, made into what is asked: a question on one line; strings, files and streams as `Document`s.
+"""Documents of the strings, files and streams that a caller gives, and the question on one line.
 
-In: what was given. Out: documents that yield NFC text in blocks of about 64 KB, so that a text of any size takes little
-memory; each can be read more than once. A file in a format of its own is one document, too: the text of all its
-records, a blank line between them. It notes where each record begins as it comes to it, so that a place in the text has
-a page or a chapter; what an answer is remembered under is then the digest of the source. What cannot be read is a
-`ContextError` that names the file and the place.
+In: the caller's arguments. Out: documents that yield NFC text in blocks of about 64 KB, so that a text of any size
+takes little memory. Each document can be read more than once. A file in a format of its own is one document, too: the
+text of all its records, with a blank line between them. Reading notes where each record begins, so that a place in the
+text has a page or a chapter; the answers on such a file are remembered under the digest of the file. A text that cannot
+be read is a `ContextError` that names the file and the place.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ class Document:
     records: Callable[[], Iterator[Iterable[Block]]]
     """Begins reading: yields the text's structure, a record after the other, "\n\n" between them in the text."""
     part_at: Callable[[int], tuple[str, int]] | None = None
-    """Of a file of several parts, as pages, tells which one a place in the text is in, as far as it was read: what its
-    name has beyond the file's, `#12`, and where it begins."""
+    """Tells which part of the file a place in the text is in, for files of several parts, such as pages.
+
+    It returns the part's name behind the file's, `#12`, and where the part begins; it knows the parts read so far."""
     left_out: Callable[[], list[tuple[str, str]]] | None = None
-    """Of such a file, returns which parts have no text, `#13`, each with why, as far as it was last read."""
+    """Returns the parts of such a file that have no text, `#13`, each with the reason, as far as it was last read."""
 
 
 def on_one_line(question: str) -> str:
@@ -194,7 +195,7 @@ def from_formatted(path: Path) -> Document:
     """Returns the file as a document.
 
     Raises:
-        ContextError: if it is not there. What is in it is read, and found to be wrong, with the text.
+        ContextError: if it is not there. Faults within the file are found later, when its text is read.
     """
     if path.is_dir():
         raise ContextIsDirectory(path)

@@ -1,13 +1,13 @@
-"""What speaks for a span besides the network's score: the structure of its passage, and the question's own words.
+"""Evidence for a span besides the network's score: the structure of its passage, and the question's own words.
 
-Pure. In: a question, a passage and spans of it. Out: for each span a number for each kind of evidence, in the order of
-`Evidence`; the weights are the model's own (`models.manifest.Evidence`), fitted by `tools/calibrate.py`. Numbers are
-looked for in English questions alone.
+Pure. In: a question, a passage and spans of it. Out: for each span, a number for each kind of evidence, in the order of
+`Evidence`. The weights are the model's own (`models.manifest.Evidence`), fitted by `tools/calibrate.py`. Only English
+questions are searched for hints that they ask for a number.
 
-A row of a table is looked up: its cells are offered as spans, too; the question names the column of the cell that
-answers it, and its other words mean the row, as far as they stand there; the cell that says them again is no answer. Of
-a passage that is no row, all that counts is whether a span only says the question's words again, is the number of a
-list's item, or has no number where one is asked for.
+A row of a table is looked up, so its cells are offered as spans, too. The question names the column of the cell that
+answers it. Its other words mean the row, as far as they stand there; a cell that only repeats these words is no answer.
+In a passage that is no row, three things count against a span: it only repeats the question's words, it is the number
+of a list's item, or it has no number where the question asks for one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ NOTHING: Features = (0.0,) * len(Evidence._fields)
 
 
 class Asked:
-    """What a question says of the answer."""
+    """A question, and what its words tell about the answer."""
 
     def __init__(self, question: str, language: str) -> None:
         self._language = language

@@ -1,4 +1,4 @@
-"""Answers by their names: the address of one context and a question in one string in, the answer out.
+"""Answers by their names: in goes one string of a context's address and a question, out comes the answer.
 
 The name of an answer is the question's and the context's together: bertqa{TAG}_ADDRESS_QUESTION, as in
 `bertqa{8YG}_PMC302072.xml:{8YG}:10_Who performs viral transmission among adults`. The braces once told Redis which
@@ -46,7 +46,7 @@ class AnswerNameInvalid(CollectionError, ValueError):
 
 
 class AnswerName(NamedTuple):
-    """What an answer is asked for by."""
+    """The name of an answer, taken apart."""
 
     address: Address
     question: str
@@ -58,8 +58,8 @@ class AnswerName(NamedTuple):
 def meanings(name: str) -> list[AnswerName]:
     """Returns what `name` may be the name of; the longest document name first.
 
-    It is more than one only where a document's name, or the question, has what looks like the end of an address in it,
-    with the same tag: which of them is meant can then be seen by which document there is.
+    There is more than one only where a document's name, or the question, contains the end of an address with the same
+    tag. The documents of the collection then decide which of them is meant.
 
     Raises:
         AnswerNameInvalid: if it is not of the form.

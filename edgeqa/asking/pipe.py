@@ -1,7 +1,7 @@
 """The pipe: key, cache, read, decide, remember, whatever the question is asked of.
 
-In: a question, a scope, options. Out: an `Answer`, remembered or read now. What an answer that is remembered does not
-need is imported when it is missing: the search, the model, and numpy.
+In: a question, a scope, options. Out: an `Answer`, remembered or read now. A remembered answer needs neither the search
+nor the model nor numpy, so these are imported only when no answer was found.
 """
 
 from __future__ import annotations

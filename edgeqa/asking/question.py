@@ -1,8 +1,8 @@
 """One question read against passages, the best first, until nothing better is likely.
 
-In: a question, a scope, the equipment of a runtime. Out: an `Outcome`. What a stored context says to the question is
-looked up under the context's own digest first, and remembered there. The model is loaded when a passage has to be read,
-so that where all are remembered it is not.
+In: a question, a scope, the equipment of a runtime. Out: an `Outcome`. The spans that a stored context gives for the
+question are looked up under the context's own digest first, and remembered there. The model is loaded when the first
+passage has to be read; it is not loaded where the spans of all passages are remembered.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Asking:
         self._nothing_shared = False
         self.contexts = self.read_anew = 0
         self.part: tuple[Key, Any] | None = None
-        """What the last context's answers are remembered under, and what is remembered."""
+        """The key of the last context's answers, and the value that is remembered under it."""
 
     def read(self, progress: Progress) -> None:
         """Reads the passages closest to the question: as many as were asked for, or as can still change the answer.

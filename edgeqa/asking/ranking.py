@@ -1,10 +1,10 @@
-"""Spans of many passages to the few best ones, and whether reading another passage may still change them.
+"""Ranking: it chooses the few best spans of many passages, and tells whether another passage may still change them.
 
-Pure. A span's rank is its score and all that counts besides, first of all what its passage adds: raw BM25 scores mean
-something else for each question, so that a passage counts by its *share*, its route score as a part of the best one's,
-in [0, 1]. The numbers are the model's own (`models.manifest.Searched`), fitted by `tools/calibrate.py` on questions on
-paragraphs, articles and documents. Of spans that overlap in the same document (windows overlap, so that the same place
-is read twice) only the best is kept.
+Pure. A span's rank is its score, its evidence, and a number for its passage. Raw BM25 scores mean something else for
+each question, so a passage counts by its *share*: its route score divided by the best passage's, in [0, 1]. The numbers
+are the model's own (`models.manifest.Searched`), fitted by `tools/calibrate.py` on questions on paragraphs, articles
+and documents. Windows overlap, so the same place may be read twice: of spans that overlap in one document, only the
+best is kept.
 """
 
 from __future__ import annotations

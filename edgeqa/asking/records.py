@@ -1,12 +1,12 @@
-"""What an answer is remembered under, and as what: its key, and one record for texts, collections and clusters.
+"""How an answer is remembered: its key, and one form of record for texts, collections and clusters.
 
-A key is made of all that the answer depends on: the model, how it is run, the `Options`, which are checked once, when
-they are given, the digest of what is asked; and the normalised question, last.
+A key is made of all that the answer depends on: the model, the way it is run, the `Options` (checked once, when they
+are given), the digest of the scope, and last the normalised question.
 
-A record is what reading passages for a question gave (`Outcome`), before it is decided whether there is an answer:
-plain values without the passages' texts. What is asked is part of the key, so that whoever asks has the texts that the
-answer is cut from. A record that no longer fits them, or has another shape, is no answer; so is one that was made of
-less than all that the scope holds.
+A record holds an `Outcome`: the result of reading passages, before it is decided whether there is an answer. It has
+plain values and no text of the passages. The scope's digest is part of the key, so the caller has the texts that the
+answer is cut from. A record is not used if it does not fit these texts, has another shape, or was made while a part of
+the scope could not be read.
 
 Pure: the scope finds passages again. Frozen dataclasses would take a millisecond more to import.
 """
@@ -170,7 +170,7 @@ class NearPassage(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What reading for a question gave: an answer without the decision whether there is one."""
+    """The result of reading passages for a question, before it is decided whether there is an answer."""
 
     spans: tuple[FoundSpan, ...]
     """The best spans, best first."""

@@ -1,8 +1,9 @@
-"""Passages in their surroundings: an address, or a document and a place in it, in; the text about it out.
+"""Passages in their surroundings.
 
-A file is read again, in its format, as far as the place; a document of a collection is put together of its passages,
-where what stands between them (blank lines, what parts the cells of a table) is blank. It reads no model and answers
-nothing. Places count code points of the document's NFC text, as those of answers do.
+In: an address, or a document and a place in it. Out: the text around that place. A file is read again, in its format,
+up to the place. A document of a collection is put together from its passages; everything else that stood between them
+(blank lines, the lines between a table's cells) becomes white space. No model is read and no question answered here.
+Places count code points of the document's NFC text, as those of answers do.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class CutText:
 
 
 class _KnownTexts(NamedTuple):
-    """What is kept of texts that were asked."""
+    """The passages of texts that were asked before, kept for the next question."""
 
     passages: tuple[Numbered, ...]
     left_out: list[tuple[str, str]]
