@@ -3,10 +3,10 @@
 `Cache.open` gives a cache, `Key` what values are remembered under, `memoize` a decorator.
 
 In: keys (a `Key`, or a plain name), values, functions that make missing values. Out: the values. Wrong use raises a
-`CacheError`, and a function that makes values raises what it raises; the cache's own faults never do: each is a miss
-that is counted (`stats`). What a miss gives back is what a hit would give: the value after a round trip through bytes.
-A stored record is believed only if it is whole, of this key and not over its time; everything else is a miss that is
-counted by its kind. Nothing here knows what the values are, questions and answers for one.
+`CacheError`, and errors of a function that makes values pass through. The cache's own faults raise nothing: each is a
+miss that is counted (`stats`). A miss gives back the same as a hit would: the value after a round trip through bytes. A
+stored record is believed only if it is whole, belongs to this key and has not expired; every other record is a miss,
+counted by its kind. The cache does not know what its values mean, and knows no question and no answer.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cache:
         self._backend, self._user, self._front = backend, user, backend.front
         self._ttl_s = ttl_s
         self._last_made: tuple[bytes, Any] = b"", ABSENT
-        """What was last computed, as bytes and as it was given back: who binds it at once need not have it encoded."""
+        """The value computed last, as bytes and as it was given back: to bind it at once needs no second encoding."""
         self._provenance = records.clip_provenance(provenance)
         self.lookup = self._make_lookup()
         self._handlers: list[tuple[Callable[[str], object], Callable[[Any], Any], float | None]] = []
@@ -122,7 +122,7 @@ class Cache:
 
     @property
     def note(self) -> str:
-        """What has gone wrong last: a kind of fault (`ledger.FAULTS`), and why; empty if nothing has."""
+        """The last fault: its kind (`ledger.FAULTS`), and the reason; empty if there was none."""
         return self._backend.note
 
     def get(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
@@ -362,9 +362,9 @@ class Cache:
         """Returns `lookup`: the value under a key, or ABSENT, no handler being called; hits and misses are counted.
 
         Most reads of the store are of a whole record that does not expire. They go the quick way, in this one function,
-        whose names are its own: to look them up in objects would take a twentieth of the time. Whatever it does not
-        like, or cannot do, is judged by the careful way. Of what is read from the store, one in sixteen is put at hand:
-        keys that are read once would only push out those that are not.
+        whose names are local: to look them up in objects would take a twentieth of the time. A record that it does not
+        like, or cannot judge, goes the careful way. One in sixteen values read from the store is put into the table in
+        front: all of them would push out keys that are read often, for keys that are read once.
         """
         backend, store, carefully = self._backend, self._backend.store, self._lookup_carefully
         queued, tally, noted = backend.queued, backend.tally, backend.tally.noted

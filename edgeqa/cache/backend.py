@@ -1,12 +1,12 @@
-"""What all caches on one directory in one process share: the store, its writer, the table in front, and the counts.
+"""The backend: store, writer, table in front and counts, shared by all caches of a process on one directory.
 
-In: records and addresses. Out: records, and never an exception: every fault is counted, and what cannot go on is left
-out, first the writing, then the store. The store is opened at the first use, and again by a forked child, which lets go
-of its parent's handles: LMDB allows no environment across a fork. What writes is imported at the first change, so that
-a process that hits need not.
+In: records and addresses. Out: records, and never an exception. Every fault is counted, and the backend goes on with
+less: first without writing, then without the store. The store is opened at its first use. A forked child opens it again
+and lets go of its parent's handles: LMDB allows no environment across a fork. The writer is imported at the first
+change, so that a process with nothing but hits does not load it.
 
-LMDB allows one environment for each file and process, so that there is one backend for each directory and process,
-given to all who open it (`share`), closed by the last (`release`) or at the end of the process.
+LMDB allows one environment for each file and process. So there is one backend for each directory and process; all who
+open the directory get it (`share`), and the last of them closes it (`release`), or the end of the process does.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Backend:
 
     @property
     def writer(self) -> Writer | None:
-        """What writes to the store, made at the first change; None where there is no store."""
+        """The writer of the store, made at the first change; None where there is no store."""
         if self.enter() and self._writer is None:
             from edgeqa.cache.writer import Writer
 

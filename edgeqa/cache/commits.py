@@ -1,6 +1,7 @@
-"""Commits: what is written to a store, each all or nothing, with the eviction that keeps the map from filling.
+"""Commits: they write to a store, each all or nothing, and evict records so that the map does not fill.
 
-In: records and addresses. Out: a `Committed` that says what was done besides. Only one thread of a process may use it.
+In: records and addresses. Out: a `Committed` that says what else the commit did. Only one thread of a process may use
+it.
 
 Eviction goes in the order of storing; a record that was hit since (`Hits`) goes to the end instead, once a round.
 Deleting from a copy-on-write tree takes pages itself, and pages freed by one commit are usable only two commits later:
@@ -89,20 +90,20 @@ class Hits:
 
 
 class Committed(NamedTuple):
-    """What a commit did besides storing."""
+    """The effects of a commit besides storing."""
 
     evictions: int = 0
     second_chances: int = 0
     over_bytes: int = 0
     """How much more than the limit is in use."""
     replaced: tuple[bytes, ...] = ()
-    """Addresses whose records are others now, or deleted as it was asked for."""
+    """Addresses whose records were replaced, or deleted by request."""
     evicted: tuple[bytes, ...] = ()
     """Addresses whose records were evicted."""
 
 
 class Commits:
-    """What changes one store."""
+    """The one place that changes a store."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ In: a key, how to look, how to store. Out: the value, or the news that the calle
         if (value := flight.begin()) is ABSENT:
             value = flight.land(compute())
 
-How that holds:
+It holds for these reasons:
 
 - The first caller of a process leads; the others of its process wait for it and get its value or its error. Who leads
   is decided by one `dict.setdefault`, so that no lock is needed, which an interrupt might leave locked.
@@ -15,13 +15,14 @@ How that holds:
   nothing, and the kernel drops it when its holder dies, so that another takes over at once. It is given back when the
   value is committed, not before: else the next process would look too early.
 - A leader that is cancelled, interrupted or killed hands over: a waiter leads next.
-- Nobody waits for longer than a lease is good: who has waited so long computes for itself. And so does, at once, who
-  would wait for what waits for it: each computation knows what it is a part of and what that waits for.
+- Nobody waits for longer than a lease is valid: a caller that has waited so long computes for itself. A caller that
+  would wait for a computation which waits for it computes at once: each computation knows which one it is a part of,
+  and what that one waits for.
 - A failure reaches the waiters of other processes by a note in the same file; where the file system has no locks, every
   process computes for itself.
 
-What was not chosen: a lock for each key, which must be made and deleted under another lock; a file for each lease,
-which a killed process leaves behind; a lease with a time in the file, which needs a clock that all agree on.
+Three ways were not chosen: a lock for each key, which must be made and deleted under another lock; a file for each
+lease, which a killed process leaves behind; a lease with a time in the file, which needs a clock that all agree on.
 """
 
 from __future__ import annotations

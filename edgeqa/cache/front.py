@@ -5,13 +5,13 @@ as `(question, context)`. Out: an `Entry`. A hit takes no lock and copies nothin
 here and in the store. Values that callers could change are kept as bytes and decoded anew each time. The table is
 bounded in entries and in bytes.
 
-What is here is what is stored. Who reads the store looks at `changes` first, and what was read is not taken in where
-its address has changed since. When another process has changed something, the epoch in the shared ledger has moved: the
-next look compares the ledger's marks, and drops what has the mark of a change.
+The table never differs from the store. A reader of the store looks at `changes` first; the table does not take the
+value that was read if its address has changed since. When another process changes something, the epoch in the shared
+ledger moves: the next look compares the ledger's marks, and drops the entries whose marks have moved.
 
-`Tally` counts what happens in this process, hits of the table and of the store alike, until it moves to the ledger; and
-knows which records were hit, for the next eviction. Misses are counted without a lock, as the table's hits are:
-approximately where many threads look at once, else exactly.
+`Tally` counts the hits of table and store in this process until the counts move to the ledger, and knows which records
+were hit, for the next eviction. Hits and misses are counted without a lock: exactly by one thread, approximately where
+many threads look at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may give the data file to LMDB, and when: every process enters a cache directory and leaves it through here.
+"""The guard of a cache directory, where every process enters and leaves: it decides when LMDB may get the data file.
 
 In: a directory and a map size. Out: an open `Store`, or a `StoreFault` that says why there is none. LMDB can be killed
 by a damaged file, so that the file is judged first, by rules that hold across processes, containers and reboots:
@@ -19,8 +19,8 @@ by a damaged file, so that the file is judged first, by rules that hold across p
 - A start that dies while opening, or a writer that dies inside a commit, leaves a note in the ledger. After two such
   deaths in a row the next start goes without the cache, for an hour; then the file is put aside and a new one made.
 
-What was not chosen: a list of pids, which are given anew and mean nothing in another container; a lock with a blocking
-wait, which a stopped process makes endless; a thread that verifies, which ends with the command that began it.
+Three ways were not chosen: a list of pids, which are given anew and mean nothing in another container; a lock with a
+blocking wait, which a stopped process makes endless; a thread that verifies, which ends with the command that began it.
 """
 
 from __future__ import annotations

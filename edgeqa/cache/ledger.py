@@ -1,13 +1,13 @@
-"""A page of numbers that all processes on one cache share, and that outlives them: totals, and notes on who died where.
+"""The ledger: a page of numbers that all processes on one cache share: totals, and notes on processes that died.
 
-In: a path. Out: `Ledger`, 64-bit slots by name; and marks, which move when a record at one of many addresses has
-changed, so that other processes drop what they have of these addresses, and nothing else. The file is one page, written
-out in full when it is made, changed by `pwrite` under `flock`: a full disk is then an error and not a signal. The
-epoch, at which every hit looks, is read through a memory map, which costs no system call; all else by `pread`. Nothing
-here is needed for a right answer; a page of nonsense is made anew.
+In: a path. Out: `Ledger`, 64-bit slots by name, and marks. A mark stands for many addresses and moves when a record at
+one of them has changed, so that other processes drop their values of these addresses, and no others. The file is one
+page. It is written out in full when it is made and changed by `pwrite` under `flock`, so that a full disk is an error
+and not a signal. Every hit looks at the epoch, which is read through a memory map without a system call; the other
+numbers are read by `pread`. No right answer depends on the ledger, and a page of nonsense is made anew.
 
-`Mapped` knows whether files that are mapped are still as long as they were: to touch what somebody cut off ends the
-process (SIGBUS). It is asked before each use, and looks unless it has just done so.
+`Mapped` knows whether mapped files still have their length: to touch a part that somebody cut off ends the process
+(SIGBUS). It is asked before each use, and looks unless it has just done so.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Mapped:
 
 
 class MovedMarks(NamedTuple):
-    """That a process has moved marks: the epoch just before and just after, and all marks."""
+    """The result of moving marks: the epoch just before and just after, and all marks."""
 
     epoch_before: int
     epoch_after: int

@@ -1,15 +1,15 @@
-"""`memoize`: a decorator that remembers what a function returns; and what a function is known by.
+"""`memoize`: a decorator that remembers the results of a function; and `Identity`, by which a function is known.
 
 In: a keyspace and a function, plain or `async`, whose arguments have a canonical form (`keys.encode_argument`). Out:
-the function, with the same signature. The key holds what the function is known by and `version`, not its code: a
-function that comes to mean something else needs another version. Concurrent calls with equal arguments are one call. A
-function may call itself as often as it may without being remembered.
+the function, with the same signature. The key holds the function's identity and `version`, not its code: a function
+that comes to mean something else needs another version. Concurrent calls with equal arguments are one call. A function
+may call itself as deeply as without the decorator.
 
-A function is known by its name, its file, and what it holds: the variables of a closure, the values of a `partial`,
-defaults, the object of a method. So two functions of one factory are two, and two scripts may both have a `load`. Its
-code counts where a name does not tell one function from another: of a lambda, of what is defined in another function,
-and of what was typed in. What a function holds is looked at anew with every call; a list or a dict, which the function
-itself may change, counts with what it held when it was decorated.
+A function is known by its name, its file, and the values that it holds: the variables of a closure, the values of a
+`partial`, defaults, the object of a method. So a factory makes functions that are told apart, and two scripts may both
+have a `load`. The code counts, too, where the name alone does not tell functions apart: for a lambda, a function
+defined inside another one, and a function that was typed in. The held values are looked at anew with every call. A list
+or a dict, which the function itself may change, counts with its content at the time of decoration.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ATTRIBUTE = "__edgeqa_identity__"  # of what `memoize` returns
 
 
 class MemoizingCache(Protocol):
-    """What is needed of a cache."""
+    """The part of a cache that memoizing needs."""
 
     def lookup(self, key: Key, as_type: type | None) -> Any: ...  # noqa: ANN401, D102 - as in `Cache`
     def flight(self, key: Key, *, ttl_s: float | None, as_type: type | None) -> Flight: ...  # noqa: D102
@@ -128,7 +128,7 @@ def _in_new_thread(function: Callable[..., Any], args: tuple[object, ...], kwarg
 
 
 class Identity:
-    """What one function is known by."""
+    """The identity of one function: name, file, and held values."""
 
     def __init__(self, function: Callable[..., Any], key: object = None) -> None:
         """Looks at the function.

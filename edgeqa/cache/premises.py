@@ -1,7 +1,7 @@
-"""A cache directory's own files: made, in RAM too, judged, put aside, deleted; all but what is inside of LMDB's.
+"""The files of a cache directory, on disk or in RAM: they are made, judged, put aside and deleted here.
 
-In: a directory that this process alone is in (see `guard`). Out: whether the data file may be given to LMDB, which can
-be killed by a damaged file, or by one of another kind of machine.
+In: a directory that only this process is in (see `guard`). Out: whether LMDB may be given the data file. A damaged
+file, or one of another kind of machine, can kill LMDB. The inside of LMDB's file is changed by LMDB alone.
 
 - The header, a small text, is written once, when a cache is made, and says for what machine and with what map size.
 - The seal, a small text, is written by the last process that leaves and names the size, the time and the XXH3-64 of the
@@ -86,7 +86,7 @@ class Header(NamedTuple):
 
 
 class Seal(NamedTuple):
-    """What a data file was when it was closed."""
+    """The state of a data file when it was closed."""
 
     size_bytes: int
     mtime_ns: int

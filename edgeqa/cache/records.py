@@ -1,4 +1,4 @@
-"""A value's key and its record: what it is remembered under, and the bytes that are stored for it. Pure.
+"""Keys and records: a value is remembered under a `Key`, and stored as the bytes of a `Record`. Pure.
 
 A `Key` is made of a canonical byte string: a keyspace and fields, or the arguments of a call. Every field is preceded
 by its length, so that no delimiter inside a field can make two different inputs alike. The digest (127 bits of
@@ -11,8 +11,9 @@ the payload (XXH3-64, seeded with the kind of record) 8; check 16; magic and for
 3; stored-at (Unix, ms) 8; time to live (ms; 0 is for ever) 8; digest 16; provenance; payload. Checksums are big-endian,
 numbers little-endian. Golden bytes in the tests pin it. The caller brings the clock.
 
-A record for ever is believed at one look (`WHOLE`): its payload's checksum and its check, side by side, are those of
-the key. That covers all that is used then; a record with a time to live has another seed, and never passes.
+A record that never expires is believed after one comparison (`WHOLE`): the checksum of its payload and its check stand
+side by side, and must be those of the payload and the key. Nothing else of such a record is used. A record with a time
+to live has another seed, and never passes this comparison.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ _HEAD_AT, _HEAD_BYTES = 8, 72
 
 
 class Key:
-    """What a value is remembered under: its address, its identity, and the bytes that both are made of.
+    """The key of a value: its address, its identity, and the bytes that both are made of.
 
-    Not a dataclass: making one takes three times as long, and every question is made a key of.
+    It is no dataclass: making one takes three times as long, and every question makes a key.
     """
 
     __slots__ = ("canonical", "check", "digest", "keyspace")
@@ -185,7 +186,7 @@ class Fault(Enum):
 
 
 class Record(NamedTuple):
-    """What is stored under a key. A tuple: one is made on every read, and a frozen dataclass costs five times that."""
+    """A stored value. It is a tuple because every read makes one, and a frozen dataclass costs five times as much."""
 
     stored_at_ms: int
     ttl_ms: int

@@ -1,7 +1,7 @@
-"""What a cache says about itself: values for `edgeqa cache stats` and `edgeqa cache explain`.
+"""Statistics of a cache, and explanations of single keys, for `edgeqa cache stats` and `edgeqa cache explain`.
 
-In: a backend; a key and what is stored under it. Out: frozen dataclasses, with the ratios worked out. The names of the
-totals and of the faults are those of the ledger. It changes nothing; only `cache` and the command import it.
+In: a backend; a key and the record under it. Out: frozen dataclasses, with the ratios worked out. Totals and faults
+have the names that the ledger gives them. Nothing is changed here, and only `cache` and the command import it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stats:
-    """The state of a cache, and what happened in it, over all processes since it was made."""
+    """The state of a cache, and its counts over all processes since it was made."""
 
     path: str | None
     persist: str
@@ -42,7 +42,7 @@ class Stats:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the cache knows about one key."""
+    """The facts that the cache has about one key."""
 
     keyspace: str
     digest: str

@@ -1,29 +1,29 @@
 """The memory-mapped store: records in the order they were stored, found by their addresses. LMDB inside.
 
-In: addresses (16 bytes that begin with a 0 bit). Out: records (bytes, not looked into but for their address and their
-soundness), or a `StoreFault`. What is written is in `commits`; whether the file may be given to LMDB at all is decided
-before, by `guard`. This knows nothing of keys, values or times.
+In: addresses (16 bytes that begin with a 0 bit). Out: records, or a `StoreFault`. Of a record's bytes, only the address
+and the soundness are looked at. `commits` writes to the store, and `guard` decides before whether LMDB may be given the
+file at all. The store knows nothing of keys, values or times.
 
-One table with two kinds of keys. Addresses come first and lead to sequence numbers. Sequence numbers (8 bytes that
-begin with a 1 bit) come after them and lead to records: so they are only ever appended to, at the end of the tree, and
-its pages there are full, and evicted from one end. One table, because LMDB looks a second one up by its name in each
-transaction, which costs as much as the read itself. `writemap` stays off: with it, a full disk is a fatal signal
+There is one table with two kinds of keys. Addresses come first and lead to sequence numbers. Sequence numbers (8 bytes
+that begin with a 1 bit) come after them and lead to records. New records are therefore appended at the end of the tree,
+where its pages are full, and old ones are evicted from one end. A second table would cost as much as the read itself,
+because LMDB looks it up by its name in each transaction. `writemap` stays off: with it, a full disk is a fatal signal
 instead of an error.
 
 How threads, closing and forks get along:
 
-- Reading writes nothing and takes no lock; any thread may. But nobody may close LMDB while a thread is inside, and a
-  forked child cannot close what another thread of its parent was in.
-- So whoever goes in counts itself: it appends to `inside` before it looks whether the store is open, and takes itself
+- Any thread may read; reading writes nothing and takes no lock. But nobody may close LMDB while a thread is inside, and
+  a forked child cannot close an environment that another thread of its parent was in.
+- So each reader counts itself: it appends to `inside` before it looks whether the store is open, and takes the entry
   off when its transaction is gone. Both are one step of the interpreter.
-- Whoever closes or forks shuts the door first and then waits until `inside` is empty. One counts before it looks, the
-  other shuts before it counts: so at least one of the two sees the other.
-- It waits for a second at most. An interrupt between two steps may leave a count behind, and a fork and a close are not
-  to hang for that.
+- A thread that closes or forks shuts the door first and then waits until `inside` is empty. The reader counts before it
+  looks, the other one shuts before it looks: so at least one of the two sees the other.
+- The wait takes a second at most. An interrupt between two steps may leave a count behind, and a fork or a close must
+  not hang for that.
 
-What was not chosen: a lock around each read, which takes half as long as the read; references as the interpreter counts
-them, which an error or a debugger may hold as well; LMDB's own list of readers, which knows no threads of one process
-that are about to begin.
+Three ways were not chosen: a lock around each read, which takes half as long as the read; the interpreter's count of
+references, which an error or a debugger may hold as well; LMDB's own list of readers, which does not know threads that
+are about to begin.
 """
 
 from __future__ import annotations

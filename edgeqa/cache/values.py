@@ -4,9 +4,9 @@ In: `str`, `bytes`, `int` of any size, `float`, `bool`, `None`, and lists, tuple
 Out: bytes, and from them an equal value. A tuple comes back as a list and a dataclass as a dict, unless the caller
 names the type. Anything else is refused, subclasses too: an enumeration that came back as a string would be a lie.
 
-msgspec does the work, but for the first few values that are read (`unpack`): its import takes 15 to 18 ms, in which a
-command that reads one value would read it 15 times, our own import included. Where it is not installed, `unpack` and
-`pack` do all of it, slower: the bytes are the same. Only a value of a named type needs it.
+msgspec does the work, except for the first few values that are read: importing it takes 15 to 18 ms, and in that time
+a command could read one value 15 times with `unpack`, the import of this module included. Where msgspec is not
+installed, `unpack` and `pack` do all of the work, slower, with the same bytes. Only a value of a named type needs it.
 """
 
 from __future__ import annotations

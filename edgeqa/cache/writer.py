@@ -1,12 +1,12 @@
 """The one thread of a process that writes: it gathers changes and commits them in batches.
 
 In: records to store and addresses to delete, from any thread. Out: commits, and a call back for each change when it is
-committed (or given up). Nothing here fails: what cannot be written is counted, and after a full disk nothing is tried
-for a while. A batch goes out at 32 records or 50 ms after its first, so that flash is spared and no caller waits. What
-is queued can be read at once (`queued`). The queue is bounded; a caller that finds it full waits for room, but not for
-long, and then drops its record. While readers keep the pages that a full map needs, a batch is tried again for a while;
-when that was in vain, the next ones are not, until one gets through. The thread starts with the first change, and this
-module is imported then: a process that hits needs neither.
+committed (or given up). The writer raises nothing: a failed write is counted, and after a full disk nothing is tried
+for a while. A batch is committed at 32 records, or 50 ms after its first, so that flash is spared and no caller waits.
+Queued records can be read at once (`queued`). The queue is bounded; a caller that finds it full waits a short while for
+room, and then drops its record. While readers keep the pages that a full map needs, a batch is tried again for a while;
+if that was in vain, later batches are tried once only, until one succeeds. The thread starts with the first change, and
+this module is imported then: a process with nothing but hits needs neither.
 """
 
 from __future__ import annotations
