@@ -1,7 +1,7 @@
-"""The device: what it has (`probe`), what edgeqa does with it (`plan`), and how that is shown (`report`).
+"""The device: `probe` reads it, `plan` decides what edgeqa does with it, and `report` shows both.
 
-Here is what a user sets of a plan (`Overrides`), checked as far as that needs no device, and numbers of bytes as people
-write them ("256M") and read them. Pure.
+This module has the user's own settings of a plan (`Overrides`), checked as far as that needs no device, and numbers of
+bytes as people write and read them ("256M"). Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIZE = r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?"
 Persist = Literal["disk", "memory", "off"]
 Reader = Literal["fast", "careful", "auto"]
 NAMED = {"persist": get_args(Persist), "reader": get_args(Reader)}
-"""What is one of several words, and no number."""
+"""Overrides that are one of several words, and no number."""
 MIN_WINDOW_TOKENS = 128  # four times what two windows share: below it, most of a text would be read twice
 MAX_BYTES = (1 << 63) - 1  # no device addresses more
 MAX_THREADS = 256  # more cores than a device has; and where the system refuses a thread, onnxruntime hangs
@@ -28,7 +28,7 @@ _MAX = {"threads": MAX_THREADS}
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the user wants instead of the plan's own choice; None leaves it to the plan."""
+    """The user's settings, which replace the plan's own choices; None leaves a choice to the plan."""
 
     threads: int | None = None
     batch_contexts: int | None = None

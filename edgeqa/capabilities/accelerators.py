@@ -1,8 +1,8 @@
-"""What else than the CPU could compute here: a `Device` in, readings of execution providers and of device nodes out.
+"""Accelerators besides the CPU: a `Device` in, readings of execution providers and of device nodes out.
 
-Providers are what onnxruntime offers. It is asked in a subprocess: a wheel built for a newer processor dies of an
-illegal instruction when it is imported, and that must not be the caller. The answer is remembered per onnxruntime and
-processor, since the import takes 0.1 s and more.
+A subprocess asks onnxruntime for its providers: a wheel built for a newer processor dies of an illegal instruction when
+it is imported, and the caller must live on. The answer is remembered for each onnxruntime and processor, since the
+import takes 0.1 s and more.
 """
 
 from __future__ import annotations

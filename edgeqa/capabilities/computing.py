@@ -1,8 +1,8 @@
 """How this device computes, as far as answers depend on it: precision path, processor, onnxruntime's version. No probe.
 
-What an answer is remembered under is found by these, so that each start waits for them: nothing is imported that a
-remembered answer could do without, and onnxruntime least of all. `unsupported` says where nothing can be computed at
-all, before anything is installed: it needs nothing but Python.
+The key of an answer holds these facts, so each start waits for them. This module therefore imports nothing that a
+remembered answer does not need, and never onnxruntime. `unsupported` names the platforms that cannot compute at all; it
+needs nothing but Python, because it is asked before anything is installed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Computing(NamedTuple):
     """How this device computes with a bundle."""
 
     precision: str
-    """What the plan's precision will be on the CPU, and the provider, if one was asked for."""
+    """The precision that the plan will have on the CPU, and the provider, if one was asked for."""
     kernels: str | None
     """The processor as `Capabilities.kernels` has it; None of one that hides."""
 
 
 class Tested(NamedTuple):
-    """What a self-test found out, as far as answers are remembered under it."""
+    """The part of a self-test's result that the key of an answer holds."""
 
     fingerprint: str
     """Digest of the logits that the golden cases have on this device (`Verdict.fingerprint`)."""
@@ -81,7 +81,7 @@ def self_test_key(bundle_digest: str, kernels: str, path: str) -> str:
 
 
 class Platform(NamedTuple):
-    """What wheels are made for."""
+    """A platform that wheels are made for."""
 
     system: str
     """As `sys.platform` has it."""

@@ -1,9 +1,9 @@
-"""A device: every look at it (`Device`), and what the probe made of them (`Capabilities`, a record of `Reading`s).
+"""A device: `Device` has every look at it, and `Capabilities` has the readings that the probe made of these looks.
 
-A look is at a file, or one of the few calls that no file answers; of this device, or of one that was written down.
+A look reads a file, or makes one of the few calls that no file answers, on this device or on one that was recorded.
 Readers take a `Device` and nothing else of the system, so that a test, or `--device`, can put a recorded machine in the
-place of this one. Each look that fails raises OSError with the reason; what a failure means is the reader's matter: it
-gives a value and says where that comes from, or None with a reason that a person can read. Nothing is interpreted here.
+place of this one. A look that fails raises OSError with the reason. The reader decides what a failure means: it gives a
+value and says where that comes from, or None with a reason that a person can read. `Device` interprets nothing.
 Recorded boards are data in `devices/`.
 """
 
@@ -50,7 +50,7 @@ class Reading(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a device has, as far as edgeqa is concerned."""
+    """The capabilities of a device, as far as edgeqa is concerned."""
 
     board: Reading[str]
     os: Reading[str]
@@ -61,7 +61,7 @@ class Capabilities:
     """The least of the host's memory and the limits of the control groups around this process."""
     memory_available_bytes: Reading[int]
     address_space_bytes: Reading[int]
-    """What RLIMIT_AS leaves to this process; None if there is no such limit."""
+    """The address space that RLIMIT_AS leaves to this process; None if there is no such limit."""
     cores: Reading[int]
     """Fast physical cores that this process may use."""
     cpu_flags: Reading[tuple[str, ...]]
@@ -194,7 +194,7 @@ class RecordedDevice(Device):
     """A device that was written down: a JSON object, and nothing of this device.
 
     It has `calls` (method name to what it returns, or `{"failed": reason}`), `files` (path to text), `unreadable` (path
-    to reason) and `nodes` (further paths that exist). What is not in it does not exist on that device.
+    to reason) and `nodes` (further paths that exist). No other path exists on that device.
     """
 
     def __init__(self, record: Mapping[str, Any]) -> None:

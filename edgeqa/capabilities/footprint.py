@@ -1,4 +1,4 @@
-"""What a plan costs: a bundle's facts and a plan's sizes in, bytes of memory and of address space out. Pure.
+"""The cost of a plan: a bundle's facts and a plan's sizes in, bytes of memory and of address space out. Pure.
 
 The constants are fitted to measurements, and lie above every one of them: peak resident memory of a process that loads
 both graphs of edgeqa-mini 2 (int8, 22.4 MiB; float32, 86.0 MiB) and its tokenizer, and reads contexts of 64 to 448
@@ -66,7 +66,7 @@ _ALIGNMENT_BYTES = 64 * MIB
 
 @dataclass(frozen=True, slots=True)
 class ModelNeeds:
-    """What of a bundle matters for its cost."""
+    """The facts of a bundle that decide its cost."""
 
     file_bytes: int
     """All graphs together."""
@@ -78,15 +78,15 @@ class ModelNeeds:
     kind: str
     """"split" (two graphs) or "joint" (one)."""
     heads: int = 0
-    """Of a joint bundle."""
+    """Attention heads, of a joint bundle."""
     question_tokens: int = 0
-    """Of a joint bundle: what is read together with a context, special tokens too."""
+    """Tokens that a joint bundle reads together with a context, special tokens included."""
     unmapped_bytes: int = 0
     """Files that are read into memory where they would otherwise be mapped."""
 
     @property
     def encoding_bytes_a_token(self) -> int:
-        """What is kept of a token of a context: int8 and a scale, or its id."""
+        """Bytes that are kept for a token of a context: int8 and a scale, or its id."""
         return self.width + 4 if self.kind == "split" else 8
 
 
@@ -97,7 +97,7 @@ class Tried:
     name: str
     """As onnxruntime has it."""
     precision: str
-    """Of the graphs: the model's own, or that of graphs made for providers."""
+    """The precision of the graphs: the model's own, or of graphs that were made for providers."""
     ok: bool
     """Whether its answers are right, and it took any of the graphs."""
     reason: str
@@ -110,11 +110,11 @@ class Tried:
     nodes_taken: int | None = None
     """Operators that it computes; None where that is not known."""
     nodes: int | None = None
-    """Of so many in all graphs."""
+    """Operators in all graphs."""
     is_busy: bool = False
     """Whether others kept the processor from it meanwhile: its time says little."""
     fingerprint: str = ""
-    """Of the golden cases' logits."""
+    """Digest of the golden cases' logits."""
     largest_error: float = 0.0
 
     @property
@@ -139,7 +139,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What of a plan takes memory."""
+    """The sizes of a plan that take memory."""
 
     batch_contexts: int
     window_tokens: int

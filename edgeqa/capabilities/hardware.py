@@ -1,15 +1,14 @@
-"""What this process may use of the hardware: a `Device` in, readings of memory, disks and processor out.
+"""The hardware that this process may use: a `Device` in, readings of memory, disks and processor out.
 
-Inside a container the host's figures are wrong in the reassuring direction. So those of memory are the least over the
-host and every control group around this process, and no more cores count than the groups' quota pays for. A group's
-inactive file cache counts as available: the kernel drops it before it refuses memory. Control groups are found for
-versions 1 and 2, both at once, and containers, where /proc/self/cgroup names a path of the host that the container does
-not see.
+Inside a container the host's figures are too good. So memory is the least over the host and every control group around
+this process, and no more cores count than the groups' quota pays for. A group's inactive file cache counts as
+available: the kernel drops it before it refuses memory. Control groups are found for version 1, for version 2, for both
+at once, and in containers, where /proc/self/cgroup names a path of the host that the container does not see.
 
-Cores are physical ones (int8 products gain nothing from a second thread on a core), among those that this process may
-run on; where cores differ, only the fast ones, because a matrix product waits for its slowest part. Unknown flags stay
-unknown (None), and are then taken for the worst; an empty tuple means that none of them is there. What kernels do may
-depend on any flag, and on the processor's make: a digest stands for all of that.
+Only physical cores count (int8 products gain nothing from a second thread on a core), among those that this process may
+run on. Where cores differ, only the fast ones count, because a matrix product waits for its slowest part. Unknown flags
+stay unknown (None), and the plan takes them for the worst; an empty tuple means that none of them is there. Kernels may
+depend on any flag, and on the processor's make: one digest stands for all of these.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`make_plan`: what edgeqa does with a device. Capabilities, a bundle's needs and overrides in, a `Plan` out. Pure.
 
 Every choice has a reason that a person can read. Where memory is short, the batch shrinks first, then the caches, then
-the windows; what does not fit even so is refused with the number of bytes that are missing. An override is never
-shrunk: it fits, or the refusal names it. For the careful reader nothing is shrunk, unless it was asked for.
+the windows; a plan that does not fit even then is refused, with the number of bytes that are missing. An override is
+never shrunk: it fits, or the refusal names it. Nothing is shrunk for the careful reader unless it was asked for.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Provider:
     """As onnxruntime has it."""
     reason: str
     precision: str
-    """Of the graphs."""
+    """The precision of the graphs."""
     tried: tuple[Tried, ...] = ()
     takes_bytes: int = 0
-    """What it takes more than the CPU with the model's own graphs."""
+    """Bytes that it takes more than the CPU with the model's own graphs."""
     asked_for: str | None = None
     """The name that it was asked for by."""
 
@@ -80,10 +80,10 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Careful:
-    """What is known of the careful reader."""
+    """The careful reader, as far as a plan has to know it."""
 
     needs: ModelNeeds | None = None
-    """Of its model; None where it cannot be had."""
+    """The needs of its model; None where there is no careful reader to ask."""
     why_not: str = "not asked for"
     passage_ms: float | None = None
     """How long it reads a passage of TIMED_TOKENS on the device; None where it was not timed."""
@@ -91,7 +91,7 @@ class Careful:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What edgeqa will do on a device."""
+    """The plan of a device: all that edgeqa chooses for it."""
 
     threads: Choice[int]
     batch_contexts: Choice[int]
@@ -100,7 +100,7 @@ class Plan:
     precision: Choice[str]
     """"int8", "int8-u8u8" (int8 with exact products on x86 without VNNI) or "float32"; with a provider, "int8@NAME"."""
     provider: Provider
-    """What computes."""
+    """The execution provider that computes."""
     answer_cache_bytes: Choice[int]
     encoding_store_bytes: Choice[int]
     persist: Choice[Persist]
@@ -114,7 +114,7 @@ class Plan:
     needed_bytes: int
     """With one caller at a time."""
     careful_bytes: int
-    """What of it, or more than it, the careful reader takes; 0 where there is none."""
+    """Bytes for the careful reader, within `needed_bytes` or beyond them; 0 where there is none."""
     available_bytes: Choice[int]
     margin_bytes: int
 
@@ -370,19 +370,19 @@ def _place(device: Capabilities, size_bytes: int) -> Choice[Persist]:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What there is to fit into."""
+    """The room that a plan must fit into."""
 
     available_bytes: int
     address_space_bytes: int | None
     """None if it is not limited."""
     taken_bytes: int = 0
-    """What the careful reader takes of both."""
+    """Bytes of both that the careful reader takes."""
     holds_cache: bool = False
     """Whether the answer cache is mapped already: of address space, it takes nothing more."""
 
     @property
     def margin_bytes(self) -> int:
-        """What of the available memory stays free."""
+        """Bytes of the available memory that stay free."""
         return max(MIN_MARGIN_BYTES, self.available_bytes * MARGIN_PERCENT // 100)
 
     def missing_bytes(self, needs: ModelNeeds, sizes: Sizes, threads: int) -> int:

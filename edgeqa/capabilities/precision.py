@@ -1,7 +1,7 @@
-"""Which kernels products take on a processor: its architecture and flags in, the precision path out. Pure.
+"""The precision path of a processor: its architecture and flags in, the kernels of its products out. Pure.
 
-The path, and the processor's digest, are asked for at every start, before there is a plan, to find what an answer is
-remembered under: this module imports nothing that a remembered answer could do without.
+Every start asks for the path and the processor's digest before there is a plan, because the key of an answer holds
+both. This module therefore imports nothing that a remembered answer does not need.
 """
 
 from __future__ import annotations

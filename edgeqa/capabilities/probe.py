@@ -1,7 +1,7 @@
 """`probe`: reads the device. A `Device` in, `Capabilities` out, each field a value or None with the reason.
 
 It never raises, and never imports onnxruntime into this process: its library is tens of MB, and may be built for a
-newer CPU. What the readings lead to is decided in `plan`.
+newer CPU. It decides nothing: `plan` does.
 """
 
 from __future__ import annotations

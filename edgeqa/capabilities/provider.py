@@ -1,8 +1,8 @@
-"""Which execution provider of onnxruntime computes: what was tried in, the choice with its reason out. Pure.
+"""The choice of an execution provider of onnxruntime: trials in, the choice with its reason out. Pure.
 
-Everything is compared with the CPU on the graphs that the model comes with. Another provider, or graphs that were made
-for it, are chosen where the answers are right, the provider takes part of the graphs, and it is clearly quicker, the
-time to load it included; of those that are about as quick, the one that takes least memory.
+Every trial is compared with the CPU on the graphs that the model comes with. Another provider, or graphs that were made
+for it, must give right answers, compute a part of the graphs itself, and be clearly quicker, the time to load it
+included. Of several that are about as quick, the one that takes least memory is chosen.
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class SelfTestLine:
-    """What the report says of the model's self-test."""
+    """The report's line on the model's self-test."""
 
     text: str
     passed: bool | None
     """None if it was not run."""
     fingerprint: str | None = None
-    """Of a model that has passed: what its answers are remembered under."""
+    """The fingerprint that the keys of answers hold, if the model has passed."""
 
 
 @dataclass(frozen=True, slots=True)
