@@ -2,10 +2,10 @@
 
     prepare: find, skip, read, split, tokenise  ->  encode (the caller's thread)  ->  store: shards, catalogue, index
 
-Encoding takes nearly all of the time, so that the other two are to keep out of its way: what they do overlaps with what
-onnxruntime does without Python's lock. Blocks of events go through channels, so that threads change places a few times
-a second and not at every context. Commits come every few seconds, so that an interruption costs that much; then what is
-whole is kept, and adding the same again goes on from there.
+Encoding takes nearly all of the time, and the other two threads must not delay it: they work while onnxruntime computes
+without Python's lock. Blocks of events go through channels, so that threads take turns a few times a second and not at
+every context. There is a commit every few seconds, and an interruption costs no more than that: whole documents are
+kept, and adding the same again goes on from there.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class SourceBegins:
     digest: bytes
     window_tokens: int
     reader: str
-    """What reads it, and of which version."""
+    """The reader of its format, with its version."""
     splitter: int
-    """Which version cuts it into contexts."""
+    """The version of the code that cuts it into contexts."""
     size_bytes: int = 0
     """Size of the file; 0 where it is not read."""
 
@@ -128,33 +128,33 @@ Event: TypeAlias = (
 
 @dataclass(slots=True)
 class Added:
-    """What one `add` or `sync` did. Files are counted, not listed: there may be a million."""
+    """The result of one `add` or `sync`. Files are counted, not listed: there may be a million."""
 
     collection: str
     """Name of the collection."""
     files_added: int = 0
     files_changed: int = 0
     files_reread: int = 0
-    """How many have not changed, and were read anew because an older version of their reader had read them."""
+    """Unchanged files that were read anew, because an older version of their reader had read them."""
     files_unchanged: int = 0
     files_removed: int = 0
     files_re_encoded: int = 0
-    """How many were made anew from the text that the collection holds."""
+    """Files that were encoded anew from the text that the collection holds."""
     documents: int = 0
     """How many documents were added."""
     contexts: int = 0
     """How many contexts were added."""
     encoded: int = 0
-    """How many of them with an encoding."""
+    """How many of these contexts have an encoding."""
     failed: list[tuple[str, EdgeQAError]] = field(default_factory=list)
     """Files that could not be read, each with what is wrong."""
     skipped: list[Skipped] = field(default_factory=list)
-    """What was left out of folders, the first of it; `skipped_count` counts all."""
+    """The first files and folders that were left out of folders; `skipped_count` counts all."""
     skipped_count: int = 0
     skipped_kinds: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By reason, then by ending, how many files and folders were left out for nothing but their kind or name."""
+    """Files and folders that were left out only for their kind or name, counted by reason, then by ending."""
     piped: list[str] = field(default_factory=list)
-    """What the texts that came through pipes are called in the collection."""
+    """The names in the collection of texts that came through pipes."""
     damaged: list[Damage] = field(default_factory=list)
     """Shards that are still damaged: the files of their documents were not among those that were added."""
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -232,7 +232,7 @@ class TimedModel:
 
 
 class _Stage:
-    """What others know of a thread. Not `join`: where that is interrupted, Python takes the thread for ended."""
+    """A thread's state, for other threads. They do not `join`: an interrupted join makes Python think it has ended."""
 
     def __init__(self) -> None:
         self.has_begun = False

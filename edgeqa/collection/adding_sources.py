@@ -1,20 +1,21 @@
 """Where the events of `adding` come from: paths, or what the collection holds. The first stage of the pipeline.
 
-`PrepareStage`: paths, and the catalogue as it was when adding began, in. It finds the files, skips what is there
-already, reads, splits, tokenises. A file that cannot be read is an event too, and the next one is gone on with.
+`PrepareStage` takes paths, and the catalogue as it was when adding began. It finds the files, skips those that are
+there already, reads, splits, tokenises. A file that cannot be read is an event, too, and the stage goes on with the
+next one.
 
-`MissingFiles`: what was added from a path and is not there any more, and when that is so much that nothing is removed
-unasked. Missing is what the system says is not there; what it cannot look at (on a share that does not answer, in a
-folder that may not be read) is not. A path of which all is missing is likelier a disk that is not mounted than a wish,
-and is refused, whatever else lies there now. Where one file still is, the disk is there: how many of the others are
-missing would say no more.
+`MissingFiles` finds files that were added from a path and are not there any more, and refuses to remove them where this
+looks like a mistake. A file is missing if the system says that it is not there; it is not missing if the system cannot
+look (on a share that does not answer, in a folder that may not be read). If all files of a path are missing, a disk is
+more likely not mounted than emptied, and the removal is refused, whatever else lies there now. If one file is still
+there, so is the disk, and the number of missing files does not matter.
 
-`ReEncodeStage`: the collection anew from the text that it holds, for another bundle, or with encodings where there were
-none. Each file's documents are put together from their contexts, cut up and encoded again beside the old ones, which
-are asked until all are done. Then, in one commit, the new ones take their place: the two are never mixed. Broken off,
-it goes on with the next file when it is run again.
+`ReEncodeStage` makes the collection anew from the text that it holds, for another bundle, or to add encodings. The
+documents of each file are put together from their contexts, cut up and encoded again, beside the old ones. Questions
+are asked of the old ones until all are done; then one commit replaces them, so that the two are never mixed. After an
+interruption, the next run goes on with the next file.
 
-Nothing is written here.
+This module writes nothing.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ class ReEncodeStage:
 
 
 class MissingFiles:
-    """What a collection holds and the disk does not, path by path."""
+    """The files that a collection holds and the disk does not, path by path."""
 
     def __init__(self, directory: Path, catalogue: Catalogue, *, even_all: bool) -> None:
         """Prepares to look.

@@ -3,16 +3,16 @@
     edgeqa-collection.json         {"format": 1, ..., "members": {NAME: [bytes, XXH3-128 in hex], ...}, "check": ...}
     shards/TAG/manifest.json, ...  the files of each shard, of format 2, with what is still there and nothing else
 
-It is a ZIP whose members are stored as they are, not compressed. No path of the device that made it is in it: a file is
-known there by CARRIED and its name, and a name that was a full path is cut to what is below the folder of all of these.
+It is a ZIP whose members are stored uncompressed. It holds no path of the device that made it: a file is known by
+CARRIED and its name. If that name was a full path, only its part below the common folder of all such paths is kept.
 
-Export: the file, whole or not at all. Each shard is written anew with what is still there: nothing that was removed is
-carried. It takes room for one shard beside it.
+Export writes the file whole or not at all. Each shard is written anew without the contexts that were removed. This
+takes room for one shard beside the file.
 
-Import: a file in that anybody may have made. A collection out, whole or not at all: it is made beside its place,
-everything of it compared with its checksum and unpacked once, and renamed. Nothing is written but what the file says of
-itself to have, under names that edgeqa gives; no more than the file is large. The catalogue and the index are made of
-the shards.
+Import takes a file that anybody may have made, and makes a collection, whole or not at all. The collection is made
+beside its place; each member is compared with its checksum and unpacked once; then the collection is renamed. Only the
+members that the file lists are written, under names that edgeqa gives, and never more bytes than the file has. The
+catalogue and the index are made of the shards.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ _ENCRYPTED = 1
 
 
 class CarriedFacts(NamedTuple):
-    """What a file says of the collection in it."""
+    """The facts that a file states about the collection in it."""
 
     name: str
     bundle: str
     documents: int
     contexts: int
     salt: int
-    """What its tags are counted from."""
+    """The number that its tags are counted from."""
     shards_made: int
     members: dict[str, tuple[int, str]]
     """Size in bytes, and XXH3-128 in hex, of each file."""

@@ -1,10 +1,14 @@
 """The catalogue of a collection: which documents it holds, of which files, in which contexts and shards.
 
-In and out: rows as values. What it says counts: a shard that it does not name is rubbish, an index that lacks what it
-names is caught up. A *source* is a file in one of its states; a source is `WHOLE` when all its documents are there. One
-that is new is `GROWING`: its documents can be asked as they come. One that will replace another is `PENDING`: its
-documents are not seen before all are there, or, if it is `READY`, before those of all other sources are. A document may
-take more than one commit; before its last it is not seen.
+In and out: rows as values. The catalogue is the truth: a shard that it does not name is rubbish, and an index that
+lacks a document of the catalogue is brought up to date. A *source* is a file in one of its states:
+
+- A `WHOLE` source has all its documents.
+- A `GROWING` source is new: its documents can be asked as they come.
+- A `PENDING` source will replace another: readers do not see its documents before all of them are there.
+- A `READY` source will replace another, too: readers see its documents when those of all other sources are there.
+
+A document may take more than one commit, and readers do not see it before the last of them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The file of a catalogue: SQLite, opened for reading or for its one writer, and checked before it is believed.
 
-In: a collection's directory. Out: facts and rows, in transactions that its owner begins and ends; what SQLite finds
-wrong is told as damage, or as the system's. SQLite has no checksums: `seals` has one of the whole file, as each commit
-leaves it. What edgeqa 0.3 wrote (FORMER) is read, and brought to this format by its writer. What is in the rows is for
-`catalogue` to know.
+In: a collection's directory. Out: facts and rows, in transactions that the caller begins and ends. An error of SQLite
+is raised as damage, or as a fault of the system. SQLite has no checksums: `seals` keeps one of the whole file, as each
+commit leaves it. A catalogue of edgeqa 0.3 (FORMER) is read, and its writer brings it to this format. The meaning of
+the rows is known to `catalogue` alone.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What a catalogue lists, as values: files in their states, documents, shards; and as a shard says them.
+"""The rows of a catalogue as values (files in their states, documents, shards), and their form inside a shard.
 
-A shard says of the documents of its contexts what lets them stand again without a catalogue:
+A shard keeps enough about its documents that they can be restored without a catalogue:
 
     documents.jsonl   one JSON array a line: sources, then documents, as they were when the shard was written
-    gone.bin          the ranges of context ids that are no document's any more; there is none before something is
-    gone-again.bin    the same: what was removed must not come back where catalogue and gone.bin are lost
-    later.json        what of them came to its end in a commit after the shard; there is none where nothing did
+    gone.bin          the ranges of context ids whose documents were removed; the file is missing if none were
+    gone-again.bin    a copy: removed contexts must not come back where catalogue and gone.bin are lost
+    later.json        sources and documents that a commit after the shard completed; missing if there are none
 
     ["source", id, path in hex, name, digest in hex, window_tokens, encoder, state, reader, splitter]
     ["document", id, source, suffix, title, tag, first, contexts, whole]
     b"gone", uint32 contexts left, then uint64 first and after of each range, then the XXH3-64 of all before
     {"format": 2, "documents": [id, ...], "sources": [[id, state], ...], "check": ...}
 
-Names are those of the catalogue's columns. A shard is immutable, but the last three files are replaced as documents go
-and end.
+Names are those of the catalogue's columns. A shard is immutable except for the last three files, which are replaced
+when documents are removed or completed.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def unpack_documents(raw: bytes) -> tuple[list[SourceRow], list[DocumentRow]]:
 
 
 class LateEnds(NamedTuple):
-    """What came to its end after a shard was written."""
+    """Documents and sources that were completed after a shard was written."""
 
     documents: frozenset[int] = frozenset()
     """Ids of documents that are whole with the contexts that they had."""

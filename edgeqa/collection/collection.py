@@ -1,12 +1,13 @@
-"""`Collection`: contexts by their id, as they lie on disk. What a question is read against.
+"""`Collection`: contexts by their id, as they lie on disk; questions are read against them.
 
-In: a collection's directory. Out: contexts with text, tokens and encoding, none of it tokenised or encoded again. It is
-what the collection held when it was opened, whatever is added, merged or removed meanwhile; `load_snapshot` tells
-whether that is still so. It searches nothing (`index` does) and writes nothing. Safe from many threads.
+In: a collection's directory. Out: contexts with text, tokens and encoding, none of it tokenised or encoded again. A
+`Collection` keeps the content that it had when it was opened, whatever is added, merged or removed meanwhile;
+`load_snapshot` tells whether it is still up to date. It searches nothing (`index` does) and writes nothing. It is safe
+to use from many threads.
 
-`LiveCollection`: the same as it is now, opened when it is needed, and again when it has changed: its digest, for which
-a file is looked at; its contexts; its route index, of the same moment. Importing this imports neither tantivy nor
-numpy.
+`LiveCollection` is the collection as it is now. It is opened when it is needed, and again when it has changed. It has
+the digest, for which one file is looked at, the contexts, and the route index of the same moment. Importing this module
+imports neither tantivy nor numpy.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class StoredContext:
 
     @property
     def encoding(self) -> Encoding | None:
-        """What the lower layers make of it, read anew; None to make it from the token ids.
+        """The output of the model's lower layers for it, read from disk; None if it must be made from the token ids.
 
         Raises:
             ShardDamaged: if the file was changed since this was given out.
@@ -103,7 +104,7 @@ class StoredContext:
 
     @property
     def kind(self) -> str:
-        """What it is, one of `contexts.KINDS`."""
+        """The kind of passage that it is, one of `contexts.KINDS`."""
         return self._record.kind
 
     @cached_property
@@ -133,7 +134,7 @@ class StoredContext:
 
     @property
     def digest(self) -> str:
-        """Of all that an answer on this context depends on besides bundle and question: text and tokens."""
+        """A digest of its text and tokens: an answer on it depends on nothing else but bundle and question."""
         return blake2b(self._record.content, digest_size=DIGEST_BYTES).hexdigest()
 
     @property

@@ -1,12 +1,12 @@
-"""Damaged shards, and what of the collection is in them: how `verify` and `add` see a flipped byte.
+"""Damaged shards, and the documents that are in them: how `verify` and `add` see a flipped byte.
 
-What was found damaged, by readers and by `edgeqa verify`, is noted: a file for each shard, and one for the route index;
-`edgeqa add` acts on them. A note is lost without a word where it cannot be written: whoever reads the shard next will
-find the damage again.
+Readers and `edgeqa verify` note the damage that they find: one file for each shard, and one for the route index.
+`edgeqa add` acts on these notes. A note that cannot be written is dropped silently: the next reader of the shard finds
+the damage again.
 
-Suspect are the shards that a reader found damaged, or whose files the system says were changed since they were last
-known to be sound; to examine one is to read it whole. Nothing is mended here: `add` does, by reading the sources again
-whose documents cannot be read.
+A shard is suspect if a reader found it damaged, or if the system says that its files were changed since they were last
+known to be sound; it is examined by reading it whole. This module mends nothing. `add` does, by reading the sources
+again whose documents cannot be read.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def forget_note(directory: Path, tag: str) -> None:
 
 
 class Damage(NamedTuple):
-    """What is wrong with a shard, or with a file beside the shards."""
+    """A fault of a shard, or of a file beside the shards."""
 
     tag: str
     """The shard's; "" for a file beside them."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a collection: each error names the collection, shard, document or index, and the remedy."""
+"""The errors of a collection: each names the collection, shard, document or index, and the remedy."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ class CatalogueLost(CollectionError):
 
 
 class FileDamaged(CollectionError):
-    """A file of a collection is not what was written. What it says is in the catalogue, too."""
+    """A file of a collection is not what was written. The catalogue has its content, too."""
 
     def __init__(self, file: Path, what: str) -> None:
         super().__init__(
@@ -207,7 +207,7 @@ class FileDamaged(CollectionError):
 
 
 class ShardDamaged(CollectionError):
-    """A part of a shard is not what was written. What is in it is left out until it is mended."""
+    """A part of a shard is not what was written. Its contexts are left out until they are mended."""
 
     def __init__(self, tag: str, file: Path, what: str) -> None:
         self.tag, self.file, self.what = tag, file, what

@@ -4,8 +4,8 @@
 that are mapped into memory. It holds no text and knows nothing of documents; ids mean what the collection says.
 `check_index` compares every byte with the checksums that the files end in: the library writes the CRC-32 of a file's
 content into a line of JSON at its end, then the length of that and a number (tantivy, src/directory/footer.rs), and
-does not compare them when it opens an index. Nothing is mended here: the next writer makes an index anew from what is
-stored.
+does not compare them when it opens an index. This module mends nothing: the next writer makes an index anew from the
+stored contexts.
 
 Why tantivy: `benchmarks/route.py` has it beside SQLite's FTS5 and an inverted index in numpy.
 """
@@ -155,7 +155,7 @@ class IndexWriter:
 
 
 class Index:
-    """What an index held when it was opened. Safe from many threads."""
+    """An index as it was when it was opened. It is safe to use from many threads."""
 
     def __init__(self, directory: Path, language: str = ENGLISH, *, mapped: bool = True) -> None:
         """Opens the index in `directory`, which need not be writable.
@@ -368,10 +368,10 @@ def _check_limits(error: BaseException) -> None:
 def _searcher_elsewhere(
     directory: Path, first: BaseException | None, bring: Callable[[Path, Path], None]
 ) -> tantivy.Searcher:
-    """Returns what searches an index in another directory, which has what `bring` brings there.
+    """Returns a searcher of an index in another directory, to which `bring` brings its files.
 
-    That is for one that cannot be written to, where the library wants to lock a file, and for one that is not to be
-    mapped where it is. What was brought is not needed any more once it is mapped.
+    The library wants to lock a file, so an index that cannot be written to is opened there, and so is one that must not
+    be mapped in its place. The files there are not needed any more once they are mapped.
     """
     for _ in range(_ATTEMPTS):
         with _scratch(directory, first) as made:

@@ -1,7 +1,7 @@
 """Changing a collection, as the runtime and the command line do it: add, sync, remove, re-encode, repair.
 
-In: the collection's directory, paths or names, and what loads the model, which is done only where contexts are made.
-Out: what was done.
+In: the collection's directory, paths or names, and a function that loads the model, called only where contexts are
+made. Out: a report of the changes.
 """
 
 from __future__ import annotations
@@ -206,10 +206,10 @@ def _sources_or_documents(catalogue: Catalogue, name: str) -> tuple[list[SourceR
 
 
 def repair(place: Path) -> None:
-    """Makes again what can be made of what a collection holds: catalogue, snapshot, checksums, manifests, route index.
+    """Makes catalogue, snapshot, checksums, manifests and route index again, from the contexts of the collection.
 
-    A collection that edgeqa 0.3 made comes to have checksums. What of a shard is damaged is not mended: only adding its
-    texts again brings that back.
+    A collection that edgeqa 0.3 made gets checksums. Damaged contexts of a shard are not mended: only adding their
+    texts again brings them back.
 
     Raises:
         CollectionNotFound: if there is none.

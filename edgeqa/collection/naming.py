@@ -1,10 +1,10 @@
-"""What a text is known by in a collection, and called: a file by its path, what comes through a pipe by its content.
+"""Identities and names of texts in a collection: a file is known by its path, a text from a pipe by its content.
 
-In: a source, and the name that the user gave it, if any. Out: its identity and its name. Two texts from pipes are never
-taken for one another, whatever they came through; the same text is, and whatever somebody named alike. It reads no more
-than a source's digest. And back: a name that was shown in, its document out, unless several are called so; or
-names of files and folders, and the part of a collection that they stand for. A name is whole: `notes` is a file, or a
-folder, of just this name, never `notes-old`.
+In: a source, and the name that the user gave it, if any. Out: its identity and its name. Two texts from pipes have one
+identity only if they are equal, or if the user gave both the same name. Nothing of a source is read here but its
+digest. And back: for a name that was shown, the document that has it, unless there are several; for names of files and
+folders, the part of the collection that they stand for. A name is whole: `notes` is a file, or a folder, of just this
+name, never `notes-old`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Address(NamedTuple):
 
     document: str
     tag: str
-    """Of the shard that the document was added in."""
+    """The tag of the shard that the document was added in."""
     number: int
-    """Which of the document's contexts it is, counted from 1."""
+    """The context's number within the document, counted from 1."""
 
     def __str__(self) -> str:
         return f"{self.document}:{{{self.tag}}}:{self.number}"
@@ -55,19 +55,19 @@ class Address(NamedTuple):
 
 
 class SourceIdentity(NamedTuple):
-    """What a source is in a collection."""
+    """The identity of a source in a collection, and its name."""
 
     path: bytes
-    """What it is known by: a file's absolute path, or what stands for one and is none."""
+    """Its identity: a file's absolute path, or bytes that stand for one and can be no path."""
     name: str
-    """What its documents' names begin with."""
+    """The beginning of its documents' names."""
     former: bytes | None = None
-    """What else it may be known by: a file by its name, in a collection from another device; a text from a pipe as
-    edgeqa 0.2 knew it, which was the same for all that came through one."""
+    """A former identity that it may have: a file's name alone, in a collection from another device; or the one that
+    edgeqa 0.2 gave to all texts that came through a pipe."""
 
 
 def file_identity(path: str) -> bytes:
-    """Returns what a file is known by, from wherever it is named, and however where case makes no difference."""
+    """Returns the identity of a file: the same from every working directory, and in any case where case is ignored."""
     folder, name = os.path.split(os.path.abspath(path))
     return os.fsencode(_listed(_folder(folder), name))
 
@@ -81,7 +81,7 @@ def _folder(path: str) -> str:
 def _listed(folder: str, name: str) -> str:
     """Returns the path of a file by the name that its folder lists.
 
-    That is `Notes.txt` for `NOTES.TXT` where the file system takes them for one.
+    For `NOTES.TXT`, it is `Notes.txt` where the file system takes both for one file.
     """
     path = os.path.join(folder, name)
     other = name.swapcase()

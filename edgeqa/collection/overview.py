@@ -40,15 +40,15 @@ class CollectionInfo:
     contexts: int
     """How many passages."""
     texts_bytes: int
-    """Of all in its directory but encodings and index."""
+    """Bytes of its directory without encodings and index."""
     encodings_bytes: int
     index_bytes: int
     bundle: str
     """Name and version of the model that it was made with; "" while it is empty."""
     format: int
-    """Of the collection on disk; 0 where it cannot be read."""
+    """The format on disk; 0 where it cannot be read."""
     problem: str = ""
-    """What is wrong with it; "" if it can be read."""
+    """The reason why it cannot be read; "" if it can."""
 
     @property
     def size_bytes(self) -> int:
@@ -160,7 +160,7 @@ class ListedDocument:
     title: str
     """Its title, "" if it has none."""
     tag: str
-    """Of the shard that it was added in: `document:{tag}:N` is the address of its passage N, counted from 1."""
+    """The tag of the shard that it was added in: its passage N, counted from 1, has the address `document:{tag}:N`."""
     contexts: int
     """How many passages it has."""
 

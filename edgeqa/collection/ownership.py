@@ -1,11 +1,11 @@
-"""Whose a collection is while it is changed, what in it is edgeqa's own, and what is made or deleted beside it.
+"""Ownership of a collection: who may change it, which files in it are edgeqa's own, and scratch folders beside it.
 
 `Lock`: one writer at a time, of a collection's directory, by a lock that the kernel drops with its holder. `scratch`: a
 directory for what is being made or deleted, beside its place, so that a rename suffices; no collection is called so. A
 process that was killed leaves its own behind, which the next one deletes.
 
-Nothing is deleted but what is called as edgeqa calls its own, where it puts it, and no link is followed. A folder that
-holds other things and no collection is refused (`check_own`). What there is, is its owner's alone (`narrow`).
+Only files with edgeqa's own names, in edgeqa's own places, are deleted, and no link is followed. A folder that holds
+other things and no collection is refused (`check_own`). All files belong to their owner alone (`narrow`).
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What a writer does before it writes: it makes a lost catalogue again, brings a former format up to this one, sweeps.
+"""Recovery, before a writer writes: it restores a lost catalogue, upgrades a former format, and sweeps.
 
-In: a collection's directory, and the lock of its writer. No file of the user's is read: what is damaged in a shard is
-found and noted, and mended when its file is added again.
+In: a collection's directory, and the lock of its writer. No file of the user's is read. Damage in a shard is found and
+noted here; it is mended when the file is added again.
 
 `open_catalogue` makes a catalogue that is damaged or gone from the shards alone (`rebuild`), in the place of what was
-there, whole or not at all, and no snapshot: the next commit makes it. It gets a new id, since the numbers that it gives
-may have been given before: what was remembered of the collection is read anew. Of a file's states the newest one counts
-that is whole; where the shards do not say that a file was read to its end, its digest is forgotten, so that it is read
-again when it is next added. Texts from pipes come back, too.
+there, whole or not at all, and no snapshot: the next commit makes it. The catalogue gets a new id, since its numbers
+may have been given before, so that no remembered answer of the collection is used again. If a file has several states,
+the newest whole one counts. If the shards do not say that a file was read to its end, its digest is forgotten, so that
+the file is read again when it is next added. Texts from pipes come back, too.
 
 `upgrade` brings a collection of format 1, as edgeqa 0.3 wrote it, to this format, whole or not at all. New shards are
 written beside the old ones, which are asked meanwhile; their encodings are linked, not copied. Then one transaction of
-the catalogue changes its format, its id and its shards. Whatever ends this before leaves the collection as it was, and
-shards that the next writer sweeps. A shard that is damaged stays as it is: what of it is sound is brought to this
-format with what mends it.
+the catalogue changes its format, its id and its shards. An interruption before that leaves the collection as it was,
+and shards that the next writer sweeps. A damaged shard stays as it is: its sound contexts are brought to this format
+when the shard is mended.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _in_this_format(directory: Path, catalogue: Catalogue, shard: Shard) -> Shar
 
 @dataclass
 class _Contents:
-    """What the shards say."""
+    """The facts that the shards state."""
 
     shards: list[Shard] = field(default_factory=list)
     gone: dict[str, list[tuple[int, int]]] = field(default_factory=dict)

@@ -2,11 +2,12 @@
 
     seals.json    {"format": 2, "files": {"catalogue.sqlite": [bytes, XXH3-128, modified, changed, inode], ...}}
 
-In: a collection's directory. Out: which of these files is not what its last writer left, found before it is believed. A
-writer takes the file away before it changes anything, and writes it anew: after each commit for the catalogue, which
-SQLite leaves as it is until the next, and when it is done for the index, too. After a writer was killed, nothing is
-known of the index, nor of the catalogue if that was in the middle of a commit. A large file is not read again as long
-as the system says that nobody wrote to it since: `verify` reads all.
+In: a collection's directory. Out: which of these files differs from the state in which its last writer left it; this is
+found before the file is believed. A writer removes seals.json before it changes anything. It writes the seal of the
+catalogue anew after each commit, since SQLite leaves that file alone until the next one, and the seal of the index when
+it is done. After a writer was killed, nothing is known of the index, nor of the catalogue if the kill came in the
+middle of a commit. A large file is not read again as long as the system says that nobody wrote to it since; `verify`
+reads all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Seal(NamedTuple):
-    """What a file was like when it was left."""
+    """The state in which a writer left a file."""
 
     size_bytes: int
     digest: str

@@ -1,12 +1,12 @@
 """A shard on disk, opened for reading: an immutable directory of four files and a manifest.
 
 In: the directory, a context id. Out: its row, its record, its encoding, each compared with its checksum before it is
-given out. What is not as it was written is a `ShardDamaged`. A shard of format 1, which edgeqa 0.3 wrote, has three
-files, and says nothing of its documents. Any number of processes may read, also while the directory is deleted: what is
-open stays. Safe from many threads.
+given out. Bytes that are not as they were written raise `ShardDamaged`. A shard of format 1, which edgeqa 0.3 wrote,
+has three files and no facts about its documents. Any number of processes may read, even while the directory is deleted:
+open files stay readable. It is safe to use from many threads.
 
-What is asked for is read, and nothing is mapped: where somebody cuts a mapped file short, the system ends the process.
-To copy an encoding from the system's memory takes a hundredth of the time that reading with it takes.
+Rows, records and encodings are read, and no file is mapped: if somebody cuts a mapped file short, the system ends the
+process. To copy an encoding from the system's memory takes a hundredth of the time that reading with it takes.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _ROWS_AT_ONCE = 1024
 
 
 class Manifest(NamedTuple):
-    """What a shard says of itself."""
+    """The facts that a shard states about itself."""
 
     tag: str
     encoder: str
     """Digest of the parts of the bundle that made its token ids and encodings."""
     width: int
-    """Of an encoding's rows; 0 where there are none."""
+    """Width of an encoding's rows; 0 where there are none."""
     contexts: int
     first: int
     """Its lowest context id."""
@@ -77,10 +77,10 @@ class Manifest(NamedTuple):
     bundle: str = ""
     """Name and version of the bundle; "" in format 1."""
     number: int = 0
-    """How many shards the collection had made before it; what of two shards is newer has the higher one."""
+    """How many shards the collection had made before it: of two shards, the newer one has the higher number."""
     format: int = FORMAT
     language: str = "en"
-    """Of the index that its contexts are in."""
+    """Language of the index that its contexts are in."""
 
     def made_with(self, bundle: str) -> EncoderIdentity:
         """Returns what its contexts were made with; `bundle` is the name where it says none, as in format 1."""

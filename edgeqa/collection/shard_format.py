@@ -80,7 +80,7 @@ def row_at(table: bytes, position: int) -> Row | None:
 
 
 class TokenGroups(NamedTuple):
-    """What decoding needs of a context's tokens besides the logits."""
+    """The facts about a context's tokens that decoding needs besides the logits."""
 
     words: NDArray[np.int32]
     """int32 [tokens]: number of the word, rising from 0"""
@@ -96,7 +96,7 @@ class TokenGroups(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What a record begins with."""
+    """The head of a record."""
 
     start: int
     """Place of the context in its document, in characters."""
@@ -216,7 +216,7 @@ class Record:
 
     @property
     def kind(self) -> str:
-        """What the context is, one of `pieces.KINDS`."""
+        """The kind of passage that the context is, one of `contexts.KINDS`."""
         return KINDS[self.head.kind]
 
     @property

@@ -1,13 +1,14 @@
-"""Shards as a writer makes them: written, kept together with what the catalogue says of them, and merged.
+"""Shards as a writer makes them: they are written, kept in step with the catalogue, and merged.
 
-A shard is a directory that is there whole or not at all: it is written under another name, all files synced, the
-manifest last, and then renamed. What a killed writer leaves is known by that name, and swept by the next. `abandon`
-leaves nothing.
+A shard is a directory that is there whole or not at all: it is written under another name, with all files synced and
+the manifest last, and then renamed. The next writer knows the remains of a killed one by that name, and sweeps them.
+`abandon` leaves nothing.
 
-With a catalogue, and a transaction of it under way: a shard is in its place before the catalogue names it; what is gone
-of one is noted beside it (`catalogue_rows`) before the catalogue says so: without a catalogue, nothing removed comes
-back. Neighbours by context id are merged, so that the ids of two shards never overlap. Eight small ones become one of
-the next size, so that a context is copied a few times in its life, and a shard of `FULL_BYTES` never.
+Within a transaction of the catalogue, the order is this. A shard is in its place before the catalogue names it. Removed
+contexts of a shard are noted beside it (`catalogue_rows`) before the catalogue removes them, so that they do not come
+back if the catalogue is lost. Neighbours by context id are merged, so that the ids of two shards never overlap. Eight
+small shards become one of the next size, so that a context is copied a few times in its life; a shard of `FULL_BYTES`
+is never copied.
 
 A shard has a short tag, like 8YG. A catalogue counts its shards, so that no tag is given twice. Neighbours look nothing
 alike, so that a tag that was misread or mistyped is most likely none.
@@ -103,7 +104,7 @@ class _File:
 
 
 class ShardWriter:
-    """A shard in the making. What it raises is OSError alone."""
+    """A shard in the making. It raises nothing but OSError."""
 
     def __init__(self, shards: Path, tag: str, made_with: EncoderIdentity) -> None:
         self.tag = tag

@@ -1,10 +1,10 @@
-"""What a collection holds at one moment, as readers find it: one small file, replaced in one step at each commit.
+"""The snapshot: the content of a collection at one moment, in one small file that each commit replaces in one step.
 
-In: a collection's directory. Out: its digest, which names what it holds, and its shards. The catalogue is what counts:
-a writer takes the file away before it commits there and writes it anew afterwards, so that a reader that finds none
-asks the catalogue; so does one that finds it damaged. So a remembered answer is found without SQLite, and a collection
-on a read-only medium can be read. What edgeqa 0.3 wrote (FORMER) has no checksum, and is read as it is.
-Its values are named tuples, which are declared in a fifth of the time: a remembered answer waits for that.
+In: a collection's directory. Out: its digest, which stands for its content, and its shards. Thanks to the snapshot, a
+remembered answer is found without SQLite, and a collection on a read-only medium can be read. The catalogue is the
+truth: a writer removes the snapshot before it commits there and writes it anew afterwards. A reader that finds no
+snapshot, or a damaged one, asks the catalogue. A snapshot of edgeqa 0.3 (FORMER) has no checksum, and is read as it is.
+Values are named tuples: a remembered answer waits for their classes, and dataclasses take five times as long.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUTE = "route"
 
 
 class EncoderIdentity(NamedTuple):
-    """What a collection's token ids, encodings and index are made with: tokenizer, encoder, length of contexts.
+    """The makers of a collection's token ids, encodings and index: tokenizer, encoder, length of contexts.
 
     A bundle whose reading half, calibration or licence changes keeps its collections. One with another encoder, but
     the same tokenizer, reads them from their token ids until `add` or `sync` encodes them anew. One with another
@@ -40,9 +40,9 @@ class EncoderIdentity(NamedTuple):
     bundle: str
     """Name and version of the bundle, for messages."""
     width: int
-    """Of an encoding's rows; 0 for a bundle whose contexts are kept as token ids alone."""
+    """Width of an encoding's rows; 0 for a bundle whose contexts are kept as token ids alone."""
     language: str = "en"
-    """Of the stop words and stems of the index."""
+    """Language of the stop words and stems of the index."""
     former: tuple[str, ...] = ()
     """Digests of encoders that have the same tokenizer."""
 
@@ -70,12 +70,12 @@ class ShardRange(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What there is at one moment."""
+    """The content of a collection at one moment."""
 
     digest: str
-    """Changes with every change of what the collection holds; back to what it was when a change is taken back.
+    """A digest of the content: it changes with every change, and changes back when a change is taken back.
 
-    That of a collection has its random id in it, so that no other has the same.
+    It includes the collection's random id, so that no other collection has the same digest.
     """
     encoder: str
     """Digest of the parts of the bundle that token ids and encodings come from; "" for an empty collection."""
@@ -86,7 +86,7 @@ class Snapshot(NamedTuple):
     shards: tuple[ShardRange, ...]
     """By rising context id."""
     format: int = FORMAT
-    """Of the collection."""
+    """Format of the collection."""
 
     @classmethod
     def parse(cls, raw: bytes, file: Path) -> Snapshot:

@@ -1,8 +1,8 @@
 """Whether a collection is what was written: every byte of it against its checksum.
 
-In: the collection's directory. Out: what is damaged, and which documents are in it. It mends nothing: `Writer` does
-what can be done without the texts when it opens a collection, and `add` the rest. What readers find damaged is noted
-for them (`damage`), and so is what is found here.
+In: the collection's directory. Out: the damage, and the documents that it concerns. Nothing is mended here: `Writer`
+mends as much as it can without the texts when it opens a collection, and `add` mends the rest. All damage is noted
+(`damage`), whether this module or a reader finds it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ FORMER_NOTE = "made by 0.3, without checksums"
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What reading every byte of a collection has found."""
+    """The result of reading every byte of a collection."""
 
     damaged: tuple[Damage, ...]
-    """What is damaged, shard by shard, with the documents that are in it."""
+    """The damage, shard by shard, with the documents that it concerns."""
     route: RouteDamaged | None
-    """What is wrong with the index; None if it is sound."""
+    """The fault of the index; None if it is sound."""
     is_former: bool
     """Whether edgeqa 0.3 made it, without checksums of all of it: then less can be told."""
 

@@ -1,9 +1,9 @@
 """`Writer`: the one that changes a collection. Sources, documents and contexts in, in order; shards and rows out.
 
-What it is given becomes permanent at `commit`, whole documents at a time; whatever ends the process before that leaves
-the collection as it was at the last. A document may take several commits, and is seen from the last of them on. Opening
-one sweeps what a killed writer left, and finds what is damaged. The index follows at each commit. It reads no files and
-runs no model (`adding` does).
+A commit makes whole documents permanent; if the process ends before it, the collection is as the last commit left it. A
+document may take several commits, and readers see it from the last of them on. To open a writer sweeps the remains of a
+killed one, and finds damage. The index follows at each commit. A writer reads no files and runs no model (`adding`
+does).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Writer:
         self.is_anew = anew
         """Whether all is to be made anew: that was asked for, or a former encoder made what is there."""
         self.damages: list[Damage]
-        """What was found damaged; the sources of it are read again when they are next added."""
+        """The damage that was found; the sources concerned are read again when they are next added."""
         self._source: SourceRow | None = None
         self._document: DocumentRow | None = None
         self._unfinished: DocumentRow | None = None
