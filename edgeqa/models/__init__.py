@@ -1,7 +1,7 @@
 """Models: bundles and the shelf of them, opening one, readers, spans; exports. The bundled default model lies here too.
 
-To users, `edgeqa.models` is what `edgeqa models` does: `list`, `add`, `show`, `use`, `check` and `remove`, imported
-when they are used.
+Users call the commands of `edgeqa models` here: `list`, `add`, `show`, `use`, `check` and `remove`. Each is imported
+when it is used.
 """
 
 from __future__ import annotations

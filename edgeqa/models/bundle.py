@@ -1,8 +1,8 @@
 """A bundle on disk: a directory in, a `Bundle` out whose every byte is what its manifest says.
 
-Size and SHA-256 of each file are checked once per file state: (size, mtime, inode) of a file that was right is
-remembered, so that a start does not hash 24 MB again. So is where a graph has its weights: onnxruntime before 1.25
-reads them from anywhere on the disk. Nothing is loaded into onnxruntime here (`session` does that).
+Size and SHA-256 of each file are checked once per file state: (size, mtime, inode) of a sound file is remembered, so
+that a start does not hash 24 MB again. The places of a graph's weights are checked as well, since onnxruntime before
+1.25 reads weights from anywhere on the disk. Nothing is loaded into onnxruntime here (`session` does that).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A graph of onnxruntime's own int8 operators made anew of ONNX's plain ones, in float32 or float16: values in and out.
+"""Graphs in plain operators: a graph of onnxruntime's int8 operators in, the same in float32 or float16 out.
 
-Accelerators know the plain ones. `DynamicQuantizeMatMul`, `QAttention` and their like are the CPU's: any other provider
-hands them back. So weights are multiplied out here, products become `MatMul` and `Add`, attention the steps that it is
-made of, and what was rounded to 8 bits on its way is no longer. Tables that ids are looked up in stay as they are, with
-what follows: to look up is not what takes long. Nothing is read or written, and no network is known by its name.
+Accelerators know only ONNX's plain operators. `DynamicQuantizeMatMul`, `QAttention` and their like run on the CPU
+alone; any other provider hands them back. So weights are multiplied out here, products become `MatMul` and `Add`,
+attention becomes the steps that it is made of, and values between operators are not rounded to 8 bits any more. Tables
+that ids are looked up in stay in int8, because a look-up takes little time. Nothing is read or written here, and the
+code is the same for every network.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class _Rewriter:
         self._nodes: list[Node] = []
         self._tensors: dict[str, Tensor] = {}
         self._names: dict[str, str] = {}
-        """What a value of the graph is called here, where that is something else."""
+        """New names of the graph's values, where they have others here."""
         self._widths: dict[str, int] = {}
-        """Columns of what products give."""
+        """Columns of the products' results."""
         self._rules: dict[str, Callable[[Node], None]] = {
             "Attention": self._attention,
             "Cast": self._cast,

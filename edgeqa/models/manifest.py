@@ -1,10 +1,9 @@
 """The manifest of a bundle (format 2): JSON text in, a checked `Manifest` value out.
 
-Pure: it reads no file and knows no digest but those that the text states. What the files really hold is checked in
-`bundle`. Anything that is not as format 2 says is a `BundleError` that names file, field and value; `Fields`, which
-takes JSON apart with its types and ranges checked, serves the golden cases, too. The values are
-named tuples, because every start waits for their classes, also where an answer is remembered: dataclasses take 2.4 ms
-longer.
+Pure: no file is read here; `bundle` compares the files with the manifest's digests. A manifest that breaks format 2 is
+a `BundleError` that names file, field and value. `Fields` takes JSON apart and checks types and ranges, for the golden
+cases, too. The values are named tuples, because every start waits for their classes, even where an answer is
+remembered: dataclasses take 2.4 ms longer.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ MAX_COUNT = (1 << 31) - 1
 
 
 class FileFact(NamedTuple):
-    """What a file of the bundle must be."""
+    """The name, size and digest that a file of the bundle must have."""
 
     name: str
     size_bytes: int
@@ -64,22 +63,22 @@ class Calibration(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What is added to the score of a span for what its passage and the question say of it; see `asking.evidence`."""
+    """Weights of the evidence that is added to the score of a span; see `asking.evidence`."""
 
     repeats: float = -0.01
-    """Where it only says the question's words again."""
+    """Added if the span only repeats the question's words."""
     marker: float = 0.0
-    """Where it is the number of a list's item."""
+    """Added if the span is the number of a list's item."""
     number: float = 0.0
-    """Where a number is asked for, and it has none."""
+    """Added if the question asks for a number, and the span has none."""
     row: float = 0.0
-    """Where it is in a table's row."""
+    """Added if the span is in a table's row."""
     named: float = 0.0
-    """Times how much of the question, but for the name of its column, stands in its row, if it names that."""
+    """Multiplied by the part of the question, without its column's name, that stands in the row; 0 if it names none."""
     said: float = 0.0
-    """Times the part of its cell's words that the question has."""
+    """Multiplied by the part of the cell's words that the question has."""
     cell: float = 0.0
-    """Where it is a whole cell."""
+    """Added if the span is a whole cell."""
 
 
 class Searched(NamedTuple):
@@ -91,8 +90,8 @@ class Searched(NamedTuple):
     weight, that stands in its passage, and m by how much it outranks the next span there. Without such numbers a score
     above "no answer" is an answer, and the route breaks ties.
 
-    Of the careful reader, the share is 1 minus what the fast reader ranks the passage below its best one, and the sum
-    has `agrees` besides if both mean the same place.
+    For the careful reader, a passage's share is 1 minus the distance of its rank, as the fast reader gave it, from the
+    best one's; and `agrees` is added to the sum if both readers mean the same place.
     """
 
     route: float = 0.01
@@ -102,9 +101,9 @@ class Searched(NamedTuple):
     margin: float = 0.0
     intercept: float = 0.0
     lead: float = 0.0
-    """Times by how much it outranks the best span of another passage that was read."""
+    """Multiplied by the lead over the best span of another passage that was read."""
     agrees: float = 0.0
-    """Of the careful reader, where the fast one's best span overlaps it."""
+    """Added for the careful reader, if the fast one's best span overlaps the span."""
     no_answer_below: float = 0.5
     """The probability under which the runtime says that it is not sure."""
     chance: tuple[float, ...] = ()
@@ -131,14 +130,14 @@ class Pair(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """What only a joint bundle has to say."""
+    """The facts that only a joint bundle states."""
 
     outputs: tuple[str, ...]
     """Names of the graph's start and end logits, or of the one output that holds both."""
     first_position: int
     """Position of the first token, for a graph that is given positions."""
     max_tokens: int
-    """Of question, context and special tokens together."""
+    """Limit of question, context and special tokens together."""
     heads: int
     graph_files: tuple[str, ...]
     """The graph and the files that its weights are in."""
@@ -166,10 +165,10 @@ class Manifest(NamedTuple):
     """None for a split bundle."""
     files: tuple[FileFact, ...]
     calibration: Calibration
-    """Of a passage that is given."""
+    """Calibration for a single passage that is given, and not searched for."""
     searched: Searched
     language: str
-    """That of questions and texts, as in BCP 47; "" where it is unknown."""
+    """Language of questions and texts, as in BCP 47; "" where it is unknown."""
     reads_tokens_of: tuple[str, ...] = ()
     """Encoders (`collection.snapshot.EncoderIdentity`) of older bundles that have the same tokenizer: this one reads
     what they added from its token ids."""

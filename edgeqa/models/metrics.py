@@ -1,6 +1,6 @@
 """How right answers are, and how far their probabilities can be believed: SQuAD's scores, and the calibration error.
 
-Pure. In go predicted and gold texts, out come exact match and F1 in [0, 1], and the best threshold for "no answer". The
+Pure. In: predicted and gold texts. Out: exact match and F1 in [0, 1], and the best threshold for "no answer". The
 rules are those of evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer/) to the letter,
 odd ones included, so that scores can be compared with published ones. They are for English, and for scoring only:
 `normalize` must not make cache keys.
@@ -36,7 +36,7 @@ class QuestionScore:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the sweep for the best threshold needs to know of a question."""
+    """A judged question, as the sweep for the best threshold needs it."""
 
     f1: float
     """F1 of the answer, as if it were given whatever the threshold."""
@@ -132,7 +132,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What the probabilities of a run of questions were worth."""
+    """How far the probabilities of a run of questions could be believed."""
 
     ece: float
     """Expected calibration error, in [0, 1]."""

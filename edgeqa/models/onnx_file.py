@@ -1,8 +1,7 @@
-"""An ONNX file taken apart into plain values, and put together again: a path in, a `Graph` out, and back.
+"""ONNX files: a file is taken apart into plain values, a `Graph`, and put together again.
 
-It is done without the package `onnx`, which devices do not have, for graphs that were checked already
-(`exports.graph`). Weights that lie in files stay there until they are asked for. What a node computes is not known
-here.
+This works without the package `onnx`, which devices do not have, for graphs that were checked before (`exports.graph`).
+Weights that lie in files stay there until they are asked for. This module does not know what a node computes.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 Attribute: TypeAlias = "int | float | list[int] | bytes"
-"""What a node is told; of kinds that nobody here looks into, the whole message."""
+"""The value of a node's attribute; the whole message for kinds that no module here looks into."""
 
 # Field numbers of onnx.proto that only this module knows.
 MODEL_IR_VERSION, GRAPH_NAME, GRAPH_INPUT, GRAPH_OUTPUT = 1, 2, 11, 12

@@ -1,8 +1,9 @@
-"""The one place that opens a model: a bundle in; probed, planned, loaded and tested, in this order, out.
+"""The one place that opens a model: a bundle in, a tested reader out.
 
-Nothing large is imported or loaded before the plan has shown that it fits. A bundle is tested before its first answer
-on a device (`selftest` remembers that); where it fails, other kernels are tried before it is refused. An export is no
-bundle yet: `exports` tries it out, and then tests it alike.
+The device is probed, the plan made, the model loaded and tested, in this order. Nothing large is imported or loaded
+before the plan has shown that it fits. A bundle is tested before its first answer on a device (`selftest` remembers
+that); if it fails, other kernels are tried before it is refused. An export is no bundle yet: `exports` tries it out,
+and then runs the same test.
 """
 
 from __future__ import annotations
@@ -220,9 +221,9 @@ class CheckedModel:
     name: str
     passed: bool
     text: str
-    """How well, or what is wrong."""
+    """How well it passed, or the fault."""
     hint: str = ""
-    """What to do about what is wrong."""
+    """The remedy for the fault."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields of `edgeqa models check --json`."""

@@ -1,8 +1,8 @@
-"""`models prepare`: graphs that an accelerator knows, made on the device of a bundle's own, tried, kept on the shelf.
+"""`models prepare`: it makes graphs of a bundle that an accelerator knows, tries them, and keeps the best on the shelf.
 
-In: a bundle and a provider. Out: a bundle of the same model in float32 or float16, of plain operators (`floating`),
-whichever the provider answers right with, and quicker; it is there whole or not at all. Nothing is downloaded, and the
-package `onnx` is not needed. Whether it is used is decided by what was tried (`capabilities.provider`).
+In: a bundle and a provider. Out: a bundle of the same model in plain operators (`floating`), in float32 or float16. Of
+the two, the quicker one that gives right answers is kept; it is there whole or not at all. Nothing is downloaded, and
+the package `onnx` is not needed. `capabilities.provider` decides, by the trials, whether the new bundle is used.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PROCESS_BYTES = 110 * MIB
 
 @dataclass(frozen=True, slots=True)
 class PreparedModel:
-    """What was made of a model for a provider."""
+    """A model that was prepared for a provider."""
 
     bundle: Bundle
     """The new graphs, on the shelf."""
@@ -55,11 +55,11 @@ class PreparedModel:
     tried: Tried
     """How the provider did with them."""
     provider: Provider
-    """What computes from now on, where nothing else is asked for."""
+    """The provider that computes from now on, unless another is asked for."""
 
     @property
     def is_used(self) -> bool:
-        """Whether that is what was made."""
+        """Whether the new graphs are the ones that compute."""
         return (self.provider.value, self.provider.precision) == (self.tried.name, self.tried.precision)
 
     def to_json(self) -> dict[str, Any]:

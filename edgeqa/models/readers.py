@@ -1,17 +1,17 @@
 """Readers of either kind of bundle, side by side: token ids without special tokens in, logits out.
 
-Both kinds offer the same steps: encode a question, encode a context, read the one against the other. What these are
-between the steps is the kind's own affair: callers keep and pass on what they were given. They know neither texts nor
-characters.
+Both kinds offer the same steps: encode a question, encode a context, read the one against the other. Each kind has its
+own values between the steps; callers keep these and pass them on, without looking inside. Readers know neither texts
+nor characters.
 
 *split*: two graphs. The lower layers see question and context apart, so that a context's encoding can be kept (int8,
 one scale a token) and used for any question. (Cao et al., "DeFormer", ACL 2020.) Its graphs take one sequence a run,
 without padding or masks. Their int8 products take one scale for a whole input, so that in a batch an answer would
 depend on its neighbours (0.4 of a logit, measured), and on two cores a batch is no faster.
 
-*joint*: one ordinary BERT QA graph, as the usual tools export it, that sees question and context at once. What it makes
-of either beforehand is its token ids, so that all that holds for the split reader's encodings holds here, only without
-the saving. It is fed what the graph declares: token types and positions may be there or not.
+*joint*: one ordinary BERT QA graph, as the usual tools export it, that sees question and context at once. Its encoding
+of a question or a context is just the token ids: they are kept and passed on like the split reader's encodings, but
+save no time. The graph is fed the inputs that it declares: token types and positions may be there or not.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """What the reader says of one question and one context."""
+    """The reader's output for one question and one context."""
 
     start: Floats
     """float32 [tokens]"""
@@ -76,7 +76,7 @@ class Logits:
 
 
 class Reader(Protocol):
-    """What reads a question against a context."""
+    """A reader: it reads a question against a context."""
 
     def encode_question(self, ids: Ids) -> Any:  # noqa: ANN401 - the kind's own affair
         """Returns what is made of a question alone, from token ids without special ones."""

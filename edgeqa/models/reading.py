@@ -1,8 +1,8 @@
-"""The model at work: a question and a passage in, the best spans out, read anew. What a miss of the answer cache costs.
+"""The model at work: a question and a passage in, the best spans out. Only a miss of the answer cache comes here.
 
-Loads tokenizer and graphs when it is made, after the plan has shown that they fit; importing it imports numpy. Which
-passages are read, and what is remembered, is decided in `asking`. What was made of passages before is kept in memory up
-to a number of bytes (`LruTable`), the encodings of contexts too (`Encodings`).
+`PassageReader` loads tokenizer and graphs when it is made, after the plan has shown that they fit; importing this
+module imports numpy. `asking` decides which passages are read, and which answers are remembered. Windows of passages
+are kept in memory up to a number of bytes (`LruTable`), and so are the encodings of contexts (`Encodings`).
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class PassageReader:
     def passage_ms(self) -> float:
         """Returns how many milliseconds a question of 12 tokens on a context of TIMED_TOKENS takes: the best of three.
 
-        What others on the device do does not count, where all threads together took less time of the processor than
-        went by: so it would be at most if nobody else were there.
+        Where all threads together took less processor time than the clock shows, the processor time counts: other
+        programs kept the processor, and without them reading would take no longer than that.
         """
         tokens = min(TIMED_TOKENS, self._manifest.max_context_tokens - 1)
         ids = np.resize(self._tokenizer.ids(_TIMED_TEXT), tokens)

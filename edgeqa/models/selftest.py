@@ -1,10 +1,10 @@
 """Does this bundle give right answers on this device? Its golden cases in, a `Verdict` out, remembered.
 
-int8 kernels give wrong logits, without a word, on CPUs that lack the instructions they were written for. So the golden
+int8 kernels silently give wrong logits on CPUs that lack the instructions they were written for. So the golden
 questions are run once per bundle, CPU, onnxruntime and precision path, and compared with the logits that the reference
-network gives in float32. They are in golden.json: at least one, each complete and within the bundle's limits; anything
-else is a `BundleError` that names the case and the fault. The digest of the logits as they come out here is the
-*fingerprint*: devices that have the same compute alike, and may share answers.
+network gives in float32. golden.json must hold at least one case, each complete and within the bundle's limits;
+otherwise there is a `BundleError` that names the case and the fault. The digest of the logits that this device gives is
+the *fingerprint*: devices with the same fingerprint compute alike, and may share answers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class GoldenCase:
     context_ids: tuple[int, ...]
     """With [SEP]."""
     start_logits: tuple[float, ...]
-    """Of all tokens: the question's, then the context's."""
+    """Logits of all tokens: the question's, then the context's."""
     end_logits: tuple[float, ...]
 
 

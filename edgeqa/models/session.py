@@ -3,14 +3,14 @@
 Arrays are fed by the names that the graph declares. onnxruntime is imported when the first session is opened, never
 before: a cache hit, `--help` and the capability report do without its 40 MB. Its telemetry is switched off.
 
-Many callers at once: `Callers` tells how many of them read at a time, and whether one has all threads or each has one.
-A caller who is alone takes all threads of the plan. Of several, each takes one: the threads of one product wait for
-each other, those of different questions do not. A few more than there are cores may be at it, so that one is ready
-while another works in Python; the others wait, for each that reads needs memory of its own, and pushes the others'
-numbers out of the processor's caches.
+Many callers may come at once: `Callers` decides how many of them read at a time, and on how many threads. A single
+caller takes all threads of the plan. Several callers take one thread each, because the threads of one product wait for
+each other, and those of different questions do not. A few more callers than cores may read at a time, so that one is
+ready while another works in Python. The rest wait: each reading needs memory of its own, and pushes the numbers of the
+others out of the processor's caches.
 
-A fork waits until nobody is at it: onnxruntime's memory has locks of its own, which a child would find held. The child
-begins with all turns.
+A fork waits until no caller reads: onnxruntime's memory has locks of its own, which a child would find held. The child
+begins with all turns free.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _left_to_parents: list[Any] = []  # in a forked child, the parent's sessions
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What of the plan concerns a session."""
+    """The choices of a plan that concern a session."""
 
     threads: int = 1
     spinning: bool = False
@@ -70,9 +70,9 @@ class SessionOptions:
     mapped: bool = True
     """Whether files of weights are mapped into memory. Otherwise they are read, and take as much memory."""
     provider: str = CPU
-    """What computes; what it does not take of a graph, the CPU does."""
+    """The provider that computes; operators that it does not take are left to the CPU."""
     profile: str = ""
-    """What a file begins with that is written of what computed each operator of the graph as it stands."""
+    """The beginning of the name of a file that lists which provider computed each operator, with the graph as it is."""
 
     @classmethod
     def of(cls, plan: Plan) -> SessionOptions:
@@ -171,8 +171,8 @@ class _Step:
 class Session:
     """A loaded graph. `run` may be called from many threads.
 
-    Where it knows its callers, it runs on one thread for each while there are several: the graph is then loaded once
-    more, when that first happens. What comes out is the same, bit for bit.
+    A session that knows its callers runs on one thread for each of them while there are several: the graph is loaded
+    once more when that first happens. The results are the same, bit for bit.
     """
 
     def __init__(
@@ -328,8 +328,8 @@ def _in_subinterpreter() -> bool:
 def _share_arena() -> None:
     """Makes the process's arena: once, however many sessions there are.
 
-    What one run gave back is there for the next, of any graph. Without an arena, or with one for each session, less
-    fits into the gaps: windows of 320 tokens took 10 to 20 MiB more.
+    The next run, of any graph, uses the memory that one run gave back. Without an arena, or with one for each session,
+    less fits into the gaps: windows of 320 tokens took 10 to 20 MiB more.
     """
     import onnxruntime
 

@@ -1,10 +1,10 @@
 """The shelf: the models that can be named, the one in use, and the directories of those that the user added.
 
-In: names. Out: directories of bundles. An added model is there whole or not at all. What an interrupted run left half
-made has a name that no model can have, and is swept by the next run, unless its maker still lives (it holds a lock on
-the directory). It looks into no model but to list it.
+In: names. Out: directories of bundles. An added model is there whole or not at all. A directory that an interrupted run
+left half made has a name that no model can have. The next run sweeps it, unless its maker still lives and holds a lock
+on it. A model's files are read here only to list it.
 
-Every question waits for this module: it imports nothing that a remembered answer could do without.
+Every question waits for this module, so it imports nothing that a remembered answer does not need.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class ModelInfo(NamedTuple):
     """A model that can be named."""
 
     name: str
-    """What it is called by `edgeqa.open(bundle=...)`."""
+    """Its name for `edgeqa.open(bundle=...)`."""
     is_in_use: bool
     """Whether it is the one that is used where none is named."""
     bundle: Bundle | None
     """Its files and facts; None if it is broken."""
     fault: str = ""
-    """What is wrong with it; "" if nothing is."""
+    """Its fault; "" if it has none."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields of `edgeqa models list --json`."""

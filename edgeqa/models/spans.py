@@ -7,8 +7,9 @@ is the best among its first word's pieces, its end logit the best among its last
 the same context's no-answer logit, so that scores of different contexts can be compared. Start and end are chosen
 together (end >= start), within `max_tokens` tokens and one paragraph.
 
-The search is plain Python: of the few tokens that may begin or end an answer, the best pairs are tried first, and most
-need not be tried. Arrays were slower: a dozen steps of numpy, each of which reading has driven out of the cache.
+The search is plain Python: few tokens may begin or end an answer, their best pairs are tried first, and most pairs need
+not be tried. Arrays were slower: they took a dozen steps of numpy, whose code was not in the processor's cache any more
+after the model had run.
 """
 
 from __future__ import annotations

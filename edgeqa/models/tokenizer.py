@@ -1,7 +1,7 @@
 """Text to token ids with the place and the word of each: the bundle's `tokenizer.json`, loaded once, never changed.
 
-Offsets count code points of the text that was given (callers give NFC text). Nothing is truncated or padded by the
-library, and special tokens written out in a text ("[SEP]") are read as the plain characters they are.
+Offsets count code points of the text that was given (callers give NFC text). The library truncates and pads nothing,
+and reads special tokens that are written out in a text ("[SEP]") as plain characters.
 
 BERT's tokenizer ends a token where a word ends. Byte-level BPE and SentencePiece put the space before a word into its
 first token, give one character several tokens, leave tokens of nothing but white space, and keep a full stop in the

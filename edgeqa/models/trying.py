@@ -1,9 +1,9 @@
-"""Execution providers of onnxruntime, tried out: a bundle in, how each did with it out, and remembered.
+"""Trials of onnxruntime's execution providers: a bundle in, the result of each provider out, and remembered.
 
-Each is tried in a process of its own, where it may hang or die: on the bundle's graphs, and on those that were made of
-them (`preparing`). It must give the golden cases' answers; then time and memory are taken, and it is counted how many
-operators it computed itself. What comes of that is decided in `capabilities.provider`. A start that found nothing tried
-before looks at nothing here.
+Each provider is tried in a process of its own, where it may hang or die: on the bundle's graphs, and on those that were
+made of them (`preparing`). It must give the golden cases' answers. Then its time and memory are measured, and the
+operators that it computed itself are counted. `capabilities.provider` decides what follows from the results. A start
+where the CPU computes, and no provider was asked for, does not import this module.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from edgeqa.timing import Progress
 
 REMOTE = {"AzureExecutionProvider"}
-"""What onnxruntime offers that computes on somebody else's machine; it is never used."""
+"""Providers that compute on somebody else's machine; they are never used."""
 LIMIT_S = 180.0  # some make programs for the accelerator first
 READINGS = 15  # of which the quickest counts: what others on the device do only adds
 CONFIRMATIONS = 2  # how often what would take the CPU's place is tried again, beside it, while that is so
@@ -62,7 +62,7 @@ _START = "import sys; sys.path[:] = sys.argv[2:]; from edgeqa.models.trying impo
 def remembered(bundle: Bundle, device: Capabilities) -> tuple[Tried, ...]:
     """Returns how providers did with a bundle, on graphs that are still there; nothing where none was tried.
 
-    What was tried on another processor, or with another onnxruntime, does not count.
+    Trials on another processor, or with another onnxruntime, do not count.
     """
     if device.processor_digest.value is None:  # a processor that hides: the next one may be another
         return ()
@@ -293,8 +293,8 @@ def _peak_mib() -> float:
 def _taken(bundle: Bundle, graphs: Bundle, tokenizer: Tokenizer, options: SessionOptions) -> tuple[int, int]:
     """Returns how many operators of the graphs the provider computes, and how many there are.
 
-    The graphs are loaded once more, as they stand: what onnxruntime makes one operator of would be counted as one. What
-    the CPU computes it writes down, operator by operator; what a provider does, often in one piece.
+    The graphs are loaded once more, as they are: onnxruntime would otherwise join operators, and they would be counted
+    as one. It lists the operators of the CPU one by one, and those of a provider often in one piece.
     """
     names = [fact.name for fact in graphs.manifest.files if fact.name.endswith(".onnx")]
     nodes = sum(node.kind not in NO_OPERATORS for name in names for node in onnx_file.read(graphs.file(name)).nodes)

@@ -1,9 +1,9 @@
 """`models add`: an export's directory in, an added model out, an ordinary bundle on the shelf.
 
-What is a bundle already, as a directory or in a wheel, is taken as it is: so it comes to a device without pip.
-Everything that can be is checked before anything is written. What is written goes into a directory of its own that gets
-the model's name in one step at the end (`shelf`): a model is there whole or not at all. The manifest goes last: a
-directory without one is no bundle. What cannot be read or written is an error that names it.
+A bundle, as a directory or in a wheel, is taken as it is, so that it comes to a device without pip. All checks that can
+be made before writing are made before. The files are written into a directory of their own that gets the model's name
+in one step at the end (`shelf`): a model is there whole or not at all. The manifest is written last: a directory
+without one is no bundle. A file that cannot be read or written is an error that names it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class AddedModel:
     bundle: Bundle
     verdict: Verdict
     right_percent: float | None
-    """F1 on the built-in questions, in percent; None of what was a bundle already."""
+    """F1 on the built-in questions, in percent; None if it was a bundle already."""
     moved: Drift | None
-    """What int8 changed; None where nothing was made int8."""
+    """The change of answers by int8; None where nothing was made int8."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields of `edgeqa models add --json`."""

@@ -1,4 +1,4 @@
-"""What can be wrong with an exported model: each fault by name, with what to do about it."""
+"""The faults of an exported model, each with its remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ExportNotDirectory(ExportError, NotADirectoryError):
 
 
 class ExportIsBundle(ExportError):
-    """What was given is a bundle already, and nothing of it can be chosen or made."""
+    """The directory is a bundle already, of which nothing can be chosen or made."""
 
     exit_code = EXIT_USAGE
 

@@ -66,7 +66,7 @@ MAX_JSON_BYTES = 1 << 26  # the largest tokenizers have 34 MB
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What config.json and tokenizer_config.json say."""
+    """The facts in config.json and tokenizer_config.json."""
 
     model_type: str
     architecture: str

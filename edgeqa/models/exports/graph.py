@@ -1,11 +1,11 @@
-"""What a graph says of itself, before onnxruntime gets it: a path in, `GraphFacts` out, or what is wrong with it.
+"""Facts about a graph, found before onnxruntime gets it: a path in, `GraphFacts` out, or an error that names the fault.
 
-Reads structure and shapes, never weights, of a graph of any size, without the `onnx` package. The
-wire format of Protocol Buffers is walked by `Message`, which decodes nothing that is not asked for. The file is
-untrusted: every length is checked against what is there before it is followed, and the number of fields is bounded.
+Structure and shapes are read here, never weights, for a graph of any size, without the `onnx` package. `Message` walks
+the wire format of Protocol Buffers and decodes only the fields that are asked for. The file is untrusted: every length
+is checked against the bytes that are there before it is followed, and the number of fields is bounded.
 
-Files of weights beside the graph are checked here, because not every version of onnxruntime refuses those that lie
-elsewhere: a graph may name any file of the disk, and its bytes would be read.
+Files of weights beside the graph are checked here, because a graph may name any file of the disk, and not every version
+of onnxruntime refuses to read files elsewhere.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class GraphFacts:
 
     path: Path
     opset: int
-    """Of the standard operators; 0 if it does not say."""
+    """Version of the standard operators; 0 if the graph states none."""
     precision: str
     """"float32", "float16", "bfloat16" or "int8"."""
     vocabulary: int | None
@@ -77,7 +77,7 @@ class GraphFacts:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
+        """Size of all files together."""
         return sum(file.stat().st_size for file in self.files)
 
 
@@ -239,7 +239,7 @@ class Field:
 
     number: int
     value: int
-    """Of a number; of bytes, 0."""
+    """The value of a number; 0 if the field has bytes."""
     begin: int
     """Where its bytes begin in the buffer, and where they end; equal for a number."""
     end: int

@@ -1,4 +1,4 @@
-"""The built-in questions, and what a reader says of them: a reader and its tokenizer in, answers and logits out.
+"""The built-in questions, and the replies to them: a reader and its tokenizer in, answers and logits out.
 
 They are short texts and questions on them whose answers are beyond doubt, for any reader of English. They serve two
 ends. The first four are a bundle's golden cases; all of them are asked before and after a change of precision, to see
@@ -102,7 +102,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What a reader says of the built-in questions, one after the other."""
+    """A reader's replies to the built-in questions, in their order."""
 
     answers: tuple[str, ...]
     """The best spans, whether "no answer" is likelier or not."""

@@ -1,14 +1,15 @@
-"""Tries an export out on this device: an export's directory, read, in; readers that were seen to work out.
+"""Trial of an export on this device: an export's directory, which was read, in; readers that were seen to work, out.
 
-How the tokenizer lays out a question and a context is seen by asking: its own post-processor, of whatever type, is
-given a pair, and what it puts before, between and after the two is what the graph was trained with. Declared shapes are
-often missing or wrong, so that what a graph gives is found by running it: on a short text, with the tokenizer's last
-token, and at its full length. The weights are in memory for that, after the plan has allowed it.
+The layout of question and context is found by trial, too: the tokenizer's own post-processor gets a pair, and puts the
+tokens before, between and after the two that the graph was trained with. Declared shapes are often missing or wrong, so
+the graph is run to see its outputs: on a short text, with the tokenizer's last token, and at its full length. The
+weights are in memory for that, after the plan has allowed it.
 
-An export comes from anybody. A loop in its graph may have 2^62 turns, a rule of its tokenizer may make 10 MB of each
-letter, and either library ends the whole process where it gets no memory. So `try_apart` does all this in a child,
-which may take so long for a step and so much memory; what ends it is an error here. The child is no jail: it is the
-same user's, with the same files. It protects from what runs away, not from a flaw in onnxruntime that somebody uses.
+Anybody may have made an export. A loop in its graph may have 2^62 turns, a rule of its tokenizer may make 10 MB of each
+letter, and both libraries end the whole process when they get no memory. So `try_apart` does all this in a child
+process, with a limit of time for each step and a limit of memory; if the child ends, that is an error here. The child
+is no jail: it belongs to the same user and has the same files. It protects from work that runs away, not from an attack
+on a flaw of onnxruntime.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFacts:
-    """What of a tokenizer matters for a bundle."""
+    """The facts of a tokenizer that a bundle needs."""
 
     pair: Pair
     lowercase: bool
@@ -298,7 +299,7 @@ class TriedGraph:
 
     joint: Joint
     replies: Replies
-    """What it says of the built-in questions; all its logits are numbers."""
+    """Its replies to the built-in questions; all its logits are numbers."""
 
 
 class _Request(NamedTuple):
