@@ -9,6 +9,9 @@ The end of a program stops daemon threads wherever they are. One that is in the 
 the process down with it (SIGABRT), so such libraries are called within `library_call`: the end waits until nobody is.
 
 A registry of its own, because Python keeps what is registered with `os.register_at_fork` for ever.
+
+`cached_property` is here as well: that of Python before 3.12 holds one lock for all objects of a class while a value is
+made, and a child forked meanwhile would wait for it for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+T = TypeVar("T")
 
 
 class Forked(Protocol):
@@ -30,8 +40,30 @@ class Forked(Protocol):
 
 
 _HOLDING_LIMIT_S = 1.0
+_PAUSE_S = 0.001
 
 _told: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+class cached_property(Generic[T]):  # noqa: N801 - called as what it stands for
+    """`functools.cached_property` without a lock: where two threads make a value, the later one stays."""
+
+    def __init__(self, method: Callable[[Any], T]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, one: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, one: object, owner: type) -> T: ...
+    def __get__(self, one: object | None, owner: type) -> Self | T:
+        if one is None:
+            return self
+        value = one.__dict__[self._name] = self._method(one)  # found there from now on, without coming here
+        return value
 
 
 def tell(one: Forked) -> None:
@@ -39,18 +71,35 @@ def tell(one: Forked) -> None:
     _told.add(one)
 
 
-_locks: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
-_held: list[threading.Lock] = []
+_locks: weakref.WeakSet[LibraryLock] = weakref.WeakSet()
+_held: list[LibraryLock] = []
+_to_fork = threading.Event()
 
 
-def lock() -> threading.Lock:
-    """Returns a lock that is free in a forked child: a fork waits for a moment until no thread is inside.
+class LibraryLock:
+    """A lock that is free in a forked child: a fork waits for a moment until no thread is inside.
 
-    It is for libraries that must not be copied in the middle of a call. Its holder must not fork, or take another lock.
+    Meanwhile nobody else goes in: who comes again and again would be in whenever the fork looks. It is for libraries
+    that must not be copied in the middle of a call: `with lock.turn():`. Its holder forks not, and takes no other lock.
     """
-    made = threading.Lock()
-    _locks.add(made)
-    return made
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        _locks.add(self)
+
+    def turn(self) -> threading.Lock:
+        """Returns what is to be entered: a lock of C's, because an interrupt may come between two lines of Python."""
+        while _to_fork.is_set():
+            time.sleep(_PAUSE_S)
+        return self._lock
+
+    def hold(self) -> bool:
+        """Takes it for a fork; returns whether that came about in time."""
+        return self._lock.acquire(timeout=_HOLDING_LIMIT_S)
+
+    def let_go(self) -> None:
+        """Gives it back after a fork."""
+        self._lock.release()
 
 
 ENDING_LIMIT_S = 10.0  # a small board takes seconds to load a large graph
@@ -88,16 +137,18 @@ def _end() -> None:
     _ending.set()
     give_up_at_s = time.monotonic() + ENDING_LIMIT_S
     while _inside and time.monotonic() < give_up_at_s:
-        time.sleep(0.001)
+        time.sleep(_PAUSE_S)
 
 
 def _hold() -> None:
-    _held.extend(one for one in list(_locks) if one.acquire(timeout=_HOLDING_LIMIT_S))
+    _to_fork.set()
+    _held.extend(one for one in list(_locks) if one.hold())
 
 
 def _let_go() -> None:
     while _held:
-        _held.pop().release()
+        _held.pop().let_go()
+    _to_fork.clear()
 
 
 def _call(name: str) -> None:

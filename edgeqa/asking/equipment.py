@@ -11,7 +11,6 @@ import contextlib
 import json
 import threading
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeqa import files, forking, state
@@ -439,7 +438,7 @@ class CarefulReader:
         self._key: str | None = None
         self._tested_on = ""  # the precision path
 
-    @cached_property
+    @forking.cached_property
     def why_not(self) -> str:
         """Why there is none to ask, whatever the device has; "" if there is."""
         if self.wanted == "fast":
@@ -448,7 +447,7 @@ class CarefulReader:
             return f"{BASE} looks again at what {BUNDLED} found; with {self._model}, if --reader careful asks for it"
         return "" if self._path is not None else f"the careful one, {BASE}, is not installed: {GET_IT}"
 
-    @cached_property
+    @forking.cached_property
     def _path(self) -> Path | None:
         return base_bundle()
 
@@ -481,7 +480,7 @@ class CarefulReader:
                 self._key, self._tested_on = f"{digest} {tested.fingerprint}", tested.path
         return self._key
 
-    @cached_property
+    @forking.cached_property
     def bundle(self) -> Bundle:
         """Its model's files and facts.
 

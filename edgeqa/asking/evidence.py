@@ -13,7 +13,6 @@ of a list's item, or it has no number where the question asks for one.
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgeqa.contexts import Place, searched
@@ -71,15 +70,9 @@ class Asked:
         self._seen: dict[tuple[str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
-
-    @cached_property
-    def terms(self) -> frozenset[str]:
+        self._wants_price = language == ENGLISH and _ASKS_PRICE.search(self._question) is not None
+        self.terms = frozenset(terms(self._question, language))
         """Terms of the question, and of what its misspelt words were meant to be."""
-        found = frozenset(terms(self._question, self._language))
-        if not self._mended:
-            return found
-        meant = (terms(word, self._language) for word in self._mended.values())
-        return found.difference(*(terms(word, self._language) for word in self._mended)).union(*meant)
 
     def searched(
         self, weights: Mapping[str, float], mended: Mapping[str, str], unknown: Collection[str] = frozenset()
@@ -98,7 +91,9 @@ class Asked:
         self._columns.clear()
         if mended:
             self._mended = mended
-            self.__dict__.pop("terms", None)
+            meant = (terms(word, self._language) for word in mended.values())
+            asked = frozenset(terms(self._question, self._language))
+            self.terms = asked.difference(*(terms(word, self._language) for word in mended)).union(*meant)
 
     def of(self, text: Text, start: int, end: int) -> Features:
         """Returns the evidence for the span `text.text[start:end]`."""
@@ -147,10 +142,6 @@ class Asked:
         said = distinct(text.text[cell.start : cell.end], self._language)
         repeated = len(said & self.terms) / len(said) if said else 0.0
         return (1.0, named, repeated, float((start, end) == (cell.start, cell.end)))
-
-    @cached_property
-    def _wants_price(self) -> bool:
-        return self._language == ENGLISH and _ASKS_PRICE.search(self._question) is not None
 
     def _naming(self, column: str) -> frozenset[str]:
         """Returns the terms by which a column may be named, if the question names it; else none."""

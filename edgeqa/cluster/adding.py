@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from edgeqa import forking
 from edgeqa.cluster import keys
 from edgeqa.cluster.errors import AllGoneFromCluster
 from edgeqa.collection.adding import Added
@@ -47,14 +47,14 @@ class Splitter:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    @cached_property
+    @forking.cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, loaded when it is first needed."""
         from edgeqa.models.tokenizer import Tokenizer
 
         return Tokenizer(self._bundle.file("tokenizer.json"))
 
-    @cached_property
+    @forking.cached_property
     def limits(self) -> Limits:
         """How long contexts are: as on a machine with memory enough, since all machines share them."""
         from edgeqa.capabilities.footprint import WINDOW_TOKENS

@@ -14,9 +14,9 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from edgeqa import forking
 from edgeqa.collection.catalogue_rows import PENDING
 from edgeqa.collection.shard_format import ALIGNMENT, encoding_bytes
 from edgeqa.errors import ThreadsLimited
@@ -202,7 +202,7 @@ class TimedModel:
         self._load = load
         self.load_s = self.tokenize_s = self.encode_s = 0.0
 
-    @cached_property
+    @forking.cached_property
     def _reading(self) -> PassageReader:
         began = time.perf_counter()
         reading = self._load()

@@ -16,7 +16,6 @@ import contextlib
 import os
 import threading
 from bisect import bisect_right
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa import files, forking
@@ -92,7 +91,7 @@ class StoredContext:
         """Its number in the collection."""
         return self._row.context_id
 
-    @cached_property
+    @forking.cached_property
     def text(self) -> str:
         """Its NFC text."""
         return self._record.text
@@ -107,17 +106,17 @@ class StoredContext:
         """The kind of passage that it is, one of `contexts.KINDS`."""
         return self._record.kind
 
-    @cached_property
+    @forking.cached_property
     def heading(self) -> tuple[str, ...]:
         """The headings that it stands under, outermost first."""
         return self._record.heading
 
-    @cached_property
+    @forking.cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """Where what of its text stands in the document; empty where all of it stands there as it is, from `start`."""
         return self._record.pieces
 
-    @cached_property
+    @forking.cached_property
     def document(self) -> str:
         """The document's name."""
         return self._record.name
@@ -142,14 +141,14 @@ class StoredContext:
         """Token ids, int64 [tokens]."""
         return self._record.ids()
 
-    @cached_property
+    @forking.cached_property
     def tokens(self) -> Tokens:
         """Its tokens, with offsets into `text`."""
         from edgeqa.contexts import Tokens
 
         return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
 
-    @cached_property
+    @forking.cached_property
     def groups(self) -> TokenGroups:
         """Words, paragraphs and meaning of its tokens."""
         return self._record.groups()

@@ -219,7 +219,7 @@ class Windows:
         self._library = load_library(file)
         self._library.encode_special_tokens = special_tokens_as_text
         self._added = self._library.num_special_tokens_to_add(is_pair=True)
-        self._lock = forking.lock()  # how the library truncates is its state: no two threads may set it
+        self._lock = forking.LibraryLock()  # how the library truncates is its state: no two threads may set it
 
     def of(
         self, question: str, context: str, max_seq_len: int, doc_stride: int, most_context_tokens: int
@@ -236,7 +236,7 @@ class Windows:
         Raises:
             WindowTooShort: if the context does not fit, and windows would not get through it.
         """
-        with self._lock:
+        with self._lock.turn():
             self._library.no_truncation()
             question_tokens = len(self._library.encode(question, add_special_tokens=False)) + self._added
             max_seq_len = min(max_seq_len, question_tokens + most_context_tokens)
@@ -249,7 +249,7 @@ class Windows:
 
     def cut(self, question: str, most_tokens: int) -> str:
         """Returns `question`, without what is beyond `most_tokens` tokens."""
-        with self._lock:
+        with self._lock.turn():
             self._library.no_truncation()
             tokens = self._library.encode(question, add_special_tokens=False)
         return question if len(tokens) <= most_tokens else question[: tokens.offsets[most_tokens - 1][1]]

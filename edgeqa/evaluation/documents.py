@@ -15,11 +15,11 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from edgeqa import forking
 from edgeqa.asking.documents import from_file, from_path
 from edgeqa.errors import ContextError
 from edgeqa.models.metrics import Reliability, reliability
@@ -199,7 +199,7 @@ class SearchedText:
 
     text: str
 
-    @cached_property
+    @forking.cached_property
     def _letters(self) -> tuple[str, list[int]]:
         return _letters_of(self.text)
 

@@ -42,7 +42,7 @@ MAX_LOOKED_AT = 40  # characters of a word
 WIDE_GAP = 1.2  # letters' sizes between cells
 SCANNED = "a scanned page: a picture of text, which a program for OCR has to add first (ocrmypdf in.pdf out.pdf)"
 
-_PDFIUM = forking.lock()
+_PDFIUM = forking.LibraryLock()
 _BREAK = re.compile(r"\r?\n|\r|[\x02\ufffe](?:\r?\n)?")  # the last is a hyphen at the end of a line: the word goes on
 _WITH_DIGIT = re.compile(rf"(?=\S+\d|\d\S)\S{{2,{MAX_LOOKED_AT}}}(?!\S)")
 _FROM_OFFICE = re.compile(r"^Microsoft \w+ - |^untitled$|^\((?:anonymous|unspecified)\)$", re.IGNORECASE)
@@ -92,7 +92,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
             if len(seen) > MAX_SEEN_WORDS:
                 seen.clear()
     finally:
-        with _PDFIUM:
+        with _PDFIUM.turn():
             document.close()
     if not has_text:
         raise damage or TextMissing(name)
@@ -111,7 +111,7 @@ def _vocabulary() -> frozenset[str]:
 
 
 def _opened(pdfium: Any, stream: IO[bytes], name: str) -> tuple[Any, int, str]:  # noqa: ANN401 - it has no types
-    with _PDFIUM:
+    with _PDFIUM.turn():
         try:
             document = pdfium.PdfDocument(stream)
         except pdfium.PdfiumError as error:
@@ -125,7 +125,7 @@ def _opened(pdfium: Any, stream: IO[bytes], name: str) -> tuple[Any, int, str]: 
 def _outline(pdfium: Any, document: Any) -> dict[int, list[tuple[int, str]]]:  # noqa: ANN401
     """Returns the headings of each page, with their levels from 1."""
     found: dict[int, list[tuple[int, str]]] = {}
-    with _PDFIUM:
+    with _PDFIUM.turn():
         try:
             for count, entry in enumerate(document.get_toc(max_depth=6)):
                 if count == MAX_OUTLINE:
@@ -142,7 +142,7 @@ def _outline(pdfium: Any, document: Any) -> dict[int, list[tuple[int, str]]]:  #
 
 def _page(pdfium: Any, document: Any, number: int, name: str) -> tuple[list[Line], bool]:  # noqa: ANN401
     """Returns the lines of a page, and whether it has none but a picture."""
-    with _PDFIUM:
+    with _PDFIUM.turn():
         try:
             page = document[number - 1]
             text_page = page.get_textpage()

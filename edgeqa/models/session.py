@@ -9,7 +9,8 @@ each other, and those of different questions do not. A few more callers than cor
 ready while another works in Python. The rest wait: each reading needs memory of its own, and pushes the numbers of the
 others out of the processor's caches.
 
-A fork waits until no caller reads: onnxruntime's memory has locks of its own, which a child would find held. The child
+A fork waits until no caller reads: onnxruntime's memory has locks of its own, which a child would find held. Nobody
+begins a step meanwhile, because callers who ask again and again would take each turn before the fork got it. The child
 begins with all turns free.
 """
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 
 FORKING_LIMIT_S = 1.0  # a step takes milliseconds
+_FORKING_PAUSE_S = 0.001
 CROWDED_FOR_S = 0.05  # callers who ask again and again are between two questions for a moment
 SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
@@ -97,14 +99,18 @@ class Callers:
         forking.tell(self)
 
     def before_fork(self) -> None:
-        """Takes all turns, as far as they come back in time."""
+        """Takes all turns, as far as they come back in time, and lets nobody else have one."""
+        self._forking = True
         give_up_at_s = time.monotonic() + FORKING_LIMIT_S
-        with contextlib.suppress(Empty):
-            while len(self._held) < self._at_once:
-                self._held.append(self._turns.get(timeout=max(0.0, give_up_at_s - time.monotonic())))
+        while len(self._held) < self._at_once and time.monotonic() < give_up_at_s:
+            with contextlib.suppress(Empty):  # of `get` with a limit, CPython forgets the limit where others get more
+                self._held.append(self._turns.get_nowait())
+                continue
+            time.sleep(_FORKING_PAUSE_S)
 
     def after_fork(self) -> None:
         """Gives them back."""
+        self._forking = False
         self._held.clear()
 
     def forked(self) -> None:
@@ -113,6 +119,7 @@ class Callers:
         for _ in range(self._at_once):
             self._turns.put(_Turn(weakref.ref(self._turns)))
         self._held.clear()
+        self._forking = False
         self._present: set[int] = set()
         self._crowded_until_s = 0.0
 
@@ -130,6 +137,8 @@ class Callers:
         self._present.add(one)
         if len(self._present) > 1:
             self._crowded_until_s = time.monotonic() + CROWDED_FOR_S
+        while self._forking:
+            time.sleep(_FORKING_PAUSE_S)
         return self._turns.get()
 
     def go(self, one: int) -> None:

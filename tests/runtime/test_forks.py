@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-DEADLINE_S = 240
+DEADLINE_S = 120
 
 ASK_AND_FORK = """
 import os, sys, threading, edgeqa
@@ -32,13 +32,13 @@ def ask(number):
     while not stop:
         qa.ask(f"Who built bridge number {number} {asked}?", text)
         asked += 1
-threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(4)]
 for thread in threads:
     thread.start()
 for number in range(4):
     child = os.fork()
     if not child:
-        found = qa.ask(f"When was the bridge built, {number}?", text).text
+        found = qa.ask("When was the bridge built" + number * "?", text).text
         os._exit(0 if found == "1932" else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop = True
@@ -119,11 +119,11 @@ def test_a_lock_of_a_library_is_free_in_a_child(run: Run) -> None:
     code = """
 import os, threading
 from edgeqa import forking
-lock = forking.lock()
+lock = forking.LibraryLock()
 stop, began = False, threading.Event()
 def hold():
     while not stop:
-        with lock:
+        with lock.turn():
             began.set()
             sum(range(20_000))
 thread = threading.Thread(target=hold)
@@ -133,7 +133,7 @@ ended = []
 for _ in range(20):
     child = os.fork()
     if not child:
-        os._exit(0 if lock.acquire(timeout=5) else 1)
+        os._exit(0 if lock.hold() else 1)
     ended.append(os.waitpid(child, 0)[1])
 stop = True
 thread.join()
