@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plot import svg
+from plot import STYLE, svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,10 @@ def answers(rows: Sequence[dict[str, Any]]) -> str:
     height_px, width_px = TOP_PX + len(bars) * ROW_PX + MARGIN_PX, NAMES_PX + BAR_PX + MARGIN_PX
     drawn = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width_px} {height_px}" font-family="sans-serif" '
-        'font-size="12" role="img" aria-label="Answers right, not sure and wrong, on documents that people own">',
-        f'<rect width="{width_px}" height="{height_px}" fill="#ffffff"/>',
+        'font-size="12" class="ink" role="img" '
+        'aria-label="Answers right, not sure and wrong, on documents that people own">',
+        STYLE,
+        f'<rect width="{width_px}" height="{height_px}" class="paper"/>',
         f'<text x="{MARGIN_PX}" y="24" font-size="14">Questions on documents that people own, asked of one file, '
         "and of all</text>",
     ]
@@ -43,7 +45,7 @@ def answers(rows: Sequence[dict[str, Any]]) -> str:
         drawn.append(f'<text x="{left + 17}" y="47">{NAMES[name]}</text>')
     for number, (called, counts) in enumerate(bars):
         y, x = TOP_PX + number * ROW_PX, float(NAMES_PX)
-        drawn.append(f'<text x="{NAMES_PX - 8}" y="{y + 14}" text-anchor="end" fill="#222222">{escape(called)}</text>')
+        drawn.append(f'<text x="{NAMES_PX - 8}" y="{y + 14}" text-anchor="end">{escape(called)}</text>')
         for name, (fill, ink) in PARTS.items():
             width = BAR_PX * counts[name] / counts["questions"]
             drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{ROW_PX - 6}" fill="{fill}"/>')

@@ -8,7 +8,12 @@ from html import escape
 from edgeqa.bench.figures import show
 
 ROW, PANEL_GAP, NAMES, BARS, RIGHT, TOP = 17, 34, 225, 480, 75, 46
-OURS, OTHERS, INK, GRID = "#0b6e4f", "#9aa5b1", "#222222", "#e3e6ea"
+OURS, OTHERS = "#0b6e4f", "#9aa5b1"
+STYLE = (
+    "<style>.paper { fill: #ffffff } .ink { fill: #222222 } .grid { stroke: #e3e6ea } "
+    "@media (prefers-color-scheme: dark) { .paper { fill: #161b22 } .ink { fill: #e6edf3 } .grid { stroke: #30363d } }"
+    "</style>"
+)
 
 
 def svg(panels: dict[str, dict[str, float]], about: str) -> str:
@@ -17,8 +22,9 @@ def svg(panels: dict[str, dict[str, float]], about: str) -> str:
     height = TOP + sum(len(times) * ROW + PANEL_GAP for times in panels.values())
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" fill="{INK}">',
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" class="ink">',
+        STYLE,
+        f'<rect width="{width}" height="{height}" class="paper"/>',
         f'<text x="12" y="20" font-size="13">{escape(about)}</text>',
     ]
     top = TOP
@@ -36,7 +42,7 @@ def _panel(times: dict[str, float], top: int) -> list[str]:
     parts = []
     for power in range(low, high + 1):
         x = NAMES + BARS * (power - low) / (high - low)
-        parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" stroke="{GRID}"/>')
+        parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" class="grid"/>')
         parts.append(f'<text x="{x:.1f}" y="{top - 3}" text-anchor="middle" font-size="9">{_power(power)}</text>')
     for number, (peer, ms) in enumerate(times.items()):
         y, length = top + number * ROW + 3, max(1.0, BARS * (math.log10(ms) - low) / (high - low))
