@@ -198,4 +198,4 @@ def test_without_a_careful_reader_the_page_asks_once(server: Running) -> None:
 
 def test_what_the_fast_reader_says_is_shown_until_the_careful_one_has_looked(careful_server: Running) -> None:
     seen = browse("looked_at_again", careful_server)
-    assert (seen["first"], seen["then"], seen["complaints"]) == ("12", "rated", [])
+    assert (seen["first"], seen["then"], seen["complaints"]) == ("12 metres", "rated", [])

@@ -17,6 +17,7 @@ PHONE: Any = {"width": 380, "height": 760}
 
 
 def asked_by_keyboard(tab: Any, _file: str) -> dict[str, Any]:
+    tab.wait_for_function("document.activeElement?.id === 'q'")  # the page's own doing, a moment after it is loaded
     tab.keyboard.type(DEPTH)
     tab.keyboard.press("Enter")
     tab.locator("#found .answer", has_text="12 metres").wait_for()
