@@ -130,9 +130,8 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
     if no_http and not any(options[name] for name in ("uds", "redis", "wyoming")):
         raise OptionError(name="--no-http", value="alone", expected="given with --uds, --redis or --wyoming")
     options["collections"] = options["collections"] or ("default",)
-    if options["token_file"] is None and (usual := _default_file()).exists():
-        options["token_file"] = usual
-    settings = Settings(**{**options, "port": None if no_http else options["port"]})
+    port = None if no_http else options["port"]
+    settings = Settings(**{**options, "port": port, "usual_token_file": _default_file()})
     if target is not None:
         ctx.exit(_get(settings, target))
     opened = _browse if browse else lambda _: None

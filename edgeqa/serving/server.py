@@ -2,7 +2,7 @@
 
 In: what the command line says. Out: an exit code. It puts together what the other modules are: sockets, admission, the
 engine, HTTP, watched folders; and answers signals. SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads
-tokens and certificates anew.
+tokens and certificates anew, and what cannot be used leaves all as it was.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Settings:
     wyoming: str | None = None
     """[ADDRESS:]PORT where the Wyoming protocol is."""
     token_file: Path | None = None
+    usual_token_file: Path | None = None
+    """Taken where no other is named, from when it is there on: at the start, or when tokens are read anew."""
     no_auth: bool = False
     allow_add: bool = False
     allowed_hosts: Sequence[str] = ()
@@ -288,15 +290,12 @@ class Server:
         stop.set()
 
     def _reload(self, admission: Admission, context: ssl.SSLContext | None) -> None:
-        try:
-            if admission.tokens is not None:
-                admission.tokens.read()
-            if context is not None:
-                _load_certificate(context, self.settings)
-        except edgeqa.EdgeQAError as error:  # what was good goes on
-            self.say(f"{error}\n  hint: {error.hint}")
-        else:
-            self.say("read anew: tokens and certificates")
+        settings = self.settings
+        for read in (partial(_read_tokens, admission, settings), partial(_read_certificate, context, settings)):
+            try:
+                self.say(read())
+            except edgeqa.EdgeQAError as error:  # noqa: PERF203 - the other is read all the same
+                self.say(f"{error}; what was read before goes on\n  hint: {error.hint}")
 
 
 def admission_of(settings: Settings) -> Admission:
@@ -305,8 +304,29 @@ def admission_of(settings: Settings) -> Admission:
     Raises:
         TokenFileInvalid: if tokens cannot be read.
     """
-    tokens = None if settings.token_file is None else Tokens(settings.token_file).read()
-    return Admission(tokens, no_auth=settings.no_auth, allow_add=settings.allow_add)
+    admission = Admission(no_auth=settings.no_auth, allow_add=settings.allow_add)
+    _read_tokens(admission, settings)
+    return admission
+
+
+def _read_tokens(admission: Admission, settings: Settings) -> str:
+    """Has those be let in whose tokens are in the file now; returns what was done.
+
+    Who has read tokens once never does without: a file that is gone lets nobody in who was not before.
+
+    Raises:
+        TokenFileInvalid: if tokens cannot be read.
+    """
+    if admission.tokens is not None:
+        admission.tokens.read()
+    else:
+        file = settings.token_file
+        if file is None and (file := settings.usual_token_file) is not None and not os.path.lexists(file):
+            return f"no tokens to read anew: there is no {file}"
+        if file is None:
+            return "no tokens to read anew: the server was started without --token-file"
+        admission.tokens = Tokens(file).read()
+    return f"read anew: {len(admission.tokens)} tokens in {admission.tokens.path}"
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -319,16 +339,25 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load_certificate(context, settings)
+    _read_certificate(context, settings)
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
-    assert settings.tls_cert is not None  # noqa: S101 - for mypy: there is a context only then
+def _read_certificate(context: ssl.SSLContext | None, settings: Settings) -> str:
+    """Has connections be encrypted with the certificate that is there now; returns what was done.
+
+    Raises:
+        CertificateInvalid: if the certificate or its key cannot be used; then the one before still is.
+    """
+    if context is None or settings.tls_cert is None:
+        return "no certificate to read anew: the server was started without --tls-cert"
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+        # First elsewhere: a certificate is put in place before its key is looked at, and without a key nobody connects.
+        for one in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            one.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise CertificateInvalid(settings.tls_cert, error) from error
+    return f"read anew: the certificate {settings.tls_cert}"
 
 
 class CertificateInvalid(RequestInvalid):

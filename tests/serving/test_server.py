@@ -295,17 +295,42 @@ def test_tokens_are_shown_once_kept_as_hashes_and_read_anew_on_sighup(home: Path
         assert command(home, "serve", "token", "remove", "kitchen").stdout == "kitchen: removed\n"
         new = command(home, "serve", "token", "add", "hall", "--scope", "add").stdout.strip()
         server.process.send_signal(signal.SIGHUP)
-        server.until_said("read anew")
+        server.until_said("read anew: 1 tokens in")
         assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 401
         headers = {"Authorization": f"Bearer {new}"}
         assert httpx.put(f"{url}/a.txt", content=TEXT, headers=headers, timeout=DEADLINE_S).status_code == 200
-        path.write_text("nonsense")
-        server.process.send_signal(signal.SIGHUP)
-        server.until_said("cannot use the token file")
-        assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 200  # what was good goes on
+        kept = path.read_text()
+        for is_gone, said in ((False, "it is none that edgeqa has written; what was"), (True, "No such file")):
+            path.unlink() if is_gone else path.write_text("nonsense")
+            server.process.send_signal(signal.SIGHUP)
+            server.until_said(f"cannot use the token file .*{said}")
+            assert httpx.get(url, headers=headers, timeout=DEADLINE_S).status_code == 200  # what was good goes on
+            assert httpx.get(url, timeout=DEADLINE_S).status_code == 401
+    path.write_text(kept)
     path.chmod(0o644)
     refused = command(home, "serve", "--port", "0")
     assert (refused.returncode, "chmod 600" in refused.stderr) == (2, True)
+
+
+def test_a_token_file_that_has_appeared_is_taken_on_sighup_and_one_that_is_gone_opens_nothing(home: Path) -> None:
+    with running(home) as server:
+        url = f"{server.url}/v1/documents/a.txt"
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("no tokens to read anew: there is no .*tokens$")
+        token = command(home, "serve", "token", "add", "laptop", "--scope", "add").stdout.strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.put(url, content=TEXT, headers=headers, timeout=DEADLINE_S).status_code == 401
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("read anew: 1 tokens in .*tokens$")
+        assert httpx.put(url, content=TEXT, headers=headers, timeout=DEADLINE_S).status_code == 200
+        (home / "tokens").unlink()
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("cannot use the token file .*tokens: No such file")
+        assert httpx.delete(url, timeout=DEADLINE_S).status_code == 403
+        assert httpx.delete(url, headers=headers, timeout=DEADLINE_S).status_code == 204
+    (home / "tokens").symlink_to(home / "not-mounted")  # where it should be is no file: not the same as none
+    refused = command(home, "serve", "--port", "0")
+    assert (refused.returncode, "tokens is a link" in refused.stderr) == (2, True)
 
 
 def test_with_allow_add_whoever_may_ask_may_add(home: Path) -> None:
@@ -347,11 +372,16 @@ def test_connections_are_encrypted_where_there_is_a_certificate(home: Path, tmp_
         first = ssl.get_server_certificate(("127.0.0.1", server.port))
         make()
         server.process.send_signal(signal.SIGHUP)
-        server.until_said("read anew")
+        server.until_said("read anew: the certificate")
         assert ssl.get_server_certificate(("127.0.0.1", server.port)) != first
         context = ssl.create_default_context(cafile=str(certificate))
         assert httpx.get(f"{server.url}/healthz", verify=context, timeout=DEADLINE_S).json() == {"status": "alive"}
-    key.write_text("nonsense")
+        kept = certificate.read_text()
+        make()
+        key.write_text("nonsense")
+        server.process.send_signal(signal.SIGHUP)
+        server.until_said("cannot use the certificate .*; what was read before goes on")
+        assert ssl.get_server_certificate(("127.0.0.1", server.port)) == kept
     refused = command(home, "serve", "--port", "0", "--tls-cert", certificate, "--tls-key", key)
     assert (refused.returncode, "cannot use the certificate" in refused.stderr) == (2, True)
 
