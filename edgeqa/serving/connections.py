@@ -1,7 +1,8 @@
-"""A connection of HTTP, with what uvicorn's own lacks: a deadline for heads, a limit on connections, whole replies.
+"""A connection of HTTP, with what uvicorn's own lacks: deadlines, a limit on connections, whole replies.
 
-uvicorn waits for the rest of a head, and for a connection that says nothing; here both are closed after a while. A
-connection above the limit is told so at once, and those that are there go on. It sends a reply's head with its body,
+uvicorn waits for the rest of a head, for a connection that says nothing, and for a client that takes nothing of its
+reply, for ever; here all three are closed after a while. A connection above the limit is told so at once, and those
+that are there go on. It sends a reply's head with its body,
 which uvicorn sends by itself. It parses nothing itself: h11 does.
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES, HEAD_WITHIN_S = 16 << 10, 10.0
 KEEP_ALIVE_S = 75
+TAKEN_BYTES, TAKEN_WITHIN_S = 256 << 10, 30.0  # who takes less of a reply than that in this time is let go
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -29,6 +31,7 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **options)
         self._most_connections = most_connections
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._taking_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's is
         """Begins to wait for a head, or says that there is no room."""
@@ -57,9 +60,20 @@ class Connection(H11Protocol):
         if self.conn.trailing_data[0]:
             self._watch_head()
 
+    def pause_writing(self) -> None:
+        """Sees to it that what waits to be taken is taken."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def resume_writing(self) -> None:
+        """Goes on."""
+        self._unwatch_taking()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends all that waits for it."""
         self._unwatch_head()
+        self._unwatch_taking()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -86,6 +100,21 @@ class Connection(H11Protocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+    def _watch_taking(self) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        self._taking_deadline = self.loop.call_later(TAKEN_WITHIN_S, self._look_at_taking, left_bytes)
+
+    def _unwatch_taking(self) -> None:
+        if self._taking_deadline is not None:
+            self._taking_deadline.cancel()
+            self._taking_deadline = None
+
+    def _look_at_taking(self, left_bytes: int) -> None:
+        if left_bytes - self.transport.get_write_buffer_size() < TAKEN_BYTES:
+            self.transport.abort()  # to close it would be to wait for the rest to be taken
+        else:
+            self._watch_taking()
 
     def _close_slow(self) -> None:
         self._head_deadline = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EVENT_BYTES = 1 << 16  # of an event's line, of its data, and of its payload, each
 RECEIPT_S = 10.0  # an event that began has to be here by then
+SENDING_S = 60.0  # a client that does not take a reply for so long is let go
 IDLE_S = 3600.0  # a connection on which nothing is said for so long is let go
 
 
@@ -99,6 +100,8 @@ class WyomingServer:
         self._engine, self._admission, self._is_local = engine, admission, is_local
         self._most = most_connections
         self._connections: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()  # those of them that something is read for
+        self._is_closing = False
         self._server: asyncio.Server | None = None
         about = {
             "name": "edgeqa",
@@ -126,10 +129,11 @@ class WyomingServer:
         self._server = await asyncio.start_server(self._connected, sock=listener, limit=EVENT_BYTES)
 
     async def close(self) -> None:
-        """Takes no more connections, and closes those that there are."""
+        """Takes no more connections, lets each finish what it is at, and closes them."""
+        self._is_closing = True
         if self._server is not None:
             self._server.close()
-        for connection in self._connections:
+        for connection in self._connections - self._answering:
             connection.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
@@ -146,32 +150,37 @@ class WyomingServer:
                 writer.write(written("error", {"text": "too many connections", "code": "Refused"}))
             else:
                 caller = self._admission.caller("wyoming", peer, None, is_local=self._is_local)
-                await self._converse(reader, writer, caller)
+                await self._converse(reader, writer, caller, task)
             await writer.drain()
         except edgeqa.EdgeQAError as error:  # not let in
             writer.write(written("error", {"text": str(error), "code": type(error).__name__}))
-        except (EventInvalid, ConnectionError):
+        except (EventInvalid, ConnectionError, asyncio.TimeoutError):
             pass
         finally:
             self._connections.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError, asyncio.TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), SENDING_S)
+            writer.transport.abort()  # nothing where it is closed by now
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller, task: asyncio.Task[None]
+    ) -> None:
         following = asyncio.ensure_future(read_event(reader))
         try:
-            while (event := await following) is not None:
+            while not self._is_closing and (event := await following) is not None:
                 # Read on while it is answered, so that hanging up is noticed.
                 following = asyncio.ensure_future(read_event(reader))
                 answering = asyncio.ensure_future(self._reply(event, caller))
+                self._answering.add(task)
                 try:
                     await asyncio.wait({following, answering}, return_when=asyncio.FIRST_COMPLETED)
                     if not answering.done() and (following.exception() or following.result() is None):
                         return
                     writer.write(await answering)
-                    await writer.drain()
+                    await asyncio.wait_for(writer.drain(), SENDING_S)
                 finally:
+                    self._answering.discard(task)
                     answering.cancel()
         finally:
             following.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,7 +13,6 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ PassageReader.question = held
 """
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(home: Path, *arguments: object, **options: Any) -> Iterator[Running]:  # noqa: ANN401 - as `start` takes them
     started = start(home, *arguments, **options)
     try:
@@ -126,6 +126,38 @@ def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
         assert server.ended() == 0
 
 
+@pytest.mark.parametrize(
+    ("protocol", "sent"),
+    [
+        ("redis", b'EDGEQA.ASK "Who designed the machine?"\r\n'),
+        ("wyoming", b'{"type": "transcript", "data": {"text": "Who designed the machine?"}}\n'),
+    ],
+)
+def test_it_finishes_what_is_being_read_by_other_protocols(
+    home: Path, tmp_path: Path, protocol: str, sent: bytes
+) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    (tmp_path / "machine.txt").write_text(TEXT)
+    assert command(home, "add", tmp_path / "machine.txt").returncode == 0
+    held = GATED.format(begun=str(begun), gate=str(gate))
+    with running(home, f"--{protocol}", 0, before=held) as server:
+        port = int(server.until_said(rf"at {protocol}://\S+:(\d+)")[1])
+        with (
+            socket.create_connection(("127.0.0.1", port), DEADLINE_S) as idle,
+            socket.create_connection(("127.0.0.1", port), DEADLINE_S) as client,
+        ):
+            client.sendall(sent)
+            until(begun.exists)
+            server.process.send_signal(signal.SIGTERM)
+            assert idle.recv(1) == b""
+            gate.touch()
+            received = b""
+            while block := client.recv(65536):
+                received += block
+        assert b"Charles Babbage" in received
+        assert server.ended() == 0
+
+
 def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_path: Path) -> None:
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
@@ -187,6 +219,26 @@ def test_half_a_body_is_not_waited_for(home: Path) -> None:
     with running(home, before=quick) as server:
         half = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{"
         assert raw(server, half).startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_takes_nothing_of_its_replies_is_let_go(home: Path) -> None:
+    quick = "import edgeqa.serving.connections as connections; connections.TAKEN_WITHIN_S = 0.5"
+    with running(home, "--connections", 1, before=quick) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(DEADLINE_S)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)  # more than the system holds
+        assert raw(server, b"").startswith(b"HTTP/1.1 503 ")
+
+        def is_answered() -> bool:
+            with contextlib.suppress(httpx.TransportError):  # it was closed before it was asked
+                return httpx.get(f"{server.url}/healthz", timeout=DEADLINE_S).status_code == 200
+            return False
+
+        until(is_answered)
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(65536):  # what the system had taken for it
+                pass
 
 
 def test_heads_are_within_their_limits(home: Path) -> None:
