@@ -22,6 +22,8 @@ from edgeqa.serving.errors import (
     Draining,
     Refused,
     RequestInvalid,
+    TokenMissing,
+    TokenUnknown,
 )
 from edgeqa.serving.openapi import described
 from edgeqa.serving.operations import OPERATIONS
@@ -323,6 +325,14 @@ def _token(request: Request) -> str | None:
     if kind.lower() == "bearer":
         return token.strip()
     return request.cookies.get(COOKIE)
+
+
+def token_dropped(request: Request, error: edgeqa.EdgeQAError) -> dict[str, str]:
+    """Returns the header by which a browser lets go of a token that is known no more, and would be refused for ever."""
+    is_unknown = isinstance(error, TokenUnknown) and not isinstance(error, TokenMissing)
+    if not is_unknown or COOKIE not in request.cookies:
+        return {}
+    return {"Set-Cookie": f"{COOKIE}=; Path=/; Max-Age=0; SameSite=Strict"}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 import edgeqa
 from edgeqa.serving import joined, messages, pages
-from edgeqa.serving.api import JSON_BYTES, Api
+from edgeqa.serving.api import JSON_BYTES, Api, token_dropped
 from edgeqa.serving.bodies import body_of
 from edgeqa.serving.errors import (
     Refused,
@@ -85,12 +85,11 @@ def _endpoint(api: Api, operation: Operation) -> Callable[[Request], Awaitable[R
     return endpoint
 
 
-async def _said(_: Request, error: Exception) -> Response:
+async def _said(request: Request, error: Exception) -> Response:
     if not isinstance(error, edgeqa.EdgeQAError):
         raise error
-    return problem_response(
-        problem_of(error), {"Retry-After": str(error.retry_after_s)} if isinstance(error, Refused) else None
-    )
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Refused) else {}
+    return problem_response(problem_of(error), headers | token_dropped(request, error))
 
 
 async def _said_by_starlette(_: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ import mimetypes
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -20,13 +20,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 import edgeqa
+from edgeqa.serving.api import token_dropped
 from edgeqa.serving.bodies import until_gone
 from edgeqa.serving.callers import MAX_QUESTION_CHARACTERS
 from edgeqa.serving.messages import AskFile, from_query
 from edgeqa.serving.problems import problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -94,6 +95,7 @@ def routes(api: Api) -> list[Route]:
         query = request.query_params
         question = query.get("q", "").strip()[:MAX_QUESTION_CHARACTERS]
         collection, status, found, is_first = query.get("collection") or None, 200, "", False
+        headers: dict[str, str] = {}
         try:
             if query.get("document"):
                 found = await _document(api, request, collection)
@@ -111,9 +113,9 @@ def routes(api: Api) -> list[Route]:
                 found = _answered(await until_gone(request, asked), collection)
         except edgeqa.EdgeQAError as error:
             said = problem_of(error)
-            status, hint = said["status"], said.get("hint", "")
-            found = f'<p class="problem" role="alert">{escape(said["detail"])}</p><p class="note">{escape(hint)}</p>'
-        documents = await _documents(api, request, collection) if request.method == "GET" else ""
+            status, headers = said["status"], token_dropped(request, error)
+            found = _problem(said)
+        documents, more = await _documents(api, request, collection) if request.method == "GET" else ("", {})
         html = _PAGE.format(
             title=f"{escape(question)} - edgeqa" if question else "edgeqa",
             question=escape(question),
@@ -122,7 +124,8 @@ def routes(api: Api) -> list[Route]:
             found=_FOUND.format(" data-again" if is_first else "", found + (_AGAIN if is_first else "")),
             documents=documents,
         )
-        return HTMLResponse(html, status, {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"})
+        safe = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
+        return HTMLResponse(html, status, {**headers, **more, **safe})
 
     async def file(request: Request) -> Response:
         found = FOLDER / request.path_params["name"]  # one name: the route takes no slash
@@ -139,6 +142,12 @@ def routes(api: Api) -> list[Route]:
         Route("/page/{name}", file),
         Route("/favicon.ico", icon),
     ]
+
+
+def _problem(said: Mapping[str, Any]) -> str:
+    """Returns what went wrong, for people."""
+    hint = escape(said.get("hint", ""))
+    return f'<p class="problem" role="alert">{escape(said["detail"])}</p><p class="note">{hint}</p>'
 
 
 def _choice(names: Sequence[str], chosen: str | None) -> str:
@@ -205,12 +214,16 @@ async def _document(api: Api, request: Request, collection: str | None) -> str:
     return f'<h2>{escape(shown.document)}</h2><pre class="text">{_marked(shown.text, marked)}</pre>'
 
 
-async def _documents(api: Api, request: Request, collection: str | None) -> str:
-    """Returns what can be asked, each document a link to its text; nothing for whom it is none of their business."""
+async def _documents(api: Api, request: Request, collection: str | None) -> tuple[str, dict[str, str]]:
+    """Returns what can be asked, each document a link to its text, and headers for the reply.
+
+    Nothing for whom it is none of their business, but that their token is wrong: a page is asked for with it, too.
+    """
     try:
         found = await api.engine.documents(api.caller(request), collection=collection, most=SHOWN_DOCUMENTS + 1)
-    except edgeqa.EdgeQAError:
-        return '<section id="documents"></section>'
+    except edgeqa.EdgeQAError as error:
+        dropped = token_dropped(request, error)
+        return f'<section id="documents">{_problem(problem_of(error)) if dropped else ""}</section>', dropped
     more = f'<p class="note">Only the first {SHOWN_DOCUMENTS} are listed.</p>' if len(found) > SHOWN_DOCUMENTS else ""
     chosen = {"collection": collection} if collection else {}
     items = "".join(
@@ -219,4 +232,4 @@ async def _documents(api: Api, request: Request, collection: str | None) -> str:
     )
     head = f"What can be asked: {len(found)} documents" if len(found) != 1 else "What can be asked: 1 document"
     listed = f'<ul class="documents">{items}</ul>' if items else '<p class="note">Nothing yet. Add a file.</p>'
-    return f'<section id="documents"><details><summary>{head}</summary>{listed}{more}</details></section>'
+    return f'<section id="documents"><details><summary>{head}</summary>{listed}{more}</details></section>', {}

@@ -151,6 +151,19 @@ def test_a_token_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:
     finally:
         stop(running)
     assert "token" in seen["said"].lower()
+    assert seen["cookies"] == []  # a token that is wrong does not stay in the way of asking without one
+
+
+def test_a_browser_lets_go_of_a_token_that_is_known_no_more(server: Running) -> None:
+    for path, status in (("/?q=Who?", 401), ("/", 200), ("/v1/collections", 401)):
+        with httpx.Client(base_url=server.url, timeout=60) as browser:
+            browser.cookies.set("edgeqa_token", "edgeqa_of_another_day", domain="127.0.0.1")
+            reply = browser.get(path)
+            assert (reply.status_code, "this token is not known here" in reply.text) == (status, True)
+            assert [*browser.cookies.jar] == []
+            assert browser.get("/v1/collections").status_code == 200
+    shown = {"Authorization": "Bearer edgeqa_of_another_day"}
+    assert "set-cookie" not in httpx.get(f"{server.url}/v1/collections", headers=shown, timeout=60).headers
 
 
 @pytest.fixture(scope="module")

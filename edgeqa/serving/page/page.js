@@ -79,7 +79,8 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a.place");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const reply = await fetch(link.href);
+  const reply = await fetch(link.href).catch(() => null);
+  if (!reply) return say("The server does not answer. Is it still running?");
   const page = new DOMParser().parseFromString(await reply.text(), "text/html");
   const viewer = $("#viewer");
   $("h2", viewer).textContent = $("#found h2", page)?.textContent ?? "";
@@ -148,9 +149,10 @@ async function add(file) {
 }
 
 async function* lines(reply) {
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader(); // Safari has no `for await` of streams
   let rest = "";
-  for await (const part of reply.body.pipeThrough(new TextDecoderStream())) {
-    const found = (rest + part).split("\n");
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const found = (rest + part.value).split("\n");
     rest = found.pop();
     yield* found.filter(Boolean);
   }
@@ -174,11 +176,12 @@ addEventListener("drop", (event) => {
   choose(event.dataTransfer.files[0]);
 });
 
-$("#token").addEventListener("submit", (event) => {
+$("#token").addEventListener("submit", async (event) => {
   event.preventDefault();
   const lasting = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `edgeqa_token=${encodeURIComponent($("#token input").value.trim())}; Path=/; SameSite=Strict${lasting}`;
   $("#token input").value = "";
   $("#token").hidden = true;
-  show("/", {}, "#documents");
+  await show("/", {}, "#documents");
+  $("#token").hidden = !$("#documents .problem"); // it is none that the server knows
 });

@@ -91,7 +91,17 @@ def refused(tab: Any, file: str) -> dict[str, Any]:
     tab.set_input_files("#file", file)
     tab.click("#chosen-add")
     tab.locator("#token-field").wait_for()
-    return {"said": tab.locator("#adding-said").inner_text(), "findings": findings(tab)}
+    seen = {"said": tab.locator("#adding-said").inner_text(), "findings": findings(tab)}
+    tab.fill("#token-field", "wrong")
+    tab.keyboard.press("Enter")
+    tab.locator("#documents .problem", has_text="not known").wait_for()
+    tab.locator("#token-field").wait_for()
+    seen["findings"] += findings(tab)
+    seen["cookies"] = tab.context.cookies()
+    tab.fill("#q", DEPTH)
+    tab.keyboard.press("Enter")
+    tab.locator("#found .answer", has_text="12 metres").wait_for()
+    return seen
 
 
 def findings(tab: Any) -> list[str]:
