@@ -25,7 +25,7 @@ from edgeqa.formats.blocks import FormatOptions
 from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from edgeqa.collection.catalogue_rows import DocumentRow
@@ -73,15 +73,20 @@ def at_address(place: Path, address: Address) -> Shown:
         ContextGone: if there is none.
         CollectionError: if the collection cannot be read.
     """
-    with Catalogue.read(place) as catalogue:
+
+    def named(catalogue: Catalogue) -> DocumentRow:
         for row in catalogue.documents_named(address.document):
             if row.tag == address.tag and address.number <= row.contexts:
-                context = Collection(place).context(row.first + address.number - 1)
-                start, end = extent(context.text, context.start, context.pieces)
-                found = _around(row.name, _of_collection(place, row), start, end)
-                if found is not None:
-                    return found
-    raise ContextGone(address)
+                return row
+        raise ContextGone(address)
+
+    row, collection = _found(place, named)
+    context = collection.context(row.first + address.number - 1)
+    start, end = extent(context.text, context.start, context.pieces)
+    found = _around(row.name, _of_collection(collection, row), start, end)
+    if found is None:
+        raise ContextGone(address)
+    return found
 
 
 def in_document(place: Path, name: str, start: int, end: int, *, files: bool = True) -> Shown:
@@ -161,19 +166,38 @@ def _headed(blocks: Iterable[Block]) -> Iterator[_Part]:
 
 def _of_first(place: Path, name: str) -> Iterator[_Part]:
     try:
-        with Catalogue.read(place) as catalogue:
-            row = document_named(catalogue, name)
+        row, collection = _found(place, lambda catalogue: document_named(catalogue, name))
     except CollectionError as error:
         if isinstance(error, CollectionNotFound):  # there is no collection, and no file of this name
             raise ContextGone(name) from error
         raise
-    yield from _of_collection(place, row)
+    yield from _of_collection(collection, row)
 
 
-def _of_collection(place: Path, row: DocumentRow) -> Iterator[_Part]:
+def _found(place: Path, find: Callable[[Catalogue], DocumentRow]) -> tuple[DocumentRow, Collection]:
+    """Returns a document of the catalogue, and the collection, which has all of its passages.
+
+    A writer may put another in the document's place between the one and the other: then it is looked up again.
+    """
+    former = None
+    while True:
+        with Catalogue.read(place) as catalogue:
+            row = find(catalogue)
+        collection = Collection(place)
+        try:
+            if row.contexts:
+                collection.context(row.first + row.contexts - 1)  # what is merged away goes as a whole
+        except ContextGone:
+            if row == former:
+                raise
+            former = row
+        else:
+            return row, collection
+
+
+def _of_collection(collection: Collection, row: DocumentRow) -> Iterator[_Part]:
     """Yields what a collection holds of a document, in its places; passages overlap, and leave out what parts them."""
-    collection = Collection(place)
-    yield from _of_passages(collection.context(row.first + number) for number in range(row.contexts))
+    return _of_passages(collection.context(row.first + number) for number in range(row.contexts))
 
 
 def _of_passages(passages: Iterable[Text]) -> Iterator[_Part]:

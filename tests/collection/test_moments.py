@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from library import DOCUMENTS, add
 
 from edgeqa import collection, runtime
+from edgeqa.asking import surroundings
+from edgeqa.collection import naming
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import load_snapshot
 from edgeqa.collection.damage import note_route
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from edgeqa.collection.catalogue_rows import DocumentRow
     from edgeqa.runtime import EdgeQA
 
 QUESTION = "Who designed the machine?"
+WITHIN_S = 60
 DULL = {"tea.txt": "Tea is served at four."}
 TEA = {"tea.txt": "The machine for tea was designed by Theodora Brewster, who designed each machine of that kind."}
 
@@ -109,6 +115,27 @@ def test_a_question_that_shares_nothing_is_not_asked_of_what_was_removed(filled:
     found = filled.ask("What is it?", force=True, most_contexts=8, top=8)
     assert found.contexts == held.contexts
     assert "engine.txt" not in {candidate.source for candidate in found.candidates}
+
+
+def test_a_document_that_is_replaced_while_it_is_looked_up_is_never_said_to_be_gone(
+    filled: EdgeQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, is_named, is_replaced = naming.document_named, threading.Event(), threading.Event()
+
+    def held(catalogue: Catalogue, name: str) -> DocumentRow:
+        row = named(catalogue, name)
+        is_named.set()
+        assert is_replaced.wait(WITHIN_S)
+        return row
+
+    monkeypatch.setattr(surroundings, "document_named", held)
+    add(filled, TEA)
+    with ThreadPoolExecutor(1) as reader:
+        shown = reader.submit(filled.show, "tea.txt", files=False)
+        assert is_named.wait(WITHIN_S)
+        add(filled, DULL)  # what was there is merged away at once: it was all that its shard had
+        is_replaced.set()
+        assert shown.result(WITHIN_S).text == DULL["tea.txt"]
 
 
 @pytest.mark.parametrize("step", ["_publish", "_catch_up", "indexed", "store"])
