@@ -1,8 +1,9 @@
-"""Contexts: blocks of a document in, passages and windows of them out; and what all of these have in common.
+"""Contexts: the room makes passages and windows from the blocks of a document; this module holds their common values.
 
-What a question is read against is a passage of a text that was given, or a context of a collection, with its tokens.
-A passage whose text stands in the document as it is, from its `start` on, has no pieces. That of a table's row reads
-"Header: cell; Header: cell": each header and each cell is a piece, and what parts them stands nowhere. Values only.
+A question is read against a passage of a given text, or against a context of a collection, with its tokens. Most
+passages stand in their document as they are, from their `start` on, and have no pieces. The passage of a table's row
+reads "Header: cell; Header: cell": each header and each cell is a piece, and the signs between them stand nowhere in
+the document.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 KINDS: Final = ("paragraph", "row", "entry", "list", "code")
-"""What a passage may be. Collections keep its number: new ones come at the end."""
+"""The kinds of passages. A collection stores the number of a kind, so that new kinds come at the end."""
 
 
 class Piece(NamedTuple):
@@ -43,7 +44,7 @@ class Place(NamedTuple):
 class Tokens:
     """A text's tokens, without special ones.
 
-    No dataclass: every start waits for this module, also where an answer is remembered, and making one takes 0.5 ms.
+    This is no dataclass, because it takes 0.5 ms to make one, and every start of a process loads this module.
     """
 
     __slots__ = ("ids", "offsets", "words")
@@ -52,9 +53,9 @@ class Tokens:
         self.ids: Final = ids
         """int64 [tokens]"""
         self.offsets: Final = offsets
-        """int32 [tokens, 2]: first character and the one after the last"""
+        """int32 [tokens, 2]: the first character of each token, and the one after its last"""
         self.words: Final = words
-        """int32 [tokens]: number of the word, counted from 0, that the token is a piece of"""
+        """int32 [tokens]: the number of each token's word, counted from 0"""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,7 +67,7 @@ class Tokens:
 
 
 class Text(Protocol):
-    """What an answer is cut from."""
+    """A text that an answer is cut from."""
 
     @property
     def text(self) -> str:
@@ -74,7 +75,7 @@ class Text(Protocol):
 
     @property
     def start(self) -> int:
-        """Place of its first character in its document; of one with pieces, of the first that is not said again."""
+        """Place of its first character in its document; repeated headers and terms do not count as the first."""
 
     @property
     def heading(self) -> tuple[str, ...]:
@@ -82,15 +83,15 @@ class Text(Protocol):
 
     @property
     def kind(self) -> str:
-        """What it is, one of `KINDS`."""
+        """Its kind, one of `KINDS`."""
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """Where what of its text stands in its document; empty where all of it does as it is, from `start` on."""
+        """The parts of its text that stand in its document; empty if the whole text stands there, from `start` on."""
 
 
 class Context(Text, Protocol):
-    """What is read."""
+    """A text with its tokens, ready for a reader."""
 
     @property
     def tokens(self) -> Tokens:
@@ -111,8 +112,9 @@ def place_of(start: int, pieces: tuple[Piece, ...], begin: int, end: int) -> tup
     Args:
         start: of the passage.
         pieces: of the passage.
-        begin: within one piece, and so is `end`; of a range that is not, where what of it stands in the document ends.
-        end: see `begin`.
+        begin: first character of the range. The range should lie within one piece; if it does not, the result covers
+            all of its parts that stand in the document.
+        end: the character after the last one of the range.
     """
     if not pieces:
         return start + begin, start + end
@@ -123,22 +125,22 @@ def place_of(start: int, pieces: tuple[Piece, ...], begin: int, end: int) -> tup
 
 
 def row_heading(number: int) -> str:
-    """Returns what a row of a spreadsheet stands under, below its headings."""
+    """Returns the innermost heading of a row in a spreadsheet: its number."""
     return f"row {number}"
 
 
 def searched(heading: tuple[str, ...]) -> str:
-    """Returns a path of headings as it is searched: no row is looked for by its number."""
+    """Returns the words of a heading path that a search looks at: nobody looks for a row by its number."""
     return " ".join([one for one in heading if not (one.startswith("row ") and one[4:].isdecimal())])
 
 
 def extent(text: str, start: int, pieces: tuple[Piece, ...]) -> tuple[int, int]:
-    """Returns where a passage begins and ends in its document, without what is said again of what stands above it.
+    """Returns where a passage begins and ends in its document, without the headers and terms that it repeats.
 
     Args:
-        text: the passage's.
-        start: where it begins.
-        pieces: where its pieces stand, if it does not stand there as it is.
+        text: the passage's text.
+        start: the place where it begins.
+        pieces: its pieces, if it has any.
     """
     if not pieces:
         return start, start + len(text)

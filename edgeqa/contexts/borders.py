@@ -1,8 +1,9 @@
-"""Where paragraphs, sentences, lines and words end, and what belongs to an answer's first and last character. Pure.
+"""Borders: where paragraphs, sentences, lines and words end, and which signs belong to an answer's words. Pure.
 
-In: text. Out: places in it. Paragraphs and sentences are told by punctuation alone: a wrong guess ("Dr. | Smith") costs
-nothing but a less pretty border, for contexts overlap. An answer's span only ever grows: by the rest of a character as
-people see it, and by signs that belong to its words, never over white space but to the other end of code in backticks.
+In: text. Out: places in it. Punctuation alone decides where paragraphs and sentences end. A wrong guess ("Dr. | Smith")
+costs only a less pretty border, because contexts overlap. An answer's span may grow, and never shrinks: it takes in the
+rest of a character as people see it, and the signs that belong to its words. It does not grow over white space, except
+to the other end of code in backticks.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*|\r\n[^\S\n]*\r\n\s*")
-# Not after a single letter or digit: initials ("R. N.") and the numbers of a list are no ends.
+# A full stop after a single letter or digit ends no sentence: it belongs to initials ("R. N.") or numbers of a list.
 _SENTENCE_END = re.compile(r"(?:(?<!\b\w)\.|[!?…])['\"”’»)\]]*\s+|[。！？]['\"”’»)\]]*")
-# After these a full stop ends no sentence, though a capital follows.
+# A full stop after one of these ends no sentence, even if a capital follows.
 _ABBREVIATIONS = frozenset(
     """
     al approx apr aug bros ca capt cf co col corp dec dr ed eds etc feb fig figs ft gen gov hon inc jan jr lt ltd messrs
@@ -40,9 +41,9 @@ def sentence_ends(text: str) -> Iterator[int]:
 
 
 def sure_sentence_ends(text: str) -> Iterator[int]:
-    """Yields the sentence ends that no answer goes over: not before a small letter, and not after an abbreviation.
+    """Yields the sentence ends that no answer crosses: none is before a small letter or after an abbreviation.
 
-    Of the answers of SQuAD 1.1, 1 in 1,000 goes over one.
+    One answer in 1,000 of SQuAD 1.1 crosses such an end.
     """
     for found in _SENTENCE_END.finditer(text):
         following = text[found.end() : found.end() + 4].lstrip(_OPENING)
@@ -56,18 +57,19 @@ def sure_sentence_ends(text: str) -> Iterator[int]:
 
 
 def line_ends(text: str) -> Iterator[int]:
-    """Yields the places where a line begins after another. A text may break its lines anywhere in a sentence."""
+    """Yields the places where a line begins after another. A line may end anywhere in a sentence."""
     return (m.end() for m in _LINE_END.finditer(text))
 
 
-# Characters as people see them. The tokenizer drops combining marks, joiners and variation selectors, so that a token's
-# last offset may stand before them. This is the part of Unicode's rules (UAX 29) that such a text needs.
+# The next functions find characters as people see them. The tokenizer drops combining marks, joiners and variation
+# selectors, so that a token's last offset may stand before them. These are the rules of Unicode (UAX 29) that matter
+# here.
 
 _JOINER = "\u200d"
 
 
 def widen(text: str, start: int, end: int) -> tuple[int, int]:
-    """Returns `start` and `end` moved outwards as far as the characters at the borders of `text[start:end]` reach."""
+    """Returns `start` and `end`, moved outwards until `text[start:end]` cuts no character that people see as one."""
     while 0 < start < len(text) and _continues(text, start):
         start -= 1
     while end < len(text) and _continues(text, end):
@@ -89,15 +91,15 @@ def _continues(text: str, place: int) -> bool:
     )
 
 
-# Signs. The reader chooses words, and words are letters and digits: of "-38.8 °C", "<1 %", "/etc/apt/sources.list" or
-# "C++" it may leave out what stands before or after without a blank, and with it the meaning.
+# The next functions add signs. The reader chooses words, which are letters and digits. In "-38.8 °C", "<1 %",
+# "/etc/apt/sources.list" or "C++" it may leave out the signs around the letters, and the meaning is lost with them.
 
 _OPENING, _CLOSING = "([{«“\u2018\"'`|,;:=", ")]}»”’\"'`|,;:.!?"
 _CURRENCIES = "$€£¥₹₽₩"
 _BEFORE_DIGITS = frozenset("-\u2212+<>=~≤≥≈±.#№§@^" + _CURRENCIES)
 _BEFORE_LETTERS = frozenset("-+~$#@%.&\\/")
 _AFTER = frozenset("%‰°+#\u2033\u2032" + _CURRENCIES)
-# A path, an address or a name of code: none of its parts means what the whole does.
+# A path, an address or a name in code: a part of it does not mean the same as the whole.
 _WHOLE = re.compile(
     r"(?<![\w/.~)\]}%°<])(?:~|\.{1,2})?/[^\s/<>]+(?:/[^\s/<>]*)*"
     r"|\b[A-Za-z]:\\\S+"
@@ -110,19 +112,19 @@ _WHOLE = re.compile(
     r"|__\w+__|\w*[^\W_]_+[^\W_]\w*"
 )
 _CODE = re.compile(r"`([^`\n]{1,80})`")
-_MAX_WORD_CHARACTERS = 256  # characters on one side; more without a blank is no word that somebody reads
+_MAX_WORD_CHARACTERS = 256  # on each side: nobody reads a longer run without a blank as a word
 
 
 def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
-    """Returns `start` and `end` moved outwards over what belongs to the span's first and last word."""
-    if _stands_free(text, start, end):  # as most do, and looking closer takes longer than all else of decoding
+    """Returns `start` and `end`, moved outwards over the signs that belong to the span's first and last word."""
+    if _stands_free(text, start, end):  # most spans do; a closer look takes longer than the rest of decoding
         return start, end
     low, high = _word_begin(text, start), _word_end(text, end)
     start, end = _whole(text, start, end, low, high)
     start = _bracket_begin(text, _signs_begin(text, start, low), end)
     while end < high and text[end] in _AFTER and _is_word(text[end - 1], _AFTER):
         if end + 1 < high and text[end + 1].isalnum() and text[end] not in "°%":
-            break  # as in "1+2" and "a#b"
+            break  # the sign stands between two words, as in "1+2" and "a#b"
         end += 1
         if text[end - 1] == "°" and end < high and text[end] in "CFK" and not text[end + 1 : end + 2].isalnum():
             end += 1
@@ -130,7 +132,7 @@ def with_signs(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _stands_free(text: str, start: int, end: int) -> bool:
-    """Tells at a glance that nothing around the span can belong to it."""
+    """Tells, after a quick look, that nothing around the span can belong to it."""
     before, after = text[start - 1 : start], text[end : end + 2]
     return (
         (not before or before.isspace())
@@ -155,7 +157,7 @@ def _word_end(text: str, place: int) -> int:
 
 
 def _whole(text: str, start: int, end: int, low: int, high: int) -> tuple[int, int]:
-    """Returns the span widened to the whole of paths, addresses, names and code that it cuts."""
+    """Returns the span, widened so that it cuts no path, address, name or code."""
     first, last = start, end
     for found in _WHOLE.finditer(text, low, _word_end(text, start)):
         begins = found.start() + _leading(found[0])
@@ -176,7 +178,7 @@ def _leading(word: str) -> int:
 
 
 def _trimmed(text: str, found: re.Match[str]) -> int:
-    """Returns where what was found ends, without the punctuation of the sentence that it stands in."""
+    """Returns the end of a match, without the punctuation of the sentence around it."""
     end = found.end()
     while end > found.start() + 1 and text[end - 1] in _CLOSING + ">":
         end -= 1
@@ -184,7 +186,7 @@ def _trimmed(text: str, found: re.Match[str]) -> int:
 
 
 def _signs_begin(text: str, start: int, low: int) -> int:
-    """Returns where the signs directly before `start` begin, as far as they belong to what stands there."""
+    """Returns where the signs directly before `start` begin that belong to the word there."""
     signs = _BEFORE_DIGITS if text[start : start + 1].isdigit() else _BEFORE_LETTERS
     begin = start
     while begin > low and text[begin - 1] in signs:
@@ -200,7 +202,7 @@ def _signs_begin(text: str, start: int, low: int) -> int:
 
 
 def _bracket_begin(text: str, start: int, end: int) -> int:
-    """Returns `start` before a bracket that stands there and is closed within the span, as in "(n + 1) * 4"."""
+    """Returns `start`, moved before a bracket that the span closes, as in "(n + 1) * 4"."""
     opening = text[start - 1 : start]
     closing = {"(": ")", "[": "]"}.get(opening)
     if closing is None or text.count(closing, start, end) <= text.count(opening, start, end):
@@ -209,7 +211,7 @@ def _bracket_begin(text: str, start: int, end: int) -> int:
 
 
 def _bracket_end(text: str, start: int, end: int, high: int) -> int:
-    """Returns `end` behind the bracket that closes one opened within the last word of the span, as in "printf()"."""
+    """Returns `end`, moved behind the bracket that closes one in the span's last word, as in "printf()"."""
     begin = max(start, _word_begin(text, end))
     while end < high and text[end] in ")]" and not text[begin : end + 1].startswith(tuple("([")):
         opening = "(" if text[end] == ")" else "["

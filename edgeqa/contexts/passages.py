@@ -1,12 +1,16 @@
-"""A document's blocks to passages: what a person would point at when asked where the answer stands.
+"""Passages: the parts of a document that a person would point at when asked where the answer stands.
 
-Pure, and without a tokenizer. In: blocks of NFC text. Out: passages in order, each with the headings that it stands
-under, its kind, and where its pieces stand in the document. A row of a table is a passage of its own that reads
-"Header: cell; Header: cell"; a term stays with what explains it, an item with the sentence that introduces its list, a
-heading with what follows it; a paragraph stays whole. What is too long is cut where sentences end, and its term or
-introduction said again. The passages depend on the blocks' text and kinds alone, not on how long texts were cut up.
+This module is pure and needs no tokenizer. In: blocks of NFC text. Out: passages in order, each with its headings, its
+kind, and the places of its pieces in the document.
 
-Lengths are in characters of Latin script, of which a token has about four. A character of another script counts as
+- A row of a table is a passage of its own, which reads "Header: cell; Header: cell".
+- A term stays with its explanation, an item with the sentence that introduces its list, a heading with the text below.
+- A paragraph stays whole. A text that is too long is cut where sentences end; each part repeats the term or the
+  introduction.
+
+The passages depend only on the text and the kinds of the blocks, not on the way a long text was cut into blocks.
+
+Lengths are counted in characters of Latin script; a token has about four. A character of another script counts as
 OTHER_CHARACTERS of them.
 """
 
@@ -27,14 +31,14 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import BlockKind
 
 SPLITTER_VERSION: Final = 2
-"""Raised whenever the same blocks become other passages: what a collection holds is then read again when it is next
-added."""
+"""This number rises whenever the same blocks become other passages. A collection then reads a document again when it is
+next added."""
 
 WHOLE_LENGTH = 1800  # a paragraph or an entry of at most this length stays whole
-PART_LENGTH = 1300  # of a longer one, each part is about so long
-GATHERED_LENGTH = 500  # short neighbours are one passage up to this length
-LEAD_LENGTH = 160  # a term, or the sentence before a list, is said again if it is not longer
-MAX_PENDING = 1 << 14  # characters of one block that are held; where more come, it is cut
+PART_LENGTH = 1300  # each part of a longer one has about this length
+GATHERED_LENGTH = 500  # short neighbours are joined to a passage of at most this length
+LEAD_LENGTH = 160  # a term, or the sentence before a list, is repeated if it is not longer
+MAX_PENDING = 1 << 14  # so many characters of one block are held at most; a longer block is cut
 OTHER_CHARACTERS = 4
 MAX_HEADING_CHARACTERS = 300
 CAPTION_LENGTH = 80
@@ -45,28 +49,28 @@ _LATIN_END = "\u0250"
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text to read, and where it comes from."""
+    """A text to read, with its place in the document."""
 
     text: str
     start: int
-    """Place of its first character in the document; of one with pieces, of the first that is not said again."""
+    """Place of its first character in the document; repeated headers and terms do not count as the first."""
     heading: tuple[str, ...] = ()
     """The headings and terms that it stands under, outermost first."""
     kind: str = "paragraph"
     """One of `context.KINDS`."""
     pieces: tuple[Piece, ...] = ()
-    """Where what of its text stands in the document; empty where all of it stands there as it is, from `start` on."""
+    """The parts of its text that stand in the document; empty if the whole text stands there, from `start` on."""
     borders: tuple[int, ...] = ()
-    """Where in its text an item, a term, a paragraph or a line of code begins after another, rising."""
+    """The places in its text where an item, term, paragraph or line of code follows another, in rising order."""
 
     def moved(self, by: int) -> Passage:
-        """Returns the same passage of a document that has so many characters more before it."""
+        """Returns the same passage in a document with so many more characters before it."""
         pieces = tuple(Piece(start, end, place + by) for start, end, place in self.pieces)
         return Passage(self.text, self.start + by, self.heading, self.kind, pieces, self.borders)
 
 
 def passages(blocks: Iterable[Block]) -> Iterator[Passage]:
-    """Yields the passages of a document; none if there is nothing but white space in it."""
+    """Yields the passages of a document; a document of white space alone has none."""
     gathering = _Gathering()
     for element in _elements(blocks):
         yield from gathering.take(element)
@@ -81,7 +85,7 @@ def length(text: str) -> int:
 
 
 class HeadingPath:
-    """The headings above a place of a document, as it is gone through."""
+    """The headings above the current place, while a document is read from its beginning to its end."""
 
     def __init__(self) -> None:
         self.titles: tuple[str, ...] = ()
@@ -89,7 +93,7 @@ class HeadingPath:
         self._levels: tuple[int, ...] = ()
 
     def leave(self, level: int) -> None:
-        """Ends the sections that a heading of this level ends."""
+        """Closes the sections that end where a heading of this level begins."""
         above = sum(1 for one in self._levels if one < level)
         self.titles, self._levels = self.titles[:above], self._levels[:above]
 
@@ -105,12 +109,12 @@ def _title(text: str) -> str:
 
 
 class _Element(NamedTuple):
-    """A block with its place, without white space around it, neither cut up nor longer than it may be."""
+    """A whole block, or a part of one that is too long, with its place and without white space around it."""
 
     text: str
     place: int
     before: str
-    """What stands between the element before and this one."""
+    """The text between the previous element and this one."""
     kind: BlockKind
     level: int
     cells: tuple[tuple[int, int], ...] = ()
@@ -118,7 +122,7 @@ class _Element(NamedTuple):
     row: int = 0
 
 
-# Blocks to elements.
+# The next functions make elements from blocks.
 
 
 def _elements(blocks: Iterable[Block]) -> Iterator[_Element]:
@@ -126,7 +130,7 @@ def _elements(blocks: Iterable[Block]) -> Iterator[_Element]:
 
 
 def _joined(blocks: Iterable[Block]) -> Iterator[tuple[Block, int]]:
-    """Yields the blocks with their places, parts of one joined as far as MAX_PENDING allows."""
+    """Yields the blocks with their places; the parts of one block are joined up to MAX_PENDING characters."""
     held: Block | None = None
     place = begin = 0
     for block in blocks:
@@ -157,7 +161,7 @@ def _goes_on(held: Block, block: Block) -> bool:
 
 
 def _pending_cut(held: Block) -> int:
-    """Returns where to cut a block of which more than MAX_PENDING characters are there; more may come."""
+    """Returns where to cut a block that is longer than MAX_PENDING; its end may not have come yet."""
     seen = held.text[:MAX_PENDING]
     if held.kind == "paragraph":
         ends = [end for end in paragraph_ends(seen) if end < len(seen)]
@@ -172,7 +176,7 @@ def _pending_cut(held: Block) -> int:
 
 
 def _cut(block: Block, place: int) -> Iterator[_Element]:
-    """Yields a block's paragraphs, and of long ones the parts; what is between them is the next one's `before`."""
+    """Yields a block's paragraphs, or the parts of long ones; the text between two is the `before` of the second."""
     before, done = block.before, 0
     begins = block.begins
     for begin, end in _parts(block):
@@ -202,7 +206,7 @@ def _parts(block: Block) -> Iterator[tuple[int, int]]:
 
 
 def _sentences_together(text: str) -> Iterator[tuple[int, int]]:
-    """Yields a text's place; if it is too long, those of parts of about the same length that end where sentences do."""
+    """Yields the place of a text. If it is too long, yields its parts, about equally long, which end with sentences."""
     whole = length(text)
     if whole <= WHOLE_LENGTH:
         yield 0, len(text)
@@ -229,7 +233,7 @@ def _sentences_together(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _apart(elements: Iterable[_Element]) -> Iterator[_Element]:
-    """Yields the elements that have text; what stands between them is the later one's `before`."""
+    """Yields the elements that have text; the text between two is the `before` of the second."""
     waiting = ""
     for element in elements:
         if element.text:
@@ -239,20 +243,20 @@ def _apart(elements: Iterable[_Element]) -> Iterator[_Element]:
             waiting += element.before
 
 
-# Elements to passages.
+# The rest makes passages from elements.
 
 
 class _Gathering:
-    """What was read of a document and is not given out yet."""
+    """The elements that have been read and do not belong to a finished passage yet."""
 
     def __init__(self) -> None:
         self._headings = HeadingPath()
-        self._terms: list[_Element] = []  # open, outermost first
-        self._run: list[_Element] = []  # one after the other in the document; will be a passage
+        self._terms: list[_Element] = []  # terms whose explanation may go on, outermost first
+        self._run: list[_Element] = []  # neighbours in the document that will be a passage
         self._length = 0
-        self._lead: _Element | None = None  # what is said again before the run
-        self._introduction: _Element | None = None  # of the list that is open
-        self._header: list[tuple[str, int]] = []  # of the table that is open
+        self._lead: _Element | None = None  # the element that the passage repeats before the run
+        self._introduction: _Element | None = None  # the introduction of the current list
+        self._header: list[tuple[str, int]] = []  # the header of the current table
         self._caption = ""
 
     def take(self, element: _Element) -> Iterator[Passage]:
@@ -325,7 +329,7 @@ class _Gathering:
         self._append(element)
 
     def _explains_item(self, element: _Element) -> bool:
-        """Tells whether the element explains the item that the run ends with, as in a list of names with paragraphs."""
+        """Tells whether the element explains the last item of the run, as in a list of names with paragraphs."""
         last = self._run[-1] if self._run else None
         is_item = last is not None and last.kind == "item" and length(last.text) <= LEAD_LENGTH
         return is_item and last is not None and element.kind != "item" and 0 < last.level <= element.level
@@ -352,7 +356,7 @@ class _Gathering:
             last = self._run[-1]
             is_caption = last.kind == "paragraph" and length(last.text) <= CAPTION_LENGTH and last.text[-1] != "."
             self._caption = last.text.rstrip(":") if is_caption else ""
-            if self._has_heading_alone():  # which each row stands under
+            if self._has_heading_alone():  # each row has the heading in its path already
                 self._run, self._length = [], 0
             yield from self.rest()
         if element.begins:
@@ -384,12 +388,12 @@ class _Gathering:
 
 
 def _belongs(element: _Element, term: _Element) -> bool:
-    """Tells whether an element that is no term explains the term."""
+    """Tells whether an element, which is no term itself, explains the term."""
     return element.level > term.level or (element.level == term.level and element.kind != "item")
 
 
 def _slice(run: Sequence[_Element]) -> tuple[str, int, list[int]]:
-    """Returns the text of elements that follow each other, where it begins, and where in it no span goes on."""
+    """Returns the text of neighbouring elements, its place, and the borders in it that no span crosses."""
     parts = [run[0].text]
     at = len(run[0].text)
     borders: list[int] = []
@@ -415,7 +419,7 @@ def _kind(run: Sequence[_Element]) -> str:
 
 
 def _row_text(cells: Sequence[tuple[str, int]], header: Sequence[tuple[str, int]]) -> tuple[str, tuple[Piece, ...]]:
-    """Returns how a row reads, and its pieces."""
+    """Returns the text of a row, and its pieces."""
     text, pieces = "", []
 
     def add(piece: str, place: int, after: str) -> None:

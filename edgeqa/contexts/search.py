@@ -1,10 +1,11 @@
-"""Passages by what they share with a question: passages in, the best ones out, without an index on disk.
+"""Search without an index on disk: it finds the passages that share the most with a question. Pure.
 
-Pure. BM25 (Robertson and Zaragoza, 2009) as the index of a collection has it: of the text, and with less weight of the
-headings above it. A text that is held in memory is gone through once, and its words are looked up for each question.
-Any other is gone through for each, which takes 0.1 ms a kilobyte; nothing is kept of it but the counts of passages that
-share a word, so that a text of any size can be asked. A word that the text does not have is looked for as one that is a
-slip away, as in a collection.
+In: passages and a question. Out: the best passages. They are ranked by BM25 (Robertson and Zaragoza, 2009), as in the
+index of a collection: the words of the text count, and those of the headings above it count less.
+
+A text that is held in memory is read once, and each question looks up its words. Any other text is read again for each
+question, which takes 0.1 ms a kilobyte. The search then keeps only the counts of passages that share a word, so that a
+text of any size can be asked. If the text lacks a word, the search takes one that is a slip away, as in a collection.
 """
 
 from __future__ import annotations
@@ -37,45 +38,45 @@ if TYPE_CHECKING:
     from edgeqa.contexts.passages import Passage
 
 SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
-TITLE_WEIGHT = 0.3  # of a word in the headings, against one in the text
-MAX_WORDS = 64  # of a question; the reader reads no more of it
-MAX_MENDED = 3  # misspelt words of a question
-FEW_WORDS = 200  # of one initial, that are looked through for one that was meant
-_WORD_BYTES = 400  # a word, the list of its passages, its term, and their places in tables
+TITLE_WEIGHT = 0.3  # a word in the headings counts so much against one in the text
+MAX_WORDS = 64  # the reader reads no more words of a question
+MAX_MENDED = 3  # so many misspelt words of a question are mended at most
+FEW_WORDS = 200  # if so few words share an initial, all of them are compared with a misspelt word
+_WORD_BYTES = 400  # memory for a word, the list of its passages, its term, and their places in tables
 
 
 class Hit(NamedTuple):
     """A passage that shares something with the question."""
 
     number: int
-    """Which of the passages it is, counted from 0; in a collection, the context's id."""
+    """The passage's number, counted from 0; in a collection, the context's id."""
     score: float
-    """Larger is better; comparable between the passages of one question only."""
+    """A larger score is better; scores of different questions cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found."""
+    """The result of a search."""
 
     best: list[Hit]
-    """Best first; of equal scores the earlier."""
+    """The best passages, best first; among equal scores the earlier passage comes first."""
     passages: int
-    """How many were looked at."""
+    """The number of passages that the search looked at."""
     weights: Mapping[str, float]
-    """How rare each term of the question is, those that no passage has too."""
+    """The rarity of each term of the question, also of terms that no passage has."""
     mended: Mapping[str, str] = field(default_factory=dict)
-    """Words of the question that no passage has, and what they were taken for."""
+    """Words of the question that no passage has, and the words that they were taken for."""
     unknown: frozenset[str] = frozenset()
     """Terms of the question that no passage has."""
 
 
 def weight(passages: int, holding: int) -> float:
-    """Returns what a term counts that so many of the passages have, as BM25 weighs it."""
+    """Returns the weight, by BM25, of a term that so many of the passages have."""
     return math.log(1 + (passages - holding + 0.5) / (holding + 0.5))
 
 
 def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], language: str) -> float:
-    """Returns which part of the question's terms, by weight, stands in a passage or above it, in [0, 1]."""
+    """Returns the share of the question's terms, by weight, that a passage or its headings have, in [0, 1]."""
     total = sum(weights.values())
     if not total:
         return 0.0
@@ -84,14 +85,14 @@ def coverage(text: str, heading: tuple[str, ...], weights: Mapping[str, float], 
 
 
 class Words:
-    """Which of some passages have which words: made once, to be searched for any number of questions."""
+    """The words of some passages: the table is made once and serves any number of questions."""
 
     def __init__(self, passages: Iterable[Passage], language: str) -> None:
         self.language = language
         self.in_texts: dict[str, list[int]] = {}
-        """All words, and by word the passages that have it in the text: rising, one as often as it has it there."""
+        """By word, the passages that have it in the text, in rising order; each stands as often as it has the word."""
         self.in_headings: dict[str, list[int]] = {}
-        """The same for the headings above; of the words that are in any."""
+        """The same for the headings above the text; a word that is in no heading is left out."""
         self.sizes: list[int] = []
         """How many words each passage has, without its headings."""
         self.with_heading = 0
@@ -119,17 +120,17 @@ class Words:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that they take, about, when terms of all initials were looked for."""
+        """The memory that the table takes, about, once words of all initials have been compared."""
         each = sum(map(len, self.in_texts.values())) + sum(map(len, self.in_headings.values()))
         return 9 * each + _WORD_BYTES * (len(self.in_texts) + len(self.in_headings)) + 40 * len(self.sizes)
 
     def near(self, word: str) -> Iterable[str]:
-        """Returns the words that are one slip away from another."""
+        """Returns the words that are one slip away from `word`."""
         alike = self._initials.get(word[0], ())
         if len(alike) > FEW_WORDS or not is_tried(word):
             return one_slip_away(word) & self.in_texts.keys()
         rest = word[1:]
-        others = {rest, rest[0] + word[0] + rest[1:]}  # the slip is in the first letter
+        others = {rest, rest[0] + word[0] + rest[1:]}  # these have the slip in the first letter
         others.update([letter + word for letter in ascii_lowercase])
         if len(word) > FIRST_KEPT:
             others.update([letter + rest for letter in ascii_lowercase])
@@ -140,7 +141,7 @@ class Words:
         """Returns the words that a term is made of."""
         initial = one[0]
         found = self._terms.get(initial)
-        if found is None:  # two threads may both make it, and of the same words
+        if found is None:  # two threads may both make the table, which does no harm: the words are the same
             found = {}
             for word in self._initials.get(initial, ()):
                 if not is_stop_word(known := bare(word), self.language):
@@ -150,13 +151,13 @@ class Words:
 
 
 def search(passages: Words | Callable[[], Iterable[Passage]], question: str, most: int, language: str) -> Hits:
-    """Returns the `most` passages that share most with the question.
+    """Returns the passages that share the most with the question, `most` of them at most.
 
     Args:
-        passages: the passages' words, or what begins reading them.
-        question: on one line.
-        most: how many to return.
-        language: of stop words and stems.
+        passages: the passages' words, or a function that begins to read the passages.
+        question: the question, on one line.
+        most: how many passages to return.
+        language: the language of stop words and stems.
     """
     asked = {word: term(word, language) for word in islice(dict.fromkeys(words(question, language)), MAX_WORDS)}
     scan = _Scan(list(asked.values()), language).over(passages)
@@ -189,14 +190,14 @@ class _Scan:
         self._initials = {one[0] for one in self._terms}
         self._places = {one: place for place, one in enumerate(self._terms)}
         self.near: Callable[[str], Iterable[str]] = lambda _: ()
-        self._known: dict[str, int] = {}  # by word, which of the terms it is, or -1
+        self._known: dict[str, int] = {}  # by word: the number of its term, or -1
         self._counts: list[tuple[int, int, dict[int, int], dict[int, int]]] = []
         self.passages = 0
         self._words = self._with_heading = 0
         self._holding: Counter[int] | None = None
 
     def over(self, passages: Words | Callable[[], Iterable[Passage]]) -> _Scan:
-        """Goes through the passages, or looks up their words."""
+        """Reads the passages, or looks up their words."""
         if isinstance(passages, Words):
             self._look_up(passages)
         else:
@@ -229,7 +230,7 @@ class _Scan:
             self.passages += 1
 
     def _counted(self, text: str) -> tuple[dict[int, int], int]:
-        """Returns how often which terms are in a text, and how many words it has."""
+        """Returns the count of each term in a text, and the number of its words."""
         found: dict[int, int] = {}
         known = self._known
         every = all_words(text)
@@ -239,7 +240,7 @@ class _Scan:
                 place = known[word] = self._place(word)
             if place >= 0:
                 found[place] = found.get(place, 0) + 1
-        return dict(sorted(found.items())), len(every)  # what is added up in one order is the same to the last bit
+        return dict(sorted(found.items())), len(every)  # sums in one order are equal to the last bit
 
     def _place(self, word: str) -> int:
         if word[0] not in self._initials:
@@ -254,7 +255,7 @@ class _Scan:
         return self._holding[self._places.get(one, -1)]
 
     def only(self, terms: set[str]) -> _Scan:
-        """Returns the same counts of some of the terms."""
+        """Returns the same counts for some of the terms only."""
         kept = {self._places[one] for one in terms if one in self._places}
         self._counts = [
             (number, size, {p: n for p, n in a.items() if p in kept}, {p: n for p, n in b.items() if p in kept})
@@ -278,7 +279,7 @@ class _Scan:
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:most]
 
     def _weights(self, which: int, total: int) -> dict[int, float]:
-        """Returns how rare each term is in texts or in headings, as BM25 weighs it."""
+        """Returns the weight of each term in texts or in headings, by BM25."""
         holding = dict.fromkeys(range(len(self._terms)), 0)
         for counts in self._counts:
             for place in counts[2] if which == 2 else counts[3]:

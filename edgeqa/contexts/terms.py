@@ -1,8 +1,10 @@
-"""Text to the terms that passages are looked for by, in a text as in a collection; slips; a language's words. Pure.
+"""Terms: the units by which passages are searched, in a text as in a collection. Pure.
 
-The same for passages and questions: letters are folded (case, accents), possessives and grouping of digits dropped
-("1,250" is "1250", "12m" is "12", "m"). In the model's language, stop words are left out and words cut to their stems;
-where that is unknown, words stay as they are. Of scripts that are written without spaces, each character is a term.
+In: text. Out: its terms, made in the same way for passages and questions. Letters are folded (case, accents);
+possessives and the grouping of digits are dropped ("1,250" becomes "1250", "12m" becomes "12" and "m"). In the model's
+language, stop words are left out and words are cut to their stems; if the language is unknown, words stay as they are.
+In scripts that are written without spaces, each character is a term. The module also knows which words are one slip
+apart, and whether a text seems to be in another language.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import unicodedata
 from functools import lru_cache
 from string import ascii_lowercase
 
-MAX_TERM_CHARACTERS = 40  # what is longer is no word, and is found by its beginning
+MAX_TERM_CHARACTERS = 40  # a longer run of letters is no word, and is found by its beginning
 ENGLISH = "en"
 
 _GROUPED = re.compile(r"(?<=\d)[,\u00a0\u202f](?=\d{3}(?!\d))")
-# Scripts written without spaces between words: Thai to Myanmar, Khmer, kana, ideographs.
+# These scripts are written without spaces between words: Thai to Myanmar, Khmer, kana, ideographs.
 UNSPACED_RANGES = (
     *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF)),
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)),
@@ -27,7 +29,7 @@ _TERM = re.compile(
 )
 _ASCII_TERM = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:\.\d+)*")
 _APOSTROPHE = re.compile(r"['’]")
-# Words that are in most texts, and those that only make a question of a sentence.
+# Stop words are in most texts, or only make a question of a sentence.
 _STOP_WORDS = frozenset(
     """
     a an and are as at be been but by can could did do does for from had has have how if in into is it its many much no
@@ -43,7 +45,7 @@ def terms(text: str, language: str = ENGLISH) -> list[str]:
     return list(map(_stem, found)) if language == ENGLISH else found
 
 
-@lru_cache(maxsize=32)  # passages of the text that is asked about
+@lru_cache(maxsize=32)  # for the passages that the current question is read against
 def distinct(text: str, language: str = ENGLISH) -> frozenset[str]:
     """Returns the different terms of a text."""
     every = set(map(bare, all_words(text)))
@@ -51,23 +53,23 @@ def distinct(text: str, language: str = ENGLISH) -> frozenset[str]:
 
 
 def words(text: str, language: str = ENGLISH) -> list[str]:
-    """Returns the words of a text that count, folded but whole; `term` makes terms of them."""
+    """Returns the words of a text without stop words, folded but whole; `term` makes terms of them."""
     found = all_words(text)
     stop_words = _STOP_WORDS if language == ENGLISH else frozenset[str]()
-    if text.isascii() and "'" not in text:  # as most questions and spans are, in which there are no possessives
+    if text.isascii() and "'" not in text:  # most questions and spans are so, and have no possessives
         return [word[:MAX_TERM_CHARACTERS] for word in found if word not in stop_words]
     return [word for word in map(bare, found) if word not in stop_words]
 
 
 def all_words(text: str) -> list[str]:
-    """Returns all words of a text, folded, with their possessives; `bare` takes those off."""
+    """Returns all words of a text, folded, with their possessives; `bare` drops the possessive."""
     if "," in text or not text.isascii():
         text = _GROUPED.sub("", text)
     return _ASCII_TERM.findall(text.lower()) if text.isascii() else _TERM.findall(_folded(text))
 
 
 def is_stop_word(word: str, language: str = ENGLISH) -> bool:
-    """Tells whether a word says nothing about what a text is about."""
+    """Tells whether a word says nothing about the subject of a text."""
     return language == ENGLISH and word in _STOP_WORDS
 
 
@@ -84,7 +86,7 @@ def bare(word: str) -> str:
     return word[:MAX_TERM_CHARACTERS]
 
 
-@lru_cache(maxsize=1 << 15)  # a language's common words, and a collection's
+@lru_cache(maxsize=1 << 15)  # for the common words of a language and of a collection
 def _stem(word: str) -> str:
     return stem(word) if word.isascii() and not word[0].isdigit() else word
 
@@ -94,14 +96,14 @@ def _folded(text: str) -> str:
     return "".join(c for c in parts if not unicodedata.combining(c))
 
 
-# Words that a misspelt word may be.
+# The next functions find words that a misspelt word may stand for.
 
-MIN_LETTERS, MAX_LETTERS = 4, 20  # letters: shorter words are one slip from too many, longer ones take too long
-FIRST_KEPT = 5  # letters: in a word as short, nobody takes another letter for the first, and "sold" is not "cold"
+MIN_LETTERS, MAX_LETTERS = 4, 20  # a shorter word is one slip from too many others, a longer one takes too long
+FIRST_KEPT = 5  # in a word of at most so many letters, the first is taken for right: "sold" does not stand for "cold"
 
 
 def is_one_slip_away(word: str, other: str) -> bool:
-    """Tells whether `other` is among `one_slip_away(word)`, of a word that is tried."""
+    """Tells whether `other` is among `one_slip_away(word)`, for a word that is tried."""
     if word == other or not -1 <= len(other) - len(word) <= 1 or not (other.isascii() and other.isalpha()):
         return False
     same = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
@@ -115,14 +117,14 @@ def is_one_slip_away(word: str, other: str) -> bool:
 
 
 def is_tried(word: str) -> bool:
-    """Tells whether slips of a word are looked for."""
+    """Tells whether the search looks for slips of a word."""
     return MIN_LETTERS <= len(word) <= MAX_LETTERS and word.isascii() and word.isalpha()
 
 
 def swapped_stop_word(word: str, language: str = ENGLISH) -> str | None:
-    """Returns the word that only makes a question, of which two neighbouring letters were swapped; None if it is none.
+    """Returns the question word of which `word` has two neighbouring letters swapped; None if there is none.
 
-    To be asked of a word that no passage has: "form" is one.
+    The caller asks only for a word that no passage has, since "form" is a word and also "from" with a slip.
     """
     if language != ENGLISH or not is_tried(word):
         return None
@@ -133,9 +135,9 @@ def swapped_stop_word(word: str, language: str = ENGLISH) -> str | None:
 def one_slip_away(word: str) -> set[str]:
     """Returns the words one slip away from `word`; none for a word that is not tried.
 
-    A slip leaves a letter out, adds one, takes another, or swaps two neighbours (Damerau, 1964): 54 * n + 25 words for
-    one of n letters, of which the caller knows which there are. Only Latin letters without accents are tried, and of a
-    short word the first letter is taken for right.
+    A slip leaves a letter out, adds one, takes another, or swaps two neighbours (Damerau, 1964). That makes 54 * n + 25
+    words for a word of n letters; the caller keeps those that exist. Only Latin letters without accents are tried, and
+    the first letter of a short word is taken for right.
     """
     if not is_tried(word):
         return set()
@@ -148,11 +150,11 @@ def one_slip_away(word: str) -> set[str]:
     return found - {word}
 
 
-# Whether a text is in another language.
+# The next functions tell whether a text is in another language.
 
 MIN_WORDS = 12
-MIN_SHARE, MAX_SHARE_OF_ANOTHER = 0.12, 0.2  # of the commonest words, in a text of a language and of another
-SEEN_CHARACTERS = 600  # some hundred words tell as much as more
+MIN_SHARE, MAX_SHARE_OF_ANOTHER = 0.12, 0.2  # share of common words in a text of a language, and in one of another
+SEEN_CHARACTERS = 600  # about a hundred words are enough to tell
 _WORD = re.compile(r"[^\W\d_]+")
 _COMMON = {
     "en": "the of and to in is that for it as was with be by on are this from or an which not",
@@ -169,16 +171,17 @@ _WORDS = {language: frozenset(words.split()) for language, words in _COMMON.item
 
 
 def looks_foreign(text: str, language: str) -> bool:
-    """Tells whether a text is in another language than English, where that is `language`; False where in doubt.
+    """Tells whether a text is in another language, if `language` is English; False if in doubt.
 
-    By the commonest words of some languages, and by script. Tables and names have few words of any language.
+    The commonest words of some languages decide, and the script. Tables and names have few words of any language, and
+    leave it in doubt.
     """
     if language != ENGLISH:
         return False
     return _is_foreign(text[:SEEN_CHARACTERS])
 
 
-@lru_cache(maxsize=32)  # beginnings of texts that are asked about
+@lru_cache(maxsize=32)  # for the beginnings of the texts that are asked
 def _is_foreign(text: str) -> bool:
     found = _WORD.findall(text.lower())
     if len(found) < MIN_WORDS:
@@ -193,8 +196,8 @@ def _is_foreign(text: str) -> bool:
     return best >= MIN_SHARE and best > 2 * own
 
 
-# English words to their stems, by the Snowball project's English stemmer (Porter2; Porter, 2001): the same stems as
-# tantivy's, without tantivy, since a text is asked with the packages of the core alone.
+# The rest makes stems of English words, by the English stemmer of the Snowball project (Porter2; Porter, 2001). The
+# stems are those of tantivy. A text is asked with the packages of the core alone, so that tantivy is not used here.
 
 _VOWELS = "aeiouy"
 _EXCEPTIONS = {
@@ -224,7 +227,7 @@ _REGION = re.compile(r"[aeiouy][^aeiouy]")
 
 
 def stem(word: str) -> str:
-    """Returns what the words of one family share, which need not be a word.
+    """Returns the stem of a word, which all words of its family share and which need not be a word itself.
 
     Args:
         word: in lower case, of ASCII letters and apostrophes.
@@ -250,7 +253,7 @@ def stem(word: str) -> str:
 
 
 def _marked(word: str) -> str:
-    """Returns the word with each y that is a consonant as Y."""
+    """Returns the word with a Y for each y that is a consonant."""
     if "y" not in word:
         return word
     letters = list(word)
@@ -261,7 +264,7 @@ def _marked(word: str) -> str:
 
 
 def _regions(word: str) -> tuple[int, int]:
-    """Returns where the regions begin that are after the first and the second vowel with a consonant behind it."""
+    """Returns where the stemmer's two regions begin: each after a vowel with a consonant behind it, R2 within R1."""
     for beginning in ("gener", "commun", "arsen", "past", "univers", "later", "emerg", "organ", "inter"):
         if word.startswith(beginning):
             first = len(beginning)

@@ -1,7 +1,7 @@
-"""A passage to windows: what the reader takes at a time, with its tokens. Most passages are one.
+"""Windows: the reader takes one at a time, with its tokens. Most passages are one window.
 
-Pure. In: a passage and a function that tokenises. Out: windows in order. Those of a long passage overlap, so that every
-run of OVERLAP_TOKENS tokens lies whole in at least one of them: no answer is lost on a border.
+Pure. In: a passage and a function that tokenises. Out: windows in order. The windows of a long passage overlap: every
+run of OVERLAP_TOKENS tokens lies whole in at least one of them, so that no answer is lost on a border.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MEANINGLESS = "PZC"  # Unicode's categories of punctuation, separators, and con
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A context: a passage, or the part of it that the reader takes at a time."""
+    """A context: a passage, or a part of one that is short enough for the reader."""
 
     text: str
     start: int
@@ -46,15 +46,15 @@ class Window:
     kind: str = "paragraph"
     """One of `context.KINDS`."""
     pieces: tuple[Piece, ...] = ()
-    """Where what of its text stands in the document, rising; empty where all of it stands there as it is."""
+    """The parts of its text that stand in the document, in rising order; empty if the whole text stands there."""
     borders: tuple[int, ...] = ()
-    """Where in its text an item, a term or a line of code begins, rising."""
+    """The places in its text where an item, a term or a line of code begins, in rising order."""
 
     @property
     def paragraphs(self) -> Indexes:
-        """Number of the stretch that each token is in, int32 [tokens], rising from 0: no span goes on in another.
+        """The number of each token's stretch, int32 [tokens], rising from 0. No span reaches over two stretches.
 
-        Stretches are sentences, items, terms, lines of code, and pieces.
+        A stretch is a sentence, an item, a term, a line of code or a piece.
         """
         borders = {*self.borders, *paragraph_ends(self.text), *sure_sentence_ends(self.text)}
         for piece in self.pieces:
@@ -64,24 +64,24 @@ class Window:
 
     @property
     def meaningful(self) -> NDArray[np.bool_]:
-        """Whether each token may be an answer, bool [tokens]: not punctuation, nor in the name of a row's column."""
+        """Whether each token may be an answer, bool [tokens]: punctuation and the headers of a row's cells may not."""
         found = meaningful(self.text, self.tokens.offsets)
         if self.kind == "row":
             begins = self.tokens.offsets[:, 0]
             for piece in self.pieces:
-                if piece.place < self.start:  # above the row
+                if piece.place < self.start:  # the piece is a header, above the row
                     found &= (begins < piece.start) | (begins >= piece.end)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long passages are."""
+    """The lengths of windows."""
 
     whole_tokens: int
     """A passage of at most so many tokens is one window."""
     window_tokens: int
-    """The windows of a longer one have at most so many; from 4 * OVERLAP_TOKENS + 8 on they overlap as promised."""
+    """A window of a longer passage has at most so many: 4 * OVERLAP_TOKENS + 8 or more, for the promised overlap."""
 
 
 def windows(passage: Passage, tokenize: Tokenize, limits: Limits) -> Iterator[Window]:
@@ -104,7 +104,7 @@ def windows(passage: Passage, tokenize: Tokenize, limits: Limits) -> Iterator[Wi
 
 
 def again(context: Context) -> Passage:
-    """Returns a context that was read as a passage, to be read by another model: in no other stretches than before."""
+    """Returns a context as a passage, so that another model can read it; its stretches stay the same."""
     numbers, begins = context.paragraphs, context.tokens.offsets[:, 0]
     borders = begins[1:][np.diff(numbers) > 0].tolist()
     return Passage(context.text, context.start, context.heading, context.kind, context.pieces, tuple(borders))
@@ -133,10 +133,10 @@ def _window(passage: Passage, tokens: Tokens, first: int, after: int) -> Window:
 
 
 def meaningful(text: str, offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Returns, bool [tokens], whether a token means something by itself.
+    """Returns, bool [tokens], whether each token means something by itself.
 
-    A full stop, a quotation mark or a dash is part of many answers and is none alone. Letters, digits and symbols
-    (currencies, emoji) may be.
+    A full stop, a quotation mark or a dash is a part of many answers, but no answer alone. Letters, digits and symbols
+    (currencies, emoji) may be one.
 
     Args:
         text: the text.
@@ -151,7 +151,7 @@ def _means(character: str) -> bool:
 
 
 class _Borders:
-    """Token numbers at which a passage may begin, by how good a place it is."""
+    """The tokens at which a window may begin or end, sorted by the kind of border."""
 
     def __init__(self, text: str, tokens: Tokens) -> None:
         begins = tokens.offsets[:, 0].tolist()
@@ -160,14 +160,14 @@ class _Borders:
         self._kinds = [[bisect_left(begins, place) for place in kind] for kind in kinds]
 
     def end(self, low: int, high: int) -> int:
-        """Returns where to end, in (low, high]: after the last paragraph there, else sentence, else line, else word."""
+        """Returns where to end, in (low, high]: after the last paragraph, else the last sentence, line or word."""
         for kind in self._kinds:
             if (border := _last(kind, low, high)) is not None:
                 return border
         return self._word(low, high)
 
     def begin(self, low: int, high: int) -> int:
-        """Returns where to begin, in [low, high]: at the last sentence or line that is near, else at a word."""
+        """Returns where to begin, in [low, high]: at the last sentence or line nearby, else at a word."""
         for kind in self._kinds[1:]:
             if (border := _last(kind, max(low - 1, high - 2 * OVERLAP_TOKENS), high)) is not None:
                 return border
