@@ -1,4 +1,4 @@
-"""The commands of `edgeqa`, one module each, imported when the command is used; and options that several share."""
+"""The commands of `edgeqa`: each module has one, and is imported when it is used. Shared options are defined here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    if value is None:  # as in most starts, which need not wait for what reads it
+    if value is None:  # most starts have none, and need not load the module that reads sizes
         return None
     from edgeqa.capabilities import parse_bytes
 
@@ -19,7 +19,7 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
 
 
 def decoded(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Returns what names no file: where Python takes the locale for ASCII, it has left what is UTF-8 undecoded."""
+    """Returns an argument that names no file as text: under an ASCII locale, Python has left its UTF-8 undecoded."""
     if value is None or value.isascii():
         return value
     from edgeqa.formats.text import in_utf8
@@ -63,7 +63,7 @@ cluster_option = click.option(
 
 
 def cluster_of(ctx: click.Context, cluster: str | None, collection: str | None) -> str | None:
-    """Returns the cluster that is meant; None where a collection is named, and the cluster by the environment alone.
+    """Returns the cluster that is meant; None if a collection is named and only the environment names a cluster.
 
     Raises:
         OptionError: if both are named.
@@ -89,7 +89,7 @@ within_option = click.option(
 
 
 def named(collection: str | None) -> str:
-    """Returns the name of the collection that is meant; an empty one is a name that no collection can have."""
+    """Returns the name of the collection that is meant; an empty name is passed on, and refused like any wrong name."""
     return "default" if collection is None else collection
 
 
@@ -103,10 +103,10 @@ budget_option = click.option(
 
 
 def asked(function: Callable[..., Any], *, question_required: bool = True) -> Callable[..., Any]:
-    """Adds what an answer depends on: the question, the texts, how the answer is chosen, the model."""
+    """Adds the arguments that an answer depends on: question, texts, choice of the answer, model."""
     options = (
         click.argument("question", required=question_required, metavar="QUESTION"),
-        # As they were written: "-" is standard input, "./-" a file, and a Path would make them equal.
+        # Names stay as they were written: "-" is standard input and "./-" a file, but a Path would make them equal.
         click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]..."),
         click.option("--text", "texts", multiple=True, metavar="TEXT", help="Answer from this text. May be repeated."),
         click.option(

@@ -1,4 +1,4 @@
-"""`edgeqa add` and `edgeqa sync`: files and folders in, a collection that can be asked out. What was done on stdout."""
+"""`edgeqa add` and `edgeqa sync`: they bring files and folders into a collection, and report on standard output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.managing import Later
     from edgeqa.runtime import EdgeQA
 
-SHOWN = 20  # of what went wrong, in a terminal; --json has more
+SHOWN = 20  # a terminal shows so many faults at most; --json has more
 MAX_ENDINGS = 12
 
 
@@ -43,7 +43,7 @@ def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 
 
 def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds how files are read and where their texts go."""
+    """Adds the options that say how files are read and where their texts go."""
     options = (
         collection_option,
         cluster_option,
@@ -196,7 +196,7 @@ def _tell(report: Added, *, as_json: bool) -> int:
 
 
 def _by_endings(counts: dict[str, int]) -> str:
-    """Returns how many files have which ending, the most first."""
+    """Returns the number of files by ending, the most frequent ending first."""
     from edgeqa.screen import plain
 
     ranked = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))

@@ -1,6 +1,7 @@
-"""`edgeqa ask`: a question and texts in, the answer on stdout, its exit code 0, or 1 where the text has none.
+"""`edgeqa ask`: it answers a question from texts, and prints the answer on standard output.
 
-With --questions the model is loaded once, and stdout has a JSON object a line, also for a question that fails.
+The exit code is 0 for an answer, and 1 if the text has none. With --questions the model is loaded once, and standard
+output has one JSON object a line, also for a question that fails.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
     cluster = cluster_of(ctx, cluster, collection)
     with ExitStack() as opened:
-        if questions_file is not None:  # all that is named is a file then
+        if questions_file is not None:  # then QUESTION is a file, too
             question, files = None, files if question is None else (question, *files)
             if questions_file == STANDARD_INPUT in files:
                 raise StandardInputTwice
@@ -141,7 +142,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 bundle=bundle,
                 threads=threads,
                 budget_bytes=budget_bytes,
-                encoding_store_bytes=None if question is None else 0,  # of one question, no context is read twice
+                encoding_store_bytes=None if question is None else 0,  # a single question reads no context twice
                 persist=persist,
                 collection=named(collection),
                 cluster=cluster,
@@ -174,7 +175,7 @@ def command(  # noqa: C901 - what was meant is told apart once, here
                 and cluster is None
                 and not within
                 and isinstance(error, LookupError)
-            ):  # there is none at all
+            ):  # no text is there at all
                 raise ContextMissing from error
             raise
         for damage in answer.damaged:
@@ -189,9 +190,9 @@ def command(  # noqa: C901 - what was meant is told apart once, here
 
 
 def _ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int, progress: Progress) -> int:
-    """Prints the answer to each question as it comes; returns the exit code, that of the first that failed.
+    """Prints the answer to each question as it comes; returns the exit code of the first that failed.
 
-    What is wrong with one question is no reason to leave out the others: its line has the `error`.
+    A fault in one question does not stop the others: its line has the `error`.
     """
     code = EXIT_ANSWERED
     for number, question in enumerate(questions):
@@ -207,7 +208,7 @@ def _ask_all(questions: Sequence[str], ask: Callable[[str], Answer], *, top: int
 
 
 def _explained(error: EdgeQAError, question: str | None, files: Sequence[str]) -> EdgeQAError:
-    """Returns the error, with a hint at what was probably meant."""
+    """Returns the error, with a hint that names what the caller probably meant."""
     from edgeqa.commands.texts import asked_wrongly
 
     if question is not None and (hint := asked_wrongly(question, files)) is not None:
@@ -233,7 +234,7 @@ def show(answer: Answer, *, top: int, quiet: bool, as_json: bool) -> int:
     return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED
 
 
-# Of what edgeqa reads, what no system runs: neither scripts and settings nor documents with macros.
+# No system runs files with these endings: scripts, settings and documents with macros are left out.
 _DOCUMENTS = frozenset(
     ".txt .text .md .markdown .html .htm .xhtml .pdf .docx .odt .ods .odp .epub .rtf .xlsx .pptx .csv .tsv".split()  # noqa: SIM905 - read more easily without quotes
 )
@@ -241,13 +242,13 @@ _OPENERS = ("open",) if sys.platform == "darwin" else ("xdg-open", "termux-open"
 
 
 def view(source: str) -> None:
-    """Opens a document in the viewer that the system has for it, and does not wait for it.
+    """Opens a document in the system's viewer for it, and does not wait for the viewer.
 
-    Only a file that is there under its own name, of an ending that documents have, and that cannot be run: neither a
-    link nor a program. It opens nothing that is named by what stands in a document.
+    The file must exist under its own name, end as a document does, and be neither a link nor executable. Nothing is
+    opened because a document names it.
 
     Raises:
-        OptionError: if it is no document of its own, or the system has no such program.
+        OptionError: if it is no such file, or the system has no program that opens documents.
     """
     import os
     import shutil

@@ -1,4 +1,4 @@
-"""`edgeqa cache`: look at the cache and mend it. Text or JSON on stdout; exit code 3 where it was damaged."""
+"""`edgeqa cache`: its commands show and mend the cache, as text or JSON on stdout; exit code 3 means a damaged cache."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _key(
     reader: Reader | None,
     provider: str | None,
 ) -> Key:
-    """Returns the key of an answer; nothing is read but the texts, to see which they are."""
+    """Returns the key of an answer; only the texts are read, because their digest is a part of it."""
     from edgeqa import runtime
     from edgeqa.commands.texts import named_texts
 
@@ -61,7 +61,7 @@ def _key(
 
 
 def _open() -> Cache:
-    """Returns the user's cache; looking at one that does not exist yet does not make it."""
+    """Returns the user's cache; if there is none yet, none is made."""
     from edgeqa.cache import Cache
 
     return Cache.open(persist="disk" if _directory().exists() else "off")
@@ -232,7 +232,7 @@ def clear(*, yes: bool, as_json: bool) -> None:
     if _directory().exists():
         try:
             Guard(_directory()).discard()
-        except StoreFault:  # others are using it: they keep the file, which is emptied
+        except StoreFault:  # other processes use it: the file stays, and is emptied
             with _open() as cache:
                 if not cache.clear():
                     raise CacheUnchanged(_directory(), "cleared", cache.note) from None

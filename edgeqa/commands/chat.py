@@ -1,8 +1,8 @@
-"""`edgeqa chat`: one question after the other, with the model loaded once; a terminal has history and completion.
+"""`edgeqa chat`: it answers one question after the other, and loads the model once.
 
-In: lines, each a question, or a command that begins with a colon. Out: what `edgeqa ask` prints. A question that cannot
-be answered, for whatever reason, ends nothing. Editing, history and completion are those of Python's own readline,
-where it has one: nothing needs to be installed for them. It keeps no conversation: each question stands alone.
+In: lines; each is a question, or a command that begins with a colon. Out: the same as `edgeqa ask` prints. A question
+that cannot be answered does not end the chat. Python's own readline edits lines, keeps a history and completes words,
+if this Python has it; nothing needs to be installed. The chat keeps no conversation: each question stands alone.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def command(
 
 
 class _Session:
-    """What is asked, and what was answered last."""
+    """The texts that are asked, and the last answer."""
 
     def __init__(self, qa: EdgeQA, files: Sequence[str], *, as_json: bool) -> None:
         self._qa, self._files, self._as_json = qa, tuple(files), as_json
@@ -98,7 +98,7 @@ class _Session:
         }
 
     def take(self, line: str) -> None:
-        """Answers a question, or does what a command says; an error is told, and nothing more."""
+        """Answers a question, or obeys a command; prints an error, and goes on."""
         try:
             if line.lower() == "help":
                 self._help([])
@@ -129,7 +129,7 @@ class _Session:
             click.echo(f"  The same, looked at again: {self._last.probability:.0%} likely.")
 
     def _first(self, question: str) -> Answer | None:
-        """Returns what the fast reader says at once, where the careful one decides and has to read for it."""
+        """Returns the fast reader's answer, if the careful reader decides and must read before it can."""
         given, qa = self._given(), self._qa
         if qa.plan.reader.value != "careful" or qa.remembered(question, given, within=self._within) is not None:
             return None
@@ -161,14 +161,14 @@ class _Session:
             streams.say("edgeqa: there is no such passage; ask something, or :more")
 
     def _in(self, paths: list[str]) -> None:
-        """Asks what of the collection has these names; else these files; all of the collection where none is named."""
+        """Asks the documents of the collection with these names, else these files; without names, the collection."""
         from edgeqa.asking.documents import from_path
 
         if paths and self._has_in_collection(paths):
             self._within, self._files = tuple(paths), ()
         else:
             for path in paths:
-                from_path(Path(path))  # refuses what is not there
+                from_path(Path(path))  # this refuses a file that does not exist
             self._within, self._files = None, tuple(paths)
         streams.say(f"edgeqa: asking {', '.join(paths) if paths else 'the collection'} from now on")
 
@@ -211,10 +211,10 @@ def _lines(opened: ExitStack) -> Iterator[str]:
 
 
 def _with_history() -> Callable[[], None]:
-    """Has the terminal edit lines, with the history of former sessions; returns what keeps this one's."""
+    """Switches on editing, with the history of former sessions; returns a function that saves this session's."""
     try:
         import readline
-    except ImportError:  # Python was built without
+    except ImportError:  # this Python was built without it
         return lambda: None
     from edgeqa import files, state
 
@@ -234,7 +234,7 @@ def _with_history() -> Callable[[], None]:
 
     def keep() -> None:
         with contextlib.suppress(OSError):
-            os.close(files.opened(file, os.O_WRONLY | os.O_CREAT))  # nobody else's to read
+            os.close(files.opened(file, os.O_WRONLY | os.O_CREAT))  # made so that nobody else can read it
             readline.write_history_file(file)
 
     return keep

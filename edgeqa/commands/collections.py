@@ -1,6 +1,6 @@
-"""`edgeqa list`, `remove`, `verify` and `collections`: what is in a collection, and which collections there are.
+"""`edgeqa list`, `remove`, `verify` and `collections`: they show and change collections and their documents.
 
-Each prints what it found or did on stdout; what is listed is with --json one object a line.
+Each command reports on standard output; with --json, a list is one object a line.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def verify(ctx: click.Context, *, collection: str | None, cluster: str | None, r
 
 
 def _verify_cluster(cluster: str, *, repair: bool, as_json: bool) -> int:
-    """Prints what reading all of a cluster has found; returns the exit code."""
+    """Reads all of a cluster, and prints what is damaged; returns the exit code."""
     from edgeqa import runtime
     from edgeqa.screen import counted, plain
 
@@ -230,7 +230,7 @@ def _delete(*, name: str, yes: bool) -> None:
     from edgeqa.collection import directory
     from edgeqa.collection.overview import delete_collection
 
-    directory(name)  # a name that none can have is said before anything is asked
+    directory(name)  # this refuses an impossible name before the user is asked to agree
     if not yes:
         if not sys.stdin.isatty():
             message = f"to delete {name} with all that it holds: edgeqa collections delete {name} --yes"

@@ -1,4 +1,4 @@
-"""`edgeqa capabilities` and `edgeqa bench`: what this device has and what fits it, and how fast it answers."""
+"""`edgeqa capabilities` shows what this device has and what fits it; `edgeqa bench` measures how fast it answers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def capabilities(
             plan = planned()
         self_test, fault = _self_test(qa, device, plan, live=device_name is None)
         if self_test.passed and not isinstance(plan, NotEnoughMemory) and plan.reader.value == "careful":
-            _ = qa.decider  # has it timed
+            _ = qa.decider  # this times the careful reader
             plan = planned()
     streams.print_either(to_json(device, plan, self_test), describe(device, plan, self_test), as_json=as_json)
     if isinstance(plan, NotEnoughMemory):
@@ -100,7 +100,7 @@ def capabilities(
 
 
 def _provider(model: Bundle, device: Capabilities, wanted: Overrides) -> Provider:
-    """Returns what computes, by what was tried, now or before."""
+    """Returns the provider that computes, after a trial now or before."""
     from edgeqa.capabilities.plan import Provider
     from edgeqa.capabilities.precision import CPU
     from edgeqa.capabilities.provider import choose
@@ -126,7 +126,7 @@ def _self_test(
     if isinstance(plan, NotEnoughMemory):
         return SelfTestLine("no plan to run it under", passed=None), None
     if device.providers.value is None:
-        # What killed the subprocess that asked for them would kill this process too.
+        # The subprocess that asked onnxruntime for its providers was killed; this process would be killed, too.
         return SelfTestLine("onnxruntime cannot be imported", passed=None), None
     try:
         verdict = qa.self_test()

@@ -1,7 +1,7 @@
-"""`edgeqa eval FILE`: scores the whole runtime on a file of questions: SQuAD's, or questions on documents.
+"""`edgeqa eval FILE`: it scores the whole runtime on a file of questions, in SQuAD's format or on documents.
 
 The scores go to standard output as a table or as JSON; progress goes to standard error.
-What a score is, is decided in `edgeqa.evaluation`.
+The scores are defined in `edgeqa.evaluation`.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _documents(
 
 
 def _opened(bundle: str | None, reader: Reader | None, threads: int | None, opened: ExitStack) -> EdgeQA:
-    """Returns a runtime that remembers nothing, with a collection that nobody else has."""
+    """Returns a runtime that remembers nothing, with a collection of its own."""
     import tempfile
 
     from edgeqa import runtime
@@ -243,7 +243,7 @@ def _opened(bundle: str | None, reader: Reader | None, threads: int | None, open
 
 
 def _screen(answer: Answer) -> str:
-    """Returns what `edgeqa ask` prints, but for the time that it took: a number that may be an answer by chance."""
+    """Returns the output of `edgeqa ask` without its time, a number that may equal an answer by chance."""
     import contextlib
     import io
     from dataclasses import replace
@@ -287,7 +287,7 @@ def _counts(report: dict[str, Any]) -> str:
 
 
 def _bins(bins: list[dict[str, Any]]) -> list[str]:
-    """Returns lines of a table: what share is right of answers of about the same probability."""
+    """Returns lines of a table: the share of right answers among those of about the same probability."""
     lines = [f"{'probability':<14}{'questions':>10}{'mean':>8}{'right':>8}"]
     for one in bins:
         mean, right = ("-" if one[name] is None else f"{one[name]:.2f}" for name in ("mean_probability", "share_right"))

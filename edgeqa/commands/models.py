@@ -1,4 +1,4 @@
-"""`edgeqa models`: add models of your own, see what there is, choose, test, remove."""
+"""`edgeqa models`: its commands add models of your own, and list, choose, test and remove models."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def check(
 
 
 def _line(facts: dict[str, Any]) -> str:
-    """Returns the facts of a model that tell it from others, on one line."""
+    """Returns the facts by which a user tells a model from others, on one line."""
     from edgeqa.capabilities import show_bytes
 
     if "fault" in facts:
@@ -291,7 +291,7 @@ def _described(facts: dict[str, Any]) -> str:
 
 
 def _prepared(facts: dict[str, Any]) -> str:
-    """Returns what was tried as a table, and what came of it."""
+    """Returns the trials as a table, and their result."""
     from edgeqa.capabilities import show_bytes
     from edgeqa.capabilities.precision import short
 

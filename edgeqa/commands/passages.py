@@ -1,4 +1,4 @@
-"""`edgeqa closest`, `get` and `show`: single passages: close to a question, asked by name, shown in place."""
+"""`edgeqa closest`, `get` and `show`: they find single passages, ask one by its name, and show one in its place."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a command line names: texts to ask (files, --text, standard input) or the collection, and many questions.
+"""The texts that a command line names (files, --text, standard input, or the collection), and its file of questions.
 
-And what a person most likely meant where it cannot be right: that is asked after something has failed, or where a
-question can be none, so that it costs a right line nothing. It looks whether files are there, and reads none.
+After a failure, or if the question cannot be one, this module also guesses what the person meant, so that a right line
+does not pay for it. The guess looks whether files exist, and reads none.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def named_texts(
     *,
     may_pipe: bool = True,
 ) -> list[Document] | None:
-    """Returns the documents, which may be read as long as `opened` is; None where the collection is asked.
+    """Returns the documents, which may be read as long as `opened` is open; None if the collection is asked.
 
-    That is where a collection is named, and where nothing is: no file, no text, and nothing on standard input, or
-    nothing that is a text, unless it `may_pipe` one.
+    The collection is asked if it is named. It is also asked if nothing is: no file and no text, and standard input is
+    empty, has no text, or may not be read (without `may_pipe`).
 
     Raises:
         ContextError: for a file that cannot be read, or if there is no text at all.
@@ -49,7 +49,7 @@ def named_texts(
     if collection is not None or not (files or texts or (may_pipe and _has_something())):
         return None
     if not (files or texts):
-        # In `while read question; do edgeqa ask "$question"; done < questions` it is the other questions.
+        # In `while read question; do edgeqa ask "$question"; done < questions`, it holds the other questions.
         streams.say("edgeqa: the text is what came through standard input; --questions FILE asks many questions")
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(in_utf8(text), name) for text, name in zip(texts, names, strict=True)]
@@ -76,10 +76,10 @@ def questions_in(file: str, opened: ExitStack) -> list[str]:
 
 
 def _from_standard_input(opened: ExitStack) -> Document:
-    """Returns what comes through standard input as a document, which may be read as long as `opened` is.
+    """Returns standard input as a document, which may be read as long as `opened` is open.
 
     Raises:
-        ContextMissing: if it is closed.
+        ContextMissing: if standard input is closed.
         ContextError: if it is not UTF-8 text.
     """
     if sys.stdin is None or sys.stdin.closed:
@@ -88,17 +88,17 @@ def _from_standard_input(opened: ExitStack) -> Document:
 
 
 def _has_something() -> bool:
-    """Tells whether there is text on standard input; of a pipe, it waits for its first byte or its end."""
+    """Tells whether there is text on standard input; waits for the first byte or the end of a pipe."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return False
     try:
         return bool(cast("BufferedReader", sys.stdin.buffer).peek(1))
-    except (OSError, ValueError):  # a directory, or closed by who started us: reading it says what is wrong
+    except (OSError, ValueError):  # it is a directory, or was closed by the caller: to read it raises the right error
         return True
 
 
 def asked_wrongly(question: str, files: Sequence[str]) -> str | None:
-    """Returns what to write instead of `edgeqa ask QUESTION FILE...`; None where nothing is known better."""
+    """Returns a better line instead of `edgeqa ask QUESTION FILE...`; None if none is known."""
     import shlex
 
     missing = [file for file in files if file != STANDARD_INPUT and not os.path.lexists(file)]
@@ -120,15 +120,15 @@ def asked_wrongly(question: str, files: Sequence[str]) -> str | None:
 
 
 def is_no_question(question: str, files: Sequence[str], texts: Sequence[str]) -> bool:
-    """Tells whether a file's name or a URL stands where the question belongs, and no text is named to ask."""
+    """Tells whether a file's name or a URL stands in the place of the question, and no text is named."""
     if files or texts or " " in question:
         return False
     return _is_file(question) or question.lower().startswith(_URLS)
 
 
 def command_meant(name: str, commands: Iterable[str]) -> str | None:
-    """Returns a line that says which command a word may have been meant as; None where none is near."""
-    from difflib import get_close_matches  # here, as all that only a wrong line needs
+    """Returns a line that names the command a word may stand for; None if no command is near."""
+    from difflib import get_close_matches  # imported here, because only a wrong line needs it
 
     if " " in name or name.endswith("?"):
         return f"To ask a question: edgeqa ask {_quoted(name)}"
@@ -143,7 +143,7 @@ def _is_file(name: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Returns the text as a person quotes it."""
+    """Returns the text in quotes, as a person would write it."""
     import shlex
 
     return f'"{text}"' if not any(mark in text for mark in '"$`\\!') else shlex.quote(text)
