@@ -1,1 +1,1 @@
-"""Scoring the whole runtime on question files."""
+"""Evaluation: this room scores the whole runtime on files of questions."""

@@ -1,12 +1,13 @@
-"""Scores of answers from documents: questions asked as a user would, their spans judged, and the outcomes counted.
+"""Scores of answers from documents: questions are asked as a user asks them, spans are judged, outcomes are counted.
 
-In go a file of questions (JSON Lines, each with its document, its answers and the places of these), a folder of
-documents and what asks them; out come outcomes, and counts of them by the way they were asked, by kind, style and half.
-Whatever is wrong with a line is an error that names the file and the line. A span is right if it is an accepted one, at
-a place that answers the question. Places in a text change when the reader that made it does: a table's row gets its
-headers, a hyphen at a line's end goes. So a place is named by a quotation, and of both only letters and digits are
-compared, in any case; and where an answer is from is told by the passage that it was cut from, which is looked for in
-the text that edgeqa reads from the file. Opening a runtime and showing a result are done elsewhere.
+In: a file of questions (JSON Lines; each has its document, its answers and their places), a folder of documents, and a
+function that asks. Out: outcomes, and their counts by the way of asking, by kind, style and half. A fault in a line is
+an error that names the file and the line. Runtimes are opened and results shown elsewhere.
+
+A span is right if it holds an accepted answer, at a place that answers the question. Places in a text move when its
+format is read in another way: a table's row gets its headers, a hyphen at a line's end goes. So the file names a place
+by a quotation, and only letters and digits are compared, without case. The place of an answer is the place of its
+passage in the text that edgeqa reads from the file.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class QuestionsFileError(ContextError):
 
 
 class QuestionsNotFound(ContextError):
-    """A file of questions on documents has none, or none that was chosen."""
+    """A file of questions on documents has no question, or none of the chosen kind."""
 
     def __init__(self, path: Path, chosen: str) -> None:
         super().__init__(f"{path}: there is no question in it{f' with {chosen}' if chosen else ''}")
 
 
 class DocumentsNotFound(ContextError, NotADirectoryError):
-    """The folder that the documents are to be in is none."""
+    """The folder of the documents is no directory."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"no such folder: {folder}", "--documents names the folder that the documents are in")
@@ -71,12 +72,12 @@ class PlaceNotFound(QuestionsFileError):
 
 
 GROUPS = ("kind", "style", "half")
-"""What questions are told apart by in the report."""
+"""The fields by which the report groups the questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentQuestion:
-    """A question as somebody typed it, the document that answers it, and what is right."""
+    """A question as somebody typed it, the document that answers it, and the right answers."""
 
     line: int
     """Its line in the file, from 1."""
@@ -84,27 +85,27 @@ class DocumentQuestion:
     """Name of its document in the folder of documents."""
     question: str
     answers: tuple[str, ...]
-    """Accepted variants; none where no document answers it: a near miss."""
+    """Accepted variants of the answer; none if no document answers the question (a near miss)."""
     quotations: tuple[tuple[str, str], ...]
     """Places that answer it, each as document and quotation."""
     places: tuple[tuple[str, int, int], ...]
-    """Places that answer it, each as document, start and end in its text: for where no quotation is found."""
+    """Places that answer it, each as document, start and end in its text; they count if no quotation is found."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Its kind, style and half, where they are given."""
 
     @property
     def id(self) -> str:
-        """What a sample is drawn by."""
+        """The name by which samples are drawn."""
         return str(self.line)
 
     @property
     def is_near_miss(self) -> bool:
-        """Whether nothing answers it."""
+        """Whether no document answers it."""
         return not self.answers
 
 
 def read_questions(path: Path, only: Mapping[str, str] | None = None) -> tuple[DocumentQuestion, ...]:
-    """Returns the questions in the file, those alone whose fields are as in `only`.
+    """Returns the questions in the file whose fields are as in `only`.
 
     Raises:
         QuestionsFileError: for a line that is no question, naming it.
@@ -119,7 +120,7 @@ def read_questions(path: Path, only: Mapping[str, str] | None = None) -> tuple[D
 
 
 def _questions(path: Path, text: str, only: Mapping[str, str]) -> Iterator[DocumentQuestion]:
-    for line, written in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold U+2028 as it is
+    for line, written in enumerate(text.split("\n"), 1):  # splitlines would also cut at U+2028, which JSON may hold
         if not written.strip():
             continue
         try:
@@ -135,7 +136,7 @@ def _questions(path: Path, text: str, only: Mapping[str, str]) -> Iterator[Docum
 
 
 class _InvalidLine(Exception):
-    """Says what is wrong with a line; never leaves this module."""
+    """The fault in a line; it never leaves this module."""
 
 
 def _question(line: int, raw: Any) -> DocumentQuestion:  # noqa: ANN401 - whatever the line holds
@@ -186,7 +187,7 @@ def _place(value: object) -> tuple[str, int, int]:
     raise _InvalidLine(message)
 
 
-NEAR_CHARACTERS = 400  # an answer so far from a quotation is still from its place
+NEAR_CHARACTERS = 400  # an answer at most so far from a quotation belongs to its place
 _WORD = re.compile(r"[^\W_]+")
 _BROKEN = re.compile(r"[-\u00ad\u2010]\s*\n\s*")
 _QUOTES = str.maketrans(dict.fromkeys('"`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f', "'"))
@@ -195,7 +196,7 @@ _HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
 
 @dataclass(frozen=True)
 class SearchedText:
-    """A text in which quotations are looked for."""
+    """A text in which quotations are searched."""
 
     text: str
 
@@ -204,10 +205,11 @@ class SearchedText:
         return _letters_of(self.text)
 
     def find(self, quotation: str) -> list[tuple[int, int]]:
-        """Returns where the quotation stands, each place as start and end; none where it does not.
+        """Returns all places of the quotation, each as start and end.
 
-        Where it does not stand as it is, its words may have others between them, at most NEAR_CHARACTERS in all: so is
-        a row of a table found that is read with its headers. Of such places only the closest one is given.
+        If the quotation does not stand in the text as it is, its words may have others between them, at most
+        NEAR_CHARACTERS in all, and only the closest such place is returned. That finds a row of a table that is read
+        with its headers.
         """
         letters, places = self._letters
         wanted, _ = _letters_of(quotation)
@@ -223,9 +225,9 @@ class SearchedText:
         return found or self._loosely(quotation)
 
     def locate(self, passage: str, at: int) -> list[int]:
-        """Returns where the character `passage[at]` stands in the text, wherever the passage does.
+        """Returns where the character `passage[at]` stands in the text, for each place of the passage.
 
-        Of a character that is neither letter nor digit, it is where the next one of the passage stands, or the last.
+        A character that is neither letter nor digit stands for the next one of the passage that is, else for the last.
         """
         letters, places = self._letters
         wanted, before = _letters_of(passage)[0], _letters_of(passage[:at])[0]
@@ -256,7 +258,7 @@ class SearchedText:
 
 
 def _letters_of(text: str) -> tuple[str, list[int]]:
-    """Returns the text's letters and digits, case folded, and where each of them stands."""
+    """Returns the text's letters and digits, case folded, and the place of each."""
     folded: list[str] = []
     places: list[int] = []
     for place, character in enumerate(text):
@@ -280,16 +282,16 @@ def folded(text: str) -> str:
 def holds(text: str, variants: tuple[str, ...]) -> bool:
     """Tells whether one of the variants stands in the text, as whole words and numbers.
 
-    White space, quotes and case are folded out; a hyphen at the end of a line may belong to the word or not.
+    White space, quotes and case make no difference; a hyphen at the end of a line may belong to the word or not.
     """
-    # A word that was broken is whole again without its hyphen, or with it: both are looked in.
+    # A word that was broken at a line's end is searched without its hyphen, and with it.
     readings = {folded(_BROKEN.sub(joined, text)) for joined in ("", "-")}
     return any(_pattern(variant).search(reading) for variant in variants for reading in readings)
 
 
 def _pattern(variant: str) -> re.Pattern[str]:
     wanted = folded(variant)
-    # 50 is no word of 250, of 2.50 or of 1,500; it is one of the row 49,50,yes.
+    # 50 is no number of its own in 250, 2.50 or 1,500, but it is one in the row 49,50,yes.
     before = r"(?<![^\W_])(?<!\d\.)(?!(?<=\d,)\d{3}(?!\d))" if wanted[:1].isalnum() else ""
     after = r"(?![^\W_])(?!\.\d)(?!,\d{3}(?!\d))" if wanted[-1:].isalnum() else ""
     return re.compile(before + re.escape(wanted) + after)
@@ -299,7 +301,7 @@ Place = tuple[str, int, int]
 
 
 class Span(Protocol):
-    """What is judged: a span of a passage of a document."""
+    """A span of a passage of a document, which is judged."""
 
     @property
     def text(self) -> str:
@@ -308,12 +310,12 @@ class Span(Protocol):
 
     @property
     def start(self) -> int:
-        """Where it begins in its passage."""
+        """The place in its passage where it begins."""
         ...
 
     @property
     def end(self) -> int:
-        """Where it ends in its passage."""
+        """The place in its passage where it ends."""
         ...
 
     @property
@@ -323,18 +325,18 @@ class Span(Protocol):
 
     @property
     def document(self) -> str:
-        """Name of its document, a path in the folder of documents, perhaps with the number of a part behind it."""
+        """Name of its document: a path in the folder of documents, which may end with the number of a part."""
         ...
 
     @property
     def source_start(self) -> int:
-        """Where it begins in its document, as its reader counts."""
+        """The place in its document where it begins, as the reader of the format counts."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of asking a question."""
+    """The outcome of one question."""
 
     question: DocumentQuestion
     is_given: bool
@@ -342,14 +344,14 @@ class Outcome:
     is_right: bool
     """Whether the best span, given or not, is right."""
     probability: float
-    """Of the best span; 0 where there is none."""
+    """The probability of the best span; 0 if there is none."""
     screen_holds: bool
-    """Whether what the screen shows holds an accepted variant."""
+    """Whether the screen shows an accepted variant."""
     passages: int
     """How many passages were read."""
     ask_ms: float
     answer: str | None
-    """What was given."""
+    """The answer that was given."""
     best: str | None
     """The best span, given or not."""
     score: float
@@ -375,10 +377,10 @@ class Outcome:
 
 
 class Documents:
-    """The documents of a folder, each read once, when it is needed."""
+    """The documents of a folder; each is read once, when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
-        """Looks into none of them yet.
+        """Opens the folder, and reads no document yet.
 
         Raises:
             DocumentsNotFound: if there is no such folder.
@@ -389,11 +391,11 @@ class Documents:
         self._texts: dict[str, SearchedText] = {}
 
     def path(self, name: str) -> Path:
-        """Returns where the document of this name lies."""
+        """Returns the path of the document of this name."""
         return self.folder / name
 
     def paths(self) -> list[Path]:
-        """Returns where all files in and below the folder lie, in the order of their names."""
+        """Returns the paths of all files in and below the folder, in the order of their names."""
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
     def text(self, name: str) -> SearchedText:
@@ -407,7 +409,7 @@ class Documents:
         return self._texts[name]
 
     def name_of(self, document: str) -> str:
-        """Returns the name of the document that an answer is from, without the number of a part: `#12` of a PDF."""
+        """Returns the name of an answer's document, without the number of a part, such as `#12` of a PDF."""
         for written in (document, document.rpartition("#")[0]):
             path = Path(written)
             if written and path.is_relative_to(self.folder):
@@ -418,7 +420,7 @@ class Documents:
 
 
 class Judge:
-    """Knows the places that answer the questions."""
+    """A judge, who knows the places that answer the questions."""
 
     def __init__(self, documents: Documents, questions: Iterable[DocumentQuestion], file: Path) -> None:
         """Finds the places.
@@ -435,7 +437,7 @@ class Judge:
             found = [
                 (name, start, end)
                 for name, quotation in question.quotations
-                if documents.path(name).is_file()  # what else answers it may be left out
+                if documents.path(name).is_file()  # a file of other places that answer it may be missing
                 for start, end in documents.text(name).find(quotation)
             ]
             self._places[question.line] = found or list(question.places)
@@ -450,7 +452,8 @@ class Judge:
         found = self._place(name, span)
         if found is not None:
             return any(place[0] == name and is_near(place[1:], found) for place in self._places[question.line])
-        # A passage that is no piece of the text, as a row that was read with its headers: the quotation is in it, then.
+        # The passage does not stand in the text as it is, as a row that was read with its headers. Then it must hold
+        # the quotation.
         passage = SearchedText(span.context)
         return any(
             is_near(place, (span.start, span.end))
@@ -460,7 +463,7 @@ class Judge:
         )
 
     def _place(self, name: str, span: Span) -> tuple[int, int] | None:
-        """Returns where the span stands in its document's text, None if that does not hold its passage."""
+        """Returns the place of the span in its document's text; None if the text does not hold its passage."""
         if not self._documents.path(name).is_file():
             return None
         text, length = self._documents.text(name), len(span.text)
@@ -474,15 +477,15 @@ class Judge:
         return start, start + length
 
 
-# Questions asked, and what came of them counted.
+# The rest asks questions, and counts the outcomes.
 
 
 class Answered(Protocol):
-    """What is judged of an answer."""
+    """The parts of an answer that are judged."""
 
     @property
     def text(self) -> str | None:
-        """What was given; None where nothing was."""
+        """The answer that was given; None if there was none."""
         ...
 
     @property
@@ -492,12 +495,12 @@ class Answered(Protocol):
 
     @property
     def probability(self) -> float:
-        """That the best span is right."""
+        """The probability that the best span is right."""
         ...
 
     @property
     def score(self) -> float:
-        """Of the best span."""
+        """The score of the best span."""
         ...
 
     @property
@@ -511,22 +514,22 @@ _A = TypeVar("_A", bound=Answered)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came of questions, in numbers of questions."""
+    """The outcomes of questions, as numbers of questions."""
 
     questions: int
-    """Those that can be answered."""
+    """The number of questions that can be answered."""
     right: int
-    """Of them, given an answer that is right."""
+    """How many of them got a right answer."""
     wrong: int
-    """Of them, given an answer that is not."""
+    """How many of them got a wrong answer."""
     refused: int
-    """Of them, given none."""
+    """How many of them got none."""
     screen_holds: int
-    """Of them, those where what the screen shows holds an accepted variant, whatever was given."""
+    """How many of them had an accepted variant on the screen, in the answer or below it."""
     near_misses: int
-    """Questions that nothing answers."""
+    """The number of questions that no document answers."""
     near_misses_answered: int
-    """Of them, given an answer."""
+    """How many of these got an answer."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the counts as one flat JSON object."""
@@ -535,17 +538,17 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class DocumentScores:
-    """What came of asking in one way: of the right file, or of a collection of all documents."""
+    """The outcomes of one way of asking: of the right file, or of a collection of all documents."""
 
     counts: Counts
     passages: float
-    """Mean of the passages read for a question."""
+    """The mean number of passages that a question reads."""
     ask_ms: float
-    """Median time of a question, in milliseconds."""
+    """The median time of a question, in milliseconds."""
     reliability: Reliability
-    """Of the best spans of all questions, given or not; of a near miss none is right."""
+    """The calibration of the best spans of all questions, given or not; no span is right for a near miss."""
     groups: dict[str, dict[str, Counts]]
-    """By kind, style and half."""
+    """The counts by kind, style and half."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as a JSON object."""
@@ -568,15 +571,15 @@ def ask_all(
     progress: Progress,
     doing: str,
 ) -> list[Outcome]:
-    """Returns what came of each question.
+    """Returns the outcome of each question.
 
     Args:
-        questions: what to ask; those on one document stand together in a file, so that it is encoded once.
-        ask: answers a question as a user would be answered.
-        judge: knows what is right.
-        screen: returns what `edgeqa ask` prints for an answer.
-        progress: called as questions are answered.
-        doing: what it is called with.
+        questions: the questions; those on one document should be neighbours, so that it is encoded once.
+        ask: a function that answers a question as a user would be answered.
+        judge: the judge of their answers.
+        screen: a function that returns the output of `edgeqa ask` for an answer.
+        progress: a function that is called as questions are answered.
+        doing: the name of this work, which `progress` is called with.
     """
     outcomes = []
     for done, question in enumerate(questions, 1):
@@ -603,12 +606,12 @@ def ask_all(
 
 
 def _is_shown(screen: str, answers: tuple[str, ...]) -> bool:
-    """Tells whether a screen holds an accepted variant; the brackets that mark the best guess are no part of a text."""
+    """Tells whether a screen shows an accepted variant; the brackets around the best guess do not count as text."""
     return any(holds(shown, answers) for shown in (screen, screen.replace("[", "").replace("]", "")))
 
 
 def scores(outcomes: Sequence[Outcome]) -> DocumentScores:
-    """Returns the counts of outcomes, which must be at least one."""
+    """Returns the scores of outcomes; there must be one at least."""
     return DocumentScores(
         counts=counted(outcomes),
         passages=fmean(one.passages for one in outcomes),
@@ -619,7 +622,7 @@ def scores(outcomes: Sequence[Outcome]) -> DocumentScores:
 
 
 def counted(outcomes: Sequence[Outcome]) -> Counts:
-    """Returns how many of the outcomes are what."""
+    """Returns the counts of the outcomes."""
     asked = [one for one in outcomes if not one.question.is_near_miss]
     near_misses = [one for one in outcomes if one.question.is_near_miss]
     return Counts(

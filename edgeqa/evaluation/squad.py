@@ -1,11 +1,12 @@
-"""Questions of a file in SQuAD format, 1.1 or 2.0: read, asked through the whole runtime, and the scores added up.
+"""Scores on a file in SQuAD format, 1.1 or 2.0: its questions are asked through the whole runtime.
 
-In goes the path of a JSON file, and an open runtime; out come frozen questions in the file's order, and their scores.
-Whatever is wrong with the file is an `EvaluationFileError` that names the place in the JSON; what is not needed for
-scoring (titles, answer offsets, plausible answers) is not looked at. The best span is asked for each time (`force`),
-and whether it counts as an answer is decided here: once as the runtime decides it, once at the best threshold. Where
-all contexts are asked at once, of a collection that holds them, it is also counted how often the right one was among
-the closest. Showing the result is done elsewhere.
+In: the path of a JSON file, and an open runtime. Out: frozen questions in the file's order, and their scores. A fault
+in the file is an `EvaluationFileError` that names the place in the JSON; fields that no score needs (titles, answer
+offsets, plausible answers) are not read. Results are shown elsewhere.
+
+Each question asks for the best span (`force`). This module decides whether it counts as an answer: once as the runtime
+decides, once at the best threshold. If a collection of all contexts is asked, it also counts how often the right
+context was among the closest.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ RECALL_AT = (1, 5, 20)
 
 
 class Sampled(Protocol):
-    """What a sample can be drawn of."""
+    """A thing of which samples can be drawn."""
 
     @property
     def id(self) -> str:
-        """Tells it from others in its file."""
+        """A name that no other has in its file."""
         ...
 
 
@@ -56,7 +57,7 @@ class SquadQuestion:
     question: str
     context: str
     answers: tuple[str, ...]
-    """Texts of the gold answers; none if the question cannot be answered."""
+    """The texts of the right answers; none if the question cannot be answered."""
     is_impossible: bool
 
 
@@ -94,7 +95,7 @@ def read_squad(path: Path) -> SquadFile:
 def sample(questions: Sequence[_Q], limit: int, seed: int) -> tuple[_Q, ...]:
     """Returns `limit` of the questions, or all if there are fewer, in their order.
 
-    Which ones depends on the seed and the questions' ids, so it is the same on any device, and a larger sample holds
+    The seed and the questions' ids decide which ones. So a sample is the same on any device, and a larger sample holds
     the smaller ones of the same seed.
     """
 
@@ -105,7 +106,7 @@ def sample(questions: Sequence[_Q], limit: int, seed: int) -> tuple[_Q, ...]:
 
 
 class _WrongPlace(Exception):
-    """Says where in the JSON what is wrong; never leaves this module."""
+    """A fault with its place in the JSON; it never leaves this module."""
 
 
 def _questions(raw: object) -> Iterator[SquadQuestion]:
@@ -148,7 +149,7 @@ def _text(parent: dict[str, object], key: str, where: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    # Controls, separators, lone marks and U+FFFD are no token to the reader, so that nothing could be asked or read.
+    # The reader makes no token of controls, separators, lone marks and U+FFFD: it would have nothing to read.
     return unicodedata.category(character)[0] not in "CZM" and character != "\ufffd"
 
 
@@ -167,7 +168,7 @@ def _checked(value: object, kind: type[_T], where: str) -> _T:
 
 
 class Asker(Protocol):
-    """What is needed of the runtime."""
+    """The part of the runtime that scoring needs."""
 
     def ask_many(self, pairs: Iterable[tuple[str, str]], *, force: bool, progress: Progress | None) -> Iterable[Answer]:
         """Answers (question, context) pairs, in their order; with `force`, always by the best span."""
@@ -176,16 +177,16 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NoAnswerScores:
-    """What SQuAD 2.0 asks for beyond exact match and F1, in percent; None where the file has no such question."""
+    """The scores that SQuAD 2.0 adds to exact match and F1, in percent; None if the file has no such question."""
 
     has_answer_f1: float | None
-    """F1 over the questions that have an answer, where the runtime decides whether to give one."""
+    """F1 over the questions that have an answer, if the runtime decides whether to give one."""
     no_answer_accuracy: float | None
-    """Share of the questions without an answer that the runtime gives none to."""
+    """Share of the questions without an answer to which the runtime gives none."""
     best_f1: float
-    """F1 over all questions, had the best threshold been known."""
+    """F1 over all questions at the best threshold, which nobody can know before."""
     best_threshold: float
-    """That threshold: no answer where minus the score is above it."""
+    """The best threshold: there is no answer if minus the score is above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class Scores:
     f1: float
     questions: int
     reliability: Reliability
-    """Of the best spans, given or not; an exact match is right, to a question without an answer nothing is."""
+    """The calibration of the best spans, given or not. An exact match is right; without an answer, no span is."""
     no_answer: NoAnswerScores | None = None
     """For SQuAD 2.0 only."""
 
@@ -270,15 +271,15 @@ def _rounded(percent: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class CollectedScores:
-    """The scores of a question file that was asked of a collection."""
+    """The scores of a file of questions that were asked of a collection."""
 
     scores: Scores
     recall: dict[int, float]
-    """By number of closest contexts, in how many percent of the questions the right one is among them."""
+    """By number of closest contexts: the percentage of questions with the right one among them."""
     contexts_read: float
-    """Mean of the contexts read for a question."""
+    """The mean number of contexts that a question reads."""
     ask_ms: float
-    """Median time of a question, in milliseconds."""
+    """The median time of a question, in milliseconds."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the scores as one flat JSON object."""
@@ -307,12 +308,12 @@ def evaluate_collected(
 
 
 class _Asking:
-    """Stands for a runtime that is given contexts: it asks the collection, and takes them for what is right."""
+    """A stand-in for a runtime that is given contexts: it asks the collection, and takes each context as the right one."""
 
     def __init__(self, qa: EdgeQA, total: int) -> None:
         self._qa, self._total = qa, total
         self.places: list[int] = []
-        """Of each question, which of the closest contexts is the right one, from 0; RECALL_AT[-1] for none."""
+        """By question: the rank of the right context among the closest, from 0; RECALL_AT[-1] if it is not there."""
         self.contexts: list[int] = []
         self.ask_ms: list[float] = []
 
@@ -320,7 +321,7 @@ class _Asking:
         for done, (question, context) in enumerate(pairs, 1):
             right = nfc(context)
             closest = self._qa.closest(question, RECALL_AT[-1])
-            # Of a long paragraph each of its contexts is right.
+            # A long paragraph is several contexts, and each of them is right.
             self.places.append(next((n for n, c in enumerate(closest) if c.text in right), RECALL_AT[-1]))
             began = time.perf_counter()
             answer = self._qa.ask(question, force=force)
