@@ -1,13 +1,13 @@
-"""How fast a device answers: workloads of known lengths in, milliseconds by workload and step out. `edgeqa bench`.
+"""The benchmark of `edgeqa bench`: it measures how fast a device answers.
 
-The workloads are asked of the runtime that users run, in turns, until the time is over. The texts are common words in
-random order, the same for the same seed: the time that reading takes depends on how long a text is, not on what it
-says. No two questions are alike, so that none is in the answer cache.
+In: workloads of known lengths. Out: milliseconds by workload and step. The workloads are asked of the runtime that
+users run, in turns, until the time is over. The texts are common words in random order, the same for the same seed: the
+length of a text decides how long it takes to read, not its words. No two questions are alike, so that none is in the
+answer cache.
 
-In turns, because a device warms up, and because others work on it too: what comes later must not look slower. Answers
-are remembered in memory only, so that the benchmark fills nobody's cache. How much of a question's time onnxruntime
-itself takes is told by a clock around the library's own `run`, for the time of a measurement: the runtime that is
-measured knows nothing of it.
+The workloads take turns because a device warms up, and because other programs run on it: a later workload must not look
+slower for that. Answers are remembered in memory only, so that the benchmark fills nobody's cache. During a measurement
+a clock around onnxruntime's own `run` counts the time inside the library; the measured runtime knows nothing of it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _SENTENCE_WORDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A question of some length asked of contexts of some length."""
+    """A question of a fixed length that is asked of contexts of a fixed length."""
 
     name: str
     about: str
@@ -67,7 +67,7 @@ class Workload:
     context_tokens: int
     contexts: int = 1
     calls: int = 1
-    """How often in a round: the quick ones more often, so that all are about equally sure."""
+    """How often a round asks it: quick workloads are asked more often, so that all figures are about equally sure."""
 
 
 WORKLOADS = (
@@ -79,7 +79,7 @@ WORKLOADS = (
 
 
 class Texts:
-    """Makes questions and contexts; special tokens are not counted."""
+    """A maker of questions and contexts; their lengths do not count special tokens."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int = 0) -> None:
         self._tokenizer = tokenizer
@@ -95,7 +95,7 @@ class Texts:
         return self._text(tokens, ".")
 
     def contexts(self, workload: Workload) -> str | list[str]:
-        """Returns what a workload's questions are asked of."""
+        """Returns the text or texts that a workload's questions are asked of."""
         made = [self.context(workload.context_tokens) for _ in range(workload.contexts)]
         return made[0] if len(made) == 1 else made
 
@@ -103,7 +103,7 @@ class Texts:
         words = [self._random.choice(self._words) for _ in range(tokens)]
         for place in range(_SENTENCE_WORDS, tokens - 1, _SENTENCE_WORDS):
             words[place] = ". " + words[place]
-        # Every word is a token of its own in the usual vocabularies; in others, the text ends up to a word early.
+        # In the usual vocabularies, every word is one token. In others, the text may be short by up to a word.
         while True:
             text = " ".join(words).replace(" .", ".") + end
             if len(self._tokenizer.tokenize(text)) <= tokens or len(words) == 1:
@@ -112,7 +112,7 @@ class Texts:
 
 
 CALLERS = 8
-_HITS = 2000  # one is too short for the clock
+_HITS = 2000  # a single hit is too short for the clock
 _VERSIONS = ("edgeqa", "onnxruntime", "tokenizers", "numpy")
 
 
@@ -121,7 +121,7 @@ class Effort:
     """How long to measure."""
 
     rounds_s: float
-    """For all workloads together."""
+    """The time for all workloads together."""
     callers_s: float
     least_rounds: int
 
@@ -137,7 +137,7 @@ def measure(qa: EdgeQA, effort: Effort, progress: Progress) -> Figures:
         CapabilityError: if the device lacks what the smallest plan needs.
         BundleError: if the model fails its self-test on this device.
     """
-    qa.self_test()  # loads the model: the first question would wait for it
+    qa.self_test()  # this loads the model, for which the first question would wait
     texts = Texts(Tokenizer(qa.bundle.file("tokenizer.json")))
     with watched() as inside:
         benches = [_Bench(qa, workload, texts, inside) for workload in WORKLOADS]
@@ -157,7 +157,7 @@ def measure(qa: EdgeQA, effort: Effort, progress: Progress) -> Figures:
 
 
 class _Bench:
-    """One workload: asked of contexts seen before, of contexts never seen, and its matrix products alone."""
+    """The measurement of one workload: on contexts seen before, on new ones, and of its matrix products alone."""
 
     def __init__(self, qa: EdgeQA, workload: Workload, texts: Texts, inside: OnnxruntimeTime) -> None:
         self.workload = workload
@@ -176,7 +176,7 @@ class _Bench:
             session.run()
 
     def round(self) -> None:
-        """Takes each time some more times."""
+        """Measures each kind of time a few times more."""
         calls = self.workload.calls
         self._warm_caches()
         for _ in range(calls):
@@ -207,7 +207,7 @@ class _Bench:
         )
 
     def _warm_caches(self) -> None:
-        """Asks once without counting: what was run in between has taken the processor's caches."""
+        """Asks once without counting: the other workloads have filled the processor's caches with their own data."""
         self._qa.ask(self._texts.question(self.workload.question_tokens), self._contexts)
         self._inside.take_ms()
 
@@ -232,7 +232,7 @@ def products_of(qa: EdgeQA, workload: Workload) -> list[Products]:
 
 
 class _Hit:
-    """The same question again."""
+    """The measurement of a hit: the same question is asked again and again."""
 
     def __init__(self, qa: EdgeQA, texts: Texts) -> None:
         self._qa = qa
@@ -242,9 +242,9 @@ class _Hit:
             qa.ask(self._question, self._context)
 
     def round(self) -> None:
-        """Asks some thousand times."""
+        """Asks a few thousand times."""
         ask, question, context = self._qa.ask, self._question, self._context
-        ask(question, context)  # what was asked in between may have dropped it
+        ask(question, context)  # the questions in between may have pushed the answer out
         began = time.perf_counter()
         for _ in range(_HITS):
             ask(question, context)
@@ -256,7 +256,7 @@ class _Hit:
 
 
 def _many_callers(qa: EdgeQA, texts: Texts, questions: int) -> Throughput:
-    """Returns how many questions on a sentence a second are answered to callers who ask at once."""
+    """Returns how many questions a second are answered, about one sentence, to callers who ask at the same time."""
     sentence = WORKLOADS[0]
     context = texts.context(sentence.context_tokens)
     qa.ask(texts.question(sentence.question_tokens), context)
@@ -294,24 +294,24 @@ def _setting(qa: EdgeQA) -> Setting:
 
 
 class OnnxruntimeTime(threading.local):
-    """Time spent inside onnxruntime by the thread that looks."""
+    """The time that the current thread has spent inside onnxruntime."""
 
     def __init__(self) -> None:
         self._ms = 0.0
 
     def add(self, ms: float) -> None:
-        """Counts a run."""
+        """Adds the time of a run."""
         self._ms += ms
 
     def take_ms(self) -> float:
-        """Returns the milliseconds since this was last asked."""
+        """Returns the milliseconds since the last call."""
         taken, self._ms = self._ms, 0.0
         return taken
 
 
 @contextmanager
 def watched() -> Iterator[OnnxruntimeTime]:
-    """Gives the clock, which runs as long as the context manager lives."""
+    """Yields a clock, which runs until the context manager ends."""
     import onnxruntime
 
     inside = OnnxruntimeTime()

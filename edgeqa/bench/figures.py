@@ -1,4 +1,4 @@
-"""What a benchmark found: frozen values, their JSON, the table and the line for a person. Pure."""
+"""The figures of a benchmark: frozen values, with their JSON, their table and a line to be pasted. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The times of many like calls."""
+    """A summary of the times of many equal calls."""
 
     median_ms: float
     p99_ms: float
@@ -43,20 +43,20 @@ class Measured:
     about: str
     times: Times
     steps_ms: Mapping[str, float] = field(default_factory=dict)
-    """Medians by step; `onnxruntime` is the part of `question` and `read` that is inside the library."""
+    """The median time of each step; `onnxruntime` is the part of `question` and `read` inside the library."""
     outside_ms: float | None = None
-    """Median of what is outside onnxruntime; for a hit, None."""
+    """The median time outside onnxruntime; None for a hit."""
     question_tokens: int = 0
     context_tokens: int = 0
     contexts: int = 0
     plain: Times | None = None
-    """The same from texts never seen before: nothing is stored of them."""
+    """The times on texts never seen before, of which nothing is stored."""
     products: Times | None = None
-    """The network's matrix products alone; None for a network whose products are not known."""
+    """The times of the network's matrix products alone; None for a network whose products are not known."""
 
     @property
     def share_of_limit(self) -> float | None:
-        """What part of the time inside onnxruntime the matrix products alone would take."""
+        """The share of the time inside onnxruntime that the matrix products alone would take."""
         if self.products is None or not self.steps_ms.get("onnxruntime"):
             return None
         return self.products.median_ms / self.steps_ms["onnxruntime"]
@@ -79,7 +79,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Questions a second, asked by many at once."""
+    """Questions a second, with many callers at once."""
 
     per_second: float
     callers: int
@@ -92,7 +92,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and with what it was measured; stands beside the figures, which mean nothing without it."""
+    """The device, model and settings of a measurement: the figures mean nothing without them."""
 
     device: str
     machine: str
@@ -121,7 +121,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All of one run."""
+    """All figures of one run."""
 
     setting: Setting
     workloads: Mapping[str, Measured]

@@ -1,12 +1,12 @@
-"""The limit: how long the network's matrix products alone take on this device, through onnxruntime.
+"""The limit of a device: the time of the network's matrix products alone, through onnxruntime.
 
-In: sizes of the network and lengths of question and context. Out: a session of nothing but these products, at the same
-shapes, with weights of their own for every layer. Products with weights are int8 by int8 or float32, as the bundle has
-them; those of attention are float32, as there. No quantisation, bias, normalisation or activation: what a network does
-besides its products, it does on top of this.
+In: the sizes of the network, and the lengths of question and context. Out: a session that computes these products and
+nothing else, in the same shapes, with weights of its own for every layer. Products with weights are int8 by int8 or
+float32, as in the bundle; products of attention are float32, as there. The session has no quantisation, bias,
+normalisation or activation: a real network needs their time on top of this.
 
-The model is written as bytes here, field by field, so that a device without the `onnx` package can be measured.
-(onnx.proto, IR version 8, opset 17.)
+The model is written here as bytes, field by field, so that a device without the `onnx` package can be measured
+(onnx.proto, IR version 8, opset 17).
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ def _value(value: GraphValue) -> bytes:
     return bytes_field(1, value.name.encode()) + bytes_field(2, bytes_field(1, tensor))
 
 
-INNER = 4  # BERT's feed-forward layer is so many times as wide
-HEAD_WIDTH = 32  # of small BERTs; other heads make the same number of multiplications
+INNER = 4  # BERT's feed-forward layer is so many times as wide as the others
+HEAD_WIDTH = 32  # the width in small BERTs; heads of other widths need the same number of multiplications
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product, [batch, rows, depth] by [batch, depth, columns]; by a weight if `weighted`."""
+    """One product, [batch, rows, depth] by [batch, depth, columns]; the second factor is a weight if `weighted`."""
 
     rows: int
     depth: int
@@ -108,7 +108,7 @@ class Product:
 
 
 def layer(tokens: int, width: int, looking: int | None = None) -> list[Product]:
-    """Returns the products of one BERT layer; only so many tokens are `looking` where the others are not needed."""
+    """Returns the products of one BERT layer; with `looking`, only so many tokens attend to the others."""
     heads = max(1, width // HEAD_WIDTH)
     rows = tokens if looking is None else looking
     of_all = Product(tokens, width, 3 * width)
@@ -123,13 +123,13 @@ def layer(tokens: int, width: int, looking: int | None = None) -> list[Product]:
 
 
 def of_question(manifest: Manifest, question_tokens: int, context_tokens: int, contexts: int) -> list[list[Product]]:
-    """Returns the products of each run that a question needs, its contexts' encodings being there.
+    """Returns the products of each run that a question needs, if its contexts are encoded already.
 
-    A split network encodes the question ([CLS] and [SEP] are of it), then reads it with each context (and its [SEP]);
-    in the last layer only [CLS] and the context's likely tokens look.
+    A split network encodes the question (with [CLS] and [SEP]), then reads it with each context (and its [SEP]). In the
+    last layer, only [CLS] and the context's likely tokens attend to the others.
     """
     question, context, width = question_tokens + 2, context_tokens + 1, manifest.width
-    # What is asked to be exact leaves nothing out.
+    # An exact reading leaves out no token.
     likely = context - 1 if manifest.precision == "float32" else likely_tokens(context - 1)
     upper = layer(question + context, width) * (manifest.layers - manifest.split - 1)
     upper += layer(question + context, width, looking=likely + 1)
@@ -138,7 +138,7 @@ def of_question(manifest: Manifest, question_tokens: int, context_tokens: int, c
 
 
 class Products:
-    """Some products in a session. `run` does them once, into memory that is there already."""
+    """A session of some products. `run` computes them once, into memory that is allocated before."""
 
     def __init__(self, products: Sequence[Product], *, int8: bool, options: SessionOptions) -> None:
         setup = session_setup(options)
@@ -148,7 +148,7 @@ class Products:
         self._session = onnxruntime.InferenceSession(graph, setup, providers=["CPUExecutionProvider"])
         self._binding = self._session.io_binding()
         self._memory = {shape: np.empty(shape, np.int32) for shape in {value.shape for value in outputs}}
-        self._inputs = inputs  # the binding only has their addresses
+        self._inputs = inputs  # the binding has only their addresses, so that they must stay alive
         for name, array in inputs.items():
             self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         for value in outputs:  # both types of output have four bytes
@@ -156,14 +156,14 @@ class Products:
             self._binding.bind_output(value.name, "cpu", 0, np.dtype(value.dtype).type, value.shape, address)
 
     def run(self) -> None:
-        """Does all products once."""
+        """Computes all products once."""
         self._session.run_with_iobinding(self._binding)
 
 
 def sessions(
     manifest: Manifest, options: SessionOptions, question_tokens: int, context_tokens: int, contexts: int
 ) -> list[Products]:
-    """Returns a session for each run that a question needs; the same one for runs that are alike."""
+    """Returns a session for each run that a question needs; equal runs share one."""
     runs = [tuple(run) for run in of_question(manifest, question_tokens, context_tokens, contexts)]
     made = {run: Products(run, int8=manifest.precision == "int8", options=options) for run in set(runs)}
     return [made[run] for run in runs]
