@@ -1,21 +1,21 @@
-"""Old pipelines keep working: `edgeqa.pipeline` in place of `transformers.pipeline("question-answering")`.
+"""`edgeqa.pipeline` takes the place of `transformers.pipeline("question-answering")`, so that old code goes on working.
 
-In: the calls that the pipeline of transformers 4.57.1 takes (it is gone from 5.3). Out: its dicts, with the same spans
-and scores for the same network: a call is parsed, windows are cut, the model is run, its logits are decoded. Nothing
-here is imported before `edgeqa.pipeline` is used.
+In: the calls that the pipeline of transformers 4.57.1 takes (5.3 no longer has it). Out: its dicts, with the same spans
+and scores for the same network. A call is parsed, windows are cut, the model is run, and its logits are decoded. This
+package is not imported before `edgeqa.pipeline` is used.
 
-The model is a bundle, bundled, added or in a directory, or an export's directory as it is, which is read in place. It
-runs on the plan for this device; a bundle is tested before, as by `edgeqa.open`, an export is tried out, as by `models
-add`. Of a split bundle, encodings of windows are kept, so that another question on the same text costs the upper layers
-only.
+The model is a bundle (the bundled one, an added one, or one in a directory), or the directory of an export, which is
+read in place. It runs on the plan for this device. A bundle is tested first, as by `edgeqa.open`; an export is tried
+first, as by `models add`. The encodings of a split bundle's windows are kept, so that another question on the same text
+runs the upper layers only.
 
-Windows are cut by the tokenizers library itself, set as transformers sets it: the context is cut, never the question,
-into windows of one length that overlap. What that library would panic at is refused before. Texts are taken as they
-are, not NFC-normalised: places count code points of what was given.
+The tokenizers library itself cuts the windows, with the settings of transformers: it cuts the context, never the
+question, into windows of one length that overlap. Input on which that library would panic is refused before. Texts are
+taken as they are, without NFC: places count code points of the given text.
 
 Each oddity of that pipeline is kept with `compatible=True`, the default, and is put right with `compatible=False`:
 
-- Equal texts are one answer, their scores added up over places and windows, so that a score may exceed 1.
+- Equal texts are one answer. Its score is their sum over places and windows, and may exceed 1.
   False: a place counts once, with its best score; no two answers overlap.
 - Each window has a softmax of its own. False: one distribution over all windows and "no answer" adds up to 1.
 - "No answer" has the smallest score that a window gives it. False: it has its share of that distribution.
@@ -27,16 +27,16 @@ Each oddity of that pipeline is kept with `compatible=True`, the default, and is
 - `max_question_len` is ignored. False: a longer question is cut.
 - An argument that does not exist is ignored (here with a warning). False: it is refused.
 
-What differs in both:
+These differences from transformers remain with either value:
 
-- A question that transformers' tokenizer fails on (no room for the context, windows that cannot advance) is refused
+- A question on which transformers' tokenizer fails (no room for the context, windows that cannot advance) is refused
   with a `PipelineError`; a short context that needs no window is answered.
 - `{"question": [...], "context": "..."}` asks each question of the context; transformers asks its characters.
 - `padding`, `batch_size` and `num_workers` are accepted, without effect: windows are read one at a time, unpadded.
 - There are no warnings of deprecation, for `topk`, `data`, `X` and positional arguments.
-- A split bundle, as the bundled model is, reads questions of 62 tokens and windows of 447 tokens of context at most.
-  It keeps its encodings in int8: in float32, that gives another answer to 5 of 400 questions than one graph does.
-- A context whose tokens do not fit into memory, about 170 bytes a character of English, is refused.
+- A split bundle, such as the bundled model, reads at most 62 tokens of a question, and 447 tokens of context a window.
+  It keeps its encodings in int8, and so answers 5 of 400 questions in another way than one float32 graph does.
+- A context whose tokens do not fit into memory is refused; they take about 170 bytes for each character of English.
 - A pipeline is there to be called: it has no `model`, `tokenizer`, `predict` or `save_pretrained`.
 - Answers are not remembered: the cache is `edgeqa.open`'s.
 """
@@ -86,8 +86,8 @@ if TYPE_CHECKING:
 
 TASK = "question-answering"
 _TRIED = "tried-exports"
-BYTES_A_TEXT_BYTE = 240  # of tokens in windows of the usual overlap: 167 for English, more where a token is a character
-# What transformers needs to find and load a model, and edgeqa does not.
+BYTES_A_TEXT_BYTE = 240  # tokens in windows of the usual overlap: 167 for English, more if a token is a character
+# transformers needs these arguments to find and load a model, and edgeqa does not.
 NOT_NEEDED = (
     *("config", "tokenizer", "framework", "revision", "use_fast", "token", "device", "device_map"),
     *("dtype", "torch_dtype", "trust_remote_code", "model_kwargs"),
@@ -215,11 +215,11 @@ class Windows:
     """A tokenizer that cuts windows. Safe from many threads."""
 
     def __init__(self, file: Path, *, special_tokens_as_text: bool) -> None:
-        """Loads the tokenizer.json `file`; "[SEP]" in a text is plain text, or, as in transformers, the separator."""
+        """Loads the tokenizer.json `file`; "[SEP]" in a text is plain text, or the separator as in transformers."""
         self._library = load_library(file)
         self._library.encode_special_tokens = special_tokens_as_text
         self._added = self._library.num_special_tokens_to_add(is_pair=True)
-        self._lock = forking.LibraryLock()  # how the library truncates is its state: no two threads may set it
+        self._lock = forking.LibraryLock()  # the library's truncation is state: only one thread at a time may set it
 
     def of(
         self, question: str, context: str, max_seq_len: int, doc_stride: int, most_context_tokens: int
@@ -231,7 +231,7 @@ class Windows:
             context: the text to answer it from.
             max_seq_len: tokens of a window, question and special tokens included.
             doc_stride: tokens that two windows share.
-            most_context_tokens: of a window, if that is less than what the question leaves.
+            most_context_tokens: limit for the context's part of a window, if the question leaves more room than that.
 
         Raises:
             WindowTooShort: if the context does not fit, and windows would not get through it.
@@ -248,7 +248,7 @@ class Windows:
         return [whole, *whole.overflowing]
 
     def cut(self, question: str, most_tokens: int) -> str:
-        """Returns `question`, without what is beyond `most_tokens` tokens."""
+        """Returns `question`, cut after `most_tokens` tokens."""
         with self._lock.turn():
             self._library.no_truncation()
             tokens = self._library.encode(question, add_special_tokens=False)
@@ -257,21 +257,21 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class PipelineModel:
-    """What a pipeline has to know of a model. Safe from many threads."""
+    """A model, as a pipeline sees it. Safe from many threads."""
 
     tokenizer_file: Path
     read: Read
-    """Ids of a question and of a context to start and end logits, float32 [tokens], of the window they make."""
+    """Takes the ids of a question and of a context; returns the window's start and end logits, float32 [tokens]."""
     cls_id: int
     most_tokens: int
-    """Of a window; the next two are of its parts, without special tokens."""
+    """The length limit of a window; the next two are the limits of its parts, without special tokens."""
     most_question_tokens: int
     most_context_tokens: int
     text_bytes: int
-    """Memory that is left for a text's tokens."""
+    """The memory that is left for a text's tokens."""
 
     def logits(self, window: Window) -> tuple[Floats, Floats]:
-        """Returns start and end logits, float32 [tokens]; those of tokens that no answer can have may be 0."""
+        """Returns start and end logits, float32 [tokens]; a token that no answer can contain may have 0."""
         ids = np.array(window.ids, dtype=np.int64)
         question, context = ([s == which for s in window.sequence_ids] for which in (QUESTION, CONTEXT))
         return self.read(ids[question], ids[context])
@@ -282,7 +282,7 @@ def _open(given: str | Path | None, overrides: Overrides) -> PipelineModel:
 
     Args:
         given: a model's name, or the directory of a bundle or of an export; None means the model in use.
-        overrides: what the user wants instead of the plan's choices.
+        overrides: the user's choices instead of the plan's.
 
     Raises:
         BundleError: if there is no such model, or it cannot be used on this device.
@@ -301,16 +301,16 @@ def _open(given: str | Path | None, overrides: Overrides) -> PipelineModel:
         read=_in_two_steps(split, Encodings(split.encode_context, plan.encoding_store_bytes.value)),
         cls_id=m.cls_id,
         most_tokens=m.max_question_tokens + m.max_context_tokens,
-        most_question_tokens=m.max_question_tokens - 2,  # [CLS] and [SEP] are of the question
-        most_context_tokens=m.max_context_tokens - 1,  # [SEP] is of the context
+        most_question_tokens=m.max_question_tokens - 2,  # the question takes [CLS] and [SEP]
+        most_context_tokens=m.max_context_tokens - 1,  # the context takes a [SEP]
         text_bytes=plan.available_bytes.value - plan.needed_bytes,
     )
 
 
 def _open_export(directory: Path, overrides: Overrides) -> PipelineModel:
-    """Returns the model that an exporter has written to `directory`, once it has been tried in a process of its own.
+    """Returns the model that an exporter has written to `directory`, after a trial in a process of its own.
 
-    What was tried is remembered, by what the system says of its files.
+    The result of a trial is remembered, under the size and times of the files.
     """
     from edgeqa.models.exports.export import read_export
     from edgeqa.models.exports.trial import Trial, try_apart

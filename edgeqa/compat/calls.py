@@ -1,8 +1,9 @@
-"""What a call of the pipeline says: its arguments in; `(question, context)` pairs, and checked settings, out. Pure.
+"""Calls of the pipeline: this module parses their arguments. Pure.
 
-Names, forms and precedence are those of the question-answering pipeline of transformers 4.57.1. No text is read, and a
-generator is not begun. What a call can be refused for also inherits the builtin that transformers raises in its place,
-so that code which catches that goes on working.
+In: positional and keyword arguments. Out: `(question, context)` pairs, and checked settings. Names, forms and order of
+precedence are those of the question-answering pipeline of transformers 4.57.1. No text is read, and no generator is
+started. Each error also inherits the builtin that transformers raises in its place, so that code which catches that
+goes on working.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from edgeqa.errors import EXIT_DEVICE, OptionError, PipelineError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_SHOWN = 80  # characters of a value in a message
+MAX_SHOWN = 80  # a message shows so many characters of a value
 _FORMS = 'pass question="..." and context="...", lists of these, or {"question": "...", "context": "..."}'
 
 
@@ -37,7 +38,7 @@ class CallNotUnderstood(PipelineError, TypeError):
 
 
 class InputsUnknown(CallNotUnderstood):
-    """What was given holds no questions."""
+    """The given object holds no questions."""
 
     def __init__(self, value: object) -> None:
         super().__init__(f"no question and context in {_shown(value)}")
@@ -59,7 +60,7 @@ class InputsMixed(CallNotUnderstood):
 
 
 class LengthsDiffer(CallNotUnderstood):
-    """There are as many questions as contexts, or one context."""
+    """The numbers of questions and contexts differ, and there is more than one context."""
 
     def __init__(self, questions: int, contexts: int) -> None:
         super().__init__(f"{questions} questions and {contexts} contexts: the lists are not of the same length")
@@ -124,7 +125,7 @@ class ContextTooLarge(PipelineError, MemoryError):
 
 
 class WindowTooShort(PipelineError):
-    """Windows of this length cannot go through the context: nothing is left of them beside question and overlap."""
+    """Windows of this length cannot advance through the context: question and overlap leave no room in them."""
 
     def __init__(self, max_seq_len: int, question_tokens: int, doc_stride: int) -> None:
         super().__init__(
@@ -154,7 +155,7 @@ INPUTS = ("X", "data", *PARTS)
 """Keyword arguments that hold questions; all others are settings."""
 USUAL_MAX_SEQ_LEN, USUAL_DOC_STRIDE = 384, 128
 IGNORED = ("padding", "batch_size", "num_workers")
-"""What changes no answer: windows are read one at a time, unpadded."""
+"""Settings that change no answer: windows are read one at a time, unpadded."""
 _COUNTS = {"top_k": 1, "max_answer_len": 1, "max_seq_len": 1, "max_question_len": 1, "doc_stride": 0}
 _FLAGS = ("handle_impossible_answer", "align_to_words")
 
@@ -167,7 +168,7 @@ class Example(NamedTuple):
 
 
 class Form(Enum):
-    """What a call gives back."""
+    """The form of a call's result."""
 
     ONE = auto()
     """an answer"""
@@ -181,7 +182,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked."""
+    """A parsed call."""
 
     examples: Iterable[Example]
     form: Form
@@ -189,7 +190,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How questions are asked; lengths in tokens."""
+    """The settings of a call; lengths are in tokens."""
 
     top_k: int = 1
     doc_stride: int | None = None
@@ -215,14 +216,14 @@ class Settings:
 
 
 def parse_call(args: Sequence[object], inputs: Mapping[str, object]) -> Call:
-    """Returns what a call asks.
+    """Returns the parsed call.
 
     Args:
-        args: its positional arguments.
-        inputs: its keyword arguments of the names `INPUTS`.
+        args: the positional arguments.
+        inputs: the keyword arguments whose names are in `INPUTS`.
 
     Raises:
-        PipelineError: for arguments in no known form, and for a question or a context that is missing or empty.
+        PipelineError: for arguments in no known form, or for a question or a context that is missing or empty.
     """
     given = _given(args, inputs)
     if isinstance(given, Generator):
@@ -232,7 +233,7 @@ def parse_call(args: Sequence[object], inputs: Mapping[str, object]) -> Call:
         return Call([item], Form.ONE) if isinstance(item, Example) else Call(item, Form.MANY)
     if isinstance(given, str) or not isinstance(given, Iterable):
         if hasattr(given, "__len__") and hasattr(given, "__getitem__") and not isinstance(given, str):
-            return Call(_stream(given[i] for i in range(len(given))), Form.STREAM)  # as torch's data sets are
+            return Call(_stream(given[i] for i in range(len(given))), Form.STREAM)  # torch's data sets have this form
         raise InputsUnknown(given)
     items = [_item(item) for item in given]
     if len(items) == 1 and not isinstance(items[0], Example):
@@ -279,7 +280,7 @@ def _stream(items: Iterable[object]) -> Iterator[Example]:
 
 
 def _item(item: object) -> Example | list[Example]:
-    """Returns the example in `item`, or those of a dict of lists."""
+    """Returns the example in `item`, or the examples in a dict of lists."""
     if _is_squad_example(item):
         return _example(item.question_text, item.context_text)  # type: ignore[attr-defined]
     if not isinstance(item, Mapping):
@@ -318,12 +319,12 @@ def update_settings(settings: Settings, arguments: Mapping[str, Any], *, lenient
     """Returns `settings` with `arguments` set; None leaves one as it is.
 
     Args:
-        settings: what holds so far.
-        arguments: by the names of `Settings`, `topk` or `IGNORED`.
+        settings: the settings so far.
+        arguments: values by name: a name of `Settings`, `topk`, or one of `IGNORED`.
         lenient: warn of an unknown name instead of refusing it.
 
     Raises:
-        OptionError: for a value, or without `lenient` a name, that cannot be.
+        OptionError: for an impossible value and, without `lenient`, for an unknown name.
     """
     changes: dict[str, Any] = {}
     for name, value in arguments.items():

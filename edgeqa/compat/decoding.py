@@ -1,22 +1,24 @@
-"""Logits to answers: a context's windows with their logits in, its best answers out. Pure.
+"""Decoding: it makes answers from logits. Pure.
 
-`Decoder` does it as transformers 4.57.1 does, and keeps its oddities, on purpose:
+In: a context's windows with their logits. Out: its best answers.
+
+`Decoder` does this as transformers 4.57.1 does, and keeps the oddities on purpose:
 
 - Each window has a softmax of its own, over the context's tokens and [CLS].
-- Answers that read alike but for case, in one window or several, are one: its score is the sum of theirs, and may
-  exceed 1; its place is that of the first that was found.
+- Answers with the same text, apart from case, are one answer, in one window or several. Its score is the sum of their
+  scores, and may exceed 1; its place is that of the first.
 - "No answer" has the smallest score that a window gives it.
-- Among few tokens, what is left for a large `top_k` are spans of score 0, some of them empty.
+- For a large `top_k` among few tokens, spans of score 0 are left, and some of them are empty.
 
-`Ranker` does it as edgeqa thinks better, with `compatible=False`:
+`Ranker` does it in edgeqa's own way, with `compatible=False`:
 
-- A span's score is its start and end logit less those that the same window gives [CLS], "no answer", so that spans of
-  different windows can be compared.
-- Over all windows there is one distribution: the probabilities of all spans and of "no answer" add up to 1. A place in
-  the text counts once, with the best of its scores, however many windows it is in.
-- Equal answers at different places are different answers; places that overlap a better answer's are left out.
+- A span's score is the sum of its start and end logits, less the logits that the same window gives [CLS], "no answer".
+  So spans of different windows can be compared.
+- There is one distribution over all windows: the probabilities of all spans and of "no answer" add up to 1. A place in
+  the text counts once, with its best score, in however many windows it is.
+- Equal answers at different places are different answers; a place that overlaps a better answer's is left out.
 
-In both, a span is snapped to whole words, where the tokenizer knows words.
+Both widen a span to whole words, if the tokenizer knows words.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ class Decoder:
         starts, ends = _probabilities(start, possible), _probabilities(end, possible)
         self._no_answer = min(self._no_answer, float(starts[0] * ends[0]))
         starts[0] = ends[0] = 0
-        # More than wanted, as some fall together when they are snapped to words.
+        # It takes more spans than wanted, since some become equal when they are widened to words.
         firsts, lasts, scores = _best_pairs(starts, ends, 2 * top + 10 if align else top, self.settings.max_answer_len)
         offsets = window.offsets
         for first, last, score in zip(firsts.tolist(), lasts.tolist(), scores.tolist(), strict=True):
@@ -119,10 +121,10 @@ class Ranker:
         self._scores.append(scores[some])
 
     def rank(self) -> list[Answer]:
-        """Returns the best answers, best first; "no answer" where there is no other."""
+        """Returns the best answers, best first; "no answer" if there is no other."""
         places, scores = self._distinct()
         most = max(0.0, float(scores.max(initial=0.0)))
-        # The score of "no answer" is 0: the logits of [CLS] less themselves.
+        # The score of "no answer" is 0, because it is the logits of [CLS] less themselves.
         total = np.exp(-most) + np.exp(scores - most).sum()
         no_answer = Answer(score=float(np.exp(-most) / total), start=0, end=0, answer="")
         answers = [] if len(scores) and not self.settings.handle_impossible_answer else [no_answer]
@@ -157,7 +159,7 @@ def _probabilities(logits: Floats, possible: Mask) -> Floats:
 def _best_pairs(starts: Floats, ends: Floats, most: int, max_answer_len: int) -> tuple[Ints, Ints, Floats]:
     """Returns first token, last token and score of the `most` best spans, best first.
 
-    All pairs are laid out, also those that cannot be: which of many spans of score 0 come last depends on it.
+    All pairs are laid out, impossible ones too, because the order among spans of score 0 depends on it.
     """
     pairs = np.tril(np.triu(np.outer(starts, ends)), min(max_answer_len, len(starts)) - 1)
     scores = pairs.ravel()
@@ -173,7 +175,7 @@ def _best_pairs(starts: Floats, ends: Floats, most: int, max_answer_len: int) ->
 
 
 def _word_place(window: Window, first: int, last: int) -> tuple[int, int] | None:
-    """Returns first character of the word of `first`, and the one after that of `last`; None where there are none."""
+    """Returns where the word of token `first` begins and the word of `last` ends; None if they have no words."""
     places: list[Any] = []
     for token in (first, last):
         word = window.token_to_word(token)
@@ -185,7 +187,7 @@ def _word_place(window: Window, first: int, last: int) -> tuple[int, int] | None
 
 
 def _snap_to_words(places: Ints, words: list[int | None]) -> Ints:
-    """Returns for each token the place of its word, or its own where it has none; words come in the text's order."""
+    """Returns the place of each token's word, or the token's own if it has no word; words are in the text's order."""
     snapped, first = places.copy(), 0
     for token in range(1, len(words) + 1):
         if token == len(words) or words[token] is None or words[token] != words[first]:
