@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from edgeqa.runtime import EdgeQA, open
 
-_HOMES = {  # of all that is not in `errors`
+_HOMES = {  # the module of each name that is not in `errors`
     "Added": "collection.adding",
     "Answer": "answer",
     "AnswerNameInvalid": "asking.named",
@@ -126,7 +126,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module has names of any t
         from importlib.metadata import version
 
         return version("edgeqa")
-    if name == "models":  # a package of this name, with functions
+    if name == "models":  # it is a package, and its functions are offered
         return importlib.import_module("edgeqa.models")
     if name not in __all__:
         raise AttributeError(f"module 'edgeqa' has no attribute {name!r}")  # noqa: EM102 - Python's own wording

@@ -1,6 +1,6 @@
-"""The beginning of the program, also as `python -m edgeqa`: it settles what must be settled before other imports.
+"""The entry point of the program, also for `python -m edgeqa`: it makes the settings that must come before all imports.
 
-An interrupt ends the program with exit code 130 and one line, whatever it is doing, importing included.
+An interrupt ends the program with exit code 130 and one line, whatever it is doing, even during an import.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # as in `errors`, which is not imported yet
+EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # the same as in `errors`, which is not imported yet
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    # Matrix products are onnxruntime's; numpy's own library would reserve memory for each core.
+    # onnxruntime computes the matrix products; numpy's own library would reserve memory for each core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Starting makes many objects and no garbage: looking for it as often as usual takes milliseconds.
+    # A start makes many objects and no garbage: to collect as often as usual would take milliseconds.
     gc.set_threshold(50_000)
     interrupted = False
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         nonlocal interrupted
-        # Ctrl-C pressed again must not break into the way out.
+        # A second Ctrl-C must not interrupt the exit.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupted = True
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # who started it may want it to go on
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else the caller has asked to ignore interrupts
         signal.signal(signal.SIGINT, interrupt)
     try:
         import warnings
@@ -42,13 +42,13 @@ def main() -> None:
         from edgeqa.cli import run
 
         code = run()
-    except ModuleNotFoundError as missing:  # of what the command line itself needs
+    except ModuleNotFoundError as missing:  # a module that the command line itself needs
         if interrupted or not missing.name or missing.name.startswith("edgeqa"):
             raise
         sys.stderr.write(f"edgeqa: {missing.name} is not installed\n  hint: pip install {missing.name}\n")
         code = EXIT_DEVICE
     except BaseException:
-        # An interrupt in the middle of an import may come out as another error.
+        # An interrupt in the middle of an import may turn into another error.
         if not interrupted:
             raise
     if interrupted:
@@ -59,11 +59,11 @@ def main() -> None:
 
 
 def _exit(code: int) -> None:
-    """Ends the process at once: everything is closed, and taking the interpreter apart takes longer than a hit."""
+    """Ends the process at once: all is closed, and the usual end of the interpreter takes longer than a hit."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):  # `streams` has said what there is to say
+    except (AttributeError, OSError, ValueError):  # `streams` has reported the fault already
         sys.exit(code)
     os._exit(code)
 

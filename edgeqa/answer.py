@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.contexts import place_of
 from edgeqa.errors import printed
 
-_ANSWER_BYTES, _PART_BYTES = 3000, 1500  # without the texts of its passages
+_ANSWER_BYTES, _PART_BYTES = 3000, 1500  # the texts of passages are counted besides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +33,11 @@ class Candidate:
     context: str
     """The passage that it is cut from."""
     context_start: int
-    """Where the passage begins in its source."""
+    """The place in the source where the passage begins."""
     source: str
-    """Name of the text: a file's path, or what stands for a text without one."""
+    """Name of the text: a file's path, or a name in its place for a text without one."""
     source_number: int
-    """Which of the given texts it is, counted from 0."""
+    """The number of the text among those given, counted from 0."""
     score: float
     """Start + end logit of the span minus the context's no-answer logit."""
     probability: float
@@ -50,13 +50,13 @@ class Candidate:
     address: str | None = None
     """The address of its context in a collection: DOCUMENT:{TAG}:N."""
     part: str = ""
-    """Which document of a source with several it is from, as written behind the source's name: `#12` for page 12."""
+    """Its document, if the source has several, as written after the source's name: `#12` for page 12."""
     part_start: int = 0
     """Where that document begins in its source."""
     heading: tuple[str, ...] = ()
     """The headings that the passage stands under, outermost first."""
     pieces: tuple[Piece, ...] = ()
-    """Which place of the source each piece of the passage has; empty where the passage is one piece of the source."""
+    """The place of each piece of the passage in the source; empty if the passage is one piece of the source."""
     path: str | None = None
     """The full path of the document's file, in a collection; None for a text that came through a pipe."""
 
@@ -145,20 +145,20 @@ class Answer:
     candidates: tuple[Candidate, ...]
     """The best spans, best first, as many as were asked for; no two overlap in the same source."""
     question_cut: bool = False
-    """Whether the question was longer than the reader takes, and only its beginning was asked."""
+    """Whether the question was too long for the reader, so that only its beginning was asked."""
     contexts: int = 0
     """How many contexts were read."""
     damaged: tuple[str, ...] = ()
-    """The damaged shards of a collection, a line each: they could not be read, and the answer may be in them."""
+    """The damaged shards of a collection, one line each: they could not be read, and the answer may be in them."""
     cached: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
-    """Time spent by step, and `total`."""
+    """The time of each step, and the `total`."""
     closest: tuple[ClosePassage, ...] = ()
     """The passages closest to the question, best first: three, or as many as answers were asked for."""
     question_mended: str | None = None
-    """The question as it was read, where a misspelt word was mended."""
+    """The question as it was read, if a misspelt word was mended."""
     reader: str = "fast"
-    """Who decided: the "fast" reader, or the "careful" one, of the passages that the fast one found."""
+    """The reader that decided: the "fast" one, or the "careful" one, on passages that the fast one found."""
     notes: tuple[str, ...] = ()
     """Reasons to doubt that there is an answer: the text is in another language, or has no word of the question.
 
@@ -170,7 +170,7 @@ class Answer:
 
     @property
     def skimmed(self) -> bool:
-        """False, always: what is read of any text is what is closest to the question. For callers of 0.3."""
+        """Always False, for callers of 0.3: any text is read where it is closest to the question."""
         return False
 
     @property
@@ -190,7 +190,7 @@ class Answer:
 
     @property
     def path(self) -> str | None:
-        """From a collection, the full path of the file that the answer is from; None of what came through a pipe."""
+        """The full path of the answer's file in a collection; None for a text that came through a pipe."""
         return None if self.text is None else self.candidates[0].path
 
     @property
@@ -200,12 +200,12 @@ class Answer:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that it takes, about; its numbers and short strings are counted as if they were the longest."""
+        """The memory that it takes, about; all its numbers and short strings count as the longest ones do."""
         texts = [one.context for one in self.candidates] + [one.text for one in self.closest]
         return _ANSWER_BYTES + sum([_PART_BYTES + getsizeof(text) for text in texts])
 
     def _repr_html_(self) -> str:
-        """Returns what a notebook shows: the answer marked in its passage, or the closest passages."""
+        """Returns HTML for a notebook: the answer marked in its passage, or the closest passages."""
         if self.text is not None:
             best = self.candidates[0]
             return _html(best.heading, best.context, (best.start, best.end), best.document)
@@ -213,7 +213,7 @@ class Answer:
         return "".join(("<p>Not sure.</p>", *passages))
 
     def to_json(self, *, candidates: bool = False) -> dict[str, Any]:
-        """Returns the answer as JSON values; with `candidates`, those too."""
+        """Returns the answer as JSON values; they include the candidates if `candidates` is set."""
         found = {
             "question": self.question,
             **_common(self),
@@ -235,8 +235,8 @@ class Answer:
 
 
 def _html(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, document: str) -> str:
-    """Returns a passage as HTML, whatever stands in it."""
-    from html import escape  # here: only notebooks want it
+    """Returns a passage as HTML; its text is escaped."""
+    from html import escape  # imported here, because only notebooks need it
 
     start, end = marked or (0, 0)
     mark = f"<mark>{escape(text[start:end])}</mark>" if marked else ""
@@ -270,7 +270,7 @@ _values_of = attrgetter(*_FIELDS)
 
 
 def as_remembered(answer: Answer) -> Answer:
-    """Returns the answer as whoever asks again is given it; `dataclasses.replace` would take twice as long."""
+    """Returns the answer, marked as remembered; `dataclasses.replace` would take twice as long."""
     values = [*_values_of(answer)]
     values[_CACHED] = True
     return Answer(*values)

@@ -58,8 +58,8 @@ def _in_writer(
 class AsyncEdgeQA:
     """Answers questions from texts, for the tasks of one event loop. Made by `edgeqa.aopen`; a context manager.
 
-    `closest`, `list`, `show`, `add`, `sync` and `remove` are `EdgeQA`'s, to be awaited; what they are given to tell
-    progress to is called in another thread.
+    `closest`, `list`, `show`, `add`, `sync` and `remove` are those of `EdgeQA`, as awaitables. Their `progress` is
+    called in another thread.
     """
 
     def __init__(self, opened: Callable[[], EdgeQA]) -> None:
@@ -70,7 +70,7 @@ class AsyncEdgeQA:
 
     @property
     def qa(self) -> EdgeQA:
-        """The runtime itself; only between entering and leaving."""
+        """The runtime itself; it exists only within the context manager."""
         if self._qa is None:
             raise Closed
         return self._qa
@@ -112,15 +112,15 @@ class AsyncEdgeQA:
     remove = _in_writer(EdgeQA.remove)
 
     def unload(self) -> None:
-        """Lets the model go until it is needed, as `EdgeQA.unload` does."""
+        """Frees the model until it is needed, as `EdgeQA.unload` does."""
         self.qa.unload()
 
     def counters(self) -> Counters:
-        """Returns what was done, as `EdgeQA.counters` does."""
+        """Returns the counters of the runtime, as `EdgeQA.counters` does."""
         return self.qa.counters()
 
     async def close(self) -> None:
-        """Waits for what is being done, and lets the model and the cache go. Harmless when repeated."""
+        """Waits until running work is done, then frees the model and closes the cache. It may be called again."""
         qa, self._qa = self._qa, None
         pools, self._readers, self._writer = (self._readers, self._writer), None, None
 
@@ -144,13 +144,13 @@ class AsyncEdgeQA:
 
     def _made_ready(self) -> EdgeQA:
         qa = self._open()
-        qa.remembered("?", "?")  # opens the answer cache, which may take its time, and not in the event loop
+        qa.remembered("?", "?")  # this opens the answer cache, which may take long and must not block the event loop
         return qa
 
     async def _read(self, work: Callable[[], T]) -> T:
         if self._readers is None:
-            readers = await asyncio.to_thread(lambda: self.qa.plan.callers.value)  # it looks at the device first
-            if self._readers is None:  # no other task was quicker
+            readers = await asyncio.to_thread(lambda: self.qa.plan.callers.value)  # the first plan probes the device
+            if self._readers is None:  # no other task has made them meanwhile
                 self._readers = ThreadPoolExecutor(readers, "edgeqa-reader")
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
@@ -161,7 +161,7 @@ class AsyncEdgeQA:
 
 
 def _asynchronous(opener: Callable[P, EdgeQA]) -> Callable[P, AsyncEdgeQA]:
-    """Returns an opener for asyncio, with the arguments and errors of the other."""
+    """Returns an opener for asyncio, with the arguments and errors of `opener`."""
 
     def aopen(*args: P.args, **kwargs: P.kwargs) -> AsyncEdgeQA:
         return AsyncEdgeQA(partial(opener, *args, **kwargs))

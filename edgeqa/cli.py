@@ -1,7 +1,7 @@
-"""The command line: `edgeqa COMMAND`. Finds the command's module, runs it, and turns errors into one line and an exit.
+"""The command line, `edgeqa COMMAND`: it finds the command's module, runs it, and reports an error in one line.
 
-The answer goes to stdout, all else to stderr. A command's module is imported when it is used, so that `--help` and
-`--version` wait for nothing; onnxruntime is imported by no command before it has to read a text.
+Answers go to standard output, everything else goes to standard error. A command's module is imported when the command
+is used, so that `--help` and `--version` start fast. No command imports onnxruntime before it must read a text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edgeqa.errors import (
     ThreadsLimited,
 )
 
-# Command to module of `edgeqa.commands`, and what the click command is called in it.
+# By command: its module in `edgeqa.commands`, and the name of the click command there.
 COMMANDS = {
     "add": "adding.add",
     "ask": "ask.command",
@@ -127,7 +127,7 @@ def run() -> int:
 
 
 def _as_ours(error: Exception) -> Exception:
-    """Returns what an error is to the user, where it is one of the system, or of what is installed, and no bug."""
+    """Returns an error for the user in place of one of the system or of an installed library, which is no bug."""
     if isinstance(error, EdgeQAError):
         return error
     if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
@@ -135,7 +135,7 @@ def _as_ours(error: Exception) -> Exception:
         return LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         return ThreadsLimited()
-    if isinstance(error, OSError) and error.errno in files.TOO_MANY:  # where a library, or an import, needs one more
+    if isinstance(error, OSError) and error.errno in files.TOO_MANY:  # a library or an import has met the limit
         return FilesLimited()
     if isinstance(error, OSError) and error.filename and error.strerror:
         return FileRefused(str(error.filename), error.strerror)
@@ -143,12 +143,12 @@ def _as_ours(error: Exception) -> Exception:
 
 
 def _report(error: Exception) -> int:
-    """Says on stderr what went wrong; returns the exit code."""
+    """Reports an error on standard error; returns the exit code."""
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     error = _as_ours(error)
     if isinstance(error, EdgeQAError):
-        from edgeqa.screen import plain  # here: few commands end in an error
+        from edgeqa.screen import plain  # imported here, because few commands end in an error
 
         streams.say(f"edgeqa: {plain(str(error))}")
         if error.hint:
@@ -159,7 +159,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, click.Abort):
         return EXIT_INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # `edgeqa ... | head`: who reads has had enough
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough, as in `edgeqa ... | head`
         return EXIT_ANSWERED
     if isinstance(error, MemoryError):
         streams.say("edgeqa: out of memory\n  hint: give less text at a time, or a smaller --budget")

@@ -1,8 +1,8 @@
-"""Counters of a runtime, for watching a process that runs long.
+"""Counters of a runtime, with which a long-running process can be watched.
 
-In: answers that were read or looked up. Out: counts and times since the runtime was opened. Hits in memory are counted
-by the table that holds them, so that they do not wait for this module. No question and no text is kept. Values are
-named tuples: a dataclass would take 0.5 ms of each start.
+In: answers that were read or looked up. Out: counts and times since the runtime was opened. The table of answers in
+memory counts its own hits, so that a hit does not wait for this module. No question and no text is kept. The values are
+named tuples, because a dataclass would take 0.5 ms of each start.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Counters(NamedTuple):
     """The counters of a runtime, since it was opened."""
 
     read: int
-    """Answers that were read."""
+    """The number of answers that were read."""
     looked_up: int
-    """Answers that were remembered, and came from the store."""
+    """The number of answers that were remembered in the store."""
     at_hand: int
-    """Answers, and steps to them, that were in this process's memory; of all runtimes that share an answer cache."""
+    """Hits in this process's memory: answers, and steps to them, for all runtimes that share an answer cache."""
     without_answer: int
-    """How many of those that were read or looked up say that there is no answer."""
+    """How many of the answers that were read or came from the store say that the text has no answer."""
     model_loaded: bool
     """Whether the model is in memory now."""
     read_s: Mapping[str, float]
-    """Seconds that reading has taken, by step, and `total`."""
+    """The seconds that reading has taken, by step, and the `total`."""
 
 
 class Counts:
@@ -42,7 +42,7 @@ class Counts:
         self._read_s: dict[str, float] = {}
 
     def note(self, answer: Answer) -> None:
-        """Counts an answer that was not at hand."""
+        """Counts an answer that was read or came from the store."""
         with self._lock:
             self._without_answer += answer.text is None
             if answer.cached:

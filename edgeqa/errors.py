@@ -3,7 +3,7 @@
 A raise site passes facts; the class writes the one-line message and the `hint` (what to do next). Each family also
 inherits the builtin that a caller would expect, and carries the exit code of the command line. No I/O happens here.
 
-The tree, with the builtin that each is, too. Leaves of a room stand in that room's own `errors.py`, beneath these:
+This is the tree, with the builtin that each class also inherits. A room has further leaves in its own `errors.py`:
 
     EdgeQAError
         QuestionError (ValueError)
@@ -94,7 +94,7 @@ EXIT_ANSWERED, EXIT_NO_ANSWER, EXIT_USAGE, EXIT_DEVICE, EXIT_INTERRUPTED = 0, 1,
 
 
 class EdgeQAError(Exception):
-    """Root of the tree. `str(error)` is one line of facts, `error.hint` the remedy, `exit_code` the process's exit."""
+    """The root of the tree: `str(error)` is one line of facts, `error.hint` the remedy, `exit_code` for the process."""
 
     exit_code = EXIT_DEVICE
     hint = ""
@@ -109,19 +109,19 @@ class EdgeQAError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Returns how it is made again in another process: of what it says, since __init__ takes facts."""
+        """Returns the way to copy it into another process: by its message, since __init__ takes facts."""
         return _again, (type(self), self.args), self.__dict__
 
 
 def without_home(path: AnyPath) -> str:
-    """Returns what to do where a path lies in the home of a user who has none (`state.NOWHERE`); else ""."""
+    """Returns a remedy if a path lies in the home of a user without one (`state.NOWHERE`); else ""."""
     if not str(path).startswith("/dev/null/"):
         return ""
     return "this user has no home directory: set EDGEQA_HOME to a directory that edgeqa may write to"
 
 
 def _again(kind: type[EdgeQAError], arguments: tuple[Any, ...]) -> EdgeQAError:
-    # The first builtin among its bases may not be the one that it is laid out like, by which alone it is made.
+    # Only the builtin whose memory layout the class has can make it, and that may not be the first among its bases.
     for base in kind.__mro__:
         if base.__module__ == "builtins":
             try:
@@ -143,7 +143,7 @@ class QuestionError(EdgeQAError, ValueError):
 
 
 class EmptyQuestion(QuestionError):
-    """Nothing is left of the question without its white space."""
+    """The question is empty, or only white space."""
 
     def __init__(self) -> None:
         super().__init__("the question is empty", 'ask something, for example: edgeqa ask "Who wrote it?" notes.txt')
@@ -157,7 +157,7 @@ class QuestionIsFile(QuestionError):
 
 
 class QuestionsMissing(QuestionError):
-    """A file of questions has none in it."""
+    """A file of questions has no question in it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no question in {name}", "write one a line")
@@ -230,7 +230,7 @@ class ContextUTF16(ContextError):
 
 
 class ContextTooLong(ContextError):
-    """A stream, which can only be read again from a copy, holds more than is copied."""
+    """A stream holds more than edgeqa copies; it can be read again only from a copy."""
 
     def __init__(self, name: AnyPath, most_bytes: int) -> None:
         super().__init__(
@@ -322,7 +322,7 @@ class ClusterError(EdgeQAError, ConnectionError):
 
 
 class CollectionError(EdgeQAError):
-    """A collection cannot be used; what can be wrong with one is in `edgeqa.collection.errors`."""
+    """A collection cannot be used; the leaves are in `edgeqa.collection.errors`."""
 
     exit_code = EXIT_DEVICE
 
@@ -343,7 +343,7 @@ class CollectionAndTexts(CollectionError):
 
 
 class OptionError(EdgeQAError, ValueError):
-    """An option has a value that it cannot have."""
+    """The value of an option is impossible."""
 
     exit_code = EXIT_USAGE
 
@@ -352,7 +352,7 @@ class OptionError(EdgeQAError, ValueError):
 
 
 class HomeUnsafe(EdgeQAError, RuntimeError):
-    """Others may change what is in edgeqa's home: what it says, and where what is written there goes."""
+    """Other users may write to edgeqa's home: they could change its content, or lead its files elsewhere."""
 
     def __init__(self, home: Path, problem: str) -> None:
         super().__init__(
@@ -362,7 +362,7 @@ class HomeUnsafe(EdgeQAError, RuntimeError):
 
 
 class HomeShared(UserWarning):
-    """Others may change what is in edgeqa's home, and the file system, or the container, keeps edgeqa from knowing."""
+    """Other users may perhaps write to edgeqa's home: on this file system, or in this container, edgeqa cannot know."""
 
     def __init__(self, home: Path, problem: str) -> None:
         super().__init__(home, problem)
@@ -382,14 +382,14 @@ class Closed(EdgeQAError, ValueError):
 
 
 class FileRefused(EdgeQAError, OSError):
-    """The system did not let a file be used, and whoever used it has no more to say."""
+    """The system refused the use of a file; no more is known."""
 
     def __init__(self, file: AnyPath, reason: str) -> None:
         super().__init__(f"cannot use {file}: {reason}", "see to its permissions, and to the disk that it is on")
 
 
 class OutputFailed(EdgeQAError, OSError):
-    """What was to be printed could not be."""
+    """The output could not be printed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"cannot write to standard output: {reason}", "make room where the output goes")
@@ -459,7 +459,7 @@ class BundleFileDamaged(BundleError):
 
 
 class BundleGraphInvalid(BundleError):
-    """A graph cannot be loaded, or has not the inputs and outputs of its kind."""
+    """A graph cannot be loaded, or does not have the inputs and outputs of its kind."""
 
     def __init__(self, path: AnyPath, reason: str) -> None:
         super().__init__(f"{path}: {reason}", _REINSTALL)
@@ -475,7 +475,7 @@ class GraphNotPlain(BundleError):
 
 
 class BundleSelfTestFailed(BundleError):
-    """The bundle's golden cases come out wrong on this device."""
+    """The results of the bundle's golden cases are wrong on this device."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
@@ -485,7 +485,7 @@ class BundleSelfTestFailed(BundleError):
 
 
 class BundleTokensWrong(BundleSelfTestFailed):
-    """The bundle's tokenizer gives other token ids than the model was made with."""
+    """The bundle's tokenizer does not give the token ids that the model was made with."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
@@ -511,7 +511,7 @@ class CarefulReaderMissing(BundleNotFound):
 
 
 class ExportError(BundleError):
-    """An exported model cannot become a bundle. What can be wrong is in `edgeqa.models.exports.errors`."""
+    """An exported model cannot become a bundle; the leaves are in `edgeqa.models.exports.errors`."""
 
 
 class ModelNameInvalid(ExportError):
@@ -527,7 +527,7 @@ class ModelNameInvalid(ExportError):
 
 
 class ModelNameKept(ExportError):
-    """A name under which edgeqa looks for a model of its own."""
+    """A name that edgeqa keeps for a model of its own."""
 
     exit_code = EXIT_USAGE
 
@@ -547,7 +547,7 @@ class ModelExists(ExportError, FileExistsError):
 
 
 class ModelMade(ExportError):
-    """A model was made of another one for a provider, and is not made into yet another."""
+    """A model that was made for a provider cannot be made into yet another."""
 
     exit_code = EXIT_USAGE
 
@@ -565,7 +565,7 @@ class ModelBundled(ExportError):
 
 
 class ModelInstalled(ExportError):
-    """A model that was not added but installed as a package cannot be removed by edgeqa."""
+    """edgeqa cannot remove a model that was installed as a package."""
 
     exit_code = EXIT_USAGE
 
@@ -587,7 +587,7 @@ class ExportUnwritable(ExportError, OSError):
 
 
 class PipelineError(EdgeQAError, ValueError):
-    """A pipeline was asked for, or called, in a way that it cannot be."""
+    """A pipeline was opened or called in an impossible way."""
 
     exit_code = EXIT_USAGE
 
@@ -596,7 +596,7 @@ class PipelineError(EdgeQAError, ValueError):
 
 
 class CapabilityError(EdgeQAError, RuntimeError):
-    """The device cannot do what was asked of it."""
+    """The device cannot do the work."""
 
 
 class DeviceUnknown(CapabilityError, LookupError):
@@ -643,7 +643,7 @@ class LibraryMissing(CapabilityError, ImportError):
 
 
 class ThreadsLimited(CapabilityError, RuntimeError):
-    """The system lets this process start no thread that is needed."""
+    """The system lets this process start no more threads."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -653,7 +653,7 @@ class ThreadsLimited(CapabilityError, RuntimeError):
 
 
 class FilesLimited(CapabilityError, RuntimeError):
-    """The system lets this process open no file that is needed. No `OSError`: nothing is wrong with the file."""
+    """The system lets this process open no more files. It is no `OSError`, since nothing is wrong with the file."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -663,7 +663,7 @@ class FilesLimited(CapabilityError, RuntimeError):
 
 
 class Subinterpreter(CapabilityError):
-    """The model was to be loaded in a subinterpreter, in which importing onnxruntime never ends."""
+    """The model cannot be loaded in a subinterpreter, because the import of onnxruntime never ends there."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -673,7 +673,7 @@ class Subinterpreter(CapabilityError):
 
 
 class NotEnoughMemory(CapabilityError, MemoryError):
-    """The smallest plan does not fit, or not with these overrides. `missing_bytes` more would do."""
+    """The smallest plan does not fit, perhaps because of overrides; `missing_bytes` more would be enough."""
 
     def __init__(self, what: str, needed_bytes: int, available_bytes: int, overrides: Mapping[str, object]) -> None:
         self.needed_bytes, self.available_bytes = needed_bytes, available_bytes
@@ -694,23 +694,23 @@ class NotEnoughMemory(CapabilityError, MemoryError):
 
 
 class CacheError(EdgeQAError):
-    """The cache was used wrongly, or what it waited for failed."""
+    """The cache was used in a wrong way, or a computation that it waited for failed."""
 
     exit_code = EXIT_USAGE
 
 
 class CacheUnchanged(CacheError):
-    """What was to be deleted of the cache was not: another process keeps it, or its files cannot be written."""
+    """Nothing was deleted from the cache: another process keeps it, or its files cannot be written."""
 
     exit_code = EXIT_DEVICE
 
     def __init__(self, directory: object, done: str, reason: str) -> None:
-        """Says what has not been done.
+        """Writes the message.
 
         Args:
-            directory: of the cache.
-            done: "cleared", or "forgotten".
-            reason: why, beginning with a kind of fault (`cache.ledger.FAULTS`) and a colon.
+            directory: the cache's directory.
+            done: what failed: "cleared" or "forgotten".
+            reason: the reason, which begins with a kind of fault (`cache.ledger.FAULTS`) and a colon.
         """
         kind, _, why = reason.partition(": ")
         hints = {
@@ -744,7 +744,7 @@ class CacheValueInvalid(CacheError, TypeError):
 
 
 class FunctionUnknown(CacheKeyInvalid):
-    """A function that was to be remembered holds something that no key can be made of."""
+    """A function cannot be remembered, because it holds something that no key can be made of."""
 
     def __init__(self, function: str, reason: str) -> None:
         CacheError.__init__(
@@ -755,7 +755,7 @@ class FunctionUnknown(CacheKeyInvalid):
 
 
 class EventLoopBlocked(CacheError, RuntimeError):
-    """`compute` was to wait for a task of the event loop that it keeps from going on."""
+    """`compute` would wait for a task of the event loop that it blocks itself."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -779,7 +779,7 @@ _UNDECODED = re.compile("[\udc80-\udcff]+")
 
 
 def printed(name: str) -> str:
-    """Returns a file's name as it is kept and shown: what was not decoded as UTF-8, and what is none escaped."""
+    """Returns a file's name as it is kept and shown: decoded as UTF-8, with the bytes escaped that are none."""
     if name.isascii():
         return name
     return _UNDECODED.sub(

@@ -1,21 +1,21 @@
-"""The one place where files of edgeqa's are opened, locked, renamed and deleted; a test holds the others to it.
+"""Files: this is the one place where edgeqa's files are opened, locked, renamed and deleted; a test makes sure of it.
 
-In: paths of edgeqa's own files, never of a user's document, nor of what a user has an output written to. Out: bytes,
-descriptors, folders. What keeps everybody safe is done here, once:
+In: paths of edgeqa's own files. A user's documents, and files into which a user has output written, do not pass here.
+Out: bytes, descriptors, folders. The rules that keep everybody safe are kept here, once:
 
-- Beneath a folder that is edgeqa's (`own`) no link is followed, in the place of a file or of a folder. Such a folder
-  itself may be reached by links; from there on each name is opened in the one before. Elsewhere, as for a model that
-  the user has in a folder of his own, a link is followed to read, never to write.
-- Only plain files are opened, without waiting: a pipe, a socket, a device or a folder in its place is `NotPlain`.
-- What is written, locked or deleted belongs to this user, or to whom the folder belongs that it is in.
-- What is made is its owner's alone, whatever the umask, where the file system knows modes.
+- Beneath a folder of edgeqa's (`own`) no link is followed, neither for a file nor for a folder. Links may lead to such
+  a folder itself; from there on, each name is opened in the folder before. Elsewhere, as for a model in a folder of the
+  user's own, a link is followed to read, and never to write.
+- Only plain files are opened, without waiting: a pipe, a socket, a device or a folder in their place is `NotPlain`.
+- A file is written, locked or deleted only if it belongs to this user, or to the owner of its folder.
+- A new file is its owner's alone, whatever the umask, if the file system knows modes.
 
-Files are written whole or not at all (`replace_file`), to outlast a power cut; those of JSON end in a checksum:
+Files are written whole or not at all (`replace_file`), so that they outlast a power cut. JSON files end in a checksum:
 
     {"format": 2, ..., "check": "<XXH3-128 in hex>"}
 
-The checksum is of all bytes that stand before it as they are, white space too, so that no changed bit passes. On macOS
-`fsync` hands data to the drive, which may keep it in its memory; F_FULLFSYNC has the drive write it.
+The checksum covers all bytes before it, white space too, so that it shows any changed bit. On macOS, `fsync` hands data
+to the drive, which may keep it in its memory; F_FULLFSYNC makes the drive write it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 _CHECK = b', "check": "'
 _END = b'"}\n'
 _FULL: int | None = getattr(fcntl, "F_FULLFSYNC", None)
-# To be gone through, a folder need not be readable: where the system knows that (O_PATH), it is not asked for.
+# A folder on the way need not be readable. If the system can open one without reading it (O_PATH), that is used.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS = {
@@ -58,15 +58,15 @@ _roots: set[str] = set()
 
 
 class NotPlain(OSError):
-    """In the place of a file, or of a folder, is something else: a link, a pipe, a socket, a device."""
+    """Something else is in the place of a file or a folder: a link, a pipe, a socket, a device."""
 
 
 class NotOurs(PermissionError):
-    """A file that was to be written or locked belongs to another user."""
+    """A file cannot be written or locked, because it belongs to another user."""
 
 
 def own(folder: Path) -> Path:
-    """Says that all beneath a folder is edgeqa's, so that no link is followed there; returns it."""
+    """Declares everything beneath a folder as edgeqa's, so that no link is followed there; returns the folder."""
     _roots.add(os.fspath(folder))
     return folder
 
@@ -75,16 +75,17 @@ def own(folder: Path) -> Path:
 
 
 def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
-    """Returns a descriptor of a plain file, not inherited by programs that are started.
+    """Returns a descriptor of a plain file, which programs that are started do not inherit.
 
     Args:
-        file: one of edgeqa's.
-        flags: of `os.open`; with O_CREAT, it is made its owner's alone. O_TRUNC comes after it is known what it is.
+        file: a file of edgeqa's.
+        flags: those of `os.open`. With O_CREAT, a new file is its owner's alone. O_TRUNC takes effect once the file is
+            known to be plain.
 
     Raises:
         NotPlain: if a link, a pipe, a socket, a device or a folder is there, or a folder on the way is a link.
-        NotOurs: if it is to be written, and is another user's.
-        FilesLimited: if this process may have no more files open: nothing is said of this one by that.
+        NotOurs: if it is opened to be written, and belongs to another user.
+        FilesLimited: if this process may open no more files, which says nothing about this one.
         OSError: if it cannot be opened for another reason.
     """
     writes = flags & (os.O_WRONLY | os.O_RDWR)
@@ -110,18 +111,18 @@ def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
 
 
 def read(file: AnyPath) -> bytes:
-    """Returns what is in a file; raises as `opened` does."""
+    """Returns the content of a file; raises the same errors as `opened`."""
     with reading(file) as stream:
         return stream.read()
 
 
 def reading(file: AnyPath) -> BufferedReader:
-    """Opens a file to be read; raises as `opened` does."""
+    """Opens a file to be read; raises the same errors as `opened`."""
     return os.fdopen(opened(file), "rb")
 
 
 def read_at(descriptor: int, offset: int, size_bytes: int) -> bytes:
-    """Returns bytes of an open file; fewer where it ends before."""
+    """Returns bytes of an open file; fewer if it ends before."""
     found = os.pread(descriptor, size_bytes, offset)
     while len(found) < size_bytes and (more := os.pread(descriptor, size_bytes - len(found), offset + len(found))):
         found += more
@@ -129,23 +130,23 @@ def read_at(descriptor: int, offset: int, size_bytes: int) -> bytes:
 
 
 def create(file: AnyPath, *, replacing: bool = False) -> BinaryIO:
-    """Opens a file to be written from its beginning, which is its owner's alone, whatever the umask.
+    """Opens a file to be written from its beginning; it is its owner's alone, whatever the umask.
 
     Args:
-        file: that must not be there.
-        replacing: it may be there.
+        file: the file, which must not exist.
+        replacing: the file may exist.
 
     Raises:
-        OSError: as `opened` does.
+        OSError: for the same reasons as `opened`.
     """
     descriptor = opened(file, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replacing else os.O_EXCL))
-    with contextlib.suppress(OSError):  # a file system that knows no modes
+    with contextlib.suppress(OSError):  # some file systems know no modes
         os.fchmod(descriptor, PRIVATE_FILE)
     return os.fdopen(descriptor, "wb", buffering=1 << 18)
 
 
 def check_plain(*paths: AnyPath) -> None:
-    """Refuses paths that are no plain files, just before a library opens them; the library reports missing files.
+    """Refuses paths that are no plain files, just before a library opens them; it does not refuse missing files.
 
     Raises:
         NotPlain: if one is no plain file, or a folder on the way to it is a link.
@@ -156,7 +157,7 @@ def check_plain(*paths: AnyPath) -> None:
 
 
 def check_folder(folder: AnyPath) -> None:
-    """Does nothing; for a folder that a library, or a program, is given by its path. It may be missing.
+    """Refuses a folder that is a link, just before a library or a program gets its path; it may be missing.
 
     Raises:
         NotPlain: if a link is in its place, or on the way to it.
@@ -167,7 +168,7 @@ def check_folder(folder: AnyPath) -> None:
 
 
 def _open_folder(folder: str) -> tuple[int, bool]:
-    """Returns a descriptor of a folder, and whether it is edgeqa's; if so, each name is opened in the one before."""
+    """Returns a descriptor of a folder, and whether it is edgeqa's; if so, each name is opened in the folder before."""
     at, names, root, below, is_own = folder, list[str](), folder, 0, False
     while True:
         if at in _roots:
@@ -200,7 +201,7 @@ def _enter(above: int, name: str, path: AnyPath) -> int:
 
 @contextlib.contextmanager
 def _at(path: AnyPath) -> Iterator[tuple[int, str, bool]]:
-    """Gives a descriptor of the folder that something is in, its name in there, and whether the folder is edgeqa's."""
+    """Yields a descriptor of the folder of a path, the name in it, and whether the folder is edgeqa's."""
     whole = os.fspath(path)
     folder, name = os.path.split(whole)
     descriptor = -1
@@ -211,7 +212,7 @@ def _at(path: AnyPath) -> Iterator[tuple[int, str, bool]]:
         if error.errno in TOO_MANY:
             raise FilesLimited from error
         if not isinstance(error, (NotPlain, NotOurs)):
-            error.filename = whole  # and not the name alone
+            error.filename = whole  # the error had the last name alone
         raise
     finally:
         if descriptor >= 0:
@@ -219,7 +220,7 @@ def _at(path: AnyPath) -> Iterator[tuple[int, str, bool]]:
 
 
 def _refuse(folder: int, name: str, file: AnyPath) -> None:
-    """Raises NotPlain if that is why a file could not be opened."""
+    """Raises NotPlain if a file could not be opened for that reason."""
     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if not stat.S_ISREG(mode):
         raise _not_plain(mode, file) from None
@@ -245,10 +246,10 @@ def _check_ours(found: os.stat_result, folder: int, file: AnyPath) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder in one that is there, for its owner alone, whatever the umask.
+    """Makes a folder in an existing one, for its owner alone, whatever the umask.
 
     Raises:
-        OSError: if it is there, or cannot be made.
+        OSError: if it exists, or cannot be made.
     """
     with _at(folder) as (above, name, _):
         os.mkdir(name, PRIVATE_FOLDER, dir_fd=above)
@@ -256,16 +257,16 @@ def make_folder(folder: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Makes a folder, and those that it is in, as `make_folder` does; one that is there stays as it is.
+    """Makes a folder and its parents, as `make_folder` does; an existing folder stays as it is.
 
     Raises:
-        OSError: if it cannot be made; NotPlain where a link is, beneath a folder that is edgeqa's.
+        OSError: if it cannot be made; NotPlain for a link beneath a folder of edgeqa's.
     """
     if folder.is_dir():
         check_folder(folder)
         return
     make_folders(folder.parent)
-    with contextlib.suppress(FileExistsError):  # somebody else was faster
+    with contextlib.suppress(FileExistsError):  # another process was faster
         make_folder(folder)
     check_folder(folder)
     if not folder.is_dir():
@@ -273,10 +274,10 @@ def make_folders(folder: Path) -> None:
 
 
 def new_folder(above: Path, prefix: str) -> Path:
-    """Makes a folder of a name that nothing has, and returns it.
+    """Makes a folder with a new name, and returns it.
 
     Raises:
-        OSError: if none can be made.
+        OSError: if it cannot be made.
     """
     made = above / f"{prefix}{os.urandom(8).hex()}"
     make_folder(made)
@@ -284,7 +285,7 @@ def new_folder(above: Path, prefix: str) -> Path:
 
 
 def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
-    """Has a file, or with PRIVATE_FOLDER a folder, be its owner's alone, where the file system knows modes."""
+    """Makes a file, or with PRIVATE_FOLDER a folder, its owner's alone, if the file system knows modes."""
     kind = os.O_DIRECTORY if mode == PRIVATE_FOLDER else 0
     with contextlib.suppress(OSError), _at(path) as (folder, name, _):
         descriptor = os.open(name, os.O_RDONLY | kind | _PLAIN, dir_fd=folder)
@@ -295,9 +296,9 @@ def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Returns a descriptor of a folder that nobody else has locked; None if another has, or it is gone.
+    """Locks a folder and returns its descriptor; None if another process has locked it, or it is gone.
 
-    Where the file system has no locks, nobody has: see `try_lock`.
+    On a file system without locks, the lock always succeeds: see `try_lock`.
     """
     with contextlib.suppress(OSError), _at(folder) as (above, name, _):
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
@@ -314,7 +315,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 def delete(file: Path) -> None:
-    """Deletes a file, or a link in its place, if it is there; what a link leads to stays.
+    """Deletes a file, or a link in its place, if it exists; the target of a link stays.
 
     Raises:
         OSError: if it cannot be deleted, or is a folder.
@@ -324,17 +325,17 @@ def delete(file: Path) -> None:
 
 
 def delete_empty(folder: Path) -> None:
-    """Deletes a folder that has nothing in it.
+    """Deletes an empty folder.
 
     Raises:
-        OSError: if it has, or cannot be deleted.
+        OSError: if it is not empty, or cannot be deleted.
     """
     with _at(folder) as (above, name, _):
         os.rmdir(name, dir_fd=above)
 
 
 def delete_folder(folder: Path) -> None:
-    """Deletes a folder of edgeqa's own making, with all in it, as far as it can be; no link is followed."""
+    """Deletes a folder that edgeqa has made, with all in it, as far as it can; no link is followed."""
     with contextlib.suppress(OSError), _at(folder) as (above, name, _):
         _delete_all(above, name)
 
@@ -354,13 +355,13 @@ def _delete_all(above: int, name: str) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Gives a file or a folder another name, of the same file system; a file that has it is replaced in one step.
+    """Gives a file or a folder another name on the same file system; a file of that name is replaced in one step.
 
     Raises:
-        OSError: if it cannot be done.
+        OSError: if it cannot be renamed.
     """
     with _at(source) as (folder, name, _):
-        if source.parent == target.parent:  # a process may have few descriptors left
+        if source.parent == target.parent:  # one descriptor is enough, and a process may have few left
             os.rename(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)
             return
         with _at(target) as (other, new, _):
@@ -368,7 +369,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Gives a file another name besides.
+    """Gives a file a second name.
 
     Raises:
         OSError: if the file system cannot do it.
@@ -386,10 +387,10 @@ def lock_within(descriptor: int, kind: int, wait_s: float) -> None:
     Args:
         descriptor: the file.
         kind: LOCK_EX or LOCK_SH.
-        wait_s: for how long to wait for others who hold it.
+        wait_s: the longest wait for others who hold it.
 
     Raises:
-        TimeoutError: if they still do.
+        TimeoutError: if they still hold it then.
     """
     give_up_at_s, pause_s = time.monotonic() + wait_s, 0.0005
     while not try_lock(descriptor, kind):
@@ -402,7 +403,7 @@ def lock_within(descriptor: int, kind: int, wait_s: float) -> None:
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Takes a lock of `flock`; returns whether nobody else keeps it from that."""
+    """Takes a lock of `flock`; returns False if somebody else holds it."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -411,12 +412,12 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Lets go of a lock, by its name: to close the file would leave it with a child that was forked meanwhile."""
+    """Releases a lock by a call of its own: to close the file would leave the lock with a child forked meanwhile."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _holder(descriptor: int) -> str:
-    """Returns who holds a lock on an open file, as far as the kernel tells."""
+    """Returns a name for the holder of a lock on an open file, as far as the kernel tells."""
     status = os.fstat(descriptor)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     with contextlib.suppress(OSError), Path("/proc/locks").open(encoding="ascii") as table:
@@ -431,7 +432,7 @@ def _holder(descriptor: int) -> str:
 
 
 def sync(descriptor: int) -> None:
-    """Waits until what was written to a file is on disk."""
+    """Waits until the content of a file is on disk."""
     if _FULL is not None:
         with contextlib.suppress(OSError):  # not every file system has it
             fcntl.fcntl(descriptor, _FULL)
@@ -449,16 +450,16 @@ def sync_directory(directory: Path) -> None:
 
 
 def replace_file(file: Path, content: bytes, *, alone: bool = True, synced: bool = True) -> None:
-    """Puts a file in the place of what is there, whole or not at all.
+    """Writes a file anew, whole or not at all.
 
     Args:
-        file: its place.
-        content: what is to be in it.
-        alone: whether nobody else writes it meanwhile; otherwise the last one's stays.
-        synced: whether it is to be on disk before it takes its place; not so what can be lost.
+        file: its path.
+        content: its new content.
+        alone: whether this is the only writer; among several writers, the last one's content stays.
+        synced: whether it must be on disk before it takes its place; a file that may be lost needs no wait.
 
     Raises:
-        OSError: if it cannot be written; then what was there is there.
+        OSError: if it cannot be written; then the old file stays.
     """
     partial = file.with_name(f"{file.name}.partial" if alone else f"{file.name}.{os.urandom(4).hex()}.partial")
     try:
@@ -475,7 +476,7 @@ def replace_file(file: Path, content: bytes, *, alone: bool = True, synced: bool
 
 
 def pack_checked(facts: dict[str, Any]) -> bytes:
-    """Returns the bytes of a file with these facts; there must be one."""
+    """Returns the bytes of a file with these facts; there must be at least one."""
     return _ended(json.dumps(facts).encode()[:-1])
 
 
@@ -483,7 +484,7 @@ def unpack_checked(raw: bytes) -> dict[str, Any]:
     """Returns the facts in the bytes of a file.
 
     Raises:
-        ValueError: if it is not what was written.
+        ValueError: if the bytes are not those that were written.
     """
     body = raw.rpartition(_CHECK)[0]
     if not body or _ended(body) != raw:
@@ -494,6 +495,6 @@ def unpack_checked(raw: bytes) -> dict[str, Any]:
 
 
 def _ended(body: bytes) -> bytes:
-    import xxhash  # here: the Makefile asks what edgeqa cannot run on before anything is installed
+    import xxhash  # imported here, because the Makefile uses this module before anything is installed
 
     return body + _CHECK + xxhash.xxh3_128_hexdigest(body).encode() + _END

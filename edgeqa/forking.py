@@ -1,17 +1,17 @@
-"""Forks, and the end of the process: objects that hold locks, turns or threads are told of both.
+"""Forks, and the end of the process: this module tells both to objects that hold locks, turns or threads.
 
-In: such objects, known as long as somebody else refers to them. Out: calls of their methods. `forked` is called in the
-child. The threads of the parent do not exist there: a lock that one of them held is never released, and work that a
-pool of threads had taken on is never done. `before_fork` and `after_fork`, where an object has them, are called in the
+In: such objects, which are told as long as somebody else refers to them. Out: calls of their methods. `forked` is
+called in the child. The threads of the parent do not exist there: a lock that one of them held is never released, and
+the work of a pool of threads is never done. `before_fork` and `after_fork`, if an object has them, are called in the
 parent; the first may wait for a moment, until no thread is inside a library.
 
-The end of a program stops daemon threads wherever they are. One that is in the middle of a library in C++ or Rust takes
-the process down with it (SIGABRT), so such libraries are called within `library_call`: the end waits until nobody is.
+The end of a program stops daemon threads wherever they are. If one is in the middle of a library in C++ or Rust, the
+process aborts (SIGABRT). So such libraries are called within `library_call`: the end waits until no thread is inside.
 
-A registry of its own, because Python keeps what is registered with `os.register_at_fork` for ever.
+The module has a registry of its own, because `os.register_at_fork` keeps its objects for ever.
 
-`cached_property` is here as well: that of Python before 3.12 holds one lock for all objects of a class while a value is
-made, and a child forked meanwhile would wait for it for ever.
+`cached_property` is here as well. Before Python 3.12, that of `functools` holds one lock for all objects of a class
+while a value is made, and a child forked meanwhile would wait for it for ever.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ T = TypeVar("T")
 
 
 class Forked(Protocol):
-    """Somebody who holds what does not outlive a fork."""
+    """An object that holds something which a fork breaks."""
 
     def forked(self) -> None:
-        """Lets go of what belongs to the parent; called in the child."""
+        """Drops the parent's locks, turns and threads; it is called in the child."""
 
 
 _HOLDING_LIMIT_S = 1.0
@@ -46,7 +46,7 @@ _told: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
 class cached_property(Generic[T]):  # noqa: N801 - called as what it stands for
-    """`functools.cached_property` without a lock: where two threads make a value, the later one stays."""
+    """`functools.cached_property` without a lock: if two threads make a value, the later one stays."""
 
     def __init__(self, method: Callable[[Any], T]) -> None:
         self._method = method
@@ -62,12 +62,12 @@ class cached_property(Generic[T]):  # noqa: N801 - called as what it stands for
     def __get__(self, one: object | None, owner: type) -> Self | T:
         if one is None:
             return self
-        value = one.__dict__[self._name] = self._method(one)  # found there from now on, without coming here
+        value = one.__dict__[self._name] = self._method(one)  # from now on it is found there, without a call
         return value
 
 
 def tell(one: Forked) -> None:
-    """Has an object told of forks from now on."""
+    """Registers an object, which is told of forks from now on."""
     _told.add(one)
 
 
@@ -79,8 +79,9 @@ _to_fork = threading.Event()
 class LibraryLock:
     """A lock that is free in a forked child: a fork waits for a moment until no thread is inside.
 
-    Meanwhile nobody else goes in: who comes again and again would be in whenever the fork looks. It is for libraries
-    that must not be copied in the middle of a call: `with lock.turn():`. Its holder forks not, and takes no other lock.
+    During that wait no other thread may enter: a thread that enters again and again would be inside whenever the fork
+    looks. The lock is for libraries that must not be copied in the middle of a call: `with lock.turn():`. Its holder
+    must not fork, and must not take another lock.
     """
 
     def __init__(self) -> None:
@@ -88,17 +89,17 @@ class LibraryLock:
         _locks.add(self)
 
     def turn(self) -> threading.Lock:
-        """Returns what is to be entered: a lock of C's, because an interrupt may come between two lines of Python."""
+        """Returns the lock to enter: one that C has made, since an interrupt may come between two lines of Python."""
         while _to_fork.is_set():
             time.sleep(_PAUSE_S)
         return self._lock
 
     def hold(self) -> bool:
-        """Takes it for a fork; returns whether that came about in time."""
+        """Takes the lock for a fork; returns whether that succeeded in time."""
         return self._lock.acquire(timeout=_HOLDING_LIMIT_S)
 
     def let_go(self) -> None:
-        """Gives it back after a fork."""
+        """Releases the lock after a fork."""
         self._lock.release()
 
 
@@ -116,12 +117,12 @@ class _LibraryCall:
         _inside.append(None)
         if _ending.is_set() and threading.current_thread() is not threading.main_thread():
             _inside.pop()
-            threading.Event().wait()  # until the process has ended
+            threading.Event().wait()  # this ends with the process
 
     def __exit__(self, *error: object) -> None:
-        try:  # noqa: SIM105 - in a fifth of the time
+        try:  # noqa: SIM105 - it takes a fifth of the time
             _inside.pop()
-        except IndexError:  # a forked child begins anew
+        except IndexError:  # a forked child begins with an empty list
             pass
 
 
@@ -129,7 +130,7 @@ _library_call = _LibraryCall()
 
 
 def library_call() -> _LibraryCall:
-    """Has the end of the program wait for what is done within; who comes later, in a daemon thread, goes no further."""
+    """Makes the end of the program wait for the work within; a daemon thread that enters later goes no further."""
     return _library_call
 
 

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from edgeqa.models.selftest import Verdict
     from edgeqa.timing import Progress
 
-AT_HAND_CHARACTERS = 1 << 14  # a longer text is not kept at hand, but what is known of it is, under its digest
+AT_HAND_CHARACTERS = 1 << 14  # of a longer text, only the digest is kept at hand
 READER_VARIABLE = "EDGEQA_READER"
-AT_HAND_TEXTS = 16  # what the keys of questions on them begin with
+AT_HAND_TEXTS = 16  # for so many texts, the beginnings of their keys are kept
 
 
 def open(
@@ -80,22 +80,23 @@ def open(
         encoding_store_bytes: memory for encodings of contexts seen before.
         answer_cache_bytes: size of the answer cache, when it is made.
         persist: whether answers are remembered on "disk", in "memory" until the process ends, or not at all ("off").
-        mmap: whether files are mapped into memory; by default unless the environment has EDGEQA_MMAP=0. Without, they
-            are read, which takes more memory, and answers are not kept on disk: for files on a network mount, and
-            wherever somebody may cut a file short while it is in use, which ends a process that has it mapped.
+        mmap: whether files are mapped into memory; they are by default, unless the environment has EDGEQA_MMAP=0. With
+            False, files are read, which takes more memory, and answers are not kept on disk. False is for files on a
+            network mount, and for places where somebody may cut a file short while it is in use: that ends a process
+            which has it mapped.
         collection: name of the collection that `add` adds to, and that `ask` without a context is about; or the Path of
             its directory, to keep it anywhere.
         cluster: address of a Valkey Cluster, valkey://HOST:PORT, to use instead of a collection; needs edgeqa[cluster].
-        reader: who decides: the "fast" reader alone, or the "careful" one, of the passages that the fast one found;
-            by default, or by "auto", the careful one where it is installed and fits this device. Without this argument,
-            `$EDGEQA_READER` says which.
-        provider: who computes: "cpu", or an execution provider of onnxruntime ("openvino", "cuda"), which is tried
-            before its first use. By default it is the one that was quickest when `edgeqa capabilities` or `edgeqa
-            models prepare` tried them; where nothing was tried, the CPU.
+        reader: the reader that decides: "fast", or "careful", which reads the passages that the fast one found. With
+            "auto", the default, it is the careful one if that is installed and fits this device. Without this argument,
+            `$EDGEQA_READER` decides.
+        provider: "cpu", or an execution provider of onnxruntime ("openvino", "cuda"), which is tried before its first
+            use. By default it is the one that was quickest when `edgeqa capabilities` or `edgeqa models prepare` tried
+            them; if none was tried, it is the CPU.
 
     Raises:
         ClusterError: if `cluster` is no address, or the extra is missing.
-        BundleError: if the bundle is not what its manifest says, or the careful reader was asked for and is missing.
+        BundleError: if the bundle differs from its manifest, or the careful reader was asked for and is missing.
         OptionError: for an override that makes no sense.
     """
     overrides = Overrides(
@@ -113,7 +114,7 @@ def open(
     if not isinstance(bundle, (str, Path, type(None))):
         raise OptionError(name="bundle", value=bundle, expected="the name of a model, or the path of its directory")
     if cluster is not None:
-        # An extra, and of a room above this one, which begins with it; nothing here depends on it.
+        # The cluster is an extra, in a room above this one. It starts here, and nothing else here depends on it.
         extra = importlib.import_module("edgeqa.cluster.runtime")
         return cast("EdgeQA", extra.opened(cluster, bundle=bundle, overrides=overrides))
     return EdgeQA(Bundle.load(find_bundle(bundle)), overrides, collection)
@@ -123,7 +124,7 @@ def wanted_reader(reader: Reader | None) -> Reader | None:
     """Returns the reader that was asked for, here or by `$EDGEQA_READER`.
 
     Raises:
-        OptionError: if that names none.
+        OptionError: if `$EDGEQA_READER` names no reader.
     """
     if reader is not None:
         return reader
@@ -150,8 +151,8 @@ class EdgeQA:
             equipment = others.beside(collection, overrides.reader)
         equipment.second.check()
         self._equipment = equipment
-        # What an answer depends on besides the question, the texts and the options of `ask`. A window that the plan
-        # shrank is left out: answers would come and go with the memory that happens to be free.
+        # An answer also depends on these, besides the question, the texts and the options of `ask`. A window that the
+        # plan has shrunk is left out: else remembered answers would come and go with the free memory.
         self._identity = f"{bundle.digest}|{equipment.computed_with}|{overrides.window_tokens}|{overrides.reader}"
         self._counts = Counts()
         self._front: Front | None = None
@@ -170,7 +171,7 @@ class EdgeQA:
         within: Within | None = None,
         progress: Progress | None = None,
     ) -> Answer:
-        """Returns the answer to `question` from `context`: the one remembered, or one read now and then remembered.
+        """Returns the answer to `question` from `context`: the remembered one, or one that is read now and remembered.
 
         Examples:
             >>> answer = qa.ask("Who built it?", "The bridge was built in 1932 by Dorman Long.")
@@ -180,14 +181,14 @@ class EdgeQA:
             None
 
         Args:
-            question: in the model's language; what is beyond its limit of tokens is cut, and the answer says so.
+            question: in the model's language; a question beyond the limit of tokens is cut, and the answer says so.
             context: a text (str), a file (Path), or several of them, of any length; None for the collection.
             top: how many distinct spans to give as `candidates`.
-            force: give the best span even where "no answer" is likelier.
-            most_contexts: how many passages to read, those that share most with the question; by default as many as
-                can change the answer.
+            force: give the best span even if "no answer" is likelier.
+            most_contexts: how many passages to read, of those that share the most with the question; by default as many
+                as can change the answer.
             refresh: read anew even if the answer is remembered.
-            within: names or paths of files, folders or documents of the collection: nothing else of it is asked.
+            within: names or paths of files, folders or documents of the collection; only these are asked.
             progress: called as reading goes on.
 
         Raises:
@@ -207,7 +208,7 @@ class EdgeQA:
             elif context is None and (scope := self._scope):
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
             if entry is not None:
-                at_hand: Answer = entry.value  # nothing else is bound to such an alias
+                at_hand: Answer = entry.value  # such an alias is bound to answers only
                 return at_hand
         return self._ask(
             question, context, top, force, most_contexts, refresh=refresh, within=within, progress=progress
@@ -248,7 +249,7 @@ class EdgeQA:
         force: bool,  # noqa: FBT001 - as `ask` was given it
         most_contexts: int | None,
     ) -> tuple[TextScope | CollectionScope, tuple[Hashable, ...] | None]:
-        """Returns what is asked, and what an answer of it is at hand under, where it may be."""
+        """Returns the scope, and the alias under which its answer may be at hand."""
         self._front = self._equipment.cache.front
         if context is None:
             self._scope = self._equipment.scope
@@ -262,7 +263,7 @@ class EdgeQA:
         return texts, (self._identity, question, known_by, top, force, most_contexts)
 
     def _found_at_hand(self, alias: tuple[Hashable, ...] | None) -> Answer | None:
-        """Returns an answer that is at hand under what files hold, for which they had to be read."""
+        """Returns an answer that is at hand under the content of files, which had to be read for it."""
         front = self._front
         entry = front.get(alias) if front is not None and alias is not None else None
         return None if entry is None else cast("Answer", entry.value)
@@ -296,12 +297,12 @@ class EdgeQA:
             force: as for `ask`.
             most_contexts: as for `ask`.
             within: as for `ask`.
-            at_hand: look at nothing but what this process has in memory: no file is opened or read, and no lock taken.
+            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken.
 
         Raises:
             QuestionError, ContextError, ContextGone, CollectionError: as for `ask`, but none with `at_hand`.
         """
-        # As in `ask`, where a call would make a hit more than 3 % slower.
+        # These lines repeat those of `ask`, where a call would make a hit more than 3 % slower.
         if type(question) is str and within is None and (front := self._front) is not None:
             entry = None
             if type(context) is str:
@@ -309,7 +310,7 @@ class EdgeQA:
             elif context is None and (scope := self._scope):
                 entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
             if entry is not None:
-                known: Answer = entry.value  # nothing else is bound to such an alias
+                known: Answer = entry.value  # such an alias is bound to answers only
                 return known
         if at_hand:
             return None
@@ -327,7 +328,7 @@ class EdgeQA:
         return answer
 
     def get(self, name: str, *, force: bool = False) -> Answer:
-        """Returns the answer to a question on one context of a collection, remembered, or read now and then remembered.
+        """Returns the answer to a question on one context of a collection, which is remembered, or read and remembered.
 
         Examples:
             >>> address = qa.closest("To what depth may the pump be submerged?")[0].address
@@ -335,8 +336,8 @@ class EdgeQA:
             '12 metres'
 
         Args:
-            name: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION; what comes before the question is the context's `address`.
-            force: give the best span even where "no answer" is likelier.
+            name: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION, in which DOCUMENT:{TAG}:N is the context's `address`.
+            force: give the best span even if "no answer" is likelier.
 
         Raises:
             AnswerNameInvalid: if the name is not of this form.
@@ -354,14 +355,14 @@ class EdgeQA:
         return answer
 
     def remembered_name(self, name: str, *, force: bool = False, at_hand: bool = False) -> Answer | None:
-        """Returns what `get` would if it is remembered, and None if it would have to be read.
+        """Returns the answer of `get` if it is remembered, and None if it would have to be read.
 
-        The model is never loaded; and SQLite is not opened for what this process has in memory.
+        The model is never loaded, and SQLite is not opened for an answer in this process's memory.
 
         Args:
             name: as for `get`.
             force: as for `get`.
-            at_hand: look at nothing but what this process has in memory: no file is opened or read, and no lock taken.
+            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken.
 
         Raises:
             AnswerNameInvalid, ContextGone, QuestionError, CollectionError: as for `get`, but none with `at_hand`.
@@ -379,7 +380,7 @@ class EdgeQA:
         return answer
 
     def forget_name(self, name: str, *, force: bool = False) -> bool:
-        """Deletes what `get` would find remembered, in all processes; returns whether it was there.
+        """Deletes the remembered answer of `get`, in all processes; returns whether there was one.
 
         Args:
             name: as for `get`.
@@ -401,7 +402,8 @@ class EdgeQA:
         return None
 
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
-        """Returns the passages of the collection that share most with the question, best first, without reading them.
+        """Returns the passages of the collection that share the most with the question, best first; no model reads
+        them.
 
         Examples:
             >>> closest = qa.closest("Who commanded the Beagle?", most=1)
@@ -410,8 +412,8 @@ class EdgeQA:
 
         Args:
             question: in the model's language.
-            most: how many.
-            within: names or paths of files, folders or documents of the collection: nothing else of it is looked at.
+            most: how many to return at most.
+            within: names or paths of files, folders or documents of the collection; only these are searched.
 
         Raises:
             ContextGone: if the collection has nothing of a name in `within`.
@@ -467,7 +469,7 @@ class EdgeQA:
         force: bool = False,
         most_contexts: int | None = None,
     ) -> Key:
-        """Returns what the answer to a question is remembered under; arguments and errors as for `ask`.
+        """Returns the key under which the answer to a question is remembered; arguments and errors as for `ask`.
 
         Examples:
             >>> same = qa.key("Who built it? ", "A text.") == qa.key("Who  built it?", "A text.")
@@ -483,7 +485,7 @@ class EdgeQA:
         return answer_key(self._equipment, scope, asked, options, careful=careful)
 
     def _collected(self, within: Within | None = None) -> tuple[CollectionScope, Stamp | None]:
-        """Returns the collection as it is now, and what changes with it."""
+        """Returns the collection as it is now, and a stamp that changes with it."""
         from edgeqa.asking.collection_scope import CollectionScope
 
         digest, stamp = self._equipment.scope.now()
@@ -491,7 +493,7 @@ class EdgeQA:
         return CollectionScope(self._equipment.scope, digest, ranges), stamp
 
     def _texts_of(self, context: Given) -> TextScope:
-        """Returns the texts to ask; short ones are at hand, again."""
+        """Returns the texts to ask; short texts that were asked before are at hand."""
         if not _is_short(context):
             return TextScope(self._equipment, documents(context))
         found = self._texts.get(context)
@@ -516,7 +518,7 @@ class EdgeQA:
         re_encode: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Adds files and folders to the collection; a file that is there already, unchanged, is not read again.
+        """Adds files and folders to the collection; a file that it holds already, unchanged, is not read again.
 
         If it is interrupted, whole documents stay in the collection, and adding the same again goes on from there.
 
@@ -525,26 +527,26 @@ class EdgeQA:
             2
 
         Args:
-            paths: one path or several; a folder stands for all that is in and below it.
-            text_field: of JSON Lines, JSON and CSV, the field that holds the text; by default one with a usual name.
+            paths: one path or several; a folder stands for all files in and below it.
+            text_field: the field that holds the text in JSON Lines, JSON and CSV; by default one with a usual name.
             title_field: the field that holds the title.
-            name: what a text is called that comes through a pipe ("-"); another of that name takes its place. By
-                default it is called after its content, and takes no other's place.
-            copied: take a file as if it had come through a pipe: it is known by `name`, not by its path, where it need
-                not stay.
-            format: how to read everything named; by default told from each file's name and content.
-            exclude: what to leave out of folders, in patterns as in a `.gitignore`: "drafts/", "*.log".
-            encodings_bytes: how much disk the collection's encodings may take, from now on; what is beyond that gives
-                the same answers, slower. By default 10 % of what is free, at most 8 GiB. With "later", none is made
-                now, so that adding is much faster; `re_encode` makes them.
+            name: the name of a text that comes through a pipe ("-"); it replaces a text of that name. By default the
+                text is named after its content, and replaces no other.
+            copied: treat a file as if it had come through a pipe: it is known by `name`, not by its path, and need not
+                stay there.
+            format: the format of all named files; by default each file's name and content decide.
+            exclude: patterns of files to leave out of folders, as in a `.gitignore`: "drafts/", "*.log".
+            encodings_bytes: how much disk the collection's encodings may take, from now on. Texts beyond that give the
+                same answers, more slowly. By default it is 10 % of the free space, at most 8 GiB. With "later", none is
+                made now, so that adding is much faster; `re_encode` makes them.
             re_encode: first make the whole collection anew, for another model or for another `encodings_bytes`.
-            progress: called as it goes on.
+            progress: called as the work goes on.
 
         Returns:
-            What was done; files that could not be read are in its `failed`.
+            A report; files that could not be read are in its `failed`.
 
         Raises:
-            ContextError: if there was nothing that could be read.
+            ContextError: if no file could be read.
             CollectionError: if the collection cannot be written to, or was made with another model.
             CapabilityError: if the device lacks what the smallest plan needs.
         """
@@ -574,7 +576,7 @@ class EdgeQA:
         drop_all: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Adds like `add`, and removes what was added from these paths and is not there any more.
+        """Adds like `add`, and removes documents that were added from these paths and are gone from there.
 
         Examples:
             >>> import os
@@ -591,14 +593,14 @@ class EdgeQA:
             title_field: as for `add`.
             name: as for `add`.
             format: as for `add`.
-            exclude: as for `add`; what it leaves out and was added before stays.
+            exclude: as for `add`; a file that it leaves out stays in the collection if it was added before.
             encodings_bytes: as for `add`.
-            drop_all: remove it even where all that was added from a path is gone, as from a disk that is not mounted.
-            progress: called as it goes on.
+            drop_all: remove documents even if all that were added from a path are gone, as from an unmounted disk.
+            progress: called as the work goes on.
 
         Raises:
-            CollectionError: if all that was added from a path is gone, unless `drop_all`: then nothing is changed. Else
-                as for `add`.
+            CollectionError: if all documents that were added from a path are gone, unless `drop_all` is set; then
+                nothing is changed. Also for the same reasons as `add`.
             ContextError, CapabilityError: as for `add`.
         """
         from edgeqa.formats.blocks import FormatOptions
@@ -638,7 +640,7 @@ class EdgeQA:
 
         Raises:
             OptionError: if a name is empty.
-            ContextGone: if the collection holds nothing of a name; then nothing is removed.
+            ContextGone: if the collection has nothing of one of the names; then nothing is removed.
             CollectionError: if there is no collection, or it cannot be written to.
         """
         from edgeqa.collection import managing
@@ -660,17 +662,17 @@ class EdgeQA:
         return tuple(listed(self._directory))
 
     def verify(self, *, repair: bool = False) -> Verified:
-        """Reads every byte of the collection; returns what is damaged.
+        """Reads every byte of the collection; returns a report of the damage.
 
         Examples:
             >>> qa.verify().damaged
             ()
 
         Args:
-            repair: first make again what can be made from the rest, without any of the files that were added.
+            repair: first rebuild the parts that can be rebuilt from the rest, without the files that were added.
 
         Raises:
-            CollectionError: if there is no collection, or it cannot be read, or made again.
+            CollectionError: if there is no collection, or it cannot be read or rebuilt.
         """
         from edgeqa.collection import managing, verifying
 
@@ -679,7 +681,7 @@ class EdgeQA:
         return verifying.verified(self._directory)
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
-        """Returns a part of a document with what stands around it.
+        """Returns a part of a document with the text around it.
 
         Examples:
             >>> shown = qa.show("examples/pump-manual.txt", (410, 419))
@@ -688,14 +690,14 @@ class EdgeQA:
             '12 metres'
 
         Args:
-            source: a passage's address, alone; or a file, one of its documents (`manual.pdf#12`), or a document of the
+            source: the address of a passage; or a file, one of its documents (`manual.pdf#12`), or a document of the
                 collection.
-            place: of such a document, where the part begins and ends in it, as answers say; None for all of its text.
-            files: whether files are read; else `source` is an address, or a document of the collection, whose text is
-                put together of its passages.
+            place: where the part begins and ends in such a document, as answers tell; None for the whole text.
+            files: whether files are read. If not, `source` is an address or a document of the collection, whose text is
+                joined from its passages.
 
         Raises:
-            ContextGone: if there is no such passage or document, or it ends before.
+            ContextGone: if there is no such passage or document, or the document ends before the place.
             ContextError: if the file cannot be read.
             CollectionError: if the collection cannot be read.
         """
@@ -712,7 +714,7 @@ class EdgeQA:
 
     @property
     def equipment(self) -> Equipment:
-        """The equipment that it asks with, for the rooms above."""
+        """The equipment of this runtime, for the rooms above."""
         return self._equipment
 
     @property
@@ -722,7 +724,7 @@ class EdgeQA:
 
     @property
     def decider(self) -> Bundle:
-        """The model of the reader that decides on this device; the careful one may have to be loaded and timed for it.
+        """The model of the reader that decides on this device. To know, the careful one may be loaded and timed first.
 
         Raises:
             NotEnoughMemory, BundleError: if the careful reader was asked for, and does not fit, or is damaged.
@@ -740,13 +742,13 @@ class EdgeQA:
 
     @property
     def cache_off_reason(self) -> str:
-        """Why nothing is remembered: the cache has killed those who opened it. Empty if it has not."""
+        """The reason why nothing is remembered, if the cache has killed processes that opened it; else empty."""
         return self._equipment.cache.off_reason
 
     def with_collection(self, collection: str | Path) -> EdgeQA:
         """Returns a runtime for another collection, with the model, the plan and the answer cache of this one.
 
-        Closing it closes nothing of this one; when this one is closed, it cannot be asked any more.
+        To close it closes nothing of this one. Once this one is closed, the other cannot be asked any more.
 
         Examples:
             >>> with qa.with_collection("support") as support:
@@ -759,25 +761,26 @@ class EdgeQA:
         return EdgeQA(self._equipment.bundle, self._equipment.overrides, collection, others=self._equipment)
 
     def with_reader(self, reader: Reader) -> EdgeQA:
-        """Returns a runtime in which another reader decides, with all that this one has in memory.
+        """Returns a runtime in which another reader decides; both share everything in memory.
 
-        Closing it closes nothing of this one; when this one is closed, it cannot be asked any more.
+        To close it closes nothing of this one. Once this one is closed, the other cannot be asked any more.
 
         Args:
             reader: as for `edgeqa.open`.
 
         Raises:
             OptionError: if there is no such reader.
-            CarefulReaderMissing: if it is the careful one, and that is not installed.
+            CarefulReaderMissing: if the careful reader is meant, and is not installed.
         """
         equipment = self._equipment
         overrides = replace(equipment.overrides, reader=reader)
         return EdgeQA(equipment.bundle, overrides, equipment.collection, others=equipment)
 
     def unload(self) -> None:
-        """Lets the model go, with all that it has made of texts, until a question has to be read.
+        """Frees the model, and all encodings in memory, until a question has to be read.
 
-        It may be called again. A reading that has begun goes on to its end; answer cache and collection stay open.
+        It may be called again. A reading that has begun goes on to its end. The answer cache and the collection stay
+        open.
 
         Examples:
             >>> qa.unload()
@@ -787,7 +790,7 @@ class EdgeQA:
         self._equipment.unload()
 
     def capabilities(self) -> dict[str, Any]:
-        """Returns what `edgeqa capabilities --json` prints, but for the model's self-test, which is not run for it."""
+        """Returns the output of `edgeqa capabilities --json`, without the model's self-test, which is not run here."""
         from edgeqa.capabilities.report import SelfTestLine, to_json
         from edgeqa.errors import NotEnoughMemory
 
@@ -799,15 +802,15 @@ class EdgeQA:
         return to_json(self._equipment.device, plan, SelfTestLine("not run here", passed=None))
 
     def counters(self) -> Counters:
-        """Returns what this runtime has done since it was opened, and what it holds; for watching a long run."""
+        """Returns counts of this runtime's work since it was opened, to watch a process that runs long."""
         front = self._front
         return self._counts.counters(model_loaded=self._equipment.has_model, at_hand=front.hits if front else 0)
 
     def fingerprint(self) -> str:
-        """Returns how this device computes with the model: a digest of the golden cases' logits, as they come out here.
+        """Returns a digest of the golden cases' logits, as this device computes them with the model.
 
-        Answers are remembered under it. Devices, or versions of onnxruntime, that have the same compute alike, and may
-        share answers. It comes from the self-test, which is run if it was not before.
+        Answers are remembered under it. Devices, or versions of onnxruntime, with the same fingerprint compute alike,
+        and may share answers. It comes from the self-test, which is run if it has not been run before.
 
         Examples:
             >>> len(qa.fingerprint())
@@ -820,15 +823,15 @@ class EdgeQA:
         return self._equipment.fingerprint
 
     def self_test(self) -> Verdict:
-        """Returns how the bundle's golden cases come out on this device, tested now or remembered.
+        """Returns the verdict of the self-test with the bundle's golden cases, run now or remembered.
 
         Raises:
-            BundleSelfTestFailed: if they come out wrong.
+            BundleSelfTestFailed: if a result is wrong.
         """
         return self._equipment.reading.verdict
 
     def close(self) -> None:
-        """Lets the model and the cache go. May be called again; asking after it is an error.
+        """Frees the model and closes the cache. It may be called again; a question after it is an error.
 
         Examples:
             >>> qa.close()
@@ -850,12 +853,12 @@ class EdgeQA:
 
 
 def _is_short(context: Given) -> TypeGuard[str]:
-    """Tells whether what is given is a text that is kept at hand itself, as what is known of it is found by."""
+    """Tells whether a context is a text short enough to be kept at hand itself, instead of its digest."""
     return type(context) is str and len(context) <= AT_HAND_CHARACTERS
 
 
 def _no_progress(doing: str, done: int, total: int) -> None:
-    """Stands for a progress callback where nobody watches."""
+    """Takes the place of a progress callback if nobody watches."""
 
 
 def _which(context: Given | None) -> object:

@@ -1,9 +1,9 @@
-"""An answer as a person reads it in a terminal: an `Answer` in, text out. It prints nothing.
+"""The screen: it makes the text that a person reads in a terminal. It prints nothing.
 
-With an answer, its passage is shown, as far as it tells what the answer is about. Where the answer is not very likely,
-the next passages are shown, too: one of them may hold a better one. Without an answer, the passages closest to the
-question are shown, which most often hold the answer all the same. Texts and file names come from anywhere, so control
-characters in them are made harmless before the terminal gets them.
+In: an `Answer`. Out: text. An answer is shown in its passage, or in the lines of it that matter. If the answer is not
+very likely, the next passages are shown, too, since one of them may hold a better one. If there is no answer, the
+closest passages are shown, which most often hold it all the same. Texts and file names come from anywhere, so their
+control characters are made harmless before the terminal gets them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import Answer, Candidate, ClosePassage
 
-MAX_LINES = 6  # of a passage; of a longer one, those about what is marked, or about the question's words
+MAX_LINES = 6  # a longer passage is cut to the lines around the mark, or around the question's words
 LINE_CHARACTERS = 96
-LIKELY = 0.75  # an answer as likely as this stands alone
-MAX_CLOSE = 2  # passages that stand below one that is less likely
+LIKELY = 0.75  # an answer at least as likely as this stands alone
+MAX_CLOSE = 2  # so many passages stand below an answer that is less likely
 INDENT = "  "
-STEM_CHARACTERS = 5  # of a question's word: what begins alike is taken for the same
+STEM_CHARACTERS = 5  # words that begin with the same characters count as the same
 _WORD = re.compile(r"[^\W_]{3,}")
 _BROKEN = re.compile(r"(?<=[^\W\d_])(?:[\u2010\u00ad]|(-))[^\S\n]*\n\s*(?=[^\W\d_A-Z])")  # a word at the end of a line
 _UNSHOWN = re.compile(rf"[\x00-\x1f{STEERING}\ud800-\udfff]")  # with half surrogate pairs
 
 
 def plain(text: str) -> str:
-    """Returns `text` on one line: white space as blanks, what would steer a terminal as U+FFFD, all else as it is."""
+    """Returns `text` on one line: white space becomes blanks, and characters that steer a terminal become U+FFFD."""
     shown = printed(text)
     return _UNSHOWN.sub("\ufffd", "".join(" " if character.isspace() else character for character in shown))
 
@@ -44,7 +44,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def describe(answer: Answer, *, top: int) -> str:
-    """Returns the answer, what stands around it, its place, how sure it is, and the time; `top` candidates if more."""
+    """Returns the answer with its surroundings, place, probability and time, or `top` candidates if that is above 1."""
     if answer.text is None:
         lines = [*_closest(answer)]
     else:
@@ -64,9 +64,9 @@ def passages_shown(passages: Sequence[ClosePassage], question: str = "", *, firs
     """Returns the lines of passages, numbered, each with its headings, its place, and the best guess marked.
 
     Args:
-        passages: best first.
-        question: whose words a long passage without a guess is shown about.
-        first: number of the first one.
+        passages: the passages, best first.
+        question: the question; a long passage without a guess is cut around its words.
+        first: the number of the first passage.
     """
     lines: list[str] = []
     for number, passage in enumerate(passages, first):
@@ -84,8 +84,8 @@ def folded(text: str, marked: tuple[int, int] | None, question: str = "") -> lis
 
     Args:
         text: the passage.
-        marked: what of it is marked: of a longer passage, the lines about that.
-        question: whose words decide which lines of a longer passage without a mark are given.
+        marked: the part of it to mark; a longer passage is cut around the mark.
+        question: the question; a longer passage without a mark is cut around its words.
     """
     start, end = marked if marked is not None else _about(text, question)
     before, inner, after = _one_line(text[:start]), _one_line(text[start:end]), _one_line(text[end:])
@@ -100,7 +100,7 @@ def folded(text: str, marked: tuple[int, int] | None, question: str = "") -> lis
 
 
 def _cut(before: str, inner: str, after: str, room: int) -> tuple[str, str, str]:
-    """Returns the three parts of a line cut to so many characters, about the second."""
+    """Returns the three parts of a line, cut to so many characters around the second part."""
     if len(before) + len(inner) + len(after) <= room:
         return before, inner, after
     before = _end_of(before, max(room // 3, room - len(inner) - len(after)))
@@ -134,7 +134,7 @@ def _about(text: str, question: str) -> tuple[int, int]:
 
 
 def _notes(answer: Answer) -> Iterator[str]:
-    """Yields what is to be known of how the question was read, and of the text."""
+    """Yields remarks on the way the question was read, and on the text."""
     if answer.question_mended is not None:
         yield f"Read as: {_one_line(answer.question_mended)}"
     for note in answer.notes:
@@ -152,7 +152,7 @@ def _closest(answer: Answer) -> Iterator[str]:
 
 
 def _close_too(answer: Answer) -> Iterator[str]:
-    """Yields the passages that come after that of an answer, numbered as in `closest`."""
+    """Yields the passages after the answer's own, numbered as in `closest`."""
     of_answer = answer.candidates[0].document, answer.candidates[0].context
     others = [
         (number, passage)
@@ -171,7 +171,7 @@ def _headed(heading: tuple[str, ...]) -> list[str]:
 
 
 def _end_of(text: str, characters: int) -> str:
-    """Returns the end of a line from a word on, and that there is more before it."""
+    """Returns the end of a line, from the beginning of a word, with a sign that there is more before it."""
     if len(text) <= characters:
         return text
     begin = text.find(" ", len(text) - characters + 2)
@@ -179,7 +179,7 @@ def _end_of(text: str, characters: int) -> str:
 
 
 def _beginning_of(text: str, characters: int) -> str:
-    """Returns the beginning of a line up to a word, and that there is more after it."""
+    """Returns the beginning of a line, to the end of a word, with a sign that there is more after it."""
     if len(text) <= characters:
         return text
     stop = text.rfind(" ", 0, max(1, characters - 1))
@@ -187,7 +187,7 @@ def _beginning_of(text: str, characters: int) -> str:
 
 
 def _wrapped(line: str) -> Iterator[tuple[int, int]]:
-    """Yields begin and end of the parts of a line, cut at blanks, or within a word that is longer than a line."""
+    """Yields begin and end of the parts of a line; it is cut at blanks, or within a word that is longer than a line."""
     begin = 0
     while len(line) - begin > LINE_CHARACTERS:
         blank = line.rfind(" ", begin + 1, begin + LINE_CHARACTERS + 1)
@@ -201,7 +201,7 @@ def _wrapped(line: str) -> Iterator[tuple[int, int]]:
 def _place(candidate: Candidate, *, best: bool) -> str:
     start, end = candidate.source_start - candidate.part_start, candidate.source_end - candidate.part_start
     place = f"{plain(candidate.document)}, characters {start}-{end}"
-    # Only the best one's probability is calibrated: several likely candidates would be a contradiction.
+    # Only the probability of the best one is calibrated; several likely candidates would contradict each other.
     return f"{place}, {f'{_percent(candidate.probability)} likely' if best else f'score {candidate.score:.1f}'}"
 
 
@@ -213,12 +213,12 @@ def _work(answer: Answer) -> str:
 
 
 def _percent(probability: float) -> str:
-    # A calibrated figure is not better than a percent, and never certain.
+    # A calibrated figure is not more exact than a percent, and is never certain.
     return f"{min(99, max(1, round(100 * probability)))} %"
 
 
 def _one_line(text: str) -> str:
-    """Returns a text on one line, words put together that the end of a line had broken."""
+    """Returns a text on one line; a word that was broken at the end of a line is joined again."""
     if "\n" in text:
         text = _BROKEN.sub(lambda found: found[1] or "", text)  # a hyphen of its own may belong to the word
     folded = " ".join(plain(text).split())

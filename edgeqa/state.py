@@ -20,22 +20,22 @@ from edgeqa import files
 from edgeqa.errors import FilesLimited, HomeShared, HomeUnsafe, OptionError
 
 HOME_VARIABLE, MMAP_VARIABLE = "EDGEQA_HOME", "EDGEQA_MMAP"
-NOWHERE = Path(os.devnull, "edgeqa")  # nothing can be made below what is no directory
-# Variables and folders of the XDG Base Directory Specification, and macOS's folders.
+NOWHERE = Path(os.devnull, "edgeqa")  # the null device is no directory, so that nothing can be made below it
+# These are the variables and folders of the XDG Base Directory Specification, and the folders of macOS.
 _PLACES = {
     "cache": ("XDG_CACHE_HOME", "~/.cache", "~/Library/Caches"),
     "data": ("XDG_DATA_HOME", "~/.local/share", "~/Library/Application Support"),
 }
-MAX_HOME_BYTES = 400  # SQLite opens no path of more than 512, and what lies in the home has names, too
+MAX_HOME_BYTES = 400  # SQLite opens no path of more than 512 bytes, names within the home included
 _safe: set[Path] = set()
-KEPT_ENTRIES = 32  # a name's oldest keys go first: old versions of bundles and of onnxruntime leave nothing behind
+KEPT_ENTRIES = 32  # the oldest keys of a name are dropped, so that old bundles and old onnxruntimes leave nothing
 
 
 def home() -> Path:
     """Returns the directory of all of edgeqa's state: `$EDGEQA_HOME`, or the user's cache directory.
 
-    `NOWHERE` for a user who has none: what is remembered there is not remembered. It may be a link; what is beneath it
-    is edgeqa's, and no link there is followed.
+    It is `NOWHERE` for a user without one, and nothing is remembered then. It may be a link; everything beneath it is
+    edgeqa's, and no link there is followed.
 
     Raises:
         OptionError: if `$EDGEQA_HOME` is relative, or too long to have files in it.
@@ -45,9 +45,9 @@ def home() -> Path:
 
 
 def data_home() -> Path:
-    """Returns the directory of what the user made and would miss: `$EDGEQA_HOME`, or the user's data directory.
+    """Returns the directory of things that the user made and would miss: `$EDGEQA_HOME`, or the user's data directory.
 
-    Unlike `home`, which anybody may empty at any time. `NOWHERE` for a user who has none.
+    It may not be emptied like `home`, which loses nothing by that. It is `NOWHERE` for a user without one.
     """
     return _directory("data")
 
@@ -89,21 +89,21 @@ def _directory(kind: str) -> Path:
         return _checked(_chosen(chosen))
     variable, usual, on_macos = _PLACES[kind]
     named = os.environ.get(variable, "")
-    if Path(named).is_absolute():  # the specification has others ignored
+    if Path(named).is_absolute():  # the specification says to ignore relative paths
         return _checked(Path(named, "edgeqa"))
     try:
         return _checked(Path(on_macos if sys.platform == "darwin" else usual, "edgeqa").expanduser())
-    except RuntimeError:  # no HOME, and a user id that has no entry in the system's list, as in many containers
+    except RuntimeError:  # HOME is not set, and the system does not know the user id, as in many containers
         return NOWHERE
 
 
 def _checked(home: Path) -> Path:
-    """Returns a home that is safe, or not there yet; it is looked at until it has been found safe once."""
+    """Returns a home that is safe, or does not exist yet; it is checked until it has been found safe once."""
     if home not in _safe:
         files.own(home)
         try:
             found = home.stat()
-        except OSError:  # it is not there yet, or cannot be used, either
+        except OSError:  # it does not exist yet, or cannot be used at all
             return home
         if problem := _problem(found):
             if _keeps_modes(home) and not _is_container():
@@ -116,7 +116,7 @@ def _checked(home: Path) -> Path:
 
 
 def _problem(found: os.stat_result) -> str:
-    """Returns why a home is not its user's alone; "" if it is. Root's folders are safe: root may do anything anyway."""
+    """Returns why a home is not safe from others; "" if it is. Root's folders are safe: root may do anything anyway."""
     if found.st_uid not in (os.geteuid(), 0):
         return f"it belongs to another user ({found.st_uid})"
     if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid)):
@@ -125,7 +125,7 @@ def _problem(found: os.stat_result) -> str:
 
 
 def _is_private(group: int) -> bool:
-    """Tells whether a group is this user's own, as many systems make one for each user."""
+    """Tells whether a group is this user's own: many systems make one for each user."""
     import grp
     import pwd
 
@@ -137,9 +137,9 @@ def _is_private(group: int) -> bool:
 
 
 def _keeps_modes(home: Path) -> bool:
-    """Tells whether the file system keeps owners and modes, by a folder that is made; where none can be made, it does.
+    """Tells, by making a folder, whether the file system keeps owners and modes; True if no folder can be made.
 
-    FAT, CIFS and much of FUSE do not: everything there is somebody's whom whoever mounted it has named.
+    FAT, CIFS and much of FUSE do not keep them: all files there have the owner that the mount names.
     """
     try:
         made = files.new_folder(home, ".edgeqa-")
@@ -151,14 +151,14 @@ def _keeps_modes(home: Path) -> bool:
 
 
 def _is_container() -> bool:
-    """Tells whether this is a container, whose users are its own: a folder from outside belongs to a number there."""
+    """Tells whether this is a container, which has users of its own: the owner of a folder from outside is a number."""
     return "container" in os.environ or any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv")))
 
 
 def _chosen(home: str) -> Path:
-    """Returns the home that the user has named; a relative one would be another home in each folder."""
+    """Returns the home that the user has named; a relative one would be a different home in each folder."""
     path = Path(home)
-    if home.startswith("~"):  # as the shell leaves it in quotes
+    if home.startswith("~"):  # the shell leaves a tilde in quotes as it is
         with contextlib.suppress(RuntimeError):
             path = path.expanduser()
     if not path.is_absolute():

@@ -1,4 +1,4 @@
-"""Standard output and standard error in whatever state they were inherited: closed, full, or in a narrow encoding.
+"""Standard output and standard error, which may be closed, full, or in a narrow encoding when the process starts.
 
 `settle` makes them fit to be written to; from then on, a failed write to standard output is an `OutputFailed`. A failed
 write to standard error is ignored: there is no other place to report it. Work that takes long shows its progress on
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 _OUTPUT, _ERROR = 1, 2  # file descriptors
 STEERING = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 """Characters that command a terminal, or turn the direction of the text after them, as part of a pattern."""
-# In JSON, which programs read, also marks that turn single characters, and what some take for the end of a line.
+# In JSON, also marks that turn single characters, and characters that some programs take for the end of a line.
 _ESCAPED = re.compile(rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]+")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
 SHOWN_AFTER_S = 1.0
-"""Work that takes no longer shows no progress."""
+"""Work that takes at most so long shows no progress."""
 
 
 class _Output(io.FileIO):
-    """Standard output, whose errors are told from those of other files."""
+    """Standard output, with errors of a class of their own."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:  # who reads has had enough, which is no failure
+        except BrokenPipeError:  # the reader has seen enough, which is no failure
             raise
         except OSError as error:
             raise OutputFailed(error.strerror or str(error)) from error
 
 
 def settle() -> None:
-    """Puts the null device where a stream is closed, and lets each print any character, escaped if need be."""
+    """Puts the null device in the place of a closed stream, and lets each print any character, escaped if needed."""
     sys.stderr = sys.stderr or _null(_ERROR)
     inherited = sys.stdout or _null(_OUTPUT)
-    if sys.__stdout__ is not None and inherited is sys.__stdout__:  # not what a caller has put in its place
+    if sys.__stdout__ is not None and inherited is sys.__stdout__:  # a caller's own stream stays as it is
         watched = io.BufferedWriter(_Output(_OUTPUT, "wb", closefd=False))
         sys.stdout = io.TextIOWrapper(watched, inherited.encoding, line_buffering=inherited.isatty())
     else:
@@ -64,20 +64,20 @@ def settle() -> None:
 
 
 def takes_all_characters() -> bool:
-    """Tells whether standard output is in Unicode, so that nothing is escaped but lone surrogates."""
+    """Tells whether standard output is in Unicode, so that only lone surrogates are escaped."""
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def is_plain() -> bool:
-    """Tells whether no colours are wanted: by NO_COLOR (https://no-color.org), or of a terminal that has none."""
+    """Tells whether to print no colours: NO_COLOR is set (https://no-color.org), or the terminal has none."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def print_json(value: object) -> None:
-    """Prints a JSON value on a line of its own: escaped where standard output does not take all characters.
+    """Prints a JSON value on a line of its own; it is escaped if standard output does not take all characters.
 
     Characters that command a terminal, or turn the direction of writing, are always escaped. Some parsers refuse half a
-    surrogate pair in JSON, so bytes of a name that are no UTF-8 are written as bytes are elsewhere.
+    surrogate pair in JSON, so the bytes of a name that are no UTF-8 are escaped, as elsewhere.
     """
     import json
 
@@ -91,7 +91,7 @@ def print_json(value: object) -> None:
 
 
 def print_either(facts: object, text: str, *, as_json: bool) -> None:
-    """Prints what a command has found: as a JSON value, or as a text for a person."""
+    """Prints the result of a command: a JSON value, or a text for a person."""
     if as_json:
         print_json(facts)
     else:
@@ -103,18 +103,18 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def say(line: str) -> None:
-    """Prints a line on standard error, if that is possible."""
+    """Prints a line on standard error, if it can be written."""
     unfailing(lambda: click.echo(line, err=True))
 
 
 def unfailing(show: Callable[[], None]) -> None:
-    """Calls what prints on standard error; what cannot be written there is lost."""
+    """Calls a function that prints on standard error; output that cannot be written is lost."""
     with contextlib.suppress(OSError):
         show()
 
 
 def leave(*, output_failed: bool) -> None:
-    """Lets go what a stream does not take: Python would try again at its end, complain, and change the exit code."""
+    """Drops output that a stream does not take: Python would try again at its end, and change the exit code."""
     if output_failed:
         _silence(_OUTPUT)
     try:
@@ -128,7 +128,7 @@ def _silence(descriptor: int) -> None:
 
 
 def _null(descriptor: int) -> io.TextIOWrapper:
-    # In the place of the closed one, or the next file that is opened would get it, and what a library prints.
+    # It takes the closed descriptor; else the next file that is opened would, with whatever a library prints.
     opened = os.open(os.devnull, os.O_RDWR)
     if opened != descriptor:
         os.dup2(opened, descriptor)
@@ -140,10 +140,10 @@ class ProgressBar:
     """A bar on standard error: a context manager, called with (doing, done, total) as the work goes on."""
 
     def __init__(self, show_rate: Callable[[float], str] | None = None) -> None:
-        """Shows nothing yet.
+        """Makes a bar that shows nothing yet.
 
         Args:
-            show_rate: returns how so much a second is written; None to show no rate.
+            show_rate: a function that formats a rate a second; None to show no rate.
         """
         self._show_rate = show_rate
         self._began = time.monotonic()
@@ -155,10 +155,10 @@ class ProgressBar:
     def __call__(self, doing: str, done: int, total: int) -> None:
         """Moves the bar to `done` of `total`; a new `doing` begins a new bar."""
         now = time.monotonic()
-        if doing != self._seen:  # what is done first began before it was told of
+        if doing != self._seen:  # the first work began before the first call
             self._doing_began, self._seen = now if self._seen else self._began, doing
         if doing != self._doing:
-            if os.environ.get("TERM") == "dumb":  # which cannot go back to the beginning of a line
+            if os.environ.get("TERM") == "dumb":  # it cannot go back to the beginning of a line
                 return
             if now - self._began < SHOWN_AFTER_S or done >= total:
                 return
@@ -170,10 +170,10 @@ class ProgressBar:
                 show_eta=True,
                 item_show_func=lambda rate: rate,
             )
-            # What was done before the bar was shown took its time, too; else the time left would be far too short.
+            # The bar counts the time before it was shown, too; else the estimate of the rest would be far too short.
             self._bar.start = self._bar.last_eta = time.time() - (now - self._doing_began)
             self._doing, self._done = doing, 0
-            with contextlib.suppress(OSError):  # standard error may be full, which is no reason to stop working
+            with contextlib.suppress(OSError):  # standard error may be full, and the work goes on
                 self._bar.__enter__()
         with contextlib.suppress(OSError):
             rate = done / max(now - self._doing_began, 1e-3)

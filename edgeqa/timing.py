@@ -1,4 +1,4 @@
-"""Time: the milliseconds of one question by step, and the progress of work that takes long."""
+"""Timing: a stopwatch measures the steps of one question; `Progress` reports on work that takes long."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done ("reading"), how much of it is done, and how much it is in all."""
+"""A function that is called with a name of the work ("reading"), how much of it is done, and how much it is in all."""
 
 
 class Stopwatch:
-    """Adds up the time of each step. For one thread.
+    """A clock for one thread, which adds up the time of each step.
 
-    Steps are told when they are over, so that every moment is one's, and none costs more than a look at the clock.
+    The caller names a step when it is over. So every moment belongs to a step, and a step costs one look at the clock.
     """
 
     __slots__ = ("_began_s", "_over_s", "_steps_ms")
@@ -23,11 +23,11 @@ class Stopwatch:
         self._steps_ms: dict[str, float] = {}
 
     def over(self, step: str) -> None:
-        """Counts the time since the last step was over as this one's."""
+        """Adds the time since the end of the last step to this one."""
         now_s = time.perf_counter()
         self._steps_ms[step] = self._steps_ms.get(step, 0.0) + 1e3 * (now_s - self._over_s)
         self._over_s = now_s
 
     def timings_ms(self) -> dict[str, float]:
-        """Returns milliseconds by step, and `total` since the creation."""
+        """Returns the milliseconds of each step, and `total`, the time since the stopwatch was made."""
         return {**self._steps_ms, "total": 1e3 * (time.perf_counter() - self._began_s)}

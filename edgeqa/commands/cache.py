@@ -1,4 +1,4 @@
-"""`edgeqa cache`: its commands show and mend the cache, as text or JSON on stdout; exit code 3 means a damaged cache."""
+"""`edgeqa cache`: its commands show and mend the cache, as text or as JSON; exit code 3 means that it was damaged."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def evaluate_collected(
 
 
 class _Asking:
-    """A stand-in for a runtime that is given contexts: it asks the collection, and takes each context as the right one."""
+    """A stand-in for a runtime that is given contexts: it asks the collection, and notes the rank of each context."""
 
     def __init__(self, qa: EdgeQA, total: int) -> None:
         self._qa, self._total = qa, total
