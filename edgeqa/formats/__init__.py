@@ -1,10 +1,10 @@
-"""Files in, records out: text, code, manuals, pages, mails, documents and tables, each read by a reader of its own.
+"""Formats: text, code, manuals, pages, mails, documents and tables, each with a reader of its own.
 
-`folders.walk` finds the sources that paths name, each `source.Source` gives its `blocks.Record`s, read as
-`blocks.FormatOptions` say. Which format a file is in can be told without its reader, and soon.
+In: files. Out: records. `folders.walk` finds the sources that paths name. Each `source.Source` gives its
+`blocks.Record`s, as `blocks.FormatOptions` say. The format of a file is known quickly, without its reader.
 """
 
 STANDARD_INPUT = "-"
-"""What standard input is called where files are named."""
+"""The name of standard input among the names of files."""
 PIPED_NAME = "standard input"
-"""What is said where a file's name would be, of a text from there."""
+"""The words for standard input in messages, in the place of a file's name."""

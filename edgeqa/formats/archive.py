@@ -1,10 +1,10 @@
-"""Archives: the parts of a zip archive, read in blocks, and what gzip packed; parts of XML, read as they come.
+"""Archives: this module reads the parts of a zip archive, parts in XML, and files that gzip packed.
 
-In: a file that can be seeked in, or one that gzip made. Out: blocks of a part's bytes; elements and text of XML, handed
-on, without a tree; a file of what is packed, to be read from beginning to end. All that can be wrong is an error of
-ours. Nothing is unpacked to disk, and no more is unpacked than MAX_UNPACKED_BYTES, whatever the archive says about
-itself; entities are refused, and so are depth and length that no document has. Of parts of XML in several forms
-(`AlternateContent`), the first is handed on.
+In: a file that can seek, or one that gzip made. Out: the bytes of a part in blocks; the elements and the text of XML,
+passed on one by one, without a tree; the content of a packed file, to be read from beginning to end. Every fault is one
+of our errors. Nothing is unpacked to disk, and at most MAX_UNPACKED_BYTES are unpacked, whatever the archive says about
+itself. Entities are refused, and so are depths and lengths that no document has. If a part in XML has several forms
+(`AlternateContent`), the first one is passed on.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-MAX_UNPACKED_BYTES = 1 << 29  # of one file; the text of a thousand novels
-MAX_DIRECTORY_BYTES = 1 << 24  # the list of parts is held in memory, ten times as large
+MAX_UNPACKED_BYTES = 1 << 29  # one file unpacks to so much at most: the text of a thousand novels
+MAX_DIRECTORY_BYTES = 1 << 24  # the list of parts takes ten times as much in memory
 _OLE = b"\xd0\xcf\x11\xe0"
 _END = b"PK\x05\x06"
 _END_WITHIN_BYTES = 22 + 0xFFFF
@@ -46,8 +46,8 @@ _FAULTS = (
     lzma.LZMAError,
     EOFError,
     KeyError,
-    NotImplementedError,  # a way of packing that is not known
-    RuntimeError,  # a part with a password
+    NotImplementedError,  # the way of packing is not known
+    RuntimeError,  # the part has a password
     UnicodeDecodeError,
     ValueError,
     struct.error,
@@ -78,7 +78,7 @@ class Archive:
             self._zip = zipfile.ZipFile(stream)
         self._folded: dict[
             str, str
-        ] = {}  # by its name in small letters, a part; once one was not found as it is written
+        ] = {}  # a part by its name in small letters; filled once a name was not found as it is written
 
     @property
     def parts(self) -> list[str]:
@@ -89,7 +89,7 @@ class Archive:
         return self.named(part) is not None
 
     def named(self, part: str) -> str | None:
-        """Returns the part that is meant as the archive calls it, whatever case and slashes it has; None for none."""
+        """Returns the archive's own name of the part that is meant, despite other case or slashes; None for none."""
         if part in self._zip.NameToInfo:
             return part
         if not self._folded:
@@ -141,7 +141,7 @@ class Archive:
         except (FileDamaged, FileEncrypted, FileExcessive):
             raise
         except OSError as error:
-            if error.errno != errno.EINVAL:  # what seeking to before the beginning gives
+            if error.errno != errno.EINVAL:  # this error means a seek to before the beginning
                 raise
             raise FileDamaged(self.name, self._format_name, "it points to outside of itself") from error
         except _FAULTS as error:
@@ -159,7 +159,7 @@ _READ_BYTES = 1 << 16
 
 
 def unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
-    """Returns what is in a file that gzip made, to be read once; closing it closes the file.
+    """Returns the content of a file that gzip made, to be read once; to close it closes the file.
 
     Raises:
         FormatError: from reading, if it is damaged, cut off, or larger than is read.
@@ -170,7 +170,7 @@ def unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
 
 
 class _Unpacked(io.RawIOBase):
-    """What is in a packed file."""
+    """The content of a packed file."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._stream = stream
@@ -211,7 +211,7 @@ class _Unpacked(io.RawIOBase):
                     if self._is_begun:
                         raise FileDamaged(self.name, "gzip", "it ends in the middle")
                     return b""
-            if not self._is_begun and not self._packed.strip(b"\0"):  # what tapes and disks are filled up with
+            if not self._is_begun and not self._packed.strip(b"\0"):  # tapes and disks are filled up with these
                 self._packed = b""
                 continue
             self._is_begun = True
@@ -222,7 +222,7 @@ class _Unpacked(io.RawIOBase):
 
 
 MAX_DEPTH = 1000
-MAX_PENDING_BYTES = 1 << 23  # of a tag that has not ended
+MAX_PENDING_BYTES = 1 << 23  # a tag that has not ended may have so many
 MAX_NAMES = 1 << 12  # kept at hand
 _STANDALONE = re.compile(rb"""(?<=\s)standalone\s*=\s*["']yes["'](?=\s*\?>)""")
 _OFF = ("0", "false", "off", "none")
@@ -230,7 +230,7 @@ _IN_FORMS = frozenset(("AlternateContent", "Choice", "Fallback"))
 
 
 class Handler:
-    """Takes what stands in the XML; names come without their namespaces. This one passes all of it over."""
+    """A handler of XML, with names without their namespaces. This one ignores everything."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag."""
@@ -249,18 +249,18 @@ class Package(Archive):
     """An archive whose parts are XML."""
 
     def damaged(self, reason: str = "it is another program's document") -> FileDamaged:
-        """Returns the error that says so."""
+        """Returns the error for a part that is not what it should be."""
         return FileDamaged(self.name, self._format_name, reason)
 
     def take(self, part: str, handler: H) -> H:
-        """Hands a part to `handler`, if there is one of that name; returns the handler."""
+        """Passes a part to `handler`, if there is one of that name; returns the handler."""
         if part in self:
             for _ in self.parse(part, handler):
                 pass
         return handler
 
     def title(self, part: str) -> str:
-        """Returns the title that the properties in a part state; "" where they cannot be read."""
+        """Returns the title in a part of properties; "" if it cannot be read."""
         found = _Title()
         with contextlib.suppress(FileDamaged):
             self.take(part, found)
@@ -269,7 +269,7 @@ class Package(Archive):
     def parse(  # noqa: C901 - what is called for each tag is quicker within it
         self, part: str, handler: Handler, root: str = ""
     ) -> Iterator[None]:
-        """Hands what is in a part to `handler`; yields after each block of it.
+        """Passes the content of a part to `handler`; yields after each block of it.
 
         Args:
             part: its name.
@@ -283,7 +283,7 @@ class Package(Archive):
         parser.buffer_text = True
         local = _Local()
         depth = skipped_depth = 0
-        choices: list[bool] = []  # of alternatives: whether one was there that is read
+        choices: list[bool] = []  # for each alternative: whether a form of it was read
 
         def start(element: str, attributes: dict[str, str]) -> None:
             nonlocal depth, skipped_depth
@@ -297,7 +297,7 @@ class Package(Archive):
                 skipped_depth += 1
                 return
             found = {local[key]: value for key, value in attributes.items()} if attributes else {}
-            if len(found) < len(attributes):  # of two that differ in their namespace alone, one without is the lesser
+            if len(found) < len(attributes):  # if two differ only in their namespace, the one with a namespace counts
                 found |= {local[key]: value for key, value in attributes.items() if " " in key}
             handler.start(name, found)
 
@@ -326,7 +326,7 @@ class Package(Archive):
         parser.StartElementHandler, parser.EndElementHandler = start, end
         parser.CharacterDataHandler = text
         parser.EntityDeclHandler = entity
-        # As if a DTD elsewhere defined them, references that XML does not know are passed on, and no error.
+        # References that XML does not know are passed on without an error, as if a DTD elsewhere defined them.
         parser.UseForeignDTD(True)  # noqa: FBT003 - it has no name
         parser.SkippedEntityHandler = skipped
         fed_bytes = 0
@@ -341,14 +341,14 @@ class Package(Archive):
             parser.Parse(b"", True)  # noqa: FBT003
         except FormatError:
             raise
-        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter of encodings that it does not know
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two mean an unknown encoding
             reason = f"not XML: {error}"
             raise self.damaged(reason) from error
         yield
 
 
 def _lenient(begin: bytes) -> bytes:
-    """Returns the beginning of a part in XML without what only strict readers mind."""
+    """Returns the beginning of a part in XML, without faults that only strict readers refuse."""
     if begin[:1].isspace() and begin.lstrip().startswith(b"<?xml"):
         begin = begin.lstrip()
     return _STANDALONE.sub(lambda found: b" " * len(found[0]), begin, 1)
@@ -394,15 +394,15 @@ class _Title(Handler):
 
 
 class OfficePackage(Package):
-    """One whose parts name each other by relations, as those of Office do."""
+    """An archive whose parts name each other by relations, as the files of Office do."""
 
     def __init__(self, stream: IO[bytes], name: str, format_name: str, main: str) -> None:
-        """Finds the main part, which is called `main` where the package does not say."""
+        """Finds the main part, which is called `main` if the package does not say."""
         super().__init__(stream, name, format_name)
         self._whole = Relations(self, "")
         self.main = self._whole.targets.get("officeDocument", [main])[0]
         self.relations = Relations(self, self.main)
-        """Those of the main part."""
+        """The relations of the main part."""
 
     def stated_title(self) -> str:
         """Returns the title in the document's properties."""
@@ -410,14 +410,14 @@ class OfficePackage(Package):
 
 
 class Relations(Handler):
-    """Which part has which relation to the one whose relations these are."""
+    """The relations of one part to others."""
 
     def __init__(self, package: Package, part: str) -> None:
         """Reads the relations of a part, "" for those of the whole package."""
         folder, _, last = part.rpartition("/")
         self._folder = folder
         self.targets: dict[str, list[str]] = {}
-        """By the last word of a relation's type, the parts."""
+        """The parts, by the last word of the relation's type."""
         self.by_id: dict[str, str] = {}
         package.take(posixpath.join(folder, "_rels", f"{last}.rels"), self)
 
@@ -433,11 +433,11 @@ class Relations(Handler):
         self.by_id.setdefault(attributes.get("Id", ""), part)
 
 
-# What attributes say.
+# The next functions read the values of attributes.
 
 
 def is_on(attributes: dict[str, str], name: str = "val", default: str = "true") -> bool:
-    """Tells whether an element that is there or not, and may say that it does not hold, holds."""
+    """Tells whether a property holds: its element is there, and does not say that it is off."""
     return attributes.get(name, default).lower() not in _OFF
 
 
@@ -458,17 +458,17 @@ def is_hex(text: str) -> bool:
 
 
 Properties: TypeAlias = "Mapping[str, tuple[str, Callable[[dict[str, str]], object]]]"
-"""By an element's name, which attribute of something it sets, and to what its own attributes are read."""
+"""By an element's name: the attribute that it sets, and the function that reads the value from its own attributes."""
 
 
 def note(noted: object, properties: Properties, name: str, attributes: dict[str, str]) -> None:
     """Notes a property.
 
     Args:
-        noted: gets it as an attribute.
-        properties: those that there are.
-        name: of the element.
-        attributes: of the element.
+        noted: the object that gets it as an attribute.
+        properties: the known properties.
+        name: the element's name.
+        attributes: the element's attributes.
     """
     if (found := properties.get(name)) is not None:
         setattr(noted, found[0], found[1](attributes))

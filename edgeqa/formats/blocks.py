@@ -1,10 +1,10 @@
-"""What comes out of files: records, each one document, made of blocks in their order; how a user has them read; errors.
+"""Blocks: the values that all formats produce, with the options of a user and the errors of files.
 
-Values only, and what can be wrong with a file: each error names it and the place in it. The document's text, in which
-places count, is all blocks one after the other, each after its `before`: "".join(block.before + block.text for block in
-blocks). A block is a heading, a paragraph, an item of a list, a term that what follows explains, a row of a table, or
-code. What blocks belong together is told by their order, kind and level; passages are made of them in `contexts`.
-Nothing here reads a file or knows a format.
+A record is one document, made of blocks in their order. The document's text, in which places count, is all blocks one
+after the other, each after its `before`: "".join(block.before + block.text for block in blocks). A block is a heading,
+a paragraph, an item of a list, a term with its explanation below, a row of a table, or code. Order, kind and level tell
+which blocks belong together; `contexts` makes passages of them. Each error names the file and the place in it. Nothing
+here reads a file or knows a format.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "term", "header", "row", "code"]
 """`header` is a table's row of column names; `term` an option, a glossary's word or an FAQ's question."""
 MAX_TITLE_CHARACTERS = 300
-MAX_AHEAD_CHARACTERS = 1 << 16  # in which a title is looked for
-MAX_RECORD_BYTES = 1 << 24  # of a line, or an element of an array: so much is held in memory
-# The usual names, the likeliest first; upper and lower case are alike.
+MAX_AHEAD_CHARACTERS = 1 << 16  # a title is searched within the first so many
+MAX_RECORD_BYTES = 1 << 24  # a line, or an element of an array, is held in memory up to this size
+# These are the usual names, the likeliest first; upper and lower case are alike.
 TEXT_FIELDS = ("text", "content", "contents", "body", "context", "passage", "paragraph", "document", "article")
 TITLE_FIELDS = ("title", "headline", "heading", "subject")
 _SHOWN_FIELDS = 30
@@ -32,22 +32,22 @@ _SHOWN_FIELDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a document that a person would point at; of a long one, a part that goes on in the next block."""
+    """A piece of a document that a person would point at; a long one goes on in the next block."""
 
     text: str
-    """NFC text, as it stands in the document's text; of a row, its cells with what parts them."""
+    """NFC text, as it stands in the document's text; a row has its cells, with separators between them."""
     before: str = ""
-    """White space between the block before and this one; "" where this one directly continues that one."""
+    """White space between the previous block and this one; "" if this one directly continues that one."""
     kind: BlockKind = "paragraph"
     level: int = 0
-    """Of a heading 1 (outermost) to 6. Of others, how deep they lie in lists, from 0: a paragraph of level 1 belongs
-    to the item or term of level 1 that stands before it."""
+    """A heading has a level from 1 (outermost) to 6. Other blocks have their depth in lists, from 0: a paragraph of
+    level 1 belongs to the item or term of level 1 before it."""
     cells: tuple[tuple[int, int], ...] = ()
-    """Of a row and a header, where in `text` each column's cell begins and ends, empty ones too."""
+    """The place in `text` of each column's cell, empty cells too; only for a row and a header."""
     begins: bool = False
-    """Whether a table or list begins here, so that it does not go on from the one before."""
+    """Whether a table or list begins here, instead of going on from the previous one."""
     row: int = 0
-    """Of a row of a spreadsheet or a CSV file, its number there, from 1."""
+    """The number of a row in its spreadsheet or CSV file, from 1."""
 
 
 def text_of(blocks: Iterable[Block]) -> Iterator[str]:
@@ -64,17 +64,17 @@ class Record:
     name: str
     """The source's name, or `NAME#12` or `NAME#Title/3` for one of many in a file."""
     title: str
-    """What routing may weigh besides the text: title, heading, article. One line of NFC text, "" if there is none."""
+    """A title, heading or article name, which a search may weigh besides the text: one line of NFC text, or ""."""
     blocks: Iterable[Block]
     """Its text with its structure; to be consumed once, in order, before the next record is asked for."""
     note: str = ""
-    """Why a part of the file, which has a name like any other, has no text: it is missing, or a picture. Such a record
-    is no document."""
+    """The reason why this part of the file has no text: it is missing, or a picture. Such a record has a name, but is
+    no document."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """How to read what is named."""
+    """The user's options for reading files."""
 
     text_field: str | None = None
     """The field of JSON Lines, JSON and CSV that holds the text; None: a field with one of the usual names."""
@@ -83,11 +83,11 @@ class FormatOptions:
     format: str | None = None
     """Name of the format of everything named; None: by each file's name and content, standard input being text."""
     exclude: tuple[str, ...] = ()
-    """What is left out of folders: patterns as in a `.gitignore`, from each folder named on."""
+    """Patterns of files to leave out, as in a `.gitignore`; they count from each named folder on."""
 
 
 def one_line(title: str) -> str:
-    """Returns a title as records have it."""
+    """Returns a title in the form that records have."""
     return " ".join(nfc(title[: 4 * MAX_TITLE_CHARACTERS]).split())[:MAX_TITLE_CHARACTERS].rstrip()
 
 
@@ -114,13 +114,13 @@ def find(names: Iterable[object], options: FormatOptions, source: str, place: st
     """Returns the fields of the text and of the title, the latter None if there is none; None if no field holds text.
 
     Args:
-        names: of the fields that there are.
-        options: what the user said.
-        source: name of the file, for an error.
-        place: in the file, for an error.
+        names: the names of the fields.
+        options: the user's options.
+        source: the name of the file, for an error.
+        place: the place in the file, for an error.
 
     Raises:
-        FieldUnknown: if a field that the user named is not there, or only one for the title was named.
+        FieldUnknown: if a field that the user named does not exist, or the user named a field for the title only.
     """
     known = [name for name in names if isinstance(name, str)]
     for field, option in ((options.text_field, "--text-field"), (options.title_field, "--title-field")):
@@ -186,7 +186,7 @@ class FileEncrypted(FormatError):
 
 
 class FileExcessive(FormatError):
-    """The file takes more than its size allows: made to fill memory or disk, or damaged."""
+    """The file unpacks to more than is read: it is damaged, or was made to fill memory or disk."""
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(f"refused: {name}: {what}", "do not trust this file; its text can be given as plain text")
@@ -210,7 +210,7 @@ class RecordInvalid(FormatError):
 
 
 class RecordTooLong(FormatError):
-    """A record is longer than what is held in memory for one."""
+    """A record is longer than the memory that one may take."""
 
     def __init__(self, name: str, place: str, most_bytes: int) -> None:
         super().__init__(
@@ -220,7 +220,7 @@ class RecordTooLong(FormatError):
 
 
 class FieldUnknown(FormatError):
-    """A field that was named is not there, or none of the fields has a usual name."""
+    """A named field does not exist, or none of the fields has a usual name."""
 
     def __init__(self, name: str, place: str, field: str | None, option: str, fields: Iterable[str]) -> None:
         known = ", ".join(map(repr, fields))

@@ -1,12 +1,14 @@
-"""Cells of spreadsheets: numbers as they are shown, by Excel's codes of formats; and rows of cells as blocks.
+"""Cells of spreadsheets: this module writes numbers by Excel's format codes, and makes blocks from rows. Pure.
 
-Pure. In: a number and a code such as `#,##0.00;(#,##0.00)`; rows with their cells, in order. Out: what is shown, as in
-an English Excel; blocks. Dates whose form Excel takes from the country that it runs in, which the file does not say,
-are written as ISO 8601 has them. What stands together is a table, whose first row may name its columns: a row of text
-alone does where it looks like it: its cells are bold or it stays on the screen, or numbers stand below it, or it has
-three cells or more. A blank row ends a table; a row of one cell before a table is a paragraph.
+In: a number and a code such as `#,##0.00;(#,##0.00)`; rows with their cells, in order. Out: the text that an English
+Excel shows; blocks. Some dates take their form from the country that Excel runs in, which the file does not say: these
+are written as in ISO 8601.
 
-The codes: ECMA-376, part 1, 18.8.30 and 18.8.31.
+Neighbouring rows are a table. Its first row names the columns if it has only text and looks like a header: its cells
+are bold, or it stays on the screen, or numbers stand below it, or it has three cells or more. A blank row ends a table;
+a row of one cell before a table is a paragraph.
+
+The codes are defined in ECMA-376, part 1, 18.8.30 and 18.8.31.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_SHOWN_COLUMNS = 1000  # what stands further to the right is put into the last
+MAX_SHOWN_COLUMNS = 1000  # cells further to the right are joined to the last one
 MAX_CELL_CHARACTERS = 1 << 16  # LibreOffice takes so many, Excel half of them
-MAX_NAME_CHARACTERS = 200  # of a column's name
+MAX_NAME_CHARACTERS = 200  # the name of a column is not longer
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell shows."""
+    """The text that a cell shows."""
 
     text: str
     is_text: bool = True
@@ -43,24 +45,24 @@ class Cell:
 
 
 class CellText:
-    """The text of a cell in the making; what is raised or lowered in it is written as elsewhere."""
+    """The text of a cell while it is read; raised and lowered text is written as elsewhere."""
 
     def __init__(self) -> None:
         self._pieces: list[tuple[str, int]] = []
         self._characters = 0
 
     def add(self, text: str, raised: int = 0) -> None:
-        """Adds text, as long as the cell has room; 1 for what is raised, -1 for what is lowered."""
+        """Adds text, as long as the cell has room; `raised` is 1 for raised text and -1 for lowered text."""
         if self._characters < MAX_CELL_CHARACTERS:
             self._pieces.append((text, raised))
             self._characters += len(text)
 
     def take(self) -> str:
-        """Returns the text since the last time."""
+        """Returns the text since the last call."""
         if not self._pieces:
             return ""
         text, is_raised = self._pieces[0]
-        if len(self._pieces) == 1 and not is_raised:  # as nearly always
+        if len(self._pieces) == 1 and not is_raised:  # nearly all cells are so
             self._pieces, self._characters = [], 0
             return text[:MAX_CELL_CHARACTERS]
         text = joined(self._pieces)
@@ -79,7 +81,7 @@ def title_of(workbook: str, sheet: str) -> str:
 
 
 class Grid:
-    """One sheet in the making."""
+    """One sheet while it is read."""
 
     def __init__(self, name: str) -> None:
         self._draft = Draft()
@@ -87,21 +89,21 @@ class Grid:
             self._draft.begin("heading", 1)
             self._draft.add(" ".join(name.split()))
             self._draft.end()
-        self._number = -1  # of the last row
+        self._number = -1  # the number of the last row
         self._held: list[
             tuple[int, Mapping[int, Cell]]
-        ] = []  # a table's first rows, until it is known whether one is a header
+        ] = []  # a table's first rows, held until it is known whether one is a header
         self._stays = False
         self._in_table = False
 
     def row(self, number: int, place: int, cells: Mapping[int, Cell], *, stays: bool = False) -> None:
-        """Takes a row that is shown.
+        """Takes a visible row.
 
         Args:
-            number: among the rows that are shown.
-            place: its number as the sheet has it, from 1.
-            cells: by column, those that are not empty.
-            stays: whether it stays on the screen while others roll by.
+            number: its number among the visible rows.
+            place: its number in the sheet, from 1.
+            cells: the cells that are not empty, by column.
+            stays: whether it stays on the screen while others scroll.
         """
         if number > self._number + 1 or not cells:
             self._end_table()
@@ -121,7 +123,7 @@ class Grid:
                 self._begin_table()
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that are settled."""
+        """Returns the finished blocks."""
         return self._draft.pop()
 
     def finish(self) -> list[Block]:
@@ -138,7 +140,7 @@ class Grid:
         if not all(cell.is_text and len(cell.text) <= MAX_NAME_CHARACTERS for cell in first):
             return False
         stands_out = all(cell.is_bold for cell in first) and not all(cell.is_bold for row in others for cell in row)
-        # Of two columns, the first may name what the second says: numbers stand below each other only in tables.
+        # In two columns, the first may name the values of the second. Only in tables do numbers stand below each other.
         has_figures = len(others) > 1 and all(any(not cell.is_text for cell in row) for row in others)
         return self._stays or stands_out or len(first) > 2 or has_figures
 
@@ -160,11 +162,11 @@ class Grid:
         self._draft.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place)
 
 
-MAX_DIGITS = 15  # that a spreadsheet knows of a number
+MAX_DIGITS = 15  # a spreadsheet knows so many digits of a number
 MAX_DECIMALS = 30
 MAX_CODE_CHARACTERS = 500
 _HALVES_UP = Context(prec=100, rounding=ROUND_HALF_UP)
-_SHOWN_DIGITS = 10  # of a number with a fraction and without a format
+_SHOWN_DIGITS = 10  # a number with a fraction and without a format shows so many
 _DATE, _TIME = "yyyy-mm-dd", "h:mm"
 
 BUILT_IN = {
@@ -197,7 +199,7 @@ class _Section:
     """A part of a code, for numbers of some kind."""
 
     pieces: tuple[tuple[str, str], ...]
-    """What each is, and how it is written."""
+    """The kind of each token, and its characters."""
     condition: tuple[str, float] | None
     is_date: bool
 
@@ -206,8 +208,8 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     """Returns a number as a format shows it.
 
     Args:
-        value: the number; of a date, the days since the beginning of 1900 or 1904.
-        code: the format.
+        value: the number; a date is the number of days since the beginning of 1900 or 1904.
+        code: the format's code.
         since_1904: whether dates count from 1904.
     """
     if value != value or value in (float("inf"), float("-inf")):
@@ -220,7 +222,7 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
 
 
 def general(value: float) -> str:
-    """Returns a number as it is shown without a format."""
+    """Returns a number in the form that a cell without a format shows."""
     if value == int(value) and abs(value) < 10**MAX_DIGITS:
         return str(int(value))
     if abs(value) >= 10**MAX_DIGITS or abs(value) < 1e-9:
@@ -311,7 +313,7 @@ def _digits(value: float, form: str) -> str:
         head, _, power = text.partition("E")
         sign = "-" if power.startswith("-") else "+" if exponent == "+" else ""
         return f"{_trimmed(head, least)}E{sign}{power.lstrip('+-').zfill(2)}"
-    value /= 1000.0 ** min(len(mantissa) - len(mantissa.rstrip(",")), 4)  # thousands are left away
+    value /= 1000.0 ** min(len(mantissa) - len(mantissa.rstrip(",")), 4)  # a comma at the end drops three digits
     text = _trimmed(_rounded(value, most) if value < 1e21 else f"{value:.0f}", least)
     digits, point, rest = text.partition(".")
     digits = "" if digits == "0" and "0" not in whole and rest else digits
@@ -327,7 +329,7 @@ def _rounded(value: float, decimals: int) -> str:
 
 
 def _trimmed(text: str, least: int) -> str:
-    """Returns a number without zeros at its end, but for so many decimals."""
+    """Returns a number without zeros at its end, but with at least so many decimals."""
     digits, _, decimals = text.partition(".")
     while len(decimals) > least and decimals.endswith("0"):
         decimals = decimals[:-1]
@@ -341,7 +343,7 @@ def _grouped(digits: str) -> str:
 
 
 def _fraction(value: float, form: str) -> str:
-    from fractions import Fraction  # here: few formats have one
+    from fractions import Fraction  # imported here, because few formats have fractions
 
     head, _, below = form.partition("/")
     is_mixed = bool(re.search(r"[#0?]\s+[#0?]", head))
@@ -394,7 +396,7 @@ def _date(value: float, section: _Section, *, since_1904: bool) -> str:
 
 def _moment(milliseconds: int, *, since_1904: bool) -> datetime.datetime | None:
     days, rest = divmod(milliseconds, _SECONDS_A_DAY * 1000)
-    # Excel takes 1900 for a leap year: before March of it, dates are a day off.
+    # Excel takes 1900 for a leap year: its dates before March 1900 are a day off.
     origin = datetime.datetime(1904, 1, 1) if since_1904 else datetime.datetime(1899, 12, 30 if days > 59 else 31)
     try:
         return origin + datetime.timedelta(days=days, milliseconds=rest)

@@ -1,12 +1,12 @@
-"""DOCX: the text of a Word document as Word shows it, then its notes, is one record.
+"""DOCX: the text of a Word document, as Word shows it, is one record; its notes stand at the end.
 
-Headings and lists come with their levels and numbers, tables as rows with their header; text boxes stand after the
-paragraph that holds them. What Word does not show is left out: hidden text and rows, what was deleted or moved away,
-the prompts of fields that nobody has filled in, the codes of fields. Comments, headers and footers are no part of the
-text, and are left out, too. Its title is the first heading, else the one in its properties. Read by the standard
-library, as the XML comes: linear in time, and small in memory.
+Headings and lists have their levels and numbers, and tables are rows with their header. A text box stands after the
+paragraph that holds it. Text that Word does not show is left out: hidden text and rows, text that was deleted or moved
+away, prompts of fields that nobody has filled in, codes of fields. Comments, headers and footers are no part of the
+text, and are left out, too. The title is the first heading, else the one in the properties. The standard library reads
+the XML as it comes, in linear time and little memory.
 
-The format: ECMA-376, WordprocessingML.
+The format is ECMA-376, WordprocessingML.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-_SHAPE = "shape"  # whose text ends with its paragraph
-MAX_READING_CHARACTERS = 1000  # of a reading aid
-MAX_NOTES = 100  # of what is not read
+_SHAPE = "shape"  # a shape's text ends with its paragraph
+MAX_READING_CHARACTERS = 1000  # a reading aid is not longer
+MAX_NOTES = 100  # so many parts that are not read are named
 MAX_INCLUDED_CHARACTERS = 1 << 24
-MAX_ENTRIES = 2000  # of a list to choose from
+MAX_ENTRIES = 2000  # a list to choose from has at most so many
 RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
 _PROMPTS = ("placeholder text", "placeholdertext")  # a style
 _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
-# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+# These are not shown: deleted text, the old place of moved text, properties before a change, data shown elsewhere.
 _SKIPPED = frozenset(
     ("moveFrom", "del", "instrText", "delText", "delInstrText", "fldData", "binData", "glossaryDocument")
 )
@@ -101,7 +101,7 @@ def _blocks(package: OfficePackage, notes: list[str]) -> Iterator[Block]:
     styles = Styles()
     numbering = Numbering(styles)
     for part, handler in ((parts("styles")[0], styles), (parts("numbering")[0], numbering)):
-        with contextlib.suppress(FileDamaged):  # the text does without
+        with contextlib.suppress(FileDamaged):  # the text can be read without it
             package.take(part, handler)
     document = _Text(package.name, styles, numbering, partial(_included, package, notes))
     for _ in package.parse(package.main, document, "document"):
@@ -120,7 +120,7 @@ def _blocks(package: OfficePackage, notes: list[str]) -> Iterator[Block]:
 
 @dataclass(slots=True)
 class _Run:
-    """How a run of text looks; None and "" where it does not say."""
+    """The look of a run of text; None and "" if the run does not say."""
 
     style: str = ""
     font: str = ""
@@ -141,7 +141,7 @@ class _Paragraph:
     is_mark_hidden: bool = False
     """Whether its end is hidden or deleted, so that the next one goes on in its line."""
     is_drop_cap: bool = False
-    """Whether it is the large letter that the next one begins with."""
+    """Whether it is the large first letter of the next paragraph."""
     is_settled: bool = False
     """Whether its properties have taken effect."""
 
@@ -164,12 +164,12 @@ _RAISED = {"superscript": 1, "subscript": -1}
 class _Story(Story):
     paragraph: _Paragraph = field(default_factory=_Paragraph)
     goes_on: bool = False
-    """Whether the next paragraph goes on in the block of the last one."""
+    """Whether the next paragraph continues the block of the last one."""
     run: _Run = field(default_factory=_Run)
     tables: list[WordTable] = field(default_factory=list)
     in_list: str | None = None
     reading: list[str] | None = None
-    """Of a word with a reading aid, the aid, which stands before its word."""
+    """The reading aid of a word, which stands before the word in the file."""
     in_reading: bool = False
 
 
@@ -179,13 +179,13 @@ class _Text(Handler):
     def __init__(self, name: str, styles: Styles, numbering: Numbering, included: Callable[[str], list[Block]]) -> None:
         self._styles, self._numbering, self._included = styles, numbering, included
         self._stories = Stories(_Story, name)
-        self._properties: list[str] = []  # elements of properties that are open
+        self._properties: list[str] = []  # the open elements of properties
         self._in_text = False
         self._skipped_depth = 0
-        self._muted = 0  # elements that are open whose text is not shown
-        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
-        self._mutes: list[bool] = []  # whether an element that may mute does
-        self._fields: list[bool] = []  # of fields: whether what comes is their code
+        self._muted = 0  # the number of open elements whose text is not shown
+        self._controls: list[bool] = []  # for each content control: whether it holds only its prompt
+        self._mutes: list[bool] = []  # for each element that may hide its text: whether it does
+        self._fields: list[bool] = []  # for each field: whether its code comes next
         self._form: _Form | None = None
         self._math: OfficeMath | None = None
         self._referred: set[str] = set()
@@ -213,7 +213,7 @@ class _Text(Handler):
         return self._stories.story
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that are settled."""
+        """Returns the finished blocks."""
         return self._stories.pop()
 
     def finish(self) -> list[Block]:
@@ -227,7 +227,7 @@ class _Text(Handler):
         if self._skipped_depth:
             self._skipped_depth += 1
         elif self._properties:
-            if name.endswith("Change"):  # how it was before
+            if name.endswith("Change"):  # these are the properties before a change
                 self._skipped_depth = 1
                 return
             self._property(name, attributes)
@@ -287,7 +287,7 @@ class _Text(Handler):
             story.prose.text(text, raised)
 
     def _is_muted(self) -> bool:
-        """Tells whether something that is open is not shown: a prompt, a note of no interest, a row."""
+        """Tells whether an open element is not shown: a prompt, a note of no interest, a row."""
         return self._muted > 0 or any(table.is_muted for table in self._story.tables)
 
     def _effect(self) -> tuple[bool, bool, int]:
@@ -297,13 +297,13 @@ class _Text(Handler):
         if run.effect is None:
             style = self._styles.resolved(run.style) if run.style else PLAIN
             below = self._styles.resolved(story.paragraph.style)
-            # In both styles, such a property is none: each turns it over.
+            # Each style toggles such a property: if both set it, it is off.
             is_hidden = bool(style.is_hidden) != bool(below.is_hidden) if run.is_hidden is None else run.is_hidden
             is_bold = bool(style.is_bold) != bool(below.is_bold) if run.is_bold is None else run.is_bold
             align = run.align or style.align or below.align
             if not align and abs(run.position) >= RAISED_HALF_POINTS:
                 align = "superscript" if run.position > 0 else "subscript"
-            # A prompt that its control does not own up to.
+            # Some prompts are not marked by their control.
             is_prompt = bool(self._controls) and (style.name.lower() or run.style.lower()) in _PROMPTS
             is_hidden = is_hidden or is_prompt
             run.effect = is_hidden, is_bold, _RAISED.get(align, 0)
@@ -329,25 +329,25 @@ class _Text(Handler):
     # --- paragraphs
 
     def _begin_paragraph(self, _name: str, _attributes: dict[str, str]) -> None:
-        if self._story.in_paragraph and self._stories.has_room:  # a shape's text, which is no text box of Word's
+        if self._story.in_paragraph and self._stories.has_room:  # a shape's own text is no text box
             self._stories.enter(_SHAPE)
         self._open_cell()
         story = self._story
         story.in_paragraph += 1
         story.paragraph, story.run = _Paragraph(is_settled=story.goes_on), _Run()
         story.goes_on = False
-        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        # A field's code that goes on beyond its paragraph has lost its end; the text after it is kept.
         self._fields = [False] * len(self._fields)
 
     def _settle(self) -> None:
-        """Lets the paragraph's properties take effect: before its first text, or where it counts without any."""
+        """Applies the paragraph's properties: before its first text, or if it counts without any text."""
         story = self._story
         paragraph = story.paragraph
         if paragraph.is_settled or not story.in_paragraph:
             return
         paragraph.is_settled = True
         level = self._heading_level(paragraph)
-        if story.tables and level > 2:  # the names of rows and columns, more often than headings
+        if story.tables and level > 2:  # in a table, these are names of rows and columns more often than headings
             level = 0
         item = self._item(paragraph)
         if item is not None:
@@ -373,7 +373,7 @@ class _Text(Handler):
         return named_level(paragraph.style) or 0
 
     def _item(self, paragraph: _Paragraph) -> tuple[str, int, bool] | None:
-        """Returns what an item is shown with, its level and whether its list begins; None if it is none."""
+        """Returns an item's marker, its level and whether its list begins; None if the paragraph is no item."""
         style = self._styles.resolved(paragraph.style)
         list_id = paragraph.list_id if paragraph.list_id is not None else style.list_id
         if list_id is None or list_id in ("0", ""):
@@ -385,7 +385,7 @@ class _Text(Handler):
         if level is None:
             level = self._numbering.level_of(list_id, paragraph.style)
         found = self._numbering.marker(list_id, level)
-        if found is None:  # a list that is not described
+        if found is None:  # the list is not described
             return "- ", level, False
         return found.text, level, found.is_first
 
@@ -394,7 +394,7 @@ class _Text(Handler):
         if not story.in_paragraph:
             return
         if not self._is_muted() and not story.paragraph.is_mark_hidden:
-            self._settle()  # one without text counts in its list, too
+            self._settle()  # an item without text counts in its list, too
         paragraph = story.paragraph
         story.goes_on = paragraph.is_settled and (paragraph.is_mark_hidden or paragraph.is_drop_cap)
         if not story.goes_on:
@@ -471,7 +471,7 @@ class _Text(Handler):
             self._muted += 1
 
     def _include(self, _name: str, attributes: dict[str, str]) -> None:
-        """Writes down a file of another format that stands in the document's place."""
+        """Writes the text of a file of another format that stands at this place of the document."""
         self._story.prose.end_block()
         self._stories.insert(self._included(attributes.get("id", "")))
 
@@ -553,7 +553,7 @@ class _Text(Handler):
 
 
 class _Form:
-    """A field to be filled in that Word had before content controls: a box to be ticked, or a list to choose from."""
+    """A form field of Word before it had content controls: a box to tick, or a list to choose from."""
 
     def __init__(self) -> None:
         self._kind = ""
@@ -577,7 +577,7 @@ class _Form:
             self._entries.append(attributes.get("val", ""))
 
     def shown(self) -> str:
-        """Returns what is shown of it."""
+        """Returns the text that it shows."""
         if self._kind == "checkBox":
             return "☒" if self._is_checked else "☐"
         chosen = self._chosen if self._chosen is not None else self._default or 0

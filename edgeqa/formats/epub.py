@@ -1,9 +1,10 @@
-"""EPUB: the chapters of a book, in the order in which they are read, are a record each.
+"""EPUB: each chapter of a book is a record, in the order of reading.
 
-Named `FILE#3` after their place in that order, titled after the book and the chapter. Each is a page of HTML, and read
-as such. What says where the chapters are is read as leniently as pages are, since readers of books do; a chapter that
-is not in the file, or is damaged, is a record with a note. The book's style sheets say what of it is hidden. What is
-named again is read once, where it is named first. Books with copy protection cannot be read.
+A record is called `FILE#3` after its place in that order, and titled after the book and the chapter. Each chapter is a
+page of HTML, and is read as such. The package that lists the chapters is read as leniently as pages, because e-book
+readers do so, too. A chapter that is missing or damaged is a record with a note. The book's style sheets decide which
+text is hidden. A chapter that is listed twice is read once, at its first place. Books with copy protection cannot be
+read.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
 
 
 def _without_nul(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yields the blocks; of text in bytes, without NUL, which is none."""
+    """Yields the blocks without NUL, which is no text."""
     first = next(blocks, b"")
     is_wide = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for block in chain([first], blocks):
@@ -106,21 +107,21 @@ def _title(book: str, page: Page) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """What the package names."""
+    """An item that the package names."""
 
     href: str
     media_type: str = ""
     fallback: str = ""
-    """The item that stands in for it."""
+    """The id of its fallback."""
 
     @property
     def is_no_page(self) -> bool:
-        """Whether its media type is that of something else than a page."""
+        """Whether its media type is not that of a page."""
         return self.media_type.startswith(_NO_PAGES) or any(word in self.media_type for word in _NO_PAGE_WORDS)
 
 
 class _Package:
-    """What a book says about itself: where its chapters are, in which order, and what of it is encrypted."""
+    """The package of a book: the places of its chapters, their order, and which parts are encrypted."""
 
     def __init__(self, archive: Archive, name: str) -> None:
         """Reads container, package and encryption.
@@ -134,7 +135,7 @@ class _Package:
         self._name = name
         self._items: dict[str, _Item] = {}
         self._sheets: dict[str, str] = {}
-        self._last_names: dict[str, str | None] = {}  # the parts, without their folders; once one was not found
+        self._last_names: dict[str, str | None] = {}  # parts by bare name; filled once one was not found
         self._order: list[str] = []
         path = self._package_path()
         self._folder = posixpath.dirname(path)
@@ -142,14 +143,14 @@ class _Package:
         self._take_encryption()
 
     def chapters(self) -> list[str]:
-        """Returns the places of the chapters, as the package has them, in their order."""
+        """Returns the paths of the chapters in the package, in their order."""
         ordered = [self._page(self._items.get(item, _Item(item))) for item in self._order]
-        if not any(item in self._items for item in self._order):  # a book without an order: as they are listed
+        if not any(item in self._items for item in self._order):  # then the items are read as they are listed
             ordered = [item for item in self._items.values() if item.href.lower().endswith(_PAGE_SUFFIXES)]
         return [item.href for item in ordered if not item.is_no_page]
 
     def _page(self, item: _Item) -> _Item:
-        """Returns the item, or what stands in for it where it is no page."""
+        """Returns the item, or its fallback if it is no page."""
         for _ in range(MAX_FALLBACKS):
             other = self._items.get(item.fallback)
             if not item.is_no_page or other is None:
@@ -158,11 +159,11 @@ class _Package:
         return item
 
     def part(self, href: str, folder: str | None = None) -> str | None:
-        """Returns the part that is meant, None if there is none. A leading slash means the archive's root.
+        """Returns the part that a link means, None if there is none. A leading slash means the archive's root.
 
         Args:
-            href: as the book has it.
-            folder: of the part that names it; None for the package.
+            href: the link as the book has it.
+            folder: the folder of the part with the link; None for the package.
         """
         path = href.strip().partition("#")[0].replace("\\", "/")
         if not path:
@@ -176,7 +177,7 @@ class _Package:
         return self._by_last_name(posixpath.basename(unquote(path)))
 
     def _by_last_name(self, name: str) -> str | None:
-        """Returns the only part of this name, in whatever folder; None if there is none, or are several."""
+        """Returns the only part of this name, in whatever folder; None if there is none, or more than one."""
         if not self._last_names:
             for part in self._archive.parts:
                 last = folded(posixpath.basename(part.replace("\\", "/")))
@@ -184,7 +185,7 @@ class _Package:
         return self._last_names.get(folded(name))
 
     def sheet(self, page: str, href: str) -> str:
-        """Returns the style sheet that a page names; "" if it cannot be read. Few are: a book has one or two."""
+        """Returns the style sheet that a page names; "" if it cannot be read. A book has one or two of them."""
         part = self.part(href, posixpath.dirname(page))
         if part is None or len(self._sheets) == MAX_SHEETS:
             return self._sheets.get(part or "", "")

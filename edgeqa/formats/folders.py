@@ -1,9 +1,9 @@
-"""What is named on a command line to sources: files, folders of files, and `-` for standard input.
+"""Folders: this module finds the sources that a command line names: files, folders of files, and `-`, standard input.
 
-In: paths and options. Out: sources in a settled order, made as they are asked for, so that a folder of a million files
-takes little memory. Files are looked at, not read. What is left out of a folder is reported, never silently dropped:
-unknown formats, what a `.gitignore` or the user leaves out, what package managers put there. Hidden files alone are
-left out without a word.
+In: paths and options. Out: sources in a fixed order, made one by one, so that a folder of a million files takes little
+memory. Only the beginning of a file is read, to know its format. Files that are left out of a folder are reported:
+unknown formats, files that a `.gitignore` or the user leaves out, files of package managers. Only hidden files are left
+out without a report.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import FormatOptions
     from edgeqa.formats.kinds import Kind
 
-# What a shell was told to read from: a file, maybe, but not that path's.
+# A shell may have opened these from a file, but not from the file at that path.
 _HANDLES = ("/dev/stdin", "/dev/fd/", "/proc/")
-_HIDDEN = (".", "~$")  # the latter is how office programs mark what is open
-_INSTALLED = frozenset(("node_modules", "__pycache__"))  # folders of what programs have put there
+_HIDDEN = (".", "~$")  # office programs mark open files with the latter
+_INSTALLED = frozenset(("node_modules", "__pycache__"))  # programs fill these folders, not people
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something in a folder that is not read."""
+    """A file in a folder that is not read."""
 
     name: str
     reason: str
     is_kind: bool = False
-    """Whether nothing is wrong with it but its kind: such are counted by their endings, and not named one by one."""
+    """Whether only its kind is the reason: such files are counted by their endings, and not named one by one."""
     is_folder: bool = False
 
     @property
     def ending(self) -> str:
-        """The end of its name that says what it is, in lower case, "" if there is none; of a folder all."""
+        """The ending of its name, in lower case, "" if there is none; the whole name of a folder."""
         name = os.path.basename(self.name)
         if self.is_folder:
             return name + os.sep
@@ -66,7 +66,7 @@ class Skipped:
 
 
 def is_pipe(path: str, found: os.stat_result) -> bool:
-    """Tells whether what is at `path` can be read only once, or is something else each time it is named."""
+    """Tells whether `path` can be read only once, or leads to something else each time."""
     return not stat.S_ISREG(found.st_mode) or os.path.abspath(path).startswith(_HANDLES)
 
 
@@ -80,11 +80,11 @@ def walk(
     Args:
         paths: files, folders, or "-" for standard input.
         options: how to read them all.
-        on_skipped: called with what is left out of a folder: unknown formats, broken and looping links, what cannot
-            be opened.
+        on_skipped: a function that is called for each file that is left out of a folder: of an unknown format, a broken
+            or looping link, or one that cannot be opened.
 
     Raises:
-        ContextError: for a path that is not there or cannot be opened, or a named file in no known format.
+        ContextError: for a path that does not exist or cannot be opened, or for a named file in no known format.
         OptionError: for a format that does not exist.
     """
     return _Walk(options, on_skipped).sources([_path(path) for path in paths])
@@ -96,14 +96,14 @@ def _path(path: str | os.PathLike[str]) -> str:
     path = os.fspath(path)
     if path == STANDARD_INPUT:
         return path
-    # As pathlib writes it, so that `./manuals/` and `manuals` give the same names; ".." is left, links make it matter.
+    # pathlib's form gives `./manuals/` and `manuals` the same names; it keeps "..", which matters with links.
     parts = [part for part in path.split(os.sep) if part not in ("", ".")]
     shortened = (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts) or "."
-    return path if shortened == STANDARD_INPUT else shortened  # a file that is called so is written `./-`
+    return path if shortened == STANDARD_INPUT else shortened  # a file of this name is written `./-`
 
 
 class _Walk:
-    """One walk, which remembers which folders it has been in."""
+    """One walk, which remembers the folders that it has been in."""
 
     def __init__(self, options: FormatOptions, on_skipped: Callable[[Skipped], None]) -> None:
         self._options = options
@@ -135,7 +135,7 @@ class _Walk:
         if sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
         source = self._copied(PIPED_NAME, sys.stdin.buffer, self._kind or kinds.TEXT)
-        if not source.size_bytes:  # what should have written to it has failed
+        if not source.size_bytes:  # the program that should have written to it has failed
             raise ContextEmpty(source.name)
         return source
 
@@ -185,7 +185,7 @@ class _Walk:
                 yield source
 
     def _is_gone_into(self, path: str, place: tuple[int, int], *, is_link: bool) -> bool:
-        """Tells whether a folder is gone into, for the first time then; says why not."""
+        """Tells whether the walk enters a folder, which it does once; reports the reason if it does not."""
         if os.path.basename(path) in _INSTALLED:
             self._skip(path, "what programs have put there", is_kind=True)
         elif place in self._own:
@@ -238,7 +238,7 @@ class _Walk:
 
     def _copied(self, name: str, stream: IO[bytes], kind: Kind) -> Source:
         blocks = blocks_of(stream)
-        # What cannot be text is refused at once: /dev/zero never ends.
+        # A stream that cannot be text is refused at once: /dev/zero never ends.
         spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
         return Source(name, spool.size_bytes, kind, self._options, spool.open, is_piped=True)
 
@@ -254,7 +254,7 @@ def _own_folders() -> Iterator[tuple[int, int]]:
 
 
 def _opened(path: str) -> IO[bytes]:
-    stream = open(path, "rb")  # noqa: SIM115 - who asked for it closes it
+    stream = open(path, "rb")  # noqa: SIM115 - the caller closes it
     return unpacked(stream, path) if kinds.is_packed(path) else stream
 
 
@@ -264,15 +264,15 @@ def _head(path: str) -> bytes:
 
 
 IGNORE_FILE = ".gitignore"
-MAX_IGNORE_BYTES = 1 << 16  # of an ignore file
-MAX_LINE_CHARACTERS, MAX_STARS = 1000, 12  # of a pattern: more would take long to compare with long paths
+MAX_IGNORE_BYTES = 1 << 16  # an ignore file is read up to this size
+MAX_LINE_CHARACTERS, MAX_STARS = 1000, 12  # a pattern with more would take long to compare with long paths
 
 
 class IgnoreRules:
     """The rules that hold while folders are walked through, one after the other."""
 
     def __init__(self, exclude: Sequence[str]) -> None:
-        """Takes what the user excludes.
+        """Takes the user's own patterns.
 
         Raises:
             OptionError: if it is no list of patterns.
@@ -282,10 +282,10 @@ class IgnoreRules:
         self._excluded = _compiled(exclude)
         self._root = ""
         self._files: dict[str, pathspec.GitIgnoreSpec] = {}
-        """By the folder that it lies in, with a separator at its end, what an ignore file says."""
+        """The patterns of each ignore file, by its folder with a separator at its end."""
 
     def begin(self, root: str) -> None:
-        """Begins with a folder that was named: what lies above it in the same repository holds, too."""
+        """Begins with a named folder: the ignore files above it in the same repository count, too."""
         self._root = _whole(root)
         self._files.clear()
         above: list[str] = []
@@ -295,13 +295,13 @@ class IgnoreRules:
                 break
             parent = os.path.dirname(folder.rstrip(os.sep)) or os.sep
             if parent == folder.rstrip(os.sep) or folder == os.sep:
-                above.clear()  # no repository: what lies above says nothing
+                above.clear()  # outside a repository, files above do not count
                 break
             folder = _whole(parent)
             above.append(folder)
         for one in reversed(above):
             self.read(one)
-            # Who names a folder that is left out wants it all the same.
+            # A user who names a folder wants it, even if an ignore file leaves it out.
             if self._match(self._root.rstrip(os.sep), is_folder=True):
                 self._files.clear()
 
@@ -317,7 +317,7 @@ class IgnoreRules:
             self._files[folder] = found
 
     def reason(self, path: str, *, is_folder: bool) -> str | None:
-        """Returns why a path below the folder that was begun with is left out; None if it is not."""
+        """Returns why a path below the named folder is left out; None if it is read."""
         if self._excluded is None and not self._files:
             return None
         whole = os.path.abspath(path)
@@ -326,7 +326,7 @@ class IgnoreRules:
         return f"named in {IGNORE_FILE}" if self._match(whole, is_folder=is_folder) else None
 
     def _match(self, whole: str, *, is_folder: bool) -> bool:
-        """Tells whether ignore files leave a path out: the innermost that says anything about it decides."""
+        """Tells whether ignore files leave a path out: the innermost file with a pattern for it decides."""
         folder = os.path.dirname(whole)
         while self._files:
             spec = self._files.get(_whole(folder))
@@ -341,7 +341,7 @@ class IgnoreRules:
 
 
 def several(patterns: str | Iterable[str]) -> tuple[str, ...]:
-    """Returns one pattern or several as several."""
+    """Returns one pattern, or several, as a tuple."""
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
@@ -359,7 +359,7 @@ def _compiled(lines: Iterable[str]) -> pathspec.GitIgnoreSpec | None:
     if not any(line.strip() and not line.startswith("#") for line in usable):
         return None
     try:
-        import pathspec  # here: most folders do without
+        import pathspec  # imported here, because most folders need no patterns
     except ImportError as error:  # to add what git leaves out would be worse than not to add
         what = "leaving files out, by a .gitignore or --exclude,"
         raise LibraryMissing(library="pathspec", what=what) from error
@@ -368,7 +368,7 @@ def _compiled(lines: Iterable[str]) -> pathspec.GitIgnoreSpec | None:
     for line in usable:
         try:
             pathspec.GitIgnoreSpec.from_lines([line])
-        except ValueError:  # a pattern that git takes for nothing, too
+        except ValueError:  # git ignores such a pattern, too
             continue
         kept.append(line)
     return pathspec.GitIgnoreSpec.from_lines(kept)

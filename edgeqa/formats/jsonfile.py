@@ -1,10 +1,11 @@
-"""JSON: SQuAD files, a record a paragraph; objects, of an array or one a line, a record or a row each; all else whole.
+"""JSON: files in SQuAD's format, objects in an array or one a line, and JSON of any other kind.
 
-In: blocks of bytes. Out: records, named `FILE#Article/3` after SQuAD's articles and paragraphs, `FILE#3` in an array or
-after the line. Where objects have a field with the text, each is a document; where they have none, they are the rows of
-one document, under the names of their fields. Arrays are cut into their elements, each parsed alone, so that a file of
-any size takes little memory. A file of another kind, as a configuration, is read as names with their values; beyond
-MAX_WHOLE_BYTES as it stands. What Python writes beyond JSON is taken, too: NaN, halves of surrogate pairs.
+In: blocks of bytes. Out: records. In SQuAD's format, each paragraph is a record, called `FILE#Article/3`. If the
+objects have a field with text, each object is a record, called `FILE#3` after its place in the array or its line. If
+they have none, they are the rows of one record, under the names of their fields. An array is cut into its elements,
+which are parsed one by one, so that a file of any size takes little memory. Other JSON, as a configuration, is read as
+names with their values; beyond MAX_WHOLE_BYTES it is read as plain text. Some things that Python writes are no JSON,
+and are read all the same: NaN, halves of surrogate pairs.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
 
 
 def _held(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yields the blocks up to one more than are parsed as a whole."""
+    """Yields blocks until there is more than is parsed as a whole."""
     size_bytes = 0
     for block in blocks:
         yield block
@@ -127,7 +128,7 @@ def _whole(data: bytes, name: str) -> Record:
 
 
 def _blocks(found: object, rows: Rows, path: str = "", depth: int = 0) -> Iterator[Block]:
-    """Yields what JSON of any kind says: names with their values, tables of what is alike, all under their path."""
+    """Yields the content of any JSON: names with their values, and tables of equal objects, each under its path."""
     if depth == MAX_DEPTH or not (_is_nested(found) or isinstance(found, list)):
         yield from rows.pair(path.removesuffix("."), written(found))
     elif isinstance(found, dict):
@@ -168,12 +169,12 @@ _OPENING = (b"{", b"[")
 
 
 class _Elements:
-    """Cuts JSON into the elements of its array: the file itself, or the member `data` of the object that it is."""
+    """Cuts JSON into the elements of its array, which is the file itself, or the member `data` of its object."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.is_squad = False
-        """Whether the array is the member `data`; settled when the first element is there."""
+        """Whether the array is the member `data`; it is known once the first element is there."""
 
     def cut(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Yields the bytes of each element.
@@ -200,7 +201,7 @@ class _Elements:
                     element += mark
             elif mark:
                 depth -= 1
-                if depth < array_depth:  # what comes after the array is of no interest
+                if depth < array_depth:  # the rest after the array does not matter
                     return
                 if depth == array_depth:
                     yield bytes(element)
@@ -208,7 +209,7 @@ class _Elements:
         raise FileDamaged(self._name, "JSON", f"it ends in the middle, after element {number}")
 
     def _find(self, marks: Iterator[tuple[bytes, bytes]]) -> int:
-        """Takes the marks up to the beginning of the array; returns how deep its elements lie."""
+        """Takes the marks up to the beginning of the array; returns the depth of its elements."""
         depth = 0
         for before, mark in marks:
             if mark == b"[" and depth == 0 and not before.strip(codecs.BOM_UTF8 + b" \t\r\n"):
@@ -221,7 +222,7 @@ class _Elements:
 
 
 def _structure(blocks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yields each bracket outside of strings with what stands before it since the last; at the end an empty one."""
+    """Yields each bracket outside of strings, with the bytes since the last one; at the end an empty one."""
     parts: list[bytes] = []
     held_bytes = 0
     in_string = escaped = False
@@ -251,10 +252,10 @@ MAX_FLAT_DEPTH = 4
 
 
 def decoded(data: bytes) -> object:
-    """Returns what JSON says.
+    """Returns the value of JSON.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is no JSON.
         RecursionError: if it is nested too deep.
     """
     found: object = json.loads(data, strict=False, parse_constant=_no_number)
@@ -262,16 +263,16 @@ def decoded(data: bytes) -> object:
 
 
 def _no_number(_name: str) -> None:
-    """Returns what stands for NaN and Infinity: nothing, as in what writes them."""
+    """Returns None for NaN and Infinity, which mean no value to the programs that write them."""
 
 
 def records(objects: Iterable[Numbered], name: str, options: FormatOptions) -> Iterator[Record]:
-    """Yields a record an object, without those whose text is null or white space, or one of all as rows.
+    """Yields a record for each object whose text is more than white space, or one record of all objects as rows.
 
     Args:
-        objects: each with what names it among the file's records, its place in the file, for an error, and its JSON.
-        name: of the file.
-        options: which fields are read; else the first object settles it.
+        objects: each with its name among the file's records, its place in the file (for an error), and its JSON.
+        name: the name of the file.
+        options: the fields to read; if they name none, the first object decides.
 
     Raises:
         FormatError: if one is no JSON object, or has no text where others have.
@@ -296,7 +297,7 @@ def records(objects: Iterable[Numbered], name: str, options: FormatOptions) -> I
 
 def _object(data: bytes, name: str, place: str) -> dict[str, object]:
     try:
-        found = decoded(data.removesuffix(b","))  # as lines have it that were an array's
+        found = decoded(data.removesuffix(b","))  # lines that were an array's end in a comma
     except UnicodeDecodeError as error:
         reason = f"not UTF-8: the byte 0x{error.object[error.start]:02x}"
         raise RecordInvalid(name, place, reason, "convert the file: iconv -f WINDOWS-1252 -t UTF-8") from error
@@ -316,7 +317,7 @@ def _string(found: dict[str, object], field: str, name: str, place: str) -> str:
 
 
 def row_blocks(objects: Iterable[dict[str, object]], rows: Rows) -> Iterator[Block]:
-    """Yields objects as rows under the names of their fields, named anew where there is one that was not named."""
+    """Yields objects as rows under the names of their fields; a new field makes a new row of names."""
     columns: list[str] = []
     known: set[str] = set()
     for one in objects:
@@ -358,11 +359,11 @@ def written(value: object) -> str:
 
 
 def title_of(found: dict[str, object]) -> str:
-    """Returns what an object is called by one of the usual names; "" if by none."""
+    """Returns the value of an object's first field with a usual name; "" if it has none."""
     return next((one_line(str(found[key])) for key in ("title", "name") if isinstance(found.get(key), str)), "")
 
 
-_BLANK = b" \t\r\n\x1e"  # the last begins a text of a JSON sequence
+_BLANK = b" \t\r\n\x1e"  # the last one begins a text of a JSON sequence
 
 
 def read_lines(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator[Record]:
@@ -372,7 +373,7 @@ def read_lines(blocks: Iterator[bytes], name: str, options: FormatOptions) -> It
         FormatError: naming the line.
     """
     first = next(blocks, b"")
-    if _OBJECTS.match(first):  # an array, whatever the file is called
+    if _OBJECTS.match(first):  # it is an array, whatever the file is called
         yield from read(chain([first], blocks), name, options)
         return
     text = checked(chain([first], blocks), name)

@@ -1,6 +1,7 @@
-"""Which formats there are, and which one a file is in: by its name, and where that says nothing, by its beginning.
+"""Kinds: the table of all formats, and the rules that find the format of a file. Pure.
 
-Pure. This is the one table of endings. The readers themselves are imported when a file of their format is read.
+A file's name decides; if it says nothing, the file's beginning does. The table of endings is only here. A reader is
+imported when a file of its format is read.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import FormatOptions, Record
 
-HEAD_BYTES = 1 << 15  # of a file's beginning are looked at
+HEAD_BYTES = 1 << 15  # the beginning of a file that is looked at
 PACKED = ".gz"
-"""Ending of files that gzip made: what is in them is read, in the format that the name says without it."""
+"""The ending of files that gzip made: their content is read, in the format that the name has without this ending."""
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]|\Z)")
 _SQUAD = re.compile(rb'"data"\s*:\s*\[')
 _ZIP = b"PK\x03\x04"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""Beginning of files of the Office before 2007."""
+"""The first bytes of files of an Office before 2007."""
 _IS_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s.{0,200}?\?>\s*)?(?:<!--.{0,999}?-->\s*)?<(?:!doctype\s+html|html)[\s>]",
     re.IGNORECASE | re.DOTALL,
@@ -44,16 +45,16 @@ class Kind:
 
     name: str
     place: str
-    """Module in this room, and where it is not `read`, the function that takes the content, the name, the options."""
+    """The module in this room, and the name of its function for content, name and options, if that is not `read`."""
     suffixes: tuple[str, ...]
     version: int = 1
-    """To be raised when the reader gives other text for the same file, so that it is read again."""
+    """The reader's version. It rises when the reader gives other text for the same file, which is then read again."""
     seeks: bool = False
-    """Whether the content is given as a file that it can seek in, rather than as blocks from beginning to end."""
+    """Whether the reader gets a file that can seek, instead of blocks from beginning to end."""
     has_fields: bool = False
     """Whether the options that name fields matter."""
     is_asked_as_it_stands: bool = False
-    """Whether a question about such a file is asked of its very characters, and not of what the reader makes of it."""
+    """Whether a question about such a file is asked of its text as it stands, not of the reader's text."""
 
     def reader(self) -> Callable[[Any, str, FormatOptions], Iterator[Record]]:
         """Returns the function that yields the records of a file."""
@@ -78,7 +79,7 @@ _CONFIGURATION = (
 )
 
 UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".csr", ".asc", ".sig", ".gpg", ".pub"])
-"""Endings of what is text for programs: drawings, keys, checksums. In folders it is left out."""
+"""The endings of text for programs: drawings, keys, checksums. Such files in folders are left out."""
 
 TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
 CODE = Kind("code", "plain.read_code", tuple(_CODE.split()), is_asked_as_it_stands=True)
@@ -100,7 +101,7 @@ MAN = Kind("man", "manpage", (), version=2)  # known by _MAN_SUFFIX
 
 _ALL = (TEXT, CODE, MARKDOWN, HTML, JSON_LINES, CSV, JSON, PDF, DOCX, EPUB, XLSX, PPTX, ODT, ODS, RTF, MAIL, MAN)
 KINDS = {kind.name: kind for kind in _ALL}
-# What stands in an archive's beginning; the last is in all of Office's.
+# These names stand at the beginning of an archive; the last is in all archives of Office.
 _IN_ARCHIVES = (
     (b"mimetypeapplication/epub+zip", EPUB),
     (b"mimetypeapplication/vnd.oasis.opendocument.text", ODT),
@@ -137,13 +138,13 @@ def by_name(name: str) -> Kind | None:
 
 
 def is_asked_as_it_stands(name: str) -> bool:
-    """Tells whether a question about a file of this name is asked of its very characters."""
+    """Tells whether a question about a file of this name is asked of its text as it stands."""
     kind = by_name(name)
     return not is_packed(name) and (kind is None or kind.is_asked_as_it_stands)
 
 
 def needs_look(kind: Kind | None) -> bool:
-    """Tells whether what a name said is settled by the file's beginning alone."""
+    """Tells whether the file's beginning must confirm the format that its name says."""
     return kind is None or kind in (JSON, MAN)
 
 
@@ -151,10 +152,10 @@ def by_head(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
     """Returns the format of a file whose name said `kind`, by its first HEAD_BYTES; None if it is not read.
 
     Args:
-        kind: for which `needs_look` holds.
+        kind: the name's format, for which `needs_look` is true.
         head: the file's beginning.
         is_named: whether the user named the file itself. Then text in another encoding than UTF-8 passes as text, and
-            JSON of any kind as JSON, so that reading it says what is wrong with it.
+            any JSON passes as JSON, so that its reader can report the fault.
     """
     if kind is JSON:
         return of_json(head) or (kind if is_named else None)
@@ -165,7 +166,7 @@ def by_head(kind: Kind | None, head: bytes, *, is_named: bool) -> Kind | None:
 
 
 def is_formatted(head: bytes) -> bool:
-    """Tells whether a file that begins so is in a format of its own, rather than text or nothing that is read."""
+    """Tells whether a file that begins so is in a format other than text that is read."""
     return head.startswith(OLD_OFFICE) or by_content(head) not in (None, TEXT)
 
 
@@ -185,7 +186,7 @@ def by_content(head: bytes) -> Kind | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Tells whether a file begins as text in UTF-8 does, and with some."""
+    """Tells whether a file begins with text in UTF-8, and is not empty."""
     if not head or _CONTROL.search(head):
         return False
     try:
@@ -196,8 +197,8 @@ def _is_text(head: bytes) -> bool:
 
 
 def of_json(head: bytes) -> Kind | None:
-    """Returns how a file named as JSON is read, by its beginning; None if it is no lines, no SQuAD and no array."""
-    import json  # here: a file in another format does without
+    """Returns the format of a file named as JSON, by its beginning; None if it has no lines, no SQuAD and no array."""
+    import json  # imported here, because other formats do not need it
 
     head = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _ARRAY.match(head) or _SQUAD.search(head):

@@ -1,11 +1,11 @@
-"""Mails: EML, a mail a file, and MBOX, the mails of a folder one after the other, each a record.
+"""Mails: EML is a file of one mail, and MBOX a file with the mails of a folder. Each mail is a record.
 
-In: bytes. Out: records named `FILE`, or `FILE#3` after their place in a folder, titled after the subject. From, To,
-Date and Subject come first, as rows; then the text as it was written, quotes included, or what the page says where
-there is no text; then the names of what is attached. Attachments are not read: their bytes are left out before the mail
-is parsed, by Python's `email`, so that a mail of any size takes little memory.
+In: bytes. Out: records called `FILE`, or `FILE#3` after their place in a folder, and titled after the subject. From,
+To, Date and Subject come first, as rows. Then comes the text as it was written, quotes included, or the text of the
+HTML page if there is no plain text. The names of the attachments come last. Attachments are not read: their bytes are
+left out before Python's `email` parses the mail, so that a mail of any size takes little memory.
 
-The formats: RFC 5322, RFC 2045 and 2046, RFC 4155.
+The formats are defined in RFC 5322, RFC 2045 and 2046, and RFC 4155.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage, MIMEPart
 
-MAX_HEADER_BYTES = 1 << 18  # of a mail or a part of one
-MAX_FIELD_BYTES = 4000  # of one field: parsing takes time that grows with the square
-MAX_TEXT_BYTES = 1 << 24  # of the text of a mail, without what is attached
+MAX_HEADER_BYTES = 1 << 18  # the headers of a mail, or of a part of one, have so many at most
+MAX_FIELD_BYTES = 4000  # one field has so many at most: the time to parse it grows with the square
+MAX_TEXT_BYTES = 1 << 24  # the text of a mail, without attachments, has so many at most
 MAX_PARTS = 500
 MAX_LINE_BYTES = 1 << 20
-MAX_ATTACHMENTS = 100  # named
+MAX_ATTACHMENTS = 100  # so many are named
 MAX_STUB_CHARACTERS = 500
-MAX_DEPTH = 5  # of mails within mails
+MAX_DEPTH = 5  # mails within mails are read so deep
 _FIELDS = ("From", "To", "Cc", "Date", "Subject")
-_BEGINS = re.compile(rb"From .*[0-9]:[0-9]{2}")  # with a time; a sentence may begin with the word
+_BEGINS = re.compile(rb"From .*[0-9]:[0-9]{2}")  # a time must follow, since a sentence may begin with the word, too
 _KIND = re.compile(rb"^content-type:[ \t]*([\w.+-]+)/([\w.+-]+)", re.IGNORECASE | re.MULTILINE)
 _UNQUOTED = re.compile(rb"(boundary[ \t]*=[ \t]*)([^\";\s]+)", re.IGNORECASE)
 _XHTML = (b"application", b"xhtml+xml")
@@ -50,7 +50,7 @@ _FOLDED = re.compile(rb"\r?\n[ \t]+")
 _CUT = re.compile(r"(?<!^--) \n(?!>|-- )", re.MULTILINE)
 
 _PAGE = "application/xhtml+xml"
-_NOT_SHOWN = ("text/css", "text/javascript", "text/x-amp-html")  # how a page looks; what it says, once more
+_NOT_SHOWN = ("text/css", "text/javascript", "text/x-amp-html")  # these hold the look of a page, or its text once more
 
 _T = TypeVar("_T")
 
@@ -83,7 +83,7 @@ def _folder(lines: Iterator[bytes], name: str) -> Iterator[Record]:
         one = _One(lines)
         try:
             yield from _mail(one, f"{name}#{number}", name)
-        except FileExcessive as error:  # this one; the others are read
+        except FileExcessive as error:  # only this mail is left out
             yield Record(f"{name}#{number}", "", (), note=str(error))
         for _ in one:
             pass
@@ -109,7 +109,7 @@ class _One:
             self.another_follows = True
             raise StopIteration
         self._after_blank = not line.strip()
-        # What begins with "From " within a mail was marked when it was put into the folder.
+        # A line of a mail that begins with "From " was marked when the mail was put into the folder.
         return line[1:] if line.startswith(b">From ") else line
 
 
@@ -132,7 +132,7 @@ def _mail(lines: Iterator[bytes], record_name: str, name: str) -> Iterator[Recor
 
 
 def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Iterator[bytes]:
-    """Yields the lines of a mail but those that its attachments, pictures and the like consist of."""
+    """Yields the lines of a mail without the content of its attachments, pictures and the like."""
     boundaries: set[bytes] = set()
     headers: list[bytes] = []
     in_headers, is_left_out = True, False
@@ -150,7 +150,7 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
             headers, header_bytes = [], 0
             found = _KIND.search(whole)
             kind, more = (found[1].lower(), found[2].lower()) if found is not None else (b"text", b"plain")
-            in_headers = kind == b"message"  # a mail within: its headers follow
+            in_headers = kind == b"message"  # it is a mail within the mail, whose headers follow
             is_text = kind in (b"text", b"multipart", b"message") or (kind, more) == _XHTML
             is_left_out = not is_text or _ATTACHED.search(whole) is not None
             boundaries |= {boundary.strip() for boundary in _BOUNDARY.findall(whole)[:1] if boundary.strip()}
@@ -169,7 +169,7 @@ def _without_attachments(lines: Iterator[bytes], name: str, which: str) -> Itera
 
 
 def _cut(headers: bytes) -> Iterator[bytes]:
-    """Yields the fields of headers, none longer than is parsed in a moment."""
+    """Yields the fields of headers; each is short enough to be parsed in a moment."""
     for line in headers.splitlines():
         # What is not in quotes may have signs that belong in some.
         whole = _UNQUOTED.sub(rb'\1"\2"', line) if line[:13].lower() == b"content-type:" else line
@@ -184,7 +184,7 @@ def _is_boundary(rest: bytes, boundaries: set[bytes]) -> bool:
 
 
 def _safely(function: Callable[[], _T]) -> _T | None:
-    """Returns what a function of `email` returns, None where it stumbles over headers that are none."""
+    """Returns the result of a function of `email`; None if it fails on damaged headers."""
     try:
         return function()
     except (email.errors.MessageError, LookupError, ValueError, AttributeError, TypeError, AssertionError):
@@ -201,7 +201,7 @@ def _field(message: MIMEPart, wanted: str) -> str:
 
 
 def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
-    """Yields the fields of a mail, its text, the mails within it, and what is attached."""
+    """Yields the fields of a mail, its text, the mails within it, and the names of attachments."""
     draft = Draft()
     for name_of_field in _FIELDS:
         if text := _field(message, name_of_field):
@@ -215,7 +215,7 @@ def _blocks(message: MIMEPart, name: str, depth: int = 0) -> Iterator[Block]:
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    """What holds for all parts of a mail."""
+    """The state that all parts of a mail share."""
 
     name: str
     depth: int
@@ -239,7 +239,7 @@ def _parts(part: MIMEPart) -> list[MIMEPart]:
 
 
 def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
-    """Yields what a part says, of several forms one; notes the names of what is attached."""
+    """Yields the text of a part, in one of its forms; notes the names of attachments."""
     kind = part.get_content_type()
     if kind == "message/rfc822" and part.is_multipart():
         for inner in _parts(part) if mail.depth < MAX_DEPTH else ():
@@ -258,7 +258,7 @@ def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
 
 
 def _alternative(parts: list[MIMEPart], mail: _Mail) -> Iterator[Block]:
-    """Yields the text as it was written; what the page says where there is none, or where that says far more."""
+    """Yields the text as it was written, or the text of the page if there is no other, or if it says far more."""
     best: list[Block] = []
     for part in parts:
         found = [*_shown(part, mail)]
@@ -282,10 +282,10 @@ def _apart(blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 def _content(part: MIMEPart) -> str:
-    """Returns the text of a part, in the character set that it declares; in UTF-8 where it declares none or another."""
+    """Returns the text of a part in its declared character set; in UTF-8 if it declares none or an unknown one."""
     data = _safely(lambda: part.get_payload(decode=True))
     if not isinstance(data, bytes):
-        payload = part.get_payload()  # of several parts, where the mail says so and there are none
+        payload = part.get_payload()  # it is no text if the mail declares several parts and has none
         data = payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
     found = _decoded(data, str(_safely(part.get_content_charset) or "us-ascii").lower())
     found = found.replace("\r\n", "\n").replace("\0", "")
@@ -293,7 +293,7 @@ def _content(part: MIMEPart) -> str:
 
 
 def _decoded(data: bytes, charset: str) -> str:
-    """Returns text: what is declared as ASCII, or in no way that is known, is in UTF-8, or as Windows has it."""
+    """Returns text; without a known encoding other than ASCII, it is taken for UTF-8, else for that of Windows."""
     known = known_encoding(charset)
     if charset in ("us-ascii", "ascii", "ansi_x3.4-1968") or known == "utf-8":
         with contextlib.suppress(UnicodeDecodeError):
@@ -302,7 +302,7 @@ def _decoded(data: bytes, charset: str) -> str:
 
 
 def _flowed(text: str) -> str:
-    """Returns text with the lines put together that a mail program has cut (RFC 3676)."""
+    """Returns text in which the lines that a mail program has cut are joined again (RFC 3676)."""
     return _CUT.sub(" ", text)
 
 

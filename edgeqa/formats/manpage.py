@@ -1,9 +1,9 @@
 """Man pages, written in the macros of man(7) or mdoc(7): a page is one record, titled after its name and section.
 
-In: the page's source. Out: its text as a terminal shows it, with its structure: the page's line at the top is the first
-heading, those of `.SH` and `.SS` lie below it, options and other tagged paragraphs are terms, what they explain lies a
-level deeper. A page that only points to another (`.so`) has no text of its own. Tables are read as tbl writes them;
-equations and pictures are left out.
+In: the page's source. Out: its text as a terminal shows it, with its structure. The line at the top of the page is the
+first heading, and those of `.SH` and `.SS` lie below it. Options and other tagged paragraphs are terms, and their
+explanation lies a level deeper. A page that only points to another (`.so`) has no text of its own. Tables are read in
+the language of tbl; equations and pictures are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 1 << 20
 MAX_LEVELS = 40
-MAX_TERM_CHARACTERS = 200  # what is longer and stands before something indented is a paragraph
+MAX_TERM_CHARACTERS = 200  # a longer text before something indented is a paragraph
 
 _BULLET = re.compile(r"([•·*+o○□✓‣▪-])\s*\Z")
 _NUMBER = re.compile(r"\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s*\Z|\[[0-9]{1,3}\]\s*\Z|[0-9]{1,2}\Z")
@@ -51,7 +51,7 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
 
 
 def _lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
-    """Yields lines without their ends, in UTF-8, else as Windows and Latin 1 write them: old pages do not say."""
+    """Yields lines without their ends, read as UTF-8, else as Windows or Latin 1: old pages do not say which."""
     long = FileExcessive(name, f"one of its lines is longer than {MAX_LINE_BYTES} bytes")
     for number, line in enumerate(lines_of(blocks, b"\n", MAX_LINE_BYTES, lambda _: long)):
         bare = (line if number else line.removeprefix(codecs.BOM_UTF8)).removesuffix(b"\n")
@@ -62,7 +62,7 @@ def _lines(blocks: Iterator[bytes], name: str) -> Iterator[str]:
 
 
 class _Page:
-    """Writes down the macros of man(7), and hands those of mdoc(7) on."""
+    """Writes blocks for the macros of man(7), and passes those of mdoc(7) on."""
 
     def __init__(self, roff: Roff) -> None:
         self.title = ""
@@ -71,8 +71,8 @@ class _Page:
         self._mdoc = Mdoc(self.draft, roff, self._set_title)
         self._is_mdoc = False
         self._footer = ""
-        self._depth = 0  # of .RS
-        self._hangs = 0  # 1 within what hangs under a term or an item
+        self._depth = 0  # the depth of .RS
+        self._hangs = 0  # 1 within the text that hangs under a term or an item
         self._outer: list[int] = []
         self._is_tag = False  # the next line is the term of .TP
         self._is_code = False
@@ -177,7 +177,7 @@ class _Page:
             self.draft.begin("paragraph", self._level)
 
     def _hang(self) -> None:
-        """What follows is what a term is explained by."""
+        """Begins the explanation of a term."""
         self._hangs = 1
         self._glued = False
         if not self.draft.is_empty:
@@ -197,7 +197,7 @@ class _Page:
         self.draft.begin("term", self._level)
 
     def _begin_indented(self, arguments: list[str]) -> None:
-        """Begins a paragraph of `.IP`: an item, what a term explains, or what goes on under either."""
+        """Begins a paragraph of `.IP`: an item, the explanation of a term, or more text under either."""
         self._is_tag = self._glued = False
         mark = arguments[0].replace(GLUED, "").strip() if arguments else ""
         self._hangs = int(bool(arguments or self._hangs))
@@ -213,7 +213,7 @@ class _Page:
             self._hang()
 
     def _deeper(self, _arguments: list[str]) -> None:
-        # What many a program writes for a term: a paragraph of one short line, then something indented.
+        # Many programs write a term as a paragraph of one short line, with something indented below.
         text = self.draft.text.strip()
         if (
             self.draft.kind == "paragraph"
@@ -284,7 +284,7 @@ class _Page:
     def _font(self, name: str, arguments: list[str]) -> None:
         if not arguments:
             return
-        # Of two letters, the fonts alternate from word to word, without blanks.
+        # A macro of two letters alternates two fonts from word to word, without blanks.
         parts = arguments if len(name) == 1 or name in ("SM", "SB") else ["".join(arguments)]
         shown = " ".join(parts)
         if self._heading_line:
@@ -350,7 +350,7 @@ _TEXT_BEGINS, _TEXT_ENDS = "T{", "T}"
 
 
 class _Table:
-    """One table. Rows are written as soon as the one after them is seen: a rule may make the first a header."""
+    """One table. A row is written once the next one is seen, since a rule below may make the first a header."""
 
     def __init__(self, roff: Roff) -> None:
         self._roff = roff
@@ -358,7 +358,7 @@ class _Table:
         self._formats: list[str] = []
         self._in_head = True  # options and formats
         self._held: list[str] | None = None
-        self._cells: list[str] = []  # of a row that goes on, as its text goes over several lines
+        self._cells: list[str] = []  # cells of an unfinished row, whose text goes over several lines
         self._text: list[str] | None = None
         self._rows = 0
 

@@ -1,4 +1,4 @@
-"""Markdown to blocks, as it is shown: parsed by pyromark (CommonMark with the usual additions), its HTML as pages are.
+"""Markdown: pyromark parses it (CommonMark with the usual additions), and HTML in it is read as in pages.
 
 In: blocks of bytes. Out: one record, titled after `title` in the front matter, else after the first heading. The front
 matter itself (YAML, TOML, JSON, or Pandoc's title block) is no text, nor is the data of embedded images. A file of more
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 try:
     import pyromark
-except ImportError:  # said for the first file, by its name
+except ImportError:  # the first file reports it, with the file's name
     pyromark = None  # type: ignore[assignment]  # asked below
 
 from edgeqa.formats.blocks import ExtraMissing, FormatOptions, Record, one_line, read_ahead
@@ -35,7 +35,7 @@ MAX_FRONT_CHARACTERS = 1 << 16
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _DATA = re.compile(r"data:[a-zA-Z0-9/+.=;-]{0,64};base64,[A-Za-z0-9+/=]*")
 _MAX_DATA_HEAD = 80
-# Front matter stands between two such lines, before all else.
+# Front matter stands between two such lines, at the beginning of the file.
 _FRONT = re.compile(r"\s*^(?P<mark>---|\+\+\+)[ \t]*\r?\n", re.MULTILINE)
 _YAML_LINE = re.compile(r"|[ \t#\]\[{}\"'].*|-(?:[ \t].*)?|[^\s:#][^:]{0,99}:(?:[ \t].*)?")
 _TOML_LINE = re.compile(r"[\w.\"'-]+[ \t]*=.*|\[.*")
@@ -43,18 +43,19 @@ MAX_FRONT_LINES = 2000
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
-# A line that begins with a colon and no blank (`::: tip`, `:smile:`) is no definition, though the parser says so.
+# A line with a colon and no blank at its beginning (`::: tip`, `:smile:`) is no definition, though the parser thinks
+# so.
 _DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
 _COLON = "\ufdd0"
-# `[Ann]: 1932` and `[Q]: Who?` are definitions of links, by the rules, which show nothing. Where nobody links to them,
-# and what they lead to is a word and no place, somebody said it.
+# By the rules, `[Ann]: 1932` and `[Q]: Who?` define links, and show nothing. If no link uses them, and their target is
+# a word and no address, they are text that somebody said.
 _SAID = re.compile(
     r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*[\w,$€%+-]+[.?!,;]?[ \t]*$)", re.MULTILINE
 )
 _LINKED = re.compile(r"\[([^\]\n]{1,100})\](?!:)")
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
-# Elements of pages that say the same. Those of a list's items and of cells are made with more.
+# These elements of pages mean the same. Items of lists and cells are made elsewhere, with more detail.
 _ELEMENTS = {
     "Paragraph": "p",
     "BlockQuote": "blockquote",
@@ -71,7 +72,7 @@ _ELEMENTS = {
 
 @cache
 def _options() -> pyromark.Options:
-    """Returns what of Markdown is read besides what every dialect has."""
+    """Returns the parser's options for the additions to Markdown that are read."""
     return (
         pyromark.Options.ENABLE_TABLES
         | pyromark.Options.ENABLE_FOOTNOTES
@@ -79,14 +80,14 @@ def _options() -> pyromark.Options:
         | pyromark.Options.ENABLE_TASKLISTS
         | pyromark.Options.ENABLE_DEFINITION_LIST
         | pyromark.Options.ENABLE_GFM
-    )  # front matter is taken off before: the parser would take it, and so text, from anywhere between two rules
+    )  # front matter is taken off before: the parser would take any text between two rules for it
 
 
 def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
     """Yields the file as one record.
 
     Raises:
-        ExtraMissing: without pyromark. Read as plain text, it would give other passages, and so other answers.
+        ExtraMissing: without pyromark. As plain text, the file would give other passages, and so other answers.
     """
     if pyromark is None:
         raise ExtraMissing(name, "Markdown", "pyromark", "pyromark")
@@ -126,7 +127,7 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _cut(text: str) -> int:
-    """Returns where the last block begins that is not within a fence; else the last line, else the end."""
+    """Returns where the last block outside of a fence begins; else the place of the last line, else the end."""
     fences = [(found.start(), found[1]) for found in _FENCE.finditer(text)]
     opened, last = "", 0
     for place, fence in fences:
@@ -141,16 +142,16 @@ def _cut(text: str) -> int:
 
 
 class _Reader:
-    """Writes what the parser finds to a page."""
+    """Writes the parser's events to a page."""
 
     def __init__(self) -> None:
         self.title = ""
-        """Of the front matter, else the first heading, as soon as it was read."""
+        """The title of the front matter, else the first heading, as soon as it was read."""
         self._page = Page()
         self._html: list[str] | None = None
         self._cell = "td"
         self._in_heading = False
-        self._ending = ""  # the last text of a heading, which may end in attributes
+        self._ending = ""  # the last text of a heading, held back because it may end in attributes
 
     def blocks(self, parts: Iterable[str]) -> Iterator[Block]:
         """Yields the blocks of the text in parts."""
@@ -163,12 +164,12 @@ class _Reader:
         yield from self._named_after(self._page.finish())
 
     def _named_after(self, blocks: list[Block]) -> list[Block]:
-        """Returns the blocks; a heading among them is the title where there is none yet."""
+        """Returns the blocks; the first heading becomes the title if there is none yet."""
         self.title = self.title or self._page.heading
         return blocks
 
     def _after_front_matter(self, text: str) -> str:
-        """Returns what follows the front matter, whose title is taken; all of it where there is none."""
+        """Returns the text after the front matter, and takes its title; all of the text if there is no front matter."""
         if (begin := _FRONT.match(text)) is not None:
             front = _front_matter(text[begin.end() :][:MAX_FRONT_CHARACTERS], begin["mark"])
             if front is not None:
@@ -229,7 +230,7 @@ class _Reader:
             self._page.write([text])
 
     def _end_text(self, *, is_last: bool = False) -> None:
-        """Writes a heading's text that was held back."""
+        """Writes the text of a heading that was held back."""
         if self._ending:
             self._page.write([_ATTRIBUTES.sub("", self._ending) if is_last else self._ending])
             self._ending = ""
@@ -254,7 +255,7 @@ class _Reader:
             self._open(self._cell)
         elif name in _ELEMENTS:
             self._open(_ELEMENTS[name])
-            if name == "BlockQuote" and more is not None:  # what GitHub writes above it
+            if name == "BlockQuote" and more is not None:  # GitHub writes the kind above such a quote
                 self._open("p")
                 self._page.write([str(more), Tag("p", is_end=True)])
 
@@ -285,7 +286,7 @@ class _Reader:
 
 
 def _said(text: str) -> str:
-    """Returns text in which what somebody said is no definition of a link."""
+    """Returns text in which words that somebody said do not define a link."""
     if _SAID.search(text) is None:
         return text
     linked = {label.casefold() for label in _LINKED.findall(text)}
@@ -293,10 +294,10 @@ def _said(text: str) -> str:
 
 
 def _front_matter(text: str, mark: str) -> str | None:
-    """Returns what stands before the line that ends front matter; None if there is none, or it is no YAML or TOML.
+    """Returns the front matter; None if its end is missing, or it is neither YAML nor TOML.
 
     Args:
-        text: what follows the line that begins it.
+        text: the text after the line that begins it.
         mark: that line.
     """
     ends = (mark,) if mark == "+++" else (mark, "...")
@@ -327,7 +328,7 @@ def _front_title(front: str) -> str:
 
 
 def _named(value: Any) -> tuple[str, Any]:  # noqa: ANN401
-    """Returns the name of what begins or ends, and what is said about it."""
+    """Returns the name of an event's element, and its properties."""
     if isinstance(value, str):
         return value, None
     ((name, more),) = value.items()

@@ -1,10 +1,11 @@
-"""HTML taken apart: the encoding that a page declares, its text and tags as they come, what its elements mean.
+"""HTML: this module takes a page apart into text and tags, and knows the meaning of elements and the encoding.
 
-In: a page, cut anywhere. Out: text as str, and `Tag`s; style sheets are text between their tags. One pass in linear
-time that holds only what has not ended yet, so that neither a page's size nor what is nested in it takes memory. It
-builds no tree and never fails: what is no tag is text, as in browsers. Only a byte order mark, an XML declaration and
-the attributes made for it declare an encoding. Which elements begin blocks, end others by beginning, or are not shown
-are the rules of the HTML standard ("optional tags", "scope"), kept to what text needs.
+In: a page, cut anywhere. Out: text as str, and `Tag`s; style sheets are text between their tags. It reads in one pass,
+in linear time, and holds only tags and elements that have not ended yet, so that neither the size nor the nesting of a
+page takes memory. It builds no tree and never fails: anything that is no tag is text, as in browsers. An encoding is
+declared only by a byte order mark, an XML declaration, or the attributes made for it. The rules for elements come from
+the HTML standard ("optional tags", "scope"), as far as text needs them: which elements begin blocks, which end others
+by their beginning, and which are not shown.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from edgeqa.formats.text import checked, decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# Text and a whole tag after it, taken at once. What it does not match is taken step by step, to the same end: a tag
-# ends at the first ">" that is not in quotes, and quotes count only as the value of an attribute.
+# This matches text and a whole tag after it. Anything else is taken step by step, with the same result: a tag ends at
+# the first ">" that is not in quotes, and quotes count only as the value of an attribute.
 _TEXT_AND_TAG = re.compile(
     r"""([^<]*)<(/?)([a-zA-Z][^\s/>]{0,63})((?=[\s/>])[^>=]*(?:=\s{0,99}(?:"[^"]*"|'[^']*'|(?![\s"']))[^>=]*)*)>"""
 )
@@ -29,7 +30,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,63})")
 _SEVERAL = re.compile("<+(?=<)")
 _TAG_END = re.compile(r"""[>]|=\s{0,99}["']""")
 _ASSIGNED = re.compile(r"=\s{0,99}\Z")
-_COMMENT_END = re.compile("-->|(?<!<!)--!>")  # as browsers have it
+_COMMENT_END = re.compile("-->|(?<!<!)--!>")  # browsers end comments so
 _DECLARATION_END = re.compile(">")
 _CDATA_END = re.compile("]]>")
 _DOCTYPE = re.compile(r"""[^\[>]*(?:\[(?:[^\]"']|"[^"]*"|'[^']*')*\]\s*)?>""")
@@ -39,10 +40,10 @@ MAX_DOCTYPE_CHARACTERS = 1 << 14
 MAX_ENTITIES = 200
 _MAX_END_CHARACTERS = 4
 _REFERENCE = re.compile(r"&[#a-zA-Z0-9]{0,40}\Z")
-_MAX_OPENING_CHARACTERS = 80  # characters after "<" that settle what it is
+_MAX_OPENING_CHARACTERS = 80  # so many characters after "<" are enough to know what begins there
 _ATTRIBUTE = re.compile(r"""([^\s"'>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
-MAX_ATTRIBUTE_CHARACTERS = 1 << 14  # of a tag; what comes after them is not seen
-# Elements that hold no tags but their own end. What they hold is shown to nobody, but for titles and examples.
+MAX_ATTRIBUTE_CHARACTERS = 1 << 14  # the rest of a tag's attributes is not read
+# These elements hold no tags but their own end. Nobody sees their content, except for titles and examples.
 _RAW = ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW}
 
@@ -78,14 +79,14 @@ class Tokenizer:
         self._is_last = False
         self._state: Callable[[], Iterator[str | Tag]] = self._text
         self._tag = Tag("", is_end=False)
-        self._attributes: list[str] = []  # of a tag that is taken step by step
+        self._attributes: list[str] = []  # the attributes of a tag that is taken step by step
         self._attribute_characters = 0
         self._quote = ""
         self._raw = ""
-        self._entities: dict[str, str] = {}  # that the page defines
+        self._entities: dict[str, str] = {}  # the entities that the page defines
 
     def feed(self, piece: str, *, is_last: bool = False) -> Iterator[str | Tag]:
-        """Yields the text between tags, with its references resolved, and the tags, as far as they are settled."""
+        """Yields the finished tags and the text between them, with its references resolved."""
         self._is_last = is_last
         self._held, self._place = self._held[self._place :] + piece, 0
         while True:
@@ -141,7 +142,7 @@ class Tokenizer:
             self._place = end + 1 if end >= 0 else len(held)
             self._quote = "" if end >= 0 else self._quote
         elif (found := _TAG_END.search(held, place)) is None:
-            # What stands before the end may end the tag itself; an assignment may go on with a quote.
+            # The sign before the end may end the tag itself; an assignment may go on with a quote.
             assigned = _ASSIGNED.search(held, place)
             self._place = assigned.start() if assigned and not self._is_last else max(place, len(held) - 1)
         elif found.group() != ">":
@@ -154,7 +155,7 @@ class Tokenizer:
         self._keep(place, self._place)
 
     def _keep(self, begin: int, end: int) -> None:
-        """Notes what was taken of a tag's attributes."""
+        """Notes a part of a tag's attributes."""
         if self._attribute_characters < MAX_ATTRIBUTE_CHARACTERS:
             taken = self._held[begin : min(end, begin + MAX_ATTRIBUTE_CHARACTERS - self._attribute_characters)]
             self._attributes.append(taken)
@@ -165,7 +166,7 @@ class Tokenizer:
         yield tag
         if tag.is_end:
             return
-        # In HTML no element ends itself; but of one that holds no tags, the rest of the page would be lost.
+        # In HTML no element ends itself; but one that holds no tags would swallow the rest of the page.
         if self._held[self._place - 2] == "/" and (self._is_xml or tag.name in _RAW_END):
             yield Tag(tag.name, is_end=True)
         elif tag.name in _RAW_END:
@@ -188,7 +189,7 @@ class Tokenizer:
             self._raw = ""
 
     def _settled(self, place: int, end: int) -> int:
-        """Returns how far the text from `place` to `end` ends with no reference that may go on."""
+        """Returns the end of the text from `place` to `end`, without a reference at its end that may go on."""
         reference = None if self._is_last else _REFERENCE.search(self._held, max(place, end - 42), end)
         return reference.start() if reference else end
 
@@ -199,7 +200,7 @@ class Tokenizer:
         return self._past(_DECLARATION_END)
 
     def _doctype(self) -> Iterator[str | Tag]:
-        """Takes the declaration that a document in XML begins with, and what it defines."""
+        """Takes the declaration at the beginning of an XML document, and its definitions."""
         held, place = self._held, self._place
         if (found := _DOCTYPE.match(held, place)) is not None:
             for name, value in _ENTITY.findall(held[place : found.end()])[:MAX_ENTITIES]:
@@ -232,11 +233,11 @@ class Tokenizer:
         return iter(())
 
 
-_TOO_LONG = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")  # no character; Python would refuse so long a number
+_TOO_LONG = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")  # no character; Python would refuse the number
 
 
 def unescape(text: str) -> str:
-    """Returns `text` with the characters that are meant; what is no reference stays."""
+    """Returns `text` with characters in the place of references; all other text stays."""
     if "&" not in text:
         return text
     return html.unescape(_TOO_LONG.sub("\ufffd", text))
@@ -250,7 +251,7 @@ _LEGACY = re.compile(
     r"cp(125\d|866|874|932|936|949|950)|iso8859-\d+|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5(hkscs)?"
     r"|mac-(roman|cyrillic)|iso2022_jp|tis-620"
 )
-# What browsers take names for: names that Python does not know, and larger tables under the names of smaller ones.
+# Browsers know encodings that Python does not, and read some names as larger encodings that include the named one.
 _LABELS = {
     "x-sjis": "cp932",
     "x-gbk": "gb18030",
@@ -285,11 +286,11 @@ def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> I
 
     Args:
         blocks: the page.
-        name: what to call it in an error.
-        errors: "replace" to give U+FFFD for what is not UTF-8 where UTF-8 is meant.
+        name: its name in an error.
+        errors: "replace" to give U+FFFD for bytes that are no UTF-8 in a page that should be.
 
     Raises:
-        ContextError: naming `name` and the offset of what is not text.
+        ContextError: naming `name` and the offset of the first bytes that are no text.
     """
     first = next(blocks, b"")
     whole = chain([first], blocks)
@@ -305,7 +306,7 @@ def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> I
 
 
 def known_encoding(label: str) -> str:
-    """Returns the encoding that a name for it means to a browser; UTF-8 for one that is not known."""
+    """Returns the encoding that a browser uses for this name; UTF-8 for an unknown name."""
     try:
         known = codecs.lookup(_LABELS.get(label, label)).name
     except (LookupError, ValueError):
@@ -314,7 +315,7 @@ def known_encoding(label: str) -> str:
 
 
 def _declared(head: bytes) -> str:
-    """Returns the encoding that a page's beginning declares, as it is called there; "" if there is none."""
+    """Returns the name of the encoding that a page's beginning declares; "" if it declares none."""
     if (found := _DECLARED_XML.match(head)) is not None:
         return found[1].decode("ascii", "replace").lower()
     for token in Tokenizer().feed(head.decode("latin-1")):
@@ -333,7 +334,7 @@ def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-MAX_DEPTH = 200  # of elements within each other that are told apart
+MAX_DEPTH = 200  # elements are told apart to this depth
 
 VOID = _names(
     "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr"
@@ -345,7 +346,7 @@ BLOCKS = _names(
     "hgroup legend main nav p search section"
 )
 TABLE_PARTS = frozenset(("caption", "thead", "tbody", "tfoot", "tr", "td", "th"))
-MAIN = frozenset(("main", "article"))  # never part of what is left out: an end tag was forgotten
+MAIN = frozenset(("main", "article"))  # these are never left out: an end tag before them was forgotten
 _WITHOUT_PLACE = _names("rp del script textarea iframe noembed noframes")
 _IN_LINES = _names(
     "a abbr b bdi bdo big cite code data dfn em font i ins kbd label mark q rt ruby s samp small span strike strong "
@@ -354,7 +355,7 @@ _IN_LINES = _names(
 LEFT_OUT = _WITHOUT_PLACE | _names(
     "nav svg noscript template select button object canvas audio video datalist applet map"
 )
-"""What a page shows to nobody, or to operate it with, or as taken back."""
+"""Elements that nobody sees, that operate the page, or that mark deleted text."""
 KNOWN = (
     BLOCKS
     | HEADINGS
@@ -363,12 +364,12 @@ KNOWN = (
     | LEFT_OUT
     | _names("a br dd dt hr li link listing math p pre q rt rtc ruby style sub summary sup table title xmp")
 )
-"""What changes how text is written, even without attributes."""
+"""Elements that change the writing of text, even without attributes."""
 
 _BREAKS_OUT = _names("blockquote body center code div dl h1 h2 h3 h4 h5 h6 head hr li main ol p pre section table ul")
-"""What ends an <svg> or <math> that was forgotten to be ended, as in browsers."""
+"""Elements that end an <svg> or <math> whose end tag was forgotten, as in browsers."""
 _NO_CONTROL = _names("article dl h1 h2 h3 h4 h5 h6 main ol p pre section table ul")
-"""What no button holds: it was forgotten to be ended."""
+"""Elements that no button holds: its end tag was forgotten."""
 ENDS_PARAGRAPH = (BLOCKS - {"body", "caption"}) | HEADINGS | LISTS | _names("dd dt hr li listing pre summary table xmp")
 _CLOSED_BY: Mapping[str, tuple[str, ...]] = {
     "li": ("li",),
@@ -387,7 +388,7 @@ _CLOSED_BY: Mapping[str, tuple[str, ...]] = {
     "button": ("button",),
     **{name: tuple(HEADINGS) for name in HEADINGS},
 }
-# Beyond these an element is not ended by one that begins, nor by the end of another.
+# These are barriers: an element outside of one is not ended by the begin or end of an element inside.
 _CELLS = frozenset(("td", "th", "caption", "table"))
 _BARRIERS: Mapping[str, frozenset[str]] = {
     "li": LISTS | _CELLS,
@@ -402,7 +403,7 @@ _BARRIERS: Mapping[str, frozenset[str]] = {
 
 
 class OpenElements:
-    """The elements that are open, outermost first, as far as they matter; never more than MAX_DEPTH."""
+    """The open elements that matter, outermost first; never more than MAX_DEPTH."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -436,7 +437,7 @@ class OpenElements:
         return self._from(tuple(HEADINGS) if name in HEADINGS else (name,), _BARRIERS.get(name, _CELLS))
 
     def _from(self, names: tuple[str, ...], barriers: frozenset[str]) -> int:
-        """Returns how many there are from the outermost of these names on that lies before a barrier."""
+        """Returns the number of elements from the outermost one with such a name on, as far as the next barrier."""
         counts = self._counts
         for name in names:
             if counts.get(name):
@@ -455,7 +456,7 @@ class OpenElements:
 
 
 def breaks_out(name: str, root: str) -> bool:
-    """Tells whether an element begins that shows that what is left out, `root`, has ended before it."""
+    """Tells whether the beginning of this element shows that the hidden element `root` has ended before."""
     if root in ("svg", "math"):
         return name in _BREAKS_OUT
     return name in (_NO_CONTROL if root == "button" else MAIN)
@@ -468,7 +469,7 @@ _STYLE = re.compile(
 )
 _MAX_STYLE_CHARACTERS = 2000
 _ALWAYS_SHOWN = ("html", "body")
-_FORMULA_CLASSES = ("mwe-math", "katex-mathml")  # of Wikipedia and KaTeX, hidden behind the picture of what they say
+_FORMULA_CLASSES = ("mwe-math", "katex-mathml")  # Wikipedia and KaTeX hide these behind a picture of the formula
 
 
 def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
@@ -492,20 +493,20 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
 
 
 def leaves_gap(name: str, attributes: Mapping[str, str]) -> bool:
-    """Tells whether there is a gap in a line where an element is not shown: not where it is as if it were not there."""
+    """Tells whether a hidden element leaves a gap in its line, as if something were there."""
     return name not in _WITHOUT_PLACE and (name not in _IN_LINES or "visibility" in attributes.get("style", ""))
 
 
 def _kinds(attributes: Mapping[str, str]) -> list[str]:
-    """Returns what an element of a book is, in EPUB's words."""
+    """Returns the type of a book's element, in EPUB's words."""
     return attributes.get("epub:type", "").split()
 
 
-# Declarations of style: what is written in an attribute, or between the braces of a rule.
+# The next functions read declarations of style, from an attribute or from between the braces of a rule.
 
 _VALUE = re.compile(r"(?:^|;)(display|visibility|vertical-align|position|top|bottom):([^;!]*)(!important)?")
 _LENGTH = re.compile(r"(-?\d*\.?\d+)(px|pt|em|rem|ex|%)")
-_RAISES = {"px": 3.0, "pt": 2.5, "em": 0.25, "rem": 0.25, "ex": 0.5, "%": 20.0}  # from so much on
+_RAISES = {"px": 3.0, "pt": 2.5, "em": 0.25, "rem": 0.25, "ex": 0.5, "%": 20.0}  # moved so far, text is raised
 _UNSEEN = ("hidden", "collapse")
 _DISPLAYED = {
     **dict.fromkeys(("block", "flex", "grid", "list-item", "flow-root"), "block"),
@@ -516,12 +517,12 @@ _DISPLAYED = {
 
 
 def written(style: str) -> str:
-    """Returns declarations in one form: in small letters, without blanks and comments."""
+    """Returns declarations in a normal form: in small letters, without blanks and comments."""
     return "".join(_without_comments(style[:_MAX_STYLE_CHARACTERS]).lower().split())
 
 
 def value(style: str, name: str) -> str:
-    """Returns what `written` declarations say about `name`; "" if nothing."""
+    """Returns the value that `written` declarations give to `name`; "" if they give none."""
     found, is_important = "", False
     for match in _VALUE.finditer(style):
         if match[1] == name and (match[3] or not is_important):
@@ -530,7 +531,7 @@ def value(style: str, name: str) -> str:
 
 
 def shown_as(style: str) -> str:
-    """Returns what `written` declarations make of an element of a line: "sup", "block" and the like; "" if nothing."""
+    """Returns the effect of `written` declarations on an element of a line: "sup", "block" and others; "" for none."""
     aligned = value(style, "vertical-align")
     moved = _moved(aligned)
     if not moved and value(style, "position") == "relative":
@@ -541,7 +542,7 @@ def shown_as(style: str) -> str:
 
 
 def _moved(length: str) -> int:
-    """Returns 1 for a length up by which text is raised, -1 for one down, else 0."""
+    """Returns 1 for a length that raises text, -1 for one that lowers it, else 0."""
     found = _LENGTH.fullmatch(length)
     if found is None or abs(float(found[1])) < _RAISES[found[2]]:
         return 0
@@ -557,19 +558,19 @@ _MATTERS = re.compile(r"display|visibility|vertical-align|position", re.IGNORECA
 
 
 class StyleSheet:
-    """The plain rules of a page's style sheets: of an element, a class, an id, or what has several of them.
+    """The plain rules of a page's style sheets: for an element, a class, an id, or several of these together.
 
-    What a rule hides and any other rule shows again, as that of an open tab or menu, counts as shown: people can get to
-    it.
+    An element that one rule hides and another rule shows again, as that of an open tab or menu, counts as shown: people
+    can get to it.
     """
 
     def __init__(self) -> None:
-        self._rules: dict[frozenset[str], str] = {}  # by what an element has to have, "hidden" or what it is shown as
+        self._rules: dict[frozenset[str], str] = {}  # by an element's marks: "hidden" or its effect
         self._shown: set[str] = set()
-        self._several: list[frozenset[str]] = []  # of those, which have several marks
+        self._several: list[frozenset[str]] = []  # those rules that need several marks
 
     def add(self, source: str) -> None:
-        """Takes a style sheet. Rules for certain media are left out."""
+        """Takes a style sheet. Rules for some media are left out."""
         source = source[:MAX_SHEET_CHARACTERS]
         if not _MATTERS.search(source):
             return
@@ -592,7 +593,7 @@ class StyleSheet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing."""
+        """Whether there is no rule."""
         return not self._rules
 
     def hides(self, name: str, identity: str, classes: str) -> bool:
@@ -602,11 +603,11 @@ class StyleSheet:
         )
 
     def shown_as(self, name: str, identity: str, classes: str) -> str:
-        """Returns what a rule makes of such an element of a line, "" if nothing."""
+        """Returns the effect of a rule on such an element of a line, "" for none."""
         return next((effect for _, effect in self._of(name, identity, classes) if effect != "hidden"), "")
 
     def _of(self, name: str, identity: str, classes: str) -> Iterator[tuple[frozenset[str], str]]:
-        """Yields the rules for such an element, those of several marks first."""
+        """Yields the rules for such an element, those with several marks first."""
         if not self._rules:
             return
         has = (*((f"#{identity}",) if identity else ()), *(f".{one}" for one in classes.split()), name)
@@ -628,7 +629,7 @@ def _without_comments(source: str) -> str:
 
 
 def _rules(source: str, nested: int = 0) -> Iterator[tuple[str, str]]:
-    """Yields selectors and declarations; of those in blocks of others, as `@media print { ... }`, those for screens."""
+    """Yields selectors and declarations; of those within other blocks, as `@media print { ... }`, only for screens."""
     depth = begin = opening = 0
     is_nested = False
     for found in re.finditer(r"[{}]", source):
@@ -639,7 +640,7 @@ def _rules(source: str, nested: int = 0) -> Iterator[tuple[str, str]]:
         elif depth:
             depth -= 1
             if not depth:
-                selectors = source[begin : opening - 1].rpartition(";")[2]  # behind what ends without a block
+                selectors = source[begin : opening - 1].rpartition(";")[2]  # this leaves out statements without a block
                 inner = source[opening : found.start()]
                 if not is_nested:
                     yield selectors, inner

@@ -1,7 +1,8 @@
-"""The macros of mdoc(7), which BSD's man pages are written in: calls in, blocks on a draft out.
+"""The macros of mdoc(7), in which BSD's man pages are written.
 
-Its lines are words among which macros stand, each of which takes some of what follows; what they show is put together
-here, with brackets, dashes and blanks as mandoc and groff do it.
+In: calls of macros, and lines of text. Out: blocks on a draft. In a line, macros stand among words, and each macro
+takes some of the words after it. This module writes their text with the brackets, dashes and blanks of mandoc and
+groff.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _STANDARDS = {
 }
 _BEGIN, _END = frozenset("(["), frozenset((".", ",", ":", ";", ")", "]", "?", "!"))
 _INLINE = frozenset((*_AROUND, *_OPEN, *_CLOSE, *_WORDS, "Ta"))
-_IN_REFERENCE = "TBIJRNVUPQCDO"  # what a reference is made of, in the order in which it is shown
+_IN_REFERENCE = "TBIJRNVUPQCDO"  # the parts of a reference, in the order in which they are shown
 _TERMS = ("-tag", "-hang", "-ohang", "-inset", "-diag")
 MANUALS = {
     "1": "General Commands Manual", "2": "System Calls Manual", "3": "Library Functions Manual",
@@ -74,11 +75,11 @@ class Mdoc:
         self._lists: list[_List] = []
         self._code = 0
         self._displays: list[bool] = []
-        self._extended = 0  # .Xo without its .Xc: the head of an entry goes on
+        self._extended = 0  # open .Xo without .Xc: the head of an entry goes on
         self._is_head = False
         self._line = _Line()
-        self._function: list[str] | None = None  # of .Fo: its name, then its arguments
-        self._reference: list[tuple[str, str]] | None = None  # of .Rs: what each of its lines is, and says
+        self._function: list[str] | None = None  # the name in .Fo, then its arguments
+        self._reference: list[tuple[str, str]] | None = None  # the kind and the text of each line of .Rs
         self._structure: dict[str, Callable[[list[str]], None]] = {
             "Dt": self._page, "Dd": self._dated, "Os": self._system, "Sh": self._heading,
             "Ss": partial(self._begin_heading, 3), "Pp": self._paragraph, "Lp": self._paragraph,
@@ -280,7 +281,7 @@ class Mdoc:
         self._end_head()
 
     def _inline(self, words: list[str]) -> str:
-        """Returns what a line of macros and words shows."""
+        """Returns the text of a line of macros and words."""
         before, self._line = self._line, _Line(spaced=self._line.spaced)
         self._take(words)
         shown = "".join(self._line.parts)
@@ -288,10 +289,10 @@ class Mdoc:
         return shown
 
     def _take(self, words: list[str]) -> None:
-        """Puts words and macros together, from left to right."""
+        """Joins words and macros, from left to right."""
         line = self._line
-        pending: list[str] = []  # what closes at the end of the line
-        macro, count = "No", 0  # whose arguments these are, and how many there were
+        pending: list[str] = []  # the brackets that close at the end of the line
+        macro, count = "No", 0  # the current macro, and the number of its arguments so far
         place = 0
         while place < len(words):
             word = words[place]
@@ -306,7 +307,7 @@ class Mdoc:
                 continue
             shown = self._roff.plain(word).replace(GLUED, "")
             if word in _END:
-                # A point after the last bracket's content belongs behind the bracket, if nothing else follows.
+                # A point at the end of the last bracket's content belongs behind the bracket, if nothing else follows.
                 if pending and all(other in _END for other in words[place:]):
                     self._finish(macro, count)
                     macro, count = "No", 1
@@ -323,7 +324,7 @@ class Mdoc:
         self._close(pending)
 
     def _bracket(self, macro: str, pending: list[str]) -> bool:
-        """Shows a macro that is a bracket, or says how the next word follows; tells whether it is one of these."""
+        """Shows a macro for a bracket, or for the way the next word follows; tells whether it was one of these."""
         line = self._line
         if macro in _AROUND:
             line.put(_AROUND[macro][0])
@@ -349,7 +350,7 @@ class Mdoc:
             self._line.put(pending.pop())
 
     def _compound(self, macro: str, words: list[str], place: int) -> int:
-        """Shows a macro whose arguments are put together in its own way; returns where what it does not take begins."""
+        """Shows a macro that joins its arguments in its own way; returns the place of the first argument left."""
         end = place
         while end < len(words) and words[end] not in _INLINE and words[end] not in _END:
             end += 1
@@ -368,7 +369,7 @@ class Mdoc:
         return end
 
     def _word(self, macro: str, shown: str, count: int) -> None:
-        """Shows one word as the macro says that it belongs to."""
+        """Shows one word in the way of its macro."""
         if macro == "Nm":
             self._name = self._name or shown
         if (macro in ("Ex", "Rv") and shown == "-std") or not shown:
@@ -393,7 +394,7 @@ class Mdoc:
         return shown
 
     def _finish(self, macro: str, count: int) -> None:
-        """Shows what a macro without arguments stands for."""
+        """Shows the text of a macro without arguments."""
         if count:
             return
         shown = {"Fl": "-", "Ar": "file ...", "Nm": self._name, "Bx": "BSD", "Ux": "UNIX", **_SYSTEMS}.get(macro, "")
@@ -403,7 +404,7 @@ class Mdoc:
 
 @dataclass(slots=True)
 class _List:
-    """A list that is open."""
+    """An open list."""
 
     kind: str
     entries: int = 0
@@ -411,15 +412,15 @@ class _List:
 
 @dataclass(slots=True)
 class _Line:
-    """A line in the making."""
+    """A line while it is read."""
 
     parts: list[str] = field(default_factory=list)
     glued: bool = False
-    """Whether what comes next follows without a blank."""
+    """Whether the next word follows without a blank."""
     spaced: bool = True
-    """Whether words are apart by blanks, as `.Sm` says."""
+    """Whether blanks stand between words, as `.Sm` says."""
     apart: bool = False
-    """Whether the next line is apart from what is before all the same."""
+    """Whether the next line stands apart all the same."""
 
     def put(self, text: str) -> None:
         """Adds a word."""

@@ -1,8 +1,8 @@
-"""What a line of text writes in a way of its own: raised text, numbers of lists, signs of symbol fonts, formulas.
+"""Notation: plain text for raised text, numbers of lists, signs of symbol fonts, and formulas. Pure.
 
-Pure. In: what a document means. Out: how it is written: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as
-`[3]`; `iii` and `C`; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for MathML and Office's
-formulas.
+In: the meaning in a document. Out: plain text: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as `[3]`;
+`iii` and `C` for numbers of lists; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for formulas in
+MathML and Office.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _AFTER = re.compile(r"[\w)\]}|°²³%]")
 
 
 def superscript(before: str, text: str, *, is_note: bool = False) -> str:
-    """Returns how raised text is written.
+    """Returns plain text for raised text.
 
     Args:
-        before: the character that it directly follows, "" where there is none.
-        text: what is raised.
+        before: the character directly before it, "" if there is none.
+        text: the raised text.
         is_note: whether it leads to a note.
     """
     text = " ".join(text.split())
@@ -46,11 +46,11 @@ def superscript(before: str, text: str, *, is_note: bool = False) -> str:
 
 
 def subscript(before: str, text: str) -> str:
-    """Returns how lowered text is written.
+    """Returns plain text for lowered text.
 
     Args:
-        before: the character that it directly follows, "" where there is none.
-        text: what is lowered.
+        before: the character directly before it, "" if there is none.
+        text: the lowered text.
     """
     text = " ".join(text.split())
     if not text or not before or not before.isalnum():
@@ -64,15 +64,15 @@ SLASHES = ("/", "\u2044", "\u2215")  # of fractions
 
 
 def digits_meet(before: str, after: str) -> bool:
-    """Tells whether two texts, written one after the other, would make one number of two."""
+    """Tells whether two numbers would become one if the two texts stood side by side."""
     return before[-1:].isdigit() and after[:1].isdigit()
 
 
 def joined(pieces: Iterable[tuple[str, int]]) -> str:
-    """Returns a line of pieces.
+    """Returns the line that these pieces make.
 
     Args:
-        pieces: text, and 1 where it is raised, -1 where it is lowered.
+        pieces: the text of each, with 1 if it is raised, -1 if it is lowered.
     """
     found = [("".join(text for text, _ in group), raised) for raised, group in groupby(pieces, key=itemgetter(1))]
     written, was_raised = "", 0
@@ -115,10 +115,10 @@ _MAX_ROMAN = 3999
 
 
 def numeral(number: int, style: str) -> str:
-    """Returns the number as it is written.
+    """Returns a number in the style of a list.
 
     Args:
-        number: which.
+        number: the number.
         style: "a", "A", "i", "I"; any other means digits.
     """
     if number > 0 and style in ("a", "A"):
@@ -197,7 +197,7 @@ def symbol(code: int, font: str) -> str:
 
 
 def without_private(text: str, font: str) -> str:
-    """Returns text with what stands for symbols of a font as the characters that are meant."""
+    """Returns text in which codes of a symbol font are replaced by the characters that they show."""
     return _PRIVATE.sub(lambda found: symbol(ord(found[0]), font or "Symbol"), text) if not text.isascii() else text
 
 
@@ -216,17 +216,17 @@ _UNSEEN = re.compile("[\u2061-\u2064]")
 class _Node:
     name: str
     parts: list[str] = field(default_factory=list)
-    """What its children are written as; of a token, its text."""
+    """The text of each child; for a token, its own text."""
     tokens: list[bool] = field(default_factory=list)
-    """Whether each of them is a token."""
+    """Whether each part is a token."""
 
     def add(self, part: str, *, is_token: bool) -> None:
-        """Adds what a child is written as."""
+        """Adds the text of a child."""
         self.parts.append(part)
         self.tokens.append(is_token)
 
     def line(self) -> str:
-        """Returns its parts one after the other; two numbers stay two, unless both are bare digits side by side."""
+        """Returns its parts side by side; two numbers stay apart, unless both are tokens of digits."""
         line = ""
         last = -1
         for at, part in enumerate(self.parts):
@@ -238,7 +238,7 @@ class _Node:
 
 
 class Formula:
-    """One formula in the making."""
+    """One formula while it is read."""
 
     def __init__(self) -> None:
         self._nodes = [_Node("math")]
@@ -315,7 +315,7 @@ def _token(name: str, text: str) -> str:
     return f"{text} " if name == "mo" and text == "," else text
 
 
-# How many parts a form has, and how it is written of them, and of them in brackets where they need some.
+# By form: its number of parts, and the way to write them, with brackets around parts that need some.
 _FORMS = {
     "msup": (2, "{2}^{3}"),
     "msub": (2, "{2}_{3}"),
@@ -335,7 +335,7 @@ def _grouped(text: str) -> str:
     return text if is_one or _ATOM.fullmatch(text) else f"({text})"
 
 
-# What an element of Office is in MathML; what is not named here is only what it holds.
+# By element of Office: its counterpart in MathML. An element that is not listed counts only for its content.
 _ELEMENTS = {
     "sSup": "msup",
     "sSub": "msub",
@@ -352,15 +352,15 @@ _MAX_OPEN = 200
 
 
 class OfficeMath:
-    """One formula in the making."""
+    """One formula while it is read."""
 
     def __init__(self) -> None:
         self._formula = Formula()
         self._open: list[str] = []
-        self._properties = 0  # elements of properties that are open
-        self._signs: list[dict[str, str]] = []  # of brackets and of sums: what they are written with
-        self._parts: list[int] = []  # how many parts within brackets there were
-        self._degrees: list[str] = []  # of roots
+        self._properties = 0  # the number of open elements of properties
+        self._signs: list[dict[str, str]] = []  # the signs of open brackets and sums
+        self._parts: list[int] = []  # the number of parts so far in each open bracket
+        self._degrees: list[str] = []  # the degrees of open roots
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Takes a start tag."""
@@ -385,7 +385,7 @@ class OfficeMath:
             self._formula.start("mtext")
 
     def _begin_part(self, holder: str, name: str) -> None:
-        """Writes what stands before a part of brackets, of a sum or of a root."""
+        """Writes the sign before a part of a bracket, of a sum or of a root."""
         if holder == "d" and name == "e":
             signs, count = self._signs[-1], self._parts[-1]
             self._sign(signs.get("sepChr", "|") if count else signs.get("begChr", "("))

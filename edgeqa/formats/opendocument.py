@@ -1,11 +1,11 @@
-"""ODT and ODP: the text of a document of LibreOffice as it is shown, then its notes, is one record.
+"""ODT and ODP: the text of a document of LibreOffice, as it is shown, is one record; its notes stand at the end.
 
-Headings and lists come with their levels and numbers, tables as rows with their header; text boxes stand after the
-paragraph that holds them. Left out is what is not shown: hidden text and sections, deletions that were tracked,
-comments, placeholders. Of presentations, the title of each slide is a heading. Read as the XML comes. What a file says
-of how it looks, its styles and how its lists are numbered, is here for `spreadsheets`, too.
+Headings and lists have their levels and numbers, and tables are rows with their header. A text box stands after the
+paragraph that holds it. Text that is not shown is left out: hidden text and sections, tracked deletions, comments,
+placeholders. In presentations, the title of each slide is a heading. The XML is read as it comes. Styles, and the
+numbering of lists, are read here, for `spreadsheets` too.
 
-The format: OpenDocument 1.3, OASIS.
+The format is OpenDocument 1.3, by OASIS.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_REPEATED = 1000  # times that a cell or a row of a text's table stands for
-# Not shown: comments, what was deleted, prompts, forms, descriptions of pictures, the numbers of notes.
+MAX_REPEATED = 1000  # a cell or a row of a text's table is repeated so often at most
+# These are not shown: comments, deleted text, prompts, forms, descriptions of pictures, the numbers of notes.
 _SKIPPED = frozenset(("annotation", "tracked-changes", "placeholder", "forms", "title", "desc", "note-citation"))
 MAX_STYLES = 1 << 14
-MAX_BASES = 30  # styles that are based on one another
+MAX_BASES = 30  # a chain of styles, each based on the next, is followed so far
 MAX_LEVELS = 10
 CONTENT, META, STYLES = "content.xml", "meta.xml", "styles.xml"
 _PERCENT = re.compile(r"(-?[0-9]+)(?:\.[0-9]+)?%")
@@ -58,19 +58,19 @@ def _blocks(package: Package, document: _Document) -> Iterator[Block]:
 
 @dataclass(slots=True)
 class OdfStyle:
-    """What a style says itself; None and "" where it says nothing."""
+    """The properties that a style sets itself; None and "" if it does not set them."""
 
     parent: str = ""
     list_style: str = ""
     is_hidden: bool | None = None
     is_bold: bool | None = None
     raised: int | None = None
-    """1 for what is raised, -1 for what is lowered, 0 for neither."""
+    """1 for raised text, -1 for lowered text, 0 for neither."""
 
 
 @dataclass(slots=True)
 class ListLevel:
-    """How the items of a level of a list are shown."""
+    """The marker of the items on one level of a list."""
 
     form: str = ""
     prefix: str = ""
@@ -82,12 +82,12 @@ class ListLevel:
 
 @dataclass(slots=True)
 class ListStyle:
-    """How a list is shown, by levels from 1 on."""
+    """The markers of a list, by level from 1 on."""
 
     levels: dict[int, ListLevel] = field(default_factory=dict)
 
     def marker(self, counts: dict[int, int], level: int) -> str:
-        """Returns what an item is shown with, and the blank after it."""
+        """Returns an item's marker, with the blank after it."""
         here = self.levels.get(level)
         if here is None or here.is_bullet:
             return "- "
@@ -112,7 +112,7 @@ class OdfStyles(Handler):
         self._resolved: dict[str, OdfStyle] = {}
 
     def resolved(self, name: str) -> OdfStyle:
-        """Returns what a style says together with those that it is based on."""
+        """Returns the properties of a style, together with those of the styles that it is based on."""
         found = self._resolved.get(name)
         if found is None:
             found = OdfStyle()
@@ -206,22 +206,22 @@ def open_document(stream: IO[bytes], name: str) -> tuple[Package, OdfStyles]:
 
 
 class Content(Handler):
-    """The content of a document: what is in its body, without what is left out; styles before it go to the styles."""
+    """The content of a document: its body without hidden elements. Styles before the body go to the styles."""
 
     def __init__(self, package: Package, styles: OdfStyles, bodies: Container[str], skipped: Container[str]) -> None:
-        """Begins.
+        """Begins the content.
 
         Args:
             package: the document.
             styles: its styles.
-            bodies: what the body may be of.
-            skipped: elements that are left out, with what is in them.
+            bodies: the kinds of body that are read.
+            skipped: elements that are left out with their content.
         """
         self.styles = styles
         self.is_left_out = False
-        """To be set within `begin`: whether the element is left out with what is in it."""
+        """Whether the element is left out with its content; `begin` sets it."""
         self._package, self._bodies, self._skipped = package, bodies, skipped
-        self._place = ""  # styles, body, or what the body is of
+        self._place = ""  # styles, body, or the body's kind
         self._skipped_depth = 0
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
@@ -268,7 +268,7 @@ class Content(Handler):
             self.write(text)
 
 
-# The text.
+# The rest reads the text.
 
 
 @dataclass(slots=True)
@@ -281,12 +281,12 @@ class _Story(Story):
     lists: list[_List] = field(default_factory=list)
     tables: int = 0
     marker: str | None = None
-    """Of the item that has begun, until its first paragraph."""
+    """The marker of the item that has begun, until its first paragraph."""
     spans: list[str] = field(default_factory=list)
 
 
 class _FormulaPart(Handler):
-    """Takes a part that is a formula; of any other, nothing."""
+    """Takes a part that is a formula, and ignores any other."""
 
     def __init__(self) -> None:
         self.formula = Formula()
@@ -308,13 +308,13 @@ class _FormulaPart(Handler):
 
 
 class _Document(Content):
-    """Writes the text of a document down."""
+    """Writes the text of a document as blocks."""
 
     def __init__(self, package: Package, styles: OdfStyles) -> None:
         super().__init__(package, styles, ("text", "presentation", "drawing"), _SKIPPED)
         self.stories = Stories(_Story, package.name)
-        self._hidden: list[bool] = []  # elements that are open and may be hidden
-        self._counts: dict[str, dict[int, int]] = {}  # by the style of a list, how far its levels have come
+        self._hidden: list[bool] = []  # for each open element that may be hidden: whether it is
+        self._counts: dict[str, dict[int, int]] = {}  # by the style of a list: the current number of each level
         self._outline: dict[int, int] = {}
         self._in_header = False
         self._title_frames = 0
@@ -382,7 +382,7 @@ class _Document(Content):
     def _begin_paragraph(self, attributes: dict[str, str]) -> None:
         level = self._level
         style = attributes.get("style-name", "")
-        if self._story.in_paragraph and self.stories.has_room:  # of a shape that lies in a paragraph
+        if self._story.in_paragraph and self.stories.has_room:  # this paragraph is of a shape within another one
             self.stories.enter("p")
         story = self._story
         story.in_paragraph += 1
@@ -402,7 +402,7 @@ class _Document(Content):
             story.prose.paragraph(depth)
 
     def _heading_number(self, level: int, attributes: dict[str, str]) -> str | None:
-        """Counts a heading; returns its number, None if it is shown without."""
+        """Counts a heading; returns its number, None if it is shown without one."""
         form = self.styles.outline.levels.get(level)
         if form is None or not form.form or attributes.get("is-list-header") == "true":
             return None
@@ -486,7 +486,7 @@ class _Document(Content):
         self._story.marker = None
 
     def _marker(self, paragraph_style: str) -> str | None:
-        """Returns what the item that has begun is shown with; None for its further paragraphs."""
+        """Returns the marker of the item that has begun; None for its further paragraphs."""
         story = self._story
         if story.marker is None:
             return None
@@ -497,7 +497,7 @@ class _Document(Content):
         if found is None:
             return "- "
         counts = self._counts.get(style, {})
-        if not style:  # counted before it was known where its style begins
+        if not style:  # it was counted before the first number of its style was known
             counts = {n: count + found.levels[n].start - 1 for n, count in counts.items() if n in found.levels}
         return found.marker(counts, level)
 
@@ -534,7 +534,7 @@ class _Document(Content):
             self._end_hidden()
 
     def _begin_object(self, attributes: dict[str, str]) -> None:
-        """Writes a formula down that is a document of its own, in another part."""
+        """Writes a formula that is a document of its own, in another part."""
         place = posixpath.normpath(attributes.get("href", "").removeprefix("./"))
         if not place.startswith((".", "/", "#")):
             found = _FormulaPart()
@@ -545,7 +545,7 @@ class _Document(Content):
     def _begin_box(self, _attributes: dict[str, str]) -> None:
         if self._story.in_paragraph:
             self.stories.enter("text-box")
-        else:  # of a slide: it is part of what is read
+        else:  # on a slide, it is a part of the text
             self._hidden.append(False)
 
     def _end_box(self) -> None:
@@ -596,7 +596,7 @@ class _Document(Content):
             return
         columns = number_in(attributes, "number-columns-spanned") or 1
         rows = number_in(attributes, "number-rows-spanned") or 1
-        # Empty cells at the end of a row are written once, with how often they are there.
+        # Empty cells at the end of a row are written once, with the number of repetitions.
         for _ in range(min((number_in(attributes, "number-columns-repeated") or 1) - 1, MAX_REPEATED)):
             self._story.prose.cell()
         self._story.prose.cell(columns, min(rows, MAX_REPEATED))

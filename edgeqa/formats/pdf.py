@@ -1,12 +1,12 @@
-"""PDF: each page that has text is a record, named `FILE#12` after the page; needs the extra `edgeqa[docs]`.
+"""PDF: each page with text is a record, called `FILE#12` after the page. It needs the extra `edgeqa[docs]`.
 
-Text comes as PDFium finds it, page by page, with its places. The document's outline says what headings are, and a
-page's title says which of them it begins in. Pages that are pictures of text have none: they are named, and need OCR.
-PDFium is not safe from several threads, so one page is read at a time in the whole process.
+PDFium finds the text page by page, with its places. The document's outline tells which lines are headings, and a page
+is titled after the heading that it begins in. A page that is a picture of text has no text: it is reported, and needs
+OCR. PDFium is not safe from several threads, so only one page is read at a time in the whole process.
 
-A page's lines become headings, paragraphs, items, and rows where columns are plainly aligned: a paragraph ends where a
-line is short, the next stands apart, or its letters are of another size. What a hyphen at a line's end parts is one
-word or two, by the words that there are.
+A page's lines become headings, paragraphs, items, and rows if columns are plainly aligned. A paragraph ends where a
+line is short, the next one stands apart, or its letters have another size. A word that a hyphen divides at a line's end
+is joined with or without the hyphen, whichever gives known words.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block, BlockKind
 
-MAX_OUTLINE = 10_000  # entries
-MAX_SEEN_WORDS = 100_000  # of a document, to tell what a hyphen divides
-MAX_PLACED_CHARACTERS = 20_000  # of a page; more is no page
-BOLD = 600  # weight
-RAISED = 0.1  # of the letters' size: so far from its line a character is raised or lowered
-SMALLER = 0.85  # times the letters' size: then half of that is enough
-MAX_HEIGHTS = 3  # in a word
-MAX_LOOKED_AT = 40  # characters of a word
-WIDE_GAP = 1.2  # letters' sizes between cells
+MAX_OUTLINE = 10_000  # so many entries are read
+MAX_SEEN_WORDS = 100_000  # so many words of a document help to join divided words
+MAX_PLACED_CHARACTERS = 20_000  # a page with more characters is no page
+BOLD = 600  # letters of this weight are bold
+RAISED = 0.1  # a character so far from its line, in sizes of its letters, is raised or lowered
+SMALLER = 0.85  # for a character smaller than this part of the letters' size, half of that is enough
+MAX_HEIGHTS = 3  # a word has at most so many heights
+MAX_LOOKED_AT = 40  # so many characters of a word are looked at
+WIDE_GAP = 1.2  # cells are at least so many sizes of letters apart
 SCANNED = "a scanned page: a picture of text, which a program for OCR has to add first (ocrmypdf in.pdf out.pdf)"
 
 _PDFIUM = forking.LibraryLock()
-_BREAK = re.compile(r"\r?\n|\r|[\x02\ufffe](?:\r?\n)?")  # the last is a hyphen at the end of a line: the word goes on
+_BREAK = re.compile(r"\r?\n|\r|[\x02\ufffe](?:\r?\n)?")  # the last is a hyphen that divides a word
 _WITH_DIGIT = re.compile(rf"(?=\S+\d|\d\S)\S{{2,{MAX_LOOKED_AT}}}(?!\S)")
 _FROM_OFFICE = re.compile(r"^Microsoft \w+ - |^untitled$|^\((?:anonymous|unspecified)\)$", re.IGNORECASE)
 _PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD
@@ -135,13 +135,13 @@ def _outline(pdfium: Any, document: Any) -> dict[int, list[tuple[int, str]]]:  #
                 title = one_line(entry.get_title())
                 if page is not None and title:
                     found.setdefault(page + 1, []).append((entry.level + 1, title))
-        except (pdfium.PdfiumError, RecursionError, ValueError):  # a damaged outline is none
+        except (pdfium.PdfiumError, RecursionError, ValueError):  # a damaged outline is ignored
             pass
     return found
 
 
 def _page(pdfium: Any, document: Any, number: int, name: str) -> tuple[list[Line], bool]:  # noqa: ANN401
-    """Returns the lines of a page, and whether it has none but a picture."""
+    """Returns the lines of a page, and whether it has only a picture."""
     with _PDFIUM.turn():
         try:
             page = document[number - 1]
@@ -158,17 +158,17 @@ def _page(pdfium: Any, document: Any, number: int, name: str) -> tuple[list[Line
 
 
 class _Places:
-    """Where the characters of a page are."""
+    """The places of the characters on a page."""
 
     def __init__(self, raw: Any, text_page: Any, text: str) -> None:  # noqa: ANN401
         self._raw = raw
         self._text_page = text_page
-        # Where characters and their numbers are not the same, as beyond the Basic Multilingual Plane, places are none.
+        # If characters and their numbers differ, as beyond the Basic Multilingual Plane, places are unknown.
         self.are_known = len(text) == text_page.count_chars() <= MAX_PLACED_CHARACTERS
         self._box = raw.FS_RECTF()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self.numbers: list[int] | None = None
-        """Of the text's characters, which of the page's each is; None where they are the same."""
+        """For each character of the text, its number on the page; None if the numbers are the same."""
 
     def at(self, index: int) -> tuple[float, float, float, float] | None:
         """Returns left, right, bottom and top of a character, None if it has no place."""
@@ -179,21 +179,21 @@ class _Places:
         return box.left, box.right, box.bottom, box.top
 
     def base(self, index: int) -> float:
-        """Returns how high the line is that a character stands on."""
+        """Returns the height of the line that a character stands on."""
         number = index if self.numbers is None else self.numbers[index]
         self._raw.FPDFText_GetCharOrigin(self._text_page, number, ctypes.byref(self._x), ctypes.byref(self._y))
         return self._y.value
 
     def are_bold(self, *indexes: int) -> bool:
-        """Tells whether characters are of a bold font."""
+        """Tells whether characters have a bold font."""
         numbers = indexes if self.numbers is None else [self.numbers[index] for index in indexes]
         return all(self._raw.FPDFText_GetFontWeight(self._text_page, number) >= BOLD for number in numbers)
 
 
 def _at_heights(text: str, places: _Places) -> tuple[str, _Places]:
-    """Returns a page's text with what is raised or lowered in its numbers written so, and the places of that text.
+    """Returns a page's text with raised and lowered characters in plain notation, and the places of that text.
 
-    PDFium gives ten to the sixth as 106, and ends the line behind it, since what follows stands on another one.
+    PDFium gives ten to the sixth as 106, and ends the line behind it, since the next character stands on another line.
     """
     if not places.are_known:
         return text, places
@@ -216,7 +216,7 @@ def _at_heights(text: str, places: _Places) -> tuple[str, _Places]:
         written = joined(zip(text[begin:end], heights, strict=True))
         kept += (text[done:begin], written)
         numbers += range(done, begin)
-        numbers += (min(begin + at, end - 1) for at in range(len(written)))  # near enough
+        numbers += (min(begin + at, end - 1) for at in range(len(written)))  # these places are near enough
         done = end
     if not kept:
         return text, places
@@ -243,12 +243,12 @@ def _heights(places: _Places, begin: int, end: int) -> list[int]:
     """Returns whether each character of a word is raised, 1, or lowered, -1, against the largest of them."""
     bases = [places.base(index) for index in range(begin, end)]
     low, high = min(bases), max(bases)
-    if high - low < 0.5 or len({round(base * 2) for base in bases}) > MAX_HEIGHTS:  # on a slant
+    if high - low < 0.5 or len({round(base * 2) for base in bases}) > MAX_HEIGHTS:  # the text is on a slant
         return [0] * (end - begin)
     boxes = [places.at(index) or (0.0, 0.0, 0.0, 0.0) for index in range(begin, end)]
     sizes = [box[3] - box[2] for box in boxes]
     size = max(sizes)
-    if boxes[-1][1] - boxes[0][0] < 0.2 * size * (end - begin) or high - low > size:  # from top to bottom
+    if boxes[-1][1] - boxes[0][0] < 0.2 * size * (end - begin) or high - low > size:  # the text runs from top to bottom
         return [0] * (end - begin)
     line = next(base for base, one in zip(bases, sizes, strict=True) if one > 0.95 * size)
     shifts = [base - line for base in bases]
@@ -288,13 +288,13 @@ def _line(text: str, begin: int, end: int, places: _Places, *, is_parted: bool) 
     return Line(tuple(cells), first[0], last[1], first[3], size, is_bold=is_bold, is_parted=is_parted)
 
 
-APART = 1.35  # times the usual distance of lines: a paragraph ends
-LARGER = 1.15  # times the usual size: a heading
+APART = 1.35  # a paragraph ends if the next line is so many times the usual distance away
+LARGER = 1.15  # letters of so many times the usual size make a heading
 MAX_HEADING_CHARACTERS = 120
-SHORT = 0.85  # of the width of the page's text: a line that ends a paragraph, if it ends a sentence
-HALF = 0.6  # of that width: a line that ends one anyway
+SHORT = 0.85  # a line that ends a sentence ends its paragraph if it is shorter than this part of the text's width
+HALF = 0.6  # any line shorter than this part of the width ends its paragraph
 MIN_ROWS = 3
-ALIGNED_SIZES = 0.6  # letters' sizes that the beginnings of a column may differ by
+ALIGNED_SIZES = 0.6  # the beginnings of a column differ by at most so many sizes of letters
 
 _BULLET = re.compile(r"([•‣◦·▪●○■□–*-]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+\S")  # noqa: RUF001 - dashes as they are printed
 _ENDS = re.compile(r"[.!?:;)\]”\"']$")
@@ -303,7 +303,7 @@ _WORD_END = re.compile(r"[^\W_]+$")
 _WORD_BEGIN = re.compile(r"[^\W_]+")
 _TOKEN_END = re.compile(r"\S+$")
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
-# What is written with a hyphen before a whole word.
+# These parts stand with a hyphen before a whole word.
 _PREFIXES = frozenset(
     "all anti co cross ex full half high ill long low mid multi non off on one part post pre pro quasi self semi "  # noqa: SIM905
     "short three two well".split()
@@ -312,22 +312,22 @@ _PREFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, or what of one stands apart from the rest."""
+    """A line, or a part of one that stands apart from the rest."""
 
     cells: tuple[tuple[float, str], ...]
-    """Text with where it begins; several where wide gaps part it."""
+    """The parts of its text between wide gaps, each with its place."""
     left: float = 0
     right: float = 0
     top: float = 0
     size: float = 0
-    """Height of its letters; 0 where places are not known."""
+    """The height of its letters; 0 if places are unknown."""
     is_bold: bool = False
     is_parted: bool = False
-    """Whether it ends with a hyphen that PDFium took for the division of a word, which is no part of the text."""
+    """Whether it ends with a hyphen that PDFium takes for a divided word; the text does not include it."""
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The text of the whole line."""
         return " ".join(text for _, text in self.cells)
 
 
@@ -337,11 +337,11 @@ def blocks_of(
     """Yields the blocks of a page.
 
     Args:
-        lines: in reading order.
-        outline: titles that the outline has for this page, as `plain_title` writes them, with their levels; None where
-            the document has no outline, and its headings have to be told by their letters.
-        is_word: tells whether a word, in small letters, is one of the language.
-        seen: words of the document so far, in small letters; those of this page are added.
+        lines: the page's lines, in reading order.
+        outline: the outline's titles for this page, as `plain_title` writes them, with their levels; None if the
+            document has no outline, so that the letters must tell which lines are headings.
+        is_word: a function that tells whether a word, in small letters, belongs to the language.
+        seen: the words of the document so far, in small letters; those of this page are added.
     """
     seen.update(word.lower() for line in lines for word in re.findall(r"[^\W\d_]{3,}(?:-[^\W\d_]+)*", line.text))
     headings = outline or {}
@@ -365,12 +365,12 @@ def blocks_of(
 
 
 def plain_title(title: str) -> str:
-    """Returns a title without what may differ between an outline and its page: white space, case, its number."""
+    """Returns a title without white space, case and number, which may differ between an outline and its page."""
     return re.sub(r"^[\divxlc]+(?:\.\d+)*\.?(?=[^\W\d_])", "", "".join(title.casefold().split())).strip(".:")
 
 
 class _Layout:
-    """What a page's lines have in common."""
+    """The usual measures of a page's lines."""
 
     def __init__(self, lines: Sequence[Line], headings: Mapping[str, int], *, by_size: bool) -> None:
         self._lines = lines
@@ -435,7 +435,7 @@ class _Layout:
         return 4 if len(lines) == 1 and len(self._lines) > 1 and stands_out and not text.endswith((".", ",")) else 0
 
     def table_end(self, at: int) -> int:
-        """Returns the line after the table that begins here, `at` if none does: some lines parted alike."""
+        """Returns the line after the table that begins here, `at` if none does. A table is lines with equal gaps."""
         after = at
         while after < len(self._lines) and len(self._lines[after].cells) > 1 and self._is_alike(at, after):
             after += 1
@@ -465,7 +465,7 @@ class _Layout:
 
 
 def _joined(lines: Sequence[Line], is_word: Callable[[str], bool], seen: set[str]) -> str:
-    """Returns lines as one text, a line break between them, words that a hyphen divides put together."""
+    """Returns lines as one text, with line breaks; words that a hyphen divides are joined."""
     out: list[str] = []
     is_parted = False
     for line in lines:
@@ -487,14 +487,14 @@ def _joined(lines: Sequence[Line], is_word: Callable[[str], bool], seen: set[str
 
 
 def _hyphen(before: str, after: str, is_word: Callable[[str], bool], seen: set[str]) -> str:
-    """Returns "-" where a hyphen at a line's end belongs to what it parts, else ""."""
+    """Returns "-" if a hyphen at a line's end belongs to the word, else ""."""
     before = before[-100:]
     left, right = _WORD_END.search(before), _WORD_BEGIN.match(after)
     token = _TOKEN_END.search(before)
     if left is None or right is None or (token and re.search(r"[-/@_.:\\]\S", token.group())):
         return "-"
     first, second = left.group(), right.group()
-    if len(first) == 1:  # of a word, nobody leaves one letter behind: x-axis
+    if len(first) == 1:  # nobody leaves one letter of a word behind, so that this is one as in x-axis
         return "-"
     if first[-1].isupper() or first[-1].isdigit() or second[0].isdigit() or second[0].isupper():
         return "-"

@@ -1,11 +1,11 @@
-"""Plain text to blocks: the headings, lists, terms and tables that people lay out with blanks and a few marks.
+"""Plain text: this module finds the headings, lists, terms and tables that people lay out with blanks and a few marks.
 
 In: a file in UTF-8, or NFC text in pieces, cut anywhere. Out: blocks, which together are that text to the last
-character. What is looked at is a group: lines without a blank one between them, with the group that follows. A line is
-taken for more than prose only where its neighbours bear it out, since a sentence cut by a wrong guess loses its answer:
-a term is shorter than what hangs below it; tables are told by `plaintables`. What is not recognised is a paragraph, or
-an item where a mark says so. Nothing is guessed from words of a language but "Q:" and "A:", and the names that chapters
-have. Source code, too, is read here: as it stands, in pieces that blank lines part.
+character. The module looks at one group at a time, which is lines without a blank line between them, and at the next
+group. It takes a line for more than prose only if its neighbours confirm it, since a wrong guess cuts a sentence and
+loses its answer. So a term must be shorter than the text that hangs below it; `plaintables` finds tables. Anything else
+is a paragraph, or an item if a mark says so. Words of a language do not count, except "Q:", "A:" and the usual names of
+chapters. Source code is read here, too: it stays as it stands, in pieces between blank lines.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-MAX_GROUP_CHARACTERS = 1 << 15  # a longer group is looked at in parts
+MAX_GROUP_CHARACTERS = 1 << 15  # a longer group is handled in parts
 MAX_GROUP_LINES = 400
-MAX_NAME_CHARACTERS = 80  # of a heading
-MAX_TERM_CHARACTERS = 60  # of a term: a line that is nearly full goes on below
+MAX_NAME_CHARACTERS = 80  # a heading is not longer
+MAX_TERM_CHARACTERS = 60  # a term is not longer: a line that is nearly full goes on below
 _BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
 _OPTION = re.compile(r"(?!--[A-Z][a-z]|-\d+-$)--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
 _QUESTION = re.compile(r"[ \t]*(?:Q|Question)[ \t]*\d*[ \t]*[:.)][ \t]*(?=\S)")
@@ -41,18 +41,18 @@ _UNDERLINE_LEVEL = {"=": 1, "#": 1, "-": 2, "*": 2}
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lines without a blank one between them."""
+    """Lines without a blank line between them."""
 
     before: str
     """White space since the last group."""
     text: str
     lines: tuple[Line, ...]
     is_rest: bool
-    """Whether it goes on from the group before, which was too long."""
+    """Whether it continues the previous group, which was too long."""
 
     @property
     def indent(self) -> int:
-        """Columns that all its lines are indented by."""
+        """The number of columns by which all its lines are indented."""
         return min(line.indent for line in self.lines)
 
 
@@ -85,7 +85,7 @@ def structured(pieces: Iterable[str]) -> Iterator[Block]:
 
 
 def _groups(pieces: Iterable[str]) -> Iterator[Group]:
-    """Yields the groups of a text; one without lines at its end, if white space is left there."""
+    """Yields the groups of a text; if white space is left at its end, the last group has no lines."""
     gap: list[str] = []
     held: list[str] = []
     characters, is_rest = 0, False
@@ -106,7 +106,7 @@ def _groups(pieces: Iterable[str]) -> Iterator[Group]:
 
 
 def _lines(pieces: Iterable[str]) -> Iterator[str]:
-    """Yields the lines with their ends; one that is longer than a group in parts."""
+    """Yields the lines with their ends; a line that is longer than a group comes in parts."""
     kept = ""
     for piece in pieces:
         *lines, kept = (kept + piece).split("\n")
@@ -141,16 +141,16 @@ def _group(before: str, text: str, *, is_rest: bool) -> Group:
 
 
 class _Layout:
-    """What is known of the text so far: which terms and items are open, and how its headings look."""
+    """The state of a text so far: the open terms and items, and the look of its headings."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[int, BlockKind]] = []  # indentation and kind of what later blocks may belong to
+        self._open: list[tuple[int, BlockKind]] = []  # indentation and kind of blocks that later ones may belong to
         self._kept = ""  # white space at the end of a group
-        self._number = 0  # of the last numbered item
+        self._number = 0  # the number of the last numbered item
         self._last: BlockKind = "heading"
         self._in_answers = False
-        self._term_indents: set[int] = set()  # at which terms stood in this section
-        self._table: Table | None = None  # which a group that is the rest of one goes on with
+        self._term_indents: set[int] = set()  # the indentations of terms in this section
+        self._table: Table | None = None  # the table that the rest of a long group continues
 
     def blocks(self, group: Group, following: Group | None) -> Iterator[Block]:
         """Yields the blocks of a group."""
@@ -227,8 +227,8 @@ class _Layout:
         )
 
     def _close(self, indent: int) -> None:
-        """Closes what does not reach to this indentation."""
-        if self._in_answers and self._open[0][0] < 0:  # what answers a question may stand anywhere
+        """Closes the terms and items that do not reach to this indentation."""
+        if self._in_answers and self._open[0][0] < 0:  # the answer to a question may stand anywhere
             while len(self._open) > 1 and indent <= self._open[-1][0]:
                 self._open.pop()
             return
@@ -249,7 +249,7 @@ class _Layout:
     def _hanging(
         self, lines: Sequence[Line], at: int, *, is_first: bool, following: Group | None
     ) -> tuple[list[Span], int] | None:
-        """Takes a term and what hangs below it or stands beside it."""
+        """Takes a term, with the text that hangs below it or stands beside it."""
         line = lines[at]
         is_option = _OPTION.match(line.text) is not None and _is_option(lines, at)
         if not is_option and not (is_first and self._is_term(lines, following)):
@@ -261,7 +261,7 @@ class _Layout:
         gap = GAP.search(line.text)
         body = at + 1
         while body < len(lines) and lines[body].indent == line.indent and _is_term_line(lines[body].text):
-            body += 1  # -a, and below it --all
+            body += 1  # the next line names it again, as --all below -a
         if body >= len(lines) or lines[body].indent <= line.indent:
             body = at + 1
         after = body
@@ -283,13 +283,13 @@ class _Layout:
         return spans
 
     def _is_term(self, lines: Sequence[Line], following: Group | None) -> bool:
-        """Tells whether the first line of a group names what hangs below it."""
+        """Tells whether the first line of a group is a term for the text that hangs below it."""
         first, rest = lines[0], lines[1:]
-        if first.text.endswith(":") and len(first.text.split()) > 3:  # a sentence that introduces what follows
+        if first.text.endswith(":") and len(first.text.split()) > 3:  # it is a sentence that introduces the next lines
             return False
         if len(first.text) > MAX_TERM_CHARACTERS or not _is_term_line(first.text) or _BULLET.match(first.text):
             return False
-        if first.text.startswith("-") and not _OPTION.match(first.text):  # the number of a page, who said it
+        if first.text.startswith("-") and not _OPTION.match(first.text):  # a page's number, or a speaker
             return False
         if rest:
             depth = min(line.indent for line in rest) - first.indent
@@ -302,7 +302,7 @@ class _Layout:
                 or first.text.endswith("=")
                 or (following is not None and bool(following.lines) and _hangs(following, first.indent))
             )
-        # A term alone in its group: what explains it follows, deeper.
+        # The term is alone in its group, and its explanation follows, deeper.
         is_deeper = following is not None and bool(following.lines) and following.indent >= first.indent + 2
         return is_deeper and (first.indent in self._term_indents or _is_code(first.text))
 
@@ -312,7 +312,7 @@ class _Layout:
         mark = _BULLET.match(line.text)
         if mark is None or not self._is_item(lines, at, mark, is_first=is_first):
             return None
-        if not any(map(str.isalnum, line.text[mark.end() :])):  # stars that part two scenes
+        if not any(map(str.isalnum, line.text[mark.end() :])):  # these are stars between two scenes
             return None
         self._number = int(mark[1] or 0)
         self._close(line.indent)
@@ -349,7 +349,7 @@ def _heading_level(group: Group, following: Group | None) -> int | None:
         mark = _UNDERLINE.fullmatch(second.text)
         if mark is not None and GAP.search(text) is None and len(second.text) >= len(text) // 2:
             return _UNDERLINE_LEVEL.get(mark[1], 3)
-        # As manual pages have it: capitals at the margin, or a name a little indented, and text right below, deeper.
+        # Manual pages have capitals at the margin, or a slightly indented name, and text right below, deeper.
         depth = min(line.indent for line in group.lines[1:]) - first.indent
         if not first.indent and depth >= 2 and _is_capitals(text):
             return 1
@@ -375,7 +375,7 @@ def _is_capitals(text: str) -> bool:
 
 
 def _is_headword(lines: Sequence[Line], following: Group | None) -> bool:
-    """Tells whether a group is a word of a dictionary with what sort of word it is, and is explained below, deeper."""
+    """Tells whether a group is an entry of a dictionary: a word with its part of speech, and a deeper text below."""
     first, *rest = lines
     is_short = len(rest) == 1 and rest[0].indent - first.indent > 0 and len(rest[0].text) <= MAX_TERM_CHARACTERS
     return (
@@ -430,9 +430,9 @@ def _is_list_at(lines: Sequence[Line], at: int) -> bool:
     return False
 
 
-# Source code: as it stands, in pieces that blank lines part.
+# The rest reads source code, which stays as it stands, in pieces between blank lines.
 
-MAX_CODE_CHARACTERS = 1 << 16  # of a piece; a longer one goes on in the next
+MAX_CODE_CHARACTERS = 1 << 16  # a longer piece goes on in the next one
 
 
 def read_code(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:

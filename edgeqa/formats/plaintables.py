@@ -1,8 +1,8 @@
-"""Tables that people lay out in plain text: with bars, tabs, colons or keys, or by columns of blanks.
+"""Tables in plain text: this module finds tables that people lay out with bars, tabs, colons, keys or blanks. Pure.
 
-Pure. In: the lines of a group, without a blank one between them. Out: the table that begins with a line, if one does,
-and its rows with their cells. A table has three rows, or a rule below its names; its columns are parted by the same
-blanks in all of them and are not all of one width, as the double blanks of justified prose are.
+In: the lines of a group, without a blank line between them. Out: the table that begins with a line, if there is one,
+and its rows with their cells. A table has three rows, or a rule below its names. Its columns have the same blanks
+between them in all rows, and the gaps differ in width; gaps of one width may be the double blanks of justified prose.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Line(NamedTuple):
     """Where its text begins in the group, after its indentation."""
     end: int
     indent: int
-    """Columns, a tab reaching to the next multiple of 8."""
+    """Its indentation in columns; a tab reaches to the next multiple of 8."""
     text: str
-    """Without white space around it."""
+    """Its text, without white space around it."""
 
 
 class Span(NamedTuple):
@@ -55,13 +55,13 @@ class Span(NamedTuple):
     kind: BlockKind
     level: int = 0
     cells: tuple[tuple[int, int], ...] = ()
-    """Places in the group."""
+    """The places of its cells in the group."""
     begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Lines that are rows, and how they are cut into cells."""
+    """The lines of a table, and the way they are cut into cells."""
 
     cut: Callable[[Line], Cells | None]
     """Returns the places of a line's cells; None for a rule."""
@@ -70,7 +70,7 @@ class Table:
     has_header: bool
 
     def rows(self, lines: Sequence[Line], level: int = 0) -> list[Span]:
-        """Returns a span a row; a rule belongs to the row above it, or at the top to the one below it."""
+        """Returns one span for each row; a rule belongs to the row above it, or at the top to the row below it."""
         spans: list[Span] = []
         top: int | None = None
         for line in lines:
@@ -103,7 +103,7 @@ def table_at(lines: Sequence[Line], at: int) -> Table | None:
     if "|" in text or "│" in text or _RULE.fullmatch(text):
         found = _delimited(lines, at, _cut_at_bars)
     elif "\t" in text and not at and not lines[0].indent and all("\t" in line.text for line in lines):
-        # Several tabs in a row align cells, or part empty ones.
+        # Several tabs in a row align cells, or stand around empty ones.
         found = _delimited(lines, at, partial(_cut_at, _TABS))
         if found is None or found.end < len(lines):
             found = _delimited(lines, at, partial(_cut_at, _TAB)) or found
@@ -119,7 +119,7 @@ def table_at(lines: Sequence[Line], at: int) -> Table | None:
 def _delimited(lines: Sequence[Line], at: int, cut: Callable[[Line], Cells | None]) -> Table | None:
     """Returns the table of lines that a mark cuts into the same number of cells, two or more."""
     rows: list[list[str]] = []
-    rules: list[tuple[int, str]] = []  # how many rows stand above each, and what it is made of
+    rules: list[tuple[int, str]] = []  # for each rule: the number of rows above it, and its characters
     end = at
     for line in lines[at:]:
         cells = cut(line)
@@ -193,7 +193,7 @@ def _has_colons(text: str, wanted: int) -> bool:
 
 
 def _keys(lines: Sequence[Line], at: int) -> Table | None:
-    """Returns the table of lines like `key: value` or `key = value`, a long value going on deeper."""
+    """Returns the table of lines like `key: value` or `key = value`; a long value goes on below, deeper."""
     first = _KEY.fullmatch(lines[at].text)
     if first is None or not _is_key(first):
         return None
@@ -233,8 +233,8 @@ def _cut_at_key(indent: int, line: Line) -> Cells:
 
 
 def _columns(lines: Sequence[Line], at: int) -> Table | None:
-    """Returns the table of lines whose cells stand below each other, parted by two blanks or more in all of them."""
-    # Few lines of prose have wide blanks: a look at three lines spares most of the work.
+    """Returns the table of lines whose cells stand below each other, with two blanks or more between columns."""
+    # Few lines of prose have wide blanks, so that a look at three lines saves most of the work.
     if not any(_WIDE_GAP.search(line.text) or _RULE.fullmatch(line.text) for line in lines[at : at + MIN_ROWS]):
         return None
     covered = _covered(lines[at])
@@ -247,7 +247,7 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
         if not is_rule:
             wider = covered | _covered(line)
             runs = _runs(wider)
-            begins, ends = _runs(covered)[0]  # of the first column; names and figures may stand to its right
+            begins, ends = _runs(covered)[0]  # the first column; names and figures may stand to its right
             is_row = line.indent < ends and line.indent + len(line.text) > begins and GAP.search(line.text) is not None
             goes_on = end > at and len(runs) > 1 and line.indent >= runs[1][0]
             if len(runs) < 2 or not (is_row or goes_on):
@@ -284,8 +284,8 @@ def _columns_of(line: Line) -> Sequence[int]:
 
 
 def _runs(covered: int) -> list[tuple[int, int]]:
-    """Returns where columns begin and end: parted by two blanks or more."""
-    marks = bin(covered)[:1:-1]  # the first column first
+    """Returns where columns begin and end; there are two blanks or more between them."""
+    marks = bin(covered)[:1:-1]  # in this order, the first column comes first
     return [(found.start(), found.end()) for found in _COLUMN.finditer(marks)]
 
 
@@ -303,7 +303,7 @@ def _cut_at_columns(runs: tuple[tuple[int, int], ...], line: Line) -> Cells | No
 
 
 def _is_laid_out(rows: Sequence[tuple[Line, Cells]]) -> bool:
-    """Tells whether the blanks between cells are there to align them, and not to fill lines up to one length."""
+    """Tells whether the blanks between cells align them, and do not just fill the lines to one length."""
     texts = [_texts(line, cells) for line, cells in rows]
     several = sum(sum(map(bool, row)) > 1 for row in texts)
     wide = sum(any(len(gap[0].expandtabs()) > 3 for gap in GAP.finditer(line.text)) for line, _ in rows)

@@ -1,9 +1,10 @@
-"""Text as it is written down: what a reader of a format finds, in its order, becomes blocks.
+"""Prose: the readers of formats write their text here, in its order, and it becomes blocks. Pure.
 
-Pure. In: words, and what begins where: a heading, a paragraph, an item, a term, a table's rows and cells, code. Out:
-blocks, NFC, with white space folded and all breaks in `before`. Breaks are asked for as often as a document likes, and
-written once, and only between texts. A row that is no row of a table (a page laid out with tables) is written as the
-paragraphs that its cells hold. It holds one block, or one row, at a time; longer ones are given in parts.
+In: words, and calls for the beginning of a heading, a paragraph, an item, a term, a table's rows and cells, or code.
+Out: blocks in NFC, with white space folded and all breaks in `before`. A reader may ask for a break as often as it
+likes; the break is written once, and only between texts. A row that is no row of a table (pages are laid out with
+tables, too) is written as the paragraphs of its cells. One block, or one row, is held at a time; a longer one comes in
+parts.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-MAX_ROW_CHARACTERS = 4096  # longer ones are no rows
-MAX_CELLS = 1000  # of a row; what follows stays in the last
-MAX_SPAN = 30  # columns of one cell
-MAX_CELL_BLOCKS = 8  # paragraphs in a cell of a row
-MAX_MERGED_CHARACTERS = 1000  # of a cell that goes on in the rows below, repeated there
-MAX_CARRIED_CHARACTERS = 1 << 16  # and four times its text: what cells that span rows may add to a table
-MAX_RAISED_CHARACTERS = 4096  # in one piece
-MAX_TABLES = 64  # within each other
+MAX_ROW_CHARACTERS = 4096  # a longer row is no row of a table
+MAX_CELLS = 1000  # the rest of a longer row stays in the last cell
+MAX_SPAN = 30  # one cell spans at most so many columns
+MAX_CELL_BLOCKS = 8  # a cell with more paragraphs is no cell of a table
+MAX_MERGED_CHARACTERS = 1000  # a cell that goes on in the rows below is repeated there up to this length
+MAX_CARRIED_CHARACTERS = 1 << 16  # cells that span rows may add so much to a table, and four times its text
+MAX_RAISED_CHARACTERS = 4096  # one raised or lowered piece is not longer
+MAX_TABLES = 64  # tables lie within each other so deep
 _MAX_INDENTED = 8
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
-_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")  # where a word may be cut, or signs of formulas stand
+_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")  # these mark where a word may be cut, or stand in formulas
 FRACTION_SLASH = "\u2044"
 _RAISED_NUMBER = re.compile(r"\^\d+")
 _NONE, _LINE, _PARAGRAPH = range(3)
@@ -55,40 +56,40 @@ class _Cell:
 class _Table:
     level: int
     cells: list[_Cell] | None = None
-    """Of the row in the making; None where no row is open, or where it is none."""
+    """The cells of the current row; None if no row is open, or if it is no row of a table."""
     is_header: bool = False
     rows: int = 0
     row_characters: int = 0
     may_carry_characters: int = MAX_CARRIED_CHARACTERS
     numbered: int = 0
     carried: dict[int, tuple[int, str, int]] = field(default_factory=dict)
-    """By column, a cell that holds for rows more: how many, its text and its number in the table."""
+    """By column, a cell that spans further rows: how many, its text, and its number in the table."""
     merged: dict[int, str] = field(default_factory=dict)
-    """By column, the text of a cell that holds for as many rows as say so."""
+    """By column, the text of a cell that goes on as long as the rows below say so."""
 
 
 class Prose:
-    """Blocks in the making. What is asked for takes effect with the next text."""
+    """Blocks while they are written. A call takes effect with the next text."""
 
     def __init__(self) -> None:
         self._done: list[Block] = []
         self._last: BlockKind | None = None
-        self._parts: list[str] = []  # of the block in the making
+        self._parts: list[str] = []  # the parts of the current block
         self._characters = 0
         self._space = ""  # wanted before the next word of the block
-        self._ends_apart = False  # the last of the block is a power, an index or a formula: a digit is apart from it
+        self._ends_apart = False  # the block ends in a power, an index or a formula, and a digit needs a blank
         self._raised: list[str] = []  # raised or lowered text that has not ended
         self._raised_as = self._raised_characters = 0
         self._gap = _NONE  # wanted before the block
         self._kind: BlockKind = "paragraph"
         self._level = 0
         self._marker = ""
-        self._is_fresh = False  # an item, a term or a heading was begun and has no text yet: it stays what it is
-        self._continues = False  # the block in the making is the next part of the one before
+        self._is_fresh = False  # an item, a term or a heading has begun without text, and keeps its kind
+        self._continues = False  # the current block continues the previous one
         self._begins = False  # a list begins with the next item or term
         self._in_items = False
         self._tables: list[_Table] = []
-        self._deeper_tables = 0  # within each other beyond MAX_TABLES
+        self._deeper_tables = 0  # the number of open tables beyond MAX_TABLES
 
     # --- words
 
@@ -97,7 +98,7 @@ class Prose:
 
         Args:
             text: the words.
-            raised: 1 for what is raised, -1 for what is lowered, which is written when all of it is there.
+            raised: 1 for raised text, -1 for lowered text; it is written once it is complete.
         """
         if raised != self._raised_as:
             self._end_raised()
@@ -111,7 +112,7 @@ class Prose:
         if not text.isascii():
             text = _UNSEEN.sub("", text)
             if text[:1] == FRACTION_SLASH and self._parts and _RAISED_NUMBER.fullmatch(self._parts[-1]):
-                self._parts[-1] = f" {self._parts[-1][1:]}"  # what was raised is no power, but a fraction of its own
+                self._parts[-1] = f" {self._parts[-1][1:]}"  # the raised text is no power, but a fraction of its own
         folded = _WHITE_SPACE.sub(" ", text)
         words = folded.strip(" ")
         if words:
@@ -122,7 +123,7 @@ class Prose:
             self._space = self._space or " "
 
     def apart(self, text: str) -> None:
-        """Adds a power, an index or a formula: digits that stand beside it are no part of its numbers."""
+        """Adds a power, an index or a formula; digits beside it stay apart from its numbers."""
         if not text:
             return
         if digits_meet(self.last_character(), text):
@@ -131,7 +132,7 @@ class Prose:
         self._ends_apart = not self._space
 
     def lowered(self, text: str) -> None:
-        """Adds what is lowered. Below a raised number and a slash it makes a fraction: 1 1/2, and not 1^1/2."""
+        """Adds lowered text. After a raised number and a slash it makes a fraction: 1 1/2, and not 1^1/2."""
         raised, between, slash = ["", " ", "", *self._parts][-3:]
         is_below = slash in SLASHES and not (between or self._space) and text.strip().isdecimal()
         if is_below and _RAISED_NUMBER.fullmatch(raised):
@@ -148,26 +149,26 @@ class Prose:
             self._write(text)
 
     def line(self) -> None:
-        """What follows begins on a line of its own."""
+        """Begins a new line."""
         self._end_raised()
         if self._parts:
             self._space = " " if self._kind == "heading" or self._row() is not None else "\n"
 
     def last_character(self, *, over_space: bool = False) -> str:
-        """Returns the character that what is added now would directly follow; "" if there is none.
+        """Returns the character directly before the next text; "" if there is none.
 
         Args:
-            over_space: whether white space between them does not matter.
+            over_space: whether to look over white space.
         """
         return "" if (self._space and not over_space) or not self._parts else self._parts[-1][-1:]
 
     # --- blocks
 
     def paragraph(self, level: int = 0, *, apart: bool = True) -> None:
-        """What follows is a paragraph.
+        """Begins a paragraph.
 
         Args:
-            level: how deep it lies in lists.
+            level: its depth in lists.
             apart: whether there is a blank line before it.
         """
         self._close()
@@ -176,7 +177,7 @@ class Prose:
             self._gap = max(self._gap, _PARAGRAPH if apart else _LINE)
 
     def heading(self, level: int) -> None:
-        """What follows is a heading of this level, 1 to 6. An item that is one keeps its number."""
+        """Begins a heading of this level, 1 to 6. An item that is also a heading keeps its number."""
         self._close()
         self._dissolve()
         marker = self._marker if self._is_fresh and self._marker.strip("-*• ") else ""
@@ -184,43 +185,43 @@ class Prose:
         self._gap, self._in_items = _PARAGRAPH, False
 
     def code(self, level: int = 0) -> None:
-        """What follows is code, given by `verbatim`."""
+        """Begins code; `verbatim` adds its text."""
         self._close()
         self._open("code", level)
         self._gap = max(self._gap, _PARAGRAPH)
 
     def begin_list(self) -> None:
-        """A list begins with the next item or term."""
+        """Begins a list at the next item or term."""
         self._begins, self._in_items = True, False
 
     def item(self, level: int = 1, marker: str = "- ") -> None:
-        """What follows is an item of a list.
+        """Begins an item of a list.
 
         Args:
-            level: how deep the list lies in lists, from 1.
+            level: the depth of the list, from 1.
             marker: bullet or number, with the blank after it.
         """
         self._entry("item", level, marker)
 
     def term(self, level: int = 1) -> None:
-        """What follows is a term; the paragraphs of its level after it explain it."""
+        """Begins a term; the next paragraphs on its level explain it."""
         self._entry("term", level, "")
 
     def end_block(self, level: int = 0, *, apart: bool = True) -> None:
-        """The item, term, heading or paragraph ends here, even if it has no text; what follows is a paragraph."""
+        """Ends the item, term, heading or paragraph, even if it has no text; then begins a paragraph."""
         self._close()
         self._open("paragraph", level)
         self._gap = max(self._gap, _PARAGRAPH if apart else _LINE)
 
     def end(self, level: int = 0) -> None:
-        """A list ends here: what follows stands apart, in the list of this level if there is one."""
+        """Ends a list; the next text stands apart, in the list of this level if there is one."""
         self.end_block(level)
         self._begins, self._in_items = False, level > 0
 
     # --- tables
 
     def table(self, level: int = 0) -> None:
-        """A table begins. A row that it lies in is none of a table, but layout."""
+        """Begins a table. A row that it lies in is layout, and no row of a table."""
         self._close()
         self._dissolve()
         if len(self._tables) == MAX_TABLES:
@@ -230,10 +231,10 @@ class Prose:
         self._gap, self._in_items = max(self._gap, _PARAGRAPH), False
 
     def row(self, *, is_header: bool = False) -> None:
-        """What follows is a row of the table.
+        """Begins a row of the table.
 
         Args:
-            is_header: whether it is known to name the columns; else it does where all its cells are headers.
+            is_header: whether it is known to name the columns; if not, it does so if all its cells are headers.
         """
         self.end_row()
         if not self._tables:
@@ -241,42 +242,42 @@ class Prose:
         self._tables[-1].cells, self._tables[-1].is_header = [], is_header
 
     def name_row(self) -> None:
-        """The row that is open names the columns, as was seen by now."""
+        """Makes the open row a header, which is known only now."""
         if self._row() is not None:
             self._tables[-1].is_header = True
 
     def cell(self, columns: int = 1, rows: int = 1, *, is_header: bool = False, merge: str = "") -> None:
-        """What follows is the row's next cell.
+        """Begins the row's next cell.
 
         Args:
-            columns: how many it spans.
-            rows: how many it spans; its text is repeated in each.
+            columns: the number of columns that it spans.
+            rows: the number of rows that it spans; its text is repeated in each.
             is_header: whether it names its column.
-            merge: "first" for one that goes on in the rows below, where the cell in its column says "next".
+            merge: "first" for a cell that goes on in the rows below, whose cells in the same column say "next".
         """
         self._close()
         self._open("paragraph", 0)
         cells = self._row()
-        if cells is None:  # no row, or one that is none
+        if cells is None:  # there is no row, or it is layout
             self._gap = max(self._gap, _PARAGRAPH)
         elif len(cells) < MAX_CELLS:
             cells.append(_Cell(max(1, min(columns, MAX_SPAN)), max(1, rows), is_header, merge))
 
     def names_column(self) -> None:
-        """The cell in the making looks like a header: in the first row of a table it is one."""
+        """Marks the current cell as looking like a header; in the first row of a table it is one."""
         cells = self._row()
         if cells and not self._tables[-1].rows:
             cells[-1].is_header = True
 
     def end_row(self) -> None:
-        """The row ends here, if one is open."""
+        """Ends the row, if one is open."""
         self._close()
         self._open("paragraph", self._tables[-1].level if self._tables else 0)
         if self._row() is not None:
             self._write_row(self._tables[-1])
 
     def end_table(self) -> None:
-        """The table ends here."""
+        """Ends the table."""
         self.end_row()
         if self._deeper_tables:
             self._deeper_tables -= 1
@@ -287,12 +288,12 @@ class Prose:
     # --- what comes out
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that are settled, in order, each of them once."""
+        """Returns the finished blocks, in order, each of them once."""
         done, self._done = self._done, []
         return done
 
     def finish(self) -> list[Block]:
-        """Returns the last blocks: nothing follows."""
+        """Ends the text, and returns the last blocks."""
         while self._tables:
             self.end_table()
         self._close()
@@ -311,7 +312,7 @@ class Prose:
 
     def _write(self, words: str) -> None:
         if words[0] == "\xa0" and not self._parts and not self._continues and self._kind != "code":
-            words = words.lstrip("\xa0 ")  # it fills what would be empty, or indents
+            words = words.lstrip("\xa0 ")  # such a blank fills an empty place, or indents
             if not words:
                 return
         if self._parts or self._continues:
@@ -330,7 +331,7 @@ class Prose:
             self._give_part()
 
     def _give_part(self) -> None:
-        """Gives the block in the making as far as it is settled."""
+        """Passes on the finished part of the current block."""
         text = "".join(self._parts)
         cut = max(text.rfind(" "), text.rfind("\n"))
         if cut > len(text) // 2:
@@ -344,7 +345,7 @@ class Prose:
         self._parts, self._characters = [kept], len(kept)
 
     def _end_raised(self) -> None:
-        """Writes what was raised or lowered."""
+        """Writes the raised or lowered text."""
         text, self._raised, self._raised_characters = "".join(self._raised), [], 0
         is_lowered, self._raised_as = self._raised_as < 0, 0
         if not text:
@@ -357,7 +358,7 @@ class Prose:
             self.text(" ")
 
     def _close(self) -> None:
-        """Ends the block in the making, if it has text."""
+        """Ends the current block, if it has text."""
         self._end_raised()
         text = "".join(self._parts).rstrip()
         if text:
@@ -391,11 +392,11 @@ class Prose:
         self._done.append(block)
 
     def _row(self) -> list[_Cell] | None:
-        """Returns the cells of the row in the making; None where there is none."""
+        """Returns the cells of the current row; None if there is none."""
         return self._tables[-1].cells if self._tables else None
 
     def _dissolve(self) -> None:
-        """Makes paragraphs of the row in the making."""
+        """Makes paragraphs of the current row."""
         cells = self._row()
         if cells is None:
             return
@@ -408,7 +409,7 @@ class Prose:
                 self._gap = max(self._gap, _PARAGRAPH)
 
     def _write_row(self, table: _Table) -> None:
-        """Writes the row in the making, which ends here."""
+        """Ends and writes the current row."""
         cells = table.cells or []
         _go_on(table, cells)
         columns = self._columns(table, cells)
@@ -427,7 +428,7 @@ class Prose:
             table.cells, table.row_characters = None, 0
 
     def _columns(self, table: _Table, cells: list[_Cell]) -> list[tuple[str, int]]:
-        """Returns, column by column, the cell's text and its number, with what rows above hold for this one, too."""
+        """Returns the text and the number of the cell in each column, with cells from above that go on here."""
         columns: list[tuple[str, int]] = []
         still: dict[int, tuple[int, str, int]] = {}
         table.may_carry_characters += 4 * table.row_characters
@@ -468,7 +469,7 @@ def _go_on(table: _Table, cells: list[_Cell]) -> None:
 
 
 def joined(columns: list[tuple[str, int]]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Returns a row's text, and where in it each column's cell is; columns of one cell have the same place."""
+    """Returns a row's text, and the place of each column's cell in it; columns of one cell have the same place."""
     pieces: list[str] = []
     ranges: list[tuple[int, int]] = []
     length = bars = last = begin = end = 0
@@ -491,7 +492,7 @@ CELL = " | "
 
 
 class Draft:
-    """Takes one block after the other."""
+    """A draft, which takes one block after the other."""
 
     def __init__(self) -> None:
         self._out: list[Block] = []
@@ -507,7 +508,7 @@ class Draft:
 
     @property
     def rows(self) -> int:
-        """How many rows were added."""
+        """The number of rows that were added."""
         return self._rows
 
     @property
@@ -517,26 +518,26 @@ class Draft:
 
     @property
     def kind(self) -> BlockKind:
-        """Of the block that was begun."""
+        """The kind of the block that was begun."""
         return self._kind
 
     @property
     def text(self) -> str:
-        """What the block that was begun has by now."""
+        """The text of the block that was begun, so far."""
         return "".join(self._parts)
 
     def begin(self, kind: BlockKind, level: int = 0, gap: str = PARAGRAPH) -> None:
-        """Ends the block before; what follows is one of this kind, `gap` apart from it, a term a line from a term."""
+        """Ends the previous block and begins one of this kind, `gap` apart from it; two terms are one line apart."""
         self.end()
         gap = LINE if kind == self._last == "term" else gap
         self._kind, self._level, self._gap, self._begins = kind, level, gap, False
 
     def turn(self, kind: BlockKind, level: int) -> None:
-        """Makes the block that was begun one of another kind."""
+        """Gives the block that was begun another kind."""
         self._kind, self._level = kind, level
 
     def add(self, text: str) -> None:
-        """Adds text as it stands; white space that a block begins with is left out, but of code."""
+        """Adds text as it stands; white space at the beginning of a block is left out, except in code."""
         if not self._characters and self._kind != "code":
             text = text.lstrip()
         elif not self._characters:
@@ -547,23 +548,23 @@ class Draft:
         self._characters += len(text)
         if self._characters > BLOCK_BYTES:
             self._flush()
-            self._gap, self._begins, self._characters = "", False, 1  # it goes on, so what follows is not its beginning
+            self._gap, self._begins, self._characters = "", False, 1  # the block goes on
 
     def words(self, text: str) -> None:
-        """Adds words, apart from those before by a blank."""
+        """Adds words, after a blank."""
         if text:
             last = self._parts[-1][-1:] if self._parts else ""
             self.add(text if last.isspace() or (not self._parts and self.is_empty) else f" {text}")
 
     def line(self) -> None:
-        """What follows is on a line of its own within the block."""
+        """Begins a new line within the block."""
         if not self.is_empty and not (self._parts and self._parts[-1].endswith("\n")):
             self.add("\n")
 
     def row(
         self, cells: Iterable[str], *, is_header: bool = False, begins: bool = False, gap: str = LINE, number: int = 0
     ) -> None:
-        """Adds a row of a table; lines and white space in its cells are folded. One without text is none."""
+        """Adds a row of a table; lines and white space in its cells are folded. A row without text is left out."""
         self.end()
         texts = [_nfc(" ".join(cell.split())) for cell in cells]
         if not any(texts):
@@ -581,12 +582,12 @@ class Draft:
         self._put(Block(whole, PARAGRAPH if begins else gap, kind, 0, cut, begins, number))
 
     def end(self) -> None:
-        """Ends the block that was begun; text that follows is a paragraph."""
+        """Ends the block that was begun; the next text is a paragraph."""
         self._flush(is_last=True)
         self._kind, self._level, self._gap, self._begins, self._characters = "paragraph", 0, PARAGRAPH, False, 0
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that have ended since the last time."""
+        """Returns the blocks that have ended since the last call."""
         out, self._out = self._out, []
         return out
 
@@ -610,18 +611,18 @@ def _nfc(text: str) -> str:
 
 
 class Rows:
-    """Blocks of one document, in the making."""
+    """A writer of blocks of one document."""
 
     def __init__(self) -> None:
         self._last: BlockKind | None = None
         self._begins = True
 
     def table(self) -> None:
-        """A table begins with the next row, or has none before it."""
+        """Begins a table at the next row."""
         self._begins = True
 
     def row(self, cells: Iterable[str], *, is_header: bool = False, number: int = 0) -> Iterator[Block]:
-        """Yields the row of these cells, if it has any text; a spreadsheet's with its number there."""
+        """Yields the row of these cells, if it has any text; a row of a spreadsheet has its number there."""
         texts = [_nfc(cell.strip()) for cell in cells]
         while texts and (not texts[-1] or len(texts) > MAX_CELLS):
             last = texts.pop()

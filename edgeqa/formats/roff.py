@@ -1,11 +1,11 @@
-"""Roff, the language that man pages are written in: its lines, with strings, macros and conditions worked out.
+"""Roff, the language of man pages: this module expands its strings and macros, and evaluates its conditions.
 
-In: the lines of a page. Out: the calls of macros that the page does not define itself, and lines of text; `plain` takes
-the escapes out of either. Only what a terminal shows counts: fonts, sizes and places are dropped, a condition on being
-shown in a terminal holds. Files that a page wants to include are not looked for. How much macros and strings may
-expand to is bounded, loops are gone through once.
+In: the lines of a page. Out: calls of macros that the page does not define itself, and lines of text; `plain` takes the
+escapes out of both. The text is that of a terminal: fonts, sizes and places are dropped, and a condition on a terminal
+is true. Files that a page wants to include are not read. The expansion of macros and strings is bounded, and loops run
+once.
 
-The language: CSTR 54 (Ossanna, Kernighan), and groff(7).
+The language is described in CSTR 54 (Ossanna, Kernighan) and groff(7).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_EXPANDED_CHARACTERS = 1 << 24  # the longest page that is known, of a compiler, has 1.5 million
-LINE_COST = 64  # characters that a line counts for, besides its own
-MAX_NESTED = 30  # strings within strings
+LINE_COST = 64  # a line counts for so many characters besides its own
+MAX_NESTED = 30  # strings within strings are expanded so deep
 GLUED = "\ue000"
-"""Ends text that the next text follows without a blank (the escape `\\c`)."""
+"""This ends a text that the next one follows without a blank (the escape `\\c`)."""
 
 _SPECIAL = {
     "bu": "•", "em": "—", "en": "–", "hy": "-", "mi": "−", "pl": "+", "mu": "×", "di": "÷", "+-": "±", "**": "*",
@@ -49,7 +49,7 @@ _ONE = {
     "-": "-", "e": "\\", "E": "\\", "~": " ", "0": " ", " ": " ", "t": "\t", "a": "", "'": "´", "`": "`", ".": ".",
     "\\": "\\", "_": "_", "\n": "", "c": GLUED, "$": "",
 }  # fmt: skip
-_QUOTED = "hvwlLDobxNCABXZRSHTZ"  # escapes that take what stands between two quotes
+_QUOTED = "hvwlLDobxNCABXZRSHTZ"  # escapes with an argument between two quotes
 _NAMED = "fFmMkgsYVOnP*(["  # escapes that take a name: of one character, of two after "(", of any in brackets
 _CALL = re.compile(r"[.'][ \t]*([^ \t\\]*)[ \t]*(.*)", re.DOTALL)
 _COMMENT = re.compile(r'(?<!\\)((?:\\\\)*)\\["#].*', re.DOTALL)
@@ -62,14 +62,14 @@ _IN_BLOCK, _OUT_BLOCK = r"\{", r"\}"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A macro or request that the page does not define, with what stands after it, escapes and all."""
+    """A macro or request that the page does not define, with its arguments and their escapes."""
 
     name: str
     rest: str
 
 
 class Roff:
-    """One page. Iterates over calls, and lines of text as they stand in the source."""
+    """One page: an iterator over calls, and over lines of text as they stand in the source."""
 
     def __init__(self, lines: Iterator[str], name: str) -> None:
         self._lines = lines
@@ -106,7 +106,7 @@ class Roff:
                 yield Call(name, rest)
 
     def raw(self) -> str | None:
-        """Returns the next line as it stands, those that a backslash continues joined; None at the end.
+        """Returns the next line as it stands, joined with those that a backslash continues; None at the end.
 
         Raises:
             FileExcessive: if the page's macros expand to more than is read.
@@ -118,7 +118,7 @@ class Roff:
         return line
 
     def plain(self, raw: str, nested: int = 0) -> str:
-        """Returns what a terminal shows of a piece of a line: without escapes; may hold GLUED."""
+        """Returns the text that a terminal shows for a piece of a line, without escapes; it may hold GLUED."""
         if "\\" not in raw:
             self._spend(len(raw))
             return self._translate(raw)
@@ -135,7 +135,7 @@ class Roff:
         return shown
 
     def arguments(self, rest: str) -> list[str]:
-        """Returns the arguments of a call, with their escapes: words, or what stands in double quotes."""
+        """Returns the arguments of a call, with their escapes: words, or texts in double quotes."""
         found: list[str] = []
         place = 0
         while True:
@@ -284,7 +284,7 @@ class Roff:
                 depth += line.count(_IN_BLOCK) - line.count(_OUT_BLOCK)
 
     def _condition(self, rest: str) -> tuple[bool, str]:
-        """Returns whether the condition that a line begins with holds, and what stands after it."""
+        """Returns whether the condition at the beginning of a line is true, and the rest of the line."""
         rest = rest.lstrip(" \t")
         if rest.startswith("!"):
             holds, then = self._condition(rest[1:])
@@ -307,7 +307,7 @@ class Roff:
         return self.number(head) > 0, then
 
     def number(self, raw: str) -> int:
-        """Returns what an expression comes to, in units; 0 if it is none. Taken from left to right, as roff does."""
+        """Returns the value of an expression, in units; 0 if it is none. Roff evaluates from left to right."""
         stack: list[tuple[int, str]] = []
         value, operator = 0, "+"
         text, place = self.plain(raw), 0
@@ -328,7 +328,7 @@ class Roff:
     # --- escapes -----------------------------------------------------------------------------------------------------
 
     def _escape(self, raw: str, place: int, nested: int) -> tuple[str, int]:
-        """Returns what the escape that begins before `place` shows, and where it ends."""
+        """Returns the text of the escape that begins before `place`, and the place of its end."""
         if place >= len(raw):
             return "", place
         letter = raw[place]
@@ -340,13 +340,13 @@ class Roff:
             if end < 0:
                 return "", len(raw)
             return self._with_text(letter, raw[place + 2 : end], nested), end + 1
-        if letter == "z":  # the next one is printed over
+        if letter == "z":  # the next character is printed over this one
             return "", place + 1
         if letter in '"#':
             return "", len(raw)
         if letter in _ONE:
             return _ONE[letter], place + 1
-        # Thin spaces, hyphenation and the like, of no width in a terminal; a letter that is no escape is itself.
+        # Thin spaces, hyphenation and the like have no width in a terminal; a letter that is no escape is itself.
         return ("" if letter in "&)/,:%|^{}!?udrp" else letter), place + 1
 
     def _with_name(self, raw: str, place: int, nested: int) -> tuple[str, int]:
@@ -368,7 +368,7 @@ class Roff:
         else:
             name, end = head, at + 1
             if letter == "s" and name.isdigit() and name in "123" and raw[end : end + 1].isdigit() and not sign:
-                end += 1  # sizes of two digits, as in the beginnings of roff
+                end += 1  # old roff has sizes of two digits
         if letter in "([":
             return self._special(name), end
         if letter == "*":
@@ -403,7 +403,7 @@ class Roff:
         return ""
 
     def _with_text(self, letter: str, text: str, nested: int) -> str:
-        if letter == "h":  # to the right by something
+        if letter == "h":  # it moves to the right
             return "" if text.lstrip().startswith("-") or not self.number(text) else " "
         if letter == "w":
             return str(_UNITS_A_CHARACTER * len(self.plain(text, nested + 1))) if nested < MAX_NESTED else "0"
@@ -417,7 +417,7 @@ class Roff:
 
 
 def _moved(escape: str) -> int:
-    """Returns whether an escape moves what follows up, 1, or down, -1."""
+    """Returns 1 for an escape that moves the next text up, -1 for one that moves it down."""
     if escape in ("u", "d"):
         return 1 if escape == "u" else -1
     if escape[:1] != "v":
@@ -426,7 +426,7 @@ def _moved(escape: str) -> int:
 
 
 def _expression(rest: str) -> tuple[str, str]:
-    """Splits a line after the expression that it begins with: at a blank outside of parentheses."""
+    """Splits a line after the expression at its beginning: at a blank outside of parentheses."""
     depth = place = 0
     while place < len(rest):
         letter = rest[place]
@@ -472,5 +472,5 @@ def _applied(one: int, operator: str, other: int) -> int:
     return max(-(1 << 31), min(int(results.get(operator, 0)), 1 << 31))
 
 
-# What a page may define anew and is still known for what it is: else its structure would be lost.
+# A page may define these macros anew, and they keep their meaning; else its structure would be lost.
 KEPT = frozenset(("TH", "SH", "SS", "TP", "IP", "PP", "P", "LP", "Sh", "Ss", "Dd", "Dt", "It", "Bl", "El"))

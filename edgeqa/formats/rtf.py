@@ -1,10 +1,10 @@
-"""RTF: the text of a document as it is shown, then its notes, is one record.
+"""RTF: the text of a document, as it is shown, is one record; its notes stand at the end.
 
-Headings come with the levels of their styles, items with the bullets and numbers that the file says, tables as rows.
-Hidden and deleted text, comments, the codes of fields, headers and footers are left out. Read as it comes: a control
-word or a run of text at a time.
+Headings have the levels of their styles, items have the bullets and numbers that the file gives, and tables are rows.
+Hidden and deleted text, comments, the codes of fields, headers and footers are left out. The file is read as it comes,
+one control word or run of text at a time.
 
-The format: Rich Text Format Specification 1.9.1.
+The format is the Rich Text Format Specification 1.9.1.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ MAX_HELD_BYTES = 1 << 14
 MAX_STYLES = MAX_FONTS = 1 << 14
 MAX_COLUMNS = 500
 MAX_MARKER_CHARACTERS = 40
-MAX_NAME_PARTS = 100  # of a font's or a style's name
+MAX_NAME_PARTS = 100  # the name of a font or a style has at most so many parts
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)|[\r\n]+", re.DOTALL
 )
-_WORD, _NUMBER, _CODE, _ESCAPED, _BRACE, _TEXT = range(1, 7)  # which of the groups above is there, last
-_MAX_TOKEN_BYTES = 64  # but text, of which any part is a token
+_WORD, _NUMBER, _CODE, _ESCAPED, _BRACE, _TEXT = range(1, 7)  # the last group of the pattern that matched
+_MAX_TOKEN_BYTES = 64  # tokens are not longer, except text, of which any part is a token
 _BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\\rtf", re.IGNORECASE)
 _BULLETS = re.compile(r"[^\w\s]")
 
-# Groups that are no text of the document. Those marked as to be passed over if they are not known are, too.
+# These groups are no text of the document. Unknown groups with the mark for "skip if unknown" are skipped, too.
 _SKIPPED = frozenset(
     """
     colortbl pict fldinst header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
@@ -99,27 +99,27 @@ def _check(head: bytes, name: str) -> None:
 
 @dataclass(slots=True)
 class _State:
-    """What holds within a group, and for the groups in it, which share it until they change it."""
+    """The state within a group; the groups in it share it until they change it."""
 
     kind: str = ""
-    """What the group is for: "" for text."""
+    """The purpose of the group; "" for text."""
     is_star: bool = False
     is_hidden: bool = False
     raised: int = 0
     skip: int = 1
-    """How many characters stand in for one in Unicode, for programs that know none."""
+    """The number of replacement characters after one in Unicode, for programs without Unicode."""
     font: int = 0
     is_aside: bool = False
     upr: int = 0
 
     def inherited(self) -> _State:
-        """Returns what holds at the beginning of a group within."""
+        """Returns the state at the beginning of an inner group."""
         return _State(self.kind, is_hidden=self.is_hidden, raised=self.raised, skip=self.skip, font=self.font)
 
 
 @dataclass(slots=True)
 class _Paragraph:
-    """What holds for a paragraph."""
+    """The properties of a paragraph."""
 
     style: int = 0
     outline: int | None = None
@@ -129,7 +129,7 @@ class _Paragraph:
 
 @dataclass(slots=True)
 class _Row:
-    """What was said of the row: for each cell whether it goes on from the left, or from above."""
+    """The cells of the row: for each, whether it continues the cell to the left, or the one above."""
 
     is_header: bool = False
     cells: list[tuple[str, str]] = field(default_factory=list)
@@ -147,7 +147,7 @@ def _is_on(number: int | None) -> bool:
     return number != 0
 
 
-# What words set: of what, which attribute, and to what its number is read.
+# By word: the object and the attribute that it sets, and the function that reads its number.
 _SETTINGS: dict[str, tuple[str, str, Callable[[int | None], Any]]] = {
     "v": ("state", "is_hidden", _is_on),
     "deleted": ("state", "is_hidden", _is_on),
@@ -175,10 +175,10 @@ class _Document:
 
     def __init__(self, name: str) -> None:
         self.title = ""
-        """Of the properties."""
+        """The title in the properties."""
         self.codec = "cp1252"
         self.binary = 0
-        """Bytes that follow and are no text."""
+        """The number of bytes that follow and are no text."""
         self._name = name
         self.stories = Stories(_Story, name)
         self._state = _State()
@@ -189,8 +189,8 @@ class _Document:
         self._name_parts: list[str] = []
         self._marker: list[str] = []
         self._bytes = bytearray()
-        self._left_out = 0  # characters that stand in for the one before
-        self._high = 0  # the first half of a character beyond 65536
+        self._left_out = 0  # so many replacement characters must still be skipped
+        self._high = 0  # the first half of a surrogate pair
         self._row = _Row()
         self._in_table = self._in_row = False
         self._column = 0
@@ -216,7 +216,7 @@ class _Document:
     # --- tokens
 
     def take(self, data: bytes, *, is_last: bool) -> bytes:
-        """Takes what is whole of the data; returns the rest."""
+        """Takes the whole tokens of the data; returns the rest."""
         place, end = 0, len(data)
         while place < end:
             if self.binary:
@@ -227,7 +227,7 @@ class _Document:
             if not is_last and end - place < _MAX_TOKEN_BYTES and data[place] == 0x5C:
                 break
             found = _TOKEN.match(data, place)
-            if found is None:  # a backslash at the end
+            if found is None:  # the data ends in a backslash
                 break
             place = found.end()
             self._token(found)
@@ -292,7 +292,7 @@ class _Document:
             setattr(holders[holder], attribute, value(number))
 
     def _begin_kind(self, word: str) -> None:
-        """Takes a word that says what its group is for."""
+        """Takes a word that names the purpose of its group."""
         if word not in _KINDS:
             return
         state = self._own_state()
@@ -324,7 +324,7 @@ class _Document:
             return
         self._flush_bytes()
         self._state = outer.inherited()
-        if outer.upr == 1:  # for programs without Unicode; the other form follows
+        if outer.upr == 1:  # this form is for programs without Unicode; the other one follows
             self._state.kind = "skipped"
             outer.upr = 2
         if outer.kind in ("fonttbl", "stylesheet"):
@@ -345,7 +345,7 @@ class _Document:
             self._state = outer
 
     def _own_state(self) -> _State:
-        """Returns what holds within the group, to be changed for it alone."""
+        """Returns the state of this group alone, which may be changed."""
         if self._states and self._state is self._states[-1]:
             self._state = self._state.inherited()
         return self._state
@@ -451,7 +451,7 @@ class _Document:
         self._story.paragraph = _Paragraph()
 
     def _settle(self) -> None:
-        """Begins the paragraph, or what it is, with its first text."""
+        """Begins the paragraph, item or heading at its first text."""
         story, prose = self._story, self._story.prose
         if story.is_settled:
             return
@@ -515,7 +515,7 @@ class _Document:
         self._row.across = self._row.down = ""
 
     def _settle_table(self) -> None:
-        """Begins or ends a table, as the paragraph that begins lies in one or not."""
+        """Begins or ends a table, if the new paragraph lies in one or does not."""
         if self._story.paragraph.in_table and not self._in_table:
             self._story.prose.table()
             self._in_table = True
@@ -530,7 +530,7 @@ class _Document:
     def _begin_cell(self) -> None:
         cells, at = self._row.cells, self._column
         across, down = cells[at] if at < len(cells) else ("", "")
-        if across == "next" or at >= MAX_COLUMNS:  # what the cell to the left covers
+        if across == "next" or at >= MAX_COLUMNS:  # the cell to the left covers this one
             return
         columns = 1
         while at + columns < len(cells) and cells[at + columns][0] == "next":
@@ -544,7 +544,7 @@ class _Document:
         self._settle_table()
         self._end_block()
         self._column += 1
-        # The cell after the last one is none, and is begun with its first text.
+        # The cell after the last one does not exist; it begins only if it gets text.
         if self._column < len(self._row.cells) or not self._row.cells:
             self._begin_cell()
 

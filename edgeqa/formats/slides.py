@@ -1,10 +1,10 @@
-"""PPTX: each slide of a presentation is a record, named `FILE#3` after its number; its notes stand at its end.
+"""PPTX: each slide of a presentation is a record, called `FILE#3` after its number; its notes stand at its end.
 
-The title comes first and is a heading, what stands in the place for text is a list with its levels, tables are rows,
-and the words of diagrams are items. Hidden slides and shapes are left out, and so are numbers, dates and footers that
+The title comes first and is a heading. The text in a text placeholder is a list with its levels, tables are rows, and
+the words of diagrams are items. Hidden slides and shapes are left out, and so are numbers, dates and footers that
 repeat. One slide is held in memory at a time.
 
-The format: ECMA-376, PresentationML and DrawingML.
+The format is ECMA-376, PresentationML and DrawingML.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MAX_SLIDES = 10_000
 MAX_SLIDE_CHARACTERS = 1 << 23
-MAX_MERGED = 1000  # columns or rows of one cell
-_LINE_BREAK = "_x000B_"  # as some programs write it
+MAX_MERGED = 1000  # one cell spans at most so many columns or rows
+_LINE_BREAK = "_x000B_"  # some programs write a line break so
 _TITLES = ("title", "ctrTitle")
 _REPEATED = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 _SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp")
@@ -89,16 +89,16 @@ class _Presentation(Handler):
 
     def __init__(self) -> None:
         self.slides: list[str] = []
-        """The relation of each."""
+        """The relation of each slide."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "sldId" and len(self.slides) < MAX_SLIDES:
-            # Of `id` and `r:id`, the latter is left without namespaces.
+            # Without namespaces, `r:id` has overwritten `id`.
             self.slides.append(attributes.get("id", ""))
 
 
 class _Diagram(Handler):
-    """Writes the words of a diagram down."""
+    """Writes the words of a diagram as blocks."""
 
     def __init__(self, prose: Prose) -> None:
         self._prose = prose
@@ -124,14 +124,14 @@ class _Diagram(Handler):
 class _Paragraph:
     level: int = 0
     mark: str = ""
-    """buNone, buChar or buAutoNum, if it says so itself."""
+    """buNone, buChar or buAutoNum, if the paragraph sets it itself."""
     numbers: str = ""
     first: int = 1
     is_settled: bool = False
 
 
 class _Slide(Handler):
-    """Writes the text of a slide down, shape by shape."""
+    """Writes the text of a slide as blocks, shape by shape."""
 
     def __init__(self, name: str, number: int, *, of_notes: bool = False) -> None:
         self.titles: list[list[Block]] = []
@@ -141,8 +141,8 @@ class _Slide(Handler):
         self.prose = Prose()
         self._name, self._number = name, number
         self._of_notes = of_notes
-        self._shapes: list[bool] = []  # whether each that is open is hidden
-        self._place: str | None = None  # what a shape stands in for; "" for text
+        self._shapes: list[bool] = []  # for each open shape: whether it is hidden
+        self._place: str | None = None  # the kind of a placeholder; "" for text
         self._paragraph = _Paragraph()
         self._counts: dict[int, int] = {}
         self._in_paragraph = self._in_text = self._in_properties = False
@@ -337,7 +337,7 @@ class _Slide(Handler):
         self._rows += 1
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
-        # What a merged cell covers is written as empty cells.
+        # The cells that a merged cell covers are written as empty cells.
         if is_on(attributes, "hMerge", "0") or is_on(attributes, "vMerge", "0"):
             return
         columns, rows = number_in(attributes, "gridSpan") or 1, number_in(attributes, "rowSpan") or 1

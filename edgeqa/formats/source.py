@@ -1,8 +1,9 @@
-"""What records come from: a file, or a copy of a stream; its name, its digest, and its records, read anew each time.
+"""Sources: a source is a file, or a copy of a stream, with its name, its digest and its records.
 
 In: a file or a stream, and its format. Out: records, one at a time, so that a file of any size takes little memory. A
-file is read twice, for its digest and for its records; if it changed between or meanwhile, that is an error. What can
-be read only once is copied before: in memory while it is small, else to a temporary file that has no name.
+file is read twice, for its digest and for its records; if it changes before the end of the second reading, that is an
+error. A stream can be read only once, and is copied first: to memory if it is small, else to a temporary file without a
+name.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from edgeqa.formats.kinds import Kind
 
 DIGEST_BYTES = 16
-HELD_BYTES = 1 << 22  # of a copy; of a larger one, the rest is on disk
-MAX_BYTES = 1 << 30  # a temporary directory is often in memory, and `yes` never ends
+HELD_BYTES = 1 << 22  # a copy is held in memory up to this size; the rest is on disk
+MAX_BYTES = 1 << 30  # a copy is not larger: a temporary directory is often in memory, and `yes` never ends
 
 
 class Source:
-    """One file, or standard input. Opens nothing before it is asked for its digest or its records."""
+    """One file, or standard input. It is opened only once its digest or its records are needed."""
 
     def __init__(
         self,
@@ -51,19 +52,19 @@ class Source:
         is_piped: bool = False,
     ) -> None:
         self.name = name
-        """As a user would write it: the path given, joined with what is below it."""
+        """The name as a user would write it: the given path, joined with the path below it."""
         self.size_bytes = size_bytes
         self.format = kind.name
         self.reader = f"{kind.name} {kind.version}"
-        """Which reader makes its records, and of which version."""
+        """The name and the version of the reader that makes its records."""
         self.is_piped = is_piped
-        """Whether it came through a pipe: its name says from where, but there is nothing there any more."""
+        """Whether it came through a pipe, so that nothing can be read again under its name."""
         self._kind = kind
         self._open_content = open_content
         self._options = options
         self._content_digest: bytes | None = None
         self.notes: list[tuple[str, str]] = []
-        """What has no text in what was read, by its name, and why: a part that is missing, or a picture of text."""
+        """The parts without text, by name, with the reason: they are missing, or pictures of text."""
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self.format})"
@@ -77,11 +78,11 @@ class Source:
         return self._digest_by(self._kind.version)
 
     def was_read_by(self, reader: str, digest: bytes) -> bool:
-        """Tells whether `digest` is that of this very content, read with these options by its reader of any version.
+        """Tells whether `digest` is that of this content, read with these options by any version of its reader.
 
         Args:
-            reader: its name and version, as `reader` has them; "" for what edgeqa 0.3 had, all of version 1.
-            digest: what was noted then.
+            reader: the reader's name and version, in the form of `reader`; "" for edgeqa 0.3, which had version 1.
+            digest: the digest that was noted then.
 
         Raises:
             ContextError: if the content cannot be read.
@@ -112,7 +113,7 @@ class Source:
         Raises:
             FormatError: naming the place, if it is not in its format.
             ContextError: if it cannot be read, or is not the text that its format needs.
-            ContextChanged: at the end, if it is not what `digest` saw.
+            ContextChanged: at the end, if the content is not the one of `digest`.
         """
         seen = self.content_digest()
         with self._opened() as stream:
@@ -124,7 +125,7 @@ class Source:
                 hashed = blake2b(digest_size=DIGEST_BYTES)
                 blocks = self._hashing(stream, hashed)
                 yield from self._with_text(self._kind.reader()(blocks, self.name, self._options))
-                for _ in blocks:  # what the reader had no need of
+                for _ in blocks:  # the reader did not need this rest
                     pass
                 found = hashed.digest()
             if found != seen:
@@ -157,7 +158,7 @@ class Source:
         return hashed.digest()
 
     def _hashing(self, stream: IO[bytes], hashed: blake2b) -> Iterator[bytes]:
-        """Yields what is left of the stream; wherever it is consumed, an error is ours."""
+        """Yields the rest of the stream; an error becomes one of ours, wherever the rest is consumed."""
         try:
             for block in blocks_of(stream):
                 hashed.update(block)
@@ -167,15 +168,15 @@ class Source:
 
 
 class Spool:
-    """Takes all of the blocks when it is made."""
+    """A copy of a stream, which takes all blocks when it is made."""
 
     def __init__(self, blocks: Iterable[bytes], name: str, held_bytes: int) -> None:
         """Copies the blocks.
 
         Args:
-            blocks: what to copy.
-            name: what to call it in an error.
-            held_bytes: how much to hold in memory; of more, as much is written at a time.
+            blocks: the bytes to copy.
+            name: the name in an error.
+            held_bytes: how much to hold in memory; a larger copy is written in blocks of this size.
 
         Raises:
             ContextTooLong: if there are more than MAX_BYTES.
@@ -200,27 +201,27 @@ class Spool:
             yield self.read_at(place, BLOCK_BYTES)
 
     def open(self) -> IO[bytes]:
-        """Begins reading: returns a file of its own, in which one can seek."""
+        """Begins reading: returns a file with a position of its own, which can seek."""
         return io.BufferedReader(_Copy(self)) if self._file is not None else io.BytesIO(self._held)
 
     def read_at(self, place: int, size_bytes: int) -> bytes:
         """Returns up to `size_bytes` from `place` on."""
         if self._file is None:
             return bytes(self._held[place : place + size_bytes])
-        return os.pread(self._file.fileno(), size_bytes, place)  # not by the position, which another reader moves
+        return os.pread(self._file.fileno(), size_bytes, place)  # no use of the position, which another reader moves
 
     def close(self) -> None:
-        """Gives the disk space back now; nothing can be read any more."""
+        """Frees the disk space; nothing can be read any more."""
         self.size_bytes = 0
         if self._file is not None:
             self._file.close()
 
     def _write(self, name: str) -> None:
-        import tempfile  # here: it takes longer to import than a remembered answer to find
+        import tempfile  # imported here: that takes longer than to find a remembered answer
 
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the spool
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the spool
                 weakref.finalize(self, self._file.close)
             written = 0
             while written < len(self._held):
@@ -231,7 +232,7 @@ class Spool:
 
 
 class _Copy(io.RawIOBase):
-    """A spool as a file: holds the spool, and a position of its own."""
+    """A spool as a file, with a position of its own."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

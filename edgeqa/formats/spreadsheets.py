@@ -1,11 +1,11 @@
 """XLSX and ODS: each sheet of a spreadsheet is a record, named `FILE#Sheet`; its rows are rows of tables.
 
-Numbers, dates and percents are as Excel shows them, and in ODS as the cells say. Hidden sheets, rows and columns are
-left out, and so are formulas, of which the result counts. Read row by row: of a file of any size, only the strings that
-cells share are held. In ODS cells and rows may be written once and stand for any number: those with text are repeated
-up to a bound, and refused beyond it.
+Numbers, dates and percents are written as Excel shows them, and in ODS as the cells give them. Hidden sheets, rows and
+columns are left out. A formula counts by its result. The file is read row by row, whatever its size; only the strings
+that cells share are held. In ODS, a cell or a row may be written once and stand for many: those with text are repeated
+up to a limit, and refused beyond it.
 
-The formats: ECMA-376, SpreadsheetML; OpenDocument 1.3, OASIS.
+The formats are ECMA-376, SpreadsheetML, and OpenDocument 1.3, by OASIS.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_SHARED_BYTES = 1 << 26  # of the strings that cells share
-MAX_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
-MAX_COLUMNS = 16_384  # that Excel has
+MAX_SHARED_BYTES = 1 << 26  # the strings that cells share take at most so many
+MAX_TEXT_CHARACTERS = 1 << 28  # a sheet has at most so many: its cells may all show the same long string
+MAX_COLUMNS = 16_384  # Excel has so many
 MAX_SHEETS = 4096
 MAX_FORMATS = 1 << 16
-MAX_MERGES = 1 << 16  # of a sheet
+MAX_MERGES = 1 << 16  # a sheet has at most so many
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 _MERGED = re.compile(rb"mergeCell\s[^<>]{0,200}?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})[\"']")
 _MAX_MERGE_BYTES = 300
@@ -68,7 +68,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
 
 
 def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]:
-    # Which cells are merged stands behind them all: the part is gone through twice, the first time for that alone.
+    # The list of merged cells stands after all cells, so that the part is read twice, first for that list alone.
     sheet.merge(_merges(package.blocks(part)))
     for _ in package.parse(part, sheet):
         yield from sheet.grid.pop()
@@ -105,7 +105,7 @@ class _Workbook(Handler):
 
 
 class _Looks(Handler):
-    """How cells are shown: the code of the format of each style, and whether it is bold."""
+    """The styles of cells: the code of each style's format, and whether it is bold."""
 
     def __init__(self) -> None:
         self._codes: dict[int, str] = dict(cells.BUILT_IN)
@@ -138,7 +138,7 @@ class _Looks(Handler):
 
 
 class _Runs:
-    """The text of a cell, or of a string that cells share, in the making: its runs, without how they are read aloud."""
+    """The text of a cell, or of a shared string, while it is read: its runs, without phonetic aids."""
 
     def __init__(self) -> None:
         self._text = CellText()
@@ -166,7 +166,7 @@ class _Runs:
             self._text.add(text, self._raised)
 
     def take(self) -> str:
-        """Returns the text since the last time."""
+        """Returns the text since the last call."""
         return self._text.take()
 
 
@@ -210,23 +210,23 @@ class _Row:
 
 
 class _Columns:
-    """Which columns are hidden, and which number each of the others has among those that are shown."""
+    """The hidden columns, and the numbers of the visible ones."""
 
     def __init__(self) -> None:
         self.are_hidden = False
-        """Whether any is."""
+        """Whether any column is hidden."""
         self._hidden = bytearray(MAX_COLUMNS)
-        self._before: list[int] = []  # by column, how many before it are hidden; once that was asked
+        self._before: list[int] = []  # by column: how many before it are hidden; made when it is first needed
 
     def hide(self, first: int, after: int) -> None:
-        """Hides columns, as long as none was asked for."""
+        """Hides columns; it must be called before any column's number is needed."""
         first, after = max(0, first), min(after, MAX_COLUMNS)
         if first < after and not self._before:
             self._hidden[first:after] = b"\1" * (after - first)
             self.are_hidden = True
 
     def shown(self, column: int) -> int | None:
-        """Returns the number of a column among those that are shown; None if it is hidden."""
+        """Returns the number of a column among the visible ones; None if it is hidden."""
         if not self._before:
             self._before = list(accumulate(self._hidden, initial=0))
         return None if self._hidden[column] else column - self._before[column]
@@ -251,7 +251,7 @@ class _Sheet(Handler):
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
 
     def merge(self, merges: Iterator[tuple[int, int, int]]) -> None:
-        """Takes which cells are merged: column, first and last row."""
+        """Takes the merged cells: column, first and last row."""
         for column, first, last in merges:
             if len(self._merges) < MAX_MERGES:
                 self._merges[first, column] = last
@@ -336,7 +336,7 @@ class _Sheet(Handler):
         self.grid.row(row.number - self._hidden_rows, row.number + 1, shown, stays=stays)
 
     def _repeat(self, row: _Row) -> None:
-        """Puts cells that go on from above into the row, if it has others."""
+        """Adds the cells that go on from above to the row, if it has other cells."""
         merged = {column: (last, cell) for column, (last, cell) in self._merged.items() if row.number <= last}
         for column, (_, cell) in merged.items() if row.cells else ():
             if column not in row.cells:
@@ -355,14 +355,14 @@ def _column(letters: str) -> int:
 
 
 def _unescaped(text: str) -> str:
-    """Returns text with the characters that Excel writes as `_x000D_`."""
+    """Returns text with the characters that Excel writes as `_x000D_` restored."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
-# OpenDocument.
+# The rest reads OpenDocument.
 
-MAX_REPEATED_ROWS = 10_000  # that have text
-MAX_REPEATED_CELLS = 1 << 20  # of the file, that have text: so many more than are written
+MAX_REPEATED_ROWS = 10_000  # a row with text is repeated so often at most
+MAX_REPEATED_CELLS = 1 << 20  # repetitions add at most so many cells with text to a file
 _BREAKS = {**dict.fromkeys(("p", "s", "tab", "line-break"), " "), "ruby-text": " ("}
 _COLLAPSED = ("collapse", "filter")
 _SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
@@ -406,7 +406,7 @@ class _Sheets(Content):
         self._attributes: dict[str, str] = {}
         self._text = CellText()
         self._in_paragraph = 0
-        self._spans: list[int] = []  # of text, whether raised or lowered
+        self._spans: list[int] = []  # for each open span: whether it is raised or lowered
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
         self._left = MAX_TEXT_CHARACTERS
         self._repeated_cells = 0
@@ -513,7 +513,7 @@ def _repeated(attributes: dict[str, str], what: str) -> int:
 
 
 def _value(attributes: dict[str, str]) -> str:
-    """Returns the value of a cell that does not say what it shows."""
+    """Returns the value of a cell that does not hold the text that it shows."""
     kind = attributes.get("value-type", "")
     if kind == "date":
         return attributes.get("date-value", "").replace("T00:00:00", "").replace("T", " ")

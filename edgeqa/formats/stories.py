@@ -1,7 +1,8 @@
-"""A document's body and what lies aside in it: text boxes, which stand after what holds them; notes, at the end.
+"""Stories: the body of a document, its text boxes and its notes. Pure.
 
-Pure. In: where a text box or a note begins and ends. Out: the prose to write each to, and blocks in their order. What
-is held back until its place has come is bounded.
+In: the beginning and the end of each text box and note. Out: the prose to write each to, and the blocks in their order.
+A text box stands after the paragraph or table that holds it; notes stand at the end. The text that is held back until
+its place comes is bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_BOXES = 20  # within each other
+MAX_BOXES = 20  # text boxes lie within each other so deep
 MAX_HELD_CHARACTERS = 1 << 24
 NOTE = "note"
 
@@ -28,11 +29,11 @@ class Story:
 
     prose: Prose = field(default_factory=Prose)
     kind: str = ""
-    """What it is; NOTE for a note."""
+    """Its kind; NOTE for a note."""
     in_paragraph: int = 0
-    """Paragraphs that are open."""
+    """The number of open paragraphs."""
     boxes: list[Block] = field(default_factory=list)
-    """What a paragraph or table holds, to be written after it."""
+    """The boxes of the current paragraph or table, which are written after it."""
 
 
 S = TypeVar("S", bound=Story)
@@ -45,11 +46,11 @@ class Stories(Generic[S]):
         """Begins the body.
 
         Args:
-            begun: makes an empty story.
-            name: of the file, for an error.
+            begun: a function that makes an empty story.
+            name: the name of the file, for an error.
         """
         self.story = begun()
-        """The one that is being written."""
+        """The story that is being written."""
         self._begun, self._name = begun, name
         self._outer: list[S] = []
         self._notes: list[Block] = []
@@ -59,12 +60,12 @@ class Stories(Generic[S]):
 
     @property
     def in_body(self) -> bool:
-        """Whether what is being written is the body."""
+        """Whether the body is being written."""
         return not self._outer
 
     @property
     def has_room(self) -> bool:
-        """Whether another may be entered."""
+        """Whether another story may begin."""
         return len(self._outer) < MAX_BOXES
 
     def enter(self, kind: str) -> None:
@@ -95,7 +96,7 @@ class Stories(Generic[S]):
             raise FileExcessive(self._name, what)
 
     def insert(self, blocks: list[Block]) -> None:
-        """Puts blocks after what the body has by now; those within another story are put after it."""
+        """Puts blocks after the current end of the body; within another story, they are put after that story."""
         if not blocks:
             return
         first, *others = blocks
@@ -107,22 +108,22 @@ class Stories(Generic[S]):
             self.story.boxes += blocks
 
     def settle(self) -> None:
-        """The paragraph or table of the body ends here: what lies aside in it follows."""
-        if self.story.boxes and not self._outer:  # those in a box wait for the end of what the box lies in
+        """Ends a paragraph or table of the body; its boxes follow."""
+        if self.story.boxes and not self._outer:  # boxes within a box wait for the end of the outer paragraph
             boxes, self.story.boxes = self.story.boxes, []
             self._held_characters -= _characters(boxes)
             self._emit_body(self.story.prose.pop())
             self._emit(boxes)
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that are settled, in order, each of them once."""
+        """Returns the finished blocks, in order, each of them once."""
         if not self._outer:
             self._emit_body(self.story.prose.pop())
         out, self._out = self._out, []
         return out
 
     def finish(self) -> list[Block]:
-        """Returns the last blocks: nothing follows."""
+        """Ends the document, and returns the last blocks."""
         while self._outer:
             self.leave()
         self._emit_body(self.story.prose.finish())
@@ -131,7 +132,7 @@ class Stories(Generic[S]):
 
     def _emit_body(self, blocks: list[Block]) -> None:
         if blocks and not self._is_body_begun:
-            blocks[0] = replace(blocks[0], before="\n\n")  # it does not know that a text box may stand before it
+            blocks[0] = replace(blocks[0], before="\n\n")  # a text box may stand before it
             self._is_body_begun = True
         self._emit(blocks)
 

@@ -1,14 +1,14 @@
-"""CSV, also with semicolons, tabs or bars: each row is a record named after its line, or all are one record of rows.
+"""CSV, also with semicolons, tabs or bars: each row is a record, or all rows are one record.
 
-A row of a table knows its number, as a spreadsheet that opens the file counts: lines within quotes are one row.
+In: blocks of bytes; the first line that is a row names the columns. Out: records. If a column holds text, by its name
+or by the user's word, each of its cells is a record, named after its line. If none does, the table is one record, in
+which each row is a block. A row knows its number, as a spreadsheet that opens the file counts: lines within quotes are
+one row.
 
-In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
-user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
-Python's csv module, strictly: a row that it refuses for a stray quote is taken apart at its delimiters where that gives
-as many fields as there are columns, else it is an error that names its line. Between tabs or bars a quote is a
-character, unless it quotes a whole field. A line `sep=;` before all others, as Excel writes and reads it, says what
-parts the fields. Lines with `#` before all others are comments; the last of
-them may name the columns.
+Python's csv module reads row by row, strictly. If it refuses a row for a stray quote, the row is cut at its delimiters,
+and must then have as many fields as there are columns; if not, it is an error that names the line. Between tabs or
+bars, a quote is a character, unless it quotes a whole field. A first line `sep=;`, as Excel writes it, names the
+delimiter. First lines with `#` are comments; the last of them may name the columns.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 DELIMITERS = ",;\t|"
 _TABBED = (".tsv", ".tab")
-_NONE = "\x1f"  # what parts the fields of a table of one column
+_NONE = "\x1f"  # this stands for the delimiter in a table of one column
 _UNQUOTED = f"\t|{_NONE}"  # between these a quote is a character, unless it quotes a whole field
 
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[\d.,:/%€$£ -]*\d[\d.,:/%€$£ -]*")
-_MAX_LINES_IN_FIELD = 50  # of a quoted field between tabs
+_MAX_LINES_IN_FIELD = 50  # a quoted field between tabs has at most so many
 
 
 class _Row(NamedTuple):
     line: int
-    """That it begins in, from 1."""
+    """The line in which it begins, from 1."""
     number: int
-    """Among the rows, from 1, as a spreadsheet that opens the file counts: with comments, blank lines and names."""
+    """Its number among the rows, from 1, as a spreadsheet counts: with comments, blank lines and names."""
     cells: list[str]
 
 
@@ -72,20 +72,20 @@ def read(blocks: Iterator[bytes], name: str, options: FormatOptions) -> Iterator
         if any(row[len(header) :]):
             reason = f"{len(row)} fields, where the first line names {len(header)}"
             raise RecordInvalid(name, f"line {line}", reason, "put text with a delimiter in it in quotes")
-        # Spreadsheets leave out empty cells at the end of a row.
+        # Spreadsheets do not write empty cells at the end of a row.
         if len(row) > text_at and row[text_at].strip():
             title = row[title_at] if title_at is not None and len(row) > title_at else ""
             yield record(f"{name}#{line}", title, row[text_at])
 
 
 def _blocks(comments: Sequence[str], rows: Iterator[_Row]) -> Iterator[Block]:
-    """Yields a table as blocks. What stands alone in the lines before the names of the columns is no row of it."""
+    """Yields a table as blocks. Single cells in the lines before the names of the columns are no rows of it."""
     made = Rows()
     yield from made.paragraph("\n".join(line.lstrip("#").strip() for line in comments))
     has_header = False
     for _, number, row in rows:
         filled = [cell for cell in row if cell.strip()]
-        if not filled:  # as spreadsheets write what parts a title from a table
+        if not filled:  # spreadsheets write an empty row between a title and a table so
             continue
         if not has_header and len(filled) == 1 and len(row) != 1:
             yield from made.paragraph(filled[0])
@@ -103,7 +103,7 @@ def _is_header(row: list[str]) -> bool:
 
 
 def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
-    """Yields the text; in UTF-16 as Excel writes it ("Unicode text"), if it says so, else in UTF-8."""
+    """Yields the text, read as UTF-16 ("Unicode text" of Excel) if its first bytes say so, else as UTF-8."""
     first = next(blocks, b"")
     whole = chain([first], blocks)
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -112,7 +112,7 @@ def _decoded(blocks: Iterator[bytes], name: str) -> Iterator[str]:
 
 
 def _delimiter(lines: _Lines, name: str, options: FormatOptions) -> str:
-    """Returns what parts the fields; takes blank lines before the first row away, and one that says what does."""
+    """Returns the delimiter; takes away blank lines before the first row, and a line that names the delimiter."""
     while lines.first and not lines.first.strip():
         lines.begin_row()
         lines.skip()
@@ -120,7 +120,7 @@ def _delimiter(lines: _Lines, name: str, options: FormatOptions) -> str:
     if (declared := _SEPARATOR.fullmatch(lines.first)) is not None:
         lines.skip()
         return declared[1]
-    if name.lower().endswith(_TABBED) and "\t" in lines.first:  # its name says so, whatever else is in its fields
+    if name.lower().endswith(_TABBED) and "\t" in lines.first:  # the file's name decides, whatever is in the fields
         return "\t"
     outside = _outside_quotes(lines.first)
     delimiter = max(DELIMITERS, key=outside.count)
@@ -133,10 +133,10 @@ def _rows(lines: _Lines, name: str, comments: list[str], options: FormatOptions)
     """Yields the rows that are not blank.
 
     Args:
-        lines: of the file.
-        name: of the file.
-        comments: that stood before them; the last is taken away if it names the columns.
-        options: how the user has it read.
+        lines: the lines of the file.
+        name: the name of the file.
+        comments: the comments before them; the last is taken away if it names the columns.
+        options: the user's options.
     """
     delimiter = _delimiter(lines, name, options)
     if comments and 0 < lines.first.count(delimiter) <= comments[-1].count(delimiter):
@@ -150,7 +150,7 @@ def _rows(lines: _Lines, name: str, comments: list[str], options: FormatOptions)
     reader = _reader(lines, delimiter)
     while True:
         began = lines.begin_row()
-        usual = csv.field_size_limit(MAX_RECORD_BYTES)  # of the whole process, so it is given back at once
+        usual = csv.field_size_limit(MAX_RECORD_BYTES)  # a setting of the whole process, restored at once
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -173,7 +173,7 @@ def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
 
 
 def _parted(lines: _Lines, delimiter: str) -> Iterator[_Row]:
-    """Yields rows whose fields are parted by what is in none of them."""
+    """Yields rows whose delimiter is in none of the fields."""
     while True:
         began = lines.begin_row()
         row = _parted_row(lines, delimiter)
@@ -203,12 +203,12 @@ def _parted_row(lines: _Lines, delimiter: str) -> list[str] | None:
 
 
 def _quoted(text: str, lines: _Lines, delimiter: str) -> tuple[str, str | None] | None:
-    """Returns a field in quotes and what follows behind it, None at the line's end; None if it is not quoted.
+    """Returns a field in quotes and the rest of the line (None at its end); returns None if it is not quoted.
 
     Args:
-        text: what is left of the line, from the quote on.
-        lines: those that follow, for a field that goes on in them.
-        delimiter: what ends the field.
+        text: the rest of the line, from the quote on.
+        lines: the next lines, for a field that goes on in them.
+        delimiter: the delimiter that ends the field.
     """
     taken = 0
     while True:
@@ -242,7 +242,7 @@ class _Lines:
         self._lines = chain([self.first], lines)
         self._name = name
         self.rows = 0
-        """How many rows were begun."""
+        """The number of rows that were begun."""
         self._number = 0
         self._row_characters = 0
         self._row_line = 1
@@ -250,7 +250,7 @@ class _Lines:
         self._ahead: deque[str] = deque()
 
     def comments(self) -> list[str]:
-        """Takes the lines with `#` before all others away, and returns them."""
+        """Takes away the lines with `#` before all others, and returns them."""
         found: list[str] = []
         while self.first.startswith("#") or (found and self.first and not self.first.strip()):
             self.begin_row()
@@ -262,7 +262,7 @@ class _Lines:
 
     @property
     def number(self) -> int:
-        """How many lines were taken."""
+        """The number of lines that were taken."""
         return self._number
 
     def skip(self) -> None:
@@ -270,7 +270,7 @@ class _Lines:
         next(self)
 
     def peek(self, number: int) -> str | None:
-        """Returns the line so many lines ahead, None if there is none."""
+        """Returns the line that is so many lines ahead, None if there is none."""
         while len(self._ahead) <= number:
             line = next(self._lines, None)
             if line is None:

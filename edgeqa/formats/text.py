@@ -1,8 +1,9 @@
-"""Bytes to text, and text to NFC, piece by piece: what every format begins with.
+"""Text: this module decodes bytes and normalises text to NFC, piece by piece; every format begins with it.
 
 In: blocks of bytes, or pieces of a text, cut anywhere. Out: blocks whose concatenation is the NFC form of the whole
-text, so that a text larger than memory can be normalised, and offsets count characters of one well-defined string. What
-is not UTF-8 is an error that names the file and the place; other encodings are for the formats that declare them.
+text. So a text larger than memory can be normalised, and offsets count characters of one well-defined string. Bytes
+that are no UTF-8 are an error that names the file and the place; formats that declare another encoding decode it
+themselves.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 16
 MAX_RUN_CHARACTERS = 1024  # a letter of a living language has a few marks
 _UNDECODED = re.compile("[\udc80-\udcff]+")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # what an undecodable byte of an argument becomes; not text
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # undecodable bytes of an argument become these; they are no text
 
 
 def nfc(text: str) -> str:
-    """Returns `text` in Unicode's normal form C, with U+FFFD for what is no character."""
-    if text.isascii():  # known at once, and most are
+    """Returns `text` in Unicode's normal form C, with U+FFFD for code points that are no character."""
+    if text.isascii():  # most texts are, and the test is fast
         return text
     return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", in_utf8(text)))
 
 
 def in_utf8(text: str) -> str:
-    """Returns `text` with what Python could not decode read as UTF-8, as in an argument where the locale is ASCII."""
+    """Returns `text` with bytes that Python could not decode read as UTF-8: an ASCII locale leaves such arguments."""
     return _UNDECODED.sub(
         lambda found: found.group().encode("ascii", "surrogateescape").decode("utf-8", "replace"), text
     )
@@ -42,8 +43,9 @@ def in_utf8(text: str) -> str:
 def nfc_blocks(pieces: Iterable[str]) -> Iterator[str]:
     """Yields blocks that together are the NFC form of all `pieces` together.
 
-    A run of more than MAX_RUN_CHARACTERS that each compose with what stands before is no text. It is normalised in
-    parts of that length, wherever the pieces end: to sort its marks takes time that grows with the square of it.
+    A run of more than MAX_RUN_CHARACTERS, in which each composes with the character before, is no text. It is
+    normalised in parts of that length, wherever the pieces end: the time to sort its marks grows with the square of its
+    length.
     """
     kept = ""
     for piece in pieces:
@@ -60,7 +62,7 @@ def nfc_blocks(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _next_cut(text: str, place: int) -> int:
-    """Returns where the part from `place` on ends that can be normalised by itself; `place` if more must be seen."""
+    """Returns the end of a part from `place` on that can be normalised by itself; `place` if more text is needed."""
     if not place and text.isascii():
         return max(0, len(text) - 1)
     for cut in range(min(place + MAX_RUN_CHARACTERS, len(text) - 1), place, -1):
@@ -70,14 +72,14 @@ def _next_cut(text: str, place: int) -> int:
 
 
 def _begins_anew(character: str) -> bool:
-    # Only marks, and the vowels and finals of Hangul written in single jamo, join what stands before them.
+    # Only marks, and the vowels and finals of Hangul in single jamo, join the character before them.
     if character.isascii():
         return True
     return not ("\u1100" <= character <= "\u11ff") and unicodedata.category(character)[0] != "M"
 
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yields what is left of the stream."""
+    """Yields the rest of the stream."""
     while block := stream.read(BLOCK_BYTES):
         yield block
 
@@ -98,7 +100,7 @@ def decode(blocks: Iterable[bytes], name: str) -> Iterator[str]:
     """Yields text in UTF-8, without its byte order mark.
 
     Raises:
-        ContextError: naming `name` and the offset of what is not UTF-8 text.
+        ContextError: naming `name` and the offset of the first bytes that are no UTF-8 text.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset_bytes = 0
@@ -111,7 +113,7 @@ def decode(blocks: Iterable[bytes], name: str) -> Iterator[str]:
 def _text(
     decoder: codecs.IncrementalDecoder, block: bytes, name: str, offset_bytes: int, *, final: bool = False
 ) -> str:
-    waiting = len(decoder.getstate()[0])  # bytes of a character that the block before cut in two
+    waiting = len(decoder.getstate()[0])  # bytes of a character that the end of the last block has cut
     try:
         return decoder.decode(block, final)
     except UnicodeDecodeError as error:
@@ -119,23 +121,23 @@ def _text(
 
 
 def reason(error: Exception) -> str:
-    """Returns why the operating system refused, in its words."""
+    """Returns the operating system's own words for its refusal."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def lines_of(
     blocks: Iterable[AnyStr], end: AnyStr, most: int, refused: Callable[[int], EdgeQAError]
 ) -> Iterator[AnyStr]:
-    """Yields lines with their ends; the last may be without.
+    """Yields lines with their ends; the last line may have none.
 
     Args:
         blocks: text or bytes, cut anywhere.
-        end: of a line.
-        most: so long a line may be.
-        refused: of the number of a longer one, makes the error to raise.
+        end: the end of a line.
+        most: the greatest length of a line.
+        refused: a function that makes the error for a longer line, from its number.
     """
     number, held = 1, 0
-    parts: list[Any] = []  # all of them text, or all bytes
+    parts: list[Any] = []  # all parts are text, or all are bytes
     for block in blocks:
         first, *others = block.split(end)
         parts.append(first)

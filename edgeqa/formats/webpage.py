@@ -1,9 +1,9 @@
-"""HTML: the text of a page as it is shown, without scripts, navigation and controls, block by block, is one record.
+"""HTML: the text of a page, as it is shown, is one record, block by block, without scripts, navigation and controls.
 
-Its title is the page's, else its first heading. The page is taken apart as it is read: time is linear and memory small
-for a page of any size, and any nesting; no tree is built, but what is open is known. What the page hides is left out:
-by attributes, and by plain rules of its own style sheets. An encoding that the page declares is used; without one it
-has to be UTF-8. Pages in XML (XHTML) are known by their name or their first line.
+Its title is the page's, else its first heading. The page is taken apart while it is read, in linear time and little
+memory for any size and any nesting; no tree is built, and only the open elements are known. Text that the page hides is
+left out: by attributes, or by plain rules of its own style sheets. A page may declare its encoding; without that it
+must be UTF-8. Pages in XML (XHTML) are known by their name or their first line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_SPAN_CHARACTERS = 200  # of what is raised, lowered, or a reading of characters
+MAX_SPAN_CHARACTERS = 200  # raised or lowered text, or a reading of characters, is not longer
 
 _XML_NAMES = (".xhtml", ".xht")
 _XML_BEGINS = re.compile(r"\ufeff?\s*<\?xml\s", re.IGNORECASE)
@@ -88,32 +88,32 @@ class Page:
 
         Args:
             is_xml: whether it is XML.
-            sheet: returns the style sheet at a place that the page names, "" if there is none.
+            sheet: a function that returns the style sheet at a place that the page names, "" if there is none.
         """
         self.title = ""
-        """Of the page, as soon as it was read."""
+        """The title of the page, as soon as it was read."""
         self.heading = ""
         """The first heading, as soon as it was read."""
         self._tokenizer = Tokenizer(is_xml=is_xml)
         self._is_xml = is_xml
         self._prose = Prose()
         self._opened = markup.OpenElements()
-        self._effects: list[str] = []  # what each of the open elements does
-        self._numbers: list[_Numbers | None] = []  # of the lists that are open
-        self._layouts: list[bool] = []  # whether each open table is only layout
+        self._effects: list[str] = []  # the effect of each open element
+        self._numbers: list[_Numbers | None] = []  # the numbers of each open list
+        self._layouts: list[bool] = []  # for each open table: whether it is only layout
         self._sheet, self._read_sheet = markup.StyleSheet(), sheet
-        self._styles: list[str] | None = None  # of the style sheet that is being read
+        self._styles: list[str] | None = None  # the style sheet that is being read
         self._style_characters = 0
         self._is_for_screens = True
-        self._hidden_from = -1  # the place among the open elements of one that is not shown
-        self._unpushed: dict[str, int] = {}  # elements within it that were not counted among the open
+        self._hidden_from = -1  # the place of the hidden element among the open ones
+        self._unpushed: dict[str, int] = {}  # elements within it that do not count as open
         self._preformatted = 0
         self._bold = 0
         self._is_bold_cell = False  # whether all text of the cell so far is bold
         self._formula: Formula | None = None
-        self._spans: list[str] | None = None  # the text of what is raised, lowered or a reading
-        self._span_effect = ""  # which of these it is
-        self._is_note = False  # whether that leads to a note
+        self._spans: list[str] | None = None  # raised or lowered text, or a reading
+        self._span_effect = ""  # the effect of that text
+        self._is_note = False  # whether it leads to a note
         self._in_note_link = False
         self._named: list[str] | None = None  # the title, while it is read
         self._begins: dict[str, Callable[[str, dict[str, str]], None]] = {
@@ -169,11 +169,11 @@ class Page:
                 self._text(token)
 
     def pop(self) -> list[Block]:
-        """Returns the blocks that are settled, in order, each of them once."""
+        """Returns the finished blocks, in order, each of them once."""
         return self._named_after(self._prose.pop())
 
     def finish(self) -> list[Block]:
-        """Returns the last blocks: nothing follows."""
+        """Ends the page, and returns the last blocks."""
         while self._opened.names:
             self._pop()
         self._end_formula()
@@ -189,7 +189,7 @@ class Page:
     # --- text
 
     def _text(self, text: str) -> None:
-        if self._named is not None:  # of the title
+        if self._named is not None:  # the text belongs to the title
             if sum(map(len, self._named)) < 4 * MAX_TITLE_CHARACTERS:
                 self._named.append(text)
             return
@@ -205,7 +205,7 @@ class Page:
             self._prose.text(text)
 
     def _end_span(self, *, is_whole: bool = True) -> None:
-        """Writes what was raised, lowered or a reading; as plain text what was too long, for want of an end tag."""
+        """Writes raised or lowered text, or a reading; if its end tag is missing, it is too long, and is plain text."""
         if self._spans is None:
             return
         text, self._spans = "".join(self._spans), None
@@ -247,7 +247,7 @@ class Page:
         if name in ("b", "strong"):
             self._bold = max(0, self._bold + (-1 if tag.is_end else 1))
         if name not in markup.KNOWN and self._formula is None and self._hidden_from < 0:
-            # Most tags: they change nothing, unless they hide something.
+            # Most tags are such: they change nothing, unless they hide something.
             is_marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
             if name not in self._opened if tag.is_end else not is_marked:
                 return
@@ -277,7 +277,7 @@ class Page:
             formula.end(tag.name)
         elif formula is not None and tag.name not in markup.VOID:
             formula.start(tag.name)
-            if tag.source.endswith("/") and not self._is_xml:  # as in HTML only what is not of HTML may end itself
+            if tag.source.endswith("/") and not self._is_xml:  # HTML's own elements never end themselves
                 formula.end(tag.name)
 
     def _begin(self, tag: Tag) -> None:
@@ -308,7 +308,7 @@ class Page:
     def _is_left_out(self, name: str, attributes: dict[str, str]) -> bool:
         if name not in markup.LEFT_OUT:
             return False
-        if name == "button":  # of an accordion it is the heading
+        if name == "button":  # a button of an accordion is a heading
             return not any(effect in ("heading", "term") for effect in self._effects[-3:])
         return not (name == "template" and "shadowrootmode" in attributes)
 
@@ -349,14 +349,14 @@ class Page:
         effect = self._effect(name, attributes)
         self._begin_named(name, attributes)
         if not effect:
-            if self._spans and name in ("sup", "sub"):  # raised once more
+            if self._spans and name in ("sup", "sub"):  # the text is raised once more
                 self._spans.append("^" if name == "sup" else "_")
             if name in markup.KNOWN and name not in ("a", "math", "title"):
                 self._push(name, "")
             return
         if effect not in _WITHIN_LINES:
             self._end_span()
-        if effect in ("row", "cell") and not self._layouts:  # outside of a table
+        if effect in ("row", "cell") and not self._layouts:  # it stands outside of a table
             if effect == "cell":
                 self._prose.text(" ")
                 return
@@ -367,7 +367,7 @@ class Page:
         self._begins[effect](name, attributes)
 
     def _begin_named(self, name: str, attributes: dict[str, str]) -> None:
-        """Begins what is told by the element's name alone."""
+        """Begins an element whose name alone decides."""
         if name == "title":
             self._named = self._named or []
         elif name == "math":
@@ -378,7 +378,7 @@ class Page:
             self._is_note = self._is_note or "href" in attributes
 
     def _effect(self, name: str, attributes: dict[str, str]) -> str:
-        """Returns what an element does; "" if nothing."""
+        """Returns the effect of an element; "" for none."""
         role = attributes.get("role", "")
         if name == "a" and (role in _NOTE_ROLES or attributes.get("epub:type") in _NOTE_ROLES):
             return "sup" if self._spans is None else ""
@@ -390,7 +390,7 @@ class Page:
         return "" if effect in ("sup", "sub", "rt") and self._spans is not None else effect
 
     def _styled(self, name: str, attributes: dict[str, str]) -> str:
-        """Returns what its style makes of an element of a line."""
+        """Returns the effect of its style on an element of a line."""
         shown = markup.shown_as(markup.written(attributes.get("style", "")))
         classes = attributes.get("class", "")
         if not shown and not self._sheet.is_empty:
@@ -519,7 +519,7 @@ class Page:
         self._prose.cell(_number(attributes.get("colspan", ""), 1), rows or 1 << 16, is_header=is_header)
 
     def _end_cell(self) -> None:
-        if self._is_bold_cell and not self._layouts[-1]:  # before there was <th>, and where it is forgotten
+        if self._is_bold_cell and not self._layouts[-1]:  # pages from before <th>, or without it, mark headers so
             self._prose.names_column()
         self._is_bold_cell = False
 
@@ -550,7 +550,7 @@ class _Numbers:
     def __init__(self, attributes: dict[str, str]) -> None:
         """Takes the attributes of the list."""
         self._step = -1 if "reversed" in attributes else 1
-        # Without a beginning, the numbers of a list that counts down are known at its end.
+        # If a list counts down from no given number, its numbers are known only at its end.
         self._next = _number(attributes.get("start", ""), 1) if self._step == 1 or "start" in attributes else None
         found = _LIST_STYLE.search(attributes.get("style", ""))
         style = found[1].lower() if found else attributes.get("type", "1").strip()
@@ -560,7 +560,7 @@ class _Numbers:
         """Returns the next item's marker.
 
         Args:
-            value: the number that the item itself names; "" where it names none.
+            value: the number that the item itself names; "" if it names none.
         """
         number = _number(value, self._next) if self._next is not None or value else None
         if number is None:

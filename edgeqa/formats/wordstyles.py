@@ -1,9 +1,9 @@
-"""What Word keeps beside its text: styles, how lists are numbered ("Article 2", "2.1", "(c)"), how tables look.
+"""The parts that Word keeps beside its text: styles, the numbering of lists ("Article 2", "2.1", "(c)"), tables.
 
-In: the XML of the parts that describe them, as events; then paragraphs, rows and cells in their order. Out: what a
-style says of headings, lists and hidden text; what each paragraph of a list is shown with; rows and cells on prose.
-Paragraphs are counted for each list as it is described, however many names it is used under, unless one says where to
-begin. Numbers in words are English.
+In: the XML of the parts that describe them, as events; then paragraphs, rows and cells in their order. Out: the
+headings, lists and hidden text that a style means; the marker of each paragraph in a list; rows and cells as prose. A
+list may be used under several names; they share one count, unless a name says where to begin. Numbers in words are
+English.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from edgeqa.formats.prose import Prose
 
 MAX_STYLES = 1 << 14
-MAX_BASES = 30  # styles that are based on one another
-MAX_LEVELS = 9  # of outlines and lists
+MAX_BASES = 30  # a chain of styles, each based on the next, is followed so far
+MAX_LEVELS = 9  # outlines and lists have so many
 
 
 @dataclass(slots=True)
 class Style:
-    """What a style says itself; None and "" where it says nothing."""
+    """The properties that a style sets itself; None and "" if it does not set them."""
 
     name: str = ""
     based_on: str = ""
@@ -40,11 +40,11 @@ class Style:
     align: str = ""
     """superscript, subscript or baseline."""
     marks_first_row: bool | None = None
-    """Of a table's style, whether its first row looks different."""
+    """Whether the first row looks different, in the style of a table."""
 
 
 PLAIN = Style()
-# Of elements, which property they set and what of them it is.
+# By element: the property that it sets, and the way to read its value.
 OF_RUNS: Properties = {"vanish": ("is_hidden", is_on), "b": ("is_bold", is_on), "vertAlign": ("align", word_in)}
 OF_PARAGRAPHS: Properties = {
     "outlineLvl": ("outline", number_in),
@@ -59,7 +59,7 @@ class Styles(Handler):
 
     def __init__(self) -> None:
         self._styles: dict[str, Style] = {}
-        self._default = ""  # of paragraphs
+        self._default = ""  # the default style of paragraphs
         self._style: Style | None = None
         self._conditions = 0
         self._resolved: dict[str, Style] = {}
@@ -68,14 +68,14 @@ class Styles(Handler):
         return style_id in self._styles
 
     def resolved(self, style_id: str) -> Style:
-        """Returns what a style says together with those that it is based on; "" is the paragraphs' default."""
+        """Returns the properties of a style and of those that it is based on; "" is the paragraphs' default."""
         found = self._resolved.get(style_id)
         if found is None:
             found = self._resolved[style_id] = self._merged(style_id)
         return found
 
     def heading_level(self, style_id: str) -> int:
-        """Returns the level of heading that paragraphs of a style are; 0 for none."""
+        """Returns the level of heading for the paragraphs of a style; 0 for none."""
         place = style_id
         for _ in range(MAX_BASES):
             style = self._styles.get(place)
@@ -125,7 +125,7 @@ class Styles(Handler):
 
 
 def named_level(name: str) -> int | None:
-    """Returns the level of heading that a style of this name is; None if the name says nothing."""
+    """Returns the level of heading for a style of this name; None if the name does not tell."""
     name = name.strip().lower()
     found = re.fullmatch(r"heading ?([1-9])(?:[ ,;].*)?", name)
     if found:
@@ -134,11 +134,11 @@ def named_level(name: str) -> int | None:
 
 
 def outline_level(outline: int) -> int:
-    """Returns the level of heading that an outline level means, which count from 0; 0 for text."""
+    """Returns the level of heading for an outline level, counted from 0; 0 for text."""
     return min(outline + 1, 6) if 0 <= outline < MAX_LEVELS else 0
 
 
-# Lists.
+# The next part numbers lists.
 
 MAX_LISTS = 1 << 14
 MAX_NUMBER = 1 << 31
@@ -150,7 +150,7 @@ class _Level:
     form: str = "decimal"
     text: str | None = None
     restart: int | None = None
-    """After which level, counted from 1, it begins anew; 0 for never, None for any that is higher."""
+    """The level, counted from 1, after which it begins anew; 0 for never, None for any higher level."""
     is_legal: bool = False
     suffix: str = "tab"
     style: str = ""
@@ -173,12 +173,12 @@ _OF_LEVELS: Properties = {
 class _List:
     levels: dict[int, _Level] = field(default_factory=dict)
     linked: str = ""
-    """Style that says how it is numbered."""
+    """The style that defines its numbering."""
 
 
 @dataclass(slots=True)
 class _Use:
-    """A list as paragraphs name it."""
+    """A list, under a name that paragraphs use."""
 
     abstract: str = ""
     starts: dict[int, int] = field(default_factory=dict)
@@ -187,16 +187,16 @@ class _Use:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a paragraph of a list is shown with."""
+    """The marker of a paragraph in a list."""
 
     text: str
-    """With the blank after it; "" for none."""
+    """The marker with the blank after it; "" for none."""
     is_first: bool
     """Whether a list begins here."""
 
 
 class Numbering(Handler):
-    """How lists are numbered, and how far each of them has come."""
+    """The numbering of lists, and the current number of each."""
 
     def __init__(self, styles: Styles) -> None:
         self._styles = styles
@@ -218,7 +218,7 @@ class Numbering(Handler):
         return next((number for number, level in levels.items() if level.style == style_id and style_id), 0)
 
     def marker(self, list_id: str, level: int) -> Marker | None:
-        """Counts a paragraph of a list, and returns what it is shown with; None if there is no such list."""
+        """Counts a paragraph of a list, and returns its marker; None if there is no such list."""
         if list_id not in self._uses:
             return None
         use, found = self._found(list_id)
@@ -334,7 +334,7 @@ _MAX_CIRCLED = 20
 
 
 def written(number: int, form: str) -> str:
-    """Returns a number in one of Word's ways to write it; in digits where the way is not known."""
+    """Returns a number in one of Word's styles; in digits if the style is unknown."""
     return _WAYS.get(form, str)(number)
 
 
@@ -393,7 +393,7 @@ MAX_COLUMNS = 2000
 
 
 class WordTable:
-    """One table in the making."""
+    """One table while it is read."""
 
     def __init__(self, prose: Prose, styles: Styles) -> None:
         self._is_muted = False  # the row that is open is hidden or deleted
@@ -405,18 +405,18 @@ class WordTable:
         self._style = ""
         self._looks_at_first_row = False
         self._rows = 0
-        # Of the row:
+        # These belong to the row.
         self._is_header = self._is_hidden = self._is_open = False
         self._is_bold = True
         self._column = self._skipped_columns = 0
-        # Of the cell:
+        # These belong to the cell.
         self._span = 1
         self._merge = ""
         prose.table()
 
     @property
     def is_muted(self) -> bool:
-        """Whether the row or the cell that is open is not shown."""
+        """Whether the open row or cell is not shown."""
         return self._is_muted or self.is_deleted
 
     def take(self, holder: str, name: str, attributes: dict[str, str]) -> None:
@@ -428,31 +428,31 @@ class WordTable:
         self._is_bold = self._is_bold and (is_bold or not text.strip())
 
     def begin_row(self) -> None:
-        """A row begins; its properties follow."""
+        """Begins a row; its properties follow."""
         self._is_header = self._is_hidden = self._is_open = self._is_muted = False
         self._is_bold = True
         self._column = self._skipped_columns = 0
 
     def begin_cell(self) -> None:
-        """A cell begins; its properties follow."""
+        """Begins a cell; its properties follow."""
         self._open_row()
         self._span, self._merge, self.is_cell_open, self.is_deleted = 1, "", False, False
 
     def open_cell(self) -> None:
-        """What follows is in the cell: its properties have been read."""
+        """Begins the content of the cell, after its properties."""
         if self._is_open and not self.is_cell_open and self._column < MAX_COLUMNS:
             self.is_cell_open = True
             self._prose.cell(self._span, merge=self._merge)
 
     def end_cell(self) -> None:
-        """The cell ends here."""
+        """Ends the cell."""
         self.open_cell()
         self.is_cell_open = False
         self._column += self._span
         self._span, self._merge, self.is_deleted = 1, "", False
 
     def end_row(self) -> None:
-        """The row ends here."""
+        """Ends the row."""
         if self._is_open:
             if not self._rows and self._is_bold and self._column > 1:
                 self._prose.name_row()
