@@ -402,8 +402,7 @@ class EdgeQA:
         return None
 
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
-        """Returns the passages of the collection that share the most with the question, best first; no model reads
-        them.
+        """Returns the passages of the collection that share the most with the question, best first, but reads none.
 
         Examples:
             >>> closest = qa.closest("Who commanded the Beagle?", most=1)
