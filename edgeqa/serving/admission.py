@@ -1,7 +1,8 @@
-"""Who is let in, by which protocol ever: where somebody comes from and what token is shown in, a `Caller` out.
+"""Admission: it decides who may come in, for all protocols.
 
-Without a token one may ask where this machine alone can connect, or where `--no-auth` says so, and do nothing else but
-where `--allow-add` says so. A token that is wrong is never taken for none.
+In: the address of a client, and the token that it shows. Out: a `Caller`. Without a token, a client may ask if only
+this machine can connect, or with `--no-auth`; it may change something only with `--allow-add`. A wrong token is an
+error, and is never treated as no token.
 """
 
 from __future__ import annotations
@@ -19,42 +20,42 @@ if TYPE_CHECKING:
 
     from edgeqa.serving.tokens import Tokens
 
-MAX_WRONG, WRONG_WITHIN_S = 5, 1.0  # wrong tokens from one address; then it is told to wait
-MAX_PEERS = 1024  # whose wrong tokens are counted
+MAX_WRONG, WRONG_WITHIN_S = 5, 1.0  # after so many wrong tokens, an address must wait
+MAX_PEERS = 1024  # the wrong tokens of so many addresses are counted
 
 
 class Admission:
-    """What the server was told about who may come in."""
+    """The server's rules for who may come in."""
 
     def __init__(self, tokens: Tokens | None = None, *, no_auth: bool = False, allow_add: bool = False) -> None:
-        """Lets in who shows a token of `tokens`.
+        """Makes the rules.
 
         Args:
-            tokens: that are known; None for none.
-            no_auth: whether anybody may ask, from wherever.
-            allow_add: whether who may ask may add, too.
+            tokens: the known tokens; None for none.
+            no_auth: whether anybody may ask, from anywhere.
+            allow_add: whether a caller who may ask may also add.
         """
         self.tokens, self._no_auth, self._allow_add = tokens, no_auth, allow_add
         self._wrong: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def check_addresses(self, hosts: Iterable[str]) -> None:
-        """Does nothing.
+        """Checks the rules against the address.
 
         Raises:
-            NotSafe: if others than this machine could connect, and nothing was said of who they may be.
+            NotSafe: if other machines could connect, and no rule says who they may be.
         """
         for host in hosts:
             if not self._no_auth and self.tokens is None and not is_loopback(host):
                 raise NotSafe(host)
 
     def caller(self, way: str, peer: str, token: str | None, *, is_local: bool) -> Caller:
-        """Returns who somebody is.
+        """Returns the caller behind a connection.
 
         Args:
             way: the protocol, as in `Caller.way`.
-            peer: the address that it comes from; "unix" for one of a Unix socket.
-            token: what was shown; None for nothing.
-            is_local: whether only this machine can connect to where it came in: a loopback address, a Unix socket.
+            peer: the client's address; "unix" for a Unix socket.
+            token: the token that it shows; None for none.
+            is_local: whether only this machine can connect to the socket: a loopback address or a Unix socket.
 
         Raises:
             TooManyTries: if too many wrong tokens came from there a moment ago.

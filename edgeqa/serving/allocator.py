@@ -1,7 +1,8 @@
-"""The C library's memory: few arenas for all threads, and what is free given back. glibc only.
+"""The memory of the C library: this module sets few arenas for all threads, and returns free memory. glibc only.
 
-glibc gives each thread an arena of its own, up to eight a core, and keeps what was freed in them: a server whose
-threads read in turn grows by what each once needed. Where there is another C library, nothing is done: mallopt(3).
+glibc gives each thread an arena of its own, up to eight for each core, and keeps freed memory in them. So a server
+whose threads read in turn would keep the memory that each once needed. With another C library, nothing is done
+(mallopt(3)).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ _M_ARENA_MAX = -8
 
 
 def share_arenas() -> None:
-    """Has all threads that are started from now on share a few arenas."""
+    """Makes all threads that start from now on share a few arenas."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
-    """Gives what is free back to the system."""
+    """Returns free memory to the system."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

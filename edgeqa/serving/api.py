@@ -1,6 +1,6 @@
-"""What the operations of HTTP do: parsed requests in, responses out. Who is let in is asked at each.
+"""The operations of HTTP: each takes a parsed request and returns a response, after it has asked who the caller is.
 
-What a caller waits for is given up when it hangs up. It reads nothing itself, and knows no route.
+If a caller hangs up, its work is given up. This module does not read texts itself, and knows no route.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
     from edgeqa.serving.engine import Engine
 
 JSON_BYTES = 1 << 20
-MANY_AT_A_TIME = 4  # questions of one request that wait or are read
+MANY_AT_A_TIME = 4  # so many questions of one request wait or are read at once
 UPLOADS_AT_A_TIME = 4
 LOCAL_STATE = "local"
-"""Set in `scope["state"]` of what came in where only this machine can connect."""
+"""A key in `scope["state"]`: the request came through a socket to which only this machine can connect."""
 MAX_REPLIES = 256
 """Of answers at hand that are kept as they are sent; each answer is of one number of candidates."""
 COOKIE = "edgeqa_token"
 
 
 class Api:
-    """What the operations do."""
+    """The operations."""
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         self.engine, self.admission = engine, admission
@@ -80,13 +80,13 @@ class Api:
                 contexts=message.contexts,
                 reader=message.reader,
             )
-            if found is not None:  # nobody has to be waited for
+            if found is not None:  # the answer is there without a wait
                 return self._remembered(found, candidates=message.top > 1)
         answer = await until_gone(request, self._asked(caller, message.question, message))
         return json_response(answer.to_json(candidates=message.top > 1))
 
     def _remembered(self, answer: edgeqa.Answer, *, candidates: bool) -> Response:
-        """Returns the reply of an answer that is at hand, made once for as long as it is asked for often."""
+        """Returns the reply for an answer at hand; it is made once, and kept while the answer is asked for often."""
         made = self._replies.get(id(answer))
         if made is None or made[0] is not answer:
             made = answer, msgspec.json.encode(answer.to_json(candidates=candidates))
@@ -131,7 +131,7 @@ class Api:
         return json_response(_renamed(answer.to_json(candidates=message.top > 1), path, name))
 
     async def asked_file(self, request: Request, message: messages.AskFile) -> tuple[edgeqa.Answer, str, str]:
-        """Returns the answer from a file that a request carries, where the file lay, and what it is called."""
+        """Returns the answer from a file in the request, with the file's path and name."""
         caller = self.caller(request)
         name = uploads.file_name(message.name, request.headers.get("content-type", ""))
         async with self._stored(request, name) as path:
@@ -222,7 +222,7 @@ class Api:
                 return said
 
             if "application/x-ndjson" in request.headers.get("accept", ""):
-                kept = stack.pop_all()  # until the last line is on its way
+                kept = stack.pop_all()  # it is kept until the last line is sent
                 return StreamingResponse(_progress(added, kept), media_type="application/x-ndjson")
             return json_response(await added(None))
 
@@ -284,7 +284,7 @@ class Api:
 
 
 async def _in_order(line: Callable[[str], Awaitable[bytes]], questions: Iterable[str]) -> AsyncIterator[bytes]:
-    """Yields a line for each question, in their order; a few are on their way at a time."""
+    """Yields a line for each question, in their order; a few are asked at the same time."""
     waiting: list[asyncio.Future[bytes]] = []
     rest = iter(questions)
     try:
@@ -337,7 +337,7 @@ def token_dropped(request: Request, error: edgeqa.EdgeQAError) -> dict[str, str]
 
 @contextlib.contextmanager
 def _named(path: Any, name: str) -> Any:  # noqa: ANN401
-    """Has errors call a file by its name, and not by where it lies for a moment."""
+    """Makes errors name a file by its own name, not by its temporary path."""
     try:
         yield
     except edgeqa.EdgeQAError as error:
@@ -348,7 +348,7 @@ def _named(path: Any, name: str) -> Any:  # noqa: ANN401
 
 
 def _renamed(said: Any, path: str, name: str) -> Any:  # noqa: ANN401 - JSON
-    """Returns JSON values in which a file is called by its name, and nothing says where it lay."""
+    """Returns JSON values that name a file by its own name, without its temporary path."""
     if isinstance(said, dict):
         renamed = {key: _renamed(value, path, name) for key, value in said.items()}
         return renamed | {"path": None} if "path" in renamed else renamed

@@ -1,4 +1,4 @@
-"""Requests as they come: a body within its limits, and who has hung up."""
+"""Bodies of requests: this module reads a body within its limits, and notices clients that hang up."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BODY_WITHIN_S = 60.0
 
 
 async def until_gone(request: Request, awaited: Awaitable[T]) -> T:
-    """Returns what is awaited, unless who made the request hangs up first: then it is given up.
+    """Returns the result of an awaitable, or gives it up if the client hangs up first.
 
     Raises:
-        ClientDisconnect: if nobody is there any more.
+        ClientDisconnect: if the client has hung up.
     """
-    gone = asyncio.ensure_future(_gone(request.receive))  # the one task more: another for what is awaited costs as much
+    gone = asyncio.ensure_future(_gone(request.receive))  # a second task would cost as much again
     cut = _Cut()
     gone.add_done_callback(lambda _: cut.now())
     try:
@@ -50,8 +50,8 @@ async def body_of(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
     """Yields a body.
 
     Raises:
-        TooLarge: if it is more than it may be, before it is read where it says so.
-        TooSlow: if it is not there in time.
+        TooLarge: if it is larger than allowed; before it is read, if its header says so.
+        TooSlow: if it does not come in time.
     """
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most_bytes:
@@ -76,7 +76,7 @@ async def body_of(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
 
 
 class _Cut:
-    """Cancels the task that made it when it is told to; `asyncio.wait` and `wait_for` would make tasks of their own."""
+    """A switch that cancels the task which made it; `asyncio.wait` and `wait_for` would make tasks of their own."""
 
     def __init__(self) -> None:
         self.is_made = False

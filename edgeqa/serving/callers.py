@@ -1,4 +1,4 @@
-"""Who asks, what they may do, how long they wait, and how much they may say. Pure.
+"""Callers: who asks, what they may do, and how long they wait. Pure.
 
 A caller has scopes: `ask` to ask and to look, `add` to change collections, `admin` for what is about the server itself.
 """
@@ -22,10 +22,10 @@ class Caller:
     """Somebody who asks."""
 
     name: str
-    """Of the token, or the address: those of one name share one turn."""
+    """The name of the token, or the address; callers of one name share one turn."""
     scopes: frozenset[str] = frozenset((ASK,))
     way: str = "http"
-    """How it came: "http", "redis", "mcp" or "wyoming"; what it asked is counted by it."""
+    """The protocol: "http", "redis", "mcp" or "wyoming"; questions are counted by it."""
 
     def require(self, scope: str) -> None:
         """Does nothing.
@@ -38,5 +38,5 @@ class Caller:
 
 
 def scopes_up_to(scope: str) -> frozenset[str]:
-    """Returns a scope with those that it includes: who may add may ask, and an admin may do both."""
+    """Returns a scope with those that it includes: `add` includes `ask`, and `admin` includes both."""
     return frozenset(SCOPES[: SCOPES.index(scope) + 1])

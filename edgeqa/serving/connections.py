@@ -1,9 +1,8 @@
-"""A connection of HTTP, with what uvicorn's own lacks: deadlines, a limit on connections, whole replies.
+"""Connections of HTTP: this class adds to uvicorn's deadlines, a limit on connections, and whole replies.
 
-uvicorn waits for the rest of a head, for a connection that says nothing, and for a client that takes nothing of its
-reply, for ever; here all three are closed after a while. A connection above the limit is told so at once, and those
-that are there go on. It sends a reply's head with its body,
-which uvicorn sends by itself. It parses nothing itself: h11 does.
+uvicorn waits for ever for the rest of a head, for a silent connection, and for a client that does not take its reply;
+here all three are closed after a while. A connection above the limit is refused at once, and the others go on. The head
+of a reply is sent together with its body, while uvicorn sends it alone. h11 does all parsing.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends all that waits for it."""
+        """Ends all waits for it."""
         self._unwatch_head()
         self._unwatch_taking()
         self._unset_keepalive_if_required()
@@ -83,7 +82,7 @@ class Connection(H11Protocol):
 
     def _is_head_too_long(self, data: bytes) -> bool:
         """Tells whether a head is longer than it may be; h11 looks only at those that come in parts."""
-        if self.conn.their_state is not h11.IDLE:  # it is a body that comes
+        if self.conn.their_state is not h11.IDLE:  # a body is coming
             return False
         before = self.conn.trailing_data[0]
         if len(before) + len(data) <= HEAD_BYTES:
@@ -126,8 +125,8 @@ class Connection(H11Protocol):
 class _Gathering:
     """A transport that sends at once what one turn of the loop has written.
 
-    Each sending costs a system call and a packet, has the client woken, and lets a reader have the interpreter, which
-    then has to be waited for.
+    Each send costs a system call and a packet, wakes the client, and lets a reader take the interpreter, for which the
+    loop must then wait.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,8 +1,9 @@
-"""`Engine`: who may ask what. Every protocol asks here, and nowhere else.
+"""`Engine`: every protocol asks its questions here, and nowhere else.
 
-In: callers, and what they ask. Out: what the Python API gives, or one of `serving.errors`. Of one event loop. What is
-at hand is given at once; all else goes by `lanes`, which say in which order, and until when. What came of each question
-is counted, by the way that it came. It knows no protocol, and keeps no question.
+In: callers, and their requests. Out: results of the Python API, or one of `serving.errors`. An engine belongs to one
+event loop. An answer at hand is given at once. Everything else goes through `lanes`, which decide on order and
+deadline. The outcome of each question is counted by its protocol. The engine knows no protocol itself, and keeps no
+question.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Engine:
         """Returns an engine for collections, which need not be there yet; raises as `edgeqa.open` and `EdgeQA.key` do.
 
         Args:
-            collections: names or directories; the first is asked where none is named.
-            keep_model_s: for how long the model is kept when nothing has to be read.
+            collections: names or directories; the first is asked if a question names none.
+            keep_model_s: how long the model is kept while nothing has to be read.
             bundle: as for `edgeqa.open`.
             reader: as for `edgeqa.open`; a question may name another.
             provider: as for `edgeqa.open`.
@@ -102,18 +103,18 @@ class Engine:
         refresh: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Answer:
-        """Returns the answer to a question: the one remembered, or one read now.
+        """Returns the answer to a question: the remembered one, or one that is read now.
 
         Args:
             caller: who asks.
             question: as for `EdgeQA.ask`.
-            collection: which one is asked; by default the first.
-            context: texts to ask instead: a str, a Path, or several. No path of a caller's own choice may be given.
+            collection: the collection to ask; by default the first.
+            context: texts to ask instead: a str, a Path, or several. A path must never be the caller's own choice.
             within: as for `EdgeQA.ask`.
             top: as for `EdgeQA.ask`.
             force: as for `EdgeQA.ask`.
             contexts: how many passages to read, as `most_contexts` of `EdgeQA.ask`.
-            reader: who decides; by default as the server was told.
+            reader: the reader that decides; by default that of the server.
             refresh: as for `EdgeQA.ask`.
             timeout_s: how long the caller waits, up to a minute.
 
@@ -121,8 +122,8 @@ class Engine:
             NotAllowed: if the caller may not ask.
             CollectionNotServed: if there is no such collection here.
             Refused: if the question cannot be read in time.
-            DeadlinePassed: if it was not.
-            EdgeQAError: as `EdgeQA.ask` does.
+            DeadlinePassed: if it was not read in time.
+            EdgeQAError: for the same reasons as `EdgeQA.ask`.
         """
         with self._counted(caller):
             caller.require(ASK)
@@ -133,7 +134,7 @@ class Engine:
             look = partial(qa.remembered, question, context, top=top, force=force, most_contexts=contexts, within=names)
             if not refresh:
                 found = look(at_hand=True)
-                if found is None and not self._lanes.has_free_reader:  # else who reads it looks it up, without a detour
+                if found is None and not self._lanes.has_free_reader:  # a free reader looks it up itself
                     found = await self._lanes.look_up(look)
                 if found is not None:
                     return self._noted(caller, found)
@@ -152,19 +153,19 @@ class Engine:
         force: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Answer:
-        """Returns the answer of a name (`bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION`), remembered, or read now.
+        """Returns the answer of a name (`bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION`), which is remembered or read now.
 
         Args:
             caller: who asks.
-            name: of the answer.
-            collection: where it is from; by default any that is served.
+            name: the name of the answer.
+            collection: the collection with its context; by default any that is served.
             force: as for `EdgeQA.get`.
             timeout_s: how long the caller waits, up to a minute.
 
         Raises:
             NotAllowed, CollectionNotServed, Refused, DeadlinePassed: as for `ask`.
             NameInSeveral: if more than one collection has a context of this name.
-            EdgeQAError: as `EdgeQA.get` does: the name is none, or no collection has its context.
+            EdgeQAError: for the same reasons as `EdgeQA.get`: the name is invalid, or no collection has its context.
         """
         with self._counted(caller):
             caller.require(ASK)
@@ -207,9 +208,9 @@ class Engine:
         return None if found is None else self._noted(caller, found)
 
     async def is_looked_at_again(self, caller: Caller, question: str, *, collection: str | None = None) -> bool | None:
-        """Tells whether the careful reader would decide, where the fast one may say something at once.
+        """Tells whether the careful reader would decide, so that the fast one can answer first.
 
-        None where what it says is remembered, so that it need not be waited for.
+        The result is None if the careful answer is remembered, since nobody has to wait for it then.
         """
         caller.require(ASK)
         qa = self._runtime(collection)
@@ -281,13 +282,13 @@ class Engine:
         collection: str | None = None,
         within: Sequence[str] | None = None,
     ) -> list[ClosePassage]:
-        """Returns the passages (`ClosePassage`) that share most with the question, best first, without reading them."""
+        """Returns the passages (`ClosePassage`) that share the most with the question, best first, without reading."""
         caller.require(ASK)
         _check_length("question", question, MAX_QUESTION_CHARACTERS)
         return await self.look(partial(self._runtime(collection).closest, question, most, within=within))
 
     async def passage(self, caller: Caller, address: str, *, collection: str | None = None) -> Shown:
-        """Returns the passage at an address with what stands around it (`Shown`); no file is read for it.
+        """Returns the passage at an address with the text around it (`Shown`); no file is read for it.
 
         Raises:
             ContextGone: if no collection has such a passage.
@@ -319,7 +320,7 @@ class Engine:
         return await self.look(listed)
 
     async def collections(self, caller: Caller) -> list[CollectionInfo]:
-        """Returns what is known of the collections that are served and are there, the default one first."""
+        """Returns facts about the served collections that exist, the default one first."""
         caller.require(ASK)
         known = {found.name: found for found in await self.look(edgeqa.collections)}
         return [known[name] for name in self._runtimes if name in known]
@@ -341,15 +342,15 @@ class Engine:
         format: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Added:
-        """Adds one file under a name of its own, by which it is known from then on; returns what was done.
+        """Adds one file under a given name, by which it is known from then on; returns a report.
 
         Args:
             caller: who adds.
-            path: of the file, which need not stay.
-            name: what it is called; another of that name takes its place.
-            collection: where it is added; by default the first.
-            format: of the file; by default told from its path's ending and its content.
-            progress: called in another thread, as it goes on.
+            path: the path of the file, which need not stay there.
+            name: the file's name in the collection; it replaces a document of that name.
+            collection: the collection to add to; by default the first.
+            format: the file's format; by default the ending of its path and its content decide.
+            progress: a function that is called in another thread as the work goes on.
 
         Raises:
             NotAllowed: if the caller may not add.
@@ -362,7 +363,7 @@ class Engine:
         return await self._lanes.write(lambda: add(progress=self._lanes.giving_way(progress)))
 
     async def sync(self, caller: Caller, path: Path, *, collection: str | None = None) -> Added:
-        """Adds what is new at a path, and removes what is gone; returns what was done, and raises as `add` does."""
+        """Adds new files at a path, and removes those that are gone; returns a report, and raises as `add` does."""
         caller.require(ADD)
         sync = partial(self._runtime(collection).sync, path)
         return await self._lanes.write(lambda: sync(progress=self._lanes.giving_way(None)))
@@ -379,7 +380,7 @@ class Engine:
         qa = self._runtime(collection)
 
         def remove() -> list[str]:
-            # Of a name: not a folder of them, and no path of this machine's, which `EdgeQA.remove` would take, too.
+            # Only a name counts: no folder, and no path of this machine, though `EdgeQA.remove` takes these, too.
             known = (one.document for one in qa.list())
             if not any(one == name or one.startswith(f"{name}#") for one in known):
                 raise edgeqa.ContextGone(name)
@@ -391,26 +392,26 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """How many questions wait to be read."""
+        """The number of questions that wait to be read."""
         return self._lanes.waiting
 
     @property
     def reading(self) -> int:
-        """How many questions are being read."""
+        """The number of questions that are being read."""
         return self._lanes.reading
 
     @property
     def draining(self) -> bool:
-        """Whether it is being stopped: nothing new is begun with."""
+        """Whether it is being stopped, so that nothing new begins."""
         return self._lanes.draining
 
     @property
     def is_busy(self) -> bool:
-        """Whether something still runs in a thread of its; after `drain`, what has not ended in time."""
+        """Whether work still runs in a thread; after `drain`, this is work that has not ended in time."""
         return self._lanes.is_busy
 
     def counters(self) -> dict[str, Counters]:
-        """Returns what `EdgeQA.counters` says of each collection."""
+        """Returns the result of `EdgeQA.counters` for each collection."""
         return {name: qa.counters() for name, qa in self._runtimes.items()}
 
     @property
@@ -420,7 +421,7 @@ class Engine:
 
     @property
     def runtime(self) -> EdgeQA:
-        """The runtime of the default collection, for what asks nothing of it: its model, its plan."""
+        """The runtime of the default collection, for its model and its plan; no question may be asked of it here."""
         return self._first
 
     async def look(self, work: Callable[[], T]) -> T:
@@ -433,12 +434,12 @@ class Engine:
         return await self._lanes.look(work)
 
     async def drain(self) -> None:
-        """Begins nothing more, waits for what is being read and written, and closes. Harmless when repeated."""
+        """Begins nothing more, waits until all reading and writing has ended, and closes. It may be called again."""
         if not self.draining and await self._lanes.drain():
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for qa in reversed(self._runtimes.values()):  # the first holds what the others share
+        for qa in reversed(self._runtimes.values()):  # the first one holds the parts that the others share
             qa.close()
 
     def _unload(self) -> None:

@@ -1,4 +1,4 @@
-"""What a server says no with: each error says why, and what to do. What else can be wrong, edgeqa's own errors say."""
+"""Errors of the server: each says why a request was refused, and what to do. Other faults have edgeqa's own errors."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class ServingError(EdgeQAError):
-    """A request was not done, though nothing is wrong with the texts or the device."""
+    """The server refused a request, though nothing is wrong with the texts or the device."""
 
     exit_code = EXIT_USAGE
 
 
 class Refused(ServingError):
-    """Too much is waiting: the request could not be answered in time, and was not begun with."""
+    """Too much work is waiting: the request could not be answered in time, and was not begun."""
 
     def __init__(self, retry_after_s: float, reason: str = "too many questions are waiting to be read") -> None:
         self.retry_after_s = max(1, math.ceil(retry_after_s))
-        """Whole seconds after which it may be tried again."""
+        """The number of whole seconds after which the caller may try again."""
         super().__init__(reason, f"ask again in {self.retry_after_s} s")
 
 
@@ -34,7 +34,7 @@ class Draining(Refused):
 
 
 class DeadlinePassed(ServingError):
-    """The answer was not there in time. What is being read is read to its end: asking again may find it remembered."""
+    """The answer was not there in time. The reading goes on to its end, so that a later request may find the answer."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__(f"no answer within {timeout_s:g} s", "ask again, or allow more: timeout_s, up to 60")
@@ -53,7 +53,7 @@ class NotAllowed(ServingError):
 
 
 class TokenUnknown(ServingError):
-    """A token was given, and it is none that this server knows."""
+    """The server does not know the token that was given."""
 
     def __init__(self) -> None:
         super().__init__("this token is not known here", "give one that `edgeqa serve token add` has printed")
@@ -76,7 +76,7 @@ class CollectionNotServed(ServingError, LookupError):
 
 
 class NameInSeveral(ServingError):
-    """The name of an answer means one in more than one collection."""
+    """More than one collection has an answer of this name."""
 
     def __init__(self, name: str, collections: Iterable[str]) -> None:
         super().__init__(f"in more than one collection: {name}", f"name one of them: {', '.join(collections)}")
@@ -87,7 +87,7 @@ class RequestInvalid(ServingError, ValueError):
 
 
 class ValueOutOfRange(RequestInvalid):
-    """A field of a request has a value that it cannot have."""
+    """The value of a field in a request is impossible."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         super().__init__(f"{name} cannot be {value!r}", f"{name} is {expected}")
@@ -125,14 +125,14 @@ class TooSlow(ServingError):
 
 
 class TooManyTries(Refused):
-    """Somebody has tried wrong tokens one after the other."""
+    """Too many wrong tokens came from one address."""
 
     def __init__(self) -> None:
         super().__init__(1, "too many wrong tokens came from this address")
 
 
 class DocumentNameInvalid(RequestInvalid):
-    """This cannot be a document's name."""
+    """No document can have this name."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
@@ -142,7 +142,7 @@ class DocumentNameInvalid(RequestInvalid):
 
 
 class NotSafe(ServingError):
-    """The server would be open to other machines, and nothing was said of who may ask."""
+    """The server would be open to other machines, without a rule for who may ask."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -152,7 +152,7 @@ class NotSafe(ServingError):
 
 
 class VoiceNotSafe(ServingError):
-    """By voice, other machines could ask, and none of them could show a token."""
+    """Other machines could ask by voice, and could not show a token."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -162,14 +162,14 @@ class VoiceNotSafe(ServingError):
 
 
 class AddressInvalid(ServingError, ValueError):
-    """This is not where a server can listen."""
+    """A server cannot listen at this address."""
 
     def __init__(self, value: str, reason: str) -> None:
         super().__init__(f"cannot listen at {value}: {reason}", "give ADDRESS:PORT of this machine, and a free port")
 
 
 class ExtraMissing(ServingError):
-    """What serving needs is not installed."""
+    """A library that the server needs is not installed."""
 
     def __init__(self, module: str) -> None:
         super().__init__(f"serving needs {module}, which is not installed", "pip install 'edgeqa[serve]'")

@@ -1,7 +1,8 @@
-"""What every request has to pass, and every response carries: names, origins, headers. A page elsewhere gets nothing.
+"""The guard: every request passes its checks of host and origin, and every response gets its headers.
 
-A name that somebody else's name server answers for may lead here (DNS rebinding): only addresses, this machine's own
-name, and those that the user allows are answered to. Who the caller is, and what it may do, is in `admission`.
+A page from elsewhere gets nothing. Somebody else's name server may let a name lead here (DNS rebinding): so the server
+answers only to addresses, to this machine's own name, and to names that the user allows. `admission` decides who the
+caller is, and what it may do.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
-_HEADERS = [  # each where the reply does not say otherwise
+_HEADERS = [  # a reply may set another value itself
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -58,7 +59,7 @@ def guarded(inner: ASGIApp, names: frozenset[str]) -> ASGIApp:
 
 
 def _check_headers(scope: Scope, names: frozenset[str]) -> None:
-    """Does nothing where a request is made to this server, and not by another site's page.
+    """Checks that a request is made to this server, and not by another site's page.
 
     Raises:
         HostRefused: if it is made to a name that is not this server's.
@@ -68,7 +69,7 @@ def _check_headers(scope: Scope, names: frozenset[str]) -> None:
     host = headers.get(b"host", b"").decode("latin-1").lower()
     try:
         name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # half an IPv6 address
+    except ValueError:  # it is half an IPv6 address
         raise HostRefused(host) from None
     is_unix = scope.get("client") is None or not scope["client"][0]
     if not (is_unix or name in names or is_address(name)):
@@ -79,7 +80,7 @@ def _check_headers(scope: Scope, names: frozenset[str]) -> None:
 
 
 def is_address(name: str) -> bool:
-    """Tells whether a host is an address, which no name server can have another meaning for."""
+    """Tells whether a host is an address, to which no name server can give another meaning."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):
             socket.inet_pton(family, name)
@@ -88,6 +89,6 @@ def is_address(name: str) -> bool:
 
 
 def own_names() -> frozenset[str]:
-    """Returns the names that this machine goes by."""
+    """Returns the names of this machine."""
     own = socket.gethostname().lower()
     return frozenset(("localhost", own, f"{own.partition('.')[0]}.local"))

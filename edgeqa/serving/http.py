@@ -1,7 +1,8 @@
-"""HTTP: the application. Routes by the table of operations in, an ASGI application out, whose errors are problems.
+"""HTTP: this module makes the application.
 
-A request is parsed by the type that its operation names; errors are said as RFC 9457 has it. What operations do is in
-`api`, the page in `pages`, what every request has to pass in `guard`.
+In: the table of operations. Out: an ASGI application with a route for each. A request is parsed by the type that its
+operation names; an error becomes a problem as in RFC 9457. The operations are in `api`, the page is in `pages`, and the
+checks for every request are in `guard`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _endpoint(api: Api, operation: Operation) -> Callable[[Request], Awaitable[R
     async def endpoint(request: Request) -> Response:
         if operation.body is not None:
             kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-            if kind != "application/json":  # what a form of another site cannot send without being asked
+            if kind != "application/json":  # a form of another site cannot send JSON without the browser asking first
                 raise HTTPException(415, "the body has to be application/json")
             body = b"".join([block async for block in body_of(request, JSON_BYTES)])
             found: Response = await do(request, messages.from_json(body, operation.body))

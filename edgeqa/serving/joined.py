@@ -1,7 +1,7 @@
-"""What a server shows of a cluster that it is a part of: who serves which slot, and what others of it ask for.
+"""A server in a cluster: it tells clients which worker serves which slot, and answers other workers.
 
-In: keys, and requests of other workers. Out: replies as clients of Redis Cluster want them. What the cluster is, only
-the `Cluster` knows that the server is given; without one, none of this is there.
+In: keys, and requests of other workers. Out: replies in the form that clients of Redis Cluster expect. Only the
+`Cluster` that the server is given knows the cluster; without one, none of these commands exist.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_SIGNED = "not signed by a worker of this cluster, or the clocks differ by mo
 
 
 def routes(cluster: Cluster) -> list[Route]:
-    """Returns what other workers ask by; no scope of a token is needed for it, and none suffices."""
+    """Returns the route for other workers, which needs no token and accepts none."""
     pool = ThreadPoolExecutor(ASKED_AT_ONCE, "edgeqa-asked")
 
     async def asked(request: Request) -> Response:
@@ -58,7 +58,7 @@ def routes(cluster: Cluster) -> list[Route]:
 
 
 def moved(cluster: Cluster, keys: Sequence[bytes]) -> Error | None:
-    """Returns where else keys are served; None where they are here."""
+    """Returns where keys are served, if that is elsewhere; None if they are served here."""
     slots = {cluster.slot_of(key) for key in keys}
     if len(slots) > 1:
         return Error("CROSSSLOT Keys in request don't hash to the same slot")
@@ -79,7 +79,7 @@ def _peers(cluster: Cluster) -> list[tuple[Peer, tuple[str, int]]]:
 
 
 def _node_id(peer: Peer) -> bytes:
-    """Returns what clients know a node by: 40 hexadecimal digits."""
+    """Returns the id of a node for clients: 40 hexadecimal digits."""
     return peer.id.encode().hex()[:40].ljust(40, "0").encode()
 
 
@@ -92,7 +92,7 @@ def command(session: Session, words: list[bytes]) -> Reply:
     if what == b"keyslot" and len(words) == 3:
         return cluster.slot_of(words[2])
     if what == b"countkeysinslot" and len(words) == 3:
-        return 0  # any question makes a name
+        return 0  # there are as many names as questions
     known = {b"slots": _slots, b"shards": _shards, b"nodes": _nodes, b"info": _facts, b"myid": _my_id}.get(what)
     if known is None:
         return Error(f"ERR unknown subcommand '{what[:128].decode(errors='replace')}'. Try CLUSTER HELP.")

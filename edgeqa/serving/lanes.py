@@ -1,9 +1,9 @@
-"""Lanes: what is looked up, read and written, each in threads of its own, so that none waits for another.
+"""Lanes: looking up, reading and writing have threads of their own, so that none waits for another.
 
-In: work, as functions. Out: what they return, or why they were not done. What has to be read waits in a bounded queue,
-where owners take turns, and is read once for all who wait for the same; what cannot be done in time is refused before
-it is begun with, and what nobody waits for any more is not done. The thread that writes comes after all others. Of one
-event loop. It knows no question.
+In: work, as functions. Out: their results, or the reason why the work was not done. Readings wait in a bounded queue,
+in which owners take turns; a reading serves all callers who wait for the same. Work that cannot be done in time is
+refused before it begins, and work that nobody waits for any more is dropped. The writing thread comes after all others.
+The lanes belong to one event loop, and know no question.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 WAITING_PER_READER = 16
 DRAINING_LIMIT_S = 20.0
-LOOKERS, WAITING_LOOKS = 2, 256  # threads that look up what is remembered, and how much may wait for them
-OTHERS = 4  # threads for all else that reads nothing: lists, searches, folders that are watched
-FIRST_READING_S = 0.2  # how long a reading is taken to be before there was one
-RECENT = 0.2  # how much the last reading counts in what one is taken to be
+LOOKERS, WAITING_LOOKS = 2, 256  # the threads that look up answers, and how many looks may wait for them
+OTHERS = 4  # threads for other work without reading: lists, searches, watched folders
+FIRST_READING_S = 0.2  # the estimate for a reading before there was one
+RECENT = 0.2  # the weight of the last reading in the estimate
 READER_NICENESS, WRITER_NICENESS = 5, 10
 """How far behind the loop: a hit does not wait for a core, either. Not further: what a reader holds, the loop waits for
 while another program has the core."""
@@ -44,12 +44,13 @@ class Lanes:
     """The lanes of a process."""
 
     def __init__(self, readers: Callable[[], int], idle: Callable[[], object], *, idle_after_s: float) -> None:
-        """Begins nothing yet.
+        """Makes lanes, and starts no thread yet.
 
         Args:
-            readers: says how much may be read at a time; called once, in another thread, before the first reading.
-            idle: called in another thread when nothing was read or written for a while.
-            idle_after_s: how long that is.
+            readers: a function that returns how many may read at a time; it is called once, in another thread, before
+                the first reading.
+            idle: a function that is called in another thread once nothing was read or written for a while.
+            idle_after_s: the length of that while.
         """
         self._count_readers, self._be_idle, self._idle_after_s = readers, idle, idle_after_s
         self._turns: Turns[_Flight] = Turns()
@@ -61,46 +62,46 @@ class Lanes:
         self._planning: asyncio.Task[int] | None = None
         self._writer = ThreadPoolExecutor(1, "edgeqa-writer", partial(_be_nice, WRITER_NICENESS))
         self._writing = 0
-        self._quiet = threading.Event()  # nothing is being read
+        self._quiet = threading.Event()  # set while nothing is being read
         self._quiet.set()
         self._stopping = threading.Event()
         self._idle: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Future[Any]] = set()
         self.reading_s = FIRST_READING_S
-        """How long a reading is taken to be."""
+        """The estimate of the time that a reading takes."""
         self.readers = 0
-        """How much is read at a time; 0 before there was a reading."""
+        """The number of readings at a time; 0 before the first one."""
         self.reading = 0
-        """How much is being read."""
+        """The number of readings that run now."""
         self.draining = False
-        """Whether nothing new is begun with."""
+        """Whether nothing new begins."""
 
     @property
     def waiting(self) -> int:
-        """How much waits to be read."""
+        """The number of readings that wait."""
         return len(self._turns)
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is being done; after `drain`, what has not ended in time."""
+        """Whether any work runs; after `drain`, this is work that has not ended in time."""
         return bool(self._background or self.reading)
 
     @property
     def has_free_reader(self) -> bool:
-        """Whether what is to be read is begun with at once."""
+        """Whether a new reading would begin at once."""
         return self.reading < self.readers
 
     async def look_up(self, work: Callable[[], T]) -> T:
-        """Returns what `work` does, which looks up what is remembered.
+        """Returns the result of `work`, which looks up remembered answers.
 
         Raises:
-            Draining: if all is being stopped.
-            Refused: if too much waits for it.
+            Draining: if the lanes are being stopped.
+            Refused: if too many looks wait.
         """
         return await self._look(self._lookers, work)
 
     async def look(self, work: Callable[[], T]) -> T:
-        """Returns what `work` does, which may take a while, but reads no question; raises as `look_up` does."""
+        """Returns the result of `work`, which may take long, but reads no question; raises as `look_up` does."""
         return await self._look(self._others, work)
 
     async def _look(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -118,19 +119,19 @@ class Lanes:
         self._looks -= 1
 
     async def read(self, owner: str, key: Hashable, work: Callable[[], Answer], timeout_s: float) -> Answer:
-        """Returns what is read, in its owner's turn, once for all who wait for the same.
+        """Returns the result of a reading, which runs in its owner's turn, once for all who wait for the same.
 
         Args:
-            owner: whose turn it takes.
-            key: what is the same has the same.
-            work: reads.
+            owner: the owner whose turn it takes.
+            key: a key that equal readings share.
+            work: the function that reads.
             timeout_s: how long the caller waits.
 
         Raises:
-            Draining: if all is being stopped.
+            Draining: if the lanes are being stopped.
             Refused: if it cannot be read in time.
-            DeadlinePassed: if it was not.
-            Exception: what `work` raises.
+            DeadlinePassed: if it was not read in time.
+            Exception: the error of `work`.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
@@ -147,7 +148,7 @@ class Lanes:
         waiter: asyncio.Future[Answer] = loop.create_future()
         flight.waiters.append(waiter)
         self._begin()
-        # A timer, as `asyncio.wait_for` costs a question of a sentence a hundredth of its time.
+        # A timer is used, since `asyncio.wait_for` would take a hundredth of the time of a question on a sentence.
         late = loop.call_at(deadline_s, _tell_late, waiter, timeout_s)
         try:
             return await waiter
@@ -160,7 +161,7 @@ class Lanes:
                 del self._flights[key]
 
     def _make_room(self, owner: str, left_s: float) -> None:
-        """Raises Refused where a new question of an owner could not be read in time, or there is no room for it."""
+        """Raises Refused if a new question of an owner could not be read in time, or has no room in the queue."""
         if self.has_free_reader:
             return
         expected_s = (self._turns.ahead(owner) + self.reading) * self.reading_s / self.readers
@@ -172,13 +173,13 @@ class Lanes:
             raise Refused(expected_s)
 
     async def _planned(self) -> None:
-        """Has it found out how many read at a time."""
+        """Finds out how many may read at a time."""
         if self._planning is None:
             self._planning = asyncio.ensure_future(self.look(self._count_readers))
         try:
             readers = await asyncio.shield(self._planning)
         except Exception:
-            self._planning = None  # there may be more memory the next time
+            self._planning = None  # the next time, there may be more memory
             raise
         if self._readers is None:
             self.readers, self._readers = (
@@ -187,7 +188,7 @@ class Lanes:
             )
 
     def _begin(self) -> None:
-        """Begins to read what may be read now."""
+        """Begins the readings that may run now."""
         while self._readers is not None and self.reading < self.readers and not self.draining:
             flight = self._turns.take()
             if flight is None:
@@ -210,14 +211,14 @@ class Lanes:
         else:
             answer = future.result()
             if not answer.cached:
-                load_s = answer.timings_ms.get("load", 0.0) / 1000  # of the model, once
+                load_s = answer.timings_ms.get("load", 0.0) / 1000  # the time to load the model counts once
                 self.reading_s += RECENT * (max(0.0, time.monotonic() - began_s - load_s) - self.reading_s)
             self._land(flight, answer=answer)
         self._begin()
         self._idle_later()
 
     def _land(self, flight: _Flight, *, answer: Answer | None = None, error: BaseException | None = None) -> None:
-        """Gives all who wait for a reading what has come of it."""
+        """Gives the result of a reading to all who wait for it."""
         self._flights.pop(flight.key, None)
         for waiter in flight.waiters:
             if waiter.done():
@@ -229,10 +230,10 @@ class Lanes:
         flight.waiters.clear()
 
     async def write(self, work: Callable[[], T]) -> T:
-        """Returns what `work` does, which changes a collection; a caller who goes away does not break it off.
+        """Returns the result of `work`, which changes a collection, and goes on even if the caller goes away.
 
         Raises:
-            Draining: if all is being stopped.
+            Draining: if the lanes are being stopped.
         """
         if self.draining:
             raise Draining
@@ -247,7 +248,7 @@ class Lanes:
         self._idle_later()
 
     def giving_way(self, progress: Callable[[str, int, int], None] | None) -> Callable[[str, int, int], None]:
-        """Returns a progress callback, which waits a moment for what is being read, and ends all when it is stopped."""
+        """Returns a progress callback, which waits a moment for readings, and ends the work when the lanes stop."""
 
         def step(doing: str, done: int, total: int) -> None:
             if self._stopping.is_set():
@@ -264,7 +265,7 @@ class Lanes:
         future.add_done_callback(_have_seen)
 
     def _idle_later(self) -> None:
-        """Has it noticed when nothing was read or written for a while."""
+        """Starts the timer that notices when nothing was read or written for a while."""
         if self._idle is not None:
             self._idle.cancel()
         if not (self.draining or self.reading or self._writing):
@@ -275,7 +276,7 @@ class Lanes:
             self._keep(asyncio.get_running_loop().run_in_executor(self._others, self._be_idle))
 
     async def drain(self) -> bool:
-        """Begins nothing more, and waits for what is being done; returns whether all of that has ended in time."""
+        """Begins nothing more, and waits for running work; returns whether all of it has ended in time."""
         self.draining = True
         self._stopping.set()
         for flight in [flight for flight in self._flights.values() if not flight.begun]:
@@ -296,7 +297,7 @@ class Lanes:
 
 @dataclass(eq=False, slots=True)
 class _Flight:
-    """Something to be read, and who waits for it."""
+    """A reading, and the callers who wait for it."""
 
     key: Hashable
     work: Callable[[], Answer]
@@ -305,7 +306,7 @@ class _Flight:
 
 
 def _have_seen(future: asyncio.Future[Any]) -> None:
-    """Keeps asyncio from printing, with a traceback, what whoever waited for it has gone away from."""
+    """Keeps asyncio from printing the traceback of a reading that nobody waits for any more."""
     if not future.cancelled():
         future.exception()
 
@@ -316,13 +317,13 @@ def _tell_late(waiter: asyncio.Future[Answer], timeout_s: float) -> None:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, done: Callable[[Future[Answer]], None], future: Future[Answer]) -> None:
-    """Has a loop be told of what a thread has done; asyncio's own way makes a second future, and calls twice."""
+    """Passes the result of a thread to the loop; asyncio's own way makes a second future, and calls twice."""
     with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for it
         loop.call_soon_threadsafe(done, future)
 
 
 def _be_nice(niceness: int) -> None:
-    """Has this thread, and those that it starts, come after others of the process, where threads have a niceness."""
+    """Makes this thread, and those that it starts, yield to others, if the system has a niceness for threads."""
     with contextlib.suppress(OSError, AttributeError):
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)

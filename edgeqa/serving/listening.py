@@ -1,4 +1,4 @@
-"""Where a server listens: addresses in, sockets that are bound out; and what of it only this machine can connect to."""
+"""Listening: this module makes bound sockets from addresses, and knows which ones only this machine can connect to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Listener:
 
     socket: socket.socket
     path: Path | None = None
-    """Of a Unix socket that was made here, and goes when it is closed."""
+    """The path of a Unix socket that was made here, and is deleted when it is closed."""
 
     @property
     def is_unix(self) -> bool:
@@ -42,7 +42,7 @@ class Listener:
         return self.is_unix or is_loopback(self.host)
 
     def shown(self, scheme: str) -> str:
-        """Returns where it is, for people: a URL, or a path."""
+        """Returns its address for people: a URL, or a path."""
         name = self.socket.getsockname()
         if self.is_unix:
             return f"unix:{name.decode() if isinstance(name, bytes) else name}"
@@ -50,7 +50,7 @@ class Listener:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def close(self) -> None:
-        """Closes it, and removes what was made for it."""
+        """Closes it, and deletes the path that was made for it."""
         self.socket.close()
         if self.path is not None:
             with contextlib.suppress(OSError):
@@ -58,10 +58,10 @@ class Listener:
 
 
 def bound(host: str, port: int) -> Listener:
-    """Returns a socket of an address and a port; with port 0, any that is free.
+    """Returns a socket for an address and a port; port 0 means any free port.
 
     Raises:
-        AddressInvalid: if that cannot be.
+        AddressInvalid: if it cannot be bound.
     """
     shown = f"{host}:{port}"
     try:
@@ -82,16 +82,16 @@ def bound(host: str, port: int) -> Listener:
 
 
 def bound_unix(path: Path) -> Listener:
-    """Returns a Unix socket that its owner alone may use; one that nobody listens at any more is taken over.
+    """Returns a Unix socket that its owner alone may use; it replaces one at which nobody listens any more.
 
     Raises:
-        AddressInvalid: if that cannot be.
+        AddressInvalid: if it cannot be bound.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and stat.S_ISSOCK(path.lstat().st_mode) and not _is_listened_at(path):
             path.unlink()
-        before = os.umask(0o177)  # from its first moment on
+        before = os.umask(0o177)  # so the socket is private from its first moment on
         try:
             made.bind(os.fspath(path))
         finally:

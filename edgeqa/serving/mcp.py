@@ -1,9 +1,10 @@
-"""The Model Context Protocol: what agents ask by. JSON-RPC messages in, replies out; over pipes and as HTTP's POST.
+"""The Model Context Protocol, by which agents ask, over pipes and over HTTP's POST.
 
-Both eras are spoken: the handshake (`initialize`, 2024-11-05 to 2025-11-25), and the one in which each request says its
-version itself and `server/discover` tells what there is (2026-07-28). No session is kept in either, so that any request
-may come at any time (https://modelcontextprotocol.io/specification). The tools are in `tools`; what they do, in the
-engine. Nothing is sent that was not asked for: no notifications, no requests to the client.
+In: JSON-RPC messages. Out: replies. Both eras of the protocol are spoken: the one with a handshake (`initialize`,
+2024-11-05 to 2025-11-25), and the one in which each request names its version and `server/discover` lists the abilities
+(2026-07-28). Neither keeps a session here, so that any request may come at any time
+(https://modelcontextprotocol.io/specification). The tools are in `tools`; the engine does their work. The server sends
+only replies: no notifications, and no requests to the client.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 STATELESS_VERSIONS = ("2026-07-28",)
-MESSAGE_BYTES = 4 << 20  # a line of standard input, at most; HTTP has its own limit on bodies
-MAX_AT_ONCE = 64  # requests from standard input that are being answered; what comes after them is read later
+MESSAGE_BYTES = 4 << 20  # a line of standard input is not longer; HTTP has its own limit on bodies
+MAX_AT_ONCE = 64  # so many requests from standard input are answered at once; the next ones are read later
 
 _PARSE, _INVALID, _NO_METHOD, _PARAMS, _INTERNAL = -32700, -32600, -32601, -32602, -32603
 _HEADERS_DIFFER, _VERSION_UNKNOWN = -32020, -32022
@@ -46,14 +47,14 @@ _INSTRUCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What a POST is answered with; no body where there is nothing to say."""
+    """The response to a POST; it has no body if there is nothing to reply."""
 
     status: int
     body: bytes
 
 
 class _Refused(Exception):
-    """A request that gets an error for a reply."""
+    """A request whose reply is an error."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
@@ -61,7 +62,7 @@ class _Refused(Exception):
 
 
 class McpServer:
-    """Replies to messages; it keeps nothing between them, and may be asked by any number at once."""
+    """A server that replies to messages; it keeps nothing between them, and takes any number at once."""
 
     def __init__(self, tools: Sequence[Tool[Any]]) -> None:
         self._tools = {tool.name: tool for tool in tools}
@@ -94,7 +95,7 @@ class McpServer:
             result = await self._result(method, params, caller)
         except _Refused as refused:
             return _error(refused.code, refused.message, refused.data, number)
-        except Exception as error:  # whatever it is, the client is told, and the next request answered
+        except Exception as error:  # any error is reported to the client, and the next request is answered
             return _error(_INTERNAL, f"internal error: {type(error).__name__}: {error}", number=number)
         return {"jsonrpc": "2.0", "id": number, "result": result}
 
@@ -135,7 +136,7 @@ class McpServer:
         return result | _COMPLETE if stateless else result  # some clients of the first era take no key they do not know
 
     async def _call(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        """Returns what a tool says; what goes wrong in it is for the agent to read, and no error of the protocol."""
+        """Returns the result of a tool; a fault in it is a text for the agent, and no error of the protocol."""
         name, arguments = params.get("name"), params.get("arguments")
         tool = self._tools.get(name) if isinstance(name, str) else None
         if tool is None:
@@ -152,7 +153,7 @@ class McpServer:
         }
 
     async def post(self, body: bytes, headers: Mapping[str, str], caller: Caller) -> HttpReply:
-        """Returns the reply to a POST; who asks is known already, and the body's length is within limits.
+        """Returns the reply to a POST; the caller is known already, and the body's length is within limits.
 
         Args:
             body: a JSON-RPC message.
@@ -181,7 +182,7 @@ _KEPT = {"ttlMs": _FRESH_MS, "cacheScope": "private"}
 
 
 def _is_number(value: object) -> bool:
-    """Tells whether it is what requests are told apart by."""
+    """Tells whether a value can be the id of a request."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
@@ -194,7 +195,7 @@ def _check_version(version: object) -> None:
 
 
 def _check_headers(message: object, headers: Mapping[str, str]) -> None:
-    """Refuses a request whose headers, which a proxy may act on, do not say what its body says."""
+    """Refuses a request whose headers differ from its body, since a proxy may have acted on the headers."""
     if not isinstance(message, dict) or "id" not in message:
         return
     params = message.get("params")
@@ -210,7 +211,7 @@ def _check_headers(message: object, headers: Mapping[str, str]) -> None:
 
 
 def _decoded(value: str | None) -> str | None:
-    """Returns a header's value; what no header can hold is sent in base64, between =?base64? and ?=."""
+    """Returns a header's value; clients send a value that no header can hold in base64, as =?base64?...?=."""
     if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     try:
@@ -250,10 +251,11 @@ def _json(value: object) -> str:
 async def serve_pipes(server: McpServer, caller: Caller, requests: BinaryIO, replies: BinaryIO) -> None:
     """Answers the messages on `requests`, a line each, on `replies`; ends when all that was read is answered.
 
-    Requests are answered side by side, each as soon as it can be. Who reads no replies is asked nothing more.
+    Requests are answered side by side, each as soon as possible. If the client reads no replies, no more requests are
+    read.
 
     Args:
-        server: what replies.
+        server: the server that replies.
         caller: who asks.
         requests: standard input.
         replies: standard output; nothing else may write to it.
@@ -297,7 +299,7 @@ def _say(reply: Mapping[str, Any], replies: BinaryIO) -> None:
 
 
 def _cancelled(message: object) -> str | int | None:
-    """Returns the id of the request that a message calls off, if it does."""
+    """Returns the id of the request that a message cancels, if it cancels one."""
     if not isinstance(message, dict) or message.get("method") != "notifications/cancelled" or "id" in message:
         return None
     params = message.get("params")
@@ -311,19 +313,19 @@ async def _lines(stream: BinaryIO) -> AsyncIterator[bytes | None]:
     lines: asyncio.Queue[bytes | None] = asyncio.Queue(1)
 
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: the program ends
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the program ends
             for line in _read(stream):
                 asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
             asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
 
-    # Not a thread of the loop's own: those are waited for at the end, and this one may wait for a line for ever.
+    # It is no thread of the loop's own, because the end waits for those, and this one may wait for a line for ever.
     threading.Thread(target=read, daemon=True, name="edgeqa-stdin").start()
     while (line := await lines.get()) != b"":
         yield line
 
 
 def _read(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Yields each line that has something in it; None for one that is too long."""
+    """Yields each line that is not blank; None for one that is too long."""
     while line := stream.readline(MESSAGE_BYTES):
         if len(line) < MESSAGE_BYTES or line.endswith(b"\n"):
             if line.strip():

@@ -1,7 +1,7 @@
-"""`POST /mcp`: the Model Context Protocol over HTTP, one request a reply. HTTP in and out; what is said is in `mcp`.
+"""`POST /mcp`: the route for the Model Context Protocol over HTTP, with one reply for each request.
 
-A caller is let in as everywhere else. A body is JSON within the limits of HTTP, and has to say so, which a form of
-another site cannot. Nothing is streamed, so that `GET` is not allowed.
+Messages are handled in `mcp`. Callers are let in as everywhere else. A body must be JSON, and its header must say so,
+which a form of another site cannot do. Nothing is streamed, so that `GET` is not allowed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def mcp_route(engine: Engine, caller_of: Callable[[Request], Caller], *, may_add
     """Returns the route.
 
     Args:
-        engine: what answers.
-        caller_of: says who makes a request, or raises.
-        may_add: whether there is a tool that adds, for who may.
+        engine: the engine that answers.
+        caller_of: a function that returns the caller of a request, or raises.
+        may_add: whether there is a tool that adds, for callers who may.
     """
     server = McpServer(tools(engine, may_add=may_add))
 

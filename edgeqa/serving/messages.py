@@ -40,7 +40,7 @@ Texts = Annotated[
 
 
 class Options(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """What may be said of any question."""
+    """The options of any question."""
 
     collection: Collection | None = None
     within: Within | None = None
@@ -66,7 +66,7 @@ class AskMany(Options, kw_only=True, forbid_unknown_fields=True, frozen=True):
 
 
 class AskFile(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """What a file is asked."""
+    """A question about a file."""
 
     question: Question
     name: Annotated[str, Meta(max_length=255, description="What the file is called: its ending tells its format.")] = ""
@@ -77,7 +77,7 @@ class AskFile(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
 
 
 class GetAnswer(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """How the answer of a name is given."""
+    """The options for the answer of a name."""
 
     collection: Collection | None = None
     force: bool = False
@@ -85,7 +85,7 @@ class GetAnswer(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
 
 
 class Closest(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """What passages are wanted."""
+    """A search for passages."""
 
     question: Question
     most: Most = 5
@@ -93,13 +93,13 @@ class Closest(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
 
 
 class InCollection(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Which collection is meant."""
+    """The choice of a collection."""
 
     collection: Collection | None = None
 
 
 class ListDocuments(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Which documents are listed."""
+    """A page of documents to list."""
 
     collection: Collection | None = None
     after: Annotated[
@@ -109,7 +109,7 @@ class ListDocuments(Struct, kw_only=True, forbid_unknown_fields=True, frozen=Tru
 
 
 class PutDocument(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Where a document goes, and how it is read."""
+    """The options for a document that is added."""
 
     collection: Collection | None = None
     format: (
@@ -125,7 +125,7 @@ Message = TypeVar("Message", bound=Struct)
 
 
 def from_json(body: bytes, kind: type[Message]) -> Message:
-    """Returns what a JSON body says.
+    """Returns the request in a JSON body.
 
     Raises:
         RequestInvalid: naming the field that is wrong.
@@ -137,7 +137,7 @@ def from_json(body: bytes, kind: type[Message]) -> Message:
 
 
 def from_query(pairs: list[tuple[str, str]], kind: type[Message]) -> Message:
-    """Returns what a query (`?question=...&most=3`) says; the last of a name counts.
+    """Returns the request in a query (`?question=...&most=3`); the last value of a name counts.
 
     Raises:
         RequestInvalid: naming the field that is wrong.

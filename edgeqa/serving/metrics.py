@@ -1,6 +1,6 @@
-"""`/metrics`: what the engine has counted, in Prometheus' text format, written by hand: it is a page of lines.
+"""`/metrics`: the counts of the engine in Prometheus' text format, which is simple enough to be written here.
 
-In: an engine. Out: text. The format: Prometheus, "Exposition formats", text format 0.0.4.
+In: an engine. Out: text. The format is Prometheus' text format 0.0.4 ("Exposition formats").
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _escaped(value: str) -> str:
 
 
 def _rss_bytes() -> int:
-    import psutil  # here: only who watches the server wants it
+    import psutil  # imported here, because only monitoring needs it
 
     found: int = psutil.Process().memory_info().rss
     return found

@@ -1,4 +1,4 @@
-"""`edgeqa serve --get PATH`: one request to the application, without a server. A path in, status and body out."""
+"""`edgeqa serve --get PATH`: it makes one request to the application, without a server, and returns status and body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/openapi.json`: operations, and the types that parse their requests, in; an OpenAPI 3.1 document out. Pure."""
+"""`/openapi.json`: an OpenAPI 3.1 document, made from the operations and the types of their requests. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _JSON_TYPES: dict[type, str] = {
 
 
 def described(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Returns the description of what the operations take and give."""
+    """Returns the description of all operations, with their requests and responses."""
     kinds = [kind for one in operations for kind in (one.body, one.query) if kind is not None]
     _, components = messages.schemas(list(dict.fromkeys(kinds)))
     paths: dict[str, dict[str, Any]] = {}
@@ -97,7 +97,7 @@ def _given(what: str) -> dict[str, Any]:
 
 
 def _answer() -> dict[str, Any]:
-    """Returns what an answer looks like, by one: what `edgeqa ask --json` prints."""
+    """Returns an example of an answer, as `edgeqa ask --json` prints it."""
     candidate = edgeqa.Candidate("", 0, 0, "", 0, "", 0, 0.0, 0.0)
     sample = edgeqa.Answer("", "", 0, 0, "", 0, "", 0.0, 0.0, "", (candidate,)).to_json(candidates=True)
     without = edgeqa.Answer("", None, None, None, None, None, None, 0.0, 0.0, "", ()).to_json(candidates=True)

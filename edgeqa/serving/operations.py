@@ -1,4 +1,4 @@
-"""What can be asked for over HTTP: a table that requests are routed and parsed by, and described by, too. Pure."""
+"""The operations of HTTP: a table by which requests are routed, parsed and described. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that can be asked for."""
+    """One operation."""
 
     method: str
     path: str
     name: str
-    """Of the method of `Api` that does it."""
+    """The name of the method of `Api` that does it."""
     summary: str
     scope: str | None = ASK
-    """What its caller has to have; None where nobody is asked who it is."""
+    """The scope that its caller needs; None if anybody may call it."""
     body: type[Struct] | None = None
     query: type[Struct] | None = None
     sends_file: bool = False
     gives: str = "object"
-    """What comes back: a name of a schema, "lines" of JSON, "text", "nothing"."""
+    """The kind of response: the name of a schema, "lines" of JSON, "text", or "nothing"."""
 
 
 OPERATIONS = (

@@ -1,9 +1,9 @@
-"""The page: a form and its answer, made here, so that it works without JavaScript; and the files that it is dressed in.
+"""The page: a form with its answer, which works without JavaScript, and the files of its style and script.
 
-In: `/?q=...` asks, `/?document=NAME&start=3&end=9` shows a place in its document, a file sent to `/?q=...&name=...`
-is asked and not kept. Out: HTML, in which nothing that a text says is markup. What lies in `serving/page/` is served
-as it is, below `/page/`; its script takes parts of these very pages and shows them without loading anew. Nothing
-comes from elsewhere: the content security policy says so to the browser, too.
+In: `/?q=...` asks, `/?document=NAME&start=3&end=9` shows a place in its document, and a file sent to `/?q=...&name=...`
+is asked and not kept. Out: HTML, in which no text becomes markup. The files in `serving/page/` are served as they are,
+below `/page/`. The script takes parts of these same pages, and shows them without loading the page anew. Nothing comes
+from elsewhere, and the content security policy makes the browser keep to that.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def routes(api: Api) -> list[Route]:
                 found = await _document(api, request, collection)
             elif request.method == "POST":
                 asked_of = from_query([("question", question), ("name", query.get("name", ""))], AskFile)
-                # A file is asked once: it would have to be sent again.
+                # A file is asked once, since it would have to be sent again for the careful reader.
                 answer, path, name = await api.asked_file(request, asked_of)
                 found = _answered(answer, collection, links=False).replace(escape(path), escape(name))
             elif question:
@@ -128,7 +128,7 @@ def routes(api: Api) -> list[Route]:
         return HTMLResponse(html, status, {**headers, **more, **safe})
 
     async def file(request: Request) -> Response:
-        found = FOLDER / request.path_params["name"]  # one name: the route takes no slash
+        found = FOLDER / request.path_params["name"]  # this is a single name, since the route takes no slash
         if found.name.startswith(".") or not found.is_file():
             raise HTTPException(404)
         kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
@@ -151,7 +151,7 @@ def _problem(said: Mapping[str, Any]) -> str:
 
 
 def _choice(names: Sequence[str], chosen: str | None) -> str:
-    """Returns the field that chooses a collection, where there is more than one."""
+    """Returns the field that chooses a collection, if there is more than one."""
     if len(names) < 2:
         return ""
     options = "".join(f"<option{' selected' * (name == chosen)}>{escape(name)}</option>" for name in names)

@@ -1,6 +1,6 @@
-"""The part that a server is of a cluster, as the server sees it: who else is there, and what is asked of it.
+"""The types of a cluster, as a server in it sees them: the other workers, and their requests.
 
-Only types: what a cluster is, whoever starts the server knows.
+These are only types; the caller that starts the server knows the cluster itself.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ if TYPE_CHECKING:
 
 
 class Peer(Protocol):
-    """A worker, as it says of itself."""
+    """A worker, as it describes itself."""
 
     @property
     def id(self) -> str:
-        """What it is called."""
+        """Its name."""
 
     @property
     def redis(self) -> tuple[str, int] | None:
-        """Where it speaks the Redis protocol."""
+        """The address at which it speaks the Redis protocol."""
 
     @property
     def slots(self) -> tuple[tuple[int, int], ...]:
-        """What it serves: ranges, from first to last."""
+        """The slots that it serves: ranges, from first to last."""
 
 
 class Cluster(Protocol):
-    """The part that this server is of a cluster."""
+    """The cluster, as this server takes part in it."""
 
     @property
     def member(self) -> Peer:
         """This worker."""
 
     def members(self) -> Sequence[Peer]:
-        """Returns all who live."""
+        """Returns all living workers."""
 
     def owner(self, slot: int) -> Peer | None:
-        """Returns who serves a slot."""
+        """Returns the worker that serves a slot."""
 
     def slot_of(self, key: bytes) -> int:
         """Returns the slot of a key."""
 
     def answered(self, path: str, body: bytes, signature: str) -> bytes | None:
-        """Returns the reply to a worker's request; None to who may not ask."""
+        """Returns the reply to a worker's request; None if the sender may not ask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What a worker of a cluster serves."""
+    """The parts of a worker that the server needs."""
 
     engine: Engine
     cluster: Cluster
     start: Callable[[], None]
-    """Called once it can be asked."""
+    """A function that is called once it can be asked."""
     stop: Callable[[], None]
-    """Called once nobody is answered any more."""
+    """A function that is called once no more requests are answered."""

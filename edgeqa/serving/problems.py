@@ -1,7 +1,7 @@
-"""What went wrong, as HTTP says it: an error in, a status and a problem (RFC 9457) out. Pure.
+"""Problems: this module turns an error into a status and a problem of HTTP (RFC 9457). Pure.
 
-The type of a problem is the name of the error; `detail` is its message, `hint` what to do. What is no error of edgeqa's
-is a bug, and said without its insides.
+The type of a problem is the name of the error; `detail` is its message, and `hint` says what to do. An error that is
+not edgeqa's own is a bug, and is reported without its details.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import edgeqa
 from edgeqa.serving import errors
 
-# The first that fits counts. What has no public name in edgeqa is told by the name of its class.
+# The first that fits counts. An error without a public name in edgeqa is listed by the name of its class.
 _STATUSES: tuple[tuple[type[BaseException] | str, int], ...] = (
     (errors.TokenUnknown, 401),
     (errors.NotAllowed, 403),
@@ -42,7 +42,7 @@ _STATUSES: tuple[tuple[type[BaseException] | str, int], ...] = (
 
 
 def status_of(error: edgeqa.EdgeQAError) -> int:
-    """Returns the status that an error is answered with."""
+    """Returns the status for an error."""
     names = {kind.__name__ for kind in type(error).__mro__}
     for kind, status in _STATUSES:
         if kind in names if isinstance(kind, str) else isinstance(error, kind):
@@ -51,13 +51,13 @@ def status_of(error: edgeqa.EdgeQAError) -> int:
 
 
 def problem_of(error: edgeqa.EdgeQAError) -> dict[str, Any]:
-    """Returns what is said of an error."""
+    """Returns the problem for an error."""
     status = status_of(error)
     said = {"type": type(error).__name__, "title": HTTPStatus(status).phrase, "status": status, "detail": str(error)}
     return said | {"hint": error.hint} if error.hint else said
 
 
 def problem(status: int, detail: str, hint: str = "") -> dict[str, Any]:
-    """Returns what is said of what is no error of edgeqa's."""
+    """Returns the problem for an error that is not edgeqa's own."""
     said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return said | {"hint": hint} if hint else said

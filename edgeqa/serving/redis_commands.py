@@ -1,7 +1,8 @@
-"""What commands of the Redis protocol there are, as a table: a request's words in, a reply out, or one on its way.
+"""The commands of the Redis protocol, as a table.
 
-The table is also what clients are told by COMMAND; INFO and CONFIG say what they look for before they ask anything.
-What a command does for its connection is in `redis_session`. Bytes are read and written in `redis_server`.
+In: the words of a request. Out: a reply, or an awaitable for one. COMMAND describes the table to clients; INFO and
+CONFIG give the facts that clients look for before they ask anything. `redis_session` does the work of the commands that
+belong to one connection. `redis_server` reads and writes the bytes.
 """
 
 from __future__ import annotations
@@ -44,21 +45,21 @@ class Command:
 
     name: str
     arity: int
-    """Words of it, its name included; negative: at least as many."""
+    """The number of its words, its name included; a negative number means at least so many."""
     summary: str
     run: Run
     group: str = "connection"
     keys: tuple[int, int, int] = (0, 0, 0)
-    """Where its keys are: the first, the last (negative: from the end), and how far apart."""
+    """The places of its keys: the first, the last (from the end if negative), and the step."""
     flags: tuple[str, ...] = ("fast", "loading", "stale")
     for_strangers: bool = False
-    """Whether who has yet to say who he is may give it."""
+    """Whether a client may give it before it has shown its token."""
     subcommands: dict[str, tuple[int, Run]] = field(default_factory=dict)
-    """By name, the arity of each, and what it does."""
+    """The subcommands by name: the arity of each, and its function."""
 
 
 def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
-    """Returns the reply to a request, or what gives it once it is there; no error leaves either."""
+    """Returns the reply to a request, or an awaitable for it; neither raises an error."""
     session.door.commands += 1
     session.look_again()
     name = words[0].decode("utf-8", "replace").lower()
@@ -88,8 +89,8 @@ def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
 
 
 def _unknown(session: Session, name: str) -> Reply:
-    """Returns the reply to a command that there is not."""
-    if name in _OF_HTTP:  # a browser, made to by a page elsewhere; Redis does the same
+    """Returns the reply to an unknown command."""
+    if name in _OF_HTTP:  # a page elsewhere has made a browser send this; Redis refuses it, too
         session.is_over = True
         return Error("ERR this is no HTTP server")
     if session.caller is None:
@@ -107,7 +108,7 @@ async def _awaited(found: Awaitable[Reply]) -> Reply:
 
 
 def _said(error: Exception) -> Error:
-    """Returns an error as clients act on it, by its first word."""
+    """Returns an error whose first word tells clients what to do."""
     if isinstance(error, UnicodeDecodeError):
         return Error("ERR names, questions and options are UTF-8")
     if not isinstance(error, EdgeQAError):

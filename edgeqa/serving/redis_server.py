@@ -1,8 +1,9 @@
 """Connections of the Redis protocol: bytes from clients to their sessions, replies back, in order on each connection.
 
-In: an engine, and where to listen. Out: a server of the event loop. What is at hand is replied to within the loop;
-while something is read, only the connection that asked for it waits. A client that hangs up, takes no replies, or does
-not finish what it began is let go. What commands do is in `redis_commands`, the grammar in `resp`.
+In: an engine, and a socket to listen at. Out: a server in the event loop. A question whose answer is at hand is
+answered within the loop; while a question is read, only its own connection waits. A client that hangs up, takes no
+replies, or does not finish a request is disconnected. The commands are in `redis_commands`, and the grammar is in
+`resp`.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ if TYPE_CHECKING:
     from edgeqa.serving.part import Cluster
     from edgeqa.serving.resp import Reply
 
-RECEIPT_S = 10.0  # a request that began has to be here by then; likewise, who it is
-SENDING_S = 60.0  # a client that takes no replies for so long is let go
-MAX_IN_A_TURN = 64  # requests of one connection that are answered before others get their turn
-MAX_UNREAD_BYTES = 1 << 16  # that are taken in while a reply is on its way; what is beyond stays with the system
+RECEIPT_S = 10.0  # within this time a request must be complete, and a client must have shown its token
+SENDING_S = 60.0  # a client that takes no replies for so long is disconnected
+MAX_IN_A_TURN = 64  # so many requests of one connection are answered before others get their turn
+MAX_UNREAD_BYTES = 1 << 16  # so many are taken in while a reply is being made; the rest stays with the system
 
 
 class Connection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, door: Door, connections: set[Connection]) -> None:
-        """Begins one.
+        """Makes a connection.
 
         Args:
-            door: what is shared.
-            connections: those that there are; it is one of them as long as it is.
+            door: the state that all connections share.
+            connections: the set of open connections, to which it belongs while it is open.
         """
         self._door = door
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
-        self._unread_bytes = 0  # taken in while the task runs
-        self._is_full = False  # what was sent has not been taken
+        self._unread_bytes = 0  # bytes taken in while the task runs
+        self._is_full = False  # whether the client leaves replies untaken
         self._receipt: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
 
@@ -65,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._watch()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Gives up what the client waits for."""
+        """Gives up the work that the client waits for."""
         self._door.sessions.pop(self.session.number, None)
         self._connections.discard(self)
         if self._task is not None:
@@ -79,12 +80,12 @@ class Connection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come, and answers what can be answered."""
+        """Takes new bytes, and answers the requests that are complete."""
         self._requests.feed(data)
         if self._task is None and not self._is_full:
             self._go_on()
             return
-        self._unread_bytes += len(data)  # read on, so that hanging up is noticed, but not without end
+        self._unread_bytes += len(data)  # it reads on to notice a hang-up, but not without end
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._transport.pause_reading()
 
@@ -102,7 +103,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Answers requests until there is none, or one has to be waited for, or others have their turn."""
+        """Answers requests until there is none, or a reply has to be awaited, or others have their turn."""
         if self._transport.is_closing():
             return
         replies: list[bytes] = []
@@ -149,13 +150,13 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _in_time(self) -> None:
-        """Lets the clock begin anew: a request was whole, and who sends it is known."""
+        """Starts the clock anew, because a request was complete and its sender is known."""
         if self._receipt is not None and self.session.caller is not None:
             self._receipt.cancel()
             self._receipt = None
 
     def _watch(self) -> None:
-        """Sees to it that what has begun is finished in time."""
+        """Makes sure that a request which has begun is completed in time."""
         begun = self._task is None and self._requests.unfinished
         if self._receipt is None and (begun or self.session.caller is None):
             self._receipt = self._loop.call_later(RECEIPT_S, self._too_slow)
@@ -165,14 +166,14 @@ class Connection(asyncio.Protocol):
         self._end(Error(f"ERR no whole request within {RECEIPT_S:g} s"))
 
     def end(self) -> asyncio.Task[None] | None:
-        """Closes the connection once what it is at is replied to; returns what has to be waited for."""
+        """Closes the connection after the current reply; returns the task to wait for."""
         self.session.is_over = True
         if self._task is None:
             self._transport.close()
         return self._task
 
     def _end(self, error: Error) -> None:
-        """Says what is wrong, and closes."""
+        """Sends an error, and closes the connection."""
         self._transport.write(encoded(error, self.session.protocol))
         self._transport.close()
 
@@ -192,11 +193,11 @@ class RedisServer:
         """Makes one.
 
         Args:
-            engine: what answers.
-            admission: who is let in.
+            engine: the engine that answers.
+            admission: the rules for who may come in.
             is_local: whether only this machine can connect.
-            most_connections: at a time.
-            cluster: what it is a part of; None if it is of none.
+            most_connections: the limit on connections at a time.
+            cluster: the cluster that it belongs to; None for none.
         """
         self.door = Door(engine, admission, is_local, 0, most_connections, cluster)
         self._connections: set[Connection] = set()
@@ -207,7 +208,7 @@ class RedisServer:
 
         Args:
             listener: a bound socket.
-            tls: of the server; None for none.
+            tls: the server's TLS; None for none.
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
@@ -219,7 +220,7 @@ class RedisServer:
         self.door.port = listener.getsockname()[1]
 
     async def close(self) -> None:
-        """Takes no more connections, lets each finish what it is at, and closes them."""
+        """Takes no more connections, lets each finish its current reply, and closes them."""
         if self._server is not None:
             self._server.close()
         busy = [connection.end() for connection in [*self._connections]]

@@ -1,8 +1,9 @@
-"""One connection of the Redis protocol: who it is, and what its commands do. A request's words in, a reply out.
+"""One connection of the Redis protocol: its client, and the work of its commands.
 
-GET asks. The names of answers are the keys; nothing is ever stored by a client. What can be looked up is replied to at
-once, what has to be read is awaited, and meanwhile the other connections go on. Replies are what the client libraries
-in use expect, which was found by recording them. Which commands there are is in `redis_commands`.
+In: the words of a request. Out: a reply. GET asks: the keys are the names of answers, and a client never stores
+anything. An answer that can be looked up is sent at once. A reading is awaited, and the other connections go on
+meanwhile. Replies have the form that today's client libraries expect, which was found by recording them. The table of
+commands is in `redis_commands`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from edgeqa.serving.part import Cluster
     from edgeqa.serving.resp import Limits, Reply
 
-# Of this version is what is replied: below 7.4, redis-py's cache on the client refuses to work.
+# The replies are those of this version: below 7.4, redis-py's cache in the client refuses to work.
 REDIS_VERSION = "7.4.0"
-MAX_AT_ONCE = 8  # of an MGET's names that are being read: all of them at once would be refused as too many
+MAX_AT_ONCE = 8  # so many names of an MGET are read at once; all of them would be refused as too many
 
 _WRONG_PASS = Error("WRONGPASS invalid username-password pair or user is disabled.")
 _SYNTAX = Error("ERR syntax error")
@@ -38,7 +39,7 @@ _NOT_INTEGER = Error("ERR value is not an integer or out of range")
 
 @dataclass(slots=True)
 class Door:
-    """What all connections share."""
+    """The state that all connections share."""
 
     engine: Engine
     admission: Admission
@@ -47,12 +48,12 @@ class Door:
     port: int
     most_connections: int
     cluster: Cluster | None = None
-    """What this server is a part of."""
+    """The cluster that this server belongs to."""
     sessions: dict[int, Session] = field(default_factory=dict)
     connections: int = 0
-    """All that there were."""
+    """The number of connections so far."""
     commands: int = 0
-    """All that were given."""
+    """The number of commands so far."""
     started: float = field(default_factory=time.monotonic)
 
 
@@ -60,10 +61,10 @@ class Session:
     """One connection's side of it."""
 
     def __init__(self, door: Door, peer: tuple[str, int]) -> None:
-        """Begins one.
+        """Makes a session.
 
         Args:
-            door: what is shared.
+            door: the state that all connections share.
             peer: the client's address and port.
         """
         door.connections += 1
@@ -74,21 +75,21 @@ class Session:
         self.name = ""
         self.library = ["", ""]
         self.is_over = False
-        """Whether the connection is to be closed, once this has been replied."""
+        """Whether the connection closes after this reply."""
         self.since = time.monotonic()
         self.caller = self._stranger()
-        """Who it is; None until it has said so, where it has to."""
+        """The caller; None until the client has shown a token, if it must."""
         self._token, self._as_of = "", 0
 
     def _stranger(self) -> Caller | None:
-        """Returns who a client is that has shown no token; None where it has to."""
+        """Returns the caller for a client without a token; None if it needs one."""
         try:
             return self.door.admission.caller("redis", self.peer[0], None, is_local=self.door.is_local)
         except TokenMissing:
             return None
 
     def look_again(self) -> None:
-        """Lets go of who was let in by a token that is known no more: a connection may last longer than its token."""
+        """Drops the caller if its token was removed: a connection may last longer than its token."""
         tokens = self.door.admission.tokens
         if not self._token or tokens is None or tokens.reads == self._as_of:
             return
@@ -100,7 +101,7 @@ class Session:
 
     @property
     def limits(self) -> Limits:
-        """What a request may take."""
+        """The limits of a request."""
         return STRANGERS if self.caller is None else KNOWN
 
     # --- answers -----------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ class Session:
         return _text(await self.door.engine.get(self._known, name))
 
     async def mget(self, words: list[bytes]) -> Reply:
-        """MGET name...: all of them or, where one is wrong or refused, an error that tells which."""
+        """MGET name...: all answers or, if one is wrong or refused, an error that names it."""
         names = [word.decode() for word in words[1:]]
         room = asyncio.Semaphore(MAX_AT_ONCE)
         found = await asyncio.gather(*(self._one_of(name, room) for name in names), return_exceptions=True)
@@ -205,8 +206,8 @@ class Session:
 
     @property
     def _known(self) -> Caller:
-        """Who asks; only who is known gets so far."""
-        if self.caller is None:  # pragma: no cover - `reply` has seen to it
+        """The caller; only a known one gets so far."""
+        if self.caller is None:  # pragma: no cover - `reply` has made sure of it
             raise AssertionError
         return self.caller
 
@@ -217,7 +218,7 @@ class Session:
         return self._authenticated(words[1] if len(words) == 3 else b"", words[-1]) or "OK"
 
     def _authenticated(self, name: bytes, token: bytes) -> Error | None:
-        """Takes somebody in by a token, and by its name where one is given; returns what is wrong with it."""
+        """Lets a client in by its token, and by the token's name if one is given; returns the error, if any."""
         try:
             caller = self.door.admission.caller("redis", self.peer[0], token.decode(), is_local=self.door.is_local)
         except (TokenUnknown, UnicodeDecodeError):
@@ -279,12 +280,12 @@ class Session:
         return "OK"
 
     def reset(self, _words: list[bytes]) -> Reply:
-        """RESET: as if newly connected."""
+        """RESET: the connection is as new."""
         self.protocol, self.name, self.caller, self._token = 2, "", self._stranger(), ""
         return "RESET"
 
     def select(self, words: list[bytes]) -> Reply:
-        """SELECT 0: there is only this."""
+        """SELECT 0: there is only this database."""
         number = _integer(words[1], -(2**31), 2**31 - 1)
         if number is None:
             return _NOT_INTEGER
@@ -320,12 +321,12 @@ class Session:
         return f"{self.line()}\n".encode()
 
     def client_list(self, _words: list[bytes]) -> Reply:
-        """CLIENT LIST: all connections for who administers, for others their own."""
+        """CLIENT LIST: an admin sees all connections, others see their own."""
         sessions = self.door.sessions.values() if "admin" in self._known.scopes else [self]
         return "".join(f"{one.line()}\n" for one in sessions).encode()
 
     def line(self) -> str:
-        """Returns what CLIENT INFO says of the connection."""
+        """Returns the line of CLIENT INFO for this connection."""
         age = int(time.monotonic() - self.since)
         return (
             f"id={self.number} addr={self.peer[0]}:{self.peer[1]} name={self.name} age={age} db=0 resp={self.protocol} "
@@ -338,7 +339,7 @@ class Session:
 
 
 def _text(answer: Answer) -> bytes | None:
-    """Returns the bare answer, on one line, as `--quiet` prints it; None where there is none."""
+    """Returns the bare answer, on one line, as `--quiet` prints it; None if there is none."""
     return None if answer.text is None else " ".join(answer.text.split()).encode()
 
 

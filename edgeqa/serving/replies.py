@@ -1,4 +1,4 @@
-"""Replies of HTTP: JSON values in, responses out."""
+"""Replies of HTTP: this module makes responses from JSON values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def json_line(said: Any) -> bytes:  # noqa: ANN401 - JSON
 
 
 def problem_response(said: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    """Returns a response that says what went wrong."""
+    """Returns a response with a problem."""
     status = said["status"]
     more = {"WWW-Authenticate": 'Bearer realm="edgeqa"'} if status == 401 else {}
     return Response(msgspec.json.encode(said), status, {**(headers or {}), **more}, "application/problem+json")

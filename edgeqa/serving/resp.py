@@ -1,9 +1,9 @@
-"""The Redis protocol's grammar, a server's half: bytes in, requests out; replies in, bytes out. Pure.
+"""The grammar of the Redis protocol, as a server needs it: it reads requests and writes replies. Pure.
 
-`Requests` takes what a client sends, cut anywhere, and gives requests, as lists of byte strings; `encoded` writes a
-reply in protocol 2 or 3. Both forms of request are read: arrays of bulk strings, as libraries send them, and lines, as
-a person types them (https://redis.io/docs/latest/develop/reference/protocol-spec/). What is longer than `Limits` allows
-is refused before it is kept, so that a client can claim a gigabyte and get an error for it. It knows no command.
+`Requests` takes a client's bytes, cut anywhere, and gives requests as lists of byte strings. `encoded` writes a reply
+in protocol 2 or 3. Both forms of request are read: arrays of bulk strings, which libraries send, and lines, which a
+person types (https://redis.io/docs/latest/develop/reference/protocol-spec/). A part that is longer than `Limits` allows
+is refused before it is kept: a client that announces a gigabyte gets an error. The grammar knows no command.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HEAD_BYTES = 32  # of `*3` and `$12`: no number that is within limits is longer
+_HEAD_BYTES = 32  # heads such as `*3` and `$12` are not longer, if their number is within limits
 _COUNT = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
 _BREAKS = re.compile(r"[\r\n]+")
-# One piece of a line: a gap, a run in double quotes, in which a backslash escapes, one in single quotes, one in none.
+# A piece of a line is a gap, a run in double quotes (with escapes), a run in single quotes, or a run without quotes.
 _PIECE = re.compile(
     rb"""(?P<gap>[ \t]+) | "(?P<double>(?:[^"\\]|\\.)*)"(?=[ \t]|$) | '(?P<single>(?:[^'\\]|\\.)*)'(?=[ \t]|$)
     | (?P<bare>[^ \t"']+)""",
@@ -30,49 +30,49 @@ _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 Reply: TypeAlias = "bytes | str | int | Error | Sequence[Reply] | Mapping[bytes, Reply] | None"
-"""bytes: a bulk string; str: a status, as `OK`; None: nil; the rest as they are."""
+"""A reply: bytes are a bulk string, a str is a status such as `OK`, None is nil; other values stand for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """A reply that says that something went wrong: its first word is what clients act on (ERR, NOAUTH, TRYAGAIN)."""
+    """A reply with an error, whose first word tells clients what to do (ERR, NOAUTH, TRYAGAIN)."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may take."""
+    """The limits of one request."""
 
     members: int = 1024
-    """The words of it."""
+    """The number of its words."""
     request_bytes: int = 1 << 20
-    """All of them together."""
+    """The size of all words together."""
     line_bytes: int = 1 << 16
-    """Of a request that is typed."""
+    """The size of a request that is typed as a line."""
 
 
 KNOWN = Limits()
-STRANGERS = Limits(members=10, request_bytes=1 << 14, line_bytes=1 << 14)  # who has yet to say who he is, as in Redis
+STRANGERS = Limits(members=10, request_bytes=1 << 14, line_bytes=1 << 14)  # for those without a token, as in Redis
 
 
 class ProtocolError(Exception):
-    """What was sent is no request; nothing after it can be understood either."""
+    """The client sent no valid request, and nothing after it can be understood either."""
 
 
 class Requests:
-    """Requests out of bytes that are cut anywhere."""
+    """A parser, which finds requests in bytes that are cut anywhere."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        """May be changed between requests."""
+        """The limits, which may be changed between requests."""
         self._buffer = bytearray()
-        self._at = 0  # what is before it has been read
-        self._looked = 0  # as far as a line's end was looked for
+        self._at = 0  # the bytes before this place have been read
+        self._looked = 0  # the end of the line is not before this place
         self._members: list[bytes] = []
-        self._missing = 0  # members of the request that is being read
-        self._length = -1  # of the member that is being read
-        self._bytes = 0  # of all its members so far
+        self._missing = 0  # so many members of the current request are still to come
+        self._length = -1  # the length of the current member
+        self._bytes = 0  # the size of all its members so far
 
     @property
     def unfinished(self) -> bool:
@@ -80,7 +80,7 @@ class Requests:
         return self._missing > 0 or self._at < len(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Takes what has come."""
+        """Takes new bytes."""
         if self._at:
             del self._buffer[: self._at]
             self._looked -= self._at
@@ -88,13 +88,13 @@ class Requests:
         self._buffer += data
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        """Yields the requests that are whole.
+        """Yields the complete requests.
 
         Raises:
-            ProtocolError: where one is none, or is larger than it may be.
+            ProtocolError: for a request that is invalid, or larger than allowed.
         """
         while (request := self._next()) is not None:
-            if request:  # an empty one asks nothing, and gets no reply
+            if request:  # an empty request gets no reply
                 yield request
 
     def _next(self) -> list[bytes] | None:
@@ -185,10 +185,10 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def encoded(reply: Reply, protocol: int) -> bytes:
-    """Returns a reply as it is sent.
+    """Returns the bytes of a reply.
 
     Args:
-        reply: what is said.
+        reply: the reply.
         protocol: 2 or 3; in 2, a mapping is a list of keys and values.
     """
     parts: list[bytes] = []
@@ -205,7 +205,7 @@ def _encode(reply: Reply, protocol: int, parts: list[bytes]) -> None:
         parts.append(b"_\r\n" if protocol == 3 else b"$-1\r\n")
     elif isinstance(reply, int):
         parts.append(b":%d\r\n" % reply)
-    elif isinstance(reply, Error):  # on one line, whatever a name in it holds
+    elif isinstance(reply, Error):  # an error is one line, whatever a name in it holds
         parts.append(b"-%b\r\n" % _BREAKS.sub(" ", reply.text).encode(errors="backslashreplace"))
     elif isinstance(reply, Mapping):
         parts.append(b"%%%d\r\n" % len(reply) if protocol == 3 else b"*%d\r\n" % (2 * len(reply)))

@@ -1,8 +1,8 @@
-"""The process: listens, serves until it is told to stop, finishes what it has begun, and ends.
+"""The server process: it listens, serves until it is told to stop, finishes the work that it has begun, and ends.
 
-In: what the command line says. Out: an exit code. It puts together what the other modules are: sockets, admission, the
-engine, HTTP, watched folders; and answers signals. SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads
-tokens and certificates anew, and what cannot be used leaves all as it was.
+In: the settings of the command line. Out: an exit code. It joins the other modules (sockets, admission, engine, HTTP,
+watched folders) and handles signals: SIGTERM and SIGINT drain it, and a second one ends it at once; SIGHUP reads tokens
+and certificates anew, and keeps the old ones if the new ones cannot be used.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ MAX_CONNECTIONS = 256
 SWITCH_INTERVAL_S = 0.0005
 """How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
 LAST_REPLIES_S = 5.0
-OTHER_DESCRIPTORS = 256  # that the process has open besides its connections, at most
+OTHER_DESCRIPTORS = 256  # the process has at most so many open besides its connections
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the server is told."""
+    """The settings of the server."""
 
     collections: Sequence[str] = ("default",)
     host: str = "127.0.0.1"
@@ -63,9 +63,9 @@ class Settings:
     """None for none."""
     uds: Path | None = None
     redis: str | None = None
-    """[ADDRESS:]PORT where the Redis protocol is spoken."""
+    """[ADDRESS:]PORT for the Redis protocol."""
     wyoming: str | None = None
-    """[ADDRESS:]PORT where the Wyoming protocol is."""
+    """[ADDRESS:]PORT for the Wyoming protocol."""
     token_file: Path | None = None
     usual_token_file: Path | None = None
     """Taken where no other is named, from when it is there on: at the start, or when tokens are read anew."""
@@ -89,7 +89,7 @@ class Server:
     settings: Settings
     say: Callable[[str], None]
     opened: Callable[[str], None] = lambda _: None
-    """Called with the address of the page, once it can be opened."""
+    """A function that is called with the address of the page, once it can be opened."""
     joining: Callable[[Mapping[str, tuple[str, int]]], Joined] | None = None
     """Of a worker of a cluster: given where what is listened at, by protocol, returns what is served there."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
@@ -123,7 +123,7 @@ class Server:
             _allow_descriptors(len(listeners) * settings.connections + OTHER_DESCRIPTORS)
             allocator.share_arenas()
             uploads.sweep()
-            # Bugs are said there, and so is what strangers send that is no request; of that, the reply says enough.
+            # uvicorn logs bugs there, and also invalid requests of strangers, for which the reply says enough.
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             polling.run(self._serve(engine, admission, listeners, context, joined))
         finally:
@@ -131,7 +131,7 @@ class Server:
                 joined.stop()
             for _, listener in listeners:
                 listener.close()
-        if engine.is_busy:  # something hangs, and would keep the process from ending
+        if engine.is_busy:  # some work hangs, and would keep the process from ending
             sys.stderr.flush()
             os._exit(0)
 
@@ -268,7 +268,7 @@ class Server:
         context: ssl.SSLContext | None,
         cluster: Cluster | None,
     ) -> RedisServer | WyomingServer:
-        """Has another protocol than HTTP be spoken."""
+        """Starts a protocol other than HTTP."""
         most = self.settings.connections
         if protocol == "redis":
             redis = RedisServer(engine, admission, is_local=listener.is_local, most_connections=most, cluster=cluster)
@@ -299,7 +299,7 @@ class Server:
 
 
 def admission_of(settings: Settings) -> Admission:
-    """Returns who is let in.
+    """Returns the rules for who may come in.
 
     Raises:
         TokenFileInvalid: if tokens cannot be read.
@@ -330,7 +330,7 @@ def _read_tokens(admission: Admission, settings: Settings) -> str:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Returns how connections are encrypted; None if they are not.
+    """Returns the TLS settings; None if connections are not encrypted.
 
     Raises:
         CertificateInvalid: if the certificate or its key cannot be used.
@@ -372,7 +372,7 @@ class CertificateInvalid(RequestInvalid):
 
 
 def _allow_descriptors(count: int) -> None:
-    """Lets the process have so many descriptors, as far as the system does: the soft limit is for older programs."""
+    """Raises the soft limit of descriptors to so many, as far as the system allows; it exists for older programs."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -383,7 +383,7 @@ def _allow_descriptors(count: int) -> None:
 
 
 async def _tell_time(state: ServerState) -> None:
-    """Has each reply say when it was made."""
+    """Adds the date to each reply."""
     while True:
         state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         await asyncio.sleep(1)

@@ -1,7 +1,7 @@
-"""What a service manager is told, and what it hands over: readiness, watchdog, listening sockets; without a library.
+"""The service manager: this module tells it readiness and liveness, and takes listening sockets from it.
 
-By the protocols of sd_notify(3) and sd_listen_fds(3), which are environment variables, a datagram, and descriptors from
-3 on. Where there is no service manager, nothing is said and nothing was handed over.
+It needs no library: the protocols of sd_notify(3) and sd_listen_fds(3) are environment variables, a datagram, and
+descriptors from 3 on. Without a service manager, nothing is sent, and there are no sockets to take.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def notify(state: str) -> bool:
     if not place.startswith(("/", "@")):
         return False
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.connect("\0" + place[1:] if place.startswith("@") else place)  # "@": a name that is no file
+        told.connect("\0" + place[1:] if place.startswith("@") else place)  # "@" marks a name that is no file
         told.sendall(state.encode())
         return True
     return False
 
 
 def watchdog_s() -> float | None:
-    """Returns within how many seconds `WATCHDOG=1` has to be said again and again; None if nobody waits for it."""
+    """Returns the period in seconds within which `WATCHDOG=1` must be sent each time; None if nobody waits for it."""
     period = os.environ.get("WATCHDOG_USEC", "")
     if not period.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
@@ -38,9 +38,9 @@ def watchdog_s() -> float | None:
 
 
 def handed_over() -> dict[str, list[socket.socket]]:
-    """Returns the listening sockets that were handed over, by the names that their units gave them.
+    """Returns the listening sockets from the service manager, by the names that their units gave them.
 
-    May be called once: the variables are taken out of the environment, so that no child takes them for its own.
+    It may be called once: the variables are taken out of the environment, so that no child takes them for its own.
     """
     ours = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count, names = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_FDNAMES", "")

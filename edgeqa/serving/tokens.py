@@ -1,7 +1,8 @@
-"""Tokens: what is shown to say who one is. A file of names, scopes and hashes in; a name and its scope out.
+"""Tokens: a client shows one to say who it is.
 
-A token is 32 random bytes, shown once; only its SHA-256 is kept (a token that nobody can guess needs no slower hash),
-in a file that only its owner may read. It decides nothing: who may do what is in `admission`.
+In: a file of names, scopes and hashes. Out: a name and its scope. A token is 32 random bytes, and is shown once. Only
+its SHA-256 is kept (a token that nobody can guess needs no slower hash), in a file that only its owner may read.
+`admission` decides who may do what.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
-PREFIX = "edgeqa_"  # so that it is known for what it is where somebody has written it into a repository
-# Never what an address may be: those who are known by one and by the other are told apart.
+PREFIX = "edgeqa_"  # so that scanners recognise a token that somebody has written into a repository
+# A name can never be an address, so that callers with a token and callers by address stay apart.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, without what it is."""
+    """A token, known only by its hash."""
 
     name: str
     scope: str
     sha256: str
-    """Of the token, in hex."""
+    """The hash of the token, in hex."""
     added_at: str
-    """When it was made, in UTC."""
+    """The time when it was made, in UTC."""
 
 
 class TokenFileInvalid(ServingError):
@@ -53,7 +54,7 @@ class TokenFileInvalid(ServingError):
 
 
 class TokenNameInvalid(RequestInvalid):
-    """This cannot be a token's name, or there is none, or one already."""
+    """No token can have this name, or there is no token of this name, or there is one already."""
 
 
 class Tokens:
@@ -63,10 +64,10 @@ class Tokens:
         self.path = path
         self._by_hash: dict[str, Token] = {}
         self.reads = 0
-        """How often the file was read: what was found before that may not hold any more."""
+        """How often the file was read; a caller found before the last time may be wrong now."""
 
     def read(self) -> Tokens:
-        """Reads the file anew; what cannot be read leaves all as it was.
+        """Reads the file anew; if it cannot be read, all tokens stay as they were.
 
         Raises:
             TokenFileInvalid: if it cannot be read, is none, or may be read by others.
@@ -79,10 +80,10 @@ class Tokens:
         return len(self._by_hash)
 
     def find(self, token: str) -> Token | None:
-        """Returns what is known of a token; None if it is not known."""
+        """Returns the entry of a token; None if it is not known."""
         digest = _hash(token)
         found = self._by_hash.get(digest)
-        # By a hash: how long this takes says nothing of a token.
+        # The search is by hash, so that its time tells nothing about a token.
         return found if found is not None and hmac.compare_digest(found.sha256, digest) else None
 
 
@@ -93,7 +94,7 @@ def load(path: Path) -> list[Token]:
         TokenFileInvalid: as `Tokens.read` does.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
+        if path.exists() and not path.is_file():  # a pipe would block, and a device would never end
             raise TokenFileInvalid(path, "it is not a plain file", f"move it away, or use another one than {path}")
         with files.reading(path) as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
@@ -112,12 +113,12 @@ def add(path: Path, name: str, scope: str) -> str:
     """Makes a token, and keeps its hash; returns the token, which nobody can see again.
 
     Args:
-        path: of the file, which is made where there is none.
-        name: what it is called.
+        path: the file, which is made if there is none.
+        name: the name of the token.
         scope: ask, add or admin.
 
     Raises:
-        TokenNameInvalid: if it cannot be called so, or another is.
+        TokenNameInvalid: if no token can have this name, or another one has it.
         TokenFileInvalid: if the file cannot be read or written.
     """
     if not _NAME.fullmatch(name):

@@ -1,7 +1,8 @@
-"""The tools that agents are given: what each takes and gives, as types, and what the engine is asked for it.
+"""The tools for agents: the types of their arguments and results, and their calls of the engine.
 
-In: the arguments of a call, as parsed JSON. Out: an object, which an agent reads. Both are described to agents by JSON
-schemas that are made of the types that parse and write them. A tool quotes the documents; it never makes anything up.
+In: the arguments of a call, as parsed JSON. Out: an object, which an agent reads. JSON schemas describe both to agents;
+they are made from the types that parse the arguments and write the results. A tool quotes the documents, and never
+makes anything up.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class PassageRead(Struct):
 
 
 class Document(Struct):
-    """One that can be asked."""
+    """A document that can be asked."""
 
     document: str
     title: str | None
@@ -144,7 +145,7 @@ class DocumentsListed(Struct):
 
 
 class TextAdded(Struct):
-    """What became of a text."""
+    """The result of adding a text."""
 
     document: str
     passages: Annotated[int, Meta(description="How many passages it was split into; 0: it was there already.")]
@@ -152,7 +153,7 @@ class TextAdded(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[_In]):
-    """A tool, as agents are told of it."""
+    """A tool, as it is described to agents."""
 
     name: str
     title: str
@@ -163,11 +164,11 @@ class Tool(Generic[_In]):
     read_only: bool = True
 
     async def call(self, arguments: object, caller: Caller) -> dict[str, Any]:
-        """Returns what the tool gives, as JSON values.
+        """Returns the result of the tool, as JSON values.
 
         Raises:
             OptionError: for arguments that the tool does not take.
-            EdgeQAError: as what the engine is asked.
+            EdgeQAError: for the same reasons as the engine.
         """
         try:
             given = msgspec.convert(arguments, self.takes)
@@ -198,9 +199,9 @@ def tools(engine: Engine, *, collection: str | None = None, may_add: bool = Fals
     """Returns the tools on an engine.
 
     Args:
-        engine: what answers.
-        collection: which is asked; by default the engine's first.
-        may_add: whether there is one that adds.
+        engine: the engine that answers.
+        collection: the collection to ask; by default the engine's first.
+        may_add: whether there is a tool that adds.
     """
 
     async def ask(given: Ask, caller: Caller) -> Found:

@@ -1,8 +1,8 @@
-"""Documents that come over the network: their names, and where they lie while they are read.
+"""Uploads: this module checks the names of documents from the network, and keeps their files while they are read.
 
-In: a name, as a caller gave it; a body, block by block. Out: a checked name; a file in a folder of its own, which goes
-with it, or with the next server where this one is killed. A name keeps to the rules of folders: what a folder that is
-added would leave out cannot be sent either. It adds nothing; that is the engine's.
+In: a name, as a caller gave it; a body, block by block. Out: a checked name; a file in a folder of its own, which is
+deleted afterwards, or by the next server if this one is killed. The rules for names are those of folders: a file that
+would be left out of an added folder cannot be sent either. The engine adds the document.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_BYTES = 64 << 20
 MAX_NAME_BYTES, MAX_PART_BYTES = 1024, 255
 _PREFIX = "edgeqa-upload-"
 _INSTALLED = frozenset(("node_modules", "__pycache__"))
-# What `mimetypes` does not know everywhere.
+# `mimetypes` does not know these everywhere.
 _ENDINGS = {
     "text/markdown": ".md",
     "text/plain": ".txt",
@@ -40,7 +40,7 @@ def checked_name(name: str) -> str:
     """Returns a document's name in NFC.
 
     Raises:
-        DocumentNameInvalid: if nothing that a folder holds could be called so.
+        DocumentNameInvalid: if no file in a folder could have this name.
     """
     name = unicodedata.normalize("NFC", name)
     if not name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
@@ -60,7 +60,7 @@ def checked_name(name: str) -> str:
 
 
 def file_name(name: str, content_type: str) -> str:
-    """Returns what a file is called while it is read: by its name, or by what it is said to be."""
+    """Returns the name of a file while it is read, from its own name or from its declared type."""
     if name:
         return checked_name(name).rpartition("/")[2]
     kind = content_type.partition(";")[0].strip().lower()
@@ -69,15 +69,15 @@ def file_name(name: str, content_type: str) -> str:
 
 @contextlib.asynccontextmanager
 async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MAX_BYTES) -> AsyncIterator[Path]:
-    """Gives the path of a file with what comes, in a folder that nobody else may read; it is gone afterwards.
+    """Yields the path of a file with the uploaded bytes, in a private folder; it is deleted afterwards.
 
     Args:
-        blocks: what comes.
-        name: of the file, without a folder.
-        most_bytes: how much it may be.
+        blocks: the bytes.
+        name: the name of the file, without a folder.
+        most_bytes: the greatest size of the file.
 
     Raises:
-        TooLarge: if it is more.
+        TooLarge: if it is larger.
     """
     with own_folder() as folder:
         path = folder / name
@@ -93,9 +93,9 @@ async def stored(blocks: AsyncIterator[bytes], name: str, most_bytes: int = MAX_
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """Gives a new folder that nobody else may read; it is gone afterwards, with all in it.
+    """Yields a new folder that nobody else may read; it is deleted afterwards, with all in it.
 
-    It is locked meanwhile, so that `sweep` knows which are those of processes that were killed.
+    It is locked meanwhile, so that `sweep` recognises the folders of processes that were killed.
     """
     above, lock = Path(tempfile.gettempdir()), None
     while lock is None:
@@ -112,7 +112,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Deletes what processes of this user have left that were killed while they read what had been sent."""
+    """Deletes the folders of this user's processes that were killed while they read an upload."""
     with contextlib.suppress(OSError):
         for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             if left.lstat().st_uid == os.geteuid() and (lock := files.lock_folder(left)) is not None:

@@ -1,7 +1,8 @@
-"""`--watch`: folders whose files are answers within seconds. Paths in, `sync`s of the engine out, when something moved.
+"""`--watch`: it watches folders, so that their files can be asked within seconds of a change.
 
-It looks at names, sizes and times again and again, which works on network mounts, where nothing says that something has
-changed; what is read is decided by `sync`. A path that is gone, as of a disk that is not mounted, changes nothing.
+In: paths. Out: calls of the engine's `sync`, once something has changed. It looks at names, sizes and times again and
+again, which also works on network mounts, where the system reports no changes; `sync` decides what to read. If a path
+is gone, as on a disk that is not mounted, nothing is changed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from edgeqa.serving.engine import Engine
 
 EVERY_S, SETTLED_S = 2.0, 1.0
-MIN_REST = 20  # a look at a large folder comes so many times its own time after the last
+MIN_REST = 20  # between two looks at a folder, at least so many times the time of a look goes by
 
 
 class Watcher:
@@ -33,10 +34,10 @@ class Watcher:
         """Watches a path for the default collection.
 
         Args:
-            engine: that it is synced by.
-            caller: in whose name.
+            engine: the engine that syncs the path.
+            caller: the caller in whose name it does.
             path: a file or a folder.
-            say: is told what was done, and what is wrong.
+            say: a function that gets reports and errors.
         """
         self._engine, self._caller, self._path, self._say = engine, caller, path, say
         self._synced: bytes | None = None
@@ -50,17 +51,17 @@ class Watcher:
             rest_s = max(EVERY_S, MIN_REST * (time.monotonic() - began_s))
             if seen is not None and seen != self._synced:
                 await asyncio.sleep(SETTLED_S)
-                if await self._look() == seen and await self._sync():  # nobody is writing any more
+                if await self._look() == seen and await self._sync():  # two equal looks: nobody writes any more
                     self._synced = seen
             await asyncio.sleep(rest_s)
 
     async def _sync(self) -> bool:
-        """Tells whether the collection is now as the path is."""
+        """Syncs; tells whether the collection is now as the path is."""
         try:
             report = await self._engine.sync(self._caller, self._path)
         except edgeqa.EdgeQAError as error:
             self._say_once(f"{self._path}: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
-            return type(error).__name__ != "CollectionBusy"  # all else is as it is, until something there changes
+            return type(error).__name__ != "CollectionBusy"  # any other error stays until something there changes
         changed = report.files_added + report.files_changed + report.files_reread
         if changed or report.files_removed:
             self._say(f"{self._path}: {changed} files read, {report.files_removed} removed")
@@ -74,13 +75,13 @@ class Watcher:
             self._say(what)
 
     async def _look(self) -> bytes | None:
-        with contextlib.suppress(edgeqa.EdgeQAError):  # too much is being looked at: the next time, then
+        with contextlib.suppress(edgeqa.EdgeQAError):  # too much work waits, so the next look does it
             return await self._engine.look(lambda: fingerprint(self._path))
         return None
 
 
 def fingerprint(path: Path) -> bytes | None:
-    """Returns what changes when a file at or below a path does; None if there is nothing there."""
+    """Returns a value that changes with the files at or below a path; None if there is nothing there."""
     digest = blake2b(digest_size=16)
     waiting = [os.fspath(path)]
     try:

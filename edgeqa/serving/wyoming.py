@@ -1,8 +1,9 @@
-"""Voice: a *handle* service of the Wyoming protocol, as Home Assistant asks one. What was said in; what to say, out.
+"""Voice: a *handle* service of the Wyoming protocol, which Home Assistant can ask.
 
-An event is a line of JSON, then as many bytes of data and of payload as it says (https://github.com/OHF-Voice/wyoming).
-`transcript` is answered with `handled` and the answer, or with `not-handled` where the documents do not have it;
-`describe` says what this is. Speech is turned into text, and text into speech, elsewhere.
+In: the words that were said. Out: the words to say. An event is a line of JSON, followed by as many bytes of data and
+of payload as the line says (https://github.com/OHF-Voice/wyoming). `transcript` is answered with `handled` and the
+answer, or with `not-handled` if the documents do not have it; `describe` describes this service. Other services turn
+speech into text, and text into speech.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
     from edgeqa.serving.callers import Caller
     from edgeqa.serving.engine import Engine
 
-EVENT_BYTES = 1 << 16  # of an event's line, of its data, and of its payload, each
-RECEIPT_S = 10.0  # an event that began has to be here by then
-SENDING_S = 60.0  # a client that does not take a reply for so long is let go
-IDLE_S = 3600.0  # a connection on which nothing is said for so long is let go
+EVENT_BYTES = 1 << 16  # an event's line, its data and its payload have at most so many each
+RECEIPT_S = 10.0  # an event must be complete within this time
+SENDING_S = 60.0  # a client that does not take a reply for so long is disconnected
+IDLE_S = 3600.0  # a connection without an event for so long is closed
 
 
 class EventInvalid(Exception):
-    """What was sent is no event."""
+    """The client did not send a valid event."""
 
 
 async def read_event(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """Returns the next event, its data put together; None at the end.
+    """Returns the next event, with its data joined; None at the end.
 
     Raises:
-        EventInvalid: if it is none, or is too long.
+        EventInvalid: if it is no event, or is too long.
     """
     line = await _line(reader)
     if not line:
@@ -92,10 +93,10 @@ class WyomingServer:
         """Makes one.
 
         Args:
-            engine: what answers.
-            admission: who is let in. The protocol has no tokens, so that it is those who need none.
+            engine: the engine that answers.
+            admission: the rules for who may come in. The protocol has no tokens, so only clients who need none may.
             is_local: whether only this machine can connect.
-            most_connections: at a time.
+            most_connections: the limit on connections at a time.
         """
         self._engine, self._admission, self._is_local = engine, admission, is_local
         self._most = most_connections
@@ -152,7 +153,7 @@ class WyomingServer:
                 caller = self._admission.caller("wyoming", peer, None, is_local=self._is_local)
                 await self._converse(reader, writer, caller, task)
             await writer.drain()
-        except edgeqa.EdgeQAError as error:  # not let in
+        except edgeqa.EdgeQAError as error:  # the client may not come in
             writer.write(written("error", {"text": str(error), "code": type(error).__name__}))
         except (EventInvalid, ConnectionError, asyncio.TimeoutError):
             pass
@@ -169,7 +170,7 @@ class WyomingServer:
         following = asyncio.ensure_future(read_event(reader))
         try:
             while not self._is_closing and (event := await following) is not None:
-                # Read on while it is answered, so that hanging up is noticed.
+                # It reads on while it answers, to notice a hang-up.
                 following = asyncio.ensure_future(read_event(reader))
                 answering = asyncio.ensure_future(self._reply(event, caller))
                 self._answering.add(task)
@@ -186,7 +187,7 @@ class WyomingServer:
             following.cancel()
 
     async def _reply(self, event: dict[str, Any], caller: Caller) -> bytes:
-        """Returns what an event is replied to with; nothing to one that is not known."""
+        """Returns the reply to an event; None for an unknown one."""
         kind, data = event["type"], event["data"]
         if kind == "describe":
             return self._info
