@@ -1,8 +1,8 @@
-"""Adding to a cluster: files in, documents in Valkey out. What has not changed is not read again.
+"""Adding to a cluster: this module makes documents in Valkey from files. Unchanged files are not read again.
 
-Files are found, read, split and tokenised here, by the readers of `formats` and the tokenizer of the model; nothing is
-encoded. Broken off at any moment, whole documents are there, and adding the same again goes on from there. A file is
-known by its name as it was given: other machines' paths mean nothing here.
+Files are found, read, split and tokenised here, by the readers of `formats` and the model's tokenizer; nothing is
+encoded. If it is interrupted at any moment, whole documents stay, and adding the same again goes on from there. A file
+is known by the name that was given: paths of other machines mean nothing here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BEGUN = b"begun"
 
 
 class Splitter:
-    """What cuts documents into passages for a model, without the model: its tokenizer, and how long contexts are."""
+    """The parts of a model that cut documents into passages: its tokenizer, and the length of contexts."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -56,11 +56,11 @@ class Splitter:
 
     @forking.cached_property
     def limits(self) -> Limits:
-        """How long contexts are: as on a machine with memory enough, since all machines share them."""
+        """The lengths of contexts: those of a machine with enough memory, since all machines share the contexts."""
         from edgeqa.capabilities.footprint import WINDOW_TOKENS
         from edgeqa.contexts.windows import Limits
 
-        most = self._bundle.manifest.max_context_tokens - 1  # [SEP] is of the context
+        most = self._bundle.manifest.max_context_tokens - 1  # the context takes a [SEP]
         return Limits(most, min(most, WINDOW_TOKENS))
 
 
@@ -84,21 +84,21 @@ class AddingToCluster:
         drop_all: bool = False,
         progress: Progress,
     ) -> Added:
-        """Adds what paths name; returns what was done.
+        """Adds the files that paths name; returns a report.
 
         Args:
             paths: files, folders, or "-".
             options: how to read them.
-            name: what one text is called that comes through a pipe.
-            copied: whether a file is taken as if it had come through a pipe.
-            drop_gone: whether what was added from the paths and is gone there goes here, too.
-            drop_all: whether it does so even where all of a path is gone.
-            progress: called as it goes on.
+            name: the name of a text that comes through a pipe.
+            copied: whether a file is treated as if it had come through a pipe.
+            drop_gone: whether to remove documents whose files are gone from the paths.
+            drop_all: whether to do so even if all files of a path are gone.
+            progress: a function that is called as the work goes on.
 
         Raises:
-            ClusterError: if the cluster cannot be written to; what was added by then stays.
-            ContextError: if nothing could be read at all.
-            AllGoneFromCluster: if files would go, and all that was added from one of the paths is gone.
+            ClusterError: if the cluster cannot be written to; documents that were added before stay.
+            ContextError: if no file could be read.
+            AllGoneFromCluster: if `drop_gone` would remove all documents of a path.
         """
         began = time.perf_counter()
         if not paths:
@@ -125,7 +125,7 @@ class AddingToCluster:
                 source.is_piped |= copied
                 self._source(source, name)
                 self._done_bytes += source.size_bytes
-        except (ContextError, OptionError) as error:  # all else is not the path's fault
+        except (ContextError, OptionError) as error:  # other errors are not the path's fault
             if not (is_gone and isinstance(error, ContextNotFound)):
                 self._report.failed.append((path, error))
 
@@ -161,7 +161,7 @@ class AddingToCluster:
             self._report.skip(Skipped(part, why))
 
     def _records(self, source: Source, name: str, *, is_new: bool) -> None:
-        """Puts the documents of a file there, and removes those that it has no more."""
+        """Puts the documents of a file into Valkey, and removes those that the file no longer has."""
         from edgeqa.contexts.windows import all_windows
 
         former = {} if is_new else {one.name: tag for tag, one in self._of_source(name)}
@@ -187,7 +187,7 @@ class AddingToCluster:
         self._valkey.do(sources, "HDEL", sources, source)
 
     def _gone(self, paths: Sequence[str]) -> dict[str, tuple[list[tuple[str, StoredDocument]], int]]:
-        """Returns, by path, the documents that were added from it and are not there any more, and how many are."""
+        """Returns, by path, the documents whose files are gone, and the number of those that are still there."""
         every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
         found = {}
         for path in paths:

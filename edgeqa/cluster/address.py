@@ -1,8 +1,8 @@
 """The address of a cluster: `valkey://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]`.
 
-In: what the user wrote, or the environment has. Out: servers to begin with, who asks, and whether TLS is spoken. It is
-shown without the password. `valkeys`, `redis` and `rediss` are schemes, too; files of TLS stand in the query, as
-`?ca=ca.pem&cert=client.pem&key=client.key`.
+In: the address from the user or the environment. Out: servers to start with, a user, and whether to use TLS. The
+address is never shown with its password. `valkeys`, `redis` and `rediss` are schemes, too; the query names files for
+TLS, as in `?ca=ca.pem&cert=client.pem&key=client.key`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FILES = ("ca", "cert", "key")
 
 @dataclass(frozen=True, slots=True)
 class ClusterAddress:
-    """Where a cluster is, and who asks it."""
+    """The address of a cluster, with the user who asks."""
 
     servers: tuple[tuple[str, int], ...]
     user: str | None = None

@@ -1,10 +1,10 @@
-"""Answers that all of a cluster remember: the third level behind memory and LMDB, and one reading for all who ask.
+"""Answers that a whole cluster remembers: a third level behind memory and LMDB, and one reading for all who ask.
 
-In: a key, and what reads the answer. Out: its record, from Valkey or read now. A record is stored as in the answer
-cache, with its checks, and says how the device computes that read it; one that is no record of its key, or of a device
-whose self-test nobody knows, is a miss. Whoever reads holds a lease meanwhile, so that a missing answer is read once;
-who dies gives it up. Valkey is waited for 20 ms, and left alone for a while where it does not answer: a fault here is
-a miss, never an error.
+In: a key, and a function that reads the answer. Out: its record, from Valkey or read now. A record is stored with the
+same checks as in the answer cache, and with the fingerprint of the device that read it. A record that does not belong
+to its key, or comes from a device whose fingerprint nobody knows, is a miss. A reader holds a lease, so that a missing
+answer is read once; the lease of a reader that dies ends. A request waits 20 ms for Valkey, and leaves it alone for a
+while if it does not answer: a fault here is a miss, never an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgeqa.cluster.documents import Documents
 
 COMPUTED = f"cluster, reading {READING_VERSION}"
-"""Stands in keys for how a device computes: all of a cluster share their answers."""
+"""This takes the place of a device's fingerprint in keys, because a whole cluster shares its answers."""
 REPLY_S, CONNECT_S = 0.02, 0.2
 LEFT_ALONE_S = 5.0
 LIVES_MS = 7 * 86400 * 1000
@@ -54,13 +54,13 @@ class Shelf:
     def compute(
         self, key: Key, function: Callable[[], Any], made_by: Callable[[], Iterable[str]], *, refresh: bool
     ) -> Any:  # noqa: ANN401 - any value
-        """Returns the value of a key: the one there, or what a function makes, which is there from then on.
+        """Returns the value of a key: the stored one, or the result of a function, which is then stored.
 
         Args:
-            key: of the value.
-            function: makes it.
-            made_by: tells, once it is made, the fingerprints of the devices that have made it.
-            refresh: whether it is made anew in any case.
+            key: the key of the value.
+            function: the function that makes it.
+            made_by: a function that returns, once it is made, the fingerprints of the devices that have made it.
+            refresh: whether to make it anew in any case.
         """
         digest = key.digest.hex()
         if not refresh and (found := self._get(key)) is not None:
@@ -83,7 +83,7 @@ class Shelf:
         self._asked(keys.of_answer(key.digest.hex()), "DEL")
 
     def _get(self, key: Key) -> tuple[Any] | None:
-        """Returns the value of a key, in a tuple; None where none is there that is to be believed."""
+        """Returns the value of a key, in a tuple; None if there is no valid record."""
         stored = self._asked(keys.of_answer(key.digest.hex()), "GET")
         if not isinstance(stored, bytes):
             return None
@@ -119,12 +119,12 @@ class Shelf:
         return self._accepted.issuperset(made_by.split(_BETWEEN))
 
     def _leased(self, digest: str, mine: str) -> bool | None:
-        """Tells whether the lease is ours; None where Valkey does not say."""
+        """Tells whether the lease is ours; None if Valkey does not answer."""
         found = self._asked(keys.of_lease(digest), "SET", mine, "NX", "PX", LEASE_MS)
         return None if isinstance(found, ClusterError) else found is not None
 
     def _awaited(self, key: Key, digest: str) -> tuple[Any] | None:
-        """Returns what another reads, once it is there; None where it gives up."""
+        """Returns the answer that another process reads, once it is there; None if that process gives up."""
         self.waits += 1
         until = time.monotonic() + _WAITED_S
         while time.monotonic() < until:
@@ -141,7 +141,7 @@ class Shelf:
             self._asked(keys.of_lease(digest), "DEL")
 
     def _asked(self, key: str, name: str, *rest: Any) -> Any:  # noqa: ANN401 - whatever a server says
-        """Returns what is replied to a command, or why nothing is."""
+        """Returns the reply to a command, or the error in its place."""
         now = time.monotonic()
         if now < self._left_until:
             return ClusterError("left alone")
@@ -157,7 +157,7 @@ class Shelf:
         return found
 
     def close(self) -> None:
-        """Lets the connections go."""
+        """Closes the connections."""
         self._quick.close()
 
 
@@ -175,15 +175,15 @@ class SharedCache:
 
         Args:
             local: the cache of this device.
-            shelf: of the cluster.
-            made_by: tells the fingerprints of the devices that have made what was made last.
-            ahead: is given each record that was found, so that its passages can be fetched at once.
+            shelf: the records of the cluster.
+            made_by: a function that returns the fingerprints of the devices that made the last value.
+            ahead: a function that gets each record that was found, so that its passages can be fetched at once.
         """
         self._local, self._shelf, self._made_by, self._ahead = local, shelf, made_by, ahead
 
     @property
     def front(self) -> Front:
-        """What is at hand."""
+        """The table of answers at hand."""
         return self._local.front
 
     def compute(self, key: Key, function: Callable[[], Any], *, refresh: bool = False) -> Any:  # noqa: ANN401 - any value
@@ -198,7 +198,7 @@ class SharedCache:
         return self._local.get(key)
 
     def peek(self, key: Key) -> Any:  # noqa: ANN401 - any value
-        """As of the local cache: a step on the way is not asked for elsewhere."""
+        """As of the local cache: only the answer itself is shared, not the steps to it."""
         return self._local.peek(key)
 
     def put(self, key: Key, value: object) -> None:

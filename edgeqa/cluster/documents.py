@@ -1,9 +1,10 @@
-"""`Documents`: what a cluster holds, as it lies in Valkey: documents in, in one transaction each; passages out.
+"""`Documents`: the documents of a cluster, as they lie in Valkey.
 
-A document is there wholly or not at all, and its arrival is an entry of its tag's stream. A passage is a shard's record
-(`collection.shard_format`), with tokens, about 5 bytes a token and the text. The numbers in addresses come from the
-tag's counter and are never given twice, so that the name of an answer never comes to mean another passage. Encodings
-are not here: workers make them. What lies here is checked when it is read: it may have been written by anybody.
+In: documents, each in one transaction. Out: passages. A document is in Valkey wholly or not at all, and its arrival is
+an entry in the stream of its tag. A passage is a record of a shard (`collection.shard_format`): its text, and about 5
+bytes for each token. The numbers in addresses come from the tag's counter and are never used twice, so that the name of
+an answer can never mean another passage. Encodings are not here, because workers make them. Every record is checked
+when it is read, since anybody may have written it.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ class StoredDocument(msgspec.Struct, frozen=True):
     name: str
     title: str
     source: str
-    """Name of the file that it is of."""
+    """The name of its file."""
     first: int
     """The number of its first passage in addresses."""
     contexts: int
-    """How many passages it has."""
+    """The number of its passages."""
     digest: str
-    """Of all its passages and its title."""
+    """The digest of all its passages and its title."""
 
     @property
     def after(self) -> int:
-        """The number after its last passage's."""
+        """The number after that of its last passage."""
         return self.first + self.contexts
 
 
@@ -67,7 +68,7 @@ class ListedInCluster:
     contexts: int
     first: int
     path: None = None
-    """Of files of another machine, paths mean nothing here."""
+    """It is always None: paths of another machine mean nothing here."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
@@ -75,7 +76,7 @@ class ListedInCluster:
 
 
 class HeldPassage:
-    """A passage from Valkey, unpacked as far as it is asked for; a `Context` for who reads it."""
+    """A passage from Valkey, unpacked as far as it is needed; for readers it is a `Context`."""
 
     encoding = None
 
@@ -83,7 +84,7 @@ class HeldPassage:
         """Takes the bytes of a field of `passages`.
 
         Raises:
-            ValueError: if they are not what is written there.
+            ValueError: if they are no valid record.
         """
         try:
             (tokens,) = _TOKENS.unpack_from(raw)
@@ -104,7 +105,7 @@ class HeldPassage:
 
     @property
     def digest(self) -> str:
-        """Of all that an answer on it depends on besides model and question: text and tokens."""
+        """The digest of text and tokens: an answer depends on them, besides the model and the question."""
         return blake2b(self._record.content, digest_size=DIGEST_BYTES).hexdigest()
 
     @property
@@ -135,17 +136,17 @@ class Documents:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._noted: set[str] = set()  # tags that others know of
+        self._noted: set[str] = set()  # tags that workers have been told of
         self._tags: list[str] = []
         self._tags_as_of = 0.0
 
     # --- what the cluster is -----------------------------------------------------------------------------------------
 
     def bind(self, encoder: EncoderIdentity) -> None:
-        """Notes what the documents are made with, where nothing is noted yet.
+        """Notes the model that the documents are made with, if none is noted yet.
 
         Raises:
-            ClusterOtherModel: if they are made with something else.
+            ClusterOtherModel: if they are made with another model.
             ClusterFormatUnsupported: if a later version wrote them.
         """
         fields = (("format", str(keys.FORMAT)), ("encoder", encoder.digest), ("bundle", encoder.bundle))
@@ -155,7 +156,7 @@ class Documents:
         self.made_with(encoder)
 
     def made_with(self, encoder: EncoderIdentity) -> bool:
-        """Tells whether it is noted what the documents are made with; raises as `bind` does."""
+        """Tells whether a model is noted; raises the same errors as `bind`."""
         found = self.anywhere("collection", "HGETALL")
         facts = {field.decode(): value.decode() for one in found for field, value in one.items()}
         if facts and facts.get("format") != str(keys.FORMAT):
@@ -165,13 +166,13 @@ class Documents:
         return bool(facts)
 
     def everywhere(self, *commands: tuple[Any, ...]) -> None:
-        """Does commands on a key that is kept three times, wherever that can be done.
+        """Runs commands on a key that is kept three times, on each copy that can be reached.
 
         Args:
-            commands: each the key's name, the command, and what stands behind the key.
+            commands: for each, the key's name, the command, and the arguments after the key.
 
         Raises:
-            ClusterError: if it can be done nowhere.
+            ClusterError: if no copy can be reached.
         """
         every = [
             (key, (name, key, *rest))
@@ -185,10 +186,10 @@ class Documents:
             raise wrong[0]
 
     def anywhere(self, what: str, name: str, *rest: Any) -> list[Any]:  # noqa: ANN401 - as they are sent
-        """Returns what is replied to a command on a key that is kept three times, by whoever replies.
+        """Returns the reply to a command on a key that is kept three times, from the first copy that replies.
 
         Raises:
-            ClusterError: if nobody does.
+            ClusterError: if no copy replies.
         """
         at = [keys.of_home(home, what) for home in keys.HOMES]
         found = self._valkey.many([(key, (name, key, *rest)) for key in at], patience_s=1.0)
@@ -200,19 +201,19 @@ class Documents:
     # --- tags --------------------------------------------------------------------------------------------------------
 
     def tags(self, *, not_older_s: float = 0.0) -> list[str]:
-        """Returns the tags that there are, or were, unless those last seen are as young as this."""
+        """Returns all tags that exist or existed; asks only if those last seen are older than this."""
         now = time.monotonic()
         if now - self._tags_as_of > not_older_s:
             found = {tag.decode("utf-8", "replace") for some in self.anywhere("tags", "SMEMBERS") for tag in some}
-            # One that was there is there: a server that has just come back may not know of it yet.
+            # A tag that was seen once stays: a server that has just come back may not know of it yet.
             self._tags = sorted({*self._tags, *filter(_TAG.fullmatch, found)})
             self._tags_as_of = now
         return self._tags
 
     def tag_for(self, name: str, contexts: int) -> str:
-        """Returns the tag that a document belongs to: the one where it is, or one of its folder with room for it.
+        """Returns the tag of a document: the one where it lies, or one of its folder with room for it.
 
-        Which one that is, is said once: two who add it at the same time are given the same.
+        The choice is made once: two processes that add the document at the same time get the same tag.
         """
         folder = keys.folder_of(name)
         first, digest = keys.tag_of(folder, 0), keys.folder_digest(folder)
@@ -234,7 +235,7 @@ class Documents:
         return keys.tag_of(folder, number)
 
     def note_tag(self, tag: str) -> None:
-        """Has workers know of a tag."""
+        """Tells workers of a tag."""
         if tag not in self._noted:
             self.everywhere(("tags", "SADD", tag))
             self._noted.add(tag)
@@ -242,10 +243,10 @@ class Documents:
     # --- documents ---------------------------------------------------------------------------------------------------
 
     def put(self, tag: str, name: str, *, title: str, source: str, windows: Sequence[Window]) -> bool:
-        """Puts a document there, in the place of what has its name; tells whether anything had to be changed.
+        """Puts a document into Valkey, in the place of one with its name; tells whether anything has changed.
 
         Raises:
-            ClusterError: if it cannot be done; what was there is there then.
+            ClusterError: if it cannot be written; then the old document stays.
         """
         self.note_tag(tag)
         records = [_packed(window, tag, title) for window in windows]
@@ -258,7 +259,7 @@ class Documents:
                 return False
             former = self._listed(pipe, tag, name)
             answered = pipe.smembers(names)
-            # Outside the transaction, which cannot use what it is told; a number that is not used is no harm.
+            # The counter is asked before the transaction, which cannot use a reply; an unused number does no harm.
             after = int(pipe.incrby(number, len(records))) if records else 0
             first = after - len(records) + 1
             stored = StoredDocument(name, title, source, first, len(records), digest)
@@ -277,7 +278,7 @@ class Documents:
         return self._valkey.transact(name, (version, names), build)
 
     def drop(self, tag: str, name: str) -> bool:
-        """Removes a document with all that is remembered of it by name; tells whether it was there."""
+        """Removes a document, with all answers that are remembered by its names; tells whether it was there."""
         _, version, names = (keys.of_tag(tag, what, of) for what, of in _of_document(name))
 
         def build(pipe: Pipe) -> bool:
@@ -301,7 +302,7 @@ class Documents:
         return was_there
 
     def _clear(self, pipe: Pipe, tag: str, name: str, answered: Iterable[bytes]) -> None:
-        """Queues that nothing is left of a document's passages, nor of the plain answers on them."""
+        """Queues the deletion of a document's passages, and of the plain answers on them."""
         pipe.delete(keys.of_tag(tag, "passages", name), keys.of_tag(tag, "names", name), *answered)
 
     def _listed(self, pipe: Pipe, tag: str, name: str) -> StoredDocument | None:
@@ -314,7 +315,7 @@ class Documents:
         """Yields the documents of each of some tags.
 
         Raises:
-            ClusterError: if those of one cannot be had.
+            ClusterError: if the documents of a tag cannot be read.
         """
         for place in range(0, len(tags), 64):
             some = tags[place : place + 64]
@@ -341,7 +342,7 @@ class Documents:
         return None if raw is None else _stored(raw)
 
     def passages(self, tag: str, document: StoredDocument) -> list[HeldPassage]:
-        """Returns the passages of a document, in order; none if it is not any more what it was."""
+        """Returns the passages of a document, in order; none if the document has changed."""
         if not document.contexts:
             return []
         key = keys.of_tag(tag, "passages", document.name)
@@ -352,11 +353,11 @@ class Documents:
                 HeldPassage(raw, Address(document.name, tag, number), document.title)
                 for number, raw in zip(numbers, found, strict=True)
             ]
-        except (TypeError, ValueError):  # one is missing, or is none
+        except (TypeError, ValueError):  # a passage is missing or damaged
             return []
 
     def digest(self, tag: str, document: StoredDocument) -> str:
-        """Returns the digest of what lies there of a document; "" where some of it is missing."""
+        """Returns the digest of a document's passages in Valkey; "" if one is missing."""
         if not document.contexts:
             return _digest(document.title, document.source, ())
         key = keys.of_tag(tag, "passages", document.name)
@@ -366,15 +367,15 @@ class Documents:
     def at(
         self, addresses: Sequence[Address], wrong: dict[str, str] | None = None, *, patience_s: float = 2.0
     ) -> list[HeldPassage | None]:
-        """Returns the passages at addresses; None for what is not there, damaged, or cannot be had now.
+        """Returns the passages at addresses; None for one that is missing, damaged, or cannot be read now.
 
         Args:
-            addresses: of the passages.
-            wrong: is told, by address, why a passage cannot be had; None to raise that.
-            patience_s: how long each is tried for.
+            addresses: the addresses of the passages.
+            wrong: a function that gets, by address, the reason why a passage cannot be read; None to raise it.
+            patience_s: how long each is tried.
 
         Raises:
-            ClusterError: if a passage cannot be had, and nobody is told.
+            ClusterError: if a passage cannot be read, and `wrong` is None.
         """
         wanted = [(keys.of_tag(one.tag, "passages", one.document), str(one.number)) for one in addresses]
         found = self._valkey.many([(key, ("HGET", key, number)) for key, number in wanted], patience_s=patience_s)

@@ -1,4 +1,4 @@
-"""What can be wrong with a cluster: each error says which server, what it said, and what to do. Pure."""
+"""Errors of a cluster: each names the server, its words, and the remedy. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edgeqa.errors import EXIT_USAGE, ClusterError
 
 
 class ClusterAddressInvalid(ClusterError):
-    """The URL of a cluster is none."""
+    """The address of a cluster is invalid."""
 
     exit_code = EXIT_USAGE
 
@@ -19,7 +19,7 @@ class ClusterAddressInvalid(ClusterError):
 
 
 class ClusterExtraMissing(ClusterError):
-    """A library that a cluster is spoken to with is not installed."""
+    """The library that speaks to a cluster is not installed."""
 
     def __init__(self, module: str) -> None:
         super().__init__(f"a cluster needs {module}, which is not installed", "pip install 'edgeqa[cluster]'")
@@ -46,7 +46,7 @@ class NotACluster(ClusterError):
 
 
 class ClusterTooOld(ClusterError):
-    """A server is of a version that lacks what is needed."""
+    """The version of a server lacks a needed command."""
 
     def __init__(self, servers: str, version: str) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class ClusterRefused(ClusterError):
 
 
 class ClusterForbidden(ClusterError):
-    """The user may not do what is needed."""
+    """The user may not run a needed command."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -75,7 +75,7 @@ class ClusterForbidden(ClusterError):
 
 
 class ClusterFull(ClusterError):
-    """A server has no memory left; what is there can still be asked."""
+    """A server has no memory left; its documents can still be asked."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -86,7 +86,7 @@ class ClusterFull(ClusterError):
 
 
 class ClusterDown(ClusterError):
-    """The cluster does not serve what is needed: a master is gone, and none has taken its place."""
+    """The cluster does not serve a slot: its master is gone, and no replica has taken its place."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -97,14 +97,14 @@ class ClusterDown(ClusterError):
 
 
 class ClusterSaid(ClusterError):
-    """A server said no for a reason that is not known here."""
+    """A server refused for a reason that is not known here."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the cluster refused: {reason}", "look into the log of the server")
 
 
 class EntryDamaged(ClusterError):
-    """What lies in Valkey is not what edgeqa writes there."""
+    """Valkey holds something that edgeqa does not write."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"an entry in the cluster is not what edgeqa writes: {reason}", "edgeqa verify --cluster URL")
@@ -121,7 +121,7 @@ class NotReplicated(ClusterError):
 
 
 class ClusterOtherModel(ClusterError):
-    """What is in the cluster was made with another model."""
+    """The documents in the cluster were made with another model."""
 
     def __init__(self, there: str, here: str) -> None:
         super().__init__(
@@ -131,7 +131,7 @@ class ClusterOtherModel(ClusterError):
 
 
 class ClusterFormatUnsupported(ClusterError):
-    """What is in the cluster was written by a later version of edgeqa."""
+    """The documents in the cluster were written by a later version of edgeqa."""
 
     def __init__(self, found: str, known: int) -> None:
         super().__init__(
@@ -149,7 +149,7 @@ class ClusterEmpty(ClusterError, LookupError):
 
 
 class AllGoneFromCluster(ClusterError):
-    """Nothing that was added from a path is there any more: it is removed only where that is asked for."""
+    """All files that were added from a path are gone: their documents are removed only if the user asks for it."""
 
     def __init__(self, path: str, files: int) -> None:
         super().__init__(
@@ -159,7 +159,7 @@ class AllGoneFromCluster(ClusterError):
 
 
 class NoWorker(ClusterError):
-    """No worker is there to read with."""
+    """There is no worker that could read."""
 
     def __init__(self, servers: str) -> None:
         super().__init__(
@@ -169,14 +169,14 @@ class NoWorker(ClusterError):
 
 
 class PassageChanged(ClusterError):
-    """A passage was not there any more when it was to be read."""
+    """A passage was gone or changed before it could be read."""
 
     def __init__(self, address: object) -> None:
         super().__init__(f"{address} has changed while it was asked", "ask again")
 
 
 class NotInCluster(ClusterError):
-    """Something that works on a collection of this device alone was asked of a cluster."""
+    """A cluster cannot do this, which works only on a collection of this device."""
 
     exit_code = EXIT_USAGE
 

@@ -1,8 +1,8 @@
-"""`Holding`: what a worker has of its slots: an ordinary collection, made, and made again, of what lies in Valkey.
+"""`Holding`: a worker's own collection for its slots, which can always be made again from Valkey.
 
 In: documents from Valkey. Out: their passages in a word index, with encodings as far as there is room; the counts of
-their terms. A document's source in the collection is called by the address of its first passage, so that a passage's
-address in the cluster follows from its place in the collection. One thread changes it; any number look.
+their terms. In the collection, a document's source is named after the address of its first passage, so that the place
+of a passage in the collection tells its address in the cluster. One thread changes the collection; any number may look.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import PassageReader
 
 _READER = "cluster"
-_ENCODED, _BARE = b"+", b"-"  # behind a document's digest
+_ENCODED, _BARE = b"+", b"-"  # one stands after a document's digest
 
 
 class Held(NamedTuple):
     """A document in the collection."""
 
     first: int
-    """Number of its first passage, in addresses."""
+    """The number of its first passage, in addresses."""
     contexts: int
     digest: str
     is_encoded: bool
     first_id: int
-    """Of its first passage, in the collection."""
+    """The id of its first passage in the collection."""
 
 
 class Moment(NamedTuple):
-    """What is asked: all of one moment, whatever is written meanwhile."""
+    """The state of one moment, which is asked, whatever is written meanwhile."""
 
     collection: Collection
     route: Index | None
@@ -75,13 +75,13 @@ class Holding:
     def __init__(
         self, directory: Path, bundle: Bundle, load: Callable[[], PassageReader], encodings_bytes: int | None
     ) -> None:
-        """Opens it, and begins anew where what is there cannot be used: all of it is derived.
+        """Opens the collection; makes a new one if it cannot be used, since all of it is derived.
 
         Args:
-            directory: where it lives.
-            bundle: the model's.
-            load: loads the model.
-            encodings_bytes: how much disk encodings may take; None for a share.
+            directory: its directory.
+            bundle: the model's bundle.
+            load: a function that loads the model.
+            encodings_bytes: how much disk encodings may take; None for a share of the free space.
 
         Raises:
             CollectionBusy: if another worker has it.
@@ -104,7 +104,7 @@ class Holding:
         self._moment = self._now()
 
     def _now(self) -> Moment:
-        """Returns all that there is, opened anew; nobody may be writing."""
+        """Returns the current state, opened anew; nobody may be writing."""
         route = Index(self._directory / ROUTE, self._language) if self.documents else None
         documents = {tag: dict(some) for tag, some in self.documents.items()}
         return Moment(Collection(self._directory, self._encoder), route, documents)
@@ -115,7 +115,7 @@ class Holding:
             self._budget_bytes = encodings_budget(self._writer, encodings_bytes)
             catalogue = self._writer.catalogue
             unfinished = [row for row in catalogue.sources() if row.state != WHOLE]
-            for row in unfinished:  # of a worker that was killed
+            for row in unfinished:  # left by a worker that was killed
                 self._writer.remove_source(row)
             if unfinished or self._writer.damages:
                 self._writer.commit()
@@ -164,12 +164,12 @@ class Holding:
         *,
         encode: bool,
     ) -> None:
-        """Takes documents in, in the place of what has their names, and lets others go; in one commit or few.
+        """Adds documents, in the place of those with their names, and drops others, in one commit or a few.
 
         Args:
-            puts: documents, each with its tag and its passages.
-            drops: tags and names.
-            encode: whether encodings are made now, as far as there is room.
+            puts: the documents to add, each with its tag and its passages.
+            drops: the tags and names of documents to drop.
+            encode: whether to make encodings now, as far as there is room.
 
         Raises:
             CollectionError: if it cannot be written.
@@ -238,7 +238,7 @@ class Holding:
         )
 
     def close(self) -> None:
-        """Lets it go; what is there stays."""
+        """Closes the collection; its files stay."""
         self._writer.close()
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ class Holding:
         return found
 
     def first(self, most: int) -> list[tuple[Address, StoredContext]]:
-        """Returns passages that nothing tells apart: some of the first."""
+        """Returns some of the first passages, for a question whose terms do not tell them apart."""
         collection, _, documents = self._moment
         found: list[tuple[Address, StoredContext]] = []
         for some in documents.values():
@@ -287,7 +287,7 @@ class Holding:
 
 
 def _check(writer: Writer) -> None:
-    """Raises what is damaged of a collection, if anything is."""
+    """Raises an error if a collection is damaged."""
     for damage in writer.damages:
         raise damage.problems[0]
 
@@ -304,7 +304,7 @@ def _document(
     yield SourceBegins(_path(tag, name), called, digest, 0, _READER, 0)
     yield DocumentBegins("", title, resumed=False)
     for passage in passages:
-        yield ContextMade(passage, passage.groups)  # type: ignore[arg-type]  # it has all that is asked of a window
+        yield ContextMade(passage, passage.groups)  # type: ignore[arg-type]  # it has what is used of a window
     yield DocumentEnds()
     yield SourceEnds()
 

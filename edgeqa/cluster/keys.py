@@ -1,10 +1,9 @@
-"""What the keys in Valkey are called, which slot each is in, and which tags the documents of a folder get. Pure.
+"""Keys: the names of keys in Valkey, their slots, and the tags of folders. Pure.
 
-All that is written for a document has its tag, `{TAG}`, so that it lies in one slot and is changed in one transaction.
-Documents of a folder share a tag up to 4,000 passages; which tags a folder gets follows from its name, so that nobody
-has to be asked for one. That placement follows folders, and so topics, is what makes it possible to ask few nodes.
-What is of no tag (which tags and workers there are) is kept three times, in three thirds of the slots, so that it
-outlives a master.
+All keys of a document have its tag, `{TAG}`, so that they lie in one slot and change in one transaction. Documents of a
+folder share a tag up to 4,000 passages. The tags of a folder follow from its name, so that no process has to ask for
+one. Because the placement follows folders, and so topics, a question needs to ask few nodes only. Keys without a tag
+(the lists of tags and of workers) are kept three times, in three thirds of the slots, so that they outlive a master.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from edgeqa.digests import blake2b
 
 SLOTS = 16384
 FORMAT = 1
-"""Of what is written here; a later one is refused."""
+"""The version of the format in Valkey; a later version is refused."""
 PASSAGES_A_TAG = 4000
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is taken for another
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none of these is easily taken for another
 HOMES = ("edgeqa2", "edgeqa12", "edgeqa")
-"""Hash tags of what is kept three times; their slots lie in three thirds."""
+"""The hash tags of keys that are kept three times; their slots lie in three thirds of the space."""
 
 
 def slot_of(key: str | bytes) -> int:
@@ -39,12 +38,12 @@ def slot_of_tag(tag: str) -> int:
 
 
 def folder_of(name: str) -> str:
-    """Returns the folder that a file is in, by its name: "" where it names none."""
+    """Returns the folder in the name of a file; "" if it has none."""
     return name.rpartition("/")[0]
 
 
 def folder_digest(folder: str) -> str:
-    """Returns what a folder is called in keys."""
+    """Returns the name of a folder in keys."""
     return blake2b(folder.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 

@@ -1,10 +1,10 @@
-"""Who is there: each worker's entry in Valkey, and which slots each worker is to serve.
+"""Membership: the entry of each worker in Valkey, and the slots that each worker must serve.
 
 An entry lives for 5 s and is renewed each second; there is no other membership. Its key is in a slot of the worker's
-own server, so that no other server's end makes it look dead. Which slots a worker serves follows from the cluster's map
-and the entries alone, so that every worker comes to the same by itself: those of its server; if several workers are
-beside one server (or its replicas), a part each; and what has no worker goes to whoever serves it already, else to the
-one with the most room.
+own server, so that the worker does not look dead when another server ends. The slots of a worker follow from the
+cluster's map and the entries alone, so that all workers compute the same result. A worker serves the slots of its
+server; if several workers are beside one server (or its replicas), each serves a part. Slots without a worker go to the
+worker that serves them already, else to the one with the most room.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ _TRIES = 100_000
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A worker, as it says of itself."""
+    """A worker, as it describes itself."""
 
     id: str
     http: tuple[str, int]
-    """Where it answers over HTTP."""
+    """The address at which it answers over HTTP."""
     redis: tuple[str, int] | None
-    """Where it speaks the Redis protocol; None where it does not."""
+    """The address at which it speaks the Redis protocol; None if it does not."""
     node: tuple[str, int]
     """The server that it is beside."""
     slots: tuple[tuple[int, int], ...]
-    """What it serves: ranges, each from first to last."""
+    """The slots that it serves: ranges, each from first to last."""
     content: str
-    """What it has indexed: the sum of digests of its tags and their changes."""
+    """A digest of its index: the sum of digests of its tags and their changes."""
     contexts: int
-    """How many passages it has indexed."""
+    """The number of passages in its index."""
     text_terms: int
-    """How many terms there are in them."""
+    """The number of terms in their texts."""
     heading_terms: int
-    """How many terms there are in their titles and headings."""
+    """The number of terms in their titles and headings."""
     fingerprint: str
-    """How its device computes."""
+    """The fingerprint of its device."""
     published: int
-    """How often it has told which terms it has: older statistics of it are not whole."""
+    """How often it has published its statistics; older ones are incomplete."""
     room_bytes: int
-    """Disk that it has left for encodings."""
+    """The disk space that is left for encodings."""
 
     @property
     def shown(self) -> str:
-        """What it is called on screens: where it answers."""
+        """Its name on screens: the address at which it answers."""
         return f"{self.http[0]}:{self.http[1]}"
 
     def serves(self, slot: int) -> bool:
@@ -88,10 +88,10 @@ class Membership:
         self._noted = 0.0
 
     def members(self, *, not_older_s: float = 0.0) -> tuple[Member, ...]:
-        """Returns the workers that live, by id, unless those last seen are as young as this.
+        """Returns the living workers, by id; asks only if those last seen are older than this.
 
         Raises:
-            ClusterError: if Valkey does not say who there is.
+            ClusterError: if Valkey does not answer.
         """
         now = time.monotonic()
         if now - self._as_of > not_older_s:
@@ -103,11 +103,11 @@ class Membership:
         return self._seen
 
     def seen(self, *, not_older_s: float) -> tuple[Member, ...] | None:
-        """Returns the workers that were last seen; None if that is longer ago. Nobody is asked."""
+        """Returns the workers that were last seen; None if that is longer ago. Valkey is not asked."""
         return self._seen if time.monotonic() - self._as_of <= not_older_s else None
 
     def renew(self, member: Member) -> None:
-        """Says that a worker lives.
+        """Writes the entry of a living worker.
 
         Raises:
             ClusterError: if Valkey does not take it.
@@ -120,13 +120,13 @@ class Membership:
             self._noted = time.monotonic()
 
     def leave(self, member: Member) -> None:
-        """Says that a worker is gone."""
+        """Deletes the entry of a worker that leaves."""
         for key in (keys.of_worker(member.id), keys.of_terms(member.id)):
             self._valkey.do(key, "DEL", key, patience_s=1.0)
         self._documents.everywhere(("workers", "HDEL", member.id))
 
     def _prune(self) -> None:
-        """Forgets who has not been seen for a day."""
+        """Forgets workers that have not been seen for a day."""
         before = time.time() - FORGOTTEN_S
         for some in self._documents.anywhere("workers", "HGETALL"):
             gone = [one for one, seen in some.items() if not seen.isdigit() or int(seen) < before]
@@ -139,19 +139,19 @@ def _member(raw: object) -> Member | None:
         return None
     try:
         return msgspec.json.decode(raw, type=Member)
-    except msgspec.DecodeError:  # of another version, or anybody's: nobody to ask
+    except msgspec.DecodeError:  # an entry of another version, or of a stranger, is no worker to ask
         return None
 
 
 def assigned(
     members: Iterable[Member], slots: Sequence[Place | None], replicas: Mapping[Place, Sequence[Place]]
 ) -> dict[str, frozenset[int]]:
-    """Returns, by id, which slots each worker is to serve.
+    """Returns, by id, the slots that each worker must serve.
 
     Args:
-        members: that live.
-        slots: the master of each slot; None where there is none.
-        replicas: of each master.
+        members: the living workers.
+        slots: the master of each slot; None if there is none.
+        replicas: the replicas of each master.
     """
     living = sorted(members, key=lambda one: one.id)
     found: dict[str, set[int]] = {one.id: set() for one in living}
@@ -187,7 +187,7 @@ def unserved(tags: Iterable[str], members: Sequence[Member]) -> list[str]:
 
 
 def living(membership: Membership) -> tuple[Member, ...]:
-    """Returns the workers that live; none where Valkey does not say who there is."""
+    """Returns the living workers; none if Valkey does not answer."""
     try:
         return membership.members()
     except ClusterError:

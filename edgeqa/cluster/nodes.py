@@ -1,9 +1,9 @@
-"""What workers ask each other, and clients ask them: to search what they have indexed, and to read a passage.
+"""Nodes: requests between workers, and from clients to workers: to search an index, and to read a passage.
 
-In: a question; an address, and the digest of the passage that is meant. Out: what a passage shares with the question;
-spans and scores. No text goes either way but the question: whoever asks takes texts from Valkey, and a worker reads its
-own. Requests are signed with a secret that lies in Valkey, so that who may read there may ask here; the secret itself
-is not sent. A request is taken for a minute.
+In: a question; or an address, with the digest of the passage that is meant. Out: the terms that passages share with the
+question; or spans and scores. The question is the only text that is sent: a client takes texts from Valkey, and a
+worker reads its own. Requests are signed with a secret that lies in Valkey, so that whoever may read in Valkey may ask
+a worker; the secret itself is never sent. A request is valid for a minute.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class SearchReply(msgspec.Struct, frozen=True):
-    """What a search found."""
+    """The result of a search."""
 
     content: str
-    """What was searched, as in `Member.content`."""
+    """The digest of the index that was searched, as in `Member.content`."""
     found: tuple[Found, ...]
 
 
@@ -64,7 +64,7 @@ class Read(msgspec.Struct, frozen=True):
     """A passage to read."""
 
     question: str
-    """As it is read: mended."""
+    """The question as it is read, with misspelt words mended."""
     document: str
     tag: str
     number: int
@@ -73,7 +73,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class ReadReply(msgspec.Struct, frozen=True):
-    """Where its answers are; None if there is no such passage."""
+    """The places of its answers; None if there is no such passage."""
 
     places: tuple[tuple[int, int, float], ...] | None
 
@@ -98,17 +98,17 @@ class Node(Protocol):
 
 
 class Secrets:
-    """What requests are signed with."""
+    """The secrets that sign requests."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._known: tuple[bytes, ...] = ()
 
     def known(self, *, anew: bool = False) -> tuple[bytes, ...]:
-        """Returns the secrets in Valkey, which makes one where there is none.
+        """Returns the secrets in Valkey; makes one if there is none.
 
         Raises:
-            ClusterError: if Valkey does not say.
+            ClusterError: if Valkey does not answer.
         """
         if not self._known or anew:
             found = [one for one in self._documents.anywhere("secret", "GET") if one]
@@ -124,7 +124,7 @@ class Secrets:
         return f"{now}:{_signed(self.known()[0], now, path, body)}"
 
     def is_good(self, signature: str, path: str, body: bytes) -> bool:
-        """Tells whether a request comes from who knows a secret, and is not old."""
+        """Tells whether the sender of a request knows a secret, and the request is not old."""
         now, _, given = signature.partition(":")
         if not now.isdecimal() or abs(time.time() - int(now)) > _VALID_S:
             return False
@@ -139,7 +139,7 @@ def _signed(secret: bytes, now: str, path: str, body: bytes) -> str:
 
 
 class RemoteNode:
-    """Another worker, over HTTP; connections are kept."""
+    """Another worker, asked over HTTP; its connections are kept open."""
 
     def __init__(self, member: Member, secrets: Secrets) -> None:
         self._member, self._secrets = member, secrets
@@ -174,7 +174,7 @@ class RemoteNode:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
-                if is_kept:  # it may have been closed meanwhile
+                if is_kept:  # a kept connection may have been closed meanwhile
                     continue
                 raise NodeSilent(self._member.shown, str(error) or type(error).__name__) from error
             if response.status != http.HTTPStatus.OK:
@@ -189,7 +189,7 @@ class RemoteNode:
         raise NodeSilent(self._member.shown, "it hangs up")
 
     def close(self) -> None:
-        """Lets the connections go."""
+        """Closes the connections."""
         with self._lock:
             for connection in self._free:
                 connection.close()

@@ -1,7 +1,7 @@
-"""Answers as plain keys in Valkey, for clients that know nothing of edgeqa: a GET of an answer's name there is a hit.
+"""Pledges: answers as plain keys in Valkey, so that clients without edgeqa can GET an answer by its name.
 
-Each lives for an hour, and is deleted in the transaction that changes its document: their names are kept in a set of
-the document. edgeqa never reads them. After a change of model they may be stale for as long as they live.
+A key lives for an hour, and is deleted in the transaction that changes its document; a set of the document holds the
+names. edgeqa itself never reads these keys. After a change of model they may be stale until they expire.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LIVES_S = 3600
 
 
 def leave(valkey: Valkey, address: Address, name: str, answer: Answer) -> None:
-    """Leaves an answer under its name, unless its passage is gone.
+    """Stores an answer under its name, unless its passage is gone.
 
     Raises:
-        ClusterError: if that cannot be done.
+        ClusterError: if it cannot be stored.
     """
     if answer.text is None:
         return

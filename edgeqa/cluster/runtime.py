@@ -1,7 +1,7 @@
-"""`ClusterQA`: a runtime for a cluster. What is asked without a text is asked of the cluster; texts are read here.
+"""`ClusterQA`: a runtime for a cluster. A question without a text is asked of the cluster; given texts are read here.
 
-In: questions, files, names. Out: as of `EdgeQA`. It needs no worker to add and to list, and no model of its own to ask:
-workers read. A worker has one, too, which asks its own collection without a detour.
+In: questions, files, names. Out: the same as from `EdgeQA`. It needs no worker to add and to list, and loads no model
+to ask, because workers read. A worker has such a runtime, too, which asks its own collection without a detour.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def removed_from(cluster: str, names: Paths) -> list[StoredDocument]:
 
 @dataclass(frozen=True, slots=True)
 class _Equipped:
-    """What one question is asked with: the parts of an `Equipment` that `asking` uses."""
+    """The equipment of one question: the parts of an `Equipment` that `asking` uses."""
 
     bundle: Bundle
     overrides: Overrides
@@ -85,12 +85,12 @@ class _Equipped:
     cache: SharedCache
     reading: RemoteReading
     has_fingerprint: bool = True
-    """Of the workers: this device reads nothing."""
+    """The fingerprint of the workers; this device reads nothing."""
     may_compute_otherwise: bool = False
     """A worker's fingerprint is known, and no provider of this device computes anything."""
 
     def is_careful(self, _key: object, *, may_load: bool) -> bool:  # noqa: ARG002 - as of an Equipment
-        """Returns False: workers have the fast reader alone."""
+        """Returns False, since workers have only the fast reader."""
         return False
 
 
@@ -109,11 +109,11 @@ class ClusterQA(EdgeQA):
         """Makes a runtime.
 
         Args:
-            bundle: the model's.
+            bundle: the model's bundle.
             overrides: as for `edgeqa.open`.
-            address: of the cluster.
-            most_nodes: how many workers are asked a question, at most.
-            members_s: for how long is believed who lives.
+            address: the address of the cluster.
+            most_nodes: the greatest number of workers that are asked a question.
+            members_s: how long the list of living workers is believed.
         """
         super().__init__(bundle, overrides)
         self.valkey = Valkey(address)
@@ -126,10 +126,10 @@ class ClusterQA(EdgeQA):
         self._most_nodes, self._members_s = most_nodes, members_s
         self._nodes: dict[tuple[str, tuple[str, int]], RemoteNode] = {}
         self.own: tuple[str, Node] | None = None
-        """Of a worker, its own id and what searches and reads there."""
+        """In a worker: its own id, and the object that searches and reads there."""
 
     def with_reader(self, reader: Reader) -> EdgeQA:  # noqa: ARG002 - as of EdgeQA
-        """Returns this runtime: workers have the fast reader alone."""
+        """Returns this runtime, since workers have only the fast reader."""
         return self
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class ClusterQA(EdgeQA):
         return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
 
     def _moment(self) -> tuple[Asked, ClusterScope, Equipment]:
-        """Returns who can be asked now, the scope of one question, and what it is asked with."""
+        """Returns the workers that can be asked now, the scope of one question, and its equipment."""
         servers = str(self.valkey.address)
         asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
         scope = ClusterScope(
@@ -196,7 +196,7 @@ class ClusterQA(EdgeQA):
                 return answer
             answer = ask(
                 equipment,
-                cast("Any", scope),  # a passage from Valkey is a text by what it has
+                cast("Any", scope),  # a passage from Valkey has all parts of a text
                 line,
                 options,
                 watch,
@@ -246,7 +246,7 @@ class ClusterQA(EdgeQA):
         return answer
 
     def _at_hand(self, asked: tuple[Hashable, ...]) -> Answer | None:
-        """Returns the answer if it is at hand in this process, and who lives was seen lately; nobody is asked."""
+        """Returns the answer if it is at hand here, and the list of workers is recent; no server is asked."""
         members = self.membership.seen(not_older_s=self._members_s)
         if members is None:
             return None
@@ -261,13 +261,13 @@ class ClusterQA(EdgeQA):
         """
         answer, _, meant = _settled(lambda: self._named(name, force=force, may_read=True))
         if not force:
-            with contextlib.suppress(ClusterError):  # nobody of ours reads it
+            with contextlib.suppress(ClusterError):  # only clients without edgeqa need it
                 pledges.leave(self.valkey, meant, name, answer)
         self._counts.note(answer)
         return answer
 
     def remembered_name(self, name: str, *, force: bool = False, at_hand: bool = False) -> Answer | None:
-        """Returns what `get` would if this device remembers it; arguments as of `EdgeQA.remembered_name`."""
+        """Returns the answer of `get` if this device remembers it; arguments as of `EdgeQA.remembered_name`."""
         if at_hand:
             return None
         try:
@@ -276,7 +276,7 @@ class ClusterQA(EdgeQA):
             return None
 
     def forget_name(self, name: str, *, force: bool = False) -> bool:
-        """Deletes what `get` would find remembered; arguments as of `EdgeQA.forget_name`."""
+        """Deletes the remembered answer of `get`; arguments as of `EdgeQA.forget_name`."""
         try:
             _, key, _ = self._named(name, force=force, may_read=False)
         except NotRemembered:
@@ -307,7 +307,7 @@ class ClusterQA(EdgeQA):
         return _told(answer, asked), asking.part[0], meant.address
 
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
-        """Returns the passages that share most with the question; arguments as of `EdgeQA.closest`."""
+        """Returns the passages that share the most with the question; arguments as of `EdgeQA.closest`."""
         _no_part(within)
         _, scope, _ = self._moment()
         found = []
@@ -318,8 +318,8 @@ class ClusterQA(EdgeQA):
         return found
 
     def show(self, source: str | Path, place: tuple[int, int] | None = None, *, files: bool = True) -> Shown:
-        """Returns a part of a document of the cluster with what stands around it; arguments as of `EdgeQA.show`."""
-        del files  # none is read
+        """Returns a part of a document of the cluster with the text around it; arguments as of `EdgeQA.show`."""
+        del files  # no file is read
         name = os.fspath(source)
         address = Address.parse(name) if place is None else None
         if address is not None:
@@ -374,7 +374,7 @@ class ClusterQA(EdgeQA):
         drop_all: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Adds like `add`, and removes what is gone; arguments as of `EdgeQA.sync`, but none about encodings."""
+        """Adds like `add`, and removes documents that are gone; arguments as of `EdgeQA.sync`, without encodings."""
         if encodings_bytes is not None:
             raise NotInCluster("encodings of its own: workers make them (edgeqa worker --encodings SIZE)")  # noqa: EM101
         how = (text_field, title_field, format, exclude)
@@ -406,7 +406,7 @@ class ClusterQA(EdgeQA):
         )
 
     def adding(self) -> AddingToCluster:
-        """Returns what adds to the cluster, and removes from it."""
+        """Returns the object that adds to the cluster, and removes from it."""
         return AddingToCluster(self.valkey, self.documents, self.bundle, self.splitter)
 
     def remove(self, names: Paths) -> list[str]:
@@ -418,7 +418,7 @@ class ClusterQA(EdgeQA):
         return tuple(self.documents.listed())
 
     def verify(self, *, repair: bool = False) -> ClusterVerified:  # type: ignore[override]  # it has `sound` and `to_json`, too
-        """Reads all that lies in Valkey; returns what is not as it was written, and who serves what."""
+        """Reads all documents in Valkey; returns those that are damaged, and the tags without a worker."""
         from edgeqa.cluster.verifying import verified
 
         if repair:
@@ -426,15 +426,15 @@ class ClusterQA(EdgeQA):
         return verified(self.documents, self.membership)
 
     def key(self, question: str, *_: object, **__: object) -> Key:
-        """Refuses: what an answer is remembered under changes with who lives."""
+        """Refuses, because the key of an answer changes with the living workers."""
         del question
         raise NotInCluster("keys of questions")  # noqa: EM101
 
     def check(self) -> None:
-        """Does nothing where the cluster is there, and its documents are made with this model.
+        """Checks that the cluster answers, and that its documents are made with this model.
 
         Raises:
-            ClusterError: if not.
+            ClusterError: if either is not so.
         """
         from edgeqa.collection.snapshot import EncoderIdentity
 
@@ -442,7 +442,7 @@ class ClusterQA(EdgeQA):
         self.documents.made_with(EncoderIdentity.of(self.bundle))
 
     def close(self) -> None:
-        """Lets all connections go, and model and cache. May be called again."""
+        """Closes all connections, frees the model and closes the cache. It may be called again."""
         for node in self._nodes.values():
             node.close()
         self.shelf.close()
@@ -451,7 +451,7 @@ class ClusterQA(EdgeQA):
 
 
 def _settled(ask: Callable[[], T]) -> T:
-    """Asks, and asks again where a passage has changed meanwhile."""
+    """Asks, and asks again if a passage has changed meanwhile."""
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(PassageChanged):
             return ask()
@@ -460,7 +460,7 @@ def _settled(ask: Callable[[], T]) -> T:
 
 
 def _told(answer: Answer, asked: Asked) -> Answer:
-    """Returns the answer with who was asked for it."""
+    """Returns the answer with the workers that were asked for it."""
     return replace(answer, nodes_asked=tuple(asked.asked), nodes_silent=tuple(asked.silent))
 
 

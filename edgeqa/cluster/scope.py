@@ -1,8 +1,8 @@
-"""A cluster as what is asked: the likeliest workers searched, texts from Valkey, passages read where they are encoded.
+"""The scope of a cluster: it searches the likeliest workers, takes texts from Valkey, and lets workers read passages.
 
-In: the workers that live, a question. Out: a scope of `asking`, and what stands for the model there: `RemoteReading`.
-Only spans and scores come from workers. Whoever does not answer is noted; its passages are read by another worker, from
-Valkey. What was not made of all that there is is not remembered as whole.
+In: the living workers, and a question. Out: a scope of `asking`, and `RemoteReading`, which takes the place of a model
+there. Only spans and scores come from workers. A worker that does not answer is noted, and another one reads its
+passages from Valkey. An answer that was made without some of the passages is not remembered as complete.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ FETCHED_AT_ONCE = 4
 
 
 class Asked:
-    """Who is asked one question: the workers, and which of them did not answer."""
+    """The workers that are asked one question, and those among them that did not answer."""
 
     def __init__(self, members: Sequence[Member], node_of: Callable[[Member], Node], servers: str) -> None:
         self.members = tuple(members)
         self._node_of, self._servers = node_of, servers
         self.asked: dict[str, None] = {}
-        """As they are shown, in the order in which they were asked."""
+        """Their names on screens, in the order in which they were asked."""
         self.silent: dict[str, str] = {}
-        """Those that did not answer, and why."""
+        """Those that did not answer, with the reason."""
 
     def search(self, chosen: Sequence[Member], message: Search) -> list[tuple[Member, SearchReply]]:
-        """Has some workers search at the same time; returns what those found that answered."""
+        """Lets some workers search at the same time; returns the results of those that answered."""
 
         def one(member: Member) -> tuple[Member, SearchReply] | None:
             try:
@@ -69,10 +69,10 @@ class Asked:
         return [reply for reply in found if reply is not None]
 
     def read(self, slot: int, message: Read) -> list[Place] | None:
-        """Has a passage read by who serves its slot, or else by another; None if there is no such passage.
+        """Lets the worker of its slot read a passage, or else another one; None if there is no such passage.
 
         Raises:
-            NoWorker: if nobody answers.
+            NoWorker: if no worker answers.
         """
         for member in sorted(self.members, key=lambda one: (not one.serves(slot), one.shown in self.silent, one.id)):
             if member.shown in self.silent:
@@ -88,13 +88,13 @@ class Asked:
 
 
 class RemoteReading:
-    """What `asking` reads with, in the place of a model. For one question."""
+    """The reader of one question, in the place of a model."""
 
     def __init__(self, asked: Asked, splitter: Splitter, bundle: Bundle) -> None:
         self._asked, self._splitter, self._manifest = asked, splitter, bundle.manifest
 
     def question(self, question: str) -> Question:
-        """Returns the question as it is sent.
+        """Returns the question in the form that is sent.
 
         Raises:
             EmptyQuestion: if it has no token.
@@ -115,11 +115,11 @@ class RemoteReading:
     def spans(
         self, question: Question, context: HeldPassage, encoding: object, *, top: int, watch: Stopwatch, **_: object
     ) -> list[Place]:
-        """Returns where the best spans of a passage are; spans that are not in its text are nobody's.
+        """Returns the places of a passage's best spans; spans outside of its text are dropped.
 
         Raises:
-            PassageChanged: if it is not there any more.
-            NoWorker: if nobody answers.
+            PassageChanged: if the passage is gone.
+            NoWorker: if no worker answers.
         """
         del encoding
         address = context.address
@@ -157,13 +157,13 @@ class ClusterScope:
         self._numbers: dict[str, int] = {}
         self._is_changed = False
         self._wrong: dict[str, str] = {}
-        """What could not be had of Valkey."""
+        """The passages that Valkey did not give."""
 
     def search(self, question: str, most: int) -> Hits:
-        """Returns the passages that share most with the question, of the likeliest workers.
+        """Returns the passages that share the most with the question, from the likeliest workers.
 
         Raises:
-            NoWorker: if nobody answers.
+            NoWorker: if no worker answers.
             ClusterEmpty: if there is no passage.
         """
         members = self._asked.members
@@ -194,7 +194,7 @@ class ClusterScope:
         return Hits(hits, asked.contexts, asked.weights, asked.mended, asked.in_none)
 
     def passage(self, hit: Hit) -> SourcePassage | None:
-        """Returns a passage that was found; None if it is gone, or not what was found."""
+        """Returns a passage that was found; None if it is gone or has changed."""
         if hit.number not in self._held:
             ahead = range(hit.number, min(len(self._found), hit.number + FETCHED_AT_ONCE))
             fetched = self._documents.at([self._found[number][0] for number in ahead], self._wrong)
@@ -208,7 +208,7 @@ class ClusterScope:
         return self.placed(held)
 
     def placed(self, held: HeldPassage) -> SourcePassage:
-        """Returns a passage with where it is from."""
+        """Returns a passage with its source."""
         address = held.address
         number = self._numbers.setdefault(f"{address.document}:{address.tag}", len(self._numbers))
         text: Any = held
@@ -223,7 +223,7 @@ class ClusterScope:
         return str(placed.address), str(placed.digest)
 
     def ahead(self, record: Any) -> None:  # noqa: ANN401 - whatever lies in a cache
-        """Fetches the passages of a record that was found, all at once; those that were read now are there."""
+        """Fetches the passages of a record that was found, all at once; those that were read now are here already."""
         if not isinstance(record, dict) or self._found:
             return
         with contextlib.suppress(TypeError, ValueError, KeyError, ClusterError):
@@ -233,7 +233,7 @@ class ClusterScope:
                 self._again[str(address)] = held
 
     def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in a cache
-        """Returns the passage that a reference stands for; None if it is not what it was."""
+        """Returns the passage that a reference stands for; None if it has changed."""
         with contextlib.suppress(TypeError, ValueError, ClusterError):
             text, digest = reference
             address = Address.parse(text)
@@ -248,10 +248,10 @@ class ClusterScope:
         """Does nothing: paths of other machines mean nothing here."""
 
     def nothing_read(self) -> None:
-        """Does nothing: a cluster need not share a word with a question."""
+        """Does nothing: a cluster may share no word with a question."""
 
     def damaged(self) -> tuple[str, ...]:
-        """Returns who did not answer, and what nobody serves, a line each."""
+        """Returns one line for each worker that did not answer, and for each tag without a worker."""
         lines = [*self._asked.silent.values(), *self._wrong.values()]
         if self._unserved:
             count = len(self._unserved)
@@ -259,21 +259,21 @@ class ClusterScope:
         return tuple(lines)
 
     def left_out(self) -> tuple[str, ...]:
-        """Returns nothing: whoever added it was told."""
+        """Returns nothing: the user was told when the file was added."""
         return ()
 
     def is_whole(self) -> bool:
-        """Tells whether all who were asked answered, for all that there is, as it was when the question came."""
+        """Tells whether all asked workers answered, and nothing was missing or has changed since the question."""
         return not (self.damaged() or self._is_changed)
 
 
 def scope_digest(members: Sequence[Member], tags: Sequence[str]) -> str:
-    """Returns what changes with what can be asked of a cluster."""
+    """Returns a value that changes with the documents that a cluster can be asked."""
     missing = len(unserved(tags, members))
     return content_digest(members) + (f" without {missing}" if missing else "")
 
 
 def content_digest(members: Sequence[Member]) -> str:
-    """Returns a digest of what all workers together have indexed, whoever of them has which part."""
+    """Returns a digest of the indexes of all workers together, however the parts are spread."""
     total = sum(int(one.content, 16) for one in members) % (1 << 128)
     return blake2b(total.to_bytes(16, "little"), digest_size=16).hexdigest()

@@ -1,10 +1,10 @@
-"""Which passages hold which terms, over all workers: what each publishes, whom to ask, and how hits are scored.
+"""Statistics of terms over all workers: they decide which workers to ask, and how to score hits.
 
-A worker counts the terms of what it has indexed, and keeps the counts in a hash in Valkey. Whoever asks fetches those
-of the question's terms: the likeliest workers are found by CORI (Callan, Lu and Croft, 1995), over document
-frequencies, and the best hits of each are scored anew with the frequencies of all: by each worker's own, the right
-passage is first in 11 of 100 questions less. The score is BM25 as the route index computes it (tantivy, with its coarse
-lengths), so that hits come in the order in which one machine has them. Pure, but for `Published`.
+A worker counts the terms in its index, and keeps the counts in a hash in Valkey. A client fetches the counts of the
+question's terms. CORI (Callan, Lu and Croft, 1995) finds the likeliest workers from document frequencies. The best hits
+of each worker are then scored anew with the frequencies of all: with each worker's own, the right passage would be
+first in 11 fewer of 100 questions. The score is BM25 as the route index computes it (tantivy, with its coarse lengths),
+so that hits come in the same order as on one machine. The module is pure, except for `Published`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MAX_ASKED = 5
 _BELIEF = 0.4  # CORI's default belief
 _LIVES_S = 60
 _NUMBER = "."
-"""Field of how often counts were written; no term has a full stop in it."""
+"""The field for how often counts were written; no term has a full stop in it."""
 _FIELDS_AT_ONCE = 2000
 _EXACT_LENGTHS = 24
 
 
 class Indexed(NamedTuple):
-    """What the index has of one passage."""
+    """The terms of one passage, as the index has them."""
 
     text: Counter[str]
     heading: Counter[str]
@@ -51,7 +51,7 @@ class Indexed(NamedTuple):
 
 
 class TermCounts:
-    """In how many passages each term is, and how many terms there are."""
+    """The number of passages with each term, and the number of terms."""
 
     def __init__(self) -> None:
         self.texts: Counter[str] = Counter()
@@ -76,7 +76,7 @@ class TermCounts:
         self.heading_terms += sign * sum(passage.heading.values())
 
     def changes(self) -> dict[str, str | None]:
-        """Returns what has changed since it was last asked for: each term with its counts; None where it is gone."""
+        """Returns the changes since the last call: each term with its counts, or None if it is gone."""
         found: dict[str, str | None] = {}
         for one in self._changed:
             in_texts, in_headings = self.texts[one], self.headings[one]
@@ -85,16 +85,16 @@ class TermCounts:
         return found
 
     def all_changed(self) -> None:
-        """Has all be told again."""
+        """Marks all terms as changed."""
         self._changed = set(self.texts) | set(self.headings)
 
 
 class Asked(NamedTuple):
-    """A question's terms, and what all workers together know of them."""
+    """A question's terms, with the counts of all workers together."""
 
     terms: tuple[str, ...]
     question: str
-    """With what misspelt words were meant to be."""
+    """The terms, in which misspelt words are mended."""
     contexts: int
     mean_text: float
     mean_heading: float
@@ -102,18 +102,18 @@ class Asked(NamedTuple):
     in_headings: Mapping[str, int]
     mended: Mapping[str, str]
     by_member: Mapping[str, Mapping[str, int]]
-    """In how many passages of each worker each term is."""
+    """The number of passages with each term, by worker."""
     unknown: tuple[Member, ...]
-    """Workers whose statistics cannot be had, or are older than what they have."""
+    """Workers whose statistics are missing, or older than their index."""
 
     @property
     def weights(self) -> dict[str, float]:
-        """How rare each term is, as `Hits` has it."""
+        """The rarity of each term, as in `Hits`."""
         return {one: weight(self.contexts, self.in_texts[one] or self.in_headings[one]) for one in self.terms}
 
     @property
     def in_none(self) -> frozenset[str]:
-        """Terms that no passage has: `Hits.unknown`."""
+        """The terms that no passage has, as in `Hits.unknown`."""
         return frozenset(one for one in self.terms if not (self.in_texts[one] or self.in_headings[one]))
 
 
@@ -124,10 +124,10 @@ class Published:
         self._valkey = valkey
 
     def publish(self, worker: str, changes: Mapping[str, str | None], number: int) -> None:
-        """Writes what has changed of a worker's counts, then how often it has done so, and has all of them live on.
+        """Writes the changes of a worker's counts, then how often it has written, and renews their lifetime.
 
         Raises:
-            ClusterError: if it cannot be written; then all has to be written again.
+            ClusterError: if they cannot be written; then all counts must be written again.
         """
         key = keys.of_terms(worker)
         there = [(one, value) for one, value in changes.items() if value is not None]
@@ -144,12 +144,12 @@ class Published:
                 raise found
 
     def number(self, worker: str) -> int:
-        """Returns how often a worker's counts were written, as they are there: a failover may have lost the last."""
+        """Returns how often a worker's counts were written, by Valkey's copy; a failover may have lost the last."""
         key = keys.of_terms(worker)
         return int(self._valkey.do(key, "HGET", key, _NUMBER, patience_s=0.5) or -1)
 
     def asked(self, members: Sequence[Member], question: str, language: str) -> Asked:
-        """Returns what is known of a question's terms; what a worker does not say, it does not have."""
+        """Returns the counts of a question's terms; a term without a count is not in a worker's index."""
         known = dict.fromkeys(islice(dict.fromkeys(words(question, language)), MAX_WORDS))
         by_word = {word: term(word, language) for word in known}
         unknown: dict[str, Member] = {}
@@ -189,7 +189,7 @@ class Published:
     def _of(
         self, members: Sequence[Member], looked_for: list[str], unknown: dict[str, Member]
     ) -> dict[str, dict[str, tuple[int, int]]]:
-        """Returns, by worker, the counts of terms; notes who has older ones than it says, or none."""
+        """Returns, by worker, the counts of terms; notes workers whose counts are missing or too old."""
         found: dict[str, dict[str, tuple[int, int]]] = {one.id: {} for one in members}
         if not looked_for:
             return found
@@ -207,7 +207,7 @@ class Published:
 
 
 def _all(counts: Mapping[str, Mapping[str, tuple[int, int]]], one: str) -> tuple[int, int]:
-    """Returns in how many texts and headings a term is."""
+    """Returns the number of texts, and of headings, with a term."""
     every = [some.get(one, (0, 0)) for some in counts.values()]
     return sum(count for count, _ in every), sum(count for _, count in every)
 
@@ -218,7 +218,7 @@ def _in_either(counts: Mapping[str, Mapping[str, tuple[int, int]]], one: str) ->
 
 
 def likeliest(asked: Asked, members: Sequence[Member], most: int = MAX_ASKED) -> list[Member]:
-    """Returns the workers that likeliest have the passage, the likeliest first, by CORI; all where there are few."""
+    """Returns the workers that most likely have the passage, the likeliest first, by CORI; all if there are few."""
     there = [one for one in members if one.contexts]
     if len(there) <= most:
         return there
@@ -241,14 +241,14 @@ def likeliest(asked: Asked, members: Sequence[Member], most: int = MAX_ASKED) ->
 def score(
     asked: Asked, in_text: Mapping[str, int], in_heading: Mapping[str, int], text_terms: int, heading_terms: int
 ) -> float:
-    """Returns what a passage shares with a question, as the index of one machine with all passages has it.
+    """Returns the score of a passage for a question, as the index of one machine with all passages computes it.
 
     Args:
         asked: the question.
-        in_text: how often which of its terms is in the text.
-        in_heading: how often which is in title and headings.
-        text_terms: how many terms the text has.
-        heading_terms: how many terms these have.
+        in_text: the count of each of its terms in the text.
+        in_heading: the count of each in title and headings.
+        text_terms: the number of terms in the text.
+        heading_terms: the number of terms in title and headings.
     """
     total = 0.0
     for counts, holding, length, mean, boost in (
@@ -264,7 +264,7 @@ def score(
 
 
 def coarse(length: int) -> int:
-    """Returns a length as the index keeps it, in one byte (Lucene's SmallFloat, which tantivy has, too)."""
+    """Returns a length as rounded by the index, which keeps it in one byte (Lucene's SmallFloat, as in tantivy)."""
     if length < 2 * _EXACT_LENGTHS - 8:
         return length
     rest = length - _EXACT_LENGTHS
@@ -273,7 +273,7 @@ def coarse(length: int) -> int:
 
 
 def frequencies(passage: Indexed, looked_for: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
-    """Returns how often each of some terms is in a passage, and above it; those that are not are left out."""
+    """Returns the count of each term in a passage, and in the headings above it; terms without any are left out."""
     wanted = list(looked_for)
     return (
         {one: passage.text[one] for one in wanted if passage.text[one]},

@@ -1,9 +1,9 @@
-"""Commands to a cluster: each to the master of its key's slot, by redis-py; again where the map of slots has changed.
+"""Valkey: this module sends each command to the master of its key's slot, through redis-py.
 
-In: commands, and transactions on the keys of one slot. Out: what the servers say, or one of `cluster.errors`. A master
-that is gone is waited for as long as there is patience, since a replica takes its place within seconds. Of many
-commands, each has its own result: what cannot be had from one server is no reason to do without the others. Safe from
-many threads. It knows nothing of what is stored.
+In: commands, and transactions on the keys of one slot. Out: replies of the servers, or one of `cluster.errors`. If the
+map of slots has changed, a command is sent again. If a master is gone, the command waits for a limited time, since a
+replica takes its place within seconds. Of many commands, each has its own result, so that one server's fault does not
+lose the replies of the others. It is safe from many threads, and knows nothing of the stored data.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Pipe: TypeAlias = Any
-"""The library's pipeline; what it gives is checked where it is used."""
+"""The library's pipeline; its results are checked where they are used."""
 OLDEST = (7, 0)
 PAUSE_S = 0.1
 REPLICA_WITHIN_S = 5.0
@@ -65,7 +65,7 @@ _CHANGED = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.BusyLoadingError,
 )
-"""What is over once the cluster has settled."""
+"""Errors that go away once the cluster has settled."""
 
 
 class Valkey:
@@ -77,9 +77,9 @@ class Valkey:
         """Prepares to connect; nothing is asked before it is needed.
 
         Args:
-            address: of the cluster.
-            timeout_s: how long one reply is waited for.
-            connect_s: how long a connection is.
+            address: the address of the cluster.
+            timeout_s: the longest wait for a reply.
+            connect_s: the longest wait for a connection.
             patience_s: how long a command is tried again while the cluster changes.
         """
         self.address = address
@@ -97,11 +97,11 @@ class Valkey:
     # --- the map of slots --------------------------------------------------------------------------------------------
 
     def refresh(self, *, not_older_s: float = 0.0) -> None:
-        """Asks for the map of slots, unless it is as young as this.
+        """Asks for the map of slots, unless the known one is as young as this.
 
         Raises:
             ClusterUnreachable: if no server answers.
-            ClusterError: if one says that it will not do.
+            ClusterError: if a server refuses.
         """
         with self._lock:
             if self._as_of and time.monotonic() - self._as_of <= not_older_s:
@@ -111,11 +111,11 @@ class Valkey:
                 if (error := self._tried(place)) is None:
                     return
                 wrong.append(error)
-            # That one of them does not answer says less than what another says.
+            # A server's refusal tells more than another one's silence.
             raise min(wrong, key=lambda one: isinstance(one, ClusterUnreachable))
 
     def _tried(self, place: Place) -> ClusterError | None:
-        """Reads the map of slots from a server; returns what is wrong with that."""
+        """Reads the map of slots from a server; returns the error, if there is one."""
         try:
             self._read_map(place)
         except (redis.exceptions.RedisError, ClusterError) as error:
@@ -154,7 +154,7 @@ class Valkey:
         return self._replicas.get(master, ())
 
     def master_of(self, slot: int) -> Place | None:
-        """Returns the master of a slot, as it was last seen; None of a slot that is nobody's."""
+        """Returns the master of a slot, as it was last seen; None for a slot without one."""
         self.refresh(not_older_s=1e9)
         return self._masters[slot]
 
@@ -166,7 +166,7 @@ class Valkey:
     # --- commands ----------------------------------------------------------------------------------------------------
 
     def client(self, place: Place) -> redis.Redis:
-        """Returns what speaks with one server."""
+        """Returns the client for one server."""
         with self._lock:
             if place not in self._clients:
                 self._clients[place] = redis.Redis(**self._how(place))
@@ -188,7 +188,7 @@ class Valkey:
         }
 
     def do(self, key: str, *command: Any, patience_s: float | None = None) -> Any:  # noqa: ANN401 - whatever a server says
-        """Returns what the master of a key replies to a command.
+        """Returns the reply of a key's master to a command.
 
         Raises:
             ClusterError: if there is no reply.
@@ -201,10 +201,10 @@ class Valkey:
     def many(
         self, commands: Sequence[tuple[str, Command]], *, patience_s: float | None = None
     ) -> list[Any | ClusterError]:
-        """Returns what is replied to each of some commands, or why nothing is.
+        """Returns the reply to each of some commands, or the error in its place.
 
         Args:
-            commands: each with the key that says where it goes.
+            commands: the commands, each with the key that decides where it goes.
             patience_s: as for the cluster.
         """
         until = time.monotonic() + (self.patience_s if patience_s is None else patience_s)
@@ -231,7 +231,7 @@ class Valkey:
         return results
 
     def _round(self, left: Sequence[int], commands: Sequence[tuple[str, Command]], results: list[Any]) -> None:
-        """Asks once for what is left."""
+        """Sends the remaining commands once."""
         by_place: dict[Place | None, list[int]] = defaultdict(list)
         for number in left:
             by_place[self._masters[slot_of(commands[number][0])]].append(number)
@@ -273,7 +273,7 @@ class Valkey:
         return found
 
     def _asked(self, ask: redis.exceptions.AskError, command: Command) -> Any:  # noqa: ANN401 - whatever a server says
-        """Returns what the server says that a slot is on its way to."""
+        """Returns the server to which a slot is moving, by the reply of its old server."""
         pipe = self.client((str(ask.host), int(ask.port))).pipeline(transaction=False)
         pipe.execute_command("ASKING")
         pipe.execute_command(*command)
@@ -285,17 +285,17 @@ class Valkey:
     # --- transactions ------------------------------------------------------------------------------------------------
 
     def transact(self, name: str, keys: Sequence[str], build: Callable[[Pipe], T], *, is_lasting: bool = True) -> T:
-        """Does what `build` queues as one transaction; returns when it is on a replica, where the master has one.
+        """Runs the commands that `build` queues as one transaction; returns once it is on a replica, if there is one.
 
         Args:
-            name: what it is about, for messages.
-            keys: what is watched, all of one slot: if any changes meanwhile, all is done again.
-            build: is given a pipeline that watches; looks, calls `multi`, queues commands; returns what is given back.
-                It may be called again. Where it queues nothing, nothing is written.
-            is_lasting: whether it matters that it is on a replica.
+            name: the name of the subject, for messages.
+            keys: the watched keys, all of one slot: if one changes meanwhile, `build` is called again.
+            build: a function that gets a watching pipeline, looks, calls `multi`, and queues commands; it returns the
+                result. It may be called again. If it queues nothing, nothing is written.
+            is_lasting: whether the transaction must reach a replica.
 
         Raises:
-            ClusterError: if it cannot be done, or was done and is on no replica.
+            ClusterError: if it fails, or has reached no replica.
         """
         until = time.monotonic() + self.patience_s
         while True:
@@ -316,7 +316,7 @@ class Valkey:
                 raise self.wrong(error, place) from error
 
     def _refresh_until(self, until: float) -> None:
-        """Sees to it that there is a map of slots, which may take a while."""
+        """Makes sure that there is a map of slots, which may take a while."""
         while True:
             with contextlib.suppress(ClusterUnreachable):
                 return self.refresh(not_older_s=1e9)
@@ -340,7 +340,7 @@ class Valkey:
         return made
 
     def _own_client(self, place: Place) -> redis.Redis:
-        """Returns what speaks with a server for this thread alone, by one connection: WAIT is of a connection."""
+        """Returns a client with a single connection, for this thread alone: WAIT counts only its own connection."""
         own: dict[Place, Any] | None = getattr(self._own, "clients", None)
         if own is None:
             own = self._own.clients = {}
@@ -371,7 +371,7 @@ class Valkey:
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     def wrong(self, error: Exception, place: Place | None) -> ClusterError:
-        """Returns what the user is told of an error of the library."""
+        """Returns the error for the user in place of an error of the library."""
         if isinstance(error, ClusterError):
             return error
         said = str(error) or type(error).__name__
@@ -397,7 +397,7 @@ class Valkey:
         return ClusterSaid(f"{where}: {said}")
 
     def close(self) -> None:
-        """Lets all connections go. Harmless when repeated."""
+        """Closes all connections. It may be called again."""
         with self._lock:
             for client in (*self._clients.values(), *self._owned):
                 client.close()

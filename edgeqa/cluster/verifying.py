@@ -1,4 +1,4 @@
-"""Reading all that lies in Valkey: what is not as it was written, and what nobody serves."""
+"""Verifying: this module reads all documents in Valkey, and reports damaged ones and tags without a worker."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClusterVerified:
-    """What reading all of a cluster has found."""
+    """The report on a whole cluster."""
 
     documents: int
     contexts: int
     damaged: tuple[str, ...]
-    """A line for each document that is not as it was written; adding its file again mends it."""
+    """One line for each damaged document; adding its file again mends it."""
     unserved: tuple[str, ...]
     """Tags that no worker serves."""
     workers: tuple[str, ...]
@@ -42,7 +42,7 @@ class ClusterVerified:
 
 
 def verified(documents: Documents, membership: Membership) -> ClusterVerified:
-    """Reads all; returns what was found.
+    """Reads all documents; returns a report.
 
     Raises:
         ClusterError: if it cannot be read.

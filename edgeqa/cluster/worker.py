@@ -1,9 +1,9 @@
-"""`Worker`: serves the slots of a Valkey server: follows what arrives there, indexes, encodes, searches, reads.
+"""`Worker`: it serves the slots of a Valkey server: it follows arrivals, indexes, encodes, searches and reads.
 
-In: a cluster, the server that it is beside, a folder of its own. Out: what `nodes` asks for, and who serves which slot.
-One thread follows: what of the cluster is to be served here, what has changed of
-it, and what came raw, which is tokenised and put into Valkey like any other document. Another says each second that the
-worker lives, whatever the first is at. All that it has is derived, and made again from Valkey.
+In: a cluster, the server that it is beside, a folder of its own. Out: replies to the requests of `nodes`, and the map
+of slots to workers. One thread follows the cluster: the slots to serve here, their changes, and raw documents, which it
+tokenises and puts into Valkey like any others. Another thread renews the worker's entry each second, however busy the
+first one is. All data of a worker is derived, and can be made again from Valkey.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ CLAIMED_S, LEFT_MS = 5.0, 10_000
 REPAIRED_S = 10.0
 ENTRIES_AT_ONCE = 64
 PASSAGES_AT_ONCE = 512
-ENCODED_IN_A_STEP = 16  # so that what arrives meanwhile need not wait long
+ENCODED_IN_A_STEP = 16  # a small step, so that new arrivals need not wait long
 ENCODED_AT_ONCE = 64
-"""Passages that are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
+"""So many passages are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
 MAX_RAW_BYTES = 16 << 20
 DOUBTED_S = 10.0
 _AGAIN_S = 0.5
@@ -67,16 +67,16 @@ class Worker:
         encodings_bytes: int | None,
         say: Callable[[str], None],
     ) -> None:
-        """Opens what it has, and looks for its place in the cluster.
+        """Opens its collection, and finds its place in the cluster.
 
         Args:
             qa: a runtime for the cluster.
-            directory: where its collection lives.
+            directory: the directory of its collection.
             node: the server that it is beside; None for the master with the fewest workers.
-            http: where others find it.
-            redis: where it speaks the Redis protocol, for others.
-            encodings_bytes: how much disk encodings may take; None for a share.
-            say: says what happens.
+            http: the address at which others reach it.
+            redis: the address at which it speaks the Redis protocol, for others.
+            encodings_bytes: how much disk encodings may take; None for a share of the free space.
+            say: a function that gets reports.
 
         Raises:
             ClusterError: if the cluster cannot be used.
@@ -100,14 +100,14 @@ class Worker:
         self._mine: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._changes: dict[str, int] = {}
-        """By tag, how many changes of it are indexed."""
+        """The number of indexed changes, by tag."""
         self._content, self._said = 0, (-1, -1)
         self._number = 0
         self._room_bytes = self._holding.room_bytes
         self._members: tuple[Member, ...] = ()
         self._grouped: set[str] = set()
         self._doubted: dict[str, float] = {}
-        """Tags that are said to have had fewer changes than before, and since when."""
+        """Tags that seem to have had fewer changes than before, with the time since then."""
         self._next = dict.fromkeys(("look", "claim", "publish", "renew", "repair"), 0.0)
         self._stopping = threading.Event()
         self._renewal = threading.Event()
@@ -118,12 +118,12 @@ class Worker:
         qa.own = self.id, self
 
     def start(self) -> None:
-        """Begins to follow, and to say that it lives."""
+        """Begins to follow the cluster, and to renew its entry."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Says that it is gone, and ends."""
+        """Deletes its entry, and ends."""
         self._stopping.set()
         self._renewal.set()
         for thread in self._threads:
@@ -136,7 +136,7 @@ class Worker:
 
     @property
     def member(self) -> Member:
-        """What it says of itself."""
+        """Its own entry."""
         counts = self._holding.counts
         with self._lock:
             return Member(
@@ -197,7 +197,7 @@ class Worker:
         return True
 
     def _look(self) -> None:
-        """Looks what is to be served here."""
+        """Finds the slots to serve here."""
         if not self._is_time("look", LOOKED_S):
             return
         self._valkey.refresh()
@@ -213,17 +213,17 @@ class Worker:
             self._say(f"serving {len(mine)} of {keys.SLOTS} slots, beside {self._node[0]}:{self._node[1]}")
             self._mine = mine
         if self._is_time("repair", REPAIRED_S) and (tags := self._documents.tags()):
-            self._documents.everywhere(("tags", "SADD", *tags))  # where it could not be noted at first
+            self._documents.everywhere(("tags", "SADD", *tags))  # in case they could not be noted at first
 
     def _step(self) -> bool:
-        """Does what there is to do; tells whether more may be."""
+        """Does the next piece of work; tells whether there may be more."""
         every = self._documents.tags(not_older_s=1.0)
         tags = [tag for tag in every if keys.slot_of_tag(tag) in self._mine]
         changed = self._changed([tag for tag in every if tag in self._changes or keys.slot_of_tag(tag) in self._mine])
         if changed:
             self._reconcile(changed)
         self._let_go(tags)
-        self._publish()  # before it is said that these terms are here
+        self._publish()  # before the entry says that these terms are here
         self._serve(tags)
         raw = self._raw(tags)
         if changed or raw:
@@ -243,9 +243,9 @@ class Worker:
         return changed
 
     def _is_believed(self, tag: str, changes: int) -> bool:
-        """Tells whether a tag has had so many changes; fewer than before only if it is still said after a while.
+        """Tells whether to believe a number of changes; one lower than before must still be reported after a while.
 
-        A master that comes back with nothing, after a replica has taken its place, says so before it learns of that.
+        A master that comes back empty reports too few changes, before it learns that a replica has taken its place.
         """
         if changes >= self._changes.get(tag, 0):
             self._doubted.pop(tag, None)
@@ -253,9 +253,9 @@ class Worker:
         return time.monotonic() - self._doubted.setdefault(tag, time.monotonic()) > DOUBTED_S
 
     def _reconcile(self, changed: Sequence[tuple[str, int]]) -> None:
-        """Brings what is here of tags that have changed to what is there, in one commit; tags that are new here first.
+        """Brings the collection up to date for changed tags, in one commit; tags that are new here come first.
 
-        No more than a commit's worth is done at once: of what is left, the tags are changed still.
+        One call does at most one commit's worth of work; the tags that are left stay marked as changed.
         """
         first = sorted(changed, key=lambda one: one[0] in self._changes)
         new_tags = any(tag not in self._changes for tag, _ in first)
@@ -276,7 +276,7 @@ class Worker:
                     is_whole = False
                     break
                 passages = self._documents.passages(tag, document)
-                if document.contexts and not passages:  # changed meanwhile, or damaged
+                if document.contexts and not passages:  # the document has changed meanwhile, or is damaged
                     is_whole = False
                     continue
                 puts.append((tag, document, passages))
@@ -286,13 +286,13 @@ class Worker:
             if count >= PASSAGES_AT_ONCE:
                 break
         if puts or drops:
-            # What is taken over is answered from tokens first.
+            # Passages that are taken over are answered from tokens first.
             self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
         for tag, changes in done:
             self._note(tag, changes)
 
     def _note(self, tag: str, changes: int | None) -> None:
-        """Notes how many changes of a tag are indexed; None where it is not served any more."""
+        """Notes how many changes of a tag are indexed; None means that it is no longer served here."""
         with self._lock:
             if (former := self._changes.pop(tag, None)) is not None:
                 self._content -= _tag_digest(tag, former)
@@ -302,7 +302,7 @@ class Worker:
             self._content %= 1 << 128
 
     def _let_go(self, tags: Sequence[str]) -> None:
-        """Lets go what another serves by now."""
+        """Drops documents that another worker serves by now."""
         others = [one for one in self._members if one.id != self.id]
         drops: list[tuple[str, str]] = []
         for tag in {*self._holding.documents, *self._changes}.difference(tags):
@@ -313,7 +313,7 @@ class Worker:
             self._holding.apply([], drops, encode=False)
 
     def _serve(self, tags: Sequence[str]) -> None:
-        """Says what is served: the slots that are this worker's, but for those of tags that are not indexed yet."""
+        """Publishes the served slots: those of this worker, without slots of tags that are not indexed yet."""
         waiting = {keys.slot_of_tag(tag) for tag in tags if tag not in self._changes}
         kept = {keys.slot_of_tag(tag) for tag in self._changes}
         served = (self._mine - waiting) | kept
@@ -328,7 +328,7 @@ class Worker:
     # --- what comes raw ----------------------------------------------------------------------------------------------
 
     def _raw(self, tags: Sequence[str]) -> bool:
-        """Tokenises what came raw, and puts it there; tells whether anything did."""
+        """Tokenises raw documents and puts them into Valkey; tells whether there were any."""
         if not tags:
             return False
         self._group(tags)
@@ -357,7 +357,7 @@ class Worker:
         return is_any
 
     def _group(self, tags: Sequence[str]) -> None:
-        """Has the streams have a group of consumers."""
+        """Makes sure that the streams have a group of consumers."""
         new = [tag for tag in tags if tag not in self._grouped]
         at = [keys.of_tag(tag, "arrivals") for tag in new]
         made = self._valkey.many([(key, ("XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM")) for key in at])
@@ -366,7 +366,7 @@ class Worker:
                 self._grouped.add(tag)
 
     def _entry(self, tag: str, fields: dict[bytes, bytes]) -> None:
-        """Puts a document there that came raw; what says that a document is there was seen by its tag's changes."""
+        """Puts a raw document into Valkey; other entries only announce documents, which the tag's changes show, too."""
         if b"text" not in fields or b"name" not in fields:
             return
         if len(fields[b"text"]) > MAX_RAW_BYTES:
@@ -385,9 +385,9 @@ class Worker:
             self._documents.put(tag, name, title=title, source=name, windows=windows)
 
     def _publish(self) -> None:
-        """Tells what terms there are here."""
+        """Publishes the counts of terms."""
         if self._is_time("publish", _PUBLISHED_S) and self._published.number(self.id) != self._number:
-            self._holding.counts.all_changed()  # a failover has lost some of it
+            self._holding.counts.all_changed()  # a failover has lost some of the counts
         changes = self._holding.counts.changes()
         if changes or not self._number or self._is_time("renew", _RENEWED_S):
             try:
@@ -400,7 +400,7 @@ class Worker:
     # --- being asked -------------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> Member | None:
-        """Returns who serves a slot; None if nobody does."""
+        """Returns the worker that serves a slot; None if there is none."""
         if slot in self._served:
             return self.member
         return next((one for one in self._members if one.serves(slot) and one.id != self.id), None)
@@ -410,11 +410,11 @@ class Worker:
         return keys.slot_of(key)
 
     def members(self) -> tuple[Member, ...]:
-        """Returns all who live, as they were last seen."""
+        """Returns all living workers, as they were last seen."""
         return self._members
 
     def search(self, message: Search) -> SearchReply:
-        """Searches what is indexed here."""
+        """Searches the index of this worker."""
         content = f"{self._content:032x}"
         most = max(1, min(message.most, 100))
         found = self._holding.search(message.question, most) if message.terms else self._holding.first(most)
@@ -429,7 +429,7 @@ class Worker:
         return SearchReply(content, tuple(replies))
 
     def read(self, message: Read) -> ReadReply:
-        """Reads a passage: its own, or where it has it not, the one in Valkey."""
+        """Reads a passage: its own copy, or if it has none, the one in Valkey."""
         address = Address(message.document, message.tag, message.number)
         context: Any = self._holding.context(address)
         if context is None or context.digest != message.digest:
@@ -449,11 +449,11 @@ class Worker:
         return ReadReply(tuple((int(start), int(end), float(score)) for start, end, score in found))
 
     def answered(self, path: str, body: bytes, signature: str) -> bytes | None:
-        """Returns the reply to a request of another worker, or of a client; None to who may not ask.
+        """Returns the reply to a request of another worker, or of a client; None if the sender may not ask.
 
         Raises:
-            ValueError: for what is no such request.
-            EdgeQAError: if it cannot be done.
+            ValueError: for an invalid request.
+            EdgeQAError: if the request fails.
         """
         if len(body) > MAX_BODY_BYTES or not self._qa.secrets.is_good(signature, path, body):
             return None
@@ -464,7 +464,7 @@ class Worker:
 
 
 def _entries(name: str, reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - whatever a server says
-    """Returns the entries in the reply to XREADGROUP or XAUTOCLAIM; those that were deleted are none."""
+    """Returns the entries in the reply to XREADGROUP or XAUTOCLAIM, without deleted ones."""
     if name == "XAUTOCLAIM":
         found = reply[1] if reply else []
     else:
