@@ -191,7 +191,7 @@ class Backend:
     def _is_let(self, done: bool) -> bool:  # noqa: FBT001 - handed on
         """Notes who keeps the writer from writing, where it was not done for that."""
         if not done and self._writer is not None and self._writer.is_kept_out():
-            process = self._ledger.get("writing") if self._ledger is not None else 0
+            process = self._guard.writing_process() if self._guard is not None else 0
             who = f"process {process}" if process else "another process"
             self.note = f"unavailable: {who} is in the middle of writing and does not go on"
         return done

@@ -109,14 +109,14 @@ class Commits:
         self,
         store: Store,
         is_hot: Callable[[bytes], bool],
-        around: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+        around: Callable[[int], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> None:
         """Changes nothing yet.
 
         Args:
             store: what is to be changed.
             is_hot: whether a record is kept at an eviction.
-            around: entered while this process is the one that writes.
+            around: entered while this process is the one that writes, with the number of its transaction.
         """
         self._store = store
         self._is_hot = is_hot
@@ -161,7 +161,7 @@ class Commits:
                 txn = env.begin(write=True)
             finally:
                 self.waits_since_s = None
-            with self._around(), txn:
+            with self._around(txn.id()), txn:
                 yield txn
 
     def _evict(self, txn: lmdb.Transaction[bytes], last: int, limit: int) -> Committed:

@@ -18,6 +18,8 @@ by a damaged file, so that the file is judged first, by rules that hold across p
   Whatever comes in between, an interrupt too, lets go of all that was taken.
 - A start that dies while opening, or a writer that dies inside a commit, leaves a note in the ledger. After two such
   deaths in a row the next start goes without the cache, for an hour; then the file is put aside and a new one made.
+  The note of a commit is found by the next start, or by the next writer, whose own note takes its place: it begins the
+  same transaction anew.
 
 Three ways were not chosen: a list of pids, which are given anew and mean nothing in another container; a lock with a
 blocking wait, which a stopped process makes endless; a thread that verifies, which ends with the command that began it.
@@ -48,6 +50,8 @@ DEATHS_ALLOWED = 2
 ENTER_WAIT_S = 2.0
 _VERIFY_AGAIN_AFTER_S = 60.0
 _MAP_FLOOR_BYTES = 1 << 20
+_PROCESS_BITS = 22  # of a note of a commit; above them is the transaction. No system gives higher numbers
+_NOTE_LOOKS, _NOTE_PAUSE_S = 50, 0.001
 
 _verifications: dict[Path, tuple[float, int]] = {}  # begun by this process: when, and which process does it
 
@@ -190,13 +194,18 @@ class Guard:
         self._trusted = False
 
     @contextlib.contextmanager
-    def around_commit(self) -> Iterator[None]:
+    def around_commit(self, transaction: int) -> Iterator[None]:
         """Notes that this process is inside a commit; a note that stays is a death.
 
         To be entered when LMDB has let it write: then it is the only one, and its note is nobody else's.
+
+        Args:
+            transaction: its number, which LMDB gives anew where it was not committed.
         """
-        ledger, own = self.ledger, os.getpid()
+        ledger, own = self.ledger, transaction << _PROCESS_BITS | os.getpid()
         if ledger is not None:
+            if _stays(ledger, transaction):
+                _note_death(ledger)
             ledger.set("writing", own)
         try:
             yield
@@ -204,14 +213,16 @@ class Guard:
             if ledger is not None and ledger.get("writing") == own:  # else the next one has begun already
                 ledger.set("writing", 0)
 
+    def writing_process(self) -> int:
+        """Returns which process is inside a commit, or died there; 0 for none, or where that is not known."""
+        return self.ledger.get("writing") & ((1 << _PROCESS_BITS) - 1) if self.ledger is not None else 0
+
     def _count_deaths(self, ledger: Ledger, *, alone: bool) -> None:
-        deaths, now_s = ledger.get("deaths"), int(time.time())
         if ledger.get("opening") or (alone and ledger.get("writing")):
             ledger.set("opening", 0)
             ledger.set("writing", 0)
-            deaths = min(deaths, DEATHS_ALLOWED) + 1
-            ledger.set("deaths", deaths)
-            ledger.set("died_at_s", now_s)
+            _note_death(ledger)
+        deaths, now_s = ledger.get("deaths"), int(time.time())
         if deaths < DEATHS_ALLOWED:
             return
         if 0 <= now_s - ledger.get("died_at_s") < OFF_FOR_S or not alone:
@@ -286,6 +297,23 @@ class Guard:
             yield files.try_lock(self._users_fd, fcntl.LOCK_EX)
         finally:
             self._release_entrance()
+
+
+def _stays(ledger: Ledger, transaction: int) -> bool:
+    """Tells whether a writer died in this transaction: it noted that it began it, and does not take that back.
+
+    One that lives does, in a moment: it aborted, or had nothing to commit.
+    """
+    for _ in range(_NOTE_LOOKS):
+        if ledger.get("writing") >> _PROCESS_BITS != transaction:
+            return False
+        time.sleep(_NOTE_PAUSE_S)
+    return True
+
+
+def _note_death(ledger: Ledger) -> None:
+    ledger.set("deaths", min(ledger.get("deaths"), DEATHS_ALLOWED) + 1)
+    ledger.set("died_at_s", int(time.time()))
 
 
 def verify_beside(directory: Path, map_bytes: int) -> bool:

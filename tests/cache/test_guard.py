@@ -177,6 +177,36 @@ def test_after_two_deaths_in_a_row_the_third_start_goes_without_and_says_so(
     assert list((directory / "format-1").glob("quarantine-*/data.mdb"))
 
 
+PUT_WHEN_ASKED = """
+import sys
+from edgeqa.cache import Cache
+cache = Cache.open(sys.argv[1])
+for number in range(1000):
+    cache.put(f"n{number}", number)
+    cache.flush()
+    print("ready", flush=True)
+    if not sys.stdin.readline():
+        break
+"""
+
+
+def test_a_writer_that_goes_on_hides_no_death_of_another_in_a_commit(directory: Path, run: Run) -> None:
+    survivor = started(run(PUT_WHEN_ASKED, directory))
+    assert survivor.stdin is not None
+    for deaths in (1, 2):
+        die_while_committing(run, directory)
+        survivor.stdin.write("\n")
+        survivor.stdin.flush()
+        started(survivor)
+        ledger = Ledger(directory / "format-1" / "ledger")
+        assert (ledger.get("deaths"), ledger.get("writing")) == (deaths, 0)
+        ledger.close()
+    with Cache.open(directory) as cache:
+        assert cache.get("n0") is None
+        assert cache.off_reason == "2 starts in a row died inside the cache"
+    end(survivor)
+
+
 def test_one_death_and_a_clean_start_are_forgotten(directory: Path, run: Run) -> None:
     for _ in range(3):
         die_while_opening(run, directory)

@@ -189,13 +189,28 @@ def test_the_seal_is_broken_once(entered: tuple[Guard, Store], tmp_path: Path) -
 def test_a_note_of_a_commit_is_taken_back_by_who_left_it(entered: tuple[Guard, Store], tmp_path: Path) -> None:
     numbers = entered[0].ledger
     assert numbers is not None
-    with entered[0].around_commit():
-        assert numbers.get("writing") == os.getpid()
+    with entered[0].around_commit(7):
+        assert numbers.get("writing") >> 22 == 7
+        assert entered[0].writing_process() == os.getpid()
         numbers.set("writing", 1)  # the next one has begun already
     assert numbers.get("writing") == 1
     numbers.set("writing", 0)
-    with Guard(tmp_path / "other").around_commit():  # not inside: there is nothing to note it in
+    with Guard(tmp_path / "other").around_commit(7):  # not inside: there is nothing to note it in
         assert numbers.get("writing") == 0
+
+
+def test_a_note_that_is_taken_back_late_is_no_death(
+    entered: tuple[Guard, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = entered[0].ledger
+    assert numbers is not None
+    numbers.set("writing", 7 << 22 | 1)  # one that aborted, and has let the next one in
+    monkeypatch.setattr("edgeqa.cache.guard.time.sleep", lambda _: numbers.set("writing", 0))
+    with entered[0].around_commit(7):
+        assert numbers.get("deaths") == 0
+    numbers.set("writing", 7 << 22 | 1)  # one that committed: the next transaction has another number
+    with entered[0].around_commit(8):
+        assert numbers.get("deaths") == 0
 
 
 @needs_verifier
