@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa import forking
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,6 +42,11 @@ class Counts:
         self._lock = threading.Lock()
         self._read = self._looked_up = self._without_answer = 0
         self._read_s: dict[str, float] = {}
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Takes a new lock in a forked child: that of the parent may be held by a thread that is not here."""
+        self._lock = threading.Lock()
 
     def note(self, answer: Answer) -> None:
         """Counts an answer that was read or came from the store."""

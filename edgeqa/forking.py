@@ -7,6 +7,8 @@ parent; the first may wait for a moment, until no thread is inside a library.
 
 The end of a program stops daemon threads wherever they are. If one is in the middle of a library in C++ or Rust, the
 process aborts (SIGABRT). So such libraries are called within `library_call`: the end waits until no thread is inside.
+So does a fork, since the child would find locked what the library has locked. A fork also waits until no thread imports
+a module, which would stay half made in the child, and locked.
 
 The module has a registry of its own, because `os.register_at_fork` keeps its objects for ever.
 
@@ -21,7 +23,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
+from importlib import _bootstrap
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class Forked(Protocol):
 _HOLDING_LIMIT_S = 1.0
 _PAUSE_S = 0.001
 
-_told: weakref.WeakSet[Forked] = weakref.WeakSet()
+# Not a `WeakSet`, which a thread may change while another goes through it.
+_told: set[weakref.ref[Forked]] = set()
 
 
 class cached_property(Generic[T]):  # noqa: N801 - called as what it stands for
@@ -68,10 +71,10 @@ class cached_property(Generic[T]):  # noqa: N801 - called as what it stands for
 
 def tell(one: Forked) -> None:
     """Registers an object, which is told of forks from now on."""
-    _told.add(one)
+    _told.add(weakref.ref(one, _told.discard))
 
 
-_locks: weakref.WeakSet[LibraryLock] = weakref.WeakSet()
+_locks: set[weakref.ref[LibraryLock]] = set()
 _held: list[LibraryLock] = []
 _to_fork = threading.Event()
 
@@ -86,7 +89,7 @@ class LibraryLock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        _locks.add(self)
+        _locks.add(weakref.ref(self, _locks.discard))
 
     def turn(self) -> threading.Lock:
         """Returns the lock to enter: one that C has made, since an interrupt may come between two lines of Python."""
@@ -104,8 +107,10 @@ class LibraryLock:
 
 
 ENDING_LIMIT_S = 10.0  # a small board takes seconds to load a large graph
-_inside: deque[None] = deque()
+_inside: set[int] = set()
+"""The threads that are inside a library; by their names, so that one that an interrupt left here goes with its next."""
 _ending = threading.Event()
+_is_shut = False  # whether nobody goes in: the program ends, or forks
 
 
 class _LibraryCall:
@@ -114,50 +119,93 @@ class _LibraryCall:
     __slots__ = ()
 
     def __enter__(self) -> None:
-        _inside.append(None)
-        if _ending.is_set() and threading.current_thread() is not threading.main_thread():
-            _inside.pop()
-            threading.Event().wait()  # this ends with the process
+        _inside.add(_this_thread())  # first: who shuts the door looks who is inside afterwards
+        if _is_shut:
+            _wait_outside()
 
     def __exit__(self, *error: object) -> None:
-        try:  # noqa: SIM105 - it takes a fifth of the time
-            _inside.pop()
-        except IndexError:  # a forked child begins with an empty list
-            pass
+        _inside.discard(_this_thread())
 
 
+_this_thread = threading.get_ident
 _library_call = _LibraryCall()
 
 
 def library_call() -> _LibraryCall:
-    """Makes the end of the program wait for the work within; a daemon thread that enters later goes no further."""
+    """Has forks and the end of the program wait for what is done within. It is not to be nested.
+
+    Who comes while the process forks waits for that; who comes later than the end, in a daemon thread, goes no further.
+    """
     return _library_call
 
 
-def _end() -> None:
-    _ending.set()
+def _wait_outside() -> None:
+    while _is_shut:
+        if _ending.is_set() and threading.current_thread() is threading.main_thread():
+            return
+        _inside.discard(_this_thread())
+        if _ending.is_set():
+            threading.Event().wait()  # until the process has ended
+        time.sleep(_PAUSE_S)
+        _inside.add(_this_thread())
+
+
+def _wait_for_others(are_busy: Callable[[], object]) -> None:
     give_up_at_s = time.monotonic() + ENDING_LIMIT_S
-    while _inside and time.monotonic() < give_up_at_s:
+    while are_busy() and time.monotonic() < give_up_at_s:
         time.sleep(_PAUSE_S)
 
 
+def _others_inside() -> set[int]:
+    return _inside - {_this_thread()}
+
+
+def _imported_by_others() -> set[str]:
+    """Returns the modules that other threads are importing."""
+    locks = [(name, found()) for name, found in list(_module_locks.items())]
+    own = _this_thread()
+    return {name for name, lock in locks if getattr(lock, "owner", None) not in (None, own)} - _endless
+
+
+# Python's own, by which it sees to it that no two threads import one module. Nothing else tells who is importing.
+_module_locks: dict[str, Callable[[], Any]] = getattr(_bootstrap, "_module_locks", {})
+_endless: set[str] = set()
+"""Modules that were waited for in vain: a program may run within an import of its own."""
+
+
+def _end() -> None:
+    global _is_shut
+    _ending.set()
+    _is_shut = True
+    _wait_for_others(_others_inside)
+
+
 def _hold() -> None:
+    global _is_shut
     _to_fork.set()
-    _held.extend(one for one in list(_locks) if one.hold())
+    _is_shut = True
+    _held.extend(one for found in list(_locks) if (one := found()) is not None and one.hold())
+    _wait_for_others(_others_inside)
+    _wait_for_others(_imported_by_others)
+    _endless.update(_imported_by_others())
 
 
 def _let_go() -> None:
+    global _is_shut
     while _held:
         _held.pop().let_go()
+    _is_shut = _ending.is_set()
     _to_fork.clear()
 
 
 def _call(name: str) -> None:
-    for one in list(_told):
-        if (method := getattr(one, name, None)) is not None:
+    for found in list(_told):
+        if (method := getattr(found(), name, None)) is not None:
             method()
 
 
+# What is registered first is called last before a fork: who has a turn may go into a library yet.
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
 os.register_at_fork(
     before=lambda: _call("before_fork"),
     after_in_parent=lambda: _call("after_fork"),
@@ -165,4 +213,3 @@ os.register_at_fork(
 )
 os.register_at_fork(after_in_child=_inside.clear)
 atexit.register(_end)
-os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)

@@ -58,7 +58,10 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "capabilities.device": ({"read_text": 2}, SYSTEM),
     "collection.carrying": ({"open": 3}, "two members of an open archive, and a file that the user names to be read"),
     "collection.catalogue_file": ({"connect": 1}, LIBRARY),
-    "collection.index": ({"TemporaryDirectory": 1, "open": 1, "symlink_to": 2}, f"{LIBRARY}; or {SCRATCH}"),
+    "collection.index": (
+        {"TemporaryDirectory": 1, "open": 2, "symlink_to": 2},
+        f"{LIBRARY}; {SCRATCH}; or the null device",
+    ),
     "commands.evaluate": ({"TemporaryDirectory": 1}, SCRATCH),
     "formats.archive": ({"open": 1}, MEMBER),
     "formats.folders": ({"open": 4}, DOCUMENT),

@@ -206,8 +206,15 @@ class Front:
                 self._marks, self._epoch = mark.marks, mark.epoch_after
 
     def forked(self) -> None:
-        """Goes on in a forked child, which has the parent's entries, and a ledger of its own from the next look on."""
-        self._lock = threading.RLock()  # another thread of the parent may have held the old one
+        """Goes on in a forked child, which has the parent's entries, and a ledger of its own from the next look on.
+
+        Not where another thread of the parent was in the middle of changing them.
+        """
+        if not self._lock.acquire(blocking=False):
+            self._lock = threading.RLock()
+            self._marks = []
+            self.clear()
+        self._lock = threading.RLock()
         self._words = [self._epoch + bool(self._marks)] * (EPOCH_WORD + 1)
         self._ledger, self._look_at_s = None, inf
 

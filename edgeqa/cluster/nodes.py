@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
+from edgeqa import forking
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -145,6 +146,11 @@ class RemoteNode:
         self._member, self._secrets = member, secrets
         self._free: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Leaves the connections to the parent: a forked child would read what is replied to that."""
+        self._lock, self._free = threading.Lock(), []
 
     def search(self, message: Search) -> SearchReply:
         """Searches; raises NodeSilent."""

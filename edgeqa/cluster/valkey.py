@@ -24,6 +24,7 @@ except ModuleNotFoundError as missing:  # pragma: no cover - tried by hand: the 
 
     raise ClusterExtraMissing(str(missing.name)) from missing
 
+from edgeqa import forking
 from edgeqa.cluster.address import shown
 from edgeqa.cluster.errors import (
     ClusterDown,
@@ -93,6 +94,11 @@ class Valkey:
         self._known: list[Place] = []
         self._as_of = 0.0
         self._pool: ThreadPoolExecutor | None = None
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Goes on in a forked child, without the parent's threads; the library opens connections of its own there."""
+        self._lock, self._pool = threading.RLock(), None
 
     # --- the map of slots --------------------------------------------------------------------------------------------
 

@@ -56,11 +56,37 @@ _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?
 _NO_FILE = re.compile(r"(?i)too many open files")
 _NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
 WRITER_LOCK = ".tantivy-writer.lock"
+META_LOCK = ".tantivy-meta.lock"  # held for a moment: while an index is opened, or a commit deletes what it replaced
 MANAGED = ".managed.json"  # of the library: what may be deleted when it is not in use any more
 _END = struct.Struct("<II")  # length of the line of JSON, and what shows that there is one
 _MAGIC = 1337
 _BLOCK_BYTES = 1 << 20
 _SEGMENT_FILE = re.compile(r"([0-9a-f]{32})\.(?:(\d+)\.)?[a-z]+")
+
+
+class _LockFiles:
+    """The library's locks (flock) in a forked child, which has a handle of each that a thread of its parent holds.
+
+    Nobody would give that back: the index could be opened by nobody, this process included, until the child ends. What
+    does not tell the names of open files has no child that adds while its parent does.
+    """
+
+    def __init__(self) -> None:
+        forking.tell(self)
+
+    def forked(self) -> None:
+        """Leaves them to the parent. In their place comes what the library may close, whenever it does."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        with contextlib.suppress(OSError):
+            for handle in _HANDLES.iterdir():
+                with contextlib.suppress(OSError):  # that of the listing itself
+                    if handle.readlink().name in (WRITER_LOCK, META_LOCK):
+                        os.dup2(nothing, int(handle.name), inheritable=False)
+        os.close(nothing)
+
+
+_HANDLES = Path("/proc/self/fd")
+_lock_files = _LockFiles()
 
 
 class IndexWriter:
@@ -301,7 +327,7 @@ def _schema() -> tantivy.Schema:
 def _searcher(directory: Path) -> tantivy.Searcher:
     """Returns what searches the index; all its files are mapped from then on."""
     _share_arenas()
-    with _utf8(directory) as path:
+    with forking.library_call(), _utf8(directory) as path:
         index = tantivy.Index.open(path)
         if index.schema != _schema():
             message = "it has other fields"

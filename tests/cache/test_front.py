@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,3 +168,27 @@ def test_what_is_over_its_time_is_not_peeked_at_either() -> None:
         one = Entry(bytes(16), b"payload", good_until_s)
         front.put("a", one, as_of=front.change(one.digest))
         assert (front.peek("a") is one, front.get("a") is one) == (is_there, is_there)
+
+
+def test_a_child_forked_while_a_thread_changes_the_table_begins_with_none() -> None:
+    front = Front(64)
+    front.put("whole", entry(1), as_of=front.change(entry(1).digest))
+    front.forked()  # nobody was in the middle of anything
+    assert front.peek("whole") is not None
+    changing, until = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with front._lock:
+            front.table["half"] = entry(2)  # and not yet in what its address is at hand under
+            changing.set()
+            until.wait()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    changing.wait()
+    front.forked()
+    assert (len(front), front.held_bytes, front.peek("whole"), front.peek("half")) == (0, 0, None, None)
+    front.put("half", entry(2), as_of=front.change(entry(2).digest))
+    assert front.peek("half") is not None
+    until.set()
+    thread.join()

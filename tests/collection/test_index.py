@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeqa.collection.errors import RouteDamaged, RouteUnwritable
-from edgeqa.collection.index import Index, IndexWriter, _check_limits
+from edgeqa.collection.index import META_LOCK, WRITER_LOCK, Index, IndexWriter, _check_limits
 from edgeqa.contexts.search import MAX_MENDED, weight
 from edgeqa.contexts.terms import terms
 from edgeqa.errors import FilesLimited, ThreadsLimited
+from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -374,3 +376,28 @@ def test_no_operation_has_the_number_of_an_earlier_commit(tmp_path: Path) -> Non
             committed = json.loads((tmp_path / "route" / "meta.json").read_bytes())["opstamp"]
             assert writer._writer.delete_documents_by_query(tantivy.Query.empty_query()) > committed
             writer.commit()
+
+
+def test_a_forked_child_keeps_no_lock_of_the_library(made: Path) -> None:
+    # As the library has it for a moment: to open an index takes this lock, and closing a handle gives it back.
+    held = [os.open(made / name, os.O_RDWR | os.O_CREAT) for name in (META_LOCK, WRITER_LOCK)]
+    for handle in held:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    of_child, of_parent = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(of_parent)
+        os.read(of_child, 1)
+        for handle in held:
+            os.close(handle)  # as the library would, some day
+        os._exit(0)
+    for handle in held:
+        os.close(handle)
+    try:
+        for name in (META_LOCK, WRITER_LOCK):
+            with (made / name).open() as stream:
+                assert try_lock(stream.fileno(), fcntl.LOCK_EX)
+        assert ids(Index(made).search("Who designed the machine?", 1)) == [2]
+    finally:
+        os.close(of_parent)
+        assert os.waitpid(child, 0)[1] == 0

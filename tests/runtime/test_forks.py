@@ -12,6 +12,7 @@ import pytest
 
 from edgeqa.collection.errors import CollectionBusy
 from edgeqa.collection.ownership import Lock
+from edgeqa.counting import Counts
 from edgeqa.models.session import Callers
 
 if TYPE_CHECKING:
@@ -59,6 +60,137 @@ def test_children_forked_among_threads_that_ask_answer(persist: str, threads: in
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "1932\n"), done.stderr
+
+
+ASK_A_COLLECTION_AND_FORK = """
+import os, pathlib, sys, threading, edgeqa
+texts = pathlib.Path(sys.argv[1]) / "texts"
+texts.mkdir()
+for number in range(20):
+    (texts / f"{number}.txt").write_text(f"Machine number {number} was built by Maker{number} in {1900 + number}.")
+adding = os.fork()  # which imports what this one is to import while it forks
+if not adding:
+    edgeqa.open(persist="off").add(texts)
+    os._exit(0)
+os.waitpid(adding, 0)
+qa = edgeqa.open(persist=sys.argv[2], threads=1)
+stop = False
+def ask(number):
+    asked = 0
+    while not stop:
+        qa.ask(f"Who built machine number {number + asked % 7}, {asked}?")
+        asked += 1
+threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(4)]
+for thread in threads:
+    thread.start()
+for number in range(8):  # the first while model, index and cache are opened
+    child = os.fork()
+    if not child:
+        found = qa.ask(f"When was machine number {number} built?")
+        os._exit(0 if found.text == str(1900 + number) else 1)
+    assert os.waitpid(child, 0)[1] == 0, number
+stop = True
+for thread in threads:
+    thread.join()
+print(qa.ask("When was machine number 9 built?").text)
+"""
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("persist", ["disk", "off"])
+def test_children_forked_while_a_collection_is_first_asked_answer(persist: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ASK_A_COLLECTION_AND_FORK, tmp_path, persist],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "1909\n"), done.stderr
+
+
+def test_a_fork_waits_for_a_thread_that_imports(tmp_path: Path, run: Run) -> None:
+    code = """
+import builtins, os, signal, sys, threading
+from edgeqa import forking
+sys.path.insert(0, sys.argv[1])
+builtins.began = threading.Event()
+thread = threading.Thread(target=__import__, args=("slow",))
+thread.start()
+began.wait()
+child = os.fork()
+signal.alarm(60)
+import slow
+if not child:
+    os._exit(0 if slow.is_made else 1)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+    module = "from edgeqa import forking\nbegan.set()\nwhile not forking._to_fork.is_set():\n    pass\nis_made = True\n"
+    (tmp_path / "slow.py").write_text(module)
+    assert run(code, tmp_path).communicate(timeout=DEADLINE_S) == ("0\n", "")
+
+
+def test_a_fork_waits_once_for_an_import_that_does_not_end(tmp_path: Path, run: Run) -> None:
+    code = """
+import builtins, os, sys, threading
+from edgeqa import forking
+forking.ENDING_LIMIT_S = 0.1
+sys.path.insert(0, sys.argv[1])
+builtins.began, builtins.until = threading.Event(), threading.Event()
+thread = threading.Thread(target=__import__, args=("program",))
+thread.start()
+began.wait()
+for _ in range(2):
+    print(sorted(forking._imported_by_others()))
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+until.set()
+thread.join()
+"""
+    (tmp_path / "program.py").write_text("began.set()\nuntil.wait()\n")
+    assert run(code, tmp_path).communicate(timeout=DEADLINE_S) == ("['program']\n[]\n", "")
+
+
+def test_a_fork_waits_for_who_is_inside_a_library_and_nobody_goes_in_meanwhile(run: Run) -> None:
+    code = """
+import os, threading
+from edgeqa import forking
+stop, began = False, threading.Event()
+inside = set()
+def call():
+    while not stop:
+        with forking.library_call():
+            inside.add(threading.get_ident())
+            began.set()
+            sum(range(20_000))
+            inside.discard(threading.get_ident())
+threads = [threading.Thread(target=call) for _ in range(4)]
+for thread in threads:
+    thread.start()
+began.wait()
+ended = []
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        with forking.library_call():  # and nothing is left of the parent's
+            os._exit(len(inside) + len(forking._inside) - 1)
+    ended.append(os.waitpid(child, 0)[1])
+stop = True
+for thread in threads:
+    thread.join()
+print(ended.count(0))
+"""
+    assert run(code).communicate(timeout=DEADLINE_S) == ("20\n", "")
+
+
+def test_counting_goes_on_in_a_child_of_a_process_that_counts() -> None:
+    counts = Counts()
+    with counts._lock:
+        counts.forked()
+        assert counts.counters(model_loaded=False, at_hand=0).read == 0
 
 
 HOLD_AND_FORK = """
