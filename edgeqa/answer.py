@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A span that may be the answer."""
+    """A span that may be the answer.
+
+    Examples:
+        >>> answer = qa.ask("Who built it?", "The bridge was built in 1932 by Dorman Long.", top=2)
+        >>> [one.text for one in answer.candidates]
+        ['Dorman Long', '1932']
+    """
 
     text: str
     start: int
@@ -82,7 +88,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ClosePassage:
-    """A passage that is close to a question, whether or not it has the answer."""
+    """A passage that is close to a question, whether or not it has the answer.
+
+    Examples:
+        >>> answer = qa.ask("Who painted the pump?")
+        >>> closest = answer.closest[0]
+        >>> answer.text, closest.document, closest.heading
+        (None, 'examples/pump-manual.txt', (...))
+    """
 
     text: str
     """The passage, as it is read."""
@@ -129,6 +142,11 @@ class Answer:
 
     The fields from `text` to `source` are the best candidate's, or None where there is no answer; `score` and
     `probability` are the best candidate's in both cases.
+
+    Examples:
+        >>> answer = qa.ask("To what depth may the pump be submerged?")
+        >>> answer.text, answer.document, answer.context[answer.start : answer.end]
+        ('12 metres', 'examples/pump-manual.txt', '12 metres')
     """
 
     question: str
@@ -213,7 +231,13 @@ class Answer:
         return "".join(("<p>Not sure.</p>", *passages))
 
     def to_json(self, *, candidates: bool = False) -> dict[str, Any]:
-        """Returns the answer as JSON values; they include the candidates if `candidates` is set."""
+        """Returns the answer as JSON values; they include the candidates if `candidates` is set.
+
+        Examples:
+            >>> facts = qa.ask("Who built it?", "The bridge was built by Dorman Long.").to_json()
+            >>> facts["answer"], facts["source_start"], facts["source_end"]
+            ('Dorman Long', 24, 35)
+        """
         found = {
             "question": self.question,
             **_common(self),

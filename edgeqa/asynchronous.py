@@ -60,6 +60,16 @@ class AsyncEdgeQA:
 
     `closest`, `list`, `show`, `add`, `sync` and `remove` are those of `EdgeQA`, as awaitables. Their `progress` is
     called in another thread.
+
+    Examples:
+        >>> import asyncio
+        >>> async def main() -> list[str | None]:
+        ...     async with edgeqa.aopen() as qa:
+        ...         questions = ("Who built it?", "When was it built?")
+        ...         text = "The bridge was built in 1932 by Dorman Long."
+        ...         return [answer.text for answer in await asyncio.gather(*(qa.ask(one, text) for one in questions))]
+        >>> asyncio.run(main())
+        ['Dorman Long', '1932']
     """
 
     def __init__(self, opened: Callable[[], EdgeQA]) -> None:
@@ -166,7 +176,16 @@ def _asynchronous(opener: Callable[P, EdgeQA]) -> Callable[P, AsyncEdgeQA]:
     def aopen(*args: P.args, **kwargs: P.kwargs) -> AsyncEdgeQA:
         return AsyncEdgeQA(partial(opener, *args, **kwargs))
 
-    aopen.__doc__ = "Returns an `AsyncEdgeQA`, to be entered by `async with`; arguments and errors as for `open`."
+    aopen.__doc__ = """Returns an `AsyncEdgeQA`, to be entered by `async with`; arguments and errors as for `open`.
+
+    Examples:
+        >>> import asyncio
+        >>> async def main() -> str | None:
+        ...     async with edgeqa.aopen() as qa:
+        ...         return (await qa.ask("Who built it?", "The bridge was built by Dorman Long.")).text
+        >>> asyncio.run(main())
+        'Dorman Long'
+    """
     return aopen
 
 

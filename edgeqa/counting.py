@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 class Counters(NamedTuple):
-    """The counters of a runtime, since it was opened."""
+    """The counters of a runtime, since it was opened.
+
+    Examples:
+        >>> answer = qa.ask("Who won the cup?", "The bridge was built by Dorman Long.")
+        >>> qa.counters().read, qa.counters().without_answer
+        (1, 1)
+    """
 
     read: int
     """The number of answers that were read."""

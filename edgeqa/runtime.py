@@ -70,6 +70,14 @@ def open(
 ) -> EdgeQA:
     """Returns a runtime for this device; close it, or use it as a context manager.
 
+    Examples:
+        >>> with edgeqa.open(persist="off", threads=1) as small:
+        ...     small.ask("When was it built?", "The bridge was built in 1932.").text
+        '1932'
+        >>> edgeqa.open(threads=0)
+        Traceback (most recent call last):
+        edgeqa.errors.OptionError: threads must be a whole number from 1, not 0
+
     Args:
         bundle: a model's name, or its directory; by default the model in use (`edgeqa models use`), which is the
             bundled one where none was chosen.
@@ -135,7 +143,14 @@ def wanted_reader(reader: Reader | None) -> Reader | None:
 
 
 class EdgeQA:
-    """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`."""
+    """Answers questions from texts. Safe from many threads. Made by `edgeqa.open`.
+
+    Examples:
+        >>> with edgeqa.open() as qa:
+        ...     answer = qa.ask("Who built it?", "The bridge was built in 1932 by Dorman Long.")
+        >>> answer.text
+        'Dorman Long'
+    """
 
     def __init__(
         self,
@@ -359,6 +374,14 @@ class EdgeQA:
 
         The model is never loaded, and SQLite is not opened for an answer in this process's memory.
 
+        Examples:
+            >>> address = qa.closest("To what depth may the pump be submerged?")[0].address
+            >>> name = f"bertqa{{{address.split('{')[1][:3]}}}_{address}_To what depth may it be submerged?"
+            >>> print(qa.remembered_name(name))
+            None
+            >>> qa.get(name).text, qa.remembered_name(name).cached
+            ('12 metres', True)
+
         Args:
             name: as for `get`.
             force: as for `get`.
@@ -381,6 +404,14 @@ class EdgeQA:
 
     def forget_name(self, name: str, *, force: bool = False) -> bool:
         """Deletes the remembered answer of `get`, in all processes; returns whether there was one.
+
+        Examples:
+            >>> address = qa.closest("To what depth may the pump be submerged?")[0].address
+            >>> name = f"bertqa{{{address.split('{')[1][:3]}}}_{address}_To what depth may it be submerged?"
+            >>> qa.get(name).text
+            '12 metres'
+            >>> qa.forget_name(name), qa.forget_name(name)
+            (True, False)
 
         Args:
             name: as for `get`.
@@ -718,7 +749,12 @@ class EdgeQA:
 
     @property
     def bundle(self) -> Bundle:
-        """The model's files and facts."""
+        """The model's files and facts.
+
+        Examples:
+            >>> qa.bundle.manifest.name
+            'edgeqa-mini'
+        """
         return self._equipment.bundle
 
     @property
@@ -733,6 +769,10 @@ class EdgeQA:
     @property
     def plan(self) -> Plan:
         """The plan for this device, with the reason for each choice; made when it is first needed.
+
+        Examples:
+            >>> print(qa.plan.threads.value, "threads:", qa.plan.threads.reason)
+            ... threads: ...
 
         Raises:
             NotEnoughMemory: if not even the smallest plan fits.
@@ -764,6 +804,11 @@ class EdgeQA:
 
         To close it closes nothing of this one. Once this one is closed, the other cannot be asked any more.
 
+        Examples:
+            >>> with qa.with_reader("fast") as fast:
+            ...     fast.ask("Who built it?", "The bridge was built by Dorman Long.").reader
+            'fast'
+
         Args:
             reader: as for `edgeqa.open`.
 
@@ -789,7 +834,13 @@ class EdgeQA:
         self._equipment.unload()
 
     def capabilities(self) -> dict[str, Any]:
-        """Returns the output of `edgeqa capabilities --json`, without the model's self-test, which is not run here."""
+        """Returns the output of `edgeqa capabilities --json`, without the model's self-test, which is not run here.
+
+        Examples:
+            >>> facts = qa.capabilities()
+            >>> facts["plan"]["threads"]["value"] == qa.plan.threads.value
+            True
+        """
         from edgeqa.capabilities.report import SelfTestLine, to_json
         from edgeqa.errors import NotEnoughMemory
 
@@ -801,7 +852,14 @@ class EdgeQA:
         return to_json(self._equipment.device, plan, SelfTestLine("not run here", passed=None))
 
     def counters(self) -> Counters:
-        """Returns counts of this runtime's work since it was opened, to watch a process that runs long."""
+        """Returns counts of this runtime's work since it was opened, to watch a process that runs long.
+
+        Examples:
+            >>> text = "The tower was painted by Vera Klein."
+            >>> answers = [qa.ask("Who painted the tower?", text) for _ in range(3)]
+            >>> qa.counters().read, qa.counters().at_hand
+            (1, 2)
+        """
         front = self._front
         return self._counts.counters(model_loaded=self._equipment.has_model, at_hand=front.hits if front else 0)
 
@@ -823,6 +881,10 @@ class EdgeQA:
 
     def self_test(self) -> Verdict:
         """Returns the verdict of the self-test with the bundle's golden cases, run now or remembered.
+
+        Examples:
+            >>> qa.self_test().path
+            'int8'
 
         Raises:
             BundleSelfTestFailed: if a result is wrong.

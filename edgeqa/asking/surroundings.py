@@ -38,7 +38,15 @@ AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, wh
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A place in a document, and what stands around it."""
+    """A place in a document, and what stands around it.
+
+    Examples:
+        >>> answer = qa.ask("To what depth may the pump be submerged?")
+        >>> shown = qa.show(answer.document, (answer.source_start, answer.source_end))
+        >>> start, end = shown.marked
+        >>> shown.text[start:end]
+        '12 metres'
+    """
 
     document: str
     """Its name."""

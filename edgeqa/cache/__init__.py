@@ -50,7 +50,14 @@ _ENOUGH_NOTED = 15  # the next one that is read is put at hand
 
 
 class Cache:
-    """A cache, open. Made by `Cache.open`."""
+    """A cache, open. Made by `Cache.open`.
+
+    Examples:
+        >>> with edgeqa.Cache.open("cache", ttl_s=3600) as cache:
+        ...     cache.put("capital of France", "Paris")
+        ...     cache.get("capital of France")
+        'Paris'
+    """
 
     def __init__(self, backend: Backend, user: object, *, persist: str, ttl_s: float | None, provenance: str) -> None:
         self.persist = persist
@@ -76,6 +83,11 @@ class Cache:
         provenance: str = "",
     ) -> Cache:
         """Returns the cache in a directory; by default the user's. The files are opened at the first use.
+
+        Examples:
+            >>> with edgeqa.Cache.open(persist="memory", map_bytes=1 << 20) as small:
+            ...     small.stats().persist
+            'memory'
 
         Args:
             path: the directory; only for `persist="disk"`.
@@ -128,6 +140,10 @@ class Cache:
     def get(self, key: AnyKey, default: Any = None, *, as_type: type | None = None) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key; if it is missing, what the key's handler makes (`on_miss`), or the default.
 
+        Examples:
+            >>> print(cache.get("no such key"), cache.get("no such key", default=0))
+            None 0
+
         Raises:
             CacheKeyInvalid: no key can be made of this.
             Exception: what the handler raised.
@@ -150,6 +166,11 @@ class Cache:
         It is counted as neither a hit nor a miss, so that `stats` tells how often a question was answered, calls no
         handler, and takes no place at hand. What is wrong with a record is counted.
 
+        Examples:
+            >>> cache.put("key", 1)
+            >>> cache.peek("key"), cache.stats().hits
+            (1, 0)
+
         Raises:
             CacheKeyInvalid: no key can be made of this.
         """
@@ -170,6 +191,14 @@ class Cache:
     def put(self, key: AnyKey, value: object, *, ttl_s: float | None = None) -> None:
         """Stores a value, soon; this process sees it at once.
 
+        Examples:
+            >>> cache.put("limits", {"low": 1, "high": 9}, ttl_s=60)
+            >>> cache.get("limits")["high"]
+            9
+            >>> cache.put("key", object())
+            Traceback (most recent call last):
+            edgeqa.errors.CacheValueInvalid: ...
+
         Raises:
             CacheKeyInvalid: no key can be made of this.
             CacheValueInvalid: the value is of a type that cannot be kept.
@@ -188,6 +217,14 @@ class Cache:
         refresh: bool = False,
     ) -> Any:  # noqa: ANN401 - any value
         """Returns the value under a key, and if it is missing, what the function returns, called once for all callers.
+
+        Examples:
+            >>> cache.compute("answer", lambda: 6 * 7)
+            42
+            >>> cache.compute("answer", lambda: 0)
+            42
+            >>> cache.compute("answer", lambda: 0, refresh=True)
+            0
 
         Args:
             key: the key.
@@ -220,6 +257,13 @@ class Cache:
     ) -> Any:  # noqa: ANN401 - any value
         """Does what `compute` does, for a function that is awaited; waiting does not block the event loop.
 
+        Examples:
+            >>> import asyncio
+            >>> async def answer() -> int:
+            ...     return 42
+            >>> asyncio.run(cache.compute_async("answer", answer))
+            42
+
         Raises:
             ComputationFailed: another process called the function, and it raised.
             Exception: what the function raised, in this task or in the one that called it.
@@ -240,6 +284,11 @@ class Cache:
         """Has a `get` of a missing key, whose name or keyspace matches the pattern (`bertqa*`), call the handler.
 
         The handler is given the key as it was asked for; what it returns is stored and given back.
+
+        Examples:
+            >>> cache.on_miss("length:*", lambda key: len(key.partition(":")[2]))
+            >>> cache.get("length:question"), cache.get("other")
+            (8, None)
         """
         import fnmatch
         import re
@@ -256,7 +305,17 @@ class Cache:
         version: str = "",
         key: object = None,
     ) -> Callable[[AnyFunction], AnyFunction]:
-        """Returns a decorator that remembers what a function, plain or `async`, returns (see `memoization`)."""
+        """Returns a decorator that remembers what a function, plain or `async`, returns (see `memoization`).
+
+        Examples:
+            >>> @cache.memoize("squares")
+            ... def square(number: int) -> int:
+            ...     print("computing")
+            ...     return number * number
+            >>> square(12) + square(12)
+            computing
+            288
+        """
         from edgeqa.cache.memoization import decorator
 
         return decorator(lambda: self, keyspace, ttl_s=ttl_s, as_type=as_type, version=version, key=key)
@@ -285,7 +344,13 @@ class Cache:
         self._front.add(alias, entry, as_of=as_of)
 
     def forget(self, key: AnyKey) -> bool:
-        """Deletes a key, in all processes; returns whether it was there."""
+        """Deletes a key, in all processes; returns whether it was there.
+
+        Examples:
+            >>> cache.put("key", 1)
+            >>> cache.forget("key"), cache.forget("key")
+            (True, False)
+        """
         made = _as_key(key)
         was_there = self._find(made) is not None
         self._front.change(made.digest)
@@ -297,6 +362,11 @@ class Cache:
     def clear(self) -> bool:
         """Deletes everything, in all processes.
 
+        Examples:
+            >>> cache.put("key", 1)
+            >>> cache.clear(), cache.get("key")
+            (True, None)
+
         Returns:
             whether that is done; not so where another process, one that was stopped, kept this one from it for two
             seconds, or where the files cannot be opened.
@@ -304,28 +374,63 @@ class Cache:
         return self._backend.clear()
 
     def flush(self) -> None:
-        """Waits until other processes can see what was put so far; in durable mode, until it is on the disk."""
+        """Waits until other processes can see what was put so far; in durable mode, until it is on the disk.
+
+        Examples:
+            >>> cache.put("key", 1)
+            >>> cache.flush()
+            >>> cache.stats().entries
+            1
+        """
         self._backend.flush()
 
     def check(self) -> list[str]:
-        """Returns what is wrong with the cache's invariants; an empty list if nothing is."""
+        """Returns what is wrong with the cache's invariants; an empty list if nothing is.
+
+        Examples:
+            >>> cache.check()
+            []
+        """
         return self._backend.problems()
 
     def stats(self) -> Stats:
-        """Returns the state of the cache, and the totals of all processes since it was made."""
+        """Returns the state of the cache, and the totals of all processes since it was made.
+
+        Examples:
+            >>> cache.put("key", 1)
+            >>> values = cache.get("key"), cache.get("other")
+            >>> cache.stats().hits, cache.stats().misses, cache.stats().hit_ratio
+            (1, 1, 0.5)
+        """
         from edgeqa.cache.stats import summarise
 
         return summarise(self._backend, self.persist)
 
     def explain(self, key: AnyKey) -> Explanation:
-        """Returns what is known about a key; counts nothing."""
+        """Returns what is known about a key; counts nothing.
+
+        Examples:
+            >>> cache.put("key", "value")
+            >>> cache.flush()
+            >>> found = cache.explain("key")
+            >>> found.hit, found.payload_bytes
+            (True, 6)
+        """
         from edgeqa.cache.stats import explain
 
         made = _as_key(key)
         return explain(made, self._look(made))
 
     def close(self) -> None:
-        """Writes what is queued and lets the files go. Harmless when repeated."""
+        """Writes what is queued and lets the files go. Harmless when repeated.
+
+        Examples:
+            >>> cache.put("key", 1)
+            >>> cache.close()
+            >>> with edgeqa.Cache.open(cache.directory.parent) as again:
+            ...     again.get("key")
+            1
+        """
         if not self._closed:
             backends.release(self._backend, self._user)
             self._closed = True

@@ -38,6 +38,11 @@ def probe(
 ) -> Capabilities:
     """Returns what the device has.
 
+    Examples:
+        >>> device = edgeqa.probe()
+        >>> device.cores.value is None or device.cores.value >= 1
+        True
+
     Args:
         source: the device to look at; this one by default.
         directory: where edgeqa keeps its state, if not at home.

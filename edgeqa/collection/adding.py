@@ -128,7 +128,13 @@ Event: TypeAlias = (
 
 @dataclass(slots=True)
 class Added:
-    """The result of one `add` or `sync`. Files are counted, not listed: there may be a million."""
+    """The result of one `add` or `sync`. Files are counted, not listed: there may be a million.
+
+    Examples:
+        >>> report = qa.add("examples")
+        >>> report.files_unchanged, report.failed
+        (2, [])
+    """
 
     collection: str
     """Name of the collection."""

@@ -140,6 +140,10 @@ def export_collection(name: str, file: str | os.PathLike[str], *, encodings: boo
     Adding files there under the names that they have in it replaces them instead of doubling them; files that are
     called otherwise are others, and `sync` removes none of what was carried.
 
+    Examples:
+        >>> edgeqa.export_collection("default", "manuals.zip", encodings=False).documents
+        2
+
     Args:
         name: of the collection.
         file: to be written; what is there is replaced only if it was exported, too.
@@ -252,6 +256,15 @@ def import_collection(file: str | os.PathLike[str], *, name: str | None = None) 
     """Makes a collection of a file that `export_collection` has written, on whatever device; returns what is in it.
 
     It answers as if its texts had been added here. Adding files under the names that they have in it replaces them.
+
+    Examples:
+        >>> edgeqa.export_collection("default", "manuals.zip").documents
+        2
+        >>> edgeqa.import_collection("manuals.zip", name="carried").documents
+        2
+        >>> with qa.with_collection("carried") as carried:
+        ...     carried.ask("To what depth may the pump be submerged?").text
+        '12 metres'
 
     Args:
         file: to be read.

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection, as `edgeqa collections` lists it."""
+    """A collection, as `edgeqa collections` lists it.
+
+    Examples:
+        >>> edgeqa.collections()[0].bundle
+        'edgeqa-mini 4'
+    """
 
     name: str
     documents: int
@@ -124,6 +129,14 @@ def _bytes_below(place: Path) -> int:
 def delete_collection(name: str) -> None:
     """Deletes a collection with all that it holds: texts, encodings and index. The files that were added stay.
 
+    Examples:
+        >>> with qa.with_collection("support") as support:
+        ...     support.add("examples").files_added
+        2
+        >>> edgeqa.delete_collection("support")
+        >>> [one.name for one in edgeqa.collections()]
+        ['default']
+
     Args:
         name: of the collection, as `collections` lists it.
 
@@ -151,7 +164,12 @@ def delete_collection(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ListedDocument:
-    """A document of a collection."""
+    """A document of a collection.
+
+    Examples:
+        >>> qa.list()[0].contexts
+        4
+    """
 
     document: str
     """Its name: of a PDF a page, `manual.pdf#12`."""
