@@ -1,8 +1,9 @@
-"""Draws docs/images/answers.svg and growth.svg from the figures that are kept: `python benchmarks/gallery.py`.
+"""Draws the pictures of figures in docs/images from the figures that are kept: `python benchmarks/gallery.py`.
 
-In: results/documents.json and growth.json, as `documents.py` and `collection_growth.py` leave them. Out: how many
-answers were right, not sure and wrong, by model and way of asking; and what a question takes by the size of the
-collection. It measures nothing; tests/tools/test_gallery.py holds the pictures to the figures.
+In: results/documents.json, growth.json and compare.json, as `documents.py`, `collection_growth.py` and `compare.py`
+leave them. Out: answers.svg has the right, unsure and wrong answers, by model and way of asking. growth.svg has the
+time of a question by the size of the collection. peers.svg and hits.svg have the times of a question, new and asked
+before, beside other programs. It measures nothing; tests/tools/test_gallery.py holds the pictures to the figures.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 WAYS = {"file": "of its file", "collection": "of all"}
 PARTS = {"right": ("#0b6e4f", "#ffffff"), "refused": ("#d5dae0", "#222222"), "wrong": ("#b3402a", "#ffffff")}
 NAMES = {"right": "right", "refused": "not sure", "wrong": "wrong"}
+WORKLOADS = {"sentence": "on a sentence", "paragraph": "on a paragraph", "page": "on a page of five paragraphs"}
 SET = "documents, half=report"  # the questions that nothing was fitted on
 ROW_PX, NAMES_PX, BAR_PX, TOP_PX, MARGIN_PX = 26, 200, 480, 62, 12
 
@@ -66,10 +68,38 @@ def growth(figures: dict[str, Any]) -> str:
     return svg(panels, about)
 
 
+def peers(compared: dict[str, Any]) -> str:
+    """Returns the times of a question that is new, beside other programs, as bars."""
+    panels: dict[str, dict[str, float]] = {said: {} for said in WORKLOADS.values()}
+    for row in compared["figures"]:
+        if row["workload"] in WORKLOADS and not row["peer"].endswith("onnxruntime float32"):
+            panels[WORKLOADS[row["workload"]]][row["peer"]] = row["median_ms"]
+    return svg(
+        {said: times for said, times in panels.items() if times},
+        f"Median time of a new question: {_measured(compared)}",
+    )
+
+
+def hits(compared: dict[str, Any]) -> str:
+    """Returns the times of a question that was asked before, beside caches that people use, as bars."""
+    times = {row["peer"]: row["median_ms"] for row in compared["figures"] if row["workload"] == "repeat"}
+    return svg({"a question asked before": times}, f"Median time of a hit: {_measured(compared)}")
+
+
+def _measured(compared: dict[str, Any]) -> str:
+    return f"edgeqa {compared['versions']['edgeqa']}, {compared['device']}, {compared['cores']} cores"
+
+
 def drawn() -> dict[str, str]:
     """Returns the pictures, by the names of their files."""
-    documents, grown = (json.loads((RESULTS / name).read_text("utf-8")) for name in ("documents.json", "growth.json"))
-    return {"answers.svg": answers([row for row in documents if row["set"] == SET]), "growth.svg": growth(grown)}
+    kept = (json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for name in ("documents", "growth", "compare"))
+    documents, grown, compared = kept
+    return {
+        "answers.svg": answers([row for row in documents if row["set"] == SET]),
+        "growth.svg": growth(grown),
+        "peers.svg": peers(compared),
+        "hits.svg": hits(compared),
+    }
 
 
 def main() -> None:

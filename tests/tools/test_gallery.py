@@ -36,3 +36,17 @@ def test_a_bar_is_as_long_as_its_share(gallery: ModuleType) -> None:
     widths = [float(width) for width in re.findall(r'width="(\d+\.\d)" height', picture)]
     assert widths == [0.7 * gallery.BAR_PX, 0.2 * gallery.BAR_PX, 0.1 * gallery.BAR_PX]
     assert "a &amp; b, of its file" in picture
+
+
+def test_peers_are_drawn_by_workload_and_hits_by_themselves(gallery: ModuleType) -> None:
+    rows = [("edgeqa", "sentence", 2.0), ("minilm, onnxruntime float32", "sentence", 7.0), ("edgeqa", "repeat", 0.0005)]
+    compared = {
+        "versions": {"edgeqa": "9.9"},
+        "device": "a board",
+        "cores": 4,
+        "figures": [{"peer": peer, "workload": work, "median_ms": ms} for peer, work, ms in rows],
+    }
+    assert "9.9, a board, 4 cores" in gallery.peers(compared)
+    assert "2.00 ms" in gallery.peers(compared)
+    assert "7.00 ms" not in gallery.peers(compared)
+    assert "a question asked before" in gallery.hits(compared)
