@@ -61,7 +61,7 @@ class CollectionScope:
         if not self._collection.contexts:
             raise CollectionEmpty(self._collection.directory)
         hits = self._scope.search(index, question, most, self._within)
-        if not hits.best and not hits.weights:  # it has but words that every text has: the first are as close as any
+        if not hits.best and not hits.weights:  # it has only stop words, and all passages are equally close
             hits.best.extend(self._first(self._collection, most))
         self._damaged.update(self._collection.damaged)
         return hits
@@ -75,7 +75,7 @@ class CollectionScope:
             every = (context_id for first, after in self._within for context_id in range(first, after))
             yield from (Hit(context_id, 1.0) for context_id in islice(every, most))
             return
-        with Catalogue.read(collection.directory) as catalogue:  # a shard does not forget what is gone from it
+        with Catalogue.read(collection.directory) as catalogue:  # a shard still holds removed documents
             ids = (context_id for row in catalogue.documents() for context_id in range(row.first, row.after))
             for context_id in islice(ids, most):
                 yield Hit(context_id, 1.0)
@@ -95,7 +95,7 @@ class CollectionScope:
         """Returns a context with where it is from."""
         address = context.address
         self._ids[address] = context.context_id
-        document = address.rpartition(":")[0]  # with its shard's tag: two documents may have one name
+        document = address.rpartition(":")[0]  # the tag of the shard stays: two documents may have one name
         number = self._documents.setdefault(document, len(self._documents))
         return SourcePassage(context, context.document, number, address, context.digest)
 

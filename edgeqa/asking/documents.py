@@ -114,7 +114,7 @@ def from_text(text: str, name: str = "text") -> Document:
 
 def _structure(pieces: Iterable[str]) -> Iterator[Iterable[Block]]:
     """Yields the structure of a plain text, which is one record."""
-    from edgeqa.formats.plain import structured  # here: a remembered answer does without
+    from edgeqa.formats.plain import structured  # imported here: a remembered answer does not need it
 
     yield structured(pieces)
 
@@ -161,7 +161,7 @@ def from_file(path: Path) -> Document:
             raise ContextUnreadable(path, reason(error)) from error
 
     if found.st_size <= HELD_BYTES or not stat.S_ISREG(found.st_mode):
-        # Read once: a pipe cannot be read again, and what is hashed must be what is read, whoever writes meanwhile.
+        # It is read once: a pipe cannot be read again, and the hashed text must be the text that is read.
         return _copy(Spool(checked(raw(), str(path)), str(path), HELD_BYTES), str(path))
 
     def text() -> Iterator[str]:

@@ -39,7 +39,7 @@ READING_VERSION = 3
 """The version of the code that makes contexts of texts, and answers of logits (`models.spans`, `asking.ranking`).
 
 A change that may give another answer for the same text takes a new number, so that older answers are not used again."""
-PASSAGES_PART = 12  # of the store of encodings, one part is for passages
+PASSAGES_PART = 12  # one part in so many of the store of encodings is for passages
 GET_IT = "pip install 'edgeqa[base]', or, without pip, edgeqa models add WHEEL"
 _PASSAGE_TIMES = "passage-times"
 
@@ -60,7 +60,7 @@ class Equipment:
         self.model = f"{bundle.manifest.name} {bundle.manifest.version}"
         """Name and version of the bundle."""
         self._lock = threading.RLock()
-        self._loading = threading.RLock()  # what takes long: whoever looks up an answer does not wait for it
+        self._loading = threading.RLock()  # for slow work only, so that nobody who looks up an answer waits for it
         self._closed = False
         self._device: Capabilities | None = None
         self._plan: Plan | None = None
@@ -169,7 +169,7 @@ class Equipment:
             if self._closed:
                 raise Closed
             if self._reading is None:
-                plan = self.plan  # refuses before anything large is imported
+                plan = self.plan  # this refuses before anything large is imported
                 from edgeqa.models.reading import PassageReader
 
                 self._reading = PassageReader(self.bundle, plan, self.device)
@@ -276,7 +276,7 @@ class Equipment:
         except NotEnoughMemory:
             if self.overrides.reader == "careful":
                 raise
-            return False  # nothing fits: what is remembered is given even so
+            return False  # no plan fits, but remembered answers are given all the same
 
     def _is_in_time(self) -> bool:
         """Tells whether the careful reader is quick enough; has it timed where it was not yet, on this device.
@@ -472,7 +472,7 @@ class CarefulReader:
             try:
                 raw = files.read(self._path / manifest.NAME)
                 how = computing(json.loads(raw)["precision"], self._overrides.provider)
-            except (OSError, ValueError, LookupError, TypeError):  # what is wrong with it is said when it is loaded
+            except (OSError, ValueError, LookupError, TypeError):  # the fault is reported when it is loaded
                 return None
             digest = blake2b(raw, digest_size=32).hexdigest()
             tested = remembered_test(digest, how)
@@ -517,7 +517,7 @@ class CarefulReader:
 
     def passage_ms(self, device: Capabilities) -> float | None:
         """Returns how long it takes for a passage; None where it was not timed on this device."""
-        if device.processor_digest.value is None:  # a processor that hides: the next one may be another
+        if device.processor_digest.value is None:  # the processor is unknown, and the next one may be another
             return None
         passage_ms = state.recall(_PASSAGE_TIMES, self._timed_as(device))
         return passage_ms if isinstance(passage_ms, float) else None

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 CANDIDATES, ROW_CANDIDATES = 2, 8
 """Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""
 MAX_CELL_CHARACTERS = 160
-UNKNOWN = 0.4  # of the weight of a term that nothing has, when it is looked for in a row
-MAX_SHORT_NAME = 16  # characters: a longer name of a column is none cut short
-MAX_SHORT = 0.7  # of a word's length, that is left of it
+UNKNOWN = 0.4  # a term that nothing has counts with this part of its weight in a row
+MAX_SHORT_NAME = 16  # a longer name of a column is not an abbreviation
+MAX_SHORT = 0.7  # an abbreviation has at most this part of a word's length
 
 _ALTERNATIVES = re.compile(r"\bor\b")
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _VOWELS = frozenset("aeiou")
 _MARKER = re.compile(r"\W*(?:\d{1,3}|[a-z])")
-_ASKS_NUMBER = {  # by a word without which the question does not ask for one
+_ASKS_NUMBER = {  # each pattern needs one of these words to ask for a number
     "how": re.compile(r"\bhow (?:many|much|long|old|far|deep|high|large|big|often|tall|wide|thick|heavy|fast)\b"),
     "wh": re.compile(r"\b(?:what|which) (?:year|date|day|month|century|page|version|percent\w*|temperature)\b"),
     "price": re.compile(r"\bprice\b"),

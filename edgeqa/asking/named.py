@@ -126,7 +126,7 @@ def _answer_of(
         NotRemembered: if its context would have to be read, and may not.
     """
     watch = Stopwatch()
-    # Before the collection is looked at: what is found is of this moment, or later.
+    # This comes before the look at the collection, so that the result is of this moment or later.
     digest, stamp = equipment.scope.now()
     meant, context = _find(equipment.scope.collection(), name)
     watch.over("context")
@@ -135,7 +135,7 @@ def _answer_of(
     scope.is_given = True
     asking = Asking(equipment, scope, asked, options, watch, may_read=may_read)
     passage = scope.passage_of(context)
-    if asking.is_careful(passage):  # there is nothing for the fast one to find
+    if asking.is_careful(passage):  # the fast reader is not needed
         asking.look_again(passage)
     else:
         asking.offer(passage, share=1.0)

@@ -72,7 +72,7 @@ def ask(
         watch.over("rank")
         return made
 
-    if not equipment.has_fingerprint:  # nothing can be remembered yet: what to look for is known after the self-test
+    if not equipment.has_fingerprint:  # the key is known only after the self-test, so nothing can be remembered yet
         _ = equipment.reading
         watch.over("load")
     careful = equipment.is_careful(partial(answer_key, equipment, scope, asked, options, careful=True), may_load=True)
@@ -83,7 +83,7 @@ def ask(
     watch.over("key")
     record = cache.compute(key, read, refresh=refresh)
     outcome = None if read_now else unpack_outcome(record, scope)
-    if outcome is None and not read_now:  # what is remembered does not fit what is asked
+    if outcome is None and not read_now:  # the remembered outcome does not fit the question
         record = read()
         if record["whole"]:
             cache.put(key, record)
@@ -140,7 +140,7 @@ def decide(
         _candidate(span, documents.setdefault(span.passage.number, len(documents)) if span.passage.address else None)
         for span in outcome.spans
     )
-    best = candidates[0] if candidates else None  # none in a text of nothing but an endless word
+    best = candidates[0] if candidates else None  # a text of one endless word has none
     given = best if best and (options.force or best.probability >= below) else None
     return Answer(
         question=asked,

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import Question
     from edgeqa.timing import Progress, Stopwatch
 
-SPARE_HITS = 16  # stand in for passages that cannot be read
-LOOKED_UP = 0.9  # of the question's other words, by weight, that stand in a row whose column it names
+SPARE_HITS = 16  # so many more hits replace passages that cannot be read
+LOOKED_UP = 0.9  # a row is looked up if it holds this part of the question's other words, by weight
 DIGEST_BYTES = 16
-CLOSEST = 3  # passages that are given out at least
+CLOSEST = 3  # so many passages are returned at least
 OTHER_LANGUAGE = "the text is not in the model's language"
 NOTHING_SHARED = "the text has no word of the question"
 
@@ -95,8 +95,8 @@ class Asking:
         self._nothing_shared = best <= 0
         self._watch.over("route")
         if not hits.best:
-            self.encoded()  # what has no token is no question
-        if most is None and best <= 0:  # nothing tells which passages are closer
+            self.encoded()  # this refuses a question without a token
+        if most is None and best <= 0:  # no term tells the passages apart
             limit += SPARE_HITS
         read = 0
         unread: list[NearPassage] = []
@@ -118,7 +118,7 @@ class Asking:
                 )
                 continue
             read += self.offer(passage, share)
-            if most is not None:  # else reading may end any time, and soon
+            if most is not None:  # else the reading may end at any time, and mostly ends soon
                 progress("reading", read, min(limit, len(hits.best)))
         if not self.contexts:
             self._scope.nothing_read()
@@ -129,7 +129,7 @@ class Asking:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""
         lift = ranking.lift(share, self._numbers)
         before = self.contexts
-        if passage.digest is None:  # nothing of it is remembered: it is read, and the model needed
+        if passage.digest is None:  # a passage without a digest is not remembered, and must be read
             self.encoded()
         for context, encoding in self._scope.windows(passage):
             self._watch.over("context")
@@ -291,7 +291,7 @@ class Asking:
 
     def _places(self, context: Context, encoding: Encoding | None, digest: str | None) -> list[Place]:
         if digest is None:
-            # Of a passage that is given, the probability depends on no other span.
+            # For a given passage, the probability depends on no other span.
             top = self._options.top if self._scope.is_given and context.kind != "row" else None
             places, self._question_cut = self._read(context, encoding, top)
             return places
@@ -318,9 +318,9 @@ class Asking:
     ) -> list[Place]:
         """Returns where one passage's answers are, remembered under a key, or read now."""
         cache, stored = self._equipment.cache, None
-        if is_named and self._may_read:  # what was asked for by its name; callers at once have it read once
+        if is_named and self._may_read:  # a named passage: callers at the same time share one reading
             stored = cache.compute(key, lambda: _part(*read()))
-        elif not self._refresh:  # a step on the way, and not counted
+        elif not self._refresh:  # this is only a step on the way, and is not counted
             stored = cache.peek(key)
         known = _part_again(stored, context.text)
         if known is None:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from edgeqa.contexts import Place
     from edgeqa.models.manifest import Searched
 
-ENOUGH_BELOW = 0.03  # chance that another passage has a better answer; below it, reading ends
+ENOUGH_BELOW = 0.03  # reading ends once the chance of a better answer in another passage is below this
 MAX_READ = 8
 CAREFUL_READ = 3  # passages that the careful reader looks at, at most
-FEW_PASSAGES = 3  # are all read
-MAX_MARGIN = 20.0  # more says no more
-KEPT_PER_ANSWER = 8  # two windows show the same span at most twice or three times
+FEW_PASSAGES = 3  # if there are so few, all are read
+MAX_MARGIN = 20.0  # a larger margin tells nothing more
+KEPT_PER_ANSWER = 8  # windows show the same span at most twice or three times
 
 
 @dataclass(slots=True, order=True)  # not frozen, which would take twice as long for each span
@@ -36,8 +36,8 @@ class Ranked:
     """A span, and where it is from."""
 
     rank: float
-    # Of equal ranks the earlier is greater, then the shorter; so all is negated. Of the same place in two windows, the
-    # later window's: the order is whole, so that it does not matter which was offered first.
+    # Among equal ranks the earlier is greater, then the shorter, so all is negated. For one place in two windows, the
+    # later window is greater: the order is total, so that the order of offers does not matter.
     precedence: tuple[int, int, int, int]
     passage: SourcePassage = field(compare=False)
     place: Place = field(compare=False)

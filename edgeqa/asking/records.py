@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 KEYSPACE = "answers"
 Option: TypeAlias = "str | int | bool | None"
 
-# White space as BERT's normaliser sees it. `str.split` also splits at control characters, which the normaliser deletes.
+# This is white space for BERT's normaliser. `str.split` also splits at control characters, which the normaliser
+# deletes.
 _SPACES = "[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 
 
@@ -72,7 +73,7 @@ def keys_of_answers(
     bundle_digest: str,
     computed: str,
     scope_digest: str,
-    lowercase: bool,  # noqa: FBT001 - what is given by name takes twice as long to find
+    lowercase: bool,  # noqa: FBT001 - a keyword argument would take twice as long
     options: Options,
     window_tokens: int | None,
     reader: str | None,
@@ -135,7 +136,7 @@ def normalise_question(question: str, *, lowercase: bool) -> str:
     Letters are lowered one by one, as tokenizers do it: lowering the whole string would make a final sigma of a
     capital one, and so give two questions with different tokens one key.
     """
-    if question.isascii() and question.isprintable():  # most are, and need none of the tables; the only space is " "
+    if question.isascii() and question.isprintable():  # most are so, and need no table; their only space is " "
         text = " ".join(question.split())
         return text.lower() if lowercase else text
     import unicodedata

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgeqa.contexts import Text
     from edgeqa.formats.blocks import Block
 
-AROUND_CHARACTERS = 600  # that are shown before and after a place, at least, where there are so many
+AROUND_CHARACTERS = 600  # at least so many are shown before and after a place, if there are so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def _found(place: Path, find: Callable[[Catalogue], DocumentRow]) -> tuple[Docum
         collection = Collection(place)
         try:
             if row.contexts:
-                collection.context(row.first + row.contexts - 1)  # what is merged away goes as a whole
+                collection.context(row.first + row.contexts - 1)  # a merge drops whole documents
         except ContextGone:
             if row == former:
                 raise

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Numbered = tuple[int, tuple[str, int], Passage]
 
-MAX_REASONS, MAX_LISTED = 5, 8  # of parts without text, that are named
+MAX_REASONS, MAX_LISTED = 5, 8  # so many reasons, and parts without text for each, are named
 DIGEST_BYTES = 16
 _OBJECT_BYTES = 500  # a passage's objects, besides its text
 
@@ -74,7 +74,7 @@ class TextScope:
         self._digests = [_digest(document) for document in documents]
         self.digest = _joined(self._digests)
         self._is_held = sum(document.size_bytes for document in documents) <= HELD_BYTES
-        self._found: Sequence[Numbered] | dict[int, Numbered] = ()  # all passages; where not all are held, those found
+        self._found: Sequence[Numbered] | dict[int, Numbered] = ()  # all passages, or only those found
         self._read: dict[int, _GrowingText] = {}
         self._left_out: list[tuple[str, str]] = []
         self.is_given = False
@@ -91,7 +91,7 @@ class TextScope:
         Raises:
             ContextError: for a text that cannot be read.
         """
-        from edgeqa.contexts.search import Hit, Hits, search  # here: a remembered answer does without
+        from edgeqa.contexts.search import Hit, Hits, search  # imported here: a remembered answer does not need it
 
         language = self._equipment.bundle.manifest.language
         held = self._held() if self._is_held else None
@@ -119,7 +119,7 @@ class TextScope:
 
     def windows(self, passage: SourcePassage) -> Iterator[tuple[Context, Encoding | None]]:
         """Yields what is read of a passage."""
-        found: Any = passage.text  # a Passage, as `passage` gave it out
+        found: Any = passage.text  # it is a Passage, from `passage`
         for window in self._equipment.reading.windows(found):
             yield window, None
 
