@@ -43,10 +43,10 @@ __all__ = ["FORMAT_DIRECTORY", "Cache", "Key", "memoize"]
 
 DEFAULT_MAP_BYTES = 64 << 20
 DEFAULT_FRONT_ENTRIES = 4096
-FORMAT_DIRECTORY = "format-1"  # another format goes into another directory, and neither sees the other
+FORMAT_DIRECTORY = "format-1"  # each format has a directory of its own, so that none sees another
 PERSIST = ("disk", "memory", "off")
 _FOR_EVER = records.seed(expires=False)
-_ENOUGH_NOTED = 15  # the next one that is read is put at hand
+_ENOUGH_NOTED = 15  # the value read after so many is put at hand
 
 
 class Cache:
@@ -269,14 +269,14 @@ class Cache:
             Exception: what the function raised, in this task or in the one that called it.
         """
         made = _as_key(key)
-        if not self._backend.entered:  # opening the files may take its time
+        if not self._backend.entered:  # to open the files may take long
             await _in_thread(self._backend.enter)
         value = ABSENT if refresh else self.lookup(made, as_type)
         if value is ABSENT:
             with self.flight(made, ttl_s=ttl_s, as_type=as_type, refresh=refresh) as flight:
                 if (value := await flight.begin_async()) is ABSENT:
                     computed = await function()
-                    waits = not self._backend.has_room  # in the queue of what is to be written
+                    waits = not self._backend.has_room  # the queue of the writer is full
                     value = await _in_thread(flight.land, computed) if waits else flight.land(computed)
         return value
 
@@ -355,7 +355,7 @@ class Cache:
         was_there = self._find(made) is not None
         self._front.change(made.digest)
         self._backend.write(made.digest, None)
-        self._front.change(made.digest)  # what was read meanwhile is over, too
+        self._front.change(made.digest)  # this drops values that were read meanwhile, too
         self._backend.flush()
         return was_there
 
@@ -504,7 +504,7 @@ class Cache:
                             tally.collect_hits()
                             self._remember(key, Record(0, 0, b"", payload), as_of)
                         return value
-                except Exception:  # noqa: S110 - the careful way meets it again, and counts it
+                except Exception:  # noqa: S110 - the careful way meets the error again, and counts it
                     pass
             return carefully(key, as_type)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgeqa.cache.writer import Change, Writer
 
 CLOSING_WAIT_S = 2.0
-_TRY_AGAIN_AFTER_S = 0.010  # the parts of one question do not each try
+_TRY_AGAIN_AFTER_S = 0.010  # so that the parts of one question do not all try
 _PASSING_FAULTS = frozenset({"disk_full", "read_only", "map_full", "readers_full"})
 
 
@@ -61,7 +61,7 @@ class Backend:
 
     def _reset(self) -> None:
         """Starts without handles and locks; also in a forked child, where the parent's are of no use."""
-        self._lock = threading.RLock()  # who is interrupted while it is held may come again
+        self._lock = threading.RLock()  # a thread that is interrupted while it holds the lock may enter again
         self._guard: Guard | None = None
         self._writer: Writer | None = None
         self._flights: Flights | None = None
@@ -116,11 +116,11 @@ class Backend:
         ledger.mapped.on_cut = self._cut
         self.front.watch(ledger)
         self._was_busy, self.note = False, ""
-        self._flights = None  # what was made without the store has no leases
+        self._flights = None  # flights made without the store have no leases
         return True
 
     def _pass(self, guard: Guard, directory: Path) -> Ledger:
-        wait_s = 0.0 if self._was_busy else ENTER_WAIT_S  # who has waited once does not wait at each question
+        wait_s = 0.0 if self._was_busy else ENTER_WAIT_S  # after one wait, later questions do not wait again
 
         def enter(max_check_bytes: int | None) -> Ledger:
             return guard.enter(
@@ -250,7 +250,7 @@ class Backend:
         if writer is not None:
             try:
                 ended = writer.stop()
-            except BaseException as error:  # what is inside of LMDB must come out of it, and has not much left to do
+            except BaseException as error:  # the work inside LMDB must end, and is nearly done
                 interrupted = error
                 ended = writer.stop()
         if not ended:
@@ -261,13 +261,13 @@ class Backend:
         if flights is not None:
             flights.close()
         self._is_closed = True
-        if guard is not None:  # what an interrupted attempt has left to do is done by the next
+        if guard is not None:  # the next attempt does what an interrupted one has left
             if not ended:
                 guard.distrust()
                 _left_open.append(self)  # its writer may still be inside
             elif interrupted is not None:
                 self.store.close()
-                guard.abandon()  # not sealed, which takes a while: the next start verifies the file
+                guard.abandon()  # sealing takes a while and is left out: the next start verifies the file
             else:
                 guard.leave(self.store)
             self._guard = None
@@ -306,16 +306,16 @@ class Backend:
         self.store.abandon()
         self.front.unwatch()
         if self._guard is not None:
-            self._guard.abandon()  # so that whoever comes next finds nobody inside, and has the file verified
+            self._guard.abandon()  # so that the next process finds nobody inside, and verifies the file
 
     def _fail(self, fault: StoreFault) -> None:
-        if self._is_broken:  # what comes after is of what was counted, and noted, then
+        if self._is_broken:  # the first fault was counted and noted already
             return
         self.tally.count(fault.kind)
         self.note = str(fault)
         if fault.kind not in _PASSING_FAULTS and self._guard is not None:
             self._guard.distrust()
-            self._is_broken = True  # left open until the end: other threads may be inside LMDB now
+            self._is_broken = True  # it stays open until the end, since other threads may be inside LMDB
             self.store.shut()
 
 
@@ -331,7 +331,7 @@ class _Table:
 
     def forked(self) -> None:
         """Goes on in a forked child, where a thread of the parent may hold the old lock, and closes nothing."""
-        self.lock = threading.RLock()  # entered as such: `Condition.__exit__` may be kept from letting go of it
+        self.lock = threading.RLock()  # an interrupt may keep `Condition.__exit__` from releasing it
         self.changed = threading.Condition(self.lock)
         self.closing.clear()
 
@@ -388,7 +388,7 @@ def release(backend: Backend, user: object) -> None:
     """Takes a backend back; with the last user it is closed. Harmless when repeated."""
     try:
         _release(backend, user)
-    except BaseException:  # an interrupt: the rest is done all the same, or this process could not open it again
+    except BaseException:  # after an interrupt, the rest is done; else this process could not open it again
         _release(backend, user)
         raise
 

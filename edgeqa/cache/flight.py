@@ -87,7 +87,7 @@ class _Slot:
         from concurrent.futures import Future
 
         made: Future[Any] = Future()
-        made.set_running_or_notify_cancel()  # so that one waiter's cancellation cannot cancel it for all
+        made.set_running_or_notify_cancel()  # so that one waiter who is cancelled does not cancel it for all
         found: Future[Any] | None = self.__dict__.setdefault("_outcome", made)
         return found
 
@@ -205,7 +205,7 @@ class Flight:
                     with contextlib.suppress(_HandedOver):
                         return own.result()
                 finally:
-                    own.cancel()  # of no use any more; the outcome itself cannot be cancelled
+                    own.cancel()  # nobody needs it any more; the outcome itself cannot be cancelled
         for pause_s in self._pauses():
             await asyncio.sleep(pause_s)
         return self._look()
@@ -230,7 +230,7 @@ class Flight:
         """Returns what to wait for; None if the caller leads from now on, or has waited for so long as it may."""
         if self._has_waited and self._left_s() <= 0:
             return None
-        self._slot = mine = _Slot(_innermost.get(), loop)  # before others can find it: whatever comes, it is ended
+        self._slot = mine = _Slot(_innermost.get(), loop)  # set before others can find it, so that it always ends
         slot = self._flights.table.setdefault(self._key.check, mine)
         if slot is not mine:
             self._slot, self._has_waited = None, True
@@ -323,7 +323,7 @@ def led_depth() -> int:
 
 def _running_loop() -> object:
     """Returns the event loop that runs in this thread, or None."""
-    asyncio = sys.modules.get("asyncio")  # who has not imported it runs none
+    asyncio = sys.modules.get("asyncio")  # without that import, no event loop runs
     if asyncio is None:
         return None
     try:
@@ -386,7 +386,8 @@ class Leases:
             os.close(fd)
 
     def _open(self) -> int:
-        # One handle for the whole life: closing any handle on the file would drop all of the process's locks on it.
+        # One handle stays open for the whole life: to close any handle on the file would drop all of the process's
+        # locks.
         if self._fd is None:
             self._fd = files.opened(self._path, os.O_RDWR | os.O_CREAT)
         return self._fd

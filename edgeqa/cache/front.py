@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT", "__slots__": ()})()
 DEFAULT_BYTES = 4 << 20
-# Never set back, and it goes on while the device sleeps, as the time in a record does.
+# This clock is never set back, and goes on while the device sleeps, like the time in a record.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _NUMBER_BYTES, _POINTER_BYTES = 56, 8  # at most, but for numbers of more than 200 bits
 _OBJECT_BYTES = 500  # an entry, and its places in the tables
-_LARGEST_PART = 8  # of the table's bytes, what one entry may take: it is not to push out all the others
+_LARGEST_PART = 8  # one entry may take this part of the table, so that it does not push out all others
 _USED_LIMIT = 1 << 14
 
 
@@ -83,7 +83,7 @@ class Front:
         self.changes = [0] * 256
         """By the last byte of an address: moves with each change, here and elsewhere; for `add`."""
         self.held_bytes = 0
-        self.table: dict[Hashable, Entry] = {}  # for a first look: what is in it need not be good any more
+        self.table: dict[Hashable, Entry] = {}  # a first look is enough to find an entry, but it may be outdated
         self._capacity, self._budget_bytes = max(1, capacity), budget_bytes
         self._identities: dict[bytes, list[Hashable]] = {}  # of each address
         self._lock, self._enter = threading.RLock(), enter
@@ -109,7 +109,7 @@ class Front:
 
     def get(self, identity: Hashable) -> Entry | None:
         """Returns the entry under a key's check bytes or under an alias, if it is still good."""
-        # As in `peek`, which is not called: a call takes as long as all the rest of this.
+        # These lines repeat `peek`: a call would take as long as all the rest.
         if monotonic() >= self._look_at_s:
             self._look()
         if self._words[EPOCH_WORD] != self._epoch:
@@ -175,7 +175,7 @@ class Front:
         with self._lock:
             if entry.value is not ABSENT or entry.size_bytes + more_bytes > self._budget_bytes // _LARGEST_PART:
                 return
-            entry.as_type = as_type  # first: who sees the value sees its type
+            entry.as_type = as_type  # set first: a thread that sees the value then sees its type
             entry.value = value
             if entry.size_bytes:
                 entry.size_bytes += more_bytes
@@ -239,13 +239,13 @@ class Front:
                 return
             self._change_all()
             known, self._marks = self._marks, self._ledger.marks() if self._ledger is not None else []
-            if epoch - self._epoch != self._marks[0] - known[0]:  # something else than marks has moved it
+            if epoch - self._epoch != self._marks[0] - known[0]:  # not only marks have moved it
                 self.clear()
             for digest in list(self._identities):
                 mark = mark_of(digest)
                 if known[mark] != self._marks[mark]:
                     self.change(digest)
-            self._epoch = epoch  # last: who looks meanwhile comes here, and waits
+            self._epoch = epoch  # set last: a thread that looks meanwhile comes here, and waits
 
     def _change_all(self) -> None:
         self.changes[:] = [count + 1 for count in self.changes]
@@ -276,7 +276,7 @@ class Front:
             entry = self.table[identity]
             if entry.hit:
                 entry.hit = False
-                self.table[identity] = self.table.pop(identity)  # to the end: the next time looks at others first
+                self.table[identity] = self.table.pop(identity)  # at the end, it is looked at last
             else:
                 self._drop(identity)
         while self.table and (len(self.table) > most or self.held_bytes > most_bytes):
@@ -307,7 +307,7 @@ def _memory_bytes(value: Any) -> int:  # noqa: ANN401 - any value
     if kind is tuple or kind is list:
         found = _NUMBER_BYTES
         for item in value:
-            of_str = type(item) is str  # as most are: a call for each would take twice as long
+            of_str = type(item) is str  # most are strings, and a call for each would take twice as long
             found += _POINTER_BYTES + (sys.getsizeof(item) if of_str else _memory_bytes(item))
         return found
     if kind is int or kind is float or kind is bool or value is None:

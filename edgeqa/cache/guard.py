@@ -102,7 +102,7 @@ class Guard:
                 files.lock_within(self._users_fd, fcntl.LOCK_SH, wait_s)
                 ledger.add({"inside": 1})
                 return ledger
-        except BaseException as error:  # an interrupt, too: what is held now would keep out everybody else
+        except BaseException as error:  # also after an interrupt: the locks held now would keep out everybody else
             store.close()
             self.abandon()
             if isinstance(error, (OSError, FilesLimited)):
@@ -210,7 +210,7 @@ class Guard:
         try:
             yield
         finally:
-            if ledger is not None and ledger.get("writing") == own:  # else the next one has begun already
+            if ledger is not None and ledger.get("writing") == own:  # else the next writer has begun already
                 ledger.set("writing", 0)
 
     def writing_process(self) -> int:
@@ -254,7 +254,7 @@ class Guard:
 
     def _open_sound(self, store: Store, map_bytes: int, *, durable: bool) -> None:
         store.open(self._directory, map_bytes, durable=durable)
-        if self.premises.suspect:  # its pages are sound by now, but what they hold need not be
+        if self.premises.suspect:  # its pages are sound by now, but the records may be damaged
             try:
                 problems = store.problems()
             except StoreFault as fault:
@@ -263,8 +263,8 @@ class Guard:
                 store.close()
                 raise StoreFault(kind="damaged", reason=problems[0])
 
-    # An interrupt may come between any two lines: a handle is forgotten only when it is unlocked, and whoever is
-    # interrupted has `abandon` unlock what is left.
+    # An interrupt may come between any two lines. So a handle is forgotten only once it is unlocked, and `abandon`
+    # unlocks the rest after an interrupt.
 
     def _release_users(self) -> None:
         if self._users_fd >= 0:
@@ -291,7 +291,7 @@ class Guard:
                 files.lock_within(self._entrance_fd, fcntl.LOCK_EX, wait_s)
             except TimeoutError as error:
                 raise StoreBusy(reason=f"the entrance: {error}") from error
-            # Who leaves counts as inside up to here: else whoever enters meanwhile would take it for dead.
+            # A leaving process counts as inside up to here; else one that enters meanwhile would take it for dead.
             self._release_users()
             self._users_fd = files.opened(self._directory / USERS_FILE, os.O_RDWR | os.O_CREAT)
             yield files.try_lock(self._users_fd, fcntl.LOCK_EX)
@@ -340,7 +340,7 @@ def verify_beside(directory: Path, map_bytes: int) -> bool:
             [sys.executable, "-c", code],
             {**os.environ, "PYTHONPATH": path},
             file_actions=nowhere,
-            setpgroup=0,  # Ctrl-C is not meant for it
+            setpgroup=0,  # so that Ctrl-C does not reach it
         )
     except (OSError, NotImplementedError):
         return False

@@ -45,7 +45,7 @@ _BLOCK_BYTES = 1 << 18
 _NO_VERIFIER = "cannot be verified: this lmdb has no verifier"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STORE_FORMAT = 1
-PAGE_BYTES = min(mmap.PAGESIZE, 0x8000)  # of the files that LMDB makes here: the machine's, but never more than this
+PAGE_BYTES = min(mmap.PAGESIZE, 0x8000)  # LMDB makes its files with the machine's pages, up to this size
 _SEAL = "edgeqa seal 2"
 _LMDB_MAGIC, _LMDB_VERSION = 0xBEEFC0DE, 1
 _META_PROBE = struct.Struct("=16xII16xI")  # page header; magic, version; address, map size; page size
@@ -160,13 +160,13 @@ class Premises:
             return
         header = self.read_header()
         foreign = header is None or not header.fits_this_machine() or not is_lmdb_file(start, header.page_bytes)
-        if foreign and start:  # an empty file is what a death at the very start leaves; LMDB makes it anew
+        if foreign and start:  # a death at the very start leaves an empty file, which LMDB makes anew
             self.quarantine("foreign")
         elif ledger.get("inside") > 0 or not self._fits_its_seal(status, ledger):
             if max_check_bytes is not None and status.st_size > max_check_bytes:
                 raise CheckDue
             self.suspect = True
-            self.break_seal()  # it is sealed anew when it has turned out to be sound
+            self.break_seal()  # it is sealed anew once it is known to be sound
             if find_damage(self.data_file):
                 self.quarantine("damaged")
 
@@ -292,7 +292,7 @@ def remove_leftovers(parent: Path) -> int:
     for directory in parent.glob(_prefix() + "*"):
         with contextlib.suppress(OSError):
             status = directory.lstat()
-            # Without locks it is just being made, or its maker died at once: an empty directory may wait for a while.
+            # A directory without locks is just being made, or its maker died at once; an empty one is left for a while.
             is_new = len(_locks(directory)) < 2 and time.time() - status.st_mtime < _MAKING_S
             if status.st_uid == os.getuid() and not directory.is_symlink() and not is_new:
                 removed += remove_unless_used(directory)

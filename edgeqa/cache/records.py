@@ -36,7 +36,7 @@ MAGIC = b"eqr\x01"
 WHOLE = slice(8, 32)
 PAYLOAD_AT = 36
 CLOCK_SKEW_MS = 60_000
-PROVENANCE_LIMIT_BYTES = 183  # so that the payload begins where one byte can say
+PROVENANCE_LIMIT_BYTES = 183  # so that one byte can hold the place of the payload
 _HEAD = struct.Struct("<8s16s4sB3xqq16s")
 _HEAD_AT, _HEAD_BYTES = 8, 72
 
@@ -253,5 +253,5 @@ def _is_whole(stored: bytes) -> bool:
     checksum, _, magic, payload_at, _, ttl_ms, _ = _HEAD.unpack_from(stored, _HEAD_AT)
     if stored[:_HEAD_AT] != xxh3_64_digest(stored[_HEAD_AT:payload_at]):
         return False
-    # What another format seeds its checksums with is not known here; its head is enough to tell that it is one.
+    # The seed of another format's checksums is not known here; its head is enough to recognise it.
     return magic != MAGIC or bool(checksum == xxh3_64_digest(stored[payload_at:], seed(expires=ttl_ms != 0)))

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 LOCK_FILE, DATA_FILE = "lock.mdb", "data.mdb"
 FIRST_SEQUENCE_NUMBER = 1 << 63
 LAST_SEQUENCE_NUMBER = FIRST_SEQUENCE_NUMBER + (1 << 62)  # nobody gets so far by counting
-_LOOK_EVERY_S = 0.000_200  # until a cut is felt it takes longer; with 50 us, reads take 2 % longer
-_WAIT_S = 1.0  # for those who are inside
+_LOOK_EVERY_S = 0.000_200  # a cut takes longer than this to do harm; with 50 us, reads take 2 % longer
+_WAIT_S = 1.0  # the longest wait for threads that are inside
 _MAX_READERS = 512
 _LOCK_FILE_BYTES = 64 * (_MAX_READERS + 4)
 _OPEN_ATTEMPTS = 6
@@ -91,7 +91,7 @@ class Store:
         self._lock = threading.Lock()
         self._passable = threading.Event()
         self._passable.set()
-        self.inside: deque[None] = deque()  # and not a list, which asks for memory whenever it was empty
+        self.inside: deque[None] = deque()  # a list would allocate memory whenever it was empty
         """One item for each thread that reads or writes, or is about to look whether it may."""
         self.begin: Callable[[], Any] = _not_now
         """Starts a read, for who counts itself: `get` of an address, then `get` of what that gives, on the result."""
@@ -118,7 +118,8 @@ class Store:
             with faults():
                 self.page_bytes = env.stat()["psize"]
                 for name in (LOCK_FILE, DATA_FILE):
-                    # Until LMDB is closed: to close any handle of the lock file drops the locks that LMDB has on it.
+                    # It stays open until LMDB is closed: to close any handle of the lock file drops the locks that LMDB
+                    # has on it.
                     self._watched.append(files.opened(directory / name))
                     self.mapped.watch(self._watched[-1], name)
         except BaseException:
@@ -170,7 +171,7 @@ class Store:
             sequence = txn.get(digest)
             found: bytes | None = None if sequence is None else txn.get(sequence)
             return found  # noqa: TRY300 - nothing of this may fail unseen
-        except Exception:  # noqa: S110 - it is closed, or forks, or LMDB refuses it: the careful way tells which
+        except Exception:  # noqa: S110 - it is closed, or forks, or LMDB refuses: the careful way finds out
             pass
         finally:
             txn = None  # it ends here, while it is counted
@@ -253,9 +254,9 @@ class Store:
         with self._lock:
             env, self._env = self._env, None
         if env is not None:
-            import ctypes  # here: for what hardly ever happens
+            import ctypes  # imported here, because this hardly ever happens
 
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(env))  # nor may the interpreter, when it ends
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(env))  # the interpreter must not free it at its end, either
 
     def _wait_until_empty(self) -> None:
         give_up_at_s = time.monotonic() + _WAIT_S
@@ -265,7 +266,7 @@ class Store:
     def before_fork(self) -> None:
         """Lets nobody in, and waits until all are out."""
         self._passable.clear()
-        if self._env is not None and self.begin is not dict:  # else it is shut, and stays so
+        if self._env is not None and self.begin is not dict:  # else it is shut, and stays shut
             self.begin = _not_now
         self._wait_until_empty()
 

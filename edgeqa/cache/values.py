@@ -32,7 +32,7 @@ _NUMBERS = {
     0xD3: struct.Struct(">q"),
 }  # fmt: skip
 _EXTENSIONS = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
-# Tag -> what follows, and how many bytes its length takes.
+# By tag: the kind of data that follows, and the number of bytes of its length.
 _SIZED = {
     0xC4: ("bytes", 1), 0xC5: ("bytes", 2), 0xC6: ("bytes", 4), 0xC7: ("ext", 1), 0xC8: ("ext", 2), 0xC9: ("ext", 4),
     0xD9: ("str", 1), 0xDA: ("str", 2), 0xDB: ("str", 4), 0xDC: ("list", 2), 0xDD: ("list", 4),
@@ -40,7 +40,7 @@ _SIZED = {
 }  # fmt: skip
 
 _DECODERS_LIMIT = 64
-_READ_WITHOUT_MSGSPEC = 8  # importing it takes as long as some thousand values read without it
+_READ_WITHOUT_MSGSPEC = 8  # to import it takes as long as to read some thousand values without it
 _ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**64 - 1  # what MessagePack has
 
@@ -85,7 +85,7 @@ def decode(payload: bytes, as_type: type | None = None) -> Any:  # noqa: ANN401 
 
 def are_bytes_of(payload: bytes, decoded: object) -> bool:
     """Returns whether a value that `decode` gave came from these bytes; no for some numbers that it did come from."""
-    if "msgspec" not in sys.modules:  # not for this alone
+    if "msgspec" not in sys.modules:  # it is not imported for this alone
         return bool(decode(payload) == decoded)
     try:
         return _encoder()(decoded) == payload
@@ -159,7 +159,7 @@ def _require_plain(value: object) -> None:
             raise CacheValueInvalid(value)
         items = [getattr(value, name) for name in names]
     for item in items:
-        if type(item) not in _ATOMS:  # asked here, too: a call for each would take twice as long
+        if type(item) not in _ATOMS:  # the test is repeated here, since a call for each would take twice as long
             _require_plain(item)
 
 

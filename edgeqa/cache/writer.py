@@ -84,7 +84,7 @@ class Writer:
         self._waiting: dict[bytes, Change] = {}  # in the order of their tickets
         self._writing: dict[bytes, Change] = {}
         self._waiting_bytes = self._last_ticket = self._settled_ticket = self._hurry_ticket = 0
-        # Entered as a lock and not as a condition, whose own `__exit__` an interrupt may keep from letting go.
+        # It is entered as a lock, since an interrupt may keep a condition's own `__exit__` from releasing it.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -94,7 +94,7 @@ class Writer:
         """Queues a record, or a deletion; `done` is called once it is settled, stored or not."""
         if record is not None and len(record) > self.commits.limits.record_bytes:
             self._tally.count("too_large")
-            record = None  # what it was to take the place of is over all the same
+            record = None  # the old record is gone all the same
         if time.monotonic() >= self._writes_from_s and self._submit(digest, record, done):
             return
         self._tally.count("dropped")
@@ -104,7 +104,7 @@ class Writer:
     def _submit(self, digest: bytes, record: bytes | None, done: Done | None) -> bool:
         """Queues a change; returns whether there was room."""
         with self._lock:
-            # Behind a process that does not go on there will be no room: one has waited, and nobody does so again.
+            # Behind a process that hangs there will be no room: one caller has waited, and no other does so again.
             room = self._stopping or self._changed.wait_for(self.has_room, 0 if self.is_kept_out() else FULL_WAIT_S)
             if not room or self._stopping or not self._start():
                 return False
@@ -158,7 +158,7 @@ class Writer:
         """
         with self._lock:
             ticket = self._last_ticket
-            self._hurry_ticket = ticket  # nothing to take back: an interrupt may come at any moment
+            self._hurry_ticket = ticket  # an interrupt may come at any moment, and needs nothing undone
             self._changed.notify_all()
             return self._wait_until(lambda: self._settled_ticket >= ticket)
 
@@ -200,7 +200,7 @@ class Writer:
     def _run(self) -> None:
         with self._lock:
             if self._thread not in (None, threading.current_thread()):
-                return  # who started this one was interrupted, and another was started since
+                return  # the thread that started this one was interrupted, and another was started since
             self._thread = threading.current_thread()
         try:
             self._guard.before_first_write()
@@ -330,8 +330,8 @@ class Writer:
 
     def _fail(self, fault: StoreFault) -> None:
         if fault.kind in ("disk_full", "read_only"):
-            self._writes_from_s = time.monotonic() + _DISK_PAUSE_S  # trying each time would cost every caller
-            self._guard.distrust()  # what is on the disk need not be what was synced
+            self._writes_from_s = time.monotonic() + _DISK_PAUSE_S  # to try each time would cost every caller
+            self._guard.distrust()  # the disk may not hold the synced data
         self._on_fault(fault)
 
     def _unqueue(self, settled: dict[bytes, Change]) -> None:
