@@ -21,7 +21,7 @@ from edgeqa.errors import OnnxruntimeUnusable
 if TYPE_CHECKING:
     from edgeqa.capabilities.device import Finished
 
-# Device nodes of accelerators, and names that a person knows them by; by the driver, where the kernel names it.
+# The device nodes of accelerators, with names that people know; the driver tells the name if the kernel names it.
 NODES = {
     "/dev/dri/renderD*": "GPU",
     "/dev/nvidia[0-9]*": "NVIDIA GPU",
@@ -96,7 +96,7 @@ def assure_onnxruntime(processor: str) -> None:
         return
     try:
         found = remembered_providers(Device(), processor)
-    except OSError:  # nothing could be started: that says nothing of onnxruntime
+    except OSError:  # no process could be started, which says nothing about onnxruntime
         return
     if found.value is None:
         raise OnnxruntimeUnusable(found.reason)

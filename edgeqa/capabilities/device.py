@@ -31,7 +31,7 @@ NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # onnxruntime's own variable
 _ASK_PROVIDERS = "import onnxruntime; print(*onnxruntime.get_available_providers())"
 _ASK_LIMIT_S = 20.0
 NUMPY_ADDRESS_BYTES = 84 << 20  # of its libraries, and of the buffer of one thread; 84.6 MiB measured
-# What of a recorded device is given as it was recorded.
+# These facts of a recorded device are given as they were recorded.
 _CALLS = (
     *("system", "machine", "pointer_bits", "page_size_bytes", "home", "affinity", "physical_cores"),
     *("virtual_memory", "address_space_limit_bytes", "sysctl"),
@@ -260,7 +260,7 @@ def recorded_device(name: str) -> RecordedDevice:
 
 
 def _boards() -> Traversable:
-    from importlib.resources import files  # a question of this device does without
+    from importlib.resources import files  # imported here, because this device's own facts do not need it
 
     return files("edgeqa.capabilities") / "devices"
 
@@ -269,7 +269,7 @@ def _run(command: list[str]) -> Finished:
     import subprocess
 
     try:
-        # In a directory of our own choice: Python would import an onnxruntime.py that happens to lie in the user's.
+        # It runs in a directory of our own choice: Python would import an onnxruntime.py from the user's directory.
         done = subprocess.run(  # noqa: S603 - both commands are constants
             command,
             capture_output=True,

@@ -27,9 +27,9 @@ from typing import Any
 
 from edgeqa.capabilities import MIB
 
-PASSAGES = 100  # of some thirty questions: by then, what takes longer to load must have made up for it
-TIMED_TOKENS = 160  # of a passage by which it is told whether a reader is quick enough
-WINDOW_TOKENS = 320  # how long the contexts of a long text are, where nothing speaks against it
+PASSAGES = 100  # within so many, about thirty questions, a slower start must have paid off
+TIMED_TOKENS = 160  # the passage that times a reader has so many
+WINDOW_TOKENS = 320  # the contexts of a long text have so many, unless memory is short
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself, and a long text being split (4 MiB more for 1 MB of text
 # than for a page). Measured later than the above, whole processes, 1 thread: `ask` on a page in passages of 128 tokens
 # at most 95 MiB, on 916 kB of text 99, in passages of 320 tokens 113; estimated are 108 and 123, tables at hand full.

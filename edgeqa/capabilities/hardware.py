@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.device import Device
 
 RAM_DISK = "/dev/shm"  # noqa: S108 - looked at, not written to
-MAX_OWN_BYTES = 16 << 20  # more than that is of the program that edgeqa is used in
+MAX_OWN_BYTES = 16 << 20  # more memory than that belongs to the program around edgeqa
 UNLIMITED_FROM_BYTES = 1 << 62  # version 1 says "no limit" with the largest multiple of a page
 _LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}
 _USED = {1: "memory.usage_in_bytes", 2: "memory.current"}
 _INACTIVE_FILE = {1: "total_inactive_file", 2: "inactive_file"}
-# Of the fastest core's speed. Prime and gold cores of phones, and favoured cores of laptops, are within it (0.85 and
-# more); silver and efficiency cores are not (0.75 and less).
+# Fast cores have at least this part of the fastest core's speed: prime and gold cores of phones and favoured cores of
+# laptops do (0.85 and more); silver and efficiency cores do not (0.75 and less).
 FAST_FROM = 0.8
 _CPU = "/sys/devices/system/cpu/cpu"
 _SPEEDS = ("cpu_capacity", "cpufreq/cpuinfo_max_freq")
@@ -118,7 +118,7 @@ def file_system(device: Device, home: str) -> Reading[str]:
     around = [m for m in mounts(device) if PurePath(home).is_relative_to(m.point)]
     if not around:
         return Reading(None, "no mount holds it")
-    # Of equally deep mounts the last one hides the others.
+    # Among equally deep mounts, the last one hides the others.
     innermost = max(enumerate(around), key=lambda pair: (len(PurePosixPath(pair[1].point).parts), pair[0]))[1]
     return Reading(innermost.file_system, f"mounted on {innermost.point}")
 

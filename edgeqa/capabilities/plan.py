@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities.device import Capabilities, Reading
 
-USEFUL_THREADS = 4  # beyond it, a small model's threads wait for each other more than they work
+USEFUL_THREADS = 4  # with more threads, those of a small model wait for each other more than they work
 BATCH_CONTEXTS = 16
 SPARE_CALLERS = 2  # ready to take over a core while others work in Python
-ASSUMED_MEMORY_BYTES = 512 * MIB  # where nothing can be read: the smallest board that edgeqa is meant for
+ASSUMED_MEMORY_BYTES = 512 * MIB  # if the memory is unknown, this is that of the smallest board
 ANSWER_CACHE_PERCENT, MIN_CACHE_BYTES, MAX_CACHE_BYTES = 4, 8 * MIB, 256 * MIB
 ENCODING_STORE_PERCENT = 8
 WINDOW_STEP_TOKENS = 32
 MIN_ANSWER_CACHE_BYTES = 2 * MIB  # some thousand answers
 MIN_DISK_CACHE_BYTES = 1 * MIB  # the smallest map that the cache makes
-# Left free for everyone else, and for what the estimate misses (runs differ by 5 MiB).
+# So much stays free for other programs, and for errors of the estimate (runs differ by 5 MiB).
 MARGIN_PERCENT, MIN_MARGIN_BYTES = 10, 16 * MIB
 ADDRESS_MARGIN_BYTES = 64 * MIB
-CACHE_ADDRESS_BYTES = 24 * MIB  # of that, for what an answer cache that is open has besides its map: a thread, locks
+CACHE_ADDRESS_BYTES = 24 * MIB  # an open answer cache takes so much besides its map: a thread, locks
 IN_TIME_MS = 250.0  # how long the careful reader may take for a passage
-# mmap and file locks, which the cache lives on, are not to be trusted over a network or through FUSE.
+# The cache needs mmap and file locks, which cannot be trusted over a network or through FUSE.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs")
 
 
@@ -180,7 +180,7 @@ def make_plan(
         full_sizes,
         threads.value,
         room,
-        # What takes nothing is never the reason that something does not fit.
+        # A part that takes no memory is never the reason why a plan does not fit.
         {name: value for name, value in wanted.given().items() if value not in (0, "off", "fast", "auto", "cpu")},
     )
     shrunk = f"shrunk to fit {show_bytes(available.value)}"
@@ -291,8 +291,8 @@ def _why_callers(callers: int, more_bytes: int, provider: Provider) -> str:
 
 
 def _spinning(threads: int) -> Choice[bool]:
-    # Only for moments: left to wait as long as onnxruntime would, the threads of two graphs took 72 to 165 ms for a
-    # context that takes 40 ms without, on 2 cores.
+    # Threads spin only for moments. With onnxruntime's own time, the threads of two graphs took 72 to 165 ms for a
+    # context that otherwise takes 40 ms, on 2 cores.
     if threads == 1:
         return Choice(value=False, reason="one thread has none to wait for")
     return Choice(value=True, reason="for microseconds, between operators; asleep between runs")
@@ -431,7 +431,7 @@ def _smallest(wanted: Sizes, fixed: Collection[str]) -> Sizes:
         "answer_cache_bytes": MIN_ANSWER_CACHE_BYTES,
         "encoding_store_bytes": 0,
     }
-    # Never above what is wanted: a model may be made for shorter contexts, a cache may be off.
+    # It never exceeds the wanted size: a model may be made for shorter contexts, a cache may be off.
     return Sizes(
         **{
             name: getattr(wanted, name) if name in fixed else min(value, getattr(wanted, name))
@@ -448,7 +448,7 @@ def _shrunk(needs: ModelNeeds, wanted: Sizes, smallest: Sizes, threads: int, roo
 
     while missing() > 0 and sizes.batch_contexts > smallest.batch_contexts:
         sizes = replace(sizes, batch_contexts=max(smallest.batch_contexts, sizes.batch_contexts // 2))
-    # Encodings go before answers: an answer is worth all of a reading, an encoding half of one.
+    # Encodings are cut before answers: an answer saves a whole reading, an encoding half of one.
     if missing() > 0:
         kept = max(smallest.encoding_store_bytes, sizes.encoding_store_bytes - missing())
         sizes = replace(sizes, encoding_store_bytes=kept)
@@ -465,7 +465,7 @@ def _refusal(
     needs: ModelNeeds, smallest: Sizes, threads: int, room: Room, overrides: Mapping[str, object]
 ) -> NotEnoughMemory:
     needed = memory_bytes(needs, smallest) + room.taken_bytes
-    # The least that leaves `needed` beside its margin, which grows with it.
+    # This is the least that leaves `needed` beside the margin, which grows with it.
     enough = max(needed + MIN_MARGIN_BYTES, (needed - 1) * 100 // (100 - MARGIN_PERCENT) + 1)
     if enough > room.available_bytes:
         return NotEnoughMemory("memory", enough, room.available_bytes, overrides)

@@ -53,7 +53,7 @@ def describe(device: Capabilities, plan: Plan | NotEnoughMemory, self_test: Self
         lines += ["", title] if lines else [title]
         for row in section:
             start = f"{_INDENT}{row.name:{name_width}}  {row.value:{value_width}}  "
-            # A long reason goes on below itself, so that the columns stay columns.
+            # A long reason continues in its own column.
             lines += wrap(row.why, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start.rstrip()]
     return "\n".join(lines)
 
