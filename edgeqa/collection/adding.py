@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     Watched: TypeAlias = Callable[[int, int], None]
     """Called with how many bytes of the files were gone through, and how many contexts were stored."""
 
-MAX_SKIPPED = 100  # named; a folder may hold any number of pictures
-MAX_ENDINGS = 1000  # counted apart
+MAX_SKIPPED = 100  # so many are named; a folder may hold any number of pictures
+MAX_ENDINGS = 1000  # so many are counted apart
 BLOCK_CONTEXTS, BLOCK_EVENTS, BLOCKS = 16, 256, 4
 COMMIT_S, COMMIT_BYTES = 10.0, 64 << 20
 T = TypeVar("T")
@@ -368,7 +368,7 @@ class AddingRun:
         tokens = len(made.passage.tokens)
         size_bytes = encoding_bytes(tokens, self._encoder.width) + ALIGNMENT
         if self._left_bytes < size_bytes:
-            self._left_bytes = 0  # what comes later does without, too, however short it is
+            self._left_bytes = 0  # later contexts get none either, however short they are
             return
         made.encoding = self._model.encode(made.passage.tokens.ids)
         self._left_bytes -= size_bytes

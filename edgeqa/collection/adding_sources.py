@@ -74,7 +74,7 @@ def is_still(path: str) -> bool:
 def _quietly(path: str, options: FormatOptions) -> Iterator[Source]:
     try:
         yield from walk([path], options)
-    except EdgeQAError:  # said when it is read
+    except EdgeQAError:  # it is reported when it is read
         return
 
 
@@ -110,7 +110,7 @@ class PrepareStage:
                 for source in walk([path], self._options, self._report.skip):
                     source.is_piped |= copied
                     yield from self._source(source, name)
-            except (ContextError, OptionError) as error:  # all else is not the path's fault
+            except (ContextError, OptionError) as error:  # other errors are not the path's fault
                 is_gone = isinstance(error, ContextNotFound) and gone is not None
                 if not (is_gone and any(True for _ in self._catalogue.sources_below(file_identity(path)))):
                     yield SourceFailed(path, error, begun=False)
@@ -145,7 +145,7 @@ class PrepareStage:
                 else:
                     yield from self._document(source, record, unfinished if number == documents_done else None)
             yield SourceEnds(is_reread=is_reread)
-            if former is not None and former.startswith(CARRIED):  # it is here by its full path now
+            if former is not None and former.startswith(CARRIED):  # now it is known by its full path
                 yield from map(SourceGone, self._catalogue.sources_at(former))
             for part, why in source.notes:
                 self._report.skip(Skipped(part, why))
@@ -164,7 +164,7 @@ class PrepareStage:
             made = (row.digest, row.window_tokens, row.encoder, row.splitter)
             if PENDING <= row.state < WHOLE and made == wanted:
                 unfinished = self._catalogue.unfinished_document(row.id)
-                # A document's contexts have ids without a gap: it can only be gone on with if it was the last.
+                # A document's contexts have ids without a gap, so that only the last document can be continued.
                 if unfinished is not None and unfinished.after != self._next_context:
                     unfinished = None
                 return self._catalogue.whole_documents(row.id), unfinished
@@ -198,7 +198,7 @@ class ReEncodeStage:
     def _source(self, source: SourceRow) -> Iterator[Event]:
         from edgeqa.contexts.windows import again, windows  # here: it needs numpy
 
-        # Of a file that was not added to its end, the rest is to be read when it is next added.
+        # The rest of a file that was not added to its end must be read when it is next added.
         digest = MARK + (source.digest if source.state == WHOLE else b"")
         documents_done = 0
         made_with = (digest, self._model.limits.window_tokens, self._encoder.digest)
@@ -270,5 +270,5 @@ def _is_missing(path: bytes) -> bool:
         return True
     except OSError:
         return False
-    # Where case makes no difference, a file that is called otherwise now still answers to its old name.
+    # On a file system without case, a renamed file may still be found under its old name.
     return path.startswith(b"/") and file_identity(os.fsdecode(path)) != path

@@ -74,7 +74,7 @@ FIRST = "edgeqa-collection.json"
 MEMBER = re.compile(rf"shards/([0-9A-Z]{{3,16}})/({'|'.join(map(re.escape, (MANIFEST, *FILES)))})")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same collection gives the same bytes
 _BLOCK_BYTES = 1 << 20
-_MAX_FIRST_BYTES = 64 << 20  # of what the file says of itself: a line for each file of a shard
+_MAX_FIRST_BYTES = 64 << 20  # the first member, with a line for each file of a shard, is not larger
 _ENCRYPTED = 1
 
 

@@ -36,7 +36,7 @@ T = TypeVar("T", bound="CatalogueFile")
 
 ID_BYTES = 16
 _BUSY_S = 30.0
-# How SQLite begins to say what is wrong with a file's content where it calls that an error of the system.
+# SQLite reports some faults of a file's content as errors of the system, whose messages begin so.
 _OF_THE_CONTENT = ("Could not decode", "no such table", "no such column", "malformed", "unsupported file format")
 _ROWS = 256
 _BESIDE = ("", "-wal", "-shm", "-journal")  # how the names of SQLite's files end
@@ -82,7 +82,7 @@ CREATE TABLE shards (
 CREATE TABLE unindexed (first INTEGER NOT NULL, after INTEGER NOT NULL, wanted INTEGER NOT NULL);
 """
 
-# What has brought a catalogue of the former format to this one: the columns that it lacked.
+# The columns that a catalogue of the former format lacks.
 _ADDED = (
     "ALTER TABLE sources ADD COLUMN reader TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE sources ADD COLUMN splitter INTEGER NOT NULL DEFAULT 1",
@@ -238,7 +238,7 @@ class CatalogueFile:
     def seal(self) -> None:
         """Notes what the file is like, if all that is committed is in it. Until the next commit nobody writes to it."""
         if self.checkpoint():
-            with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
+            with contextlib.suppress(OSError):  # without room for it, the next writer looks closer
                 seals.store(self._file.parent, (), None)
                 self._is_sealed = True
 

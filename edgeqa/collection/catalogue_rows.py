@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 READY, PENDING, GROWING, WHOLE = -1, 0, 1, 2
-MARK = b"anew:"  # what the digest of a source that is `READY`, or will be, begins with
+MARK = b"anew:"  # the digest of a source that is `READY`, or will be, begins so
 DIGEST_BYTES = 16
 _HEAD, _RANGE, _CHECK = Struct("<4sI"), Struct("<QQ"), Struct("<Q")
 _MAGIC = b"gone"

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 Stamp: TypeAlias = tuple[int, int, int]
 
 DIGEST_BYTES = 16
-MAX_PATHS = 10_000  # of contexts that are kept at hand
-_OPEN_ATTEMPTS = 20  # each merge of a busy writer may take the shards away that were just read of
+MAX_PATHS = 10_000  # the paths of so many contexts are kept at hand
+_OPEN_ATTEMPTS = 20  # each merge of a busy writer may delete the shards that the snapshot has just named
 
 
 def load_snapshot(directory: Path) -> Snapshot:
@@ -73,7 +73,7 @@ class StoredContext:
 
     def __init__(self, shard: Shard, row: Row, encoder: EncoderIdentity | None) -> None:
         self._shard, self._row, self._record = shard, row, shard.record(row)
-        # Of another encoder, only the token ids are good. What is damaged raises here, before anybody reads with it.
+        # With another encoder, only the token ids are usable. Damage raises here, before anybody reads with it.
         is_other = encoder is not None and encoder.digest != shard.manifest.encoder
         self._has_encoding = not is_other and shard.raw_encoding(row) is not None
 

@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
 Ranges: TypeAlias = "Sequence[tuple[int, int]]"
 _M_ARENA_MAX = -8  # of mallopt(3)
-WRITER_HEAP_BYTES = 15_000_000  # the least that tantivy takes
-_ATTEMPTS = 10  # at a directory that somebody writes to meanwhile
-_TOKENIZER = "whitespace"  # what is indexed comes as terms already
+WRITER_HEAP_BYTES = 15_000_000  # tantivy takes no less
+_ATTEMPTS = 10  # a directory may change while it is read
+_TOKENIZER = "whitespace"  # texts come as terms already
 META = "meta.json"  # names all other files
 _PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
-# Not what the library finds wrong in a file and calls one too: IoError { io_error: Custom { kind: InvalidData, ...
+# The library also calls damage in a file an IoError { io_error: Custom { kind: InvalidData, ...; that does not match.
 _OF_THE_SYSTEM = re.compile(r"(?is)(?:io ?error|os error)(?!.*custom \{ kind: (?:invaliddata|unexpectedeof))|lockfile")
 _NO_FILE = re.compile(r"(?i)too many open files")
 _NO_THREAD = re.compile(r"(?i)failed to spawn|threads? ?pool|resource temporarily unavailable")
@@ -247,7 +247,7 @@ class Index:
         for file, (inode, size_bytes) in self._mapped.items():
             try:
                 found = os.stat(file)  # noqa: PTH116 - half of what a Path takes
-            except OSError:  # it has no name any more, by which somebody could cut it short
+            except OSError:  # without a name, nobody can cut it short
                 continue
             if found.st_ino == inode and found.st_size < size_bytes:
                 raise RouteDamaged(self._directory, f"{Path(file).name} was cut short")
@@ -503,13 +503,13 @@ def check_index(directory: Path) -> int:
             for name in sorted(files):
                 _check(directory / name)
             name = MANAGED
-            with contextlib.suppress(FileNotFoundError):  # the library does without
+            with contextlib.suppress(FileNotFoundError):  # the library does not need it
                 _check_listed({META, *files}, directory / MANAGED)
             return Index(directory).contexts
         except RouteDamaged:
             raise
         except FileNotFoundError as error:
-            # Gone since its name was read, if somebody else writes there: then there are other names now.
+            # If somebody else writes there, the file may be gone since its name was read; then there are new names.
             if name == META or attempt + 1 == _ATTEMPTS or read(directory / META) == meta:
                 raise RouteDamaged(directory, f"{name} is missing") from error
         except OSError as error:

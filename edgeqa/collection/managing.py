@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 LATER: Final = "later"
 """Adds no encodings in this run: contexts can be asked much sooner, and `re_encode` makes what is missing."""
 # An encoding is forty times as large as the text and token ids that it is made from, and saves half of the time that
-# it takes to read a context. So encodings get a share of the disk, and contexts beyond that do without.
+# it takes to read a context. So encodings get a share of the disk, and contexts beyond that have none.
 SHARE_PERCENT, MAX_BYTES = 10, 8 * GIB
 MAX_BYTES_ON_32_BITS = 512 * MIB  # they are mapped, and address space is short
 _FACT = "encodings_budget"
@@ -123,7 +123,7 @@ def add(
 
 
 def _check(named: list[str], name: object, encodings_bytes: object, *, anew: bool, copied: bool) -> None:
-    if not all(named):  # as of a variable of the shell that is not set: it would be the working directory
+    if not all(named):  # an unset variable of the shell gives an empty name, which would mean the working directory
         raise OptionError(name="paths", value="", expected='files, folders, or "-"')
     if encodings_bytes == LATER and anew:
         raise OptionError(name="encodings_bytes", value=LATER, expected="a size, or nothing, where all is re-encoded")

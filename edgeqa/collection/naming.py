@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from edgeqa.formats.source import Source
 
 
-CARRIED = b"carried:"  # what a file of a collection from another device is known by begins with; then comes its name
+CARRIED = b"carried:"  # a file of a collection from another device is known by this and its name
 TAG = r"[A-Za-z0-9]{1,8}"
 _ADDRESS = re.compile(rf"(.*):\{{({TAG})\}}:([1-9][0-9]{{0,17}})", re.DOTALL)
-SHOWN_HEX_DIGITS = 12  # of a content's digest: among a million texts, two are called alike with a chance of 1 in 500
+SHOWN_HEX_DIGITS = 12  # two of a million texts share so many digits with a chance of 1 in 500
 Within: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
 
 

@@ -39,7 +39,7 @@ _NAME = re.compile(r"\.edgeqa-[0-9a-f]{16}")
 _SHARD_FILES = (*FILES, MANIFEST, GONE, GONE_AGAIN, LATER)
 _TAG = "[0-9A-Z]{3,16}"
 _JSON_FILES = "|".join(map(re.escape, (SNAPSHOT, SEALS)))
-# By the kind of a folder: names of files in it, and of folders, by their kinds.
+# By the kind of a folder: the names of its files, and of its folders with their kinds.
 _OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
     "collection": (
         re.compile(
@@ -49,7 +49,7 @@ _OWN: Mapping[str, tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]] = {
     ),
     SHARDS: (re.compile("(?!)"), {"shard": re.compile(f"({PARTIAL})?{_TAG}")}),
     "shard": (re.compile(rf"({'|'.join(map(re.escape, _SHARD_FILES))})(\.partial)?"), {}),
-    # The library's: what it lists, its locks, its segments, and what it writes before it renames it.
+    # These files belong to the library: its list, its locks, its segments, and new files before they are renamed.
     ROUTE: (
         re.compile(r"\.?(meta|managed)\.json|\.tantivy-[a-z]+\.lock|[0-9a-f]{32}\.(\d+\.)?[a-z]+(\.temp)?|\.tmp\w{6}"),
         {},
@@ -80,11 +80,11 @@ class Lock:
 
     def _take(self, directory: Path) -> None:
         is_taken = files.try_lock(self._descriptor, fcntl.LOCK_EX)
-        if not is_taken and gc.collect():  # a writer of this process that an interrupt has left where nobody knows it
+        if not is_taken and gc.collect():  # an interrupt may have left a writer of this process without an owner
             is_taken = files.try_lock(self._descriptor, fcntl.LOCK_EX)
         if not is_taken:
             holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
-            self.forked()  # not released: it is another's
+            self.forked()  # the lock belongs to another process, and is not released
             raise CollectionBusy(directory, f"process {holder}" if holder else "")
         with contextlib.suppress(OSError):  # the disk may be full; the lock holds all the same
             os.ftruncate(self._descriptor, 0)
@@ -93,7 +93,7 @@ class Lock:
     def release(self) -> None:
         """Lets others write. Harmless when repeated."""
         if self._descriptor >= 0:
-            with contextlib.suppress(OSError):  # whom it names is nobody's writer any more
+            with contextlib.suppress(OSError):  # the named process writes no more
                 os.ftruncate(self._descriptor, 0)
             files.unlock(self._descriptor)
             descriptor, self._descriptor = self._descriptor, -1

@@ -138,7 +138,7 @@ def upgrade(directory: Path, catalogue: Catalogue) -> None:
     Raises:
         CollectionError, OSError: if it cannot be written to; then it is as it was.
     """
-    sweep(directory, catalogue)  # a shard of this name may be left by one that was killed here
+    sweep(directory, catalogue)  # a writer that was killed may have left a shard of this name
     catalogue.begin()
     try:
         former = catalogue.shards()
@@ -224,7 +224,7 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
     seals.withdraw(directory)
     withdraw(directory)
     sync_directory(directory)
-    for name in _BESIDE:  # of the one that is damaged: SQLite would take them for the new one's
+    for name in _BESIDE:  # these belong to the damaged one, and SQLite would use them for the new one
         delete(directory / f"{CATALOGUE}{name}")
     sync_directory(directory)
     rename(directory / _PARTIAL, directory / CATALOGUE)
@@ -322,6 +322,6 @@ def _states_that_count(found: _Contents, documents: dict[int, list[DocumentRow]]
 
 def _as_recovered(source: SourceRow, *, is_whole: bool) -> SourceRow:
     """Returns a file as it is in the new catalogue."""
-    if is_whole and source.state in {READY, WHOLE}:  # nothing else of it is there: what it waited for has come
+    if is_whole and source.state in {READY, WHOLE}:  # its replacement is complete, and the old one is gone
         return replace(source, state=WHOLE, digest=source.digest.removeprefix(MARK))
     return replace(source, state=WHOLE if source.state == WHOLE else GROWING, digest=b"")

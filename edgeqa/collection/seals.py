@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 FILE = "seals.json"
-ALWAYS_READ_BYTES = 4 << 20  # a file of at most so many is read each time that it is opened: that takes a millisecond
+ALWAYS_READ_BYTES = 4 << 20  # a file up to this size is read whenever it is opened, which takes a millisecond
 _BLOCK_BYTES = 1 << 20
 
 
@@ -95,7 +95,7 @@ def find_mismatch(directory: Path, of: str, *, thorough: bool = False) -> Mismat
     for name, seal in sorted((seals or {}).items()):
         if name.partition("/")[0] != of or not (what := _mismatch(directory / name, seal, thorough=thorough)):
             continue
-        # A writer takes the seals away before it touches anything: if they are still there, it was none.
+        # A writer deletes the seals before it touches anything: if they are still there, nobody has written.
         return Mismatch(name, what) if load(directory) == seals else None
     return None
 

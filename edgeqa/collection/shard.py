@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
-PARTIAL = "partial-"  # how the name of a shard begins that is being written
+PARTIAL = "partial-"  # the name of an unfinished shard begins so
 FORMER_FILES = (TABLE, RECORDS, ENCODINGS)
 FILES = (*FORMER_FILES, DOCUMENTS)
 _BLOCK_BYTES = 1 << 20
@@ -197,7 +197,7 @@ class Shard:
         position = self._position(context_id)
         if position < len(self) and (row := self.row(position)).context_id == context_id:
             return row
-        # A damaged id leads the search astray: then a row that is there seems not to be.
+        # A damaged id can lead the search astray, so that an existing row seems to be missing.
         for _ in self._rows(0):
             pass
         return None
@@ -205,7 +205,7 @@ class Shard:
     def _position(self, context_id: int) -> int:
         """Returns where in the table the context is, or would be."""
         low, high = 0, len(self)
-        guess = context_id - self.manifest.first  # right where none is missing before it
+        guess = context_id - self.manifest.first  # this is right if no id before it is missing
         if low <= guess < high and self._id_at(guess) == context_id:
             return guess
         while low < high:
@@ -334,7 +334,7 @@ class Shard:
             ShardDamaged: if they cannot be read.
         """
         try:
-            found = self.noted_gone(GONE)  # the first to be written: after a kill in between, it is ahead
+            found = self.noted_gone(GONE)  # it is written first, so that it is ahead after a kill in between
         except ShardDamaged:
             if (found := self.noted_gone(GONE_AGAIN)) is None:
                 raise

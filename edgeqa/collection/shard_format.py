@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 FORMAT = 2
-FORMER = 1  # is read, too
+FORMER = 1  # this format is read, too
 TABLE, RECORDS, ENCODINGS = "table.bin", "records.bin", "encodings.bin"
 DOCUMENTS, GONE, GONE_AGAIN, LATER = "documents.jsonl", "gone.bin", "gone-again.bin", "later.json"  # `catalogue_rows`
 ALIGNMENT = 64
@@ -38,14 +38,14 @@ NO_ENCODING = (1 << 64) - 1
 _ROW_BODY = Struct("<QIIQIIQQQ")
 _ROW = Struct("<QIIQIIQQQQ")
 ROW_BYTES = _ROW.size
-CONTEXT_ID = Struct("<Q")  # what a row begins with
+CONTEXT_ID = Struct("<Q")  # a row begins with this
 _HEADS = {FORMER: Struct("<Q8sIIII"), FORMAT: Struct("<Q8sIIIIIIB3x")}
 _HEAD = _HEADS[FORMAT]
 _LENGTH = Struct("<I")
 _PIECE, _WIDE_PIECE = Struct("<HHi"), Struct("<IIQ")
 _WIDE_IDS, _WIDE_PLACES, _WIDE_PIECES = 1, 2, 4  # bits of `form`
-# Bits of a mark, one byte a token in the narrow form: how far the word's and the paragraph's number rise from the token
-# before, and whether the token means something by itself.
+# A mark is one byte a token in the narrow form. Its bits tell how far the numbers of word and paragraph rise from the
+# previous token, and whether the token means something by itself.
 _WORD_MAX, _PARAGRAPH_SHIFT, _PARAGRAPH_MAX, _MEANINGFUL = 31, 5, 3, 128
 
 

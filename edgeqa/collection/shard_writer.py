@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 AT_A_TIME = 8
 FULL_BYTES = 1 << 30
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing that looks like something else
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, in which no letter looks like another
 _SHORTEST = 3
 _STEP = 20_021  # odd, so that steps reach every tag of a length once
 
@@ -99,7 +99,7 @@ class _File:
             self.size_bytes += len(block)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # what could not be written is deleted anyway
+        with contextlib.suppress(OSError):  # the shard could not be written, and is deleted anyway
             self._stream.close()
 
 
@@ -388,7 +388,7 @@ def merge(directory: Path, catalogue: Catalogue, chosen: Sequence[ShardRow], tag
     made_with = Shard(directory / SHARDS / chosen[0].tag).manifest.made_with(catalogue.get("bundle", ""))
     with ShardWriter(directory / SHARDS, tag, made_with) as made:
         for known in chosen:
-            # One at a time: what is mapped counts as memory of the process as long as it is.
+            # One file at a time is mapped, since mapped memory counts as the process's own.
             shard = Shard(directory / SHARDS / known.tag)
             for first, after in live:
                 for row in shard.rows(first, after):

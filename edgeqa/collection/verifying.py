@@ -157,7 +157,7 @@ def verify_route(place: Path) -> RouteDamaged | None:
         except RouteDamaged as error:
             damage = error
         else:
-            # What a damaged shard holds cannot be indexed; and while somebody writes, the two need not agree.
+            # The contexts of a damaged shard cannot be indexed; and while somebody writes, the two may differ.
             if found != before[0] and before == expected() and not (before[1] or damaged_tags(place) - {ROUTE_NOTE}):
                 damage = RouteDamaged(place / ROUTE, f"it has {found} contexts instead of {before[0]}")
         if damage is None and wrong is not None:

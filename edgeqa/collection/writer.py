@@ -86,12 +86,10 @@ class Writer:
         self._source: SourceRow | None = None
         self._document: DocumentRow | None = None
         self._unfinished: DocumentRow | None = None
-        self._contexts = 0  # of the document, so far
+        self._contexts = 0  # contexts of the document so far
         self._shard: ShardWriter | None = None
         self._written = (0, 0)  # the source and the document whose context was last put into the shard; ids
-        self._ended: dict[
-            int, LateEnds
-        ] = {}  # what ended since the last commit without a context since; by its last one
+        self._ended: dict[int, LateEnds] = {}  # by the last context: sources and documents that ended since the commit
         with _fallible(directory), contextlib.ExitStack() as opened:
             files.own(directory)
             check_own(directory)
@@ -324,11 +322,11 @@ class Writer:
             if not self._merge(chosen):
                 break
         for damage in self.damages:
-            # What is damaged may be gone by now, while other documents are still in the same shard; or it is nobody's.
+            # The damaged contexts may be removed by now, while other documents are still in the same shard.
             rest = [s for s in self.catalogue.shards() if s.tag == damage.tag]
             if rest and (not damage.documents or rest[0].live < rest[0].contexts):
                 self._merge(rest)
-        self.catalogue.seal()  # until the next commit: a writer that is killed in between leaves what can be checked
+        self.catalogue.seal()  # until the next commit: a writer killed in between leaves a file that can be checked
 
     def _merge(self, chosen: list[ShardRow]) -> bool:
         """Makes one shard of the chosen ones; returns whether there is any use in going on."""
@@ -339,7 +337,7 @@ class Writer:
             self.catalogue.roll_back()
             note_shard(self.directory, damage)  # so that it is not chosen again
             return True
-        except OSError:  # no room to copy it: it stays as it is
+        except OSError:  # there is no room to copy it, so it stays as it is
             self.catalogue.roll_back()
             return False
         with _fallible(self.directory):
@@ -379,7 +377,7 @@ class Writer:
         with _fallible(self.directory):
             try:
                 self._opened.close()
-            except BaseException:  # an interrupt: what it has kept from being closed is closed all the same
+            except BaseException:  # after an interrupt, the rest is closed all the same
                 self._opened.close()
                 raise
             finally:
@@ -392,7 +390,7 @@ class Writer:
     def _seal(self) -> None:
         """Notes what the files are like that have no checksum of their own, the index too, when all are closed."""
         if self._is_whole:
-            with contextlib.suppress(OSError):  # no room: without, the next writer looks closer
+            with contextlib.suppress(OSError):  # without room for it, the next writer looks closer
                 seals.store(self.directory, files_in(self.directory / ROUTE), self._seals)
 
     def __enter__(self) -> Writer:
@@ -439,7 +437,7 @@ class _IndexKeeper:
         self._writer = opened or self._open_anew()
 
     def _open(self) -> IndexWriter:
-        # A child that was forked while a writer was open holds its lock for ever. It is no writer: that is who is here.
+        # A child that was forked while a writer was open holds its lock for ever, but is no writer; this process is.
         files.delete(self._directory / ROUTE / WRITER_LOCK)
         return IndexWriter(self._directory / ROUTE, self._language)
 
@@ -468,7 +466,7 @@ class _IndexKeeper:
         """
         try:
             self._catch_up(anew=anew)
-        except RouteDamaged:  # all that was in it is stored
+        except RouteDamaged:  # nothing is lost, since all its contexts are stored
             with contextlib.suppress(CollectionError):
                 self._writer.close()
             self._writer = self._open_anew()
@@ -496,7 +494,7 @@ class _IndexKeeper:
                 for row in shard.rows(first, after):
                     record = shard.record(row)
                     self._writer.add(row.context_id, record.text, f"{record.title} {searched(record.heading)}")
-            except ShardDamaged as damage:  # what lies behind it is indexed when it is mended
+            except ShardDamaged as damage:  # the contexts after it are indexed once it is mended
                 note_shard(self._directory, damage)
 
     def close(self) -> None:
