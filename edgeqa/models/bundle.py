@@ -167,7 +167,7 @@ def _state(file: Path) -> FileState:
 
 
 def _check(file: Path, fact: FileFact) -> None:
-    import hashlib  # here: of no use at a start that finds all files as they were
+    import hashlib  # imported here: a start that finds all files unchanged does not need it
 
     size_bytes = file.stat().st_size
     if size_bytes != fact.size_bytes:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 MICROSOFT = "com.microsoft"
-OURS = "plain:"  # what names begin with that are made here: a graph has names of its own
+OURS = "plain:"  # names that are made here begin so, to differ from the graph's own names
 ELEMENTS = {"float32": FLOAT32, "float16": FLOAT16}
-# What makes numbers of its own, of a type that is said elsewhere: in float16, that would have to be changed, too.
+# These operators make numbers of a type that is set elsewhere; in float16, that would have to change, too.
 MAKES_NUMBERS = {"Constant", "ConstantOfShape", "EyeLike", "RandomNormal", "RandomUniform", "Range", "Resize"}
 
 
@@ -182,7 +182,7 @@ class _Rewriter:
     # --- one rule an operator ---
 
     def _dynamic_quantize(self, node: Node) -> None:
-        # Not rounded any more: what was divided by a scale, to be multiplied by it again, has the scale 1.
+        # Nothing is rounded any more: a value that was divided by a scale and multiplied by it again has the scale 1.
         steps, scale, *_ = node.outputs
         self._names[steps] = self._value(node.inputs[0])
         self._names[scale] = self._numbers("one", np.array(1))

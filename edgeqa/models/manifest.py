@@ -31,12 +31,12 @@ REQUIRED_FILES = {
 }
 PRECISIONS = ("int8", "float32", "float16")
 MIN_QUESTION_TOKENS = 3  # [CLS], one of the question, [SEP]
-# Far beyond any reader for small devices: what lies above is a slip, and would end as a failed allocation.
+# These are far beyond any reader for small devices: a larger number is a slip, and would end as a failed allocation.
 MAX_TOKENS, MAX_WIDTH, MAX_LAYERS = 1 << 16, 1 << 16, 1 << 10
 MAX_FILE_BYTES = 1 << 40
 MAX_TYPE, MAX_SPECIAL_TOKENS = 1, 16
 CHANCE_WEIGHTS = 4
-MAX_WEIGHT = 1000.0  # of the calibration: with more, every probability is 0 or 1
+MAX_WEIGHT = 1000.0  # with a larger weight in the calibration, every probability would be 0 or 1
 MAX_COUNT = (1 << 31) - 1
 
 
@@ -237,7 +237,7 @@ def _files(fields: Fields, where: str) -> tuple[FileFact, ...]:
         plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
         if not plain or name in {"", ".", "..", NAME}:
             raise BundlePathUnsafe(where, name)
-        if not name.isprintable():  # what no file system, or no screen, takes as a name
+        if not name.isprintable():  # no file system, or no screen, takes such a name
             raise BundleManifestInvalid(where, f"files has the name {name!r}, with characters that cannot be printed")
         file = fields.part(name)
         facts.append(FileFact(name, file.count("bytes", most=MAX_FILE_BYTES), file.text("sha256")))

@@ -83,7 +83,7 @@ def open_model(
     """
     device = device or probe(providers=False)
     plan = plan or make_plan(device, bundle.needs(), overrides)
-    # Of a processor that hides, no verdict can be remembered: the next one may be another.
+    # No verdict can be remembered for an unknown processor: the next one may be another.
     anew = anew or device.processor_digest.value is None
     usual = precision(bundle.manifest.precision, device.machine.value, device.cpu_flags.value)[0]
     wanted, asked_for = plan.precision.value, plan.provider.asked_for
@@ -91,9 +91,9 @@ def open_model(
     known = None if anew else selftest.recall(bundle, device.kernels, kept_as)
     if known is not None and _provider(known.path) != _provider(wanted):
         if plan.provider.tried and not any(_is_of(one, known.path) for one in plan.provider.tried):
-            selftest.forget(bundle, device.kernels, kept_as)  # what was chosen is not there any more
+            selftest.forget(bundle, device.kernels, kept_as)  # the chosen provider is gone
             known = None
-        else:  # there is no room for it now, or who asks does not choose
+        else:  # there is no room for it now, or the caller does not choose
             kept_as = asked_as(usual, short(plan.provider.value))
             known = selftest.recall(bundle, device.kernels, kept_as)
     try:
@@ -103,7 +103,7 @@ def open_model(
         if reader is None or known.path != wanted:
             reader = _loaded(bundle, on_it, callers)
         return OpenModel(on_it, reader, known)
-    except BundleTokensWrong:  # no provider's fault
+    except BundleTokensWrong:  # the provider is not at fault
         raise
     except BundleError as fault:
         if AT not in wanted:
@@ -136,11 +136,11 @@ def _tested(
         reader = reader or _loaded(bundle, on_it, callers)
         try:
             verdict = selftest.run(bundle, tokenizer, reader, path)
-        except BundleTokensWrong:  # no kernel's fault
+        except BundleTokensWrong:  # the kernels are not at fault
             raise
         except BundleSelfTestFailed as fault:
             failed.append(fault)
-            reader = None  # its memory, before another is loaded
+            reader = None  # its memory is freed before another is loaded
             continue
         if path != wanted:
             verdict = replace(verdict, detail=f"{verdict.detail}, computed as {path}: {wanted} gives wrong ones")

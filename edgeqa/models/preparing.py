@@ -98,7 +98,7 @@ def prepare_model(
         raise ModelMade(bundle.path.name)
     device = probe(providers=False)
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes, provider=provider)
-    trying.offered(device, provider)  # what is wrong with that is said before anything is made
+    trying.offered(device, provider)  # this refuses before anything is made
     made: dict[str, Bundle] = {
         one: _made(bundle, one, device, overrides, progress) for one in _wanted(bundle, precision)
     }

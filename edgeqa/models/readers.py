@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 INT8_MAX = 127
-# Of a context's tokens, the part that may begin or end an answer, and how many at least. The best span is the same as
-# with all of them for 99 of 100 questions of SQuAD 1.1, and F1 is, too: 78.10 and 78.04.
+# The part of a context's tokens that may begin or end an answer, and their least number. The best span is the same as
+# with all tokens for 99 of 100 questions of SQuAD 1.1, and F1 hardly differs: 78.10 and 78.04.
 LIKELY_PERCENT, MIN_LIKELY_TOKENS = 15, 16
 ElementType: TypeAlias = "np.dtype[np.int64] | np.dtype[np.int32]"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
@@ -121,7 +121,8 @@ class SplitReader:
 
     def __init__(self, bundle: Bundle, options: SessionOptions, callers: Callers | None = None) -> None:
         self._manifest = bundle.manifest
-        # Who asks for float32 wants no part of it left out; of graphs made for a provider, that is not the reason.
+        # A user who asks for float32 wants no token left out; graphs made for a provider have float32 for another
+        # reason.
         self._is_exact = bundle.manifest.precision == "float32" and not bundle.manifest.made_of
         self._positions = np.arange(self._manifest.context_position + self._manifest.max_context_tokens)[None]
         self._encode = Session(bundle.file("encode.onnx"), options, callers, [bundle.file("encode.bin")])

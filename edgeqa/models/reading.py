@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 E = TypeVar("E", bound="Encoding | Ids")
-MAX_QUESTION_CHARACTERS = 1 << 14  # more than the tokens that a question may have ever take
-STORE_PARTS = 12  # of the store of encodings; one is for windows, and one for the tables of their spans
+MAX_QUESTION_CHARACTERS = 1 << 14  # the tokens of a question never take more
+STORE_PARTS = 12  # the store of encodings has so many parts: one for windows, one for the tables of their spans
 _TIMED_TEXT = "the pump may be submerged to a depth of twelve metres and is rated for clean water"
 _OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold
 
@@ -64,7 +64,7 @@ class PassageReader:
         self._manifest = bundle.manifest
         self._tokenizer = Tokenizer(bundle.file("tokenizer.json"))
         self._callers = callers = Callers(plan.callers.value)
-        # Where there is memory for one at a time, there is none to load the graphs twice.
+        # A device with memory for one context at a time has none to load the graphs twice.
         model = open_model(
             bundle,
             device=device,
@@ -79,7 +79,7 @@ class PassageReader:
         self._tables: LruTable[tuple[SpanTable, Tokens, str | None]] = LruTable(others_bytes)
         most_tokens = self._manifest.max_context_tokens - 1  # [SEP] is of the context
         window_tokens = min(most_tokens, plan.window_tokens.value)
-        # Windows shorter than usual are what memory allows: a short text must not be longer than they are.
+        # Windows are shorter than usual if memory is short: then a short text must not be longer than they are.
         usual = window_tokens >= min(most_tokens, WINDOW_TOKENS)
         self._limits = Limits(most_tokens if usual else window_tokens, window_tokens)
         self._windows: LruTable[tuple[Window, ...]] = LruTable(others_bytes)
@@ -271,7 +271,7 @@ class LruTable(Generic[V]):
 
     def put(self, key: Hashable, value: V, size_bytes: int) -> None:
         """Keeps `value`, which takes so many bytes with its key, if there is room for that alone."""
-        if size_bytes > self._budget_bytes:  # all that is kept would go for nothing
+        if size_bytes > self._budget_bytes:  # it would push out all others, and not be kept itself
             return
         with self._lock:
             if (former := self._held.pop(key, None)) is not None:

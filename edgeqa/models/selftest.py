@@ -39,9 +39,9 @@ MAX_LOGIT = 1e6  # logits are some tens; this only keeps infinity and NaN out
 # Largest difference to the reference's logits. int8 differs by 0.96 at most with exact products (measured on x86 with
 # VNNI); with products that overflow 16 bits, by 18 (published for a BERT-large).
 MAX_ERROR = {"int8": 2.0, "float32": 0.01, "float16": 0.2}
-ENCODING_ERROR = 0.3  # of a split bundle of any precision: its encodings are rounded to int8 (0.06 measured)
-# A golden answer with a score beyond this must come out as the best span, or one that the reference scores no lower by
-# more than this: models of others have near ties.
+ENCODING_ERROR = 0.3  # a split bundle of any precision differs by so much, since its encodings are int8 (0.06 measured)
+# If a golden answer scores higher than this, the best span must be this answer, or one that the reference scores lower
+# by at most this much: models of others have near ties.
 CLEAR_SCORE = 1.0
 MAX_MOVE = 4.0  # of the score of a case that has no clear answer
 FINGERPRINT_BYTES = 16
@@ -141,7 +141,7 @@ def _try_case(
     encoding, expected = reader.encode_context(context.ids), _expected(case, m.pair)
     all_logits = reader.read_all(hidden, encoding)
     error = _difference(all_logits, expected)
-    # Graphs that were made of rounded weights are as far from the reference as those.
+    # Graphs made from rounded weights differ as much from the reference as those weights do.
     largest_error = max(
         MAX_ERROR[m.precision], MAX_ERROR.get(precision, 0.0), ENCODING_ERROR if m.kind == "split" else 0.0
     )

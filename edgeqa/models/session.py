@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 FORKING_LIMIT_S = 1.0  # a step takes milliseconds
 _FORKING_PAUSE_S = 0.001
-CROWDED_FOR_S = 0.05  # callers who ask again and again are between two questions for a moment
+CROWDED_FOR_S = 0.05  # callers who ask again and again pause for a moment between two questions
 SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
 # 174 tokens of edgeqa-mini, one thread).
 _SLOWER_WHEN_FUSED = ["SkipLayerNormFusion"]
 
 
-_NO_THREAD = "PosixThread"  # in what onnxruntime says where it can start none
+_NO_THREAD = "PosixThread"  # onnxruntime's error has this word if it cannot start a thread
 
 _left_to_parents: list[Any] = []  # in a forked child, the parent's sessions
 
@@ -103,7 +103,7 @@ class Callers:
         self._forking = True
         give_up_at_s = time.monotonic() + FORKING_LIMIT_S
         while len(self._held) < self._at_once and time.monotonic() < give_up_at_s:
-            with contextlib.suppress(Empty):  # of `get` with a limit, CPython forgets the limit where others get more
+            with contextlib.suppress(Empty):  # CPython's `get` forgets its time limit while others get items
                 self._held.append(self._turns.get_nowait())
                 continue
             time.sleep(_FORKING_PAUSE_S)
@@ -206,7 +206,7 @@ class Session:
         self._lock = threading.Lock()
         has_threads = self._options.threads > 1 or self._options.provider != CPU
         if has_threads and (session := self._sessions.pop(self._options.threads, None)) is not None:
-            _left_to_parents.append(session)  # to let it go would be to wait for its threads, too
+            _left_to_parents.append(session)  # to free it would mean to wait for its threads, which do not exist here
 
     def run(self, arrays: Mapping[str, Array], outputs: Sequence[str] = ()) -> list[Array]:
         """Returns these outputs of the graph, or all; of `arrays`, those that the graph declares are fed.
@@ -256,7 +256,7 @@ class _Mapped:
         Raises:
             BundleFileDamaged: if it was cut short.
         """
-        found_bytes = os.lseek(self._descriptor, 0, os.SEEK_END)  # a tenth of what `os.stat` takes
+        found_bytes = os.lseek(self._descriptor, 0, os.SEEK_END)  # this takes a tenth of the time of `os.stat`
         if found_bytes < self._size_bytes:
             raise BundleFileDamaged(self._file, "size in bytes", self._size_bytes, found_bytes)
 
@@ -277,17 +277,17 @@ def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any: 
             setup,
             providers=list(dict.fromkeys((options.provider, CPU))),
             disabled_optimizers=_SLOWER_WHEN_FUSED,
-            enable_fallback=0,  # which would print on standard output, and try the same again
+            enable_fallback=0,  # it would print on standard output, and try the same again
         )
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         if os.strerror(errno.EMFILE) in str(error):
             raise FilesLimited from error
-        if _NO_THREAD in str(error):  # a limit on them is reached; one of our own is there, and gives the same
+        if _NO_THREAD in str(error):  # the limit on threads is reached; a session on our own thread gives the same
             if options.threads > 1:
                 return _load(file, replace(options, threads=1, spinning=False), weights)
             raise ThreadsLimited from error
         raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
-    session.edgeqa_weights = held  # of which the library copies nothing
+    session.edgeqa_weights = held  # the library copies nothing of them
     return session
 
 
@@ -306,7 +306,7 @@ def session_setup(options: SessionOptions, graph: str = "") -> Any:  # noqa: ANN
     setup.intra_op_num_threads = options.threads
     setup.inter_op_num_threads = 1
     setup.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    setup.log_severity_level = 4  # what goes wrong is raised; warnings on stderr would mix with ours
+    setup.log_severity_level = 4  # errors are raised; warnings on stderr would mix with ours
     entries = {
         "session.intra_op.allow_spinning": int(options.spinning),
         "session.intra_op.spin_duration_us": SPINNING_US,

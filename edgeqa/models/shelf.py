@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-IN_USE = ".in-use"  # in the directory of added models: the name of the one to use where none is named
+IN_USE = ".in-use"  # in the directory of added models: it holds the name of the model in use
 _PARTIAL = ".adding-"
 BASE_PACKAGE = "edgeqa_base"  # what the distribution edgeqa-base installs: the bundle, in a package that has no code
 
@@ -54,7 +54,7 @@ class ModelInfo(NamedTuple):
         """Returns the fields of `edgeqa models list --json`."""
         if self.bundle is None:
             return {"name": self.name, "fault": self.fault}
-        return {**self.bundle.to_json(), "name": self.name}  # as it is called here, by its directory
+        return {**self.bundle.to_json(), "name": self.name}  # here it is named after its directory
 
 
 def models_home() -> Path:
@@ -80,12 +80,12 @@ def base_bundle() -> Path | None:
     from importlib.util import find_spec
 
     # It finds the package without importing it.
-    with contextlib.suppress(ValueError):  # of a module that some program put there by hand
+    with contextlib.suppress(ValueError):  # for a module that some program put there by hand
         spec = find_spec(BASE_PACKAGE)
         places += [Path(folder) / BASE for folder in (spec and spec.submodule_search_locations) or ()]
     places.append(Path(__file__).parents[2] / "models" / "base" / BASE_PACKAGE / BASE)
     for place in places:
-        with contextlib.suppress(PermissionError):  # in a home that is not this user's to read
+        with contextlib.suppress(PermissionError):  # this user may not read the home
             if (place / manifest.NAME).is_file():
                 return place
     return None
@@ -169,7 +169,7 @@ def remove_made(name: str) -> None:
         return
     try:
         was_made = bool(Bundle.load(path).manifest.made_of)
-    except BundleError:  # whatever it was
+    except BundleError:  # any broken model may be replaced
         was_made = False
     if not was_made:
         raise ModelExists(name)
@@ -211,7 +211,7 @@ def remove_model(name: str) -> int:
     if in_use() == name:
         use_model(BUNDLED)
     try:
-        # Out of sight in one step: what is half deleted is no model, and is swept.
+        # It is renamed first: a half deleted model is no model, and is swept later.
         with _own_directory(path.parent) as gone:
             files.rename(path, gone / name)
             files.delete_folder(gone)
@@ -286,7 +286,7 @@ def _own_directory(home: Path) -> Iterator[Path]:
     try:
         yield made
     finally:
-        files.delete_folder(made)  # nothing, where it was renamed
+        files.delete_folder(made)  # this does nothing if it was renamed
         _unlock(lock)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Scored = list[tuple[float, int]]
 
 MAX_ANSWER_TOKENS = 30
-MAX_SHARED_INT = 256  # of Python's integers
+MAX_SHARED_INT = 256  # Python shares integers up to this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ def span_table(
         return SpanTable([], [], [], [], [])
     first = np.flatnonzero(np.diff(words, prepend=-1))
     last = np.append(first[1:], len(words)) - 1
-    meant = np.cumsum(meaningful)  # how many up to and with each token
-    # All that is looked up rises from word to word.
+    meant = np.cumsum(meaningful)  # the count of meaningful tokens up to each token, itself included
+    # All values that are looked up rise from word to word.
     meant_before: NDArray[np.int64] = (meant - meaningful)[first]
     nearest = np.searchsorted(meant[last], meant_before, side="right")
     in_paragraph = np.searchsorted(paragraphs[last], paragraphs[first], side="right") - 1

@@ -100,7 +100,7 @@ def place_words(text: str, offsets: Offsets) -> tuple[Offsets, Words]:
     length = len(text)
     places = np.arange(length + 1)
     written = np.append(kinds != _SPACE, True)
-    # From each place, the next character that is no space; before each place, the end of the last one.
+    # For each place: the next character that is no space, and the end of the last one before it.
     following = np.minimum.accumulate(np.where(written, places, length)[::-1])[::-1]
     ended = np.maximum.accumulate(np.concatenate(([0], np.where(written[:-1], places[1:], 0))))
     start, end = following[offsets[:, 0]], ended[offsets[:, 1]]
@@ -115,7 +115,7 @@ def _begins(kinds: NDArray[np.int8], start: NDArray[np.int64], end: NDArray[np.i
     """Returns, bool [tokens], which tokens begin a word."""
     here, before = kinds[start], kinds[start - 1]  # of the text's first character, [-1] is the space after the last
     apart = (here != _WORD) | (before != _WORD)
-    # Not within one character, and not after a token of white space that went before the word.
+    # It is not within one character, and not after a token of white space before the word.
     reached = np.maximum.accumulate(end)
     further = np.append(True, (start[1:] >= reached[:-1]) & (start[1:] > start[:-1]))
     begins: NDArray[np.bool_] = apart & further

@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 
 REMOTE = {"AzureExecutionProvider"}
 """Providers that compute on somebody else's machine; they are never used."""
-LIMIT_S = 180.0  # some make programs for the accelerator first
-READINGS = 15  # of which the quickest counts: what others on the device do only adds
-CONFIRMATIONS = 2  # how often what would take the CPU's place is tried again, beside it, while that is so
-BUSY_PERCENT = 25  # of the time of a reading
+LIMIT_S = 180.0  # some providers compile programs for the accelerator first
+READINGS = 15  # the quickest of so many counts, since other programs can only add time
+CONFIRMATIONS = 2  # a provider that beats the CPU is tried so often again, beside it
+BUSY_PERCENT = 25  # part of the time of a reading
 QUESTION_TOKENS = 12
 NO_OPERATORS = {"Constant"}
 _REMEMBERED = "providers-tried"
@@ -68,7 +68,7 @@ def remembered(bundle: Bundle, device: Capabilities) -> tuple[Tried, ...]:
         return ()
     try:
         found = tuple(Tried(**facts) for facts in state.recall(_REMEMBERED, _tried_as(bundle, device)) or ())
-    except TypeError:  # damaged, or another version's
+    except TypeError:  # the record is damaged, or of another version
         return ()
     there = {bundle.manifest.precision, *(made.manifest.precision for made in graphs_made_of(bundle))}
     return tuple(one for one in found if one.precision in there)
@@ -221,7 +221,7 @@ def _tried_apart(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tri
 def serve(request: str) -> None:
     """Tries what is asked for, once, and prints it as JSON; the process's whole life."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # what a provider prints is no answer of ours
+    os.dup2(2, 1)  # the output of a provider must not mix with our reply
     asked = json.loads(request)
     bundle, graphs = (Bundle.load(Path(asked[name])) for name in ("bundle", "graphs"))
     options = SessionOptions(**asked["options"])
@@ -230,7 +230,7 @@ def serve(request: str) -> None:
     except EdgeQAError as error:
         found = Tried(options.provider, graphs.manifest.precision, ok=False, reason=str(error))
     os.write(answers, json.dumps(asdict(found)).encode())
-    os._exit(0)  # whatever a provider would do at the end
+    os._exit(0)  # a provider's own work at the end is skipped
 
 
 def _tried(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tried:
@@ -303,7 +303,7 @@ def _taken(bundle: Bundle, graphs: Bundle, tokenizer: Tokenizer, options: Sessio
     with tempfile.TemporaryDirectory(prefix="edgeqa-try-") as scratch:
         reader = open_reader(graphs, replace(options, profile=str(Path(scratch, "run"))))
         selftest.run(bundle, tokenizer, reader, f"{graphs.manifest.precision}{AT}{options.provider}")
-        del reader  # which has them written
+        del reader  # its end writes the profile
         events = [(file.name, event) for file in Path(scratch).iterdir() for event in json.loads(file.read_text())]
     ran = {
         (file, event["args"].get("node_index"), event["args"].get("provider"))

@@ -113,7 +113,7 @@ def add_model(
     called = shelf.new_name(name, export.directory.resolve().name)
     if quantize:
         quantizing.check(export.graph)
-    # Until it was tried in a process of its own, nothing of it but JSON and a graph's names is read in this one.
+    # Before its trial in a process of its own, this process reads only its JSON and the names in its graph.
     reference, chosen = try_apart(os.fspath(directory), graph, overrides, watch)
     tried = chosen or reference
     said, now = reference.replies, tried.replies

@@ -46,7 +46,7 @@ SLOW_TOKENIZER = (
     "tokenizer.model",
     "bpe.codes",
 )
-# Position ids of these begin after the padding token's, so that their tables have as many rows more than tokens.
+# The position ids of these begin after the padding token's, so that their tables have so many more rows.
 POSITIONS_AFTER_PADDING = {
     "camembert",
     "data2vec-text",
@@ -59,7 +59,7 @@ POSITIONS_AFTER_PADDING = {
     "xlm-roberta-xl",
     "xmod",
 }
-MAX_JOINT_TOKENS = 512  # what readers are trained with, at most; beyond it, memory grows with the square
+MAX_JOINT_TOKENS = 512  # readers are trained with at most so many; beyond it, memory grows with the square
 MIN_JOINT_TOKENS = 192  # a question's 64 and a window's 128
 MAX_JSON_BYTES = 1 << 26  # the largest tokenizers have 34 MB
 
@@ -166,7 +166,7 @@ def _config(directory: Path) -> Config:
         raw, file, ("max_position_embeddings", "n_positions"), most=MAX_TOKENS, otherwise=MAX_JOINT_TOKENS
     )
     most = of_tokenizer.get("model_max_length")
-    # Where nobody set it, it is 1e30.
+    # An unset limit is 1e30.
     limits = [positions - first_position, MAX_JOINT_TOKENS, *([int(most)] if isinstance(most, (int, float)) else [])]
     if min(limits) < MIN_JOINT_TOKENS:
         raise ExportTooShort(file, min(limits), MIN_JOINT_TOKENS)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from edgeqa.models.exports.graph import GraphFacts
     from edgeqa.models.exports.questions import Drift
 
-MAX_MOVED_PERCENT = 10.0  # of the built-in questions' answers, by F1: two or three of 24 become other ones
+MAX_MOVED_PERCENT = 10.0  # answers to the built-in questions may move by so much, by F1: two or three of 24 change
 MAX_MOVED_LOGITS = 2.0  # as in the self-test, which would refuse the bundle on each start
-# What making it int8 takes, as the whole process: 1,721 MiB were measured for a graph of 415 MiB, 447 for one of 86.
+# The whole process needs so much to make it int8: 1,721 MiB were measured for a graph of 415 MiB, 447 for one of 86.
 MEMORY_PERCENT, PROCESS_BYTES = 410, 128 << 20
 MIN_ROWS = 1024  # a smaller table is not worth two more operators
-MAX_FILE_BYTES = (1 << 31) - (1 << 24)  # what Protocol Buffers take in one piece, and some room
+MAX_FILE_BYTES = (1 << 31) - (1 << 24)  # Protocol Buffers take no more in one piece; this leaves some room
 
 
 def check(graph: GraphFacts) -> None:

@@ -65,18 +65,18 @@ if TYPE_CHECKING:
     from edgeqa.models.exports.graph import GraphFacts
     from edgeqa.models.exports.questions import Progress, Replies
 
-QUESTION_TOKENS = 62  # as many as the bundled model takes; the rest is for the context
+QUESTION_TOKENS = 62  # the bundled model takes so many; the rest is for the context
 QUESTION, CONTEXT = "Who was it?", "It was Ada."
 SHORT_QUESTION, SHORT_CONTEXT = 7, 11  # tokens: so few, and so odd, that no dimension of a model is their sum by chance
 START, END = ("start_logits", "start"), ("end_logits", "end")
 STEP_LIMIT_S = 60.0  # loading a graph, or a question: a small board takes some seconds for a large model
 TOTAL_LIMIT_S = 900.0
-# Python, numpy and the libraries take 100 MiB; a file of JSON, read here and by the tokenizer, 20 times its size.
+# Python, numpy and the libraries take 100 MiB; a JSON file, read here and by the tokenizer, takes 20 times its size.
 _BASE_BYTES, _TOKENIZER_FACTOR = 512 * MIB, 40
 # The plan lies above what was measured; what is reserved and not touched (stacks, arenas) counts here, too.
 _PLAN_FACTOR, _THREAD_BYTES = 2, 128 * MIB
-_MAX_FILE_BYTES = 16 * MIB  # that the child may write: it only remembers what it found out about the device
-_SAID_BYTES = 1 << 16  # of the child's standard error
+_MAX_FILE_BYTES = 16 * MIB  # the child may write so much: it only stores facts about the device
+_SAID_BYTES = 1 << 16  # so much of the child's standard error is read
 _TOO_MUCH = "it takes more memory than it may"
 _START = (
     "import sys; handle, *sys.path[:] = sys.argv[1:]; from edgeqa.models.exports.trial import serve; serve(int(handle))"
@@ -155,7 +155,7 @@ def tokenizer_facts(file: Path) -> TokenizerFacts:
         library.no_truncation()
         library.no_padding()
         encoding = library.encode(QUESTION, CONTEXT)
-        for built_in in QUESTIONS:  # what does not come out of these does not come out of a user's
+        for built_in in QUESTIONS:  # a model that fails on these fails on a user's questions
             library.encode(built_in.question, built_in.context)
     except BaseException as error:  # the library raises bare Exception, and BaseException where it panics
         if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
@@ -215,7 +215,7 @@ def _try_graph(graph: GraphFacts, export: Export, tokens: TokenizerFacts, option
 
 def _check_vocabulary(export: Export, graph: GraphFacts, tokens: TokenizerFacts) -> None:
     rows = graph.vocabulary or export.config.vocabulary
-    # A table has some rows more than tokens, to be of a round size. Twice as many are another model's.
+    # A table may have some more rows than tokens, for a round size. Twice as many belong to another model.
     if rows is not None and not tokens.tokens <= rows <= 2 * tokens.tokens:
         raise ExportVocabularyWrong(export.tokenizer, tokens.tokens, rows)
 
@@ -375,7 +375,7 @@ def _end(child: subprocess.Popen[bytes], said: Any) -> str:  # noqa: ANN401 - a 
         return "the process that tried it hangs"
     said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID_BYTES))
     text = said.read().decode("utf-8", "replace").strip()
-    if "memory allocation of " in text or "bad_alloc" in text:  # as Rust and C++ put it
+    if "memory allocation of " in text or "bad_alloc" in text:  # these are the words of Rust and C++
         return _TOO_MUCH
     lines = text.splitlines()
     last = f" ({lines[-1][:200]})" if lines else ""
@@ -399,13 +399,13 @@ def serve(handle: int) -> None:
         end = ExportRanAway(request.directory, _TOO_MUCH)
     connection.send(("end", end))
     connection.close()
-    os._exit(0)  # nothing of what a stranger's graph left behind is to be taken down
+    os._exit(0)  # the objects of a stranger's graph are not destroyed one by one
 
 
 def _try(request: _Request, connection: Connection) -> tuple[TriedGraph, TriedGraph | None]:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
-    _limit(resource.RLIMIT_CPU, int(TOTAL_LIMIT_S) * (os.cpu_count() or 1))  # if nobody is there to end it
+    _limit(resource.RLIMIT_CPU, int(TOTAL_LIMIT_S) * (os.cpu_count() or 1))  # in case nobody is there to end it
     export = read_export(request.directory, request.graph)
     connection.send(("at", export.tokenizer))
     _limit(resource.RLIMIT_DATA, _BASE_BYTES + _TOKENIZER_FACTOR * export.tokenizer.stat().st_size)
