@@ -110,7 +110,7 @@ def address_space(device: Device) -> Reading[int]:
 def home_free(device: Device, home: str) -> Reading[int]:
     """Returns the reading of the space that can be written to in `home`."""
     disk = device.disk(home)
-    return Reading(disk.free_bytes, home) if disk.writable else Reading(None, f"{home} is read-only")
+    return Reading(disk.free_bytes, home) if disk.writable else Reading(None, f"{home} cannot be written to")
 
 
 def file_system(device: Device, home: str) -> Reading[str]:
@@ -128,7 +128,7 @@ def ram_disk(device: Device) -> Reading[int]:
     if not any(m.point == RAM_DISK and m.file_system == "tmpfs" for m in mounts(device)):
         return Reading(None, f"no RAM disk on {RAM_DISK}")
     disk = device.disk(RAM_DISK)
-    return Reading(disk.free_bytes, RAM_DISK) if disk.writable else Reading(None, f"{RAM_DISK} is read-only")
+    return Reading(disk.free_bytes, RAM_DISK) if disk.writable else Reading(None, f"{RAM_DISK} cannot be written to")
 
 
 def mounts(device: Device) -> list[Mount]:

@@ -248,7 +248,7 @@ def test_the_file_system_is_that_of_the_innermost_mount(mountinfo: str, expected
 
 def test_a_read_only_disk_has_no_room() -> None:
     found = probe(machine(disk={"/": {"free_bytes": GIB, "writable": False}})).home_free_bytes
-    assert (found.value, found.reason) == (None, f"{HOME} is read-only")
+    assert (found.value, found.reason) == (None, f"{HOME} cannot be written to")
 
 
 def test_the_ram_disk_must_be_mounted() -> None:
