@@ -1,13 +1,12 @@
 """The cost of a plan: a bundle's facts and a plan's sizes in, bytes of memory and of address space out. Pure.
 
-The constants are fitted to measurements, and lie above every one of them: peak resident memory of a process that loads
-both graphs of edgeqa-mini 2 (int8, 22.4 MiB; float32, 86.0 MiB) and its tokenizer, and reads contexts of 64 to 448
-tokens made of any words (x86-64 with VNNI, Linux 6.18, Python 3.11, onnxruntime 1.32, one thread, two runs each):
+The constants are fitted to measurements, and lie above every one of them, by less than a tenth: peak resident memory
+of `edgeqa ask` with edgeqa-mini 4 (int8, 20.7 MiB), its passages as long as said, made of any words (x86-64 with VNNI,
+Linux 6.18, Python 3.11, onnxruntime 1.32; `benchmarks/memory.py` measures it again):
 
-    int8:     64 tokens 101 MiB, 128: 104, 192: 108, 256: 111, 320: 119, 384: 121, 448: 135
-    float32:  64 tokens 160 MiB, 128: 165, 192: 170, 256: 172, 320: 181, 384: 182, 448: 197
-    2 and 4 threads take 1 more, exact products for processors without VNNI (int8-u8u8) 2
-    16 callers, 310 tokens each, of whom 4 read at a time, the encodings kept: 181 to 185; all at a time: 301
+    120 tokens 98 MiB, 185: 101, 310: 107; a page 100, 1 MB of text 105, with 1, 2 and 4 threads
+    16 callers, 310 tokens each, of whom 4 read at a time, the encodings kept: 164 to 173; estimated are 182
+    float32 graphs took 60 to 62 MiB more with edgeqa-mini 2 (86.0 MiB), exact products for processors without VNNI 2
 
 A joint bundle's peak is that of its loading or that of its reading. Measured in MiB with graphs of plain operators, the
 tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxruntime 1.32, 1 and 2 threads):
@@ -31,9 +30,8 @@ PASSAGES = 100  # within so many, about thirty questions, a slower start must ha
 TIMED_TOKENS = 160  # the passage that times a reader has so many
 WINDOW_TOKENS = 320  # the contexts of a long text have so many, unless memory is short
 # Python, numpy, onnxruntime, tokenizers and edgeqa itself, and a long text being split (4 MiB more for 1 MB of text
-# than for a page). Measured later than the above, whole processes, 1 thread: `ask` on a page in passages of 128 tokens
-# at most 95 MiB, on 916 kB of text 99, in passages of 320 tokens 113; estimated are 108 and 123, tables at hand full.
-_RUNTIME_BYTES, _TEXT_BYTES = 55 * MIB, 5 * MIB
+# than for a page).
+_RUNTIME_BYTES, _TEXT_BYTES = 48 * MIB, 5 * MIB
 _JOINT_RUNTIME_BYTES, _JOINT_TEXT_BYTES = 64 * MIB, 24 * MIB  # with which the figures of joint bundles were fitted
 # Answers and texts at hand: the tables of `cache.front` (4 MiB) and of `runtime` (1 MiB), when they are full.
 AT_HAND_BYTES = 5 * MIB
@@ -41,7 +39,7 @@ AT_HAND_BYTES = 5 * MIB
 _GRAPH_NUMERATOR, _GRAPH_DENOMINATOR = 12, 10
 _TOKENIZER_FACTOR = 16  # 11 MiB for a tokenizer.json of 0.68 MiB
 # A layer's activations: bytes for a token and a unit of width; attention scores grow with the square.
-_ACTIVATION_BYTES, _ATTENTION_DIVISOR = 60, 3
+_ACTIVATION_BYTES, _ATTENTION_DIVISOR = 60, 6
 # A context in memory besides its encoding: its text, token ids, and where its words are.
 _PASSAGE_BYTES_A_TOKEN = 200
 
@@ -54,9 +52,9 @@ _JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
 
 _MAPPED_PERCENT = 110  # of edgeqa-base's files, which are mapped: what is laid out again is little
 
-# Address space of one thread beyond that: code that is never touched (92 MiB measured), and 28 for what the sum above
+# Address space of one thread beyond that: code that is never touched (92 MiB measured), and 42 for what the sum above
 # once had more. Too little here ends in a hang, too much in a refusal.
-_UNTOUCHED_BYTES = 124 * MIB
+_UNTOUCHED_BYTES = 138 * MIB
 # A further thread, in the pool of each graph: 8 MiB of stack, and 64 MiB of the C library's, which takes twice as much
 # for the moment in which it aligns them. Measured: 174 MiB for the second thread, 462 MiB for three. Where a thread
 # cannot be made, onnxruntime does not fail but hangs, so this must not be too little.

@@ -1,23 +1,65 @@
-"""What was seen on emulated processors: of this version, and within what the self-test allows."""
+"""What was seen on emulated processors is of this version and model; and how it is seen, as far as it runs here."""
 
 from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from pathlib import Path
+
+import pytest
+from aarch64 import CORE, RESULTS, ROOT, copied, counted, model
 
 from edgeqa.models.selftest import MAX_ERROR
 
-RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "aarch64.json"
 F1_WITHIN = 2.0
 
 
-def test_what_is_kept_of_other_processors_is_of_this_version_and_right() -> None:
+def test_what_is_kept_of_other_processors_is_of_this_version_and_model_and_right() -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     assert results
-    for found in results.values():
-        assert found["versions"]["edgeqa"].split(".")[:2] == version("edgeqa").split(".")[:2]
+    for cpu, found in results.items():
+        assert found["versions"]["edgeqa"].split(".")[:2] == version("edgeqa").split(".")[:2], cpu
+        assert found["model"] == model(), f"make test-aarch64 CPU={cpu}"
         assert found["largest_error"] <= MAX_ERROR["int8"]
         assert found["slices"]
         assert abs(found["f1"] - found["f1_here"]) <= F1_WITHIN
         assert found["imported"] == "12 metres"
+
+
+def test_the_page_on_devices_says_what_was_seen() -> None:
+    page = " ".join((ROOT / "docs" / "device.md").read_text(encoding="utf-8").split())
+    for found in json.loads(RESULTS.read_text(encoding="utf-8")).values():
+        assert f"{found['equal_answers']} of {found['questions']}" in page
+
+
+@pytest.mark.parametrize("part", CORE)
+def test_what_is_run_is_there_and_copied(part: str) -> None:
+    path, _, name = part.partition("::")
+    assert any(one == path or one.startswith(f"{path}/") for one in copied()), part
+    assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(encoding="utf-8"), part
+
+
+REPORTED = """
+{"$report_type": "CollectReport", "nodeid": "", "outcome": "passed", "result": []}
+{"$report_type": "CollectReport", "nodeid": "tests/a.py", "outcome": "passed", "result": [{"nodeid": "tests/a.py::x"}]}
+{"$report_type": "CollectReport", "nodeid": "tests/b.py", "outcome": "passed", "result": [{"nodeid": "tests/b.py::x"}]}
+{"$report_type": "CollectReport", "nodeid": "tests/c.py", "outcome": "failed", "result": []}
+{"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "setup", "longrepr": null}
+{"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "call", "longrepr": null}
+{"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "teardown", "longrepr": null}
+{"$report_type": "TestReport", "nodeid": "tests/a.py::y", "outcome": "passed", "when": "call", "longrepr": null}
+{"$report_type": "TestReport", "nodeid": "tests/a.py::y", "outcome": "failed", "when": "teardown", "longrepr": "it"}
+{"$report_type": "TestReport", "nodeid": "a.py", "outcome": "skipped", "when": "call", "longrepr": ["Skipped: no"]}
+{"$report_type": "TestReport", "nodeid": "tests/b.py::x", "outc"""
+
+
+def test_tests_are_counted_as_far_as_they_were_reported() -> None:
+    found = counted(REPORTED.strip().splitlines())
+    assert found.passed == 1
+    assert found.failed == ["tests/c.py", "tests/a.py::y"]
+    assert found.skipped == {"a.py": "no"}
+    assert (found.files, found.begun) == (["tests/a.py", "tests/b.py"], ["tests/a.py", "a.py"])
+
+
+def test_the_files_that_are_copied_hold_no_model() -> None:
+    assert sum((ROOT / name).stat().st_size for name in copied()) < 64 << 20
+    assert not any(name.startswith("edgeqa/") for name in copied())
