@@ -15,8 +15,8 @@ tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxr
                       int8, 106: load 257, read 363; float16, 208: load 650-666, read 625-643
     6 layers of 384:  float32, 86: load 202, read 266; int8, 22: load 106-114, read 183-190
 
-edgeqa-base as the second reader of a process (int8, 106 MiB, in files that are mapped; `edgeqa ask` on passages of 340
-to 1660 characters, 2 threads): 98 to 117 MiB more than edgeqa-mini alone.
+edgeqa-base as the second reader of a process (int8, 106 MiB, in files that are mapped; `edgeqa ask`, 1 thread): 97 MiB
+more than edgeqa-mini 4 alone on a page, 112 on a passage of 120 tokens, 117 on one of 310; estimated are 133.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ _READ_PERCENT = {"float32": 130, "int8": 140, "float16": 230}
 # What it takes to read: bytes for a token and a unit of width; attention scores of a head, twice, in float32.
 _JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
 
-_MAPPED_PERCENT = 110  # of edgeqa-base's files, which are mapped: what is laid out again is little
+# Of edgeqa-base's files, which are mapped, and what it takes to read: less than of a model whose weights are laid out
+# again, and whose arena grows while it is loaded.
+_MAPPED_PERCENT, _SECOND_ACTIVATION_BYTES = 100, 20
 
 # Address space of one thread beyond that: code that is never touched (92 MiB measured), and 42 for what the sum above
 # once had more. Too little here ends in a hang, too much in a refusal.
@@ -176,8 +178,8 @@ def _joint_bytes(needs: ModelNeeds, sizes: Sizes) -> int:
 
 def second_reader_bytes(needs: ModelNeeds) -> int:
     """Returns the memory that edgeqa-base takes more, at its peak, in a process that reads with another already."""
-    tokens = needs.max_context_tokens + needs.question_tokens
-    activations = tokens * (needs.width * _ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
+    tokens = min(needs.max_context_tokens, WINDOW_TOKENS) + needs.question_tokens
+    activations = tokens * (needs.width * _SECOND_ACTIVATION_BYTES + needs.heads * tokens * _SCORE_BYTES)
     model = needs.file_bytes * _MAPPED_PERCENT // 100 + needs.tokenizer_bytes * _TOKENIZER_FACTOR
     return model + activations + needs.unmapped_bytes
 
