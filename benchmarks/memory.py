@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -173,9 +174,13 @@ def asked_of(port: int, process: int) -> bool:
     given = json.dumps({"question": QUESTION, "refresh": True}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/ask", given, {"Content-Type": "application/json"})
     while time.monotonic() < until_s:
-        with suppress(OSError), urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310 - our own
-            answered: bool = answer.status == 200
-            return answered
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT_S):  # noqa: S310 - our own
+                return True
+        except urllib.error.HTTPError:
+            return False
+        except OSError:  # it does not listen yet
+            pass
         with suppress(OSError):
             if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 return False

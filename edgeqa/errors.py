@@ -80,7 +80,6 @@ This is the tree, with the builtin that each class also inherits. A room has fur
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +114,8 @@ class EdgeQAError(Exception):
 
 
 def without_home(path: AnyPath) -> str:
-    """Returns a remedy if a path lies in a home that is not there, or nowhere (`state.NOWHERE`); else ""."""
-    home = os.path.expanduser("~")  # noqa: PTH111 - it is `~` still where nothing is known
-    is_gone = str(path).startswith(f"{home}/") and not os.path.isdir(home)  # noqa: PTH112
-    if not is_gone and not str(path).startswith("/dev/null/"):
+    """Returns a remedy if a path lies in the home of a user without one (`state.NOWHERE`; Debian's nobody); else ""."""
+    if not str(path).startswith(("/dev/null/", "/nonexistent/")):
         return ""
     return "this user has no home directory: set EDGEQA_HOME to a directory that edgeqa may write to"
 
