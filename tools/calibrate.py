@@ -31,7 +31,7 @@ import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
-from edgeqa.asking.evidence import Features, weighed, with_cells
+from edgeqa.asking.evidence import Features, weighed
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.records import Options
@@ -128,7 +128,7 @@ class Recording(Asking):
         return super().offer(passage, share)
 
     def _weighed(self, context: Text, places: list[Place], lift: float) -> list[tuple[float, Place]]:
-        every = list(with_cells(context, places))
+        every = list(self._said.candidates(context, places))
         evidence = [self._said.of(context, place.start, place.end) for place in every]
         assert self._at is not None  # noqa: S101 - a passage was offered
         placed = self._at if context is self._at.text else self._at.window(cast("Context", context))
@@ -313,7 +313,8 @@ def choose(asked: Asked, numbers: Searched) -> Chosen:
         read += 1
     read = len(ranks) if asked.passages <= FEW_PASSAGES else read
     at = int(np.argmax(ranks[:read]))
-    return Chosen(ranks[at], asked.reads[at].coverage, best[at][1], best[at][2].right)
+    there = 1.0 if Evidence(*best[at][2].evidence).defines else asked.reads[at].coverage
+    return Chosen(ranks[at], there, best[at][1], best[at][2].right)
 
 
 def weights_of(found: Sequence[Asked]) -> Searched:

@@ -29,7 +29,6 @@ from calibrate import Asked, Read, Span, logistic, lowest, sigmoid, weights_of, 
 import edgeqa
 from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
-from edgeqa.asking.evidence import with_cells
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN, Ranked, Ranking
 from edgeqa.asking.records import Options
@@ -90,7 +89,7 @@ class Looking(Asking):
         reads, agree = [], []
         for near in found:
             passage, text = near.passage, near.passage.text
-            places = list(with_cells(text, self._places_again(passage)))
+            places = list(self._said.candidates(text, self._places_again(passage)))
             spans = [
                 Span(at.start, at.end, at.score, self._said.of(text, at.start, at.end), worth(passage, at))
                 for at in places

@@ -6,6 +6,8 @@ questions are searched for hints that they ask for a number.
 
 A row of a table is looked up, so its cells are offered as spans, too. The question names the column of the cell that
 answers it. Its other words mean the row, as far as they stand there; a cell that only repeats these words is no answer.
+An entry is looked up by its name: an option as it is written (-z is not -Z), a term by its words. Where a question asks
+what it means or does, the first sentence below the name is offered, too.
 In a passage that is no row, three things count against a span: it only repeats the question's words, it is the number
 of a list's item, or it has no number where the question asks for one.
 """
@@ -15,7 +17,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from edgeqa.asking.records import OPTION
 from edgeqa.contexts import Place, searched
+from edgeqa.contexts.borders import sure_sentence_ends
 from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
@@ -50,9 +54,40 @@ _NUMBER = re.compile(
     r"|yearly|annually|centur(?:y|ies)|years?|decades?|days?|months?|weeks?|hours?|minutes?|seconds?)\b",
     re.IGNORECASE,
 )
+_MEANING = re.compile(r"meaning|description|definition|purpose|effect|explanation", re.IGNORECASE)
 _ASKS_PRICE = re.compile(r"\b(?:costs?|prices?|how much (?:is|are|does|do)|fees?|charged?)\b")
 _PRICE_TERMS = distinct("cost costs price prices fee fees charge charged")
 _PRICE = re.compile(r"price|cost|fee\b|charge|\b(?:EUR|USD|GBP|CHF)\b|[$€£]", re.IGNORECASE)
+
+MAX_NAME_LINES = 6  # of a passage, among which the name of its entry is looked for
+MAX_DEFINITION_CHARACTERS = 240
+MIN_DEFINITION_CHARACTERS = 3
+_OPTION = re.compile(OPTION)
+_SUBJECTS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"what (?:does|do|did|would|will) (.+?) (?:do|mean|stand for|refer to|say|specify|control)"
+        r"(?: (?:in|for|with|to) .+)?",
+        r"(?:what (?:is|are) )?(?:the )?(?:meaning|definition|purpose|effect) of (.+)",
+        r"(?:define|explain) (.+)",
+        r"(.+) (?:meaning|definition|means?|stands for)",
+        r"(?:what|who)(?: is|'s| are) (?:meant by )?(.+?)(?: in .+)?",
+        r"(.+)",
+    )
+)
+_AROUND_SUBJECT = re.compile(
+    r"^(?:(?:the|an?|option|flag|switch|command|parameter|setting|directive|keyword|term|word) )+"
+    r"|(?: (?:option|flag|switch|command|parameter|setting|directive|keyword|term))+$",
+    re.IGNORECASE,
+)
+_BEFORE_NAME = re.compile(r"^[\d.]*\d[.)]?\s+")
+_AFTER_NAME = re.compile(r"\s?\([^()]*\)$")
+_BETWEEN_NAMES = re.compile(r",\s+|\s+/\s+|\s+or\s+")
+# Between an entry's name and what it says: signs, the number of a sense, its pronunciation, part of speech and origin.
+_BEFORE_DEFINITION = re.compile(
+    r"(?:[\s:\u2013\u2014*_`|=>-]|\d{1,2}[.)]\s|//?[^/\n]{0,60}/,?\s|\[[^\]]{1,160}\]"
+    r"|(?:n|vt?|vi|adj|adv|interj|prep|pron|conj|abbrev|excl)\.(?=[\s,]),?)*"
+)
 
 Features = tuple[float, ...]
 NOTHING: Features = (0.0,) * len(Evidence._fields)
@@ -64,6 +99,9 @@ class Asked:
     def __init__(self, question: str, language: str) -> None:
         self._language = language
         self._question = question.lower()
+        self._options = frozenset(_OPTION.findall(question))
+        self._subjects = _subjects(question, language)
+        self._entries: dict[tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
         self._mended: Mapping[str, str] = {}
         self._columns: dict[str, frozenset[str]] = {}
@@ -89,11 +127,14 @@ class Asked:
         self._weights = weights
         self._seen.clear()
         self._columns.clear()
+        self._entries.clear()
         if mended:
             self._mended = mended
             meant = (terms(word, self._language) for word in mended.values())
             asked = frozenset(terms(self._question, self._language))
             self.terms = asked.difference(*(terms(word, self._language) for word in mended)).union(*meant)
+            meant_words = [mended.get(word, word) for word in re.split(r"(\W+)", self._question)]
+            self._subjects |= _subjects("".join(meant_words), self._language)
 
     def of(self, text: Text, start: int, end: int) -> Features:
         """Returns the evidence for the span `text.text[start:end]`."""
@@ -108,10 +149,82 @@ class Asked:
         is_row = text.kind == "row" and len(text.pieces) > 1
         repeats, marker = self._repeats(span), not is_row and _is_marker(text.text, start, end)
         lacks_number = self._wants_number and _NUMBER.search(span) is None
-        if not (repeats or marker or lacks_number or is_row):
+        names = self._names(text)
+        if not (repeats or marker or lacks_number or is_row or names):
             return NOTHING
         column = self._in_row(text, start, end) if is_row else (0.0, 0.0, 0.0, 0.0)
-        return (float(repeats), float(marker), float(lacks_number), *column)
+        defines = names and (start, end) in (self._meanings(text) if is_row else (self._definition(text),))
+        return (float(repeats), float(marker), float(lacks_number), *column, float(names), float(defines))
+
+    def candidates(self, text: Text, places: Sequence[Place]) -> Iterator[Place]:
+        """Yields a passage's best spans, and what may be looked up in it: a row's cells, the definition of an entry.
+
+        What is looked up scores no more than what is in it, or than all that was found.
+
+        Args:
+            text: the passage.
+            places: its best spans.
+        """
+        yield from places
+        if not places:
+            return
+        known = {(place.start, place.end) for place in places}
+        lowest = min(place.score for place in places)
+        for start, end in _cells(text) if text.kind == "row" else filter(None, (self._definition(text),)):
+            if (start, end) not in known:
+                inside = [place.score for place in places if start <= place.start and place.end <= end]
+                yield Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0)
+
+    def _names(self, text: Text) -> bool:
+        """Tells whether the question names the entry or row that a passage is: an option, or what it is all about."""
+        if text.kind == "row":
+            return any(self._is_named(text.text[start:end]) for start, end in _cells(text))
+        if not text.heading or text.kind not in ("entry", "paragraph"):
+            return False
+        found = self._entries.get(text.heading)
+        if found is None:
+            found = self._entries[text.heading] = self._is_named(text.heading[-1])
+        return found
+
+    def _is_named(self, entry: str) -> bool:
+        if options := _OPTION.findall(entry):
+            return not self._options.isdisjoint(options) and entry.startswith("-")
+        return any(distinct(name, self._language) in self._subjects for name in _BETWEEN_NAMES.split(_plain(entry)))
+
+    def _meanings(self, text: Text) -> list[tuple[int, int]]:
+        """Returns the cells that say what the row means that the question names: of two, the other one."""
+        cells = list(_cells(text))
+        others = [(start, end) for start, end in cells if not self._is_asked(text.text[start:end])]
+        if len(others) == len(cells):
+            return []
+        return others if len(cells) == 2 else [at for at in others if self._is_meaning(text, at)]
+
+    def _is_meaning(self, text: Text, at: tuple[int, int]) -> bool:
+        cell = next(n for n, piece in enumerate(text.pieces) if (piece.start, piece.end) == at)
+        name = _column(text, cell)
+        return name is not None and _MEANING.search(text.text, name.start, name.end) is not None
+
+    def _is_asked(self, entry: str) -> bool:
+        """Tells whether the question asks what an entry of this name means or does."""
+        if options := _OPTION.findall(entry):
+            return not self._subjects.isdisjoint(options)
+        return self._is_named(entry)
+
+    def _definition(self, text: Text) -> tuple[int, int] | None:
+        """Returns the first sentence below the name of an entry, if the question asks what that means or does."""
+        if not self._names(text) or text.pieces:
+            return None
+        name, after = text.heading[-1], 0
+        if not self._is_asked(name):
+            return None
+        for line in text.text.split("\n", MAX_NAME_LINES)[:MAX_NAME_LINES]:
+            if (at := line.find(name)) >= 0:
+                after += at + len(name)
+                break
+            after += len(line) + 1
+        else:
+            return None
+        return _first_sentence(text.text, after)
 
     def _repeats(self, span: str) -> bool:
         """Tells whether a span says nothing but words of the question."""
@@ -145,6 +258,8 @@ class Asked:
 
     def _naming(self, column: str) -> frozenset[str]:
         """Returns the terms by which a column may be named, if the question names it; else none."""
+        if self._options and (options := _OPTION.findall(column)) and self._options.isdisjoint(options):
+            return frozenset()  # -q is not -Q
         names = distinct(column, self._language)
         if _PRICE.search(column) and self._wants_price:
             return names | _PRICE_TERMS
@@ -195,23 +310,45 @@ def _asks_number(question: str) -> bool:
     return any(has in question and asks.search(question) for has, asks in _ASKS_NUMBER.items())
 
 
-def with_cells(text: Text, places: Sequence[Place]) -> Iterator[Place]:
-    """Yields the spans, and of a row its cells: a cell scores no more than what is in it, or than all that was found.
+def _subjects(question: str, language: str) -> frozenset[frozenset[str] | str]:
+    """Returns what a question may be about as a whole: options as they are written, other things by their terms."""
+    if language != ENGLISH:
+        return frozenset()
+    asked = question.strip().rstrip("?.! ")
+    found: set[frozenset[str] | str] = set()
+    for pattern in _SUBJECTS:
+        if match := pattern.fullmatch(asked):
+            for subject in (match[1], _AROUND_SUBJECT.sub("", match[1])):  # "flag day" is no flag
+                found.add(subject if _OPTION.fullmatch(subject) else distinct(_plain(subject), language))
+    return frozenset(found - {frozenset()})
 
-    Args:
-        text: the passage.
-        places: its best spans.
-    """
-    yield from places
-    if text.kind != "row" or len(text.pieces) < 2 or not places:
-        return
-    known = {(place.start, place.end) for place in places}
-    lowest = min(place.score for place in places)
-    for piece in text.pieces:
-        is_cell = piece.place >= text.start and (piece.start, piece.end) not in known
-        if is_cell and _may_answer(text.text[piece.start : piece.end]):
-            inside = [place.score for place in places if piece.start <= place.start and place.end <= piece.end]
-            yield Place(piece.start, piece.end, max(inside) - 0.5 if inside else lowest - 1.0)
+
+def _plain(name: str) -> str:
+    """Returns the name of an entry without its number and what it is marked with."""
+    return _AFTER_NAME.sub("", _BEFORE_NAME.sub("", name)).strip(" \"'\u201c\u201d\u2018\u2019*_`:")
+
+
+def _first_sentence(text: str, after: int) -> tuple[int, int] | None:
+    """Returns the first sentence from a place on, or its beginning if it is long; None if nothing is said there."""
+    begin = _BEFORE_DEFINITION.match(text, after)
+    start = begin.end() if begin else after
+    rest = text[start : start + 2 * MAX_DEFINITION_CHARACTERS]
+    end = next(sure_sentence_ends(rest), len(rest))
+    if 0 <= (paragraph := rest.find("\n\n")) < end:
+        end = paragraph
+    said = rest[:end].rstrip()
+    if len(said) > MAX_DEFINITION_CHARACTERS:
+        said = said[: max(0, *(said.rfind(sign, 0, MAX_DEFINITION_CHARACTERS) for sign in (", ", "; ", ": ", " (")))]
+    said = said.rstrip(" \n.,;:")
+    return (start, start + len(said)) if len(said) >= MIN_DEFINITION_CHARACTERS else None
+
+
+def _cells(text: Text) -> Iterator[tuple[int, int]]:
+    """Yields the cells of a row that may answer."""
+    if len(text.pieces) > 1:
+        for piece in text.pieces:
+            if piece.place >= text.start and _may_answer(text.text[piece.start : piece.end]):
+                yield piece.start, piece.end
 
 
 def weighed(features: Features, weights: Evidence) -> float:

@@ -151,12 +151,16 @@ class Asking:
 
     @property
     def is_looked_up(self) -> bool:
-        """Whether the answer is a cell of a table whose column and row the question names: nothing is left to read."""
+        """Whether the answer is a cell whose column and row the question names, or a definition that it asks for.
+
+        Nothing is left to read then.
+        """
         best = next(iter(self._ranking.spans()), None)
-        if best is None or best.passage.text.kind != "row":
+        if best is None:
             return False
         found = Evidence(*self._said.of(best.passage.text, best.place.start, best.place.end))
-        return found.named >= LOOKED_UP and found.cell > 0 and self._probability(best) >= self.no_answer_below
+        is_found = found.defines > 0 or (found.named >= LOOKED_UP and found.cell > 0)
+        return is_found and self._probability(best) >= self.no_answer_below
 
     def is_careful(self, passage: SourcePassage) -> bool:
         """Tells whether the careful reader decides of a passage that is given."""
@@ -240,7 +244,7 @@ class Asking:
             first = places[0]
             if self._said.of(context, first.start, first.end) is evidence.NOTHING:  # so no other can outrank it
                 return [(first.score + lift, first)]
-        return [(lift + self._weight(context, place), place) for place in evidence.with_cells(context, places)]
+        return [(lift + self._weight(context, place), place) for place in self._said.candidates(context, places)]
 
     def _weight(self, text: Text, place: Place) -> float:
         """Returns a span's score with the evidence for it."""
@@ -249,7 +253,7 @@ class Asking:
     def _margin(self, found: ranking.Ranked) -> float:
         """Returns by how much a span outranks the best other one of its passage."""
         text, place = found.passage.text, found.place
-        every = evidence.with_cells(text, found.among)
+        every = self._said.candidates(text, found.among)
         others = (one for one in every if one.end <= place.start or place.end <= one.start)
         return self._weight(text, place) - max((self._weight(text, one) for one in others), default=-math.inf)
 
@@ -259,7 +263,8 @@ class Asking:
             return ranking.sigmoid(given.slope * found.rank + given.intercept)
         there, ahead, text = 0.0, 0.0, found.passage.text
         if self._numbers.coverage:
-            there = coverage(text.text, text.heading, self._weights, self._language)
+            is_defined = Evidence(*self._said.of(text, found.place.start, found.place.end)).defines > 0
+            there = 1.0 if is_defined else coverage(text.text, text.heading, self._weights, self._language)
         if self._numbers.margin:
             ahead = self._margin(found)
         lead = self._ranking.lead(found) if self._numbers.lead else 0.0

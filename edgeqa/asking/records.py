@@ -34,6 +34,9 @@ Option: TypeAlias = "str | int | bool | None"
 # deletes.
 _SPACES = "[ \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 
+# An option of a command, as a question names it: its letters mean something else in the other case.
+OPTION = r"(?<![\w-])--?[A-Za-z0-9?@][\w-]*"
+
 
 class Options(NamedTuple):
     """Options of one question."""
@@ -134,17 +137,30 @@ def normalise_question(question: str, *, lowercase: bool) -> str:
     """Returns the question as it is remembered: NFC, trimmed, white space collapsed, lower case if the model is.
 
     Letters are lowered one by one, as tokenizers do it: lowering the whole string would make a final sigma of a
-    capital one, and so give two questions with different tokens one key.
+    capital one, and so give two questions with different tokens one key. Options stay as they are: -z is not -Z.
     """
     if question.isascii() and question.isprintable():  # most are so, and need no table; their only space is " "
         text = " ".join(question.split())
-        return text.lower() if lowercase else text
+        return text if not lowercase else text.lower() if "-" not in text else _lowered(text)
     import unicodedata
 
     text = _spaces().sub(" ", unicodedata.normalize("NFC", question)).strip(" ")
     if not lowercase:
         return text
-    return unicodedata.normalize("NFC", "".join([letter.lower() for letter in text]))
+    return unicodedata.normalize("NFC", _lowered(text))
+
+
+def _lowered(text: str) -> str:
+    others_and_options = _options().split(text)
+    others_and_options[::2] = ["".join([letter.lower() for letter in other]) for other in others_and_options[::2]]
+    return "".join(others_and_options)
+
+
+@lru_cache(maxsize=1)
+def _options() -> re.Pattern[str]:
+    import re
+
+    return re.compile(f"({OPTION})")
 
 
 @lru_cache(maxsize=1)

@@ -79,6 +79,10 @@ class Evidence(NamedTuple):
     """Multiplied by the part of the cell's words that the question has."""
     cell: float = 0.0
     """Added if the span is a whole cell."""
+    names: float = 0.0
+    """Added if the span's passage is an entry that the question names."""
+    defines: float = 0.0
+    """Added if the question asks what such an entry says, and the span is the first sentence below its name."""
 
 
 class Searched(NamedTuple):
@@ -287,7 +291,7 @@ def _searched(fields: Fields) -> Searched:
 
     if "evidence" in fields.raw:
         part = fields.part("evidence")
-        evidence = Evidence(*(number(part, name) for name in Evidence._fields))
+        evidence = Evidence(**{name: number(part, name) for name in Evidence._fields if name in part.raw})
     else:  # as bundles had it before
         evidence = Evidence(repeats=-number(fields, "repeats"))
     weights = {name: number(fields, name) for name in ("route", "slope", "coverage", "intercept")}

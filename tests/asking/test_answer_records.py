@@ -87,6 +87,8 @@ def test_no_delimiter_in_a_question_confuses_a_key(question: str) -> None:
     [
         ("  Who\t wrote \r\n it?\u00a0", False, "Who wrote it?"),
         ("Who WROTE it?", True, "who wrote it?"),
+        ("What do -Z, --Level and e-Mail DO?", True, "what do -Z, --Level and e-mail do?"),
+        ("Hei\u00dft -Z GRO\u00df?", True, "hei\u00dft -Z gro\u00df?"),
         ("Cafe\u0301?", False, "Caf\u00e9?"),
         (
             "\u039f\u0394\u039f\u03a3",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgeqa.asking.evidence import NOTHING, UNKNOWN, Asked, weighed, with_cells
+from edgeqa.asking.evidence import MAX_DEFINITION_CHARACTERS, NOTHING, UNKNOWN, Asked, weighed
 from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage, passages
 from edgeqa.contexts.terms import terms
@@ -149,7 +149,9 @@ def test_what_says_nothing_adds_nothing() -> None:
 def test_the_cells_of_a_row_are_spans_that_score_no_more_than_what_is_in_them() -> None:
     text = FLOAT_SWITCH.text
     switch = text.index("switch")
-    found = list(with_cells(FLOAT_SWITCH, [Place(switch, switch + 6, 4.0), Place(0, 4, -1.0)]))
+    found = list(
+        Asked("Which part?", "en").candidates(FLOAT_SWITCH, [Place(switch, switch + 6, 4.0), Place(0, 4, -1.0)])
+    )
     told = {text[place.start : place.end]: place.score for place in found}
     assert told == {"switch": 4.0, "Part": -1.0, "Float switch": 3.5, "240-2230": -2.0, "27.50": -2.0}
 
@@ -157,7 +159,98 @@ def test_the_cells_of_a_row_are_spans_that_score_no_more_than_what_is_in_them() 
 def test_a_cell_is_offered_once_and_not_where_it_could_be_no_answer() -> None:
     long = "x" * 200
     row = next(passages([Block(f"-;b;{long}", kind="row", cells=((0, 1), (2, 3), (4, 204)), begins=True)]))
-    at = row.text.index("b")
-    assert list(with_cells(row, [Place(at, at + 1, 1.0)])) == [Place(at, at + 1, 1.0)]
-    assert list(with_cells(row, [])) == []
-    assert list(with_cells(PROSE, [Place(0, 6, 1.0)])) == [Place(0, 6, 1.0)]
+    at, asked = row.text.index("b"), Asked("Which part?", "en")
+    assert list(asked.candidates(row, [Place(at, at + 1, 1.0)])) == [Place(at, at + 1, 1.0)]
+    assert list(asked.candidates(row, [])) == []
+    assert list(asked.candidates(PROSE, [Place(0, 6, 1.0)])) == [Place(0, 6, 1.0)]
+
+
+GZIP = Passage(
+    "-z, --gzip, --gunzip, --ungzip\n    Filter the archive through gzip(1). It must be installed.",
+    0, ("OPTIONS", "-z, --gzip, --gunzip, --ungzip"), "entry",
+)  # fmt: skip
+COMPRESS = Passage(
+    "-Z, --compress\n    Filter the archive through compress(1).", 0, ("OPTIONS", "-Z, --compress"), "entry"
+)
+FLAG_DAY = Passage(
+    "flag day\n n.\n\n    [common] 1. A software change that is neither forward- nor backward-compatible. Costly.\n",
+    0, ("flag day",), "entry",
+)  # fmt: skip
+SOURCE_FORM = Passage(
+    '1.13. "Source Code Form"\n    means the form of the work preferred for making modifications.',
+    0, ("Definitions", '1.13. "Source Code Form"'), "entry",
+)  # fmt: skip
+
+
+def definition(question: str, passage: Passage, language: str = "en") -> str | None:
+    """Returns the span that is offered besides what was found, which is the passage's first letter."""
+    asked = Asked(question, language)
+    found = [one for one in asked.candidates(passage, [Place(0, 1, 3.0)]) if one[:2] != (0, 1)]
+    for one in found:
+        assert one.score == 2.0
+        assert Evidence(*asked.of(passage, one.start, one.end)).defines == 1
+    return passage.text[found[0].start : found[0].end] if found else None
+
+
+@pytest.mark.parametrize(
+    ("question", "passage", "expected"),
+    [
+        ("What does -z do?", GZIP, "Filter the archive through gzip(1)"),
+        ("what does the --gunzip option do in tar", GZIP, "Filter the archive through gzip(1)"),
+        ("-z", GZIP, "Filter the archive through gzip(1)"),
+        ("What does -z do?", COMPRESS, None),
+        ("What is -Z?", COMPRESS, "Filter the archive through compress(1)"),
+        ("What is a flag day?", FLAG_DAY, "A software change that is neither forward- nor backward-compatible"),
+        ("flag day meaning", FLAG_DAY, "A software change that is neither forward- nor backward-compatible"),
+        ("When was the first flag day?", FLAG_DAY, None),
+        ("What does flag mean?", FLAG_DAY, None),
+        (
+            "definition of Source Code Form",
+            SOURCE_FORM,
+            "means the form of the work preferred for making modifications",
+        ),
+        ("Which form is preferred for making modifications?", SOURCE_FORM, None),
+    ],
+)
+def test_what_an_entry_says_first_is_offered_to_who_asks_for_its_meaning(
+    question: str, passage: Passage, expected: str | None
+) -> None:
+    assert definition(question, passage) == expected
+    assert definition(question, passage, "de") is None
+
+
+def test_an_option_that_a_question_names_as_it_is_written_tells_its_entry() -> None:
+    question = "Which program does the archive go through with -z?"
+    assert evidence(question, GZIP, "gzip(1)").names == 1
+    assert evidence(question, GZIP, "gzip(1)").defines == 0
+    assert Asked(question, "en").of(COMPRESS, 19, 25) is NOTHING
+    assert Asked("What may the archive go through?", "en").of(GZIP, 4, 8) is NOTHING
+
+
+def test_a_misspelt_name_is_the_one_that_was_meant() -> None:
+    asked = Asked("What is a falg day?", "en")
+    assert asked.of(FLAG_DAY, 0, 4) is NOTHING
+    asked.searched({}, {"falg": "flag"})
+    assert Evidence(*asked.of(FLAG_DAY, 0, 4)).names == 1
+
+
+@pytest.mark.parametrize("said", ["", "n.", "-"])
+def test_of_an_entry_that_says_nothing_no_definition_is_offered(said: str) -> None:
+    assert definition("What is a flag day?", Passage(f"flag day\n{said}", 0, ("flag day",), "entry")) is None
+
+
+def test_a_long_definition_ends_where_a_part_of_its_sentence_does() -> None:
+    said = "A change of all parts at once, " * 20
+    found = definition("What is a flag day?", Passage(f"flag day\n{said}", 0, ("flag day",), "entry"))
+    assert found is not None
+    assert len(found) <= MAX_DEFINITION_CHARACTERS
+    assert found.endswith("at once")
+    unbroken = Passage("flag day\n" + "change " * 60, 0, ("flag day",), "entry")
+    assert definition("What is a flag day?", unbroken) is None
+
+
+@given(st.text(max_size=40), st.text(max_size=300))
+def test_a_definition_lies_below_the_name_whatever_is_written_there(name: str, said: str) -> None:
+    passage = Passage(f"{name}\n{said}", 0, (name,), "entry")
+    for one in Asked(name, "en").candidates(passage, [Place(0, 1, 3.0)]):
+        assert (one.start, one.end) == (0, 1) or len(name) <= one.start < one.end <= len(passage.text)

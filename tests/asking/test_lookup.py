@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import edgeqa
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -74,3 +76,64 @@ def test_an_answer_is_less_likely_where_another_one_is_nearly_as_good(qa: EdgeQA
         return math.log(answer.probability / (1 - answer.probability)) - numbers.slope * answer.closest[0].score
 
     assert beyond_rank(" The pump was built in 1911.") < beyond_rank(" It stands by the river.") - 0.5
+
+
+OPTIONS = """Options:
+  -q, --quiet      print only the answer
+  -Q, --query      show the query plan
+  --top N          give the N best answers
+
+Files:
+  -z, --gzip
+      Filter the archive through gzip. It must be there.
+  -Z, --compress
+      Filter the archive through compress. It must be there.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What does -q do?", "print only the answer"),
+        ("What does -Q do?", "show the query plan"),
+        ("what does the --top option do", "give the N best answers"),
+        ("What does -z do?", "Filter the archive through gzip"),
+        ("What does -Z do?", "Filter the archive through compress"),
+    ],
+)
+def test_an_option_is_looked_up_as_it_is_written(writing: EdgeQA, tmp_path: Path, question: str, answer: str) -> None:
+    file = tmp_path / "help.txt"
+    file.write_text(OPTIONS)
+    assert writing.ask(question, file).text == answer
+
+
+def test_what_was_remembered_of_one_option_is_not_given_for_the_other(tmp_path: Path) -> None:
+    file = tmp_path / "help.txt"
+    file.write_text(OPTIONS)
+    with edgeqa.open(reader="fast") as qa:
+        assert qa.ask("What does -q do?", file).text == "print only the answer"
+        assert qa.ask("What does -Q do?", file).text == "show the query plan"
+        assert qa.ask("WHAT does -Q DO?", file).cached
+
+
+WORDS = """<h1>Words</h1>
+<dl><dt>Beacon</dt><dd>A light that warns ships. It stands on a rock, and is lit each night.</dd>
+<dt>max_lights (integer)</dt><dd>Sets how many may be lit at once.</dd></dl>
+<table><tr><th>Term</th><th>Meaning</th></tr><tr><td>Bundle</td><td>A directory with the files of a model</td></tr>
+<tr><td>Probe</td><td>What looks at the device</td></tr></table>"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is a beacon?", "A light that warns ships"),
+        ("beacon", "A light that warns ships"),
+        ("max_lights meaning", "Sets how many may be lit at once"),
+        ("What is a bundle?", "A directory with the files of a model"),
+        ("What does probe mean?", "What looks at the device"),
+    ],
+)
+def test_a_term_is_looked_up_by_its_name(writing: EdgeQA, tmp_path: Path, question: str, answer: str) -> None:
+    file = tmp_path / "words.html"
+    file.write_text(WORDS)
+    assert writing.ask(question, file).text == answer
