@@ -19,7 +19,7 @@ except ImportError:  # the first file reports it, with the file's name
     pyromark = None  # type: ignore[assignment]  # asked below
 
 from edgeqa.formats.blocks import ExtraMissing, FormatOptions, Record, one_line, read_ahead
-from edgeqa.formats.markup import Tag, Tokenizer
+from edgeqa.formats.markup import ELEMENTS, IN_LINES, Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
 
@@ -43,16 +43,24 @@ MAX_FRONT_LINES = 2000
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
-# A line with a colon and no blank at its beginning (`::: tip`, `:smile:`) is no definition, though the parser thinks
-# so.
+# What the parser would take for its own, and is not, is put aside as characters that are none, and back afterwards.
+_COLON, _STAR, _TILDE = "\ufdd0", "\ufdd1", "\ufdd2"
+_BACK = str.maketrans({_COLON: ":", _STAR: "*", _TILDE: "~"})
+_ASIDE = re.compile(f"[{_COLON}{_STAR}{_TILDE}]")
+# A line that begins with a colon and no blank (`::: tip`, `:smile:`) is no definition, though the parser says so.
 _DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
-_COLON = "\ufdd0"
-# By the rules, `[Ann]: 1932` and `[Q]: Who?` define links, and show nothing. If no link uses them, and their target is
-# a word and no address, they are text that somebody said.
+# `2*3*4` and `5~6 or 7~8` would lose what parts their numbers.
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)(?:\*{1,2}|~)(?=\d)")
+# `[Ann]: 1932`, `[Q]: "Who?"` and `[Bob]: Yes (laughs)` are definitions of links, by the rules, which show nothing. Where
+# nobody links to them, and what they lead to is a word and no place, somebody said it.
 _SAID = re.compile(
-    r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*[\w,$€%+-]+[.?!,;]?[ \t]*$)", re.MULTILINE
+    r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*(?:\r?\n[ \t]*)?([^\s]{0,999}))", re.MULTILINE
+)
+_PLACE = re.compile(
+    r"[<#/]|\.{1,2}/|www\.|[a-zA-Z][a-zA-Z0-9+.-]{0,30}:.|[^/]*\.[a-zA-Z][a-zA-Z0-9]{0,9}(?:[#?/:].*)?$|.*/.*[./]"
 )
 _LINKED = re.compile(r"\[([^\]\n]{1,100})\](?!:)")
+_END_TAG = re.compile(r"</([a-zA-Z][\w.-]{0,63})")
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
 # These elements of pages mean the same. Items of lists and cells are made elsewhere, with more detail.
@@ -151,13 +159,15 @@ class _Reader:
         self._html: list[str] | None = None
         self._cell = "td"
         self._in_heading = False
-        self._ending = ""  # the last text of a heading, held back because it may end in attributes
+        self._ended: set[str] = set()  # elements of HTML that are ended somewhere
+        self._ending = ""  # the last text of a heading, which may end in attributes
 
     def blocks(self, parts: Iterable[str]) -> Iterator[Block]:
         """Yields the blocks of the text in parts."""
         for number, whole in enumerate(parts):
             text = whole if number else self._after_front_matter(whole)
-            text = _DIRECTIVE.sub(rf"\1{_COLON}", text)
+            self._ended = {name.lower() for name in _END_TAG.findall(text)}
+            text = _BETWEEN_DIGITS.sub(_put_aside, _DIRECTIVE.sub(rf"\1{_COLON}", text))
             for event in pyromark.events(_said(text), options=_options()):
                 self._take(event)
                 yield from self._named_after(self._page.pop())
@@ -196,8 +206,8 @@ class _Reader:
             self._mark(event)
             return
         ((kind, value),) = event.items()
-        if isinstance(value, str) and _COLON in value:
-            value = value.replace(_COLON, ":")
+        if isinstance(value, str) and _ASIDE.search(value):
+            value = value.translate(_BACK)
         if kind == "Text":
             self._text(value)
         elif kind == "Start":
@@ -208,6 +218,8 @@ class _Reader:
             self._page.write([value])
         elif kind == "Html" and self._html is not None:
             self._html.append(value)
+        elif kind == "InlineHtml" and self._is_text(value):
+            self._text(value)
         elif kind in ("InlineHtml", "Html"):
             self._write_html(value)
         elif kind == "TaskListMarker":
@@ -234,6 +246,15 @@ class _Reader:
         if self._ending:
             self._page.write([_ATTRIBUTES.sub("", self._ending) if is_last else self._ending])
             self._ending = ""
+
+    def _is_text(self, source: str) -> bool:
+        """Tells whether what looks like a tag is none: `<depth>`, `List<String>`, `a<b and c>d`."""
+        tag = next(iter(Tokenizer().feed(source, is_last=True)), "")
+        if not isinstance(tag, Tag) or tag.is_end or tag.source.endswith("/") or tag.name in self._ended:
+            return False
+        if tag.name in ELEMENTS:
+            return tag.name in IN_LINES and bool(tag.source.strip()) and "=" not in tag.source
+        return "-" not in tag.name and ":" not in tag.name  # an element that a page has made
 
     def _write_html(self, source: str) -> None:
         self._page.write(list(Tokenizer().feed(source, is_last=True)))
@@ -290,7 +311,16 @@ def _said(text: str) -> str:
     if _SAID.search(text) is None:
         return text
     linked = {label.casefold() for label in _LINKED.findall(text)}
-    return _SAID.sub(lambda found: found[0] if found[2].casefold() in linked else found[1] + _COLON, text)
+
+    def said(found: re.Match[str]) -> str:
+        is_link = found[2].casefold() in linked or _PLACE.match(found[3]) is not None
+        return found[0] if is_link else found[1] + _COLON
+
+    return _SAID.sub(said, text)
+
+
+def _put_aside(found: re.Match[str]) -> str:
+    return found[0].replace("*", _STAR).replace("~", _TILDE)
 
 
 def _front_matter(text: str, mark: str) -> str | None:

@@ -348,7 +348,7 @@ BLOCKS = _names(
 TABLE_PARTS = frozenset(("caption", "thead", "tbody", "tfoot", "tr", "td", "th"))
 MAIN = frozenset(("main", "article"))  # these are never left out: an end tag before them was forgotten
 _WITHOUT_PLACE = _names("rp del script textarea iframe noembed noframes")
-_IN_LINES = _names(
+IN_LINES = _names(
     "a abbr b bdi bdo big cite code data dfn em font i ins kbd label mark q rt ruby s samp small span strike strong "
     "sub sup time tt u var"
 )
@@ -364,7 +364,17 @@ KNOWN = (
     | LEFT_OUT
     | _names("a br dd dt hr li link listing math p pre q rt rtc ruby style sub summary sup table title xmp")
 )
-"""Elements that change the writing of text, even without attributes."""
+"""What changes how text is written, even without attributes."""
+ELEMENTS = (
+    KNOWN
+    | VOID
+    | IN_LINES
+    | _names(
+        "abbr acronym annotation blink colgroup font foreignobject g head html input label marquee meter nobr optgroup "
+        "option output path picture plaintext portal progress rb slot tbody tfoot thead title xml"
+    )
+)
+"""What HTML has, and what is often found in it."""
 
 _BREAKS_OUT = _names("blockquote body center code div dl h1 h2 h3 h4 h5 h6 head hr li main ol p pre section table ul")
 """Elements that end an <svg> or <math> whose end tag was forgotten, as in browsers."""
@@ -493,8 +503,8 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
 
 
 def leaves_gap(name: str, attributes: Mapping[str, str]) -> bool:
-    """Tells whether a hidden element leaves a gap in its line, as if something were there."""
-    return name not in _WITHOUT_PLACE and (name not in _IN_LINES or "visibility" in attributes.get("style", ""))
+    """Tells whether there is a gap in a line where an element is not shown: not where it is as if it were not there."""
+    return name not in _WITHOUT_PLACE and (name not in IN_LINES or "visibility" in attributes.get("style", ""))
 
 
 def _kinds(attributes: Mapping[str, str]) -> list[str]:

@@ -127,9 +127,29 @@ def test_front_matter_is_no_text_but_has_the_title(source: str, expected: str, t
         ("[a]: guide\n\nsee [the guide][a] and [A]", "see the guide and A"),
         ("[a]: guide.md\n\n[b]: /x\n\n[c]: #d\n\n[d]: <e>\n\n[//]: # (no)\n\ntext", "text"),
         ("```\n[Ann]: 1932\n```", "[Ann]: 1932"),
+        (
+            '[Ann]: "Never"\n\n[Bob]: Yes (laughs)\n\n[Cid]: 12.5\n\n[Dan]:\nMaybe/no',
+            '[Ann]: "Never"\n\n[Bob]: Yes (laughs)\n\n[Cid]: 12.5\n\n[Dan]: Maybe/no',
+        ),
+        ('[a]: docs/guide.md "t"\n\n[b]: ../x\n\n[c]: x.org\n\n[d]: <> (no)\n\n[e]: mailto:a@b\n\ntext', "text"),
     ],
 )
 def test_what_somebody_said_is_no_definition_of_a_link(source: str, expected: str) -> None:
+    assert plain(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("2*3*4, 2**3 and 4**5; 5~6 m, 7~8 m", "2*3*4, 2**3 and 4**5; 5~6 m, 7~8 m"),
+        ("`2*3*4` and *6* **7**\n\n    2**3", "2*3*4 and 6 7\n\n2**3"),
+        ("The <depth> of List<String> x; <T> y", "The <depth> of List<String> x; <T> y"),
+        ("if a<b and c>d, mail <ann at home>", "if a<b and c>d, mail <ann at home>"),
+        ("# Set <name>\n\n| <x> |\n|--|\n| a |", "Set <name>\n\n<x>\n\na"),
+        ("<kbd>a</kbd> <foo>b</foo> <my-x> <X/> c<wbr>d <a name=e>f", "a b cd f"),
+    ],
+)
+def test_numbers_and_what_only_looks_like_a_tag_stay(source: str, expected: str) -> None:
     assert plain(source) == expected
 
 
