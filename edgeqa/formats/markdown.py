@@ -51,8 +51,8 @@ _ASIDE = re.compile(f"[{_COLON}{_STAR}{_TILDE}]")
 _DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
 # `2*3*4` and `5~6 or 7~8` would lose what parts their numbers.
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)(?:\*{1,2}|~)(?=\d)")
-# `[Ann]: 1932`, `[Q]: "Who?"` and `[Bob]: Yes (laughs)` are definitions of links, by the rules, which show nothing. Where
-# nobody links to them, and what they lead to is a word and no place, somebody said it.
+# `[Ann]: 1932`, `[Q]: "Who?"` and `[Bob]: Yes (laughs)` are definitions of links, by the rules, which show nothing.
+# Where nobody links to them, and what they lead to is a word and no place, somebody said it.
 _SAID = re.compile(
     r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*(?:\r?\n[ \t]*)?([^\s]{0,999}))", re.MULTILINE
 )
@@ -206,8 +206,7 @@ class _Reader:
             self._mark(event)
             return
         ((kind, value),) = event.items()
-        if isinstance(value, str) and _ASIDE.search(value):
-            value = value.translate(_BACK)
+        value = value.translate(_BACK) if isinstance(value, str) and _ASIDE.search(value) else value
         if kind == "Text":
             self._text(value)
         elif kind == "Start":
@@ -218,9 +217,9 @@ class _Reader:
             self._page.write([value])
         elif kind == "Html" and self._html is not None:
             self._html.append(value)
-        elif kind == "InlineHtml" and self._is_text(value):
-            self._text(value)
-        elif kind in ("InlineHtml", "Html"):
+        elif kind == "InlineHtml":
+            (self._text if self._is_text(value) else self._write_html)(value)
+        elif kind == "Html":
             self._write_html(value)
         elif kind == "TaskListMarker":
             self._page.write(["[x] " if value else "[ ] "])

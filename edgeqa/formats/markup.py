@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeqa.formats.text import checked, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # This matches text and a whole tag after it. Anything else is taken step by step, with the same result: a tag ends at
 # the first ">" that is not in quotes, and quotes count only as the value of an attribute.
@@ -472,23 +472,40 @@ def breaks_out(name: str, root: str) -> bool:
     return name in (_NO_CONTROL if root == "button" else MAIN)
 
 
+_OUT_OF_SIGHT = re.compile(  # far away, or cut to nothing: for those who listen
+    r"position:(?:absolute|fixed)[^\"]*(?:left|top):-\d{4,}px|(?:left|top):-\d{4,}px[^\"]*position:(?:absolute|fixed)"
+    r"|(?:^|;)clip:rect\((?:(?:0|0px|1px),?){4}\)|(?:^|;)clip-path:inset\((?:50|100)%"
+)
 _STYLE = re.compile(
     r"(?:^|;)(?:mso-hide:all|content-visibility:hidden)"
-    r"|position:(?:absolute|fixed)[^\"]*(?:left|top):-\d{4,}px|(?:left|top):-\d{4,}px[^\"]*position:(?:absolute|fixed)"
     r"|(?:^|;)(?:max-)?height:0(?:px)?(?:;|!|$).*overflow:hidden|overflow:hidden.*;(?:max-)?height:0(?:px)?(?:;|!|$)"
+)
+_NO_SIZE = re.compile(r"0(?:\.0*)?(?:px|pt|em|rem|%)?")
+# What usual style sheets put out of sight, and what in Wikipedia's pages leads to an editor.
+_UNSEEN_CLASSES = frozenset(
+    ("sr-only", "visually-hidden", "screen-reader-text", "element-invisible", "mw-editsection", "mw-jump-link")
 )
 _MAX_STYLE_CHARACTERS = 2000
 _ALWAYS_SHOWN = ("html", "body")
 _FORMULA_CLASSES = ("mwe-math", "katex-mathml")  # Wikipedia and KaTeX hide these behind a picture of the formula
 
 
-def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
-    """Tells whether an element is not shown, by its attributes or the page's own style sheets."""
+def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet, outer: Sequence[frozenset[str]] = ()) -> bool:
+    """Tells whether an element is not shown, by its attributes or the page's own style sheets.
+
+    Args:
+        name: of the element.
+        attributes: of it.
+        sheet: of the page.
+        outer: what the elements that it lies in have, as `marks_of` says.
+    """
     if name in _ALWAYS_SHOWN:
         return False
     classes = attributes.get("class", "")
     if any(mark in classes for mark in _FORMULA_CLASSES):
         return False
+    if classes and not _UNSEEN_CLASSES.isdisjoint(classes.split()):
+        return True
     if attributes.get("hidden", "until-found").strip().lower() != "until-found":
         return True
     if attributes.get("aria-hidden", "").strip().lower() == "true" or (name == "dialog" and "open" not in attributes):
@@ -497,9 +514,25 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet) -> bool:
     if "popover" in attributes or role in ("navigation", "doc-pagebreak") or "pagebreak" in _kinds(attributes):
         return True
     style = written(attributes.get("style", ""))
-    if style and (value(style, "display") == "none" or value(style, "visibility") in _UNSEEN or _STYLE.search(style)):
+    if style and (_is_hidden(style) or _STYLE.search(style)):
         return True
-    return sheet.hides(name, attributes.get("id", ""), classes)
+    if style and name in IN_LINES | {"p"} and _NO_SIZE.fullmatch(value(style, "font-size")):
+        return True  # of others, only what they hold may have a size of its own
+    return sheet.hides(marks_of(name, attributes), outer)
+
+
+def _is_hidden(style: str) -> bool:
+    return bool(
+        value(style, "display") == "none" or value(style, "visibility") in _UNSEEN or _OUT_OF_SIGHT.search(style)
+    )
+
+
+def marks_of(name: str, attributes: Mapping[str, str]) -> frozenset[str]:
+    """Returns what a plain rule may ask of an element: its name, its id and its classes."""
+    identity = attributes.get("id", "")
+    return frozenset(
+        (name, *((f"#{identity}",) if identity else ()), *(f".{one}" for one in attributes.get("class", "").split()))
+    )
 
 
 def leaves_gap(name: str, attributes: Mapping[str, str]) -> bool:
@@ -514,7 +547,13 @@ def _kinds(attributes: Mapping[str, str]) -> list[str]:
 
 # The next functions read declarations of style, from an attribute or from between the braces of a rule.
 
-_VALUE = re.compile(r"(?:^|;)(display|visibility|vertical-align|position|top|bottom):([^;!]*)(!important)?")
+_VALUE = re.compile(
+    r"(?:^|;)(display|visibility|vertical-align|position|top|bottom|font-size|font-variant-position|list-style(?:-type)?)"
+    r":([^;!]*)(!important)?"
+)
+_SMALL = re.compile(r"smaller|x-small|xx-small|(\d*\.?\d+)(em|rem|%)")
+_MOST_OF_SMALL = {"em": 0.9, "rem": 0.9, "%": 90.0}
+_LIST_STYLE = re.compile(r"none|disc|circle|square|decimal|(?:lower|upper)-(?:alpha|latin|roman)")
 _LENGTH = re.compile(r"(-?\d*\.?\d+)(px|pt|em|rem|ex|%)")
 _RAISES = {"px": 3.0, "pt": 2.5, "em": 0.25, "rem": 0.25, "ex": 0.5, "%": 20.0}  # moved so far, text is raised
 _UNSEEN = ("hidden", "collapse")
@@ -548,7 +587,25 @@ def shown_as(style: str) -> str:
         moved = _moved(value(style, "bottom")) or -_moved(value(style, "top"))
     if moved or aligned in ("super", "sub"):
         return "sup" if moved > 0 or aligned == "super" else "sub"
+    if (variant := value(style, "font-variant-position")) in ("super", "sub"):
+        return "sup" if variant == "super" else "sub"
+    if aligned in _AT_AN_EDGE and _is_small(value(style, "font-size")):
+        return _AT_AN_EDGE[aligned]
     return _DISPLAYED.get(value(style, "display"), "")
+
+
+_AT_AN_EDGE = {"top": "sup", "text-top": "sup", "bottom": "sub", "text-bottom": "sub"}
+
+
+def _is_small(size: str) -> bool:
+    found = _SMALL.fullmatch(size)
+    return found is not None and (not found[1] or 0 < float(found[1]) <= _MOST_OF_SMALL[found[2]])
+
+
+def list_style(style: str) -> str:
+    """Returns what `written` declarations say about how the items of a list are marked; "" if nothing."""
+    found = _LIST_STYLE.search(value(style, "list-style-type") or value(style, "list-style"))
+    return found[0] if found else ""
 
 
 def _moved(length: str) -> int:
@@ -561,23 +618,41 @@ def _moved(length: str) -> int:
 
 MAX_SHEET_CHARACTERS = 1 << 18
 MAX_SELECTORS = 1 << 14
+MAX_STEPS = 1 << 22  # in looking for what an element lies in
 _SIMPLE = re.compile(r"([a-z][a-z0-9]*)?((?:[.#][\w-]+){0,4})")
+_NESTED = re.compile(r"\s*(>)\s*|\s+")
+_MAX_NESTED = 4  # elements within each other that a rule names
 _NAMED = re.compile(r"[.#][\w-]+")
 _FOR_SCREENS = re.compile(r"\s*@(?:media\s+(?:only\s+)?(?:screen|all)|supports\b[^{]*|layer\b[^{]*)\s*", re.IGNORECASE)
-_MATTERS = re.compile(r"display|visibility|vertical-align|position", re.IGNORECASE)
+_MATTERS = re.compile(r"display|visibility|vertical-align|position|clip|list-style", re.IGNORECASE)
+_IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s;]{1,500})", re.IGNORECASE)
+
+
+class _Within(NamedTuple):
+    """A rule for what lies in something else."""
+
+    marks: frozenset[str]
+    outer: tuple[tuple[frozenset[str], bool], ...]
+    """What it lies in, innermost first: what that has, and whether nothing may lie between."""
+    effect: str
 
 
 class StyleSheet:
     """The plain rules of a page's style sheets: for an element, a class, an id, or several of these together.
 
-    An element that one rule hides and another rule shows again, as that of an open tab or menu, counts as shown: people
-    can get to it.
+    Of what lies in something else, rules count that name a class or an id. What a rule hides and any other rule shows
+    again, as that of an open tab or menu, counts as shown: people can get to it.
     """
 
     def __init__(self) -> None:
-        self._rules: dict[frozenset[str], str] = {}  # by an element's marks: "hidden" or its effect
+        self._rules: dict[frozenset[str], str] = {}  # by what an element has to have, "hidden" or what it is shown as
+        self._lists: dict[frozenset[str], str] = {}  # how the items of such an element are marked
         self._shown: set[str] = set()
-        self._several: list[frozenset[str]] = []  # those rules that need several marks
+        self._several: list[frozenset[str]] = []  # of those, which have several marks
+        self._within: dict[str, list[_Within]] = {}  # by one of the marks
+        self._steps = 0
+        self.elements: set[str] = set()
+        """Names of elements that rules are about, whatever their attributes."""
 
     def add(self, source: str) -> None:
         """Takes a style sheet. Rules for some media are left out."""
@@ -586,47 +661,94 @@ class StyleSheet:
             return
         for selectors, declarations in _rules(_without_comments(source).replace("<!--", "").replace("-->", "")):
             style = written(declarations)
-            display, visibility = value(style, "display"), value(style, "visibility")
-            if display == "none" or visibility == "hidden":
-                effect = "hidden"
-            else:
-                effect = shown_as(style)
-                if display or visibility == "visible":
-                    self._shown.update(_NAMED.findall(selectors))
-            for selector in selectors.split(",") if effect else ():
-                simple = _SIMPLE.fullmatch(selector.strip())
-                if simple and simple[0] and len(self._rules) < MAX_SELECTORS:
-                    marks = frozenset((*filter(None, (simple[1],)), *_NAMED.findall(simple[2])))
-                    if len(marks) > 1 and marks not in self._rules:
-                        self._several.append(marks)
-                    self._rules[marks] = effect
+            effect, of_lists = "hidden" if _is_hidden(style) else shown_as(style), list_style(style)
+            if effect != "hidden" and (value(style, "display") or value(style, "visibility") == "visible"):
+                self._shown.update(_NAMED.findall(selectors))
+            for selector in selectors.split(",") if effect or of_lists else ():
+                self._add_rule(selector.strip(), effect, of_lists)
+
+    def _add_rule(self, selector: str, effect: str, of_lists: str) -> None:
+        *steps, last = _NESTED.split(selector)
+        found = [_marks(selector) for selector in (*steps[::2], last)]
+        if len(self._rules) >= MAX_SELECTORS or len(found) > _MAX_NESTED or not all(found):
+            return
+        marks = found.pop()
+        self.elements.update(mark for mark in marks if mark[0] not in ".#")
+        if not found:
+            if len(marks) > 1 and marks not in self._rules:
+                self._several.append(marks)
+            self._rules.update({marks: effect} if effect else {})
+            self._lists.update({marks: of_lists} if of_lists else {})
+        elif effect and any(mark[0] in ".#" for one in (marks, *found) for mark in one):
+            outer = tuple(zip(reversed(found), (between == ">" for between in reversed(steps[1::2])), strict=True))
+            self._within.setdefault(max(marks), []).append(_Within(marks, outer, effect))
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no rule."""
-        return not self._rules
+        """Whether it says nothing."""
+        return not (self._rules or self._within or self._lists)
 
-    def hides(self, name: str, identity: str, classes: str) -> bool:
-        """Tells whether a rule hides an element of this name, id and these classes."""
-        return any(
-            effect == "hidden" and not marks & self._shown for marks, effect in self._of(name, identity, classes)
+    @property
+    def asks_for_outer(self) -> bool:
+        """Whether any rule asks what an element lies in."""
+        return bool(self._within)
+
+    def hides(self, has: frozenset[str], outer: Sequence[frozenset[str]] = ()) -> bool:
+        """Tells whether a rule hides what has these marks, within what has those, outermost first."""
+        return any(effect == "hidden" and not marks & self._shown for marks, effect in self._of(has, outer))
+
+    def shown_as(self, has: frozenset[str], outer: Sequence[frozenset[str]] = ()) -> str:
+        """Returns what a rule makes of such an element of a line, "" if nothing."""
+        return next((effect for _, effect in self._of(has, outer) if effect != "hidden"), "")
+
+    def list_style(self, has: frozenset[str]) -> str:
+        """Returns how a rule has the items of such a list marked, "" if none says."""
+        found = [marks for marks in self._lists if marks <= has]
+        return (
+            self._lists[max(found, key=lambda marks: (any(mark[0] in ".#" for mark in marks), len(marks)))]
+            if found
+            else ""
         )
 
-    def shown_as(self, name: str, identity: str, classes: str) -> str:
-        """Returns the effect of a rule on such an element of a line, "" for none."""
-        return next((effect for _, effect in self._of(name, identity, classes) if effect != "hidden"), "")
-
-    def _of(self, name: str, identity: str, classes: str) -> Iterator[tuple[frozenset[str], str]]:
-        """Yields the rules for such an element, those with several marks first."""
+    def _of(self, has: frozenset[str], outer: Sequence[frozenset[str]]) -> Iterator[tuple[frozenset[str], str]]:
+        """Yields the rules for such an element, those of several marks first."""
+        for mark in has if self._within and outer else ():
+            for rule in self._within.get(mark, ()):
+                if rule.marks <= has and self._lies_in(rule.outer, outer):
+                    yield rule.marks.union(*(marks for marks, _ in rule.outer)), rule.effect
         if not self._rules:
             return
-        has = (*((f"#{identity}",) if identity else ()), *(f".{one}" for one in classes.split()), name)
         for marks in self._several if len(has) > 1 else ():
-            if marks.issubset(has):
+            if marks <= has and marks in self._rules:
                 yield marks, self._rules[marks]
-        for mark in has:
+        for mark in sorted(has):
             if (effect := self._rules.get(frozenset((mark,)))) is not None:
                 yield frozenset((mark,)), effect
+
+    def _lies_in(self, wanted: tuple[tuple[frozenset[str], bool], ...], outer: Sequence[frozenset[str]]) -> bool:
+        at = len(outer)
+        for marks, is_next in wanted:
+            while True:
+                at -= 1
+                self._steps += 1
+                if at < 0 or self._steps > MAX_STEPS:
+                    return False
+                if marks <= outer[at]:
+                    break
+                if is_next:
+                    return False
+        return True
+
+
+def _marks(selector: str) -> frozenset[str]:
+    """Returns what an element has to have; nothing where the selector is not plain."""
+    simple = _SIMPLE.fullmatch(selector)
+    return frozenset((*filter(None, (simple[1],)), *_NAMED.findall(simple[2]))) if simple else frozenset()
+
+
+def imported(source: str) -> list[str]:
+    """Returns the places of the style sheets that one begins with."""
+    return _IMPORT.findall(_without_comments(source[:MAX_SHEET_CHARACTERS]).partition("{")[0])
 
 
 def _without_comments(source: str) -> str:

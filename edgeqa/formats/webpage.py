@@ -40,13 +40,12 @@ def read(blocks: Iterator[bytes], name: str, _options: FormatOptions) -> Iterato
 
 _MARKED = re.compile(
     r"hidden|style|role|popover|shadow|type|katex|mwe-math|rowspan|colspan|start|value|reversed|scope|href|open|reference|footnote"
-    r"|superscript|subscript|exponent",
+    r"|superscript|subscript|exponent|sr-only|screen-reader|element-invisible|mw-",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\s*([+-]?\d{1,9})")
-_LIST_STYLE = re.compile(
-    r"list-style(?:-type)?\s*:[^;]*?(decimal|(?:lower|upper)-(?:alpha|latin|roman))", re.IGNORECASE
-)
+_MAX_IMPORTED = 20  # style sheets that others name
+_UNNUMBERED = ("none", "disc", "circle", "square")
 _STYLES = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
 _MEDIA = ("", "all", "screen")
 _NOTE_ROLES = ("doc-noteref", "noteref")
@@ -77,6 +76,8 @@ _BY_ROLE = {
     **dict.fromkeys(("cell", "gridcell", "columnheader", "rowheader"), "cell"),
 }
 _BY_CLASS = {"superscript": "sup", "exponent": "sup", "subscript": "sub"}
+_NEAR = 3  # elements out from what lies in an item: a label, a paragraph
+_NO_MARKS: frozenset[str] = frozenset()
 _WITHIN_LINES = ("sup", "sub", "rt", "quote", "", "hidden")
 
 
@@ -98,12 +99,13 @@ class Page:
         self._is_xml = is_xml
         self._prose = Prose()
         self._opened = markup.OpenElements()
-        self._effects: list[str] = []  # the effect of each open element
-        self._numbers: list[_Numbers | None] = []  # the numbers of each open list
-        self._layouts: list[bool] = []  # for each open table: whether it is only layout
+        self._effects: list[str] = []  # what each of the open elements does
+        self._marks: list[frozenset[str]] = []  # what style sheets may ask of each of them, where one does
+        self._numbers: list[_Numbers | None] = []  # of the lists that are open
+        self._layouts: list[bool] = []  # whether each open table is only layout
         self._sheet, self._read_sheet = markup.StyleSheet(), sheet
-        self._styles: list[str] | None = None  # the style sheet that is being read
-        self._style_characters = 0
+        self._styles: list[str] | None = None  # of the style sheet that is being read
+        self._style_characters = self._imported = 0
         self._is_for_screens = True
         self._hidden_from = -1  # the place of the hidden element among the open ones
         self._unpushed: dict[str, int] = {}  # elements within it that do not count as open
@@ -249,6 +251,7 @@ class Page:
         if name not in markup.KNOWN and self._formula is None and self._hidden_from < 0:
             # Most tags are such: they change nothing, unless they hide something.
             is_marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
+            is_marked = is_marked or name in self._sheet.elements
             if name not in self._opened if tag.is_end else not is_marked:
                 return
         if name == "style":
@@ -263,7 +266,7 @@ class Page:
     def _style(self, tag: Tag) -> None:
         if tag.is_end:
             if self._is_for_screens:
-                self._sheet.add("".join(self._styles or ()))
+                self._add_sheet("".join(self._styles or ()))
             self._styles = None
         else:
             self._styles, self._style_characters = [], 0
@@ -297,7 +300,9 @@ class Page:
             marked = tag.source and (_MARKED.search(tag.source) or not self._sheet.is_empty)
             attributes = tag.attributes() if marked else {}
             may_hide = attributes or name == "dialog" or not self._sheet.is_empty
-            if self._is_left_out(name, attributes) or (may_hide and markup.hides(name, attributes, self._sheet)):
+            if self._is_left_out(name, attributes) or (
+                may_hide and markup.hides(name, attributes, self._sheet, self._marks)
+            ):
                 self._push(name, "hidden")
                 self._hidden_from, self._unpushed = len(self._effects) - 1, {}
                 if markup.leaves_gap(name, attributes):
@@ -332,6 +337,10 @@ class Page:
                 self._prose.line()
         elif name == "hr":
             self._prose.end_block(len(self._numbers))
+        elif name == "input" and "item" in self._effects[-_NEAR:]:  # of a list of tasks
+            attributes = tag.attributes()
+            if attributes.get("type", "").strip().lower() == "checkbox":
+                self._text("[x] " if "checked" in attributes else "[ ] ")
 
     def _link(self, attributes: dict[str, str]) -> None:
         """Takes the style sheet that a page names."""
@@ -343,7 +352,16 @@ class Page:
             and "alternate" not in relations
             and is_for_screens
         ):
-            self._sheet.add(self._read_sheet(attributes.get("href", "")))
+            self._add_sheet(self._read_sheet(attributes.get("href", "")))
+
+    def _add_sheet(self, source: str) -> None:
+        """Takes a style sheet, after those that it names."""
+        if self._read_sheet is not None:
+            for place in markup.imported(source):
+                if self._imported < _MAX_IMPORTED:
+                    self._imported += 1
+                    self._add_sheet(self._read_sheet(place))
+        self._sheet.add(source)
 
     def _begin_seen(self, name: str, attributes: dict[str, str]) -> None:
         effect = self._effect(name, attributes)
@@ -351,8 +369,9 @@ class Page:
         if not effect:
             if self._spans and name in ("sup", "sub"):  # the text is raised once more
                 self._spans.append("^" if name == "sup" else "_")
-            if name in markup.KNOWN and name not in ("a", "math", "title"):
-                self._push(name, "")
+            is_asked_for = self._sheet.asks_for_outer and ("class" in attributes or "id" in attributes)
+            if is_asked_for or (name in markup.KNOWN and name not in ("a", "math", "title")):
+                self._push(name, "", attributes)
             return
         if effect not in _WITHIN_LINES:
             self._end_span()
@@ -363,7 +382,7 @@ class Page:
             effect = "block"
         if len(self._effects) >= markup.MAX_DEPTH:
             self._pop()
-        self._push(name, effect)
+        self._push(name, effect, attributes)
         self._begins[effect](name, attributes)
 
     def _begin_named(self, name: str, attributes: dict[str, str]) -> None:
@@ -385,7 +404,7 @@ class Page:
         effect = "heading" if role == "heading" and name not in markup.HEADINGS else _EFFECTS.get(name, "")
         if effect in ("", "block"):
             effect = _BY_ROLE.get(role, effect)
-        if not effect and attributes:
+        if not effect and (attributes or name in self._sheet.elements):
             effect = self._styled(name, attributes)
         return "" if effect in ("sup", "sub", "rt") and self._spans is not None else effect
 
@@ -394,7 +413,7 @@ class Page:
         shown = markup.shown_as(markup.written(attributes.get("style", "")))
         classes = attributes.get("class", "")
         if not shown and not self._sheet.is_empty:
-            shown = self._sheet.shown_as(name, attributes.get("id", ""), classes)
+            shown = self._sheet.shown_as(markup.marks_of(name, attributes), self._marks)
         if not shown and classes:
             shown = next((_BY_CLASS[one] for one in classes.lower().split() if one in _BY_CLASS), "")
         return shown
@@ -419,11 +438,13 @@ class Page:
 
     # --- the open elements
 
-    def _push(self, name: str, effect: str) -> None:
+    def _push(self, name: str, effect: str, attributes: dict[str, str] | None = None) -> None:
         if len(self._effects) >= markup.MAX_DEPTH:
             self._pop()
         self._opened.push(name)
         self._effects.append(effect)
+        asked = attributes is not None and self._sheet.asks_for_outer
+        self._marks.append(markup.marks_of(name, attributes or {}) if asked else _NO_MARKS)
 
     def _pop_to(self, count: int) -> None:
         while len(self._effects) > count:
@@ -431,6 +452,7 @@ class Page:
 
     def _pop(self) -> None:
         self._opened.pop()
+        self._marks.pop()
         effect = self._effects.pop()
         if self._hidden_from >= 0:
             if len(self._effects) == self._hidden_from:
@@ -460,7 +482,13 @@ class Page:
         self._prose.paragraph(level, apart=not level)
         if name != "details":
             self._prose.begin_list()
-        self._numbers.append(_Numbers(attributes) if name == "ol" else None)
+        self._numbers.append(self._numbered(attributes) if name == "ol" else None)
+
+    def _numbered(self, attributes: dict[str, str]) -> _Numbers | None:
+        """Returns the numbers of a list, None where its style says that none are shown."""
+        style = markup.list_style(markup.written(attributes.get("style", "")))
+        style = style or self._sheet.list_style(markup.marks_of("ol", attributes))
+        return None if style in _UNNUMBERED else _Numbers(attributes, style)
 
     def _end_list(self) -> None:
         self._numbers.pop()
@@ -547,13 +575,12 @@ class Page:
 class _Numbers:
     """The numbers of an ordered list's items."""
 
-    def __init__(self, attributes: dict[str, str]) -> None:
-        """Takes the attributes of the list."""
+    def __init__(self, attributes: dict[str, str], style: str) -> None:
+        """Takes the attributes of the list, and how its style has it numbered; "" if it does not say."""
         self._step = -1 if "reversed" in attributes else 1
         # If a list counts down from no given number, its numbers are known only at its end.
         self._next = _number(attributes.get("start", ""), 1) if self._step == 1 or "start" in attributes else None
-        found = _LIST_STYLE.search(attributes.get("style", ""))
-        style = found[1].lower() if found else attributes.get("type", "1").strip()
+        style = style or attributes.get("type", "1").strip()
         self._style = _STYLES.get(style, {"lower-roman": "i", "upper-roman": "I"}.get(style, style))
 
     def next(self, value: str) -> str:

@@ -91,6 +91,18 @@ def test_the_text_of_a_page(source: str, expected: str) -> None:
         ("<style>p.a.b{display:none}</style><p class='b c a'>a<p class=a>b<i class='a b'>c</i>", "bc"),
         ("<style>.a{display:none;display:block}</style><p class=a>a", "a"),
         ("a<span epub:type='pagebreak' title='5'>5</span>b<i role=doc-pagebreak>6</i>c", "abc"),
+        ("<style>.m li{display:none}</style><ul class=m><li>a</ul><ul><li>b</ul>", "- b"),
+        ("<style>.a>.b{display:none}</style><p class=a><i class=b>a</i><i id=i><b class=b>b</b></i>", "b"),
+        ("<style>#a i{display:none}</style><p id=a>go<i>x</i>od <b><i>x</i></b><p><i>b</i>", "good\n\nb"),
+        ("<style>.t .p{display:none}.t .on{display:block}</style><div class=t><p class=p>a</div>", "a"),
+        ("<style>div p{display:none}</style><div><p>a</div>", "a"),
+        (
+            "<a><span class=sr-only>Jump to</span>x</a><h2>Depth<span class='mw-editsection'>[edit]</span></h2>",
+            "x\n\nDepth",
+        ),
+        ("<b style='position:absolute;clip:rect(0 0 0 0)'>a</b><b style='clip-path: inset(50%)'>b</b>c", "c"),
+        ("<style>.v{clip:rect(1px, 1px, 1px, 1px)}</style><b class=v>a</b>b", "b"),
+        ("<b style='font-size:0'>a</b>b<div style='font-size:0px'><i style='font-size:9px'>c</i></div>", "b\n\nc"),
     ],
 )
 def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
@@ -118,6 +130,10 @@ def test_what_a_page_hides_is_not_read(source: str, expected: str) -> None:
             "1 1/2 in, 2^(2^3), x^a_1",
         ),
         ("<style>.e{vertical-align:super}</style>10<b class=e>6</b>", "10^6"),
+        ("<style>.e b{vertical-align:super}</style><p class=e>10<b>6</b> <p>10<b>6</b>", "10^6\n\n106"),
+        ("10<b style='font-size:70%;vertical-align:top'>6</b>", "10^6"),
+        ("x<b style='vertical-align:text-bottom;font-size:.7em'>i</b>", "x_i"),
+        ("10<b style='vertical-align:top'>6</b> 10<b style='font-variant-position:super'>6</b>", "106 10^6"),
         ("<style>i.f{vertical-align:-4px}</style>x<i class=f>i</i>", "x_i"),
         ("10<span class='big superscript'>6</span> H<span class=subscript>2</span>O", "10^6 H2O"),
         ("3<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math>5", "3 1/2 5"),
@@ -201,6 +217,28 @@ def test_lists_have_their_numbers_and_terms_what_explains_them() -> None:
         Block("c", "\n\n", level=1),
         Block("- d", "\n", "item", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("<ol style='list-style: none'><li>(a) x</ol>", "- (a) x"),
+        ("<style>ol{list-style-type:upper-roman}</style><ol><li>x</ol>", "I. x"),
+        ("<style>ol{list-style-type:decimal} ol.p{list-style:none inside}</style><ol class=p><li>y</ol>", "- y"),
+        ("<style>ol{list-style:none}</style><ol style='list-style-type:lower-alpha'><li>x</ol>", "a. x"),
+        ("<ul><li><input type=checkbox checked> x<li><label><input type='checkbox'>y</label></ul>", "- [x] x\n- [ ] y"),
+        ("<p>a <input type=checkbox>z", "a z"),
+    ],
+)
+def test_items_are_marked_as_the_page_has_them_marked(source: str, expected: str) -> None:
+    assert plain(source) == expected
+
+
+def test_style_sheets_may_name_others() -> None:
+    sheets = {"a.css": "@import url('b.css');\n@import \"a.css\";", "b.css": ".x{display:none}"}
+    page = webpage.Page(sheet=lambda place: sheets.get(place, ""))
+    found = page.blocks(["<link rel=stylesheet href=a.css><p class=x>a<p>b"])
+    assert "".join(text_of(found)) == "b"
 
 
 def test_headings_have_their_levels() -> None:
