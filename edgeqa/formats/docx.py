@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from edgeqa.formats import kinds
 from edgeqa.formats.archive import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, first_heading
-from edgeqa.formats.notation import OfficeMath, symbol, without_private
+from edgeqa.formats.notation import MAX_FIELD_CHARACTERS, OfficeMath, field_shown, symbol, without_private
 from edgeqa.formats.stories import Stories, Story
 from edgeqa.formats.wordstyles import (
     OF_PARAGRAPHS,
@@ -46,10 +46,8 @@ RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
 _PROMPTS = ("placeholder text", "placeholdertext")  # a style
 _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
-# These are not shown: deleted text, the old place of moved text, properties before a change, data shown elsewhere.
-_SKIPPED = frozenset(
-    ("moveFrom", "del", "instrText", "delText", "delInstrText", "fldData", "binData", "glossaryDocument")
-)
+# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+_SKIPPED = frozenset(("moveFrom", "del", "delText", "delInstrText", "fldData", "binData", "glossaryDocument"))
 
 
 _NOTES = ("footnotes", "endnotes")
@@ -179,13 +177,13 @@ class _Text(Handler):
     def __init__(self, name: str, styles: Styles, numbering: Numbering, included: Callable[[str], list[Block]]) -> None:
         self._styles, self._numbering, self._included = styles, numbering, included
         self._stories = Stories(_Story, name)
-        self._properties: list[str] = []  # the open elements of properties
-        self._in_text = False
+        self._properties: list[str] = []  # elements of properties that are open
+        self._in_text = self._in_code = False
         self._skipped_depth = 0
-        self._muted = 0  # the number of open elements whose text is not shown
-        self._controls: list[bool] = []  # for each content control: whether it holds only its prompt
-        self._mutes: list[bool] = []  # for each element that may hide its text: whether it does
-        self._fields: list[bool] = []  # for each field: whether its code comes next
+        self._muted = 0  # elements that are open whose text is not shown
+        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
+        self._mutes: list[bool] = []  # whether an element that may mute does
+        self._fields: list[_Field] = []  # that are open
         self._form: _Form | None = None
         self._math: OfficeMath | None = None
         self._referred: set[str] = set()
@@ -195,14 +193,15 @@ class _Text(Handler):
             "sym": self._symbol, "rt": self._begin_reading, "sdt": self._begin_control,
             "sdtContent": self._begin_content, "footnote": self._begin_note, "endnote": self._begin_note,
             "footnoteReference": self._refer, "endnoteReference": self._refer,
-            "fldChar": self._field_mark, "ffData": self._begin_form,
+            "fldChar": self._field_mark, "instrText": self._begin_code, "ffData": self._begin_form,
             **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
             **dict.fromkeys(_SHAPES, self._begin_shape), "docPr": self._describe_shape, "altChunk": self._include,
             "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
             "tr": self._begin_row, "tc": self._begin_cell,
         }  # fmt: skip
         self._ends: dict[str, Callable[[], None]] = {
-            "t": self._end_text, "p": self._end_paragraph, "rt": self._end_reading, "ruby": self._end_ruby,
+            "t": self._end_text, "instrText": self._end_code, "p": self._end_paragraph, "rt": self._end_reading,
+            "ruby": self._end_ruby,
             "sdt": self._end_control, "sdtContent": self._end_content, "footnote": self._end_content,
             "endnote": self._end_content, **dict.fromkeys(_SHAPES, self._end_content), "ffData": self._end_form,
             "txbxContent": self._stories.leave, "tbl": self._end_table, "tr": self._end_row, "tc": self._end_cell,
@@ -258,6 +257,8 @@ class _Text(Handler):
 
     def text(self, text: str) -> None:
         """Takes text."""
+        if self._in_code and not self._skipped_depth and self._fields:
+            self._fields[-1].add_code(text)
         if not self._in_text or self._skipped_depth or self._properties:
             return
         if self._math is not None:
@@ -271,8 +272,10 @@ class _Text(Handler):
         """Adds text, or a formula, to the paragraph, as its run and its paragraph are shown."""
         story = self._story
         is_hidden, is_bold, raised = self._effect()
-        if is_hidden or self._is_muted() or (self._fields and any(self._fields)):
+        if is_hidden or self._is_muted() or any(one.in_code for one in self._fields):
             return
+        for one in self._fields:
+            one.is_shown = True
         self._settle()
         text = without_private(text, story.run.font)
         if story.reading is not None and story.in_reading:
@@ -336,8 +339,9 @@ class _Text(Handler):
         story.in_paragraph += 1
         story.paragraph, story.run = _Paragraph(is_settled=story.goes_on), _Run()
         story.goes_on = False
-        # A field's code that goes on beyond its paragraph has lost its end; the text after it is kept.
-        self._fields = [False] * len(self._fields)
+        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        for one in self._fields:
+            one.in_code = False
 
     def _settle(self) -> None:
         """Applies the paragraph's properties: before its first text, or if it counts without any text."""
@@ -414,6 +418,12 @@ class _Text(Handler):
     def _end_text(self) -> None:
         self._in_text = False
 
+    def _begin_code(self, _name: str, _attributes: dict[str, str]) -> None:
+        self._in_code = True
+
+    def _end_code(self) -> None:
+        self._in_code = False
+
     def _space(self, _name: str, _attributes: dict[str, str]) -> None:
         self.add(" ")
 
@@ -489,11 +499,13 @@ class _Text(Handler):
     def _field_mark(self, _name: str, attributes: dict[str, str]) -> None:
         kind = attributes.get("fldCharType")
         if kind == "begin":
-            self._fields.append(True)
+            self._fields.append(_Field())
         elif kind == "separate" and self._fields:
-            self._fields[-1] = False
+            self._fields[-1].in_code = False
         elif kind == "end" and self._fields:
-            self._fields.pop()
+            ended = self._fields.pop()
+            if not ended.is_shown and (shown := field_shown("".join(ended.code))):
+                self.add(shown, is_formula=True)
 
     def _begin_form(self, _name: str, _attributes: dict[str, str]) -> None:
         self._form = _Form()
@@ -550,6 +562,24 @@ class _Text(Handler):
     def _end_row(self) -> None:
         if self._story.tables:
             self._story.tables[-1].end_row()
+
+
+@dataclass(slots=True)
+class _Field:
+    """A field that is open."""
+
+    in_code: bool = True
+    """Whether what comes is its code."""
+    code: list[str] = field(default_factory=list)
+    characters: int = 0
+    is_shown: bool = False
+    """Whether what it results in has text."""
+
+    def add_code(self, text: str) -> None:
+        """Takes a part of its code."""
+        if self.in_code and self.characters < MAX_FIELD_CHARACTERS:
+            self.code.append(text)
+            self.characters += len(text)
 
 
 class _Form:

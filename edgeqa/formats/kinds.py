@@ -89,13 +89,13 @@ JSON_LINES = Kind("jsonl", "jsonfile.read_lines", (".jsonl", ".ndjson"), version
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=4, has_fields=True)
 JSON = Kind("json", "jsonfile", (".json",), version=3, has_fields=True)
 PDF = Kind("pdf", "pdf", (".pdf",), version=3, seeks=True)
-DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=4, seeks=True)
+DOCX = Kind("docx", "docx", (".docx", ".docm", ".dotx", ".dotm"), version=5, seeks=True)
 EPUB = Kind("epub", "epub", (".epub",), seeks=True, version=4)
 XLSX = Kind("xlsx", "spreadsheets", (".xlsx", ".xlsm", ".xltx", ".xltm"), seeks=True, version=3)
 PPTX = Kind("pptx", "slides", (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"), seeks=True, version=2)
 ODT = Kind("odt", "opendocument", (".odt", ".ott", ".odp", ".otp"), seeks=True, version=2)
 ODS = Kind("ods", "spreadsheets.read_ods", (".ods", ".ots"), seeks=True, version=3)
-RTF = Kind("rtf", "rtf", (".rtf",), version=3)
+RTF = Kind("rtf", "rtf", (".rtf",), version=4)
 MAIL = Kind("mail", "mail", (".eml", ".mbox", ".mbx", ".mht", ".mhtml"), version=3)
 MAN = Kind("man", "manpage", (), version=2)  # known by _MAN_SUFFIX
 

@@ -1,8 +1,8 @@
 """Notation: plain text for raised text, numbers of lists, signs of symbol fonts, and formulas. Pure.
 
-In: the meaning in a document. Out: plain text: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as `[3]`;
-`iii` and `C` for numbers of lists; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for formulas in
-MathML and Office.
+Pure. In: what a document means. Out: how it is written: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as
+`[3]`; `iii` and `C`; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for MathML and Office's
+formulas, and for what Word's fields `EQ` and `SYMBOL` say.
 """
 
 from __future__ import annotations
@@ -443,3 +443,85 @@ class OfficeMath:
             self._formula.start("mtext")
             self._formula.text(sign)
             self._formula.end("mtext")
+
+
+MAX_FIELD_CHARACTERS = 4000
+_MAX_FIELD_DEPTH = 20
+_FIELD = re.compile(r"\s*(EQ|SYMBOL)\b\s*(.*)", re.IGNORECASE | re.DOTALL)
+_FIELD_LOOK = re.compile(r"\\\*\s*(?:\"[^\"]*\"|\w+)\s*")
+_FIELD_SWITCH = re.compile(r"\\([a-zA-Z]+)\s?(-?\d*)\s*|\\(.)|(.)", re.DOTALL)
+_SYMBOL_FIELD = re.compile(r"(0x[0-9a-f]+|\d+)", re.IGNORECASE)
+_SYMBOL_FONT = re.compile(r"\\f\s*\"?([^\"\\]+)", re.IGNORECASE)
+
+
+def field_shown(code: str) -> str:
+    r"""Returns what Word shows for a field of which only the code is there; "" for one that it has no sign for.
+
+    Args:
+        code: as `EQ \f(1,2)` for a half, or `SYMBOL 109 \f "Symbol"` for a Greek letter.
+    """
+    found = _FIELD.match(code[:MAX_FIELD_CHARACTERS])
+    if found is None:
+        return ""
+    if found[1].upper() == "EQ":
+        return " ".join(_Equation(_FIELD_LOOK.sub("", found[2])).line().split())
+    number = _SYMBOL_FIELD.match(found[2])
+    font = _SYMBOL_FONT.search(found[2])
+    if number is None:
+        return ""
+    return symbol(int(number[1], 16 if number[1][:2].lower() == "0x" else 10), font[1].strip() if font else "Symbol")
+
+
+class _Equation:
+    """The code of a field `EQ`, read from its beginning on."""
+
+    def __init__(self, code: str) -> None:
+        self._tokens = [found.groups(default="") for found in _FIELD_SWITCH.finditer(code)]
+        self._at = 0
+
+    def line(self, depth: int = 0) -> str:
+        """Returns what is written up to the end of an argument."""
+        written, switches = "", ""
+        while self._at < len(self._tokens):
+            word, _, escaped, character = self._tokens[self._at]
+            if character in (",", ";", ")") and depth:
+                break
+            self._at += 1
+            if word:
+                switches += f" {word.lower()}"
+            elif character == "(" and switches and depth < _MAX_FIELD_DEPTH:
+                piece = _form(switches.split(), self._arguments(depth), written[-1:])
+                written += f" {piece}" if digits_meet(written, piece) else piece
+                switches = ""
+            elif not switches or not (escaped or character.isspace()):  # which sign a switch wants is no text
+                written += character or escaped
+        return written
+
+    def _arguments(self, depth: int) -> list[str]:
+        found = []
+        while self._at < len(self._tokens):
+            found.append(self.line(depth + 1).strip())
+            self._at += 1
+            if self._tokens[self._at - 1 : self._at] and self._tokens[self._at - 1][3] == ")":
+                break
+        return found
+
+
+def _form(switches: list[str], arguments: list[str], before: str) -> str:
+    """Returns what switches make of their arguments."""
+    what = switches[0]
+    if what == "f" and len(arguments) > 1:
+        return f"{_grouped(arguments[0])}/{_grouped(arguments[1])}"
+    if what == "r":
+        return f"√{_grouped(arguments[0])}" if len(arguments) < 2 else f"{_grouped(arguments[1])}^(1/{arguments[0]})"
+    if what == "s" and switches[-1].startswith("up"):
+        return superscript(before or "x", arguments[0])
+    if what == "s" and switches[-1].startswith("do"):
+        return subscript(before or "x", arguments[0])
+    if what == "o" and len(arguments) > 1 and arguments[0].startswith("^"):  # a word with its reading above it
+        return f"{arguments[1]} ({arguments[0][1:].strip('()')})"
+    if what == "b":
+        return f"({arguments[0]})"
+    if what == "i" and len(arguments) > 2:
+        return f"∫_{_grouped(arguments[0])}^{_grouped(arguments[1])} {arguments[2]}"
+    return (", " if what in ("a", "l") else "").join(arguments)

@@ -1,8 +1,8 @@
 """RTF: the text of a document, as it is shown, is one record; its notes stand at the end.
 
-Headings have the levels of their styles, items have the bullets and numbers that the file gives, and tables are rows.
-Hidden and deleted text, comments, the codes of fields, headers and footers are left out. The file is read as it comes,
-one control word or run of text at a time.
+Headings come with the levels of their styles, items with the bullets and numbers that the file says, tables as rows.
+Hidden and deleted text, comments, the codes of fields, headers and footers are left out; of a field that results in
+nothing, what its code says is shown where that is known. Read as it comes: a control word or a run of text at a time.
 
 The format is the Rich Text Format Specification 1.9.1.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, first_heading, one_line
-from edgeqa.formats.notation import symbol
+from edgeqa.formats.notation import MAX_FIELD_CHARACTERS, OfficeMath, field_shown, symbol
 from edgeqa.formats.stories import NOTE, Stories, Story
 from edgeqa.formats.wordstyles import named_level, outline_level
 
@@ -41,15 +41,45 @@ _BULLETS = re.compile(r"[^\w\s]")
 # These groups are no text of the document. Unknown groups with the mark for "skip if unknown" are skipped, too.
 _SKIPPED = frozenset(
     """
-    colortbl pict fldinst header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
+    colortbl pict header headerl headerr headerf footer footerl footerr footerf xe tc rxe nonshppict filetbl
     revtbl listtable listoverridetable rsidtbl generator themedata colorschememapping datastore latentstyles mmathPr
-    xmlnstbl template pgptbl nonesttables atnid atnauthor annotation bkmkstart bkmkend formfield datafield objdata
+    xmlnstbl template pgptbl nonesttables atnid atnauthor annotation bkmkstart bkmkend datafield objdata
     objclass sp shprslt
     """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
 _BOXES = ("shptxt", "dptxbxtext")
-_KINDS = _SKIPPED | {"fonttbl", "stylesheet", "info", "listtext", "pntext", "title", "footnote", "upr", *_BOXES}
-_KNOWN = frozenset(("shpinst", "do", "ud", "fldrslt", "footnote", "listtext", "pntext", *_BOXES))
+_KINDS = _SKIPPED | {
+    *(
+        "fonttbl",
+        "stylesheet",
+        "info",
+        "listtext",
+        "pntext",
+        "title",
+        "footnote",
+        "upr",
+        "field",
+        "fldinst",
+        "formfield",
+    ),
+    *("moMath", *_BOXES),
+}
+_KNOWN = frozenset(
+    (
+        *("shpinst", "do", "ud", "fldrslt", "footnote", "listtext", "pntext", "fldinst", "formfield", "ffl"),
+        *("moMath", "moMathPara", *_BOXES),
+    )
+)
+# Of formulas: what an element of Office's is, without the letter that stands before its name here.
+_OF_FORMULAS = frozenset(
+    """
+    f num den sSup sSub sSubSup sPre e sup sub rad deg d nary func fName limLow limUpp lim acc bar groupChr box
+    borderBox eqArr m mr r phant
+    """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
+)
+_SIGNS_OF_FORMULAS = frozenset(("begChr", "endChr", "sepChr", "chr"))
+MAX_ENTRIES = 2000  # of a list to choose from
+_UNDEFINED = 25  # a choice that nobody has made
 _CHARSETS = {
     0: "cp1252", 77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253",
     162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
@@ -111,10 +141,44 @@ class _State:
     font: int = 0
     is_aside: bool = False
     upr: int = 0
+    is_field: bool = False
+    element: str = ""
+    """Of a formula, the element that the group is."""
 
     def inherited(self) -> _State:
         """Returns the state at the beginning of an inner group."""
         return _State(self.kind, is_hidden=self.is_hidden, raised=self.raised, skip=self.skip, font=self.font)
+
+
+@dataclass(slots=True)
+class _Field:
+    """A field that is open: its code, and what is there to be chosen."""
+
+    code: list[str] = field(default_factory=list)
+    characters: int = 0
+    is_shown: bool = False
+    """Whether what it results in has text."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """What its form says: `fftype`, `ffres` and `ffdefres`."""
+    entries: list[str] = field(default_factory=list)
+
+    def add(self, text: str, *, is_code: bool) -> None:
+        """Takes a part of its code, or of what can be chosen."""
+        if not is_code:
+            self.entries[-1] = (self.entries[-1] + text)[:MAX_FIELD_CHARACTERS]
+        elif self.characters < MAX_FIELD_CHARACTERS:
+            self.code.append(text)
+            self.characters += len(text)
+
+    def shown(self) -> str:
+        """Returns what is shown where it results in nothing."""
+        if "fftype" not in self.numbers:
+            return field_shown("".join(self.code))
+        chosen = self.numbers.get("ffres", _UNDEFINED)
+        chosen = self.numbers.get("ffdefres", 0) if chosen == _UNDEFINED else chosen
+        if self.numbers["fftype"] == 1:
+            return "☒" if chosen else "☐"
+        return self.entries[chosen] if self.numbers["fftype"] == 2 and 0 <= chosen < len(self.entries) else ""
 
 
 @dataclass(slots=True)
@@ -189,8 +253,11 @@ class _Document:
         self._name_parts: list[str] = []
         self._marker: list[str] = []
         self._bytes = bytearray()
-        self._left_out = 0  # so many replacement characters must still be skipped
-        self._high = 0  # the first half of a surrogate pair
+        self._left_out = 0  # characters that stand in for the one before
+        self._high = 0  # the first half of a character beyond 65536
+        self._fields: list[_Field] = []  # that are open
+        self._math: OfficeMath | None = None
+        self._sign_of_formula = ""
         self._row = _Row()
         self._in_table = self._in_row = False
         self._column = 0
@@ -270,10 +337,15 @@ class _Document:
             self._left_out -= 1
         if state.is_star:
             state.is_star = False
-            state.kind = state.kind if word in _KNOWN else "skipped"
+            is_known = word in _KNOWN or (state.kind == "math" and word.endswith("Pr") and word != "mctrlPr")
+            state.kind = state.kind if is_known else "skipped"
         if state.kind == "skipped":
             if word == "bin":
                 self._set(word, number)
+        elif state.kind == "math" and word[:1] == "m" and not self._own_state().element and self._math is not None:
+            self._begin_part_of_formula(word[1:])
+        elif state.kind == "form":
+            self._take_form(word, number)
         elif word in _CHARACTERS:
             self._add(_CHARACTERS[word])
         elif (handler := self._words.get(word)) is not None:
@@ -313,6 +385,50 @@ class _Document:
             self.stories.enter("box")
         elif word == "upr":
             state.upr = 1
+        else:
+            self._begin_field_or_formula(word, state)
+
+    def _begin_field_or_formula(self, word: str, state: _State) -> None:
+        if word == "field" and not state.kind and len(self._fields) < MAX_DEPTH:
+            state.is_field = True
+            self._fields.append(_Field())
+        elif word in ("fldinst", "formfield"):
+            state.kind = ("code" if word == "fldinst" else "form") if self._fields else "skipped"
+        elif word == "moMath" and self._math is None and not state.kind:
+            state.kind, state.element = "math", word
+            self._math = OfficeMath()
+
+    def _take_form(self, word: str, number: int | None) -> None:
+        """Takes a word that describes a field to be filled in."""
+        if word == "ffl":
+            self._own_state().kind = "entry"
+            if len(self._fields[-1].entries) < MAX_ENTRIES:
+                self._fields[-1].entries.append("")
+        elif word.startswith("ff"):
+            self._fields[-1].numbers[word] = number or 0
+
+    # --- formulas
+
+    def _begin_part_of_formula(self, name: str) -> None:
+        if self._math is None or not (name in _OF_FORMULAS or name in _SIGNS_OF_FORMULAS or name.endswith("Pr")):
+            return
+        self._own_state().element = name
+        if name in _SIGNS_OF_FORMULAS:
+            self._sign_of_formula = ""
+        else:
+            self._math.start("t" if name == "r" else name, {})
+
+    def _end_part_of_formula(self, name: str) -> None:
+        math = self._math
+        if math is None:
+            return
+        if name == "moMath":
+            formula, self._math = math.line(), None
+            self._show(formula, is_formula=True)
+            return
+        if name in _SIGNS_OF_FORMULAS:
+            math.start(name, {"val": self._sign_of_formula.strip()})
+        math.end("t" if name == "r" else name)
 
     def _begin_group(self) -> None:
         if len(self._states) >= MAX_DEPTH:
@@ -320,7 +436,8 @@ class _Document:
         self._left_out = 0
         outer = self._state
         self._states.append(outer)
-        if not (outer.is_star or outer.is_aside or outer.upr or outer.kind in ("fonttbl", "stylesheet")):
+        is_apart = outer.is_star or outer.is_aside or outer.upr or outer.is_field
+        if not is_apart and outer.kind not in ("fonttbl", "stylesheet", "math", "code", "form"):
             return
         self._flush_bytes()
         self._state = outer.inherited()
@@ -343,6 +460,12 @@ class _Document:
             if state.is_aside:
                 self.stories.leave()
             self._state = outer
+            if state.element:
+                self._end_part_of_formula(state.element)
+            if state.is_field and self._fields:
+                ended = self._fields.pop()
+                if not ended.is_shown:
+                    self._show(ended.shown(), is_formula=True)
 
     def _own_state(self) -> _State:
         """Returns the state of this group alone, which may be changed."""
@@ -369,8 +492,19 @@ class _Document:
     def _add(self, text: str) -> None:
         kind = self._state.kind
         text = text.replace("\0", "")
-        if not text or kind in ("skipped", "info"):
+        if not text or kind in ("skipped", "info", "form"):
             return
+        if not kind:
+            self._show(text)
+        elif kind == "math":
+            self._add_to_formula(text)
+        elif kind in ("code", "entry"):
+            self._fields[-1].add(text, is_code=kind == "code")
+        else:
+            self._take_name(kind, text)
+
+    def _take_name(self, kind: str, text: str) -> None:
+        """Takes what a font, a style, the document or an item is called."""
         if kind in ("fonttbl", "stylesheet"):
             if len(self._name_parts) < MAX_NAME_PARTS:
                 self._name_parts.append(text[:200])
@@ -378,11 +512,25 @@ class _Document:
                 self._end_entry()
         elif kind == "title":
             self.title += text[: 1 << 10] if len(self.title) < 1 << 10 else ""
-        elif kind == "marker":
-            if len(self._marker) < MAX_MARKER_CHARACTERS:
-                self._marker.append(text[:MAX_MARKER_CHARACTERS])
-        elif not self._state.is_hidden:
-            self._settle()
+        elif kind == "marker" and len(self._marker) < MAX_MARKER_CHARACTERS:
+            self._marker.append(text[:MAX_MARKER_CHARACTERS])
+
+    def _add_to_formula(self, text: str) -> None:
+        if self._state.element in _SIGNS_OF_FORMULAS:
+            self._sign_of_formula += text[:MAX_MARKER_CHARACTERS]
+        elif self._math is not None:
+            self._math.text(text)
+
+    def _show(self, text: str, *, is_formula: bool = False) -> None:
+        """Writes text, or a formula, down where it is shown."""
+        if not text or self._state.is_hidden or self._state.kind:
+            return
+        for one in self._fields if not text.isspace() else ():
+            one.is_shown = True
+        self._settle()
+        if is_formula:
+            self._story.prose.apart(text)
+        else:
             self._story.prose.text(text, self._state.raised)
 
     def _unicode(self, number: int | None) -> None:

@@ -59,6 +59,16 @@ def text(body: bytes) -> str:
         (rb"\pard seen{\nonesttables 99\par}", "seen"),
         (rb"\bin5 }}\}}x", "x"),
         (rb"a\par}trailing}{", "a\n\ntrailing"),
+        (rb"1{\field{\*\fldinst EQ \\f(1,2)}} in {\field{\*\fldinst EQ \\f(1,3)}{\fldrslt 5}}", "1 1/2 in 5"),
+        (rb'{\field{\*\fldinst {EQ \\* jc2 \\* "Font:A" \\o\\ad(\\s\\up 9(toukyou),Tokyo)}}}.', "Tokyo (toukyou)."),
+        (rb'5 {\field{\*\fldinst SYMBOL 109 \\f "Symbol"}}m {\v{\field{\*\fldinst EQ \\f(1,2)}}}', "5 μm"),
+        (rb"{\field{\*\fldinst A{\*\formfield{\fftype1\ffres25\ffdefres1}}}{\fldrslt }} yes", "☒ yes"),
+        (rb"{\field{\*\fldinst A{\*\formfield{\fftype2\ffres1{\*\ffl one}{\*\ffl t\'e9}}}}{\fldrslt }}", "té"),
+        (rb"{\field{\*\fldinst A{\*\formfield{\fftype0{\*\ffdeftext 99}}}}{\fldrslt 12}} m", "12 m"),
+        (rb"3{\mmath{\*\moMath{\mf{\*\mfPr{\*\mctrlPr 9}}{\mnum{\mr\mscr0 1}}{\mden{\mr 2}}}}} cups", "3 1/2 cups"),
+        (rb"{\*\moMathPara{\*\moMathParaPr 9}{\*\moMath{\mr E=m}{\msSup{\me{\mr c}}{\msup{\mr\u178?}}}}}", "E=mc^²"),
+        (rb"{\*\moMath{\md{\*\mdPr{\mbegChr [}{\mendChr ]}}{\me{\mr x}}}}", "[x]"),
+        (rb"{\*\moMath{\mrad{\mdeg{\mr 3}}{\me{\mr y}}}}", "y^(1/3)"),
     ],
 )  # fmt: skip
 def test_what_is_shown(body: bytes, expected: str) -> None:
@@ -129,7 +139,8 @@ def test_what_is_no_rtf_or_made_to_fill_memory_is_an_error(monkeypatch: pytest.M
 WORDS = [
     *(b"{", b"}", rb"\par ", rb"\cell ", rb"\row ", rb"\trowd ", rb"\intbl ", rb"\pard ", rb"\super ", rb"\v "),
     *(rb"\footnote ", b"x ", rb"\u-3913?", rb"\'e9", rb"\s1 ", rb"\*", rb"\listtext ", rb"\clmrg\cellx9 ", rb"\bin9 "),
-    *(rb"\fonttbl ", b";", rb"\upr ", rb"\line "),
+    *(rb"\fonttbl ", b";", rb"\upr ", rb"\line ", rb"{\field ", rb"\*\fldinst ", rb"{\*\formfield ", rb"\ffl ", b"EQ "),
+    *(rb"{\*\moMath ", rb"{\mf ", rb"{\mr ", rb"\mbegChr ", rb"\fftype2 "),
 ]
 
 

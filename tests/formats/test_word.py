@@ -135,6 +135,34 @@ def test_a_paragraph_whose_end_is_gone_goes_on_in_the_next(body: str, expected: 
     assert text(body) == expected
 
 
+def code(text: str, result: str = "") -> str:
+    marks = [f"<w:r><w:fldChar w:fldCharType='{kind}'/></w:r>" for kind in ("begin", "separate", "end")]
+    return f"{marks[0]}<w:r><w:instrText>{text}</w:instrText></w:r>{marks[1]}{result}{marks[2]}"
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (code("EQ \\f(1,2)"), "1 1/2 m"),
+        (code("EQ \\f(1,2)", r("5")), "15 m"),
+        (code(" eq \\f(\\r(2);a+b)"), "1(√2)/(a+b) m"),
+        (code("EQ \\s\\up8(6)"), "1^6 m"),
+        (code("EQ x\\s\\up8(6)\\s\\do4(2)\\b\\bc\\[(y)\\r(3,z)\\i(0,1,\\,t)"), "1x^6_2(y)z^(1/3)∫_0^1 ,t m"),
+        (code("SYMBOL 109 \\f &quot;Symbol&quot; \\s 12"), "1μ m"),
+        (code("SYMBOL 0xFC \\f Wingdings"), "1✓ m"),
+        (code("EQ \\a(1,2)"), "1 1, 2 m"),
+        (code("SYMBOL"), "1 m"),
+        (code("PAGE"), "1 m"),
+    ],
+)
+def test_a_field_without_a_result_is_shown_by_its_code(field: str, expected: str) -> None:
+    assert text(p(r("1"), field, r(" m"))) == expected
+
+
+def test_a_code_that_never_ends_is_read_to_a_bound() -> None:
+    assert len(text(p(code("EQ " + "\\f(" * 30_000)))) < 4000
+
+
 def test_a_field_without_an_end_hides_no_more_than_its_paragraph() -> None:
     assert text(p("<w:r><w:fldChar w:fldCharType='begin'/></w:r>") + paragraph("seen")) == "seen"
 
