@@ -42,6 +42,8 @@ class Cell:
     is_text: bool = True
     """Whether it is neither a number nor a date."""
     is_bold: bool = False
+    columns: int = 1
+    """That it goes on over, to the right."""
 
 
 class CellText:
@@ -155,11 +157,15 @@ class Grid:
         self._in_table = False
 
     def _write(self, place: int, cells: Mapping[int, Cell], *, is_header: bool = False, begins: bool = False) -> None:
-        texts = [""] * (min(max(cells), MAX_SHOWN_COLUMNS - 1) + 1)
+        last = max(column + cell.columns - 1 for column, cell in cells.items())
+        texts = [""] * (min(last, MAX_SHOWN_COLUMNS - 1) + 1)
+        covered: dict[int, int] = {}
         for column in sorted(cells):
             at = min(column, MAX_SHOWN_COLUMNS - 1)
             texts[at] = f"{texts[at]} {cells[column].text}".strip()
-        self._draft.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place)
+            others = range(column + 1, min(column + cells[column].columns, len(texts)))
+            covered.update((other, at) for other in others if other not in cells)
+        self._draft.row(texts, is_header=is_header, begins=begins, gap=LINE, number=place, covered=covered)
 
 
 MAX_DIGITS = 15  # a spreadsheet knows so many digits of a number
@@ -219,6 +225,16 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
     if section is None:
         return general(value)
     return _date(value, section, since_1904=since_1904) if section.is_date else _number(value, section)
+
+
+def text_shown(text: str, code: str) -> str:
+    """Returns a text as a format shows it: `;;;` shows none."""
+    if ";" not in code and "@" not in code:
+        return text
+    *others, last = _sections(code[:MAX_CODE_CHARACTERS])
+    if len(others) < 3 and not any(kind == "text" for kind, _ in last.pieces):
+        return text
+    return "".join(text if kind == "text" else piece for kind, piece in last.pieces if kind in ("text", "literal"))
 
 
 def general(value: float) -> str:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_REPEATED = 1000  # a cell or a row of a text's table is repeated so often at most
-# These are not shown: comments, deleted text, prompts, forms, descriptions of pictures, the numbers of notes.
-_SKIPPED = frozenset(("annotation", "tracked-changes", "placeholder", "forms", "title", "desc", "note-citation"))
+MAX_REPEATED = 1000  # times that a cell or a row of a text's table stands for
+# Not shown: comments, what was deleted, prompts, forms, descriptions of pictures, the numbers of notes.
+_SKIPPED = frozenset(
+    ("annotation", "tracked-changes", "placeholder", "forms", "title", "desc", "note-citation", "script", "dde-links")
+)
 MAX_STYLES = 1 << 14
 MAX_BASES = 30  # a chain of styles, each based on the next, is followed so far
 MAX_LEVELS = 10
@@ -348,6 +350,8 @@ class _Document(Content):
             self._formula.start(name)
         elif name == "math":
             self._formula = Formula()
+        elif attributes.get("display") == "none":  # a field that only sets a value, a section, a frame
+            self.is_left_out = True
         elif (handler := self._starts.get(name)) is not None:
             self._level = (number_in(attributes, "outline-level") or 1) if name == "h" else 0
             handler(attributes)
@@ -504,7 +508,8 @@ class _Document(Content):
     # --- what is not shown
 
     def _begin_section(self, attributes: dict[str, str]) -> None:
-        self._hidden.append(attributes.get("display") in ("none", "condition"))
+        # Whether the condition held is said, too: only where it did.
+        self._hidden.append(attributes.get("display") == "condition" and attributes.get("is-hidden") == "true")
 
     def _begin_page(self, attributes: dict[str, str]) -> None:
         self._hidden.append(bool(self.styles.resolved(attributes.get("style-name", "")).is_hidden))
@@ -526,7 +531,7 @@ class _Document(Content):
         self._frames.append(attributes.get("class") == "title")
         self._title_frames += self._frames[-1]
         is_prompt = attributes.get("placeholder") == "true"
-        self._hidden.append(is_prompt or attributes.get("display") in ("none", "printer"))
+        self._hidden.append(is_prompt or attributes.get("display") == "printer")
 
     def _end_frame(self) -> None:
         if self._frames:

@@ -18,7 +18,7 @@ from edgeqa.formats.notation import SLASHES, digits_meet, subscript, superscript
 from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from edgeqa.formats.blocks import BlockKind
 
@@ -562,20 +562,40 @@ class Draft:
             self.add("\n")
 
     def row(
-        self, cells: Iterable[str], *, is_header: bool = False, begins: bool = False, gap: str = LINE, number: int = 0
+        self,
+        cells: Iterable[str],
+        *,
+        is_header: bool = False,
+        begins: bool = False,
+        gap: str = LINE,
+        number: int = 0,
+        covered: Mapping[int, int] | None = None,
     ) -> None:
-        """Adds a row of a table; lines and white space in its cells are folded. A row without text is left out."""
+        """Adds a row of a table; lines and white space in its cells are folded. One without text is none.
+
+        Args:
+            cells: what they say.
+            is_header: whether the row names the columns.
+            begins: whether a table begins with it.
+            gap: what stands before it, if it begins none.
+            number: in a spreadsheet.
+            covered: the columns over which another one's cell goes on, and which that is.
+        """
         self.end()
         texts = [_nfc(" ".join(cell.split())) for cell in cells]
         if not any(texts):
             return
+        over = covered or {}
         places: list[tuple[int, int]] = []
         at = 0
-        for text in texts:
-            places.append((at, at + len(text)))
-            at += len(text) + len(CELL)
+        for column, text in enumerate(texts):
+            if column in over:
+                places.append(places[over[column]])
+            else:
+                places.append((at, at + len(text)))
+                at += len(text) + len(CELL)
         length = max(end for begin, end in places if end > begin)  # empty cells at the end leave no bars
-        whole = CELL.join(texts)[:length]
+        whole = CELL.join(text for column, text in enumerate(texts) if column not in over)[:length]
         self._rows += 1
         cut = tuple((min(begin, length), min(end, length)) for begin, end in places)
         kind: BlockKind = "header" if is_header else "row"

@@ -70,18 +70,24 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
 def _slide(package: OfficePackage, part: str, number: int) -> tuple[list[Block], str]:
     """Returns the blocks of a slide and its title; none if it is hidden."""
     relations = Relations(package, part)
-    slide = package.take(part, _Slide(package.name, number))
+    slide = package.take(part, _Slide(package.name, f"slide {number}"))
     if slide.is_hidden:
         return [], ""
     for diagram in relations.targets.get("diagramData", []):
         package.take(diagram, _Diagram(slide.prose))
         slide.settle()
     for notes in relations.targets.get("notesSlide", [])[:1]:
-        aside = package.take(notes, _Slide(package.name, number, of_notes=True))
+        aside = package.take(notes, _Slide(package.name, f"slide {number}", of_notes=True))
         slide.others += aside.titles + aside.others
     blocks = [block for shape in (*slide.titles, *slide.others) for block in shape]
     title = one_line(" ".join(block.text for shape in slide.titles for block in shape))
     return ([replace(blocks[0], before=""), *blocks[1:]] if blocks else []), title
+
+
+def drawn(package: OfficePackage, part: str) -> list[Block]:
+    """Returns the blocks of what is drawn over a page that is no slide, as a spreadsheet's."""
+    drawing = package.take(part, _Slide(package.name, "one of its drawings"))
+    return [block for shape in (*drawing.titles, *drawing.others) for block in shape]
 
 
 class _Presentation(Handler):
@@ -133,13 +139,13 @@ class _Paragraph:
 class _Slide(Handler):
     """Writes the text of a slide as blocks, shape by shape."""
 
-    def __init__(self, name: str, number: int, *, of_notes: bool = False) -> None:
+    def __init__(self, name: str, called: str, *, of_notes: bool = False) -> None:
         self.titles: list[list[Block]] = []
         self.others: list[list[Block]] = []
         """The blocks of each shape."""
         self.is_hidden = False
         self.prose = Prose()
-        self._name, self._number = name, number
+        self._name, self._called = name, called
         self._of_notes = of_notes
         self._shapes: list[bool] = []  # for each open shape: whether it is hidden
         self._place: str | None = None  # the kind of a placeholder; "" for text
@@ -219,7 +225,7 @@ class _Slide(Handler):
             return
         self._characters += len(text)
         if self._characters > MAX_SLIDE_CHARACTERS:
-            what = f"slide {self._number} has more than {MAX_SLIDE_CHARACTERS} characters"
+            what = f"{self._called} has more than {MAX_SLIDE_CHARACTERS} characters"
             raise FileExcessive(self._name, what)
         self._settle_paragraph()
         text = text.replace(_LINE_BREAK, " ")

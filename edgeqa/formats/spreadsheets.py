@@ -1,39 +1,41 @@
 """XLSX and ODS: each sheet of a spreadsheet is a record, named `FILE#Sheet`; its rows are rows of tables.
 
-Numbers, dates and percents are written as Excel shows them, and in ODS as the cells give them. Hidden sheets, rows and
-columns are left out. A formula counts by its result. The file is read row by row, whatever its size; only the strings
-that cells share are held. In ODS, a cell or a row may be written once and stand for many: those with text are repeated
-up to a limit, and refused beyond it.
+Numbers, dates and percents are as Excel shows them, and in ODS as the cells say. Hidden sheets, rows and columns are
+left out, and so are formulas, of which the result counts. The text of boxes that lie over a sheet stands at its end.
+Read row by row: of a file of any size, only the strings that cells share are held. In ODS cells and rows may be written
+once and stand for any number: those with text are repeated up to a bound, and refused beyond it.
 
 The formats are ECMA-376, SpreadsheetML, and OpenDocument 1.3, by OASIS.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
 from edgeqa.formats import cells
-from edgeqa.formats.archive import Handler, OfficePackage, Package, is_on, number_in
-from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record
+from edgeqa.formats.archive import Handler, OfficePackage, Package, Relations, is_on, number_in
+from edgeqa.formats.blocks import Block, FileDamaged, FileExcessive, FormatOptions, Record
 from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, CellText, Grid, general, is_name_alone, title_of
 from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, open_document
+from edgeqa.formats.slides import drawn
+from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgeqa.formats.blocks import Block
-
-MAX_SHARED_BYTES = 1 << 26  # the strings that cells share take at most so many
-MAX_TEXT_CHARACTERS = 1 << 28  # a sheet has at most so many: its cells may all show the same long string
-MAX_COLUMNS = 16_384  # Excel has so many
+MAX_SHARED_BYTES = 1 << 26  # of the strings that cells share
+MAX_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
+MAX_COLUMNS = 16_384  # that Excel has
 MAX_SHEETS = 4096
 MAX_FORMATS = 1 << 16
-MAX_MERGES = 1 << 16  # a sheet has at most so many
+MAX_MERGES = 1 << 16  # of a sheet
+MAX_MERGED_COLUMNS = 100  # over which a cell goes on
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 _MERGED = re.compile(rb"mergeCell\s[^<>]{0,200}?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})[\"']")
 _MAX_MERGE_BYTES = 300
@@ -73,19 +75,21 @@ def _blocks(package: OfficePackage, part: str, sheet: _Sheet) -> Iterator[Block]
     for _ in package.parse(part, sheet):
         yield from sheet.grid.pop()
     yield from sheet.grid.finish()
+    for drawing in Relations(package, part).targets.get("drawing", []) if sheet.has_drawing else ():
+        with contextlib.suppress(FileDamaged):  # the rows do without
+            yield from drawn(package, drawing)
 
 
-def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Yields the column and the first and last row of cells that are merged from top to bottom."""
+def _merges(blocks: Iterator[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the first and last row and the first and last column of cells that are merged."""
     held = b""
     for block in blocks:
         held += block
         end = 0
         for found in _MERGED.finditer(held):
             end = found.end()
-            first, last = int(found[2]) - 1, int(found[4]) - 1
-            if first < last:
-                yield _column(found[1].decode("ascii")), first, last
+            left, right = (_column(found[group].decode("ascii")) for group in (1, 3))
+            yield int(found[2]) - 1, int(found[4]) - 1, left, right
         held = held[max(end, len(held) - _MAX_MERGE_BYTES) :]
 
 
@@ -231,6 +235,11 @@ class _Columns:
             self._before = list(accumulate(self._hidden, initial=0))
         return None if self._hidden[column] else column - self._before[column]
 
+    def count(self, first: int, last: int) -> int:
+        """Returns how many of these columns are shown: at least one, and no more than MAX_MERGED_COLUMNS."""
+        last = min(last, first + MAX_MERGED_COLUMNS - 1, MAX_COLUMNS - 1)
+        return max(1, sum(self.shown(column) is not None for column in range(first, last + 1)))
+
 
 class _Sheet(Handler):
     """Takes the rows of one sheet."""
@@ -247,14 +256,17 @@ class _Sheet(Handler):
         self._style = 0
         self._runs = _Runs()
         self._left = MAX_TEXT_CHARACTERS
-        self._merges: dict[tuple[int, int], int] = {}  # by the row and column that they begin in, the last row
+        # Of merged cells, by the row and column that they begin in, the last ones.
+        self._merges: dict[tuple[int, int], tuple[int, int]] = {}
+        self.has_drawing = False
+        """Whether something lies over it."""
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
 
-    def merge(self, merges: Iterator[tuple[int, int, int]]) -> None:
-        """Takes the merged cells: column, first and last row."""
-        for column, first, last in merges:
+    def merge(self, merges: Iterator[tuple[int, int, int, int]]) -> None:
+        """Takes which cells are merged: first and last row, first and last column."""
+        for top, bottom, left, right in merges:
             if len(self._merges) < MAX_MERGES:
-                self._merges[first, column] = last
+                self._merges[top, left] = bottom, right
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._runs.start(name, attributes)
@@ -266,6 +278,8 @@ class _Sheet(Handler):
             self._row = _Row(number - 1 if number is not None and number > 0 else self._row.number + 1, is_hidden)
         elif name == "col" and (is_on(attributes, "hidden", "0") or attributes.get("width") == "0"):
             self._columns.hide((number_in(attributes, "min") or 0) - 1, number_in(attributes, "max") or 0)
+        elif name == "drawing":
+            self.has_drawing = True
         elif name == "pane" and attributes.get("state", "").startswith("frozen"):
             self._frozen_rows = number_in({"val": attributes.get("ySplit", "0").partition(".")[0]}) or 0
 
@@ -307,9 +321,10 @@ class _Sheet(Handler):
         code, is_bold = self._looks.of(self._style)
         if self._kind == "s":
             number = value.strip()
-            return Cell(self._shared[int(number)] if number.isdecimal() and len(number) < 10 else "", is_bold=is_bold)
+            text = self._shared[int(number)] if number.isdecimal() and len(number) < 10 else ""
+            return Cell(cells.text_shown(text, code), is_bold=is_bold)
         if self._kind in ("str", "inlineStr", "e"):
-            return Cell(_unescaped(value), is_bold=is_bold)
+            return Cell(cells.text_shown(_unescaped(value), code), is_bold=is_bold)
         if self._kind == "b":
             return Cell("TRUE" if value.strip() == "1" else "FALSE", is_bold=is_bold)
         if self._kind == "d":
@@ -342,8 +357,11 @@ class _Sheet(Handler):
             if column not in row.cells:
                 self._put(row, column, cell)
         for column, cell in row.cells.items():
-            if (last := self._merges.get((row.number, column))) is not None:
-                merged[column] = (last, cell)
+            if (found := self._merges.get((row.number, column))) is not None:
+                last, right = found
+                row.cells[column] = wide = replace(cell, columns=self._columns.count(column, right))
+                if last > row.number:
+                    merged[column] = (last, wide)
         self._merged = merged
 
 
@@ -365,7 +383,9 @@ MAX_REPEATED_ROWS = 10_000  # a row with text is repeated so often at most
 MAX_REPEATED_CELLS = 1 << 20  # repetitions add at most so many cells with text to a file
 _BREAKS = {**dict.fromkeys(("p", "s", "tab", "line-break"), " "), "ruby-text": " ("}
 _COLLAPSED = ("collapse", "filter")
-_SKIPPED = frozenset(("annotation", "tracked-changes", "forms", "shapes", "title", "desc", "content-validations"))
+_SKIPPED = frozenset(
+    ("annotation", "tracked-changes", "forms", "title", "desc", "content-validations", "dde-links", "script")
+)
 
 
 def read_ods(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Record]:
@@ -410,10 +430,17 @@ class _Sheets(Content):
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
         self._left = MAX_TEXT_CHARACTERS
         self._repeated_cells = 0
+        self._shapes = 0  # that lie over the sheet and are open
+        self._drawn: list[str] = []  # the paragraphs of their text
 
     def finish(self, name: str) -> None:
         if name == "p":
             self._in_paragraph = max(0, self._in_paragraph - 1)
+            if self._shapes and (text := " ".join(self._text.take().split())):
+                self._use(len(text))
+                self._drawn.append(text)
+        elif name == "shapes":
+            self._shapes = max(0, self._shapes - 1)
         elif name == "span" and self._spans:
             self._spans.pop()
         elif name == "ruby-text":
@@ -425,7 +452,8 @@ class _Sheets(Content):
         elif name == "table-header-rows":
             self._in_header = False
         elif name == "table" and self._grid is not None:
-            self._take(self._grid.finish())
+            drawn, self._drawn = self._drawn, []
+            self._take([*self._grid.finish(), *(Block(nfc(text), "\n\n") for text in drawn)])
             self._grid = None
 
     def write(self, text: str) -> None:
@@ -442,6 +470,9 @@ class _Sheets(Content):
         if name in _BREAKS:
             self._in_paragraph += name == "p"
             self._text.add(_BREAKS[name])
+        elif name == "shapes":
+            self._shapes += 1
+            self._text.take()
         elif name == "span":
             self._spans.append(self.styles.resolved(attributes.get("style-name", "")).raised or 0)
         elif name == "table" and self._grid is None:
@@ -449,7 +480,11 @@ class _Sheets(Content):
             self._grid = Grid(self._sheet)
             self._columns, self._column, self._rows, self._place_in_sheet = _Columns(), 0, 0, 0
             self._merged = {}
-        elif name == "table-column":
+        elif name.startswith("table-") or name == "covered-table-cell":
+            self._begin_part(name, attributes)
+
+    def _begin_part(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "table-column":
             first, self._column = self._column, min(self._column + _repeated(attributes, "columns"), MAX_COLUMNS)
             if attributes.get("visibility") in _COLLAPSED:
                 self._columns.hide(first, self._column)
@@ -469,6 +504,9 @@ class _Sheets(Content):
             is_bold = bool(self.styles.resolved(self._attributes.get("style-name", "")).is_bold)
             cell = Cell(text, kind in ("string", "boolean"), is_bold)
             rows = number_in(self._attributes, "number-rows-spanned") or 1
+            columns = number_in(self._attributes, "number-columns-spanned") or 1
+            if columns > 1 and repeated == 1:
+                cell = replace(cell, columns=self._columns.count(row.column, row.column + columns - 1))
             after = min(row.column + repeated, MAX_SHOWN_COLUMNS)
             self._count(after - row.column - 1)
             for column in range(row.column, after):
@@ -490,14 +528,17 @@ class _Sheets(Content):
         if row.cells and row.repeated > MAX_REPEATED_ROWS:
             raise FileExcessive(self._name, f"one of its rows stands for more than {MAX_REPEATED_ROWS}")
         self._count((row.repeated - 1) * len(row.cells))
-        self._left -= row.repeated * sum(len(cell.text) for cell in row.cells.values())
-        if self._left < 0:
-            raise FileExcessive(self._name, f"its sheets show more than {MAX_TEXT_CHARACTERS} characters")
+        self._use(row.repeated * sum(len(cell.text) for cell in row.cells.values()))
         for number in range(row.repeated if row.cells else 0):
             self._grid.row(self._rows, place + number + 1, row.cells, stays=self._in_header)
             self._rows += 1
             self._take(self._grid.pop())
         self._rows += 0 if row.cells else row.repeated
+
+    def _use(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise FileExcessive(self._name, f"its sheets show more than {MAX_TEXT_CHARACTERS} characters")
 
     def _count(self, more: int) -> None:
         self._repeated_cells += max(0, more)

@@ -117,6 +117,11 @@ def test_headings_and_lists_have_levels_and_numbers() -> None:
         p('seen<text:s text:c="3"/>here'),
         p("seen<text:tab/>here"),
         p("seen\n   here"),
+        p('seen <text:variable-set text:display="none">99</text:variable-set>here'),
+        p('seen <text:user-field-get text:display="none">99</text:user-field-get>here'),
+        p("seen <text:script>99</text:script>here"),
+        p("seen here") + f'<text:section text:display="condition" text:is-hidden="true">{p("99")}</text:section>',
+        f'<text:section text:display="condition" text:condition="x">{p("seen here")}</text:section>',
     ],
 )
 def test_what_is_not_shown_is_left_out(body: str) -> None:
@@ -288,6 +293,28 @@ def test_a_cell_that_goes_on_below_is_repeated_and_what_it_covers_is_not_shown()
     assert [text for _, text in found[1:]] == ["Region | Who | Sum", "North | Ann | 5", "North | Bob | 6", " | Cid | 7"]
 
 
+def test_a_cell_that_goes_on_to_the_right_is_under_each_of_its_columns() -> None:
+    wide = "<table:table-cell table:number-columns-spanned='2'><text:p>Size</text:p></table:table-cell>"
+    covered = "<table:covered-table-cell/>"
+    body = sheet("S", row("Pump", wide, covered, "Weight"), row("A", 1, 2, 3))
+    made = io.BytesIO(opendocument(body, kind="spreadsheet"))
+    found = [block for record in spreadsheets.read_ods(made, "a.ods", FormatOptions()) for block in record.blocks]
+    assert [[b.text[i:j] for i, j in b.cells] for b in found[1:]] == [
+        ["Pump", "Size", "Size", "Weight"],
+        ["A", "1", "2", "3"],
+    ]
+
+
+def test_boxes_over_a_sheet_are_read_after_it_and_links_to_others_are_not() -> None:
+    box = f"<draw:frame><draw:text-box>{p('The <text:span>pump</text:span>')}{p('')}</draw:text-box></draw:frame>"
+    links = f"<table:dde-links>{sheet('L', row('99', '99'))}</table:dde-links>"
+    found = sheets(links + sheet("S", f"<table:shapes>{box}</table:shapes>", row("a", 1)) + sheet("T", row("b", 2)))
+    assert [(name, [text for _, text in blocks][1:]) for name, blocks in found] == [
+        ("a.ods#S", ["a | 1", "The pump"]),
+        ("a.ods#T", ["b | 2"]),
+    ]
+
+
 def test_what_is_raised_or_lowered_in_a_cell_is_told_apart() -> None:
     automatic = "".join(
         f'<style:style style:name="{name}"><style:text-properties style:text-position="{name} 58%"/></style:style>'
@@ -320,6 +347,8 @@ def test_sheets_that_show_more_than_is_read_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(spreadsheets, "MAX_TEXT_CHARACTERS", 1000)
     with pytest.raises(FileExcessive, match=r"refused: a\.ods: its sheets show more than 1000 characters"):
         sheets(sheet("S", row("x" * 20, "y", more='table:number-rows-repeated="100"')))
+    with pytest.raises(FileExcessive, match="its sheets show more than 1000 characters"):
+        sheets(sheet("S", f"<table:shapes>{p('x' * 2000)}</table:shapes>", row("a", 1)))
 
 
 @pytest.mark.parametrize("rows", [4000, 2])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from office import archive, xlsx
+from office import archive, relations, xlsx
 
 from edgeqa.formats import cells, spreadsheets
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, text_of
@@ -129,6 +129,34 @@ def test_a_cell_that_goes_on_below_is_repeated_where_there_are_others() -> None:
     ]
 
 
+def test_a_cell_that_goes_on_to_the_right_is_under_each_of_its_columns() -> None:
+    rows = data(row("Pump", "Size", None, None, "Weight"), row("A", 1, 2, 3, 4), row("B", 5, 6, 7, 8))
+    merges = "<mergeCells><mergeCell ref='B1:D1'/><mergeCell ref='A2:B3'/></mergeCells>"
+    for columns, expected in (
+        ("", [["Pump", *["Size"] * 3, "Weight"], ["A", "1", "2", "3", "4"]]),
+        ("<cols><col min='3' max='3' hidden='1'/></cols>", [["Pump", "Size", "Size", "Weight"], ["A", "1", "3", "4"]]),
+    ):
+        ((_, _, blocks),) = records(xlsx({"S": columns + rows + merges}))
+        assert [[b.text[i:j] for i, j in b.cells] for b in blocks[1:3]] == expected
+        assert blocks[1].text == "Pump | Size | Weight"
+
+
+def test_the_words_of_boxes_over_a_sheet_stand_at_its_end() -> None:
+    made = xlsx({"S": data(row("a", 1)) + "<drawing r:id='d'/>", "T": data(row("b", 2)) + "<drawing r:id='d'/>"})
+    with zipfile.ZipFile(io.BytesIO(made)) as opened:
+        parts = {name: opened.read(name) for name in opened.namelist()}
+    for number, shapes in enumerate(("", "<sp>")):
+        parts[f"xl/_rels/s{number}.xml.rels"] = relations(drawing=f"d{number}.xml").encode()
+        paragraph = "<a:p><a:r><a:t>10</a:t></a:r><a:r><a:rPr baseline='30000'/><a:t>6</a:t></a:r></a:p>"
+        hidden = "<sp><cNvPr hidden='1'/><txBody><a:p><a:r><a:t>99</a:t></a:r></a:p></txBody></sp>"
+        drawing = f"<wsDr xmlns:a='a'>{hidden}<sp><txBody>{paragraph}</txBody></sp>{shapes}</wsDr>"
+        parts[f"xl/d{number}.xml"] = drawing.encode()  # the second is damaged
+    found = records(
+        archive({name: part.replace(b"<worksheet>", b"<worksheet xmlns:r='r'>") for name, part in parts.items()})
+    )
+    assert [[block.text for block in blocks][1:] for _, _, blocks in found] == [["a | 1", "10^6"], ["b | 2"]]
+
+
 def test_strings_are_shared_or_not() -> None:
     strings = "<si><t>one</t></si><si><r><t>tw</t></r><r><t>o_x0041_</t></r><rPh><t>too</t></rPh></si>"
     cells = (
@@ -226,6 +254,27 @@ def test_strings_are_found_without_a_relation_and_sheets_that_are_missing_are_na
 )
 def test_numbers_are_shown_as_in_excel(value: float, code: str, expected: str) -> None:
     assert cells.shown(value, code) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("General", "x"),
+        (";;;", ""),
+        ("0;-0;0;@", "x"),
+        ('0;-0;0;"~ "@', "~ x"),
+        ('@" m"', "x m"),
+        ("0;-0", "x"),
+        ("0.0", "x"),
+    ],
+)
+def test_texts_are_shown_as_in_excel(code: str, expected: str) -> None:
+    assert cells.text_shown("x", code) == expected
+    styles = (
+        f"<numFmts><numFmt numFmtId='170' formatCode='{code}'/></numFmts><cellXfs><xf/><xf numFmtId='170'/></cellXfs>"
+    )
+    made = data("<row><c s='1' t='inlineStr'><is><t>x</t></is></c><c><v>1</v></c><c><v>2</v></c></row>")
+    assert shape(made, styles=styles) == [("row", f"{expected} | 1 | 2")]
 
 
 def test_dates_may_count_from_1904() -> None:
