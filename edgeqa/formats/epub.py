@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import IO, TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from edgeqa.formats.archive import Archive, folded
 from edgeqa.formats.blocks import (
@@ -29,7 +29,7 @@ from edgeqa.formats.blocks import (
     one_line,
     read_ahead,
 )
-from edgeqa.formats.markup import MAX_SHEET_CHARACTERS, Tag, Tokenizer, decode_page
+from edgeqa.formats.markup import IN_WINDOWS, MAX_SHEET_CHARACTERS, Tag, Tokenizer, decode_page
 from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
             yield Record(f"{name}#{number}", "", (), note=f"its part {part!r} is damaged")
             continue
         page = Page(is_xml=True, sheet=partial(package.sheet, part))
-        source = decode_page(_without_nul(archive.blocks(part)), f"{name}, {part}", errors="replace")
+        source = decode_page(_without_nul(archive.blocks(part)), f"{name}, {part}", errors=IN_WINDOWS)
         blocks, characters = _begun(page, source)
         if characters:
             has_text = True
@@ -169,7 +169,8 @@ class _Package:
         if not path:
             return None
         here = self._folder if folder is None else folder
-        for form in (unquote(path), path, unquote(path).partition("?")[0], unquote(unquote(path))):
+        forms = (unquote(path), path, unquote(path).partition("?")[0], unquote(unquote(path)), quote(unquote(path)))
+        for form in forms:
             for above in ("", here) if form.startswith("/") else (here, ""):
                 found = self._archive.named(posixpath.join(above, form.lstrip("/")))
                 if found is not None:
@@ -205,11 +206,18 @@ class _Package:
         if container is None and not packages:
             raise FileDamaged(self._name, "EPUB", f"it has no part {_CONTAINER!r}")
         if container is not None:
+            others = []
             for tag in self._tags(container):
-                if isinstance(tag, Tag) and _local(tag) == "rootfile":
-                    path = unquote(tag.attributes().get("full-path", "")).lstrip("/")
-                    if (found := self._archive.named(path)) is not None:
+                if isinstance(tag, Tag) and _local(tag) == "rootfile" and not tag.is_end:
+                    attributes = tag.attributes()
+                    path = unquote(attributes.get("full-path", "")).lstrip("/")
+                    if (found := self._archive.named(path)) is None:
+                        continue
+                    if "package" in attributes.get("media-type", "") or path.lower().endswith(".opf"):
                         return found
+                    others.append(found)  # a book may be in the file as something else, too
+            if others and not packages:
+                return others[0]
         if not packages:
             raise FileDamaged(self._name, "EPUB", "it does not say where its package is")
         return packages[0]

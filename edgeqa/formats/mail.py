@@ -10,6 +10,7 @@ The formats are defined in RFC 5322, RFC 2045 and 2046, and RFC 4155.
 
 from __future__ import annotations
 
+import base64
 import codecs
 import contextlib
 import email.errors
@@ -27,7 +28,7 @@ from edgeqa.formats.prose import Draft
 from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from email.message import EmailMessage, MIMEPart
 
 MAX_HEADER_BYTES = 1 << 18  # the headers of a mail, or of a part of one, have so many at most
@@ -47,7 +48,10 @@ _BOUNDARY = re.compile(rb"boundary[ \t]*=[ \t]*\"?([^\";\r\n]{1,200})", re.IGNOR
 _ATTACHED = re.compile(rb"^content-disposition:[ \t]*attachment", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
-_CUT = re.compile(r"(?<!^--) \n(?!>|-- )", re.MULTILINE)
+_QUOTED = re.compile(r"(>*) ?(.*)")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+_REPORTS = ("message/delivery-status", "message/disposition-notification")  # fields alone
 
 _PAGE = "application/xhtml+xml"
 _NOT_SHOWN = ("text/css", "text/javascript", "text/x-amp-html")  # these hold the look of a page, or its text once more
@@ -195,8 +199,11 @@ def _field(message: MIMEPart, wanted: str) -> str:
     """Returns a field of the headers, on one line."""
     for called, raw in message.raw_items():
         if called.lower() == wanted.lower():
-            text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, str(raw))))  # noqa: B023 - now
-            return " ".join((text if text is not None else str(raw)).split())
+            source = str(raw)
+            if _UNDECODED.search(source):  # as it stands, and not as it should be written
+                source = _decoded(source.encode("utf-8", "surrogateescape"), "us-ascii")
+            text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, source)))  # noqa: B023 - now
+            return " ".join((text if text is not None else source).split())
     return ""
 
 
@@ -244,6 +251,8 @@ def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
     if kind == "message/rfc822" and part.is_multipart():
         for inner in _parts(part) if mail.depth < MAX_DEPTH else ():
             yield from _apart(_blocks(inner, mail.name, mail.depth + 1))
+    elif kind in _REPORTS and part.is_multipart():
+        yield from _apart(iter(_reported(_parts(part))))
     elif kind == "multipart/alternative" and part.is_multipart():
         yield from _alternative(_parts(part), mail)
     elif part.is_multipart():
@@ -255,6 +264,15 @@ def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
             mail.attached.append(" ".join(str(filename).split()))
     elif kind not in _NOT_SHOWN and (text := _content(part)).strip():
         yield from _apart(_text(part, text, mail))
+
+
+def _reported(parts: list[MIMEPart]) -> list[Block]:
+    """Returns the fields that say what became of a mail, a table for each of those who should have got it."""
+    draft = Draft()
+    for part in parts:
+        for number, (name, value) in enumerate(part.raw_items()):
+            draft.row([name, " ".join(str(value).split())], begins=not number)
+    return draft.pop()
 
 
 def _alternative(parts: list[MIMEPart], mail: _Mail) -> Iterator[Block]:
@@ -287,9 +305,28 @@ def _content(part: MIMEPart) -> str:
     if not isinstance(data, bytes):
         payload = part.get_payload()  # it is no text if the mail declares several parts and has none
         data = payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
-    found = _decoded(data, str(_safely(part.get_content_charset) or "us-ascii").lower())
+    charset = str(_safely(part.get_content_charset) or "us-ascii").lower()
+    found = _decoded(data, charset)
+    if str(_safely(lambda: part["content-transfer-encoding"]) or "").strip().lower() == "base64":
+        found = _with_footer(part, found, charset)
     found = found.replace("\r\n", "\n").replace("\0", "")
-    return _flowed(found) if _safely(lambda: part["content-type"].params["format"]) == "flowed" else found
+    parameters: Mapping[str, str] = _safely(lambda: part["content-type"].params) or {}
+    if str(parameters.get("format", "")).lower() != "flowed":
+        return found
+    return _flowed(found, deletes_space=str(parameters.get("delsp", "")).lower() == "yes")
+
+
+def _with_footer(part: MIMEPart, found: str, charset: str) -> str:
+    """Returns the text of a part in base64; what a mailing list has written below it is none, and stays as it is."""
+    lines = str(part.get_payload()).splitlines()
+    end = next((number for number, line in enumerate(lines) if not _BASE64.fullmatch(line)), len(lines))
+    if end == len(lines):
+        return found
+    data = "".join("".join(lines[:end]).split()).rstrip("=")
+    with contextlib.suppress(ValueError):
+        found = _decoded(base64.b64decode(data + "=" * (-len(data) % 4)), charset)
+        return f"{found.rstrip()}\n\n" + "\n".join(lines[end:])
+    return found
 
 
 def _decoded(data: bytes, charset: str) -> str:
@@ -301,9 +338,26 @@ def _decoded(data: bytes, charset: str) -> str:
     return data.decode("cp1252" if known == "utf-8" and charset != "utf-8" else known, "replace")
 
 
-def _flowed(text: str) -> str:
-    """Returns text in which the lines that a mail program has cut are joined again (RFC 3676)."""
-    return _CUT.sub(" ", text)
+def _flowed(text: str, *, deletes_space: bool) -> str:
+    """Returns text with the lines put together that a mail program has cut, of each depth of quoting (RFC 3676).
+
+    Args:
+        text: of the mail.
+        deletes_space: whether the blank is no text that shows that a line goes on.
+    """
+    written: list[str] = []
+    open_depth = -1  # of the last line, where it goes on
+    for line in text.split("\n"):
+        found = _QUOTED.fullmatch(line)
+        marks, content = found.groups() if found is not None else ("", line)
+        goes_on = content.endswith(" ") and content != "-- "
+        content = content[:-1] if goes_on and deletes_space else content
+        if len(marks) == open_depth and content != "-- ":
+            written[-1] += content
+        else:
+            written.append(f"{marks} {content}" if marks else content)
+        open_depth = len(marks) if goes_on else -1
+    return "\n".join(line if line == "-- " else line.rstrip() for line in written)
 
 
 def _text(part: MIMEPart, text: str, mail: _Mail) -> Iterator[Block]:

@@ -281,13 +281,26 @@ _LARGER = {
 }
 
 
+IN_WINDOWS = "edgeqa-in-windows"
+"""How to treat what is not UTF-8 where UTF-8 is meant: nearly always it is in the encoding of Windows."""
+
+
+def _in_windows(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(IN_WINDOWS, _in_windows)
+
+
 def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> Iterator[str]:
     """Yields the page's source, in the encoding that it declares, else UTF-8.
 
     Args:
         blocks: the page.
-        name: its name in an error.
-        errors: "replace" to give U+FFFD for bytes that are no UTF-8 in a page that should be.
+        name: what to call it in an error.
+        errors: how to treat what is not UTF-8 where UTF-8 is meant; it is an error unless that is said.
 
     Raises:
         ContextError: naming `name` and the offset of the first bytes that are no text.

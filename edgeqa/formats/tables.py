@@ -5,10 +5,13 @@ or by the user's word, each of its cells is a record, named after its line. If n
 which each row is a block. A row knows its number, as a spreadsheet that opens the file counts: lines within quotes are
 one row.
 
-Python's csv module reads row by row, strictly. If it refuses a row for a stray quote, the row is cut at its delimiters,
-and must then have as many fields as there are columns; if not, it is an error that names the line. Between tabs or
-bars, a quote is a character, unless it quotes a whole field. A first line `sep=;`, as Excel writes it, names the
-delimiter. First lines with `#` are comments; the last of them may name the columns.
+In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
+user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
+Python's csv module, strictly: a row that it refuses for a stray quote is read with backslashes before quotes, or taken
+apart at its delimiters, where that gives as many fields as there are columns, else it is an error that names its line.
+Between tabs or bars a quote is a character, unless it quotes a whole field. A line `sep=;` before all others, as Excel
+writes and reads it, says what parts the fields. Lines with `#` before all others are comments; the last of
+them may name the columns.
 """
 
 from __future__ import annotations
@@ -153,9 +156,14 @@ def _rows(lines: _Lines, name: str, comments: list[str], options: FormatOptions)
         usual = csv.field_size_limit(MAX_RECORD_BYTES)  # a setting of the whole process, restored at once
         try:
             row = next(reader, None)
+            if row is not None and len(row) > columns > 0:
+                row, reader = _narrower(row, lines, delimiter, columns), _reader(lines, delimiter)
         except csv.Error as error:
-            lines.replay()
-            row, reader = _parted_row(lines, delimiter), _reader(lines, delimiter)
+            row = _escaped_row(lines, delimiter, columns)
+            if row is None:
+                lines.replay()
+                row = _parted_row(lines, delimiter)
+            reader = _reader(lines, delimiter)
             if row is None or (columns and len(row) != columns):
                 reason = f"not CSV: {error}"
                 raise RecordInvalid(name, f"line {began}", reason, "a quote within quotes is written twice") from error
@@ -170,6 +178,31 @@ def _rows(lines: _Lines, name: str, comments: list[str], options: FormatOptions)
 
 def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
+def _escaped_row(lines: _Lines, delimiter: str, columns: int) -> list[str] | None:
+    """Returns the fields of the row that was begun, with a backslash before quotes within them, as databases write it.
+
+    None where there is none, or they are not as many as there are columns.
+    """
+    if not any('\\"' in line for line in lines.begun):
+        return None
+    lines.replay()
+    try:
+        row = next(csv.reader(lines, delimiter=delimiter, escapechar="\\", strict=True, skipinitialspace=True), None)
+    except csv.Error:
+        return None
+    return row if row is not None and len(row) == columns else None
+
+
+def _narrower(row: list[str], lines: _Lines, delimiter: str, columns: int) -> list[str]:
+    """Returns a row that has more fields than there are columns, read with backslashes where that gives as many."""
+    count = len(lines.begun)
+    if (escaped := _escaped_row(lines, delimiter, columns)) is not None:
+        return escaped
+    lines.replay()
+    lines.take(count)
+    return row
 
 
 def _parted(lines: _Lines, delimiter: str) -> Iterator[_Row]:
@@ -294,6 +327,11 @@ class _Lines:
         if self._row_characters > MAX_RECORD_BYTES:
             raise RecordTooLong(self._name, f"line {self._row_line}", MAX_RECORD_BYTES)
         return line
+
+    @property
+    def begun(self) -> list[str]:
+        """The lines of the row that was begun."""
+        return self._row_lines
 
     def replay(self) -> None:
         """Gives back the lines of the row that was begun."""

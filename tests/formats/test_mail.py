@@ -58,6 +58,8 @@ def test_a_mail_is_its_fields_and_its_text(step: int) -> None:
 def test_words_are_decoded() -> None:
     data = bytes(made("Grüße, 12 m³\n", Subject="Prüfung der Pumpe"))
     assert joined(data).endswith("Subject | Prüfung der Pumpe\n\nGrüße, 12 m³")
+    for encoding in ("utf-8", "latin-1"):
+        assert joined("Subject: Grüße\n\nx".encode(encoding)) == "Subject | Grüße\n\nx"
     latin = b"Subject: =?iso-8859-1?q?caf=E9?=\nContent-Type: text/plain; charset=nonsense\n\ncaf\xc3\xa9\n"
     assert joined(latin) == "Subject | café\n\ncafé"
 
@@ -95,6 +97,27 @@ def test_a_mail_within_a_mail_is_read() -> None:
 def test_lines_that_a_program_has_cut_are_put_together() -> None:
     head = b"Subject: x\nContent-Type: text/plain; format=flowed\n\n"
     assert joined(head + b"The pump \nis blue.\n\n-- \nAnn\n") == "Subject | x\n\nThe pump is blue.\n\n-- \nAnn"
+    quoted = b"> The pump \n> is \n>> Blue? \nYes. \n>no\n From here\n"
+    assert joined(head + quoted) == "Subject | x\n\n> The pump is\n>> Blue?\nYes.\n> no\nFrom here"
+    head = head.replace(b"flowed", b"flowed; DelSp=yes")
+    assert joined(head + "漢 \n字 \nsub \nmerged\n".encode()) == "Subject | x\n\n漢字submerged"
+
+
+def test_what_became_of_a_mail_is_read() -> None:
+    fields = "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; b@x\nAction:\n failed\n"
+    report = f"Content-Type: message/delivery-status\n\n{fields}"
+    data = several(f"{PLAIN}It failed.", report, kind="report")
+    assert joined(data) == (
+        "Subject | x\n\nIt failed.\n\nReporting-MTA | dns; x\n\nFinal-Recipient | rfc822; b@x\nAction | failed"
+    )
+
+
+def test_what_a_list_has_written_below_a_text_in_base64_stays() -> None:
+    head = b"Subject: x\nContent-Transfer-Encoding: base64\nContent-Type: text/plain; charset=utf-8\n\n"
+    body = base64.encodebytes("Müller, 12 m".encode())
+    assert joined(head + body + b"_____\nTo leave, write.\n").endswith("Müller, 12 m\n\n_____\nTo leave, write.")
+    assert joined(head + body.replace(b"=", b"")).endswith("Müller, 12 m")
+    assert joined(head + b"QUJD\nD\n*\n").startswith("Subject | x")
 
 
 def test_a_folder_of_mails_is_a_record_a_mail(tmp_path: Path) -> None:

@@ -181,11 +181,25 @@ def test_a_missing_chapter_is_named_and_the_others_are_read(document: Document) 
         ("a%2520b.xhtml", "OEBPS/a b.xhtml"),
         ("text/a.xhtml", "OEBPS/Text2/a.xhtml"),
         ("a.xhtml", "OEBPS\\A.xhtml"),
+        ("a b.xhtml", "OEBPS/a%20b.xhtml"),
     ],
 )
 def test_a_chapter_is_found_however_it_is_named(document: Document, href: str, part: str) -> None:
     package = f"<manifest>{ITEM.format('a', href, PAGE)}</manifest><spine><itemref idref='a'/></spine>"
     assert [record.text for record in read(document("a.epub", book(package, {part: "<p>One"})))] == ["One"]
+
+
+def test_a_book_may_be_in_the_file_in_another_form_too(document: Document) -> None:
+    container = '<rootfile full-path="a.pdf" media-type="application/pdf"/><rootfile full-path="OEBPS/a.opf"/>'
+    package = f"<manifest>{ITEM.format('a', 'a.xhtml', PAGE)}</manifest>"
+    parts = {"OEBPS/a.xhtml": "<p>One", "a.pdf": "%PDF-1.7"}
+    assert [record.text for record in read(document("a.epub", book(package, parts, container)))] == ["One"]
+
+
+def test_a_chapter_that_is_not_in_the_encoding_of_books_is_read_as_windows_has_it(document: Document) -> None:
+    package = f"<manifest>{ITEM.format('a', 'a.xhtml', PAGE)}</manifest>"
+    parts: dict[str, str | bytes] = {"OEBPS/a.opf": package, "OEBPS/a.xhtml": "<p>Müller, 5  cafÃ©".encode("latin-1")}
+    assert [record.text for record in read(document("a.epub", book("", parts)))] == ["Müller, 5 € café"]
 
 
 def test_a_damaged_chapter_is_named_and_the_others_are_read(document: Document) -> None:

@@ -452,6 +452,7 @@ def test_a_file_named_for_its_tabs_is_cut_there_whatever_its_fields_hold(tmp_pat
         ('name, text\na, "x, y" \n', ["x, y"]),
         ('text\nx, y\n"a; b"\n', ["x, y", "a; b"]),
         ("\n \nsep=;\nname;text\na;12 metres\n", ["12 metres"]),
+        ('name,text\na,"say \\"hi\\", ok"\nb,"x\\", y"\n"c:\\d","40 kg"\n', ['say "hi", ok', 'x", y', "40 kg"]),
     ],
 )
 def test_rows_that_are_plainly_meant_are_read_though_they_are_no_csv(
@@ -468,6 +469,7 @@ def test_rows_that_are_plainly_meant_are_read_though_they_are_no_csv(
         ("a.jsonl", '{"text": NaN}\n{"text": "40"},\n{"text": "b"},\n', ["40", "b"]),
         ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"},\n]\n', ["a", "b"]),
         ("a.json", '[{"text": "a"}, ]', ["a"]),
+        ("a.jsonl", '{"text": "a"}\n{"text": 1932}\n{"text": 2.5}\n', ["a", "1932", "2.5"]),
     ],
 )
 def test_json_that_is_plainly_meant_is_read(tmp_path: Path, name: str, source: str, expected: list[str]) -> None:
