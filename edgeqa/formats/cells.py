@@ -43,7 +43,7 @@ class Cell:
     """Whether it is neither a number nor a date."""
     is_bold: bool = False
     columns: int = 1
-    """That it goes on over, to the right."""
+    """The number of columns that it covers."""
 
 
 class CellText:
@@ -228,7 +228,7 @@ def shown(value: float, code: str, *, since_1904: bool = False) -> str:
 
 
 def text_shown(text: str, code: str) -> str:
-    """Returns a text as a format shows it: `;;;` shows none."""
+    """Returns a text as a format shows it; `;;;` hides it."""
     if ";" not in code and "@" not in code:
         return text
     *others, last = _sections(code[:MAX_CODE_CHARACTERS])

@@ -46,7 +46,7 @@ RAISED_HALF_POINTS = 4  # text moved up by so much is raised
 
 _PROMPTS = ("placeholder text", "placeholdertext")  # a style
 _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
-# Not shown: where text was moved from or deleted, what was there before a change, data that is shown elsewhere.
+# These are not shown: deleted text, the old place of moved text, properties before a change, data shown elsewhere.
 _SKIPPED = frozenset(("moveFrom", "del", "delText", "delInstrText", "fldData", "binData", "glossaryDocument"))
 
 
@@ -177,13 +177,13 @@ class _Text(Handler):
     def __init__(self, name: str, styles: Styles, numbering: Numbering, included: Callable[[str], list[Block]]) -> None:
         self._styles, self._numbering, self._included = styles, numbering, included
         self._stories = Stories(_Story, name)
-        self._properties: list[str] = []  # elements of properties that are open
+        self._properties: list[str] = []  # the open elements of properties
         self._in_text = self._in_code = False
         self._skipped_depth = 0
-        self._muted = 0  # elements that are open whose text is not shown
-        self._controls: list[bool] = []  # of content controls: whether what they hold is their prompt
-        self._mutes: list[bool] = []  # whether an element that may mute does
-        self._fields: list[_Field] = []  # that are open
+        self._muted = 0  # the number of open elements whose text is not shown
+        self._controls: list[bool] = []  # for each content control: whether it holds only its prompt
+        self._mutes: list[bool] = []  # for each element that may hide its text: whether it does
+        self._fields: list[_Field] = []  # the open fields
         self._form: _Form | None = None
         self._math: OfficeMath | None = None
         self._referred: set[str] = set()
@@ -339,7 +339,7 @@ class _Text(Handler):
         story.in_paragraph += 1
         story.paragraph, story.run = _Paragraph(is_settled=story.goes_on), _Run()
         story.goes_on = False
-        # A field's code that does not end with its paragraph is a code without an end: no text is to be lost for it.
+        # A field's code that goes on beyond its paragraph has lost its end; the text after it is kept.
         for one in self._fields:
             one.in_code = False
 
@@ -566,17 +566,17 @@ class _Text(Handler):
 
 @dataclass(slots=True)
 class _Field:
-    """A field that is open."""
+    """An open field."""
 
     in_code: bool = True
-    """Whether what comes is its code."""
+    """Whether its code comes next."""
     code: list[str] = field(default_factory=list)
     characters: int = 0
     is_shown: bool = False
-    """Whether what it results in has text."""
+    """Whether its result has text."""
 
     def add_code(self, text: str) -> None:
-        """Takes a part of its code."""
+        """Adds a part of its code."""
         if self.in_code and self.characters < MAX_FIELD_CHARACTERS:
             self.code.append(text)
             self.characters += len(text)

@@ -200,7 +200,7 @@ def _field(message: MIMEPart, wanted: str) -> str:
     for called, raw in message.raw_items():
         if called.lower() == wanted.lower():
             source = str(raw)
-            if _UNDECODED.search(source):  # as it stands, and not as it should be written
+            if _UNDECODED.search(source):  # not encoded, against the rules
                 source = _decoded(source.encode("utf-8", "surrogateescape"), "us-ascii")
             text = _safely(lambda: str(email.policy.default.header_fetch_parse(wanted, source)))  # noqa: B023 - now
             return " ".join((text if text is not None else source).split())
@@ -267,7 +267,7 @@ def _shown(part: MIMEPart, mail: _Mail) -> Iterator[Block]:
 
 
 def _reported(parts: list[MIMEPart]) -> list[Block]:
-    """Returns the fields that say what became of a mail, a table for each of those who should have got it."""
+    """Returns the fields of a delivery report, one table for each recipient."""
     draft = Draft()
     for part in parts:
         for number, (name, value) in enumerate(part.raw_items()):
@@ -317,7 +317,7 @@ def _content(part: MIMEPart) -> str:
 
 
 def _with_footer(part: MIMEPart, found: str, charset: str) -> str:
-    """Returns the text of a part in base64; what a mailing list has written below it is none, and stays as it is."""
+    """Returns the text of a part in base64, and below it the lines that a mailing list has added as they stand."""
     lines = str(part.get_payload()).splitlines()
     end = next((number for number, line in enumerate(lines) if not _BASE64.fullmatch(line)), len(lines))
     if end == len(lines):
@@ -339,14 +339,14 @@ def _decoded(data: bytes, charset: str) -> str:
 
 
 def _flowed(text: str, *, deletes_space: bool) -> str:
-    """Returns text with the lines put together that a mail program has cut, of each depth of quoting (RFC 3676).
+    """Returns text with the lines joined again that a mail program has cut, at each depth of quoting (RFC 3676).
 
     Args:
-        text: of the mail.
-        deletes_space: whether the blank is no text that shows that a line goes on.
+        text: the text of the mail.
+        deletes_space: whether the blank at the end of a cut line is no part of the text.
     """
     written: list[str] = []
-    open_depth = -1  # of the last line, where it goes on
+    open_depth = -1  # the depth of the last line, if it goes on
     for line in text.split("\n"):
         found = _QUOTED.fullmatch(line)
         marks, content = found.groups() if found is not None else ("", line)

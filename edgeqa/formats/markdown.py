@@ -43,16 +43,17 @@ MAX_FRONT_LINES = 2000
 _FRONT_TITLE = re.compile(r"^[\"']?title[\"']?[ \t]*[:=][ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"[ \t]*\{(?:[#.:][^{}]*|-)\}[ \t]*\Z")  # `{#id .class}`; the parser would take any braces
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
-# What the parser would take for its own, and is not, is put aside as characters that are none, and back afterwards.
+# These characters stand in for signs that the parser would misread. They are put back in what it gives.
 _COLON, _STAR, _TILDE = "\ufdd0", "\ufdd1", "\ufdd2"
 _BACK = str.maketrans({_COLON: ":", _STAR: "*", _TILDE: "~"})
 _ASIDE = re.compile(f"[{_COLON}{_STAR}{_TILDE}]")
-# A line that begins with a colon and no blank (`::: tip`, `:smile:`) is no definition, though the parser says so.
+# A line with a colon and no blank at its beginning (`::: tip`, `:smile:`) is no definition, though the parser thinks
+# so.
 _DIRECTIVE = re.compile(r"^([ \t>]*):(?![ \t])", re.MULTILINE)
-# `2*3*4` and `5~6 or 7~8` would lose what parts their numbers.
+# The parser would join the numbers of `2*3*4` and of `5~6 or 7~8`.
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)(?:\*{1,2}|~)(?=\d)")
-# `[Ann]: 1932`, `[Q]: "Who?"` and `[Bob]: Yes (laughs)` are definitions of links, by the rules, which show nothing.
-# Where nobody links to them, and what they lead to is a word and no place, somebody said it.
+# By the rules, `[Ann]: 1932`, `[Q]: "Who?"` and `[Bob]: Yes (laughs)` define links, and show nothing. If no link uses
+# them, and their target is a word and no address, they are text that somebody said.
 _SAID = re.compile(
     r"^( {0,3}(?:[-*+>][ \t]+)?\[([^\]\n^/#][^\]\n]{0,99})\]):(?=[ \t]*(?:\r?\n[ \t]*)?([^\s]{0,999}))", re.MULTILINE
 )
@@ -159,8 +160,8 @@ class _Reader:
         self._html: list[str] | None = None
         self._cell = "td"
         self._in_heading = False
-        self._ended: set[str] = set()  # elements of HTML that are ended somewhere
-        self._ending = ""  # the last text of a heading, which may end in attributes
+        self._ended: set[str] = set()  # the elements of HTML that have an end tag somewhere
+        self._ending = ""  # the last text of a heading, held back because it may end in attributes
 
     def blocks(self, parts: Iterable[str]) -> Iterator[Block]:
         """Yields the blocks of the text in parts."""
@@ -247,13 +248,13 @@ class _Reader:
             self._ending = ""
 
     def _is_text(self, source: str) -> bool:
-        """Tells whether what looks like a tag is none: `<depth>`, `List<String>`, `a<b and c>d`."""
+        """Tells whether something only looks like a tag: `<depth>`, `List<String>`, `a<b and c>d`."""
         tag = next(iter(Tokenizer().feed(source, is_last=True)), "")
         if not isinstance(tag, Tag) or tag.is_end or tag.source.endswith("/") or tag.name in self._ended:
             return False
         if tag.name in ELEMENTS:
             return tag.name in IN_LINES and bool(tag.source.strip()) and "=" not in tag.source
-        return "-" not in tag.name and ":" not in tag.name  # an element that a page has made
+        return "-" not in tag.name and ":" not in tag.name  # a name with a hyphen is a custom element
 
     def _write_html(self, source: str) -> None:
         self._page.write(list(Tokenizer().feed(source, is_last=True)))

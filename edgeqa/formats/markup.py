@@ -282,7 +282,7 @@ _LARGER = {
 
 
 IN_WINDOWS = "edgeqa-in-windows"
-"""How to treat what is not UTF-8 where UTF-8 is meant: nearly always it is in the encoding of Windows."""
+"""A treatment of bytes that are no UTF-8 in a page that should be: they are read as Windows-1252."""
 
 
 def _in_windows(error: UnicodeError) -> tuple[str, int]:
@@ -299,8 +299,8 @@ def decode_page(blocks: Iterator[bytes], name: str, errors: str = "strict") -> I
 
     Args:
         blocks: the page.
-        name: what to call it in an error.
-        errors: how to treat what is not UTF-8 where UTF-8 is meant; it is an error unless that is said.
+        name: its name in an error.
+        errors: the treatment of bytes that are no UTF-8 in a page that should be; an error by default.
 
     Raises:
         ContextError: naming `name` and the offset of the first bytes that are no text.
@@ -377,7 +377,7 @@ KNOWN = (
     | LEFT_OUT
     | _names("a br dd dt hr li link listing math p pre q rt rtc ruby style sub summary sup table title xmp")
 )
-"""What changes how text is written, even without attributes."""
+"""Elements that change the writing of text, even without attributes."""
 ELEMENTS = (
     KNOWN
     | VOID
@@ -387,7 +387,7 @@ ELEMENTS = (
         "option output path picture plaintext portal progress rb slot tbody tfoot thead title xml"
     )
 )
-"""What HTML has, and what is often found in it."""
+"""The elements of HTML, and those of SVG and MathML that are often found in it."""
 
 _BREAKS_OUT = _names("blockquote body center code div dl h1 h2 h3 h4 h5 h6 head hr li main ol p pre section table ul")
 """Elements that end an <svg> or <math> whose end tag was forgotten, as in browsers."""
@@ -485,7 +485,7 @@ def breaks_out(name: str, root: str) -> bool:
     return name in (_NO_CONTROL if root == "button" else MAIN)
 
 
-_OUT_OF_SIGHT = re.compile(  # far away, or cut to nothing: for those who listen
+_OUT_OF_SIGHT = re.compile(  # far away, or clipped to nothing: only screen readers get it
     r"position:(?:absolute|fixed)[^\"]*(?:left|top):-\d{4,}px|(?:left|top):-\d{4,}px[^\"]*position:(?:absolute|fixed)"
     r"|(?:^|;)clip:rect\((?:(?:0|0px|1px),?){4}\)|(?:^|;)clip-path:inset\((?:50|100)%"
 )
@@ -494,7 +494,7 @@ _STYLE = re.compile(
     r"|(?:^|;)(?:max-)?height:0(?:px)?(?:;|!|$).*overflow:hidden|overflow:hidden.*;(?:max-)?height:0(?:px)?(?:;|!|$)"
 )
 _NO_SIZE = re.compile(r"0(?:\.0*)?(?:px|pt|em|rem|%)?")
-# What usual style sheets put out of sight, and what in Wikipedia's pages leads to an editor.
+# Classes that common style sheets put out of sight, and the links to the editor in Wikipedia's pages.
 _UNSEEN_CLASSES = frozenset(
     ("sr-only", "visually-hidden", "screen-reader-text", "element-invisible", "mw-editsection", "mw-jump-link")
 )
@@ -510,7 +510,7 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet, outer: Se
         name: of the element.
         attributes: of it.
         sheet: of the page.
-        outer: what the elements that it lies in have, as `marks_of` says.
+        outer: the marks of the elements around it, outermost first.
     """
     if name in _ALWAYS_SHOWN:
         return False
@@ -530,7 +530,7 @@ def hides(name: str, attributes: Mapping[str, str], sheet: StyleSheet, outer: Se
     if style and (_is_hidden(style) or _STYLE.search(style)):
         return True
     if style and name in IN_LINES | {"p"} and _NO_SIZE.fullmatch(value(style, "font-size")):
-        return True  # of others, only what they hold may have a size of its own
+        return True  # the content of other elements often has a size of its own
     return sheet.hides(marks_of(name, attributes), outer)
 
 
@@ -541,7 +541,7 @@ def _is_hidden(style: str) -> bool:
 
 
 def marks_of(name: str, attributes: Mapping[str, str]) -> frozenset[str]:
-    """Returns what a plain rule may ask of an element: its name, its id and its classes."""
+    """Returns the marks of an element: its name, its id and its classes."""
     identity = attributes.get("id", "")
     return frozenset(
         (name, *((f"#{identity}",) if identity else ()), *(f".{one}" for one in attributes.get("class", "").split()))
@@ -549,7 +549,7 @@ def marks_of(name: str, attributes: Mapping[str, str]) -> frozenset[str]:
 
 
 def leaves_gap(name: str, attributes: Mapping[str, str]) -> bool:
-    """Tells whether there is a gap in a line where an element is not shown: not where it is as if it were not there."""
+    """Tells whether a hidden element leaves a gap in its line, as if something were there."""
     return name not in _WITHOUT_PLACE and (name not in IN_LINES or "visibility" in attributes.get("style", ""))
 
 
@@ -616,7 +616,7 @@ def _is_small(size: str) -> bool:
 
 
 def list_style(style: str) -> str:
-    """Returns what `written` declarations say about how the items of a list are marked; "" if nothing."""
+    """Returns how the items of a list are marked by `written` declarations, "" if they do not say."""
     found = _LIST_STYLE.search(value(style, "list-style-type") or value(style, "list-style"))
     return found[0] if found else ""
 
@@ -631,10 +631,10 @@ def _moved(length: str) -> int:
 
 MAX_SHEET_CHARACTERS = 1 << 18
 MAX_SELECTORS = 1 << 14
-MAX_STEPS = 1 << 22  # in looking for what an element lies in
+MAX_STEPS = 1 << 22  # of the search among the elements around others, in one page
 _SIMPLE = re.compile(r"([a-z][a-z0-9]*)?((?:[.#][\w-]+){0,4})")
 _NESTED = re.compile(r"\s*(>)\s*|\s+")
-_MAX_NESTED = 4  # elements within each other that a rule names
+_MAX_NESTED = 4  # elements within each other in one rule
 _NAMED = re.compile(r"[.#][\w-]+")
 _FOR_SCREENS = re.compile(r"\s*@(?:media\s+(?:only\s+)?(?:screen|all)|supports\b[^{]*|layer\b[^{]*)\s*", re.IGNORECASE)
 _MATTERS = re.compile(r"display|visibility|vertical-align|position|clip|list-style", re.IGNORECASE)
@@ -642,30 +642,30 @@ _IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s;]{1,500})", re.IGN
 
 
 class _Within(NamedTuple):
-    """A rule for what lies in something else."""
+    """A rule for an element within others."""
 
     marks: frozenset[str]
     outer: tuple[tuple[frozenset[str], bool], ...]
-    """What it lies in, innermost first: what that has, and whether nothing may lie between."""
+    """The elements around it, innermost first: the marks of each, and whether none may lie between."""
     effect: str
 
 
 class StyleSheet:
     """The plain rules of a page's style sheets: for an element, a class, an id, or several of these together.
 
-    Of what lies in something else, rules count that name a class or an id. What a rule hides and any other rule shows
-    again, as that of an open tab or menu, counts as shown: people can get to it.
+    A rule for an element within others counts if it names a class or an id. An element that one rule hides and another
+    rule shows again, as that of an open tab or menu, counts as shown: people can get to it.
     """
 
     def __init__(self) -> None:
-        self._rules: dict[frozenset[str], str] = {}  # by what an element has to have, "hidden" or what it is shown as
-        self._lists: dict[frozenset[str], str] = {}  # how the items of such an element are marked
+        self._rules: dict[frozenset[str], str] = {}  # by an element's marks: "hidden" or its effect
+        self._lists: dict[frozenset[str], str] = {}  # by a list's marks: how its items are marked
         self._shown: set[str] = set()
-        self._several: list[frozenset[str]] = []  # of those, which have several marks
-        self._within: dict[str, list[_Within]] = {}  # by one of the marks
+        self._several: list[frozenset[str]] = []  # those rules that need several marks
+        self._within: dict[str, list[_Within]] = {}  # by one of the element's marks
         self._steps = 0
         self.elements: set[str] = set()
-        """Names of elements that rules are about, whatever their attributes."""
+        """The names of elements in the rules. Such an element is looked at even without attributes."""
 
     def add(self, source: str) -> None:
         """Takes a style sheet. Rules for some media are left out."""
@@ -698,24 +698,24 @@ class StyleSheet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing."""
+        """Whether there is no rule."""
         return not (self._rules or self._within or self._lists)
 
     @property
     def asks_for_outer(self) -> bool:
-        """Whether any rule asks what an element lies in."""
+        """Whether any rule depends on the elements around an element."""
         return bool(self._within)
 
     def hides(self, has: frozenset[str], outer: Sequence[frozenset[str]] = ()) -> bool:
-        """Tells whether a rule hides what has these marks, within what has those, outermost first."""
+        """Tells whether a rule hides an element of these marks within elements of the outer ones, outermost first."""
         return any(effect == "hidden" and not marks & self._shown for marks, effect in self._of(has, outer))
 
     def shown_as(self, has: frozenset[str], outer: Sequence[frozenset[str]] = ()) -> str:
-        """Returns what a rule makes of such an element of a line, "" if nothing."""
+        """Returns the effect of a rule on such an element of a line, "" for none."""
         return next((effect for _, effect in self._of(has, outer) if effect != "hidden"), "")
 
     def list_style(self, has: frozenset[str]) -> str:
-        """Returns how a rule has the items of such a list marked, "" if none says."""
+        """Returns how the items of such a list are marked by a rule, "" if none says."""
         found = [marks for marks in self._lists if marks <= has]
         return (
             self._lists[max(found, key=lambda marks: (any(mark[0] in ".#" for mark in marks), len(marks)))]
@@ -724,7 +724,7 @@ class StyleSheet:
         )
 
     def _of(self, has: frozenset[str], outer: Sequence[frozenset[str]]) -> Iterator[tuple[frozenset[str], str]]:
-        """Yields the rules for such an element, those of several marks first."""
+        """Yields the rules for such an element, those with several marks first."""
         for mark in has if self._within and outer else ():
             for rule in self._within.get(mark, ()):
                 if rule.marks <= has and self._lies_in(rule.outer, outer):
@@ -754,13 +754,13 @@ class StyleSheet:
 
 
 def _marks(selector: str) -> frozenset[str]:
-    """Returns what an element has to have; nothing where the selector is not plain."""
+    """Returns the marks in a selector, none if it is not plain."""
     simple = _SIMPLE.fullmatch(selector)
     return frozenset((*filter(None, (simple[1],)), *_NAMED.findall(simple[2]))) if simple else frozenset()
 
 
 def imported(source: str) -> list[str]:
-    """Returns the places of the style sheets that one begins with."""
+    """Returns the addresses of the style sheets that one imports."""
     return _IMPORT.findall(_without_comments(source[:MAX_SHEET_CHARACTERS]).partition("{")[0])
 
 

@@ -1,8 +1,8 @@
 """Notation: plain text for raised text, numbers of lists, signs of symbol fonts, and formulas. Pure.
 
-Pure. In: what a document means. Out: how it is written: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as
-`[3]`; `iii` and `C`; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for MathML and Office's
-formulas, and for what Word's fields `EQ` and `SYMBOL` say.
+In: the meaning in a document. Out: plain text: `10^6` for ten to the sixth, `H2O`, `21st`, a note's number as `[3]`;
+`iii` and `C` for numbers of lists; Greek for a letter of the font Symbol; `E = mc^2` and `(a+b)/(2a)` for formulas in
+MathML and Office, and in Word's fields `EQ` and `SYMBOL`.
 """
 
 from __future__ import annotations
@@ -455,10 +455,10 @@ _SYMBOL_FONT = re.compile(r"\\f\s*\"?([^\"\\]+)", re.IGNORECASE)
 
 
 def field_shown(code: str) -> str:
-    r"""Returns what Word shows for a field of which only the code is there; "" for one that it has no sign for.
+    r"""Returns the text that Word shows for the code of a field `EQ` or `SYMBOL`, "" for another.
 
     Args:
-        code: as `EQ \f(1,2)` for a half, or `SYMBOL 109 \f "Symbol"` for a Greek letter.
+        code: `EQ \f(1,2)` for a half, for example, or `SYMBOL 109 \f "Symbol"` for a Greek letter.
     """
     found = _FIELD.match(code[:MAX_FIELD_CHARACTERS])
     if found is None:
@@ -473,14 +473,14 @@ def field_shown(code: str) -> str:
 
 
 class _Equation:
-    """The code of a field `EQ`, read from its beginning on."""
+    """A reader of the code of a field `EQ`."""
 
     def __init__(self, code: str) -> None:
         self._tokens = [found.groups(default="") for found in _FIELD_SWITCH.finditer(code)]
         self._at = 0
 
     def line(self, depth: int = 0) -> str:
-        """Returns what is written up to the end of an argument."""
+        """Returns the text up to the end of an argument, or of the code."""
         written, switches = "", ""
         while self._at < len(self._tokens):
             word, _, escaped, character = self._tokens[self._at]
@@ -493,7 +493,7 @@ class _Equation:
                 piece = _form(switches.split(), self._arguments(depth), written[-1:])
                 written += f" {piece}" if digits_meet(written, piece) else piece
                 switches = ""
-            elif not switches or not (escaped or character.isspace()):  # which sign a switch wants is no text
+            elif not switches or not (escaped or character.isspace()):  # an escaped sign belongs to its switch
                 written += character or escaped
         return written
 
@@ -508,7 +508,7 @@ class _Equation:
 
 
 def _form(switches: list[str], arguments: list[str], before: str) -> str:
-    """Returns what switches make of their arguments."""
+    """Returns the text for arguments and the switches before them."""
     what = switches[0]
     if what == "f" and len(arguments) > 1:
         return f"{_grouped(arguments[0])}/{_grouped(arguments[1])}"

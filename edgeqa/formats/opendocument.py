@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import Block
 
-MAX_REPEATED = 1000  # times that a cell or a row of a text's table stands for
-# Not shown: comments, what was deleted, prompts, forms, descriptions of pictures, the numbers of notes.
+MAX_REPEATED = 1000  # a cell or a row of a text's table is repeated so often at most
+# These are not shown: comments, deleted text, prompts, forms, descriptions of pictures, the numbers of notes, scripts.
 _SKIPPED = frozenset(
     ("annotation", "tracked-changes", "placeholder", "forms", "title", "desc", "note-citation", "script", "dde-links")
 )
@@ -350,7 +350,7 @@ class _Document(Content):
             self._formula.start(name)
         elif name == "math":
             self._formula = Formula()
-        elif attributes.get("display") == "none":  # a field that only sets a value, a section, a frame
+        elif attributes.get("display") == "none":  # fields that only set a value, sections, frames
             self.is_left_out = True
         elif (handler := self._starts.get(name)) is not None:
             self._level = (number_in(attributes, "outline-level") or 1) if name == "h" else 0
@@ -508,7 +508,7 @@ class _Document(Content):
     # --- what is not shown
 
     def _begin_section(self, attributes: dict[str, str]) -> None:
-        # Whether the condition held is said, too: only where it did.
+        # LibreOffice writes `is-hidden` only if the condition was met.
         self._hidden.append(attributes.get("display") == "condition" and attributes.get("is-hidden") == "true")
 
     def _begin_page(self, attributes: dict[str, str]) -> None:

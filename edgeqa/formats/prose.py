@@ -571,15 +571,15 @@ class Draft:
         number: int = 0,
         covered: Mapping[int, int] | None = None,
     ) -> None:
-        """Adds a row of a table; lines and white space in its cells are folded. One without text is none.
+        """Adds a row of a table; lines and white space in its cells are folded. A row without text is left out.
 
         Args:
-            cells: what they say.
+            cells: the texts of the cells.
             is_header: whether the row names the columns.
-            begins: whether a table begins with it.
-            gap: what stands before it, if it begins none.
-            number: in a spreadsheet.
-            covered: the columns over which another one's cell goes on, and which that is.
+            begins: whether it is the first row of a table.
+            gap: the white space before it, if it is not.
+            number: its number in a spreadsheet.
+            covered: the columns that are covered by a cell further left, with the column of that cell.
         """
         self.end()
         texts = [_nfc(" ".join(cell.split())) for cell in cells]

@@ -1,8 +1,9 @@
 """RTF: the text of a document, as it is shown, is one record; its notes stand at the end.
 
-Headings come with the levels of their styles, items with the bullets and numbers that the file says, tables as rows.
-Hidden and deleted text, comments, the codes of fields, headers and footers are left out; of a field that results in
-nothing, what its code says is shown where that is known. Read as it comes: a control word or a run of text at a time.
+Headings have the levels of their styles, items have the bullets and numbers that the file gives, and tables are rows.
+Hidden and deleted text, comments, the codes of fields, headers and footers are left out. A field without a result is
+written by its code, if that is a formula, a sign or a form. The file is read as it comes, one control word or run of
+text at a time.
 
 The format is the Rich Text Format Specification 1.9.1.
 """
@@ -70,7 +71,7 @@ _KNOWN = frozenset(
         *("moMath", "moMathPara", *_BOXES),
     )
 )
-# Of formulas: what an element of Office's is, without the letter that stands before its name here.
+# The elements of formulas, by their names in Office, without the letter `m` that RTF puts before them.
 _OF_FORMULAS = frozenset(
     """
     f num den sSup sSub sSubSup sPre e sup sub rad deg d nary func fName limLow limUpp lim acc bar groupChr box
@@ -78,8 +79,8 @@ _OF_FORMULAS = frozenset(
     """.split()  # noqa: SIM905 - a list of words is read more easily without quotes
 )
 _SIGNS_OF_FORMULAS = frozenset(("begChr", "endChr", "sepChr", "chr"))
-MAX_ENTRIES = 2000  # of a list to choose from
-_UNDEFINED = 25  # a choice that nobody has made
+MAX_ENTRIES = 2000  # choices of a form
+_UNDEFINED = 25  # means that nobody has chosen
 _CHARSETS = {
     0: "cp1252", 77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253",
     162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
@@ -143,7 +144,7 @@ class _State:
     upr: int = 0
     is_field: bool = False
     element: str = ""
-    """Of a formula, the element that the group is."""
+    """The element of a formula that the group stands for."""
 
     def inherited(self) -> _State:
         """Returns the state at the beginning of an inner group."""
@@ -152,18 +153,18 @@ class _State:
 
 @dataclass(slots=True)
 class _Field:
-    """A field that is open: its code, and what is there to be chosen."""
+    """An open field: its code, and the choices of its form."""
 
     code: list[str] = field(default_factory=list)
     characters: int = 0
     is_shown: bool = False
-    """Whether what it results in has text."""
+    """Whether its result has text."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """What its form says: `fftype`, `ffres` and `ffdefres`."""
+    """The numbers of its form: `fftype`, `ffres` and `ffdefres`."""
     entries: list[str] = field(default_factory=list)
 
     def add(self, text: str, *, is_code: bool) -> None:
-        """Takes a part of its code, or of what can be chosen."""
+        """Adds a part of its code, or of the last choice."""
         if not is_code:
             self.entries[-1] = (self.entries[-1] + text)[:MAX_FIELD_CHARACTERS]
         elif self.characters < MAX_FIELD_CHARACTERS:
@@ -171,7 +172,7 @@ class _Field:
             self.characters += len(text)
 
     def shown(self) -> str:
-        """Returns what is shown where it results in nothing."""
+        """Returns the text that is shown if it has no result."""
         if "fftype" not in self.numbers:
             return field_shown("".join(self.code))
         chosen = self.numbers.get("ffres", _UNDEFINED)
@@ -253,9 +254,9 @@ class _Document:
         self._name_parts: list[str] = []
         self._marker: list[str] = []
         self._bytes = bytearray()
-        self._left_out = 0  # characters that stand in for the one before
-        self._high = 0  # the first half of a character beyond 65536
-        self._fields: list[_Field] = []  # that are open
+        self._left_out = 0  # so many replacement characters must still be skipped
+        self._high = 0  # the first half of a surrogate pair
+        self._fields: list[_Field] = []  # the open fields
         self._math: OfficeMath | None = None
         self._sign_of_formula = ""
         self._row = _Row()
@@ -399,7 +400,7 @@ class _Document:
             self._math = OfficeMath()
 
     def _take_form(self, word: str, number: int | None) -> None:
-        """Takes a word that describes a field to be filled in."""
+        """Takes a word that describes a form."""
         if word == "ffl":
             self._own_state().kind = "entry"
             if len(self._fields[-1].entries) < MAX_ENTRIES:
@@ -504,7 +505,7 @@ class _Document:
             self._take_name(kind, text)
 
     def _take_name(self, kind: str, text: str) -> None:
-        """Takes what a font, a style, the document or an item is called."""
+        """Takes a part of the name of a font or style, of the title, or of an item's number."""
         if kind in ("fonttbl", "stylesheet"):
             if len(self._name_parts) < MAX_NAME_PARTS:
                 self._name_parts.append(text[:200])
@@ -522,7 +523,7 @@ class _Document:
             self._math.text(text)
 
     def _show(self, text: str, *, is_formula: bool = False) -> None:
-        """Writes text, or a formula, down where it is shown."""
+        """Writes text or a formula, if it is shown."""
         if not text or self._state.is_hidden or self._state.kind:
             return
         for one in self._fields if not text.isspace() else ():

@@ -85,7 +85,7 @@ def _slide(package: OfficePackage, part: str, number: int) -> tuple[list[Block],
 
 
 def drawn(package: OfficePackage, part: str) -> list[Block]:
-    """Returns the blocks of what is drawn over a page that is no slide, as a spreadsheet's."""
+    """Returns the blocks of a drawing that lies over a sheet of a spreadsheet."""
     drawing = package.take(part, _Slide(package.name, "one of its drawings"))
     return [block for shape in (*drawing.titles, *drawing.others) for block in shape]
 

@@ -1,9 +1,9 @@
 """XLSX and ODS: each sheet of a spreadsheet is a record, named `FILE#Sheet`; its rows are rows of tables.
 
-Numbers, dates and percents are as Excel shows them, and in ODS as the cells say. Hidden sheets, rows and columns are
-left out, and so are formulas, of which the result counts. The text of boxes that lie over a sheet stands at its end.
-Read row by row: of a file of any size, only the strings that cells share are held. In ODS cells and rows may be written
-once and stand for any number: those with text are repeated up to a bound, and refused beyond it.
+Numbers, dates and percents are written as Excel shows them, and in ODS as the cells give them. Hidden sheets, rows and
+columns are left out. A formula counts by its result. The text of boxes over a sheet stands at its end. The file is read
+row by row, whatever its size; only the strings that cells share are held. In ODS, a cell or a row may be written once
+and stand for many: those with text are repeated up to a limit, and refused beyond it.
 
 The formats are ECMA-376, SpreadsheetML, and OpenDocument 1.3, by OASIS.
 """
@@ -29,13 +29,13 @@ from edgeqa.formats.text import nfc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_SHARED_BYTES = 1 << 26  # of the strings that cells share
-MAX_TEXT_CHARACTERS = 1 << 28  # of a sheet: its cells may all show the same string
-MAX_COLUMNS = 16_384  # that Excel has
+MAX_SHARED_BYTES = 1 << 26  # the strings that cells share take at most so many
+MAX_TEXT_CHARACTERS = 1 << 28  # a sheet has at most so many: its cells may all show the same long string
+MAX_COLUMNS = 16_384  # Excel has so many
 MAX_SHEETS = 4096
 MAX_FORMATS = 1 << 16
-MAX_MERGES = 1 << 16  # of a sheet
-MAX_MERGED_COLUMNS = 100  # over which a cell goes on
+MAX_MERGES = 1 << 16  # a sheet has at most so many
+MAX_MERGED_COLUMNS = 100  # one cell covers at most so many
 _REFERENCE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
 _MERGED = re.compile(rb"mergeCell\s[^<>]{0,200}?ref\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})[\"']")
 _MAX_MERGE_BYTES = 300
@@ -256,10 +256,10 @@ class _Sheet(Handler):
         self._style = 0
         self._runs = _Runs()
         self._left = MAX_TEXT_CHARACTERS
-        # Of merged cells, by the row and column that they begin in, the last ones.
+        # The last row and column of merged cells, by the first ones.
         self._merges: dict[tuple[int, int], tuple[int, int]] = {}
         self.has_drawing = False
-        """Whether something lies over it."""
+        """Whether a drawing lies over it."""
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
 
     def merge(self, merges: Iterator[tuple[int, int, int, int]]) -> None:
@@ -430,7 +430,7 @@ class _Sheets(Content):
         self._merged: dict[int, tuple[int, Cell]] = {}  # by column, until which row which cell goes on
         self._left = MAX_TEXT_CHARACTERS
         self._repeated_cells = 0
-        self._shapes = 0  # that lie over the sheet and are open
+        self._shapes = 0  # the number of open elements for shapes over the sheet
         self._drawn: list[str] = []  # the paragraphs of their text
 
     def finish(self, name: str) -> None:

@@ -1,17 +1,10 @@
 """CSV, also with semicolons, tabs or bars: each row is a record, or all rows are one record.
 
-In: blocks of bytes; the first line that is a row names the columns. Out: records. If a column holds text, by its name
-or by the user's word, each of its cells is a record, named after its line. If none does, the table is one record, in
-which each row is a block. A row knows its number, as a spreadsheet that opens the file counts: lines within quotes are
-one row.
-
-In: blocks of bytes; the first line that is a row names the columns. Where one of them holds text, by its name or as the
-user says, its cells are the records; else the table is one record, a row with its cells a block. Read row by row by
-Python's csv module, strictly: a row that it refuses for a stray quote is read with backslashes before quotes, or taken
-apart at its delimiters, where that gives as many fields as there are columns, else it is an error that names its line.
-Between tabs or bars a quote is a character, unless it quotes a whole field. A line `sep=;` before all others, as Excel
-writes and reads it, says what parts the fields. Lines with `#` before all others are comments; the last of
-them may name the columns.
+Python's csv module reads row by row, strictly. If it refuses a row for a stray quote, the row is read with backslashes
+before its quotes, or cut at its delimiters, and must then have as many fields as there are columns; if not, it is an
+error that names the line. Between tabs or bars, a quote is a character, unless it quotes a whole field. A first line
+`sep=;`, as Excel writes it, names the delimiter. First lines with `#` are comments; the last of them may name the
+columns.
 """
 
 from __future__ import annotations
@@ -181,9 +174,9 @@ def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
 
 
 def _escaped_row(lines: _Lines, delimiter: str, columns: int) -> list[str] | None:
-    """Returns the fields of the row that was begun, with a backslash before quotes within them, as databases write it.
+    """Returns the fields of the current row, with backslashes before the quotes in them, as databases write it.
 
-    None where there is none, or they are not as many as there are columns.
+    It returns None if there are no such quotes, or if the number of fields is not that of the columns.
     """
     if not any('\\"' in line for line in lines.begun):
         return None
@@ -196,7 +189,7 @@ def _escaped_row(lines: _Lines, delimiter: str, columns: int) -> list[str] | Non
 
 
 def _narrower(row: list[str], lines: _Lines, delimiter: str, columns: int) -> list[str]:
-    """Returns a row that has more fields than there are columns, read with backslashes where that gives as many."""
+    """Returns a row with too many fields, read with backslashes before quotes if that gives the right number."""
     count = len(lines.begun)
     if (escaped := _escaped_row(lines, delimiter, columns)) is not None:
         return escaped
@@ -330,7 +323,7 @@ class _Lines:
 
     @property
     def begun(self) -> list[str]:
-        """The lines of the row that was begun."""
+        """The lines of the current row."""
         return self._row_lines
 
     def replay(self) -> None:

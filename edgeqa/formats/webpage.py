@@ -44,7 +44,7 @@ _MARKED = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\s*([+-]?\d{1,9})")
-_MAX_IMPORTED = 20  # style sheets that others name
+_MAX_IMPORTED = 20  # style sheets that others import
 _UNNUMBERED = ("none", "disc", "circle", "square")
 _STYLES = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
 _MEDIA = ("", "all", "screen")
@@ -76,7 +76,7 @@ _BY_ROLE = {
     **dict.fromkeys(("cell", "gridcell", "columnheader", "rowheader"), "cell"),
 }
 _BY_CLASS = {"superscript": "sup", "exponent": "sup", "subscript": "sub"}
-_NEAR = 3  # elements out from what lies in an item: a label, a paragraph
+_NEAR = 3  # so many open elements may hold a box: an item, a label, a paragraph
 _NO_MARKS: frozenset[str] = frozenset()
 _WITHIN_LINES = ("sup", "sub", "rt", "quote", "", "hidden")
 
@@ -99,12 +99,12 @@ class Page:
         self._is_xml = is_xml
         self._prose = Prose()
         self._opened = markup.OpenElements()
-        self._effects: list[str] = []  # what each of the open elements does
-        self._marks: list[frozenset[str]] = []  # what style sheets may ask of each of them, where one does
-        self._numbers: list[_Numbers | None] = []  # of the lists that are open
-        self._layouts: list[bool] = []  # whether each open table is only layout
+        self._effects: list[str] = []  # the effect of each open element
+        self._marks: list[frozenset[str]] = []  # the marks of each open element, if any rule depends on them
+        self._numbers: list[_Numbers | None] = []  # the numbers of each open list
+        self._layouts: list[bool] = []  # for each open table: whether it is only layout
         self._sheet, self._read_sheet = markup.StyleSheet(), sheet
-        self._styles: list[str] | None = None  # of the style sheet that is being read
+        self._styles: list[str] | None = None  # the style sheet that is being read
         self._style_characters = self._imported = 0
         self._is_for_screens = True
         self._hidden_from = -1  # the place of the hidden element among the open ones
@@ -355,7 +355,7 @@ class Page:
             self._add_sheet(self._read_sheet(attributes.get("href", "")))
 
     def _add_sheet(self, source: str) -> None:
-        """Takes a style sheet, after those that it names."""
+        """Takes a style sheet, after those that it imports."""
         if self._read_sheet is not None:
             for place in markup.imported(source):
                 if self._imported < _MAX_IMPORTED:
@@ -485,7 +485,7 @@ class Page:
         self._numbers.append(self._numbered(attributes) if name == "ol" else None)
 
     def _numbered(self, attributes: dict[str, str]) -> _Numbers | None:
-        """Returns the numbers of a list, None where its style says that none are shown."""
+        """Returns the numbers of a list, None if its style shows none."""
         style = markup.list_style(markup.written(attributes.get("style", "")))
         style = style or self._sheet.list_style(markup.marks_of("ol", attributes))
         return None if style in _UNNUMBERED else _Numbers(attributes, style)
