@@ -158,34 +158,34 @@ def _ended(command: list[str], address_bytes: int | None = None) -> tuple[int, f
             stderr=complaints,
             preexec_fn=limit,
         )
-        answered = not is_server or asked_of(port, running.pid)
+        refused = asked_of(port, running.pid) if is_server else ""
         if is_server:
             running.send_signal(signal.SIGTERM)
         _, status, used = os.wait4(running.pid, 0)
         complaints.seek(0)
         said = " ".join(complaints.read().split())[-200:]
     code = os.waitstatus_to_exitcode(status)
-    return code if answered or code else 1, used.ru_maxrss / 1024, said
+    return 3 if refused and not code else code, used.ru_maxrss / 1024, refused or said
 
 
-def asked_of(port: int, process: int) -> bool:
-    """Asks the server a question, as soon as it listens; returns whether it answered."""
+def asked_of(port: int, process: int) -> str:
+    """Asks the server a question, as soon as it listens; returns why it did not answer, or ""."""
     until_s = time.monotonic() + LIMIT_S
     given = json.dumps({"question": QUESTION, "refresh": True}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/ask", given, {"Content-Type": "application/json"})
     while time.monotonic() < until_s:
         try:
             with urllib.request.urlopen(request, timeout=LIMIT_S):  # noqa: S310 - our own
-                return True
-        except urllib.error.HTTPError:
-            return False
+                return ""
+        except urllib.error.HTTPError as refused:
+            return refused.read().decode()
         except OSError:  # it does not listen yet
             pass
         with suppress(OSError):
             if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                return False
+                break
         time.sleep(0.05)
-    return False
+    return "it ended, or did not listen"
 
 
 def free_port() -> int:

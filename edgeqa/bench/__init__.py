@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.bench.figures import Figures, Measured, Setting, Throughput, Times
 from edgeqa.bench.products import Products, sessions
+from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.models.session import SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
@@ -113,7 +114,7 @@ class Texts:
 
 CALLERS = 8
 _HITS = 2000  # a single hit is too short for the clock
-_VERSIONS = ("edgeqa", "onnxruntime", "tokenizers", "numpy")
+_VERSIONS = ("edgeqa", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +290,13 @@ def _setting(qa: EdgeQA) -> Setting:
         precision=plan.precision.value,
         threads=plan.threads.value,
         batch_contexts=plan.batch_contexts.value,
-        versions={**{name: version(name) for name in _VERSIONS}, "python": platform.python_version()},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in _VERSIONS} | {"python": platform.python_version()}
+    return found | {"onnxruntime": onnxruntime_version() or "unknown"}  # of any distribution
 
 
 class OnnxruntimeTime(threading.local):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import onnxruntime
 import pytest
 from program import edgeqa
 
+from edgeqa import bench
 from edgeqa.bench import watched
 from edgeqa.bench.figures import Times, show
 
@@ -55,6 +57,16 @@ def test_a_bundle_that_is_none_is_an_error_with_a_name(tmp_path: Path) -> None:
     done = edgeqa("bench", "--quick", "--bundle", tmp_path)
     assert done.returncode == 3
     assert str(tmp_path) in done.stderr
+
+
+def test_an_onnxruntime_of_another_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version_of(name: str) -> str:
+        if name == "onnxruntime":  # as where onnxruntime-openvino is installed
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(bench, "version", version_of)
+    assert bench._versions()["onnxruntime"] == onnxruntime.__version__
 
 
 def test_the_clock_around_onnxruntime_counts_runs_and_goes_away(qa: EdgeQA) -> None:
