@@ -85,6 +85,8 @@ def reply_to(session: Session, words: list[bytes]) -> Reply | Awaitable[Reply]:
         found = run(session, words)
     except Exception as error:
         return _said(error)
+    if isinstance(found, bytes):  # as most are: to tell otherwise that it need not be awaited takes ten times as long
+        return found
     return _awaited(found) if inspect.isawaitable(found) else found
 
 

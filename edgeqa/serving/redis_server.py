@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         try:
             for words in self._requests:
                 reply = reply_to(self.session, words)
-                if inspect.isawaitable(reply):
+                if not isinstance(reply, bytes) and inspect.isawaitable(reply):
                     self._task = self._loop.create_task(self._later(reply))
                     break
                 replies.append(encoded(reply, self.session.protocol))
