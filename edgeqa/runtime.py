@@ -312,7 +312,8 @@ class EdgeQA:
             force: as for `ask`.
             most_contexts: as for `ask`.
             within: as for `ask`.
-            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken.
+            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken. What another
+                process has changed in the last 5 ms may not be seen.
 
         Raises:
             QuestionError, ContextError, ContextGone, CollectionError: as for `ask`, but none with `at_hand`.
@@ -323,7 +324,8 @@ class EdgeQA:
             if type(context) is str:
                 entry = front.get((self._identity, question, context, top, force, most_contexts))
             elif context is None and (scope := self._scope):
-                entry = front.get((scope.stamp(), self._identity, question, top, force, most_contexts))
+                stamp = scope.recent_stamp() if at_hand else scope.stamp()
+                entry = front.get((stamp, self._identity, question, top, force, most_contexts))
             if entry is not None:
                 known: Answer = entry.value  # such an alias is bound to answers only
                 return known
@@ -385,13 +387,14 @@ class EdgeQA:
         Args:
             name: as for `get`.
             force: as for `get`.
-            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken.
+            at_hand: look only into this process's memory: no file is opened or read, and no lock is taken. What another
+                process has changed in the last 5 ms may not be seen.
 
         Raises:
             AnswerNameInvalid, ContextGone, QuestionError, CollectionError: as for `get`, but none with `at_hand`.
         """
         alias = ("get", self._identity, name, bool(force))
-        answer = self._named_at_hand(alias)
+        answer = self._named_at_hand(alias, is_recent=at_hand)
         if answer is not None or at_hand:
             return answer
         from edgeqa.asking.named import remembered
@@ -425,9 +428,9 @@ class EdgeQA:
         alias = ("get", self._identity, name, bool(force))
         return forget(self._equipment, name, force=force, alias=alias)
 
-    def _named_at_hand(self, alias: tuple[str, str, str, bool]) -> Answer | None:
+    def _named_at_hand(self, alias: tuple[str, str, str, bool], *, is_recent: bool = False) -> Answer | None:
         if type(alias[2]) is str and (scope := self._scope) and (front := self._front) is not None:
-            entry = front.get((scope.stamp(), *alias))
+            entry = front.get((scope.recent_stamp() if is_recent else scope.stamp(), *alias))
             if entry is not None and type(answer := entry.value) is Answer:
                 return answer
         return None

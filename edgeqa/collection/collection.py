@@ -16,6 +16,7 @@ import contextlib
 import os
 import threading
 from bisect import bisect_right
+from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 from edgeqa import files, forking
@@ -23,7 +24,7 @@ from edgeqa.collection.damage import note_route, note_shard
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, ContextGone, RouteDamaged, ShardDamaged
 from edgeqa.collection.shard import Shard
 from edgeqa.collection.shard_format import NO_ENCODING
-from edgeqa.collection.snapshot import FILE, ROUTE, SHARDS, Snapshot
+from edgeqa.collection.snapshot import FILE, ROUTE, SHARDS, Snapshot, changes
 from edgeqa.digests import blake2b
 from edgeqa.errors import CollectionError
 from edgeqa.files import NotPlain, read
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 Stamp: TypeAlias = tuple[int, int, int]
 
 DIGEST_BYTES = 16
+RECENT_S = 0.005
 MAX_PATHS = 10_000  # the paths of so many contexts are kept at hand
 _OPEN_ATTEMPTS = 20  # each merge of a busy writer may delete the shards that the snapshot has just named
 
@@ -266,6 +268,7 @@ class LiveCollection:
         self._file = os.fspath(directory / FILE)
         self._lock = threading.RLock()
         self._seen: Stamp | None = None
+        self._recent: tuple[float, int, Stamp | None] = (0.0, 0, None)
         self._snapshot: Snapshot | None = None
         self._collection: Collection | None = None
         self._routed: tuple[Collection, Index] | None = None
@@ -287,6 +290,20 @@ class LiveCollection:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_dev
+
+    def recent_stamp(self) -> Stamp | None:
+        """Returns `stamp` as it was up to RECENT_S ago, but never as it was before a change by this process.
+
+        To ask the system takes as long as all the rest of a hit, and lets another thread have the interpreter, which is
+        then to be waited for.
+        """
+        until_s, change, found = self._recent
+        now_s = monotonic()
+        if now_s >= until_s or change != changes[0]:
+            change = changes[0]  # before it is looked at
+            found = self.stamp()
+            self._recent = now_s + RECENT_S, change, found  # at once, whichever thread comes in between
+        return found
 
     def now(self) -> tuple[str, Stamp | None]:
         """Returns the digest of what the collection holds now, and the stamp of that moment.

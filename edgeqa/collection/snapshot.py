@@ -9,6 +9,7 @@ Values are named tuples: a remembered answer waits for their classes, and datacl
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,10 @@ FILE = "snapshot.json"
 CATALOGUE = "catalogue.sqlite"
 SHARDS = "shards"
 ROUTE = "route"
+
+_numbers = itertools.count(1)
+changes = [0]
+"""A number, and another one after each change of any collection by this process."""
 
 
 class EncoderIdentity(NamedTuple):
@@ -128,8 +133,10 @@ class Snapshot(NamedTuple):
         """Lets readers find this; it is for the writer alone."""
         facts = {"format": self.format, **self._asdict(), "shards": [[s.tag, s.first, s.last] for s in self.shards]}
         replace_file(directory / FILE, pack_checked(facts))
+        changes[0] = next(_numbers)
 
 
 def withdraw(directory: Path) -> None:
     """Sends readers to the catalogue until the next `store`."""
     delete(directory / FILE)
+    changes[0] = next(_numbers)

@@ -508,6 +508,8 @@ class Engine:
             raise
 
     def _noted(self, caller: Caller, answer: Answer) -> Answer:
+        if answer.cached:
+            self._lanes.note_hit()
         outcome = "remembered" if answer.cached else "read"
         self.outcomes[caller.way, "no_answer" if answer.text is None else outcome] += 1
         return answer

@@ -34,6 +34,9 @@ LOOKERS, WAITING_LOOKS = 2, 256  # the threads that look up answers, and how man
 OTHERS = 4  # threads for other work without reading: lists, searches, watched folders
 FIRST_READING_S = 0.2  # the estimate for a reading before there was one
 RECENT = 0.2  # the weight of the last reading in the estimate
+SPARE_READERS, HIT_LATELY_S = 2, 1.0
+"""While remembered answers are asked for, two readers fewer work. The plan has more readers than cores, so that one can
+take over while another works in Python; but a hit would wait where one of them holds the interpreter without a core."""
 READER_NICENESS, WRITER_NICENESS = 5, 10
 """How far behind the loop: a hit does not wait for a core, either. Not further: what a reader holds, the loop waits for
 while another program has the core."""
@@ -67,6 +70,7 @@ class Lanes:
         self._stopping = threading.Event()
         self._idle: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Future[Any]] = set()
+        self._hit_s = float("-inf")  # when something was found at hand
         self.reading_s = FIRST_READING_S
         """The estimate of the time that a reading takes."""
         self.readers = 0
@@ -89,7 +93,17 @@ class Lanes:
     @property
     def has_free_reader(self) -> bool:
         """Whether a new reading would begin at once."""
-        return self.reading < self.readers
+        return self.reading < self._most_now()
+
+    def note_hit(self) -> None:
+        """Notes that a remembered answer was asked for."""
+        self._hit_s = time.monotonic()
+
+    def _most_now(self) -> int:
+        """Returns the number of readings at a time, as it is at this moment."""
+        if self.readers > 1 and time.monotonic() < self._hit_s + HIT_LATELY_S:
+            return max(1, self.readers - SPARE_READERS)
+        return self.readers
 
     async def look_up(self, work: Callable[[], T]) -> T:
         """Returns the result of `work`, which looks up remembered answers.
@@ -164,7 +178,7 @@ class Lanes:
         """Raises Refused if a new question of an owner could not be read in time, or has no room in the queue."""
         if self.has_free_reader:
             return
-        expected_s = (self._turns.ahead(owner) + self.reading) * self.reading_s / self.readers
+        expected_s = (self._turns.ahead(owner) + self.reading) * self.reading_s / self._most_now()
         is_full = len(self._turns) >= WAITING_PER_READER * self.readers
         if is_full and (other := self._turns.to_give_way(owner)) is not None:
             self._turns.drop(other)
@@ -188,8 +202,8 @@ class Lanes:
             )
 
     def _begin(self) -> None:
-        """Begins the readings that may run now."""
-        while self._readers is not None and self.reading < self.readers and not self.draining:
+        """Begins the readings that may begin now."""
+        while self._readers is not None and self.has_free_reader and not self.draining:
             flight = self._turns.take()
             if flight is None:
                 return

@@ -14,6 +14,7 @@ import pytest
 import edgeqa
 from edgeqa import errors, runtime
 from edgeqa.asking.named import AnswerNameInvalid
+from edgeqa.collection import collection as reading
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.errors import ContextGone
 from edgeqa.models.reading import PassageReader
@@ -136,6 +137,36 @@ def test_what_a_name_says_can_be_forgotten(fresh: EdgeQA, files: Path) -> None:
     assert fresh.remembered_name(name) is None
     with pytest.raises(AnswerNameInvalid):
         fresh.forget_name("nonsense")
+
+
+def test_a_change_of_this_process_is_seen_at_once_and_anothers_soon(
+    fresh: EdgeQA, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "RECENT_S", 1e9)
+    more = tmp_path / "more.txt"
+    for number in range(2):
+        fresh.add(files)
+        fresh.ask(QUESTION)
+        address = fresh.closest(QUESTION)[0].address
+        assert address is not None
+        name = f"bertqa{{{address.split('{')[1].split('}')[0]}}}_{address}_{QUESTION}"
+        fresh.get(name)
+        assert fresh.remembered(QUESTION, at_hand=True) is not None
+        assert fresh.remembered_name(name, at_hand=True) is not None
+        more.write_text(f"The lamp {number} was designed by Grace Lee.")
+        fresh.add(more)
+        assert fresh.remembered(QUESTION, at_hand=True) is None
+        assert fresh.remembered_name(name, at_hand=True) is None
+    fresh.ask(QUESTION)
+    assert fresh.remembered(QUESTION, at_hand=True) is not None
+    subprocess.run(
+        [sys.executable, "-m", "edgeqa", "remove", str(files / "bridge.txt")], check=True, capture_output=True
+    )
+    assert fresh.remembered(QUESTION, at_hand=True) is not None  # within RECENT_S, which is an eternity here
+    assert fresh.remembered(QUESTION) is None
+    monkeypatch.setattr(reading, "RECENT_S", 0.0)
+    fresh._equipment.scope._recent = (0.0, 0, None)  # it is over
+    assert fresh.remembered(QUESTION, at_hand=True) is None
 
 
 def test_nothing_is_remembered_of_a_collection_that_has_changed(fresh: EdgeQA, files: Path, tmp_path: Path) -> None:

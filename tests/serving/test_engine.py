@@ -135,6 +135,30 @@ def test_what_another_process_remembers_does_not_wait_behind_readings_either(gat
     run(work)
 
 
+def test_some_readers_rest_while_what_is_remembered_is_asked_for(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(engine: Engine) -> None:
+        gate.open.set()
+        for _ in range(2):
+            await engine.ask(OTHER, QUESTION, context=TEXT)
+        gate.open.clear()
+        gate.begun = threading.Semaphore(0)
+        monkeypatch.setattr(lanes, "HIT_LATELY_S", 1e9)
+        readers = engine._lanes.readers
+        fewer = max(1, readers - lanes.SPARE_READERS)
+        asked = [engine.ask(ONE, f"Number {n}?", context=TEXT, timeout_s=60) for n in range(readers)]
+        reading = [asyncio.create_task(one) for one in asked]
+        await gate.until_begun(fewer)
+        await settled(lambda: engine.waiting == readers - fewer)
+        monkeypatch.setattr(lanes, "HIT_LATELY_S", 0.0)
+        reading.append(asyncio.create_task(engine.ask(ONE, "One more?", context=TEXT, timeout_s=60)))
+        await gate.until_begun(readers - fewer)
+        assert (engine.reading, engine.waiting) == (readers, 1)
+        gate.open.set()
+        await asyncio.gather(*reading)
+
+    run(work)
+
+
 def test_with_a_free_reader_nothing_is_refused_for_what_others_wait(gate: Gate) -> None:
     async def work(engine: Engine) -> None:
         gate.open.set()
