@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _TOKENS = struct.Struct("<I")
 _TAG = re.compile(TAG)
 DIGEST_BYTES = 16
+LAST_HOME_S = 0.1
+"""How long a copy is tried for that cannot be had, where others can: while a master is gone, questions wait for it."""
 
 
 class StoredDocument(msgspec.Struct, frozen=True):
@@ -192,11 +194,12 @@ class Documents:
             ClusterError: if no copy replies.
         """
         at = [keys.of_home(home, what) for home in keys.HOMES]
-        found = self._valkey.many([(key, (name, key, *rest)) for key in at], patience_s=1.0)
-        good = [one for one in found if not isinstance(one, ClusterError)]
-        if not good:
-            raise found[0]
-        return good
+        commands = [(key, (name, key, *rest)) for key in at]
+        for patience_s in (LAST_HOME_S, 1.0):
+            found = self._valkey.many(commands, patience_s=patience_s)
+            if good := [one for one in found if not isinstance(one, ClusterError)]:
+                return good
+        raise found[0]
 
     # --- tags --------------------------------------------------------------------------------------------------------
 
@@ -311,8 +314,14 @@ class Documents:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def of_tags(self, tags: Sequence[str]) -> Iterator[tuple[str, list[StoredDocument]]]:
+    def of_tags(
+        self, tags: Sequence[str], *, patience_s: float | None = None
+    ) -> Iterator[tuple[str, list[StoredDocument]]]:
         """Yields the documents of each of some tags.
+
+        Args:
+            tags: to look into.
+            patience_s: how long each is tried for; None as for the cluster.
 
         Raises:
             ClusterError: if the documents of a tag cannot be read.
@@ -320,7 +329,7 @@ class Documents:
         for place in range(0, len(tags), 64):
             some = tags[place : place + 64]
             at = [keys.of_tag(tag, "documents") for tag in some]
-            found = self._valkey.many([(key, ("HGETALL", key)) for key in at])
+            found = self._valkey.many([(key, ("HGETALL", key)) for key in at], patience_s=patience_s)
             for tag, one in zip(some, found, strict=True):
                 if isinstance(one, ClusterError):
                     raise one
@@ -342,27 +351,46 @@ class Documents:
         return None if raw is None else _stored(raw)
 
     def passages(self, tag: str, document: StoredDocument) -> list[HeldPassage]:
-        """Returns the passages of a document, in order; none if the document has changed."""
-        if not document.contexts:
-            return []
-        key = keys.of_tag(tag, "passages", document.name)
-        numbers = range(document.first, document.after)
-        found = self._valkey.do(key, "HMGET", key, *numbers)
-        try:
-            return [
-                HeldPassage(raw, Address(document.name, tag, number), document.title)
-                for number, raw in zip(numbers, found, strict=True)
-            ]
-        except (TypeError, ValueError):  # a passage is missing or damaged
-            return []
+        """Returns the passages of a document, in order; none if it is not any more what it was.
 
-    def digest(self, tag: str, document: StoredDocument) -> str:
-        """Returns the digest of a document's passages in Valkey; "" if one is missing."""
-        if not document.contexts:
-            return _digest(document.title, document.source, ())
-        key = keys.of_tag(tag, "passages", document.name)
-        found = self._valkey.do(key, "HMGET", key, *range(document.first, document.after))
-        return _digest(document.title, document.source, found) if all(found) else ""
+        Raises:
+            ClusterError: if they cannot be had.
+        """
+        (found,) = self.passages_of([(tag, document)])
+        if isinstance(found, ClusterError):
+            raise found
+        return found
+
+    def passages_of(
+        self, wanted: Sequence[tuple[str, StoredDocument]], *, patience_s: float | None = None
+    ) -> list[list[HeldPassage] | ClusterError]:
+        """Returns the passages of each of some documents as `passages` does, or why they cannot be had.
+
+        Each server is asked once for all of its documents: a worker that takes over needs hundreds at once.
+
+        Args:
+            wanted: documents, each with its tag.
+            patience_s: how long each is tried for; None as for the cluster.
+        """
+        replies = self._valkey.many(_commands_of(wanted), patience_s=patience_s)
+        return [
+            raw if isinstance(raw, ClusterError) else _passages(tag, document, raw)
+            for (tag, document), raw in zip(wanted, replies, strict=True)
+        ]
+
+    def digests(self, wanted: Sequence[tuple[str, StoredDocument]]) -> list[str]:
+        """Returns the digest of what lies there of each of some documents; "" where some of it is missing.
+
+        Raises:
+            ClusterError: if one cannot be had.
+        """
+        found = []
+        for (_, document), raw in zip(wanted, self._valkey.many(_commands_of(wanted)), strict=True):
+            if isinstance(raw, ClusterError):
+                raise raw
+            records = raw if document.contexts else ()
+            found.append(_digest(document.title, document.source, records) if all(records) else "")
+        return found
 
     def at(
         self, addresses: Sequence[Address], wrong: dict[str, str] | None = None, *, patience_s: float = 2.0
@@ -391,6 +419,28 @@ class Documents:
                     held = HeldPassage(raw, address)
             passages.append(held)
         return passages
+
+
+def _commands_of(wanted: Iterable[tuple[str, StoredDocument]]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Returns what asks for the passages of each of some documents."""
+    commands: list[tuple[str, tuple[Any, ...]]] = []
+    for tag, document in wanted:
+        key = keys.of_tag(tag, "passages", document.name)
+        numbers = range(document.first, document.after)
+        commands.append((key, ("HMGET", key, *numbers) if numbers else ("HLEN", key)))
+    return commands
+
+
+def _passages(tag: str, document: StoredDocument, raw: Any) -> list[HeldPassage]:  # noqa: ANN401 - whatever a server says
+    if not document.contexts:
+        return []
+    try:
+        return [
+            HeldPassage(one, Address(document.name, tag, document.first + place), document.title)
+            for place, one in enumerate(raw)
+        ]
+    except (TypeError, ValueError):  # one is missing, or is none
+        return []
 
 
 def _packed(window: Window, tag: str, title: str) -> bytes:

@@ -8,6 +8,8 @@ of a passage in the collection tells its address in the cluster. One thread chan
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,28 +26,32 @@ from edgeqa.collection.adding import (
     TimedModel,
 )
 from edgeqa.collection.catalogue_rows import WHOLE
-from edgeqa.collection.collection import Collection
-from edgeqa.collection.errors import CollectionBusy, ContextGone, ShardDamaged
+from edgeqa.collection.collection import Collection, StoredContext
+from edgeqa.collection.errors import CollectionBusy, CollectionUnwritable, ContextGone, ShardDamaged
 from edgeqa.collection.index import Index
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.naming import Address
+from edgeqa.collection.shard_format import encoding_bytes, pack_encoding, unpack_encoding
 from edgeqa.collection.snapshot import ROUTE, EncoderIdentity
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
+from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import IO
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
     from edgeqa.collection.adding import Event
     from edgeqa.collection.catalogue_rows import SourceRow
-    from edgeqa.collection.collection import StoredContext
     from edgeqa.models.bundle import Bundle
     from edgeqa.models.reading import PassageReader
 
 _READER = "cluster"
-_ENCODED, _BARE = b"+", b"-"  # one stands after a document's digest
+_ENCODED, _BARE = b"+", b"-"  # behind a document's digest
+WRITTEN_AT_ONCE = 64
+"""Passages whose encodings are written in one commit, if their documents have no more."""
 
 
 class Held(NamedTuple):
@@ -67,6 +73,49 @@ class Moment(NamedTuple):
     route: Index | None
     """None where there is no document."""
     documents: dict[str, dict[str, Held]]
+
+
+class _Spool:
+    """Encodings that wait until they are written with their documents, in a file that has no name. For one thread."""
+
+    def __init__(self, directory: Path, width: int) -> None:
+        self._directory, self._width = directory, width
+        self._file: IO[bytes] | None = None
+        self._places: dict[int, tuple[int, int]] = {}
+        self.size_bytes = 0
+
+    def __contains__(self, context_id: int) -> bool:
+        return context_id in self._places
+
+    def put(self, context_id: int, tokens: int, encoding: Encoding) -> None:
+        """Takes the encoding of a context."""
+        raw = pack_encoding(encoding.hidden, encoding.scale)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - `clear` closes it
+            self._file.write(raw)
+        except OSError as error:
+            self.clear()
+            raise CollectionUnwritable(self._directory, error.strerror or str(error)) from error
+        self._places[context_id] = self.size_bytes, tokens
+        self.size_bytes += len(raw)
+
+    def get(self, context_id: int) -> Encoding | None:
+        """Returns the encoding of a context; None if there is none."""
+        if self._file is None or context_id not in self._places:
+            return None
+        place, tokens = self._places[context_id]
+        self._file.flush()
+        raw = os.pread(self._file.fileno(), encoding_bytes(tokens, self._width), place)
+        return Encoding(*unpack_encoding(raw, tokens, self._width))
+
+    def clear(self) -> None:
+        """Drops all that there is."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._places.clear()
+        self.size_bytes = 0
 
 
 class Holding:
@@ -101,6 +150,7 @@ class Holding:
             self.documents.clear()
             self.counts = TermCounts()
             self._open(encodings_bytes)
+        self._spool = _Spool(directory, self._encoder.width)
         self._moment = self._now()
 
     def _now(self) -> Moment:
@@ -175,7 +225,7 @@ class Holding:
             CollectionError: if it cannot be written.
         """
         catalogue = self._writer.catalogue
-        held = Collection(self._directory, self._encoder)
+        held = self._moment.collection
         for tag, name in [*drops, *((tag, document.name) for tag, document, _ in puts)]:
             former = self.documents[tag].get(name)
             if former is not None:
@@ -203,33 +253,52 @@ class Holding:
         self._moment = self._now()
 
     def encode_some(self, most_contexts: int) -> bool:
-        """Makes encodings of some passages that have none, as far as there is room; tells whether there were any."""
-        if not self._encoder.width or not self.room_bytes:
-            return False
-        chosen: list[tuple[str, str, Held]] = []
-        left = most_contexts
-        for tag, some in self.documents.items():
-            for name, one in some.items():
-                if not one.is_encoded and left > 0:
-                    chosen.append((tag, name, one))
-                    left -= one.contexts
+        """Makes encodings of some passages that have none, as far as there is room; tells whether there were any.
+
+        They are written with their documents, once a document, or many small ones, have all of theirs: however large
+        one is, no more than `most_contexts` are made at once, and what is changed meanwhile need not wait.
+        """
+        room_bytes = self.room_bytes if self._encoder.width else 0
+        chosen = self._to_encode() if room_bytes else []
         if not chosen:
+            self._spool.clear()
             return False
-        held = Collection(self._directory, self._encoder)
+        every = (number for _, _, one in chosen for number in range(one.first_id, one.first_id + one.contexts))
+        missing = [number for number in every if number not in self._spool]
+        encode = self._load().encode_context
+        for number in missing[:most_contexts]:
+            tokens = self._moment.collection.context(number).tokens.ids
+            self._spool.put(number, len(tokens), encode(tokens))
+        if len(missing) > most_contexts and self._spool.size_bytes < room_bytes:
+            return True
 
         def events() -> Iterator[Event]:
             for tag, name, one in chosen:
-                passages = list(held.contexts_from(one.first_id, one.first_id + one.contexts))
+                passages = list(self._moment.collection.contexts_from(one.first_id, one.first_id + one.contexts))
                 title = passages[0].title if passages else ""
                 digest = bytes.fromhex(one.digest) + _ENCODED
-                yield from _document(tag, name, one.first, title, digest, passages)
+                yield from _document(tag, name, one.first, title, digest, passages, self._spool)
 
         self._run(events(), encode=True)
+        self._spool.clear()
         for tag, name, _ in chosen:
             for row in self._writer.catalogue.sources_at(_path(tag, name)):
                 self._note(row)
         self._moment = self._now()
         return True
+
+    def _to_encode(self) -> list[tuple[str, str, Held]]:
+        """Returns the documents that are encoded next: one, or as many as are written at once."""
+        chosen: list[tuple[str, str, Held]] = []
+        left = WRITTEN_AT_ONCE
+        for tag, some in self.documents.items():
+            for name, one in some.items():
+                if not one.is_encoded and (one.contexts <= left or not chosen):
+                    chosen.append((tag, name, one))
+                    left -= one.contexts
+                if left <= 0:
+                    return chosen
+        return chosen
 
     def _run(self, events: Iterator[Event], *, encode: bool) -> None:
         left_bytes = self.room_bytes if encode else 0
@@ -238,7 +307,8 @@ class Holding:
         )
 
     def close(self) -> None:
-        """Closes the collection; its files stay."""
+        """Lets it go; what is there stays."""
+        self._spool.clear()
         self._writer.close()
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -297,14 +367,23 @@ def _path(tag: str, name: str) -> bytes:
 
 
 def _document(
-    tag: str, name: str, first: int, title: str, digest: bytes, passages: Iterable[HeldPassage | StoredContext]
+    tag: str,
+    name: str,
+    first: int,
+    title: str,
+    digest: bytes,
+    passages: Iterable[HeldPassage | StoredContext],
+    encodings: _Spool | None = None,
 ) -> Iterator[Event]:
-    """Yields what stores a document."""
+    """Yields what stores a document; of stored passages, with encodings that were made before."""
     called = str(Address(name, tag, first))
     yield SourceBegins(_path(tag, name), called, digest, 0, _READER, 0)
     yield DocumentBegins("", title, resumed=False)
     for passage in passages:
-        yield ContextMade(passage, passage.groups)  # type: ignore[arg-type]  # it has what is used of a window
+        encoding = None
+        if encodings is not None and isinstance(passage, StoredContext):
+            encoding = encodings.get(passage.context_id)
+        yield ContextMade(passage, passage.groups, encoding)  # type: ignore[arg-type]  # it has all that is asked of a window
     yield DocumentEnds()
     yield SourceEnds()
 

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.cluster.membership import living, unserved
 
 if TYPE_CHECKING:
-    from edgeqa.cluster.documents import Documents
+    from collections.abc import Iterable, Iterator
+
+    from edgeqa.cluster.documents import Documents, StoredDocument
     from edgeqa.cluster.membership import Membership
+
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,18 @@ class ClusterVerified:
         }
 
 
+def _blocks(every: Iterable[tuple[str, StoredDocument]]) -> Iterator[list[tuple[str, StoredDocument]]]:
+    """Yields documents that have some hundred passages together, to be read at once."""
+    block: list[tuple[str, StoredDocument]] = []
+    for one in every:
+        block.append(one)
+        if len(block) >= AT_ONCE or sum(document.contexts for _, document in block) >= AT_ONCE:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
 def verified(documents: Documents, membership: Membership) -> ClusterVerified:
     """Reads all documents; returns a report.
 
@@ -49,11 +65,11 @@ def verified(documents: Documents, membership: Membership) -> ClusterVerified:
     """
     tags = documents.tags()
     damaged, count, contexts = [], 0, 0
-    for tag, some in documents.of_tags(tags):
-        for one in some:
-            count += 1
-            contexts += one.contexts
-            if documents.digest(tag, one) != one.digest:
+    for some in _blocks((tag, one) for tag, listed in documents.of_tags(tags) for one in listed):
+        count += len(some)
+        contexts += sum(one.contexts for _, one in some)
+        for (tag, one), found in zip(some, documents.digests(some), strict=True):
+            if found != one.digest:
                 damaged.append(f"{one.name} ({tag}): its passages are not those that were written")
     members = living(membership)
     return ClusterVerified(

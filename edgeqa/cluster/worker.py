@@ -30,7 +30,7 @@ from edgeqa.errors import ClusterError, EdgeQAError
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
@@ -44,9 +44,10 @@ CLAIMED_S, LEFT_MS = 5.0, 10_000
 REPAIRED_S = 10.0
 ENTRIES_AT_ONCE = 64
 PASSAGES_AT_ONCE = 512
-ENCODED_IN_A_STEP = 16  # a small step, so that new arrivals need not wait long
-ENCODED_AT_ONCE = 64
-"""So many passages are encoded as they arrive; of more, all are indexed first, and encoded when there is time."""
+ENCODED_AT_ONCE = 16
+"""Passages that are encoded as they arrive, and in one step of what has no encodings: what comes meanwhile waits."""
+PATIENCE_S = 2.0
+"""For what is to be indexed: what cannot be had of one server now holds up what others have."""
 MAX_RAW_BYTES = 16 << 20
 DOUBTED_S = 10.0
 _AGAIN_S = 0.5
@@ -228,7 +229,7 @@ class Worker:
         raw = self._raw(tags)
         if changed or raw:
             return True
-        return self._holding.encode_some(ENCODED_IN_A_STEP)
+        return self._holding.encode_some(ENCODED_AT_ONCE)
 
     def _changed(self, tags: Sequence[str]) -> list[tuple[str, int]]:
         """Returns the tags that have changed, and how many changes there were."""
@@ -259,37 +260,40 @@ class Worker:
         """
         first = sorted(changed, key=lambda one: one[0] in self._changes)
         new_tags = any(tag not in self._changes for tag, _ in first)
-        puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
+        wanted: list[tuple[str, StoredDocument]] = []
         drops: list[tuple[str, str]] = []
-        done: list[tuple[str, int]] = []
+        done: dict[str, int] = {}
         count = 0
-        there = self._documents.of_tags([tag for tag, _ in first])
-        for (tag, changes), (_, listed) in zip(first, there, strict=True):
+        there = self._documents.of_tags([tag for tag, _ in first], patience_s=PATIENCE_S)
+        for (tag, changes), (_, listed) in zip(first, there, strict=False):  # it may end before
             held = self._holding.documents.get(tag, {})
-            wanted = {one.name: one for one in listed}
-            drops += [(tag, name) for name in held if name not in wanted]
-            is_whole = True
-            for document in listed:
-                if _is_same(document, held.get(document.name)):
-                    continue
-                if puts and count + document.contexts > PASSAGES_AT_ONCE:
-                    is_whole = False
-                    break
-                passages = self._documents.passages(tag, document)
-                if document.contexts and not passages:  # the document has changed meanwhile, or is damaged
-                    is_whole = False
-                    continue
-                puts.append((tag, document, passages))
-                count += len(passages)
-            if is_whole:
-                done.append((tag, changes))
-            if count >= PASSAGES_AT_ONCE:
+            names = {one.name for one in listed}
+            drops += [(tag, name) for name in held if name not in names]
+            new = [one for one in listed if not _is_same(one, held.get(one.name))]
+            some = list(_no_more(new, PASSAGES_AT_ONCE - count if wanted else PASSAGES_AT_ONCE))
+            wanted += [(tag, one) for one in some]
+            count += sum(one.contexts for one in some)
+            if len(some) == len(new):
+                done[tag] = changes
+            if count >= PASSAGES_AT_ONCE or len(some) < len(new):
                 break
+        puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
+        wrong: ClusterError | None = None
+        found = self._documents.passages_of(wanted, patience_s=PATIENCE_S)
+        for (tag, document), passages in zip(wanted, found, strict=True):
+            if isinstance(passages, ClusterError):
+                wrong = passages
+            if isinstance(passages, ClusterError) or len(passages) < document.contexts:  # changed meanwhile, or damaged
+                done.pop(tag, None)
+            else:
+                puts.append((tag, document, passages))
         if puts or drops:
             # Passages that are taken over are answered from tokens first.
             self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
-        for tag, changes in done:
+        for tag, changes in done.items():
             self._note(tag, changes)
+        if wrong is not None:
+            raise wrong
 
     def _note(self, tag: str, changes: int | None) -> None:
         """Notes how many changes of a tag are indexed; None means that it is no longer served here."""
@@ -342,19 +346,20 @@ class Worker:
             new = ("XREADGROUP", "GROUP", GROUP, self.id, "COUNT", ENTRIES_AT_ONCE, "STREAMS", key, ">")
             commands.append((key, new))
         found = self._valkey.many(commands, patience_s=0.0)
-        is_any = False
-        for (key, command), reply in zip(commands, found, strict=True):
-            if isinstance(reply, ClusterError):
-                if "NOGROUP" in str(reply):
-                    self._grouped.clear()
-                continue
-            tag = key[key.index("{") + 1 : key.index("}")]
-            for entry, fields in _entries(command[0], reply):
-                is_any = True
-                self._entry(tag, fields)
-                self._valkey.do(key, "XACK", key, GROUP, entry)
-                self._valkey.do(key, "XDEL", key, entry)
-        return is_any
+        done: list[tuple[str, tuple[Any, ...]]] = []
+        try:
+            for (key, command), reply in zip(commands, found, strict=True):
+                if isinstance(reply, ClusterError):
+                    if "NOGROUP" in str(reply):
+                        self._grouped.clear()
+                    continue
+                tag = key[key.index("{") + 1 : key.index("}")]
+                for entry, fields in _entries(command[0], reply):
+                    self._entry(tag, fields)
+                    done += [(key, ("XACK", key, GROUP, entry)), (key, ("XDEL", key, entry))]
+        finally:
+            self._valkey.many(done, patience_s=0.0)  # what cannot be taken off now comes again, and changes nothing
+        return bool(done)
 
     def _group(self, tags: Sequence[str]) -> None:
         """Makes sure that the streams have a group of consumers."""
@@ -470,6 +475,16 @@ def _entries(name: str, reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  
     else:
         found = [entry for _, entries in (reply or []) for entry in entries]
     return [(entry, fields) for entry, fields in found if entry is not None and fields]
+
+
+def _no_more(documents: Iterable[StoredDocument], contexts: int) -> Iterator[StoredDocument]:
+    """Yields documents that together have no more passages than this; the first, however many it has."""
+    left = contexts
+    for number, one in enumerate(documents):
+        if number and one.contexts > left:
+            return
+        left -= one.contexts
+        yield one
 
 
 def _is_same(document: StoredDocument, held: Any) -> bool:  # noqa: ANN401 - a Held, or nothing

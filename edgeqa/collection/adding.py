@@ -78,6 +78,7 @@ class ContextMade:
     passage: Window
     groups: TokenGroups
     encoding: Encoding | None = field(default=None)
+    """The one that was made before; None to make it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,9 +369,11 @@ class AddingRun:
         tokens = len(made.passage.tokens)
         size_bytes = encoding_bytes(tokens, self._encoder.width) + ALIGNMENT
         if self._left_bytes < size_bytes:
-            self._left_bytes = 0  # later contexts get none either, however short they are
+            self._left_bytes = 0  # what comes later does without, too, however short it is
+            made.encoding = None
             return
-        made.encoding = self._model.encode(made.passage.tokens.ids)
+        if made.encoding is None:
+            made.encoding = self._model.encode(made.passage.tokens.ids)
         self._left_bytes -= size_bytes
 
     def _write(self) -> None:

@@ -100,6 +100,29 @@ def test_encodings_are_made_later(holding: Holding, make: Make) -> None:
     assert holding.counts.contexts == before
 
 
+def test_a_long_document_is_encoded_in_steps_whatever_comes_meanwhile(holding: Holding, make: Make) -> None:
+    long = make("long.txt", "\n\n".join(f"Tower {n} was built of stone in {1700 + n}." * 12 for n in range(40)), 1)
+    assert len(long[2]) > 8
+    holding.apply([long], [], encode=False)
+    for number in range(3):
+        assert holding.encode_some(2)
+        assert all((found := holding.context(one.address)) is not None and not found.encoding for one in long[2])
+        holding.apply([make(f"short{number}.txt", f"The cat {number} is called Tom.", 100 + number)], [], encode=True)
+    while holding.encode_some(2):
+        pass
+    for document in (long, make("short1.txt", "The cat 1 is called Tom.", 101)):
+        for passage in document[2]:
+            context = holding.context(passage.address)
+            assert context is not None
+            assert context.text == passage.text
+            assert context.encoding is not None
+            assert context.encoding.hidden.shape[0] == len(passage.tokens) + 1
+    holding.apply([make("other.txt", "A dog barks.", 200)], [], encode=False)
+    assert holding.encode_some(0)
+    holding.apply([], [("ABCD", "other.txt")], encode=False)
+    assert not holding.encode_some(2)
+
+
 def test_it_is_there_when_the_worker_comes_back(holding: Holding, make: Make, again: Callable[[], Holding]) -> None:
     holding.apply([make("animals/owls.txt", OWLS, 3)], [], encode=True)
     documents, contexts, terms = holding.documents, holding.counts.contexts, holding.counts.texts
