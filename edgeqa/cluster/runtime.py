@@ -128,8 +128,9 @@ class ClusterQA(EdgeQA):
         self.own: tuple[str, Node] | None = None
         """In a worker: its own id, and the object that searches and reads there."""
 
-    def with_reader(self, reader: Reader) -> EdgeQA:  # noqa: ARG002 - as of EdgeQA
-        """Returns this runtime, since workers have only the fast reader."""
+    def with_reader(self, reader: Reader) -> EdgeQA:
+        """Returns this runtime: workers have the fast reader alone; raises NotInCluster for the careful one."""
+        _fast_alone(reader)
         return self
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -140,7 +141,8 @@ class ClusterQA(EdgeQA):
         return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
 
     def _moment(self) -> tuple[Asked, ClusterScope, Equipment]:
-        """Returns the workers that can be asked now, the scope of one question, and its equipment."""
+        """Returns who can be asked now, the scope of one question, and what it is asked with."""
+        _fast_alone(self._equipment.overrides.reader)
         servers = str(self.valkey.address)
         asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
         scope = ClusterScope(
@@ -467,3 +469,9 @@ def _told(answer: Answer, asked: Asked) -> Answer:
 def _no_part(within: Within | None) -> None:
     if within is not None:
         raise NotInCluster("parts yet that are asked alone (--in)")  # noqa: EM101
+
+
+def _fast_alone(reader: Reader | None) -> None:
+    """Raises NotInCluster where the careful reader is asked for: without it, its answers would be given for its own."""
+    if reader == "careful":
+        raise NotInCluster("careful reader: its workers read with the fast one alone")  # noqa: EM101

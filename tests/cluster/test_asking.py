@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ import edgeqa
 from cluster.conftest import QUESTIONS, TEXTS
 from edgeqa import runtime
 from edgeqa.cluster import keys
+from edgeqa.cluster.errors import NotInCluster
+from edgeqa.cluster.worker import GROUP, LEFT_MS
+from edgeqa.models.shelf import base_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from local_cluster import LocalCluster, LocalWorker
 
     from edgeqa.cluster.runtime import ClusterQA
+    from edgeqa.cluster.valkey import Pipe
 
 
 def test_answers_are_those_of_one_machine(qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +159,36 @@ def test_what_arrives_raw_is_tokenised_and_answered(qa: ClusterQA) -> None:
     until(lambda: qa.ask("Who founded the moon base?").text == "Ann Lee", "what arrived is answered")
     qa.remove(["arrived/moon.txt"])
     until(lambda: qa.ask("Who founded the moon base?").text != "Ann Lee", "what was removed is not")
+
+
+def test_what_a_worker_left_is_taken_by_another(qa: ClusterQA) -> None:
+    tag = qa.documents.tags()[0]
+    stream = keys.of_tag(tag, "arrivals")
+    entry = f"{int(time.time() * 1000) + 1000}-0"
+    text = "The Mars base was founded by Bo Berg."
+
+    def read_and_left(pipe: Pipe) -> None:  # in one transaction, so that no worker is quicker
+        pipe.multi()
+        pipe.xadd(stream, {"name": "arrived/mars.txt", "text": text}, id=entry)
+        pipe.xreadgroup(GROUP, "gone", {stream: ">"}, count=100)
+        pipe.xclaim(stream, GROUP, "gone", 0, [entry], idle=LEFT_MS + 1000)
+
+    qa.valkey.transact(stream, (stream,), read_and_left)
+    assert qa.valkey.do(stream, "XPENDING", stream, GROUP)
+    until(lambda: qa.ask("Who founded the Mars base?").text == "Bo Berg", "what was left is answered")
+    qa.remove(["arrived/mars.txt"])
+
+
+def test_the_careful_reader_is_refused_and_not_left_out_in_silence(servers: LocalCluster, qa: ClusterQA) -> None:
+    with pytest.raises(NotInCluster, match="a cluster has no careful reader"):
+        qa.with_reader("careful")
+    assert qa.with_reader("fast") is qa
+    if base_bundle() is None:
+        pytest.skip("the careful reader is not installed")
+    with runtime.open(cluster=servers.url, reader="careful", persist="off") as careful:
+        for ask in (careful.ask, careful.remembered, careful.closest):
+            with pytest.raises(NotInCluster, match="a cluster has no careful reader"):
+                ask("Who built the harbour bridge?")
 
 
 def test_a_changed_document_takes_its_plain_answers_along(qa: ClusterQA, tmp_path: Path) -> None:
