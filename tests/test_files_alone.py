@@ -56,6 +56,10 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "cache.store": ({"Environment": 1}, LIBRARY),
     "capabilities.computing": ({"open": 1, "read_text": 1}, SYSTEM),
     "capabilities.device": ({"read_text": 2}, SYSTEM),
+    "cluster.holding": (
+        {"TemporaryFile": 1},
+        "a file without a name, of this process, in the worker's folder",
+    ),
     "collection.carrying": ({"open": 3}, "two members of an open archive, and a file that the user names to be read"),
     "collection.catalogue_file": ({"connect": 1}, LIBRARY),
     "collection.index": (

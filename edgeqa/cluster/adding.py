@@ -226,3 +226,8 @@ def is_within(source: str, path: str) -> bool:
     """Tells whether a file is a path, or below it, by its name."""
     folder = os.path.normpath(path)
     return source in (path, folder) or os.path.normpath(source).startswith(f"{folder.rstrip('/')}/") or folder == "."
+
+
+def is_part(document: str, name: str) -> bool:
+    """Tells whether a document is called so, or is of a file or below a folder that is."""
+    return is_within(document, name) or document.startswith(f"{name}#")

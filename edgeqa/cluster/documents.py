@@ -188,7 +188,7 @@ class Documents:
             raise wrong[0]
 
     def anywhere(self, what: str, name: str, *rest: Any) -> list[Any]:  # noqa: ANN401 - as they are sent
-        """Returns the reply to a command on a key that is kept three times, from the first copy that replies.
+        """Returns the replies to a command on a key that is kept three times, of the copies that reply.
 
         Raises:
             ClusterError: if no copy replies.
@@ -351,7 +351,7 @@ class Documents:
         return None if raw is None else _stored(raw)
 
     def passages(self, tag: str, document: StoredDocument) -> list[HeldPassage]:
-        """Returns the passages of a document, in order; none if it is not any more what it was.
+        """Returns the passages of a document, in order; none if the document has changed.
 
         Raises:
             ClusterError: if they cannot be had.
@@ -379,7 +379,7 @@ class Documents:
         ]
 
     def digests(self, wanted: Sequence[tuple[str, StoredDocument]]) -> list[str]:
-        """Returns the digest of what lies there of each of some documents; "" where some of it is missing.
+        """Returns the digest of the passages in Valkey of each of some documents; "" if one is missing.
 
         Raises:
             ClusterError: if one cannot be had.
@@ -439,7 +439,7 @@ def _passages(tag: str, document: StoredDocument, raw: Any) -> list[HeldPassage]
             HeldPassage(one, Address(document.name, tag, document.first + place), document.title)
             for place, one in enumerate(raw)
         ]
-    except (TypeError, ValueError):  # one is missing, or is none
+    except (TypeError, ValueError):  # a passage is missing or damaged
         return []
 
 

@@ -8,12 +8,13 @@ of a passage in the collection tells its address in the cluster. One thread chan
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa import files
+from edgeqa.cluster.adding import is_part
 from edgeqa.cluster.statistics import Indexed, TermCounts
 from edgeqa.collection.adding import (
     AddingRun,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import PassageReader
 
 _READER = "cluster"
-_ENCODED, _BARE = b"+", b"-"  # behind a document's digest
+_ENCODED, _BARE = b"+", b"-"  # one stands after a document's digest
 WRITTEN_AT_ONCE = 64
 """Passages whose encodings are written in one commit, if their documents have no more."""
 
@@ -66,6 +67,20 @@ class Held(NamedTuple):
     """The id of its first passage in the collection."""
 
 
+class Part(NamedTuple):
+    """A part of the collection, that is looked at alone."""
+
+    names: tuple[str, ...]
+    """By which it was asked for, those of which there is something."""
+    ranges: tuple[tuple[int, int], ...]
+    """Of context ids, each from its first on and below its second, rising."""
+
+    @property
+    def contexts(self) -> int:
+        """How many passages there are in it."""
+        return sum(after - first for first, after in self.ranges)
+
+
 class Moment(NamedTuple):
     """The state of one moment, which is asked, whatever is written meanwhile."""
 
@@ -76,7 +91,7 @@ class Moment(NamedTuple):
 
 
 class _Spool:
-    """Encodings that wait until they are written with their documents, in a file that has no name. For one thread."""
+    """Encodings that wait until they are written with their documents, in a file without a name. For one thread."""
 
     def __init__(self, directory: Path, width: int) -> None:
         self._directory, self._width = directory, width
@@ -106,7 +121,7 @@ class _Spool:
             return None
         place, tokens = self._places[context_id]
         self._file.flush()
-        raw = os.pread(self._file.fileno(), encoding_bytes(tokens, self._width), place)
+        raw = files.read_at(self._file.fileno(), place, encoding_bytes(tokens, self._width))
         return Encoding(*unpack_encoding(raw, tokens, self._width))
 
     def clear(self) -> None:
@@ -307,41 +322,60 @@ class Holding:
         )
 
     def close(self) -> None:
-        """Lets it go; what is there stays."""
+        """Closes the collection; its files stay."""
         self._spool.clear()
         self._writer.close()
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def search(self, question: str, most: int) -> list[tuple[Address, StoredContext]]:
+    def part(self, names: Sequence[str]) -> Part:
+        """Returns what there is of files, folders and documents of some names."""
+        known: dict[str, None] = {}
+        held: dict[int, int] = {}
+        for some in self._moment.documents.values():
+            for document, one in some.items():
+                of = [name for name in names if is_part(document, name)]
+                if of:
+                    known.update(dict.fromkeys(of))
+                    held[one.first_id] = one.contexts
+        ranges: list[tuple[int, int]] = []
+        for first, count in sorted(held.items()):
+            begin = ranges.pop()[0] if ranges and ranges[-1][1] == first else first
+            ranges.append((begin, first + count))
+        return Part(tuple(known), tuple(ranges))
+
+    def search(self, question: str, most: int, part: Part | None = None) -> list[tuple[Address, StoredContext]]:
         """Returns the passages that share most with a question by this collection's own frequencies, with addresses.
 
         Args:
             question: on one line.
             most: how many.
+            part: what alone is looked at; None for all.
         """
         collection, route, _ = self._moment
+        if route is None or (part is not None and not part.ranges):
+            return []
         found = []
-        for hit in () if route is None else route.search(question, most).best:
+        for hit in route.search(question, most, None if part is None else part.ranges).best:
             with contextlib.suppress(ContextGone, ShardDamaged):
                 context = collection.context(hit.number)
                 if (address := _address(context)) is not None:
                     found.append((address, context))
         return found
 
-    def first(self, most: int) -> list[tuple[Address, StoredContext]]:
-        """Returns some of the first passages, for a question whose terms do not tell them apart."""
+    def first(self, most: int, part: Part | None = None) -> list[tuple[Address, StoredContext]]:
+        """Returns some of the first passages, for a question whose terms do not tell them apart; as `search`."""
         collection, _, documents = self._moment
+        every = (one for some in documents.values() for one in some.values())
+        ranges = ((one.first_id, one.first_id + one.contexts) for one in every) if part is None else part.ranges
         found: list[tuple[Address, StoredContext]] = []
-        for some in documents.values():
-            for one in some.values():
-                for context_id in range(one.first_id, one.first_id + one.contexts):
-                    if len(found) >= most:
-                        return found
-                    with contextlib.suppress(ContextGone, ShardDamaged):
-                        context = collection.context(context_id)
-                        if (address := _address(context)) is not None:
-                            found.append((address, context))
+        for context_id in chain.from_iterable(range(first, after) for first, after in ranges):
+            if len(found) >= most:
+                break
+            with contextlib.suppress(ContextGone, ShardDamaged):
+                context = collection.context(context_id)
+                if (address := _address(context)) is not None:
+                    found.append((address, context))
         return found
 
     def context(self, address: Address) -> StoredContext | None:
@@ -383,7 +417,7 @@ def _document(
         encoding = None
         if encodings is not None and isinstance(passage, StoredContext):
             encoding = encodings.get(passage.context_id)
-        yield ContextMade(passage, passage.groups, encoding)  # type: ignore[arg-type]  # it has all that is asked of a window
+        yield ContextMade(passage, passage.groups, encoding)  # type: ignore[arg-type]  # it has what is used of a window
     yield DocumentEnds()
     yield SourceEnds()
 

@@ -38,6 +38,8 @@ class Search(msgspec.Struct, frozen=True):
     question: str
     terms: tuple[str, ...]
     most: int
+    within: tuple[str, ...] = ()
+    """Names of files, folders and documents, and nothing else is looked at; () to look at all."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -59,6 +61,10 @@ class SearchReply(msgspec.Struct, frozen=True):
     content: str
     """The digest of the index that was searched, as in `Member.content`."""
     found: tuple[Found, ...]
+    contexts: int = 0
+    """How many passages were looked at, where not all were."""
+    known: tuple[str, ...] = ()
+    """Those names of `Search.within` of which there is something here."""
 
 
 class Read(msgspec.Struct, frozen=True):

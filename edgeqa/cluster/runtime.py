@@ -34,7 +34,7 @@ from edgeqa.cluster.valkey import Valkey
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import Address, several
 from edgeqa.contexts import extent
-from edgeqa.errors import ClusterError
+from edgeqa.errors import ClusterError, OptionError
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.shelf import find_bundle
 from edgeqa.runtime import EdgeQA
@@ -129,7 +129,7 @@ class ClusterQA(EdgeQA):
         """In a worker: its own id, and the object that searches and reads there."""
 
     def with_reader(self, reader: Reader) -> EdgeQA:
-        """Returns this runtime: workers have the fast reader alone; raises NotInCluster for the careful one."""
+        """Returns this runtime, since workers have only the fast reader; raises NotInCluster for the careful one."""
         _fast_alone(reader)
         return self
 
@@ -140,9 +140,16 @@ class ClusterQA(EdgeQA):
             return self.own[1]
         return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
 
-    def _moment(self) -> tuple[Asked, ClusterScope, Equipment]:
-        """Returns who can be asked now, the scope of one question, and what it is asked with."""
+    def _moment(self, within: Within | None = None) -> tuple[Asked, ClusterScope, Equipment]:
+        """Returns the workers that can be asked now, the scope of one question, and its equipment.
+
+        Args:
+            within: names of files, folders or documents, which alone are asked; None for all.
+        """
         _fast_alone(self._equipment.overrides.reader)
+        names = [] if within is None else several(within)
+        if within is not None and not (names and all(names)):
+            raise OptionError(name="within", value=within, expected="names of files, folders or documents")
         servers = str(self.valkey.address)
         asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
         scope = ClusterScope(
@@ -153,6 +160,7 @@ class ClusterQA(EdgeQA):
             language=self.bundle.manifest.language,
             servers=servers,
             most_nodes=self._most_nodes,
+            within=names,
         )
         fingerprints = lambda: {one.fingerprint for one in asked.members if one.shown in asked.asked}  # noqa: E731 - as short as it is
         equipment = self._equipment
@@ -184,13 +192,12 @@ class ClusterQA(EdgeQA):
             )
         from edgeqa.asking.pipe import ask
 
-        _no_part(within)
         watch = Stopwatch()
         line = on_one_line(question)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
 
         def once() -> Answer:
-            asked, scope, equipment = self._moment()
+            asked, scope, equipment = self._moment(within)
             alias = (scope.digest, self._identity, question, top, force, most_contexts)
             watch.over("members")
             entry = None if refresh else self._equipment.cache.front.get(alias)
@@ -238,9 +245,8 @@ class ClusterQA(EdgeQA):
             return self._at_hand((question, top, force, most_contexts)) if within is None else None
         from edgeqa.asking.pipe import remembered
 
-        _no_part(within)
         options = Options.of(top=top, force=force, most_contexts=most_contexts)
-        _, scope, equipment = self._moment()
+        _, scope, equipment = self._moment(within)
         alias = (scope.digest, self._identity, question, top, force, most_contexts)
         answer = remembered(equipment, cast("Any", scope), on_one_line(question), options, Stopwatch(), alias=alias)
         if answer is not None:
@@ -310,8 +316,7 @@ class ClusterQA(EdgeQA):
 
     def closest(self, question: str, most: int = 5, *, within: Within | None = None) -> list[ClosePassage]:
         """Returns the passages that share the most with the question; arguments as of `EdgeQA.closest`."""
-        _no_part(within)
-        _, scope, _ = self._moment()
+        _, scope, _ = self._moment(within)
         found = []
         for hit in scope.search(on_one_line(question), most).best:
             placed = scope.passage(hit)
@@ -464,11 +469,6 @@ def _settled(ask: Callable[[], T]) -> T:
 def _told(answer: Answer, asked: Asked) -> Answer:
     """Returns the answer with the workers that were asked for it."""
     return replace(answer, nodes_asked=tuple(asked.asked), nodes_silent=tuple(asked.silent))
-
-
-def _no_part(within: Within | None) -> None:
-    if within is not None:
-        raise NotInCluster("parts yet that are asked alone (--in)")  # noqa: EM101
 
 
 def _fast_alone(reader: Reader | None) -> None:

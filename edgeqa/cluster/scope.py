@@ -16,6 +16,7 @@ from edgeqa.cluster import keys, statistics
 from edgeqa.cluster.errors import ClusterEmpty, NoWorker, PassageChanged
 from edgeqa.cluster.membership import unserved
 from edgeqa.cluster.nodes import NodeSilent, Read, Search
+from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import Address
 from edgeqa.contexts import Place
 from edgeqa.contexts.search import Hit, Hits
@@ -146,11 +147,13 @@ class ClusterScope:
         language: str,
         servers: str,
         most_nodes: int = statistics.MAX_ASKED,
+        within: Sequence[str] = (),
     ) -> None:
+        self._within = tuple(within)
         self._asked, self._documents, self._published = asked, documents, published
         self._language, self._servers, self._most_nodes = language, servers, most_nodes
         self._unserved = unserved(tags, asked.members)
-        self.digest = scope_digest(asked.members, tags)
+        self.digest = scope_digest(asked.members, tags) + (f" within {sorted(self._within)}" if within else "")
         self._found: list[tuple[Address, str]] = []
         self._held: dict[int, HeldPassage | None] = {}
         self._again: dict[str, HeldPassage | None] = {}
@@ -165,6 +168,7 @@ class ClusterScope:
         Raises:
             NoWorker: if no worker answers.
             ClusterEmpty: if there is no passage.
+            ContextGone: if there is nothing of a name that alone is to be asked.
         """
         members = self._asked.members
         if not members:
@@ -173,25 +177,43 @@ class ClusterScope:
         for member in asked.unknown:
             if member.contexts:
                 self._wrong[f"terms of {member.shown}"] = f"the statistics of {member.shown} cannot be had now"
-        chosen = statistics.likeliest(asked, members, self._most_nodes)
+        # Which of them have a part, they alone know.
+        chosen = statistics.likeliest(asked, members, len(members) if self._within else self._most_nodes)
         if not chosen:
             if self._unserved:
                 raise NoWorker(self._servers)
             raise ClusterEmpty(self._servers)
-        replies = self._asked.search(chosen, Search(asked.question, asked.terms, min(most, HITS_A_NODE)))
+        message = Search(asked.question, asked.terms, min(most, HITS_A_NODE), self._within)
+        replies = self._asked.search(chosen, message)
         if not replies:
             raise NoWorker(self._servers)
+        self._check_part([reply for _, reply in replies])
         self._is_changed = any(reply.content != member.content for member, reply in replies)
+        ranked = self._ranked(asked, [reply for _, reply in replies], most)
+        self._found = [(address, digest) for _, address, digest in ranked]
+        hits = [Hit(number, share) for number, (share, _, _) in enumerate(ranked) if share > 0]
+        looked_at = sum(reply.contexts for _, reply in replies) if self._within else asked.contexts
+        return Hits(hits, looked_at, asked.weights, asked.mended, asked.in_none)
+
+    def _check_part(self, replies: Iterable[SearchReply]) -> None:
+        """Raises ContextGone for a name that alone is to be asked, and of which nobody has anything."""
+        known = {name for reply in replies for name in reply.known}
+        for name in self._within if not self.damaged() else ():  # whoever is silent may have it
+            if name not in known:
+                raise ContextGone(name)
+
+    def _ranked(
+        self, asked: statistics.Asked, replies: Iterable[SearchReply], most: int
+    ) -> list[tuple[float, Address, str]]:
+        """Returns what was found, best first by the frequencies of all: its score, its address and its digest."""
         scored: dict[tuple[str, int, str], tuple[float, Address, str]] = {}
-        for _, reply in replies:
-            for one in reply.found:
+        for reply in replies:
+            # One that knows of no part has found what it liked.
+            for one in reply.found if reply.known or not self._within else ():
                 share = statistics.score(asked, one.in_text, one.in_heading, one.text_terms, one.heading_terms)
                 address = Address(one.document, one.tag, one.number)
                 scored[one.tag, one.number, one.document] = share if asked.terms else 1.0, address, one.digest
-        ranked = sorted(scored.items(), key=lambda item: (-item[1][0], item[0]))[:most]
-        self._found = [(address, digest) for _, (_, address, digest) in ranked]
-        hits = [Hit(number, share) for number, (_, (share, _, _)) in enumerate(ranked) if share > 0]
-        return Hits(hits, asked.contexts, asked.weights, asked.mended, asked.in_none)
+        return [found for _, found in sorted(scored.items(), key=lambda item: (-item[1][0], item[0]))[:most]]
 
     def passage(self, hit: Hit) -> SourcePassage | None:
         """Returns a passage that was found; None if it is gone or has changed."""

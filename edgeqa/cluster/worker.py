@@ -422,7 +422,8 @@ class Worker:
         """Searches the index of this worker."""
         content = f"{self._content:032x}"
         most = max(1, min(message.most, 100))
-        found = self._holding.search(message.question, most) if message.terms else self._holding.first(most)
+        part = self._holding.part(message.within) if message.within else None
+        found = self._holding.search(message.question, most, part) if message.terms else self._holding.first(most, part)
         language = self._qa.bundle.manifest.language
         replies = []
         for address, context in found:
@@ -431,7 +432,7 @@ class Worker:
             lengths = sum(indexed.text.values()), sum(indexed.heading.values())
             where = address.document, address.tag, address.number, context.digest
             replies.append(Found(*where, in_text, in_heading, *lengths))
-        return SearchReply(content, tuple(replies))
+        return SearchReply(content, tuple(replies), *((part.contexts, part.names) if part is not None else ()))
 
     def read(self, message: Read) -> ReadReply:
         """Reads a passage: its own copy, or if it has none, the one in Valkey."""

@@ -179,6 +179,28 @@ def test_what_a_worker_left_is_taken_by_another(qa: ClusterQA) -> None:
     qa.remove(["arrived/mars.txt"])
 
 
+def test_a_part_alone_is_asked(qa: ClusterQA) -> None:
+    question = "Who built the harbour bridge?"
+    for name in ("bridges", "bridges/", "./bridges", "bridges/harbour.txt"):
+        for _ in range(2):  # read, and remembered
+            answer = qa.ask(question, within=name)
+            assert (answer.text, answer.document) == ("Dorman Long", "bridges/harbour.txt"), name
+    assert qa.ask(question, within=["animals", "machines"]).text is None
+    assert {one.document.partition("/")[0] for one in qa.closest(question, within=["animals", "machines"])} <= {
+        "animals",
+        "machines",
+    }
+    assert [one.document for one in qa.closest("Who designed the bridge?", within="bridges/golden.txt")] == [
+        "bridges/golden.txt"
+    ]
+    assert qa.ask(question).text == "Dorman Long"
+    with pytest.raises(edgeqa.ContextGone, match=r"not in the collection: bridge$"):
+        qa.ask(question, within=["bridges", "bridge"])
+    for wrong in ("", [], [""]):
+        with pytest.raises(edgeqa.OptionError):
+            qa.ask(question, within=wrong)
+
+
 def test_the_careful_reader_is_refused_and_not_left_out_in_silence(servers: LocalCluster, qa: ClusterQA) -> None:
     with pytest.raises(NotInCluster, match="a cluster has no careful reader"):
         qa.with_reader("careful")
