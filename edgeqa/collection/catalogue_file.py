@@ -13,7 +13,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgeqa import files
+from edgeqa import files, forking
 from edgeqa.collection import seals
 from edgeqa.collection.errors import (
     CatalogueDamaged,
@@ -39,6 +39,8 @@ _BUSY_S = 30.0
 # SQLite reports some faults of a file's content as errors of the system, whose messages begin so.
 _OF_THE_CONTENT = ("Could not decode", "no such table", "no such column", "malformed", "unsupported file format")
 _ROWS = 256
+_ANY_TABLE = "SELECT 1 FROM sqlite_master"
+_CALL = forking.library_call()  # SQLite has locks of the whole process, which a forked child would find held
 _BESIDE = ("", "-wal", "-shm", "-journal")  # how the names of SQLite's files end
 
 _SCHEMA = """
@@ -144,28 +146,29 @@ class CatalogueFile:
                 _prepare(file)
             with contextlib.ExitStack() as unless_opened:
                 unless_opened.enter_context(seals.shared_descriptor(file))
-                connection = sqlite3.connect(
-                    file.absolute().as_uri() + query,
-                    timeout=_BUSY_S,
-                    isolation_level=None,
-                    check_same_thread=False,
-                    uri=True,
-                )
-                unless_opened.callback(connection.close)
+                with _CALL:
+                    connection = sqlite3.connect(
+                        file.absolute().as_uri() + query,
+                        timeout=_BUSY_S,
+                        isolation_level=None,
+                        check_same_thread=False,
+                        uri=True,
+                    )
+                unless_opened.callback(_close, connection)
                 catalogue = cls(file, connection)
                 if make:
-                    connection.execute("PRAGMA journal_mode = WAL")
-                    connection.execute("PRAGMA synchronous = FULL")
-                    connection.execute("PRAGMA fullfsync = ON")  # on macOS; nothing elsewhere
-                    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-                    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    _row(connection, "PRAGMA journal_mode = WAL")
+                    _row(connection, "PRAGMA synchronous = FULL")
+                    _row(connection, "PRAGMA fullfsync = ON")  # on macOS; nothing elsewhere
+                    _row(connection, "PRAGMA checkpoint_fullfsync = ON")
+                    if not _row(connection, _ANY_TABLE):
                         with catalogue.transaction():
                             for statement in _SCHEMA.split(";"):
-                                connection.execute(statement)
+                                _row(connection, statement)
                             catalogue.set("format", FORMAT)
                             catalogue.set("id", os.urandom(ID_BYTES).hex())
                             catalogue.set("salt", int.from_bytes(os.urandom(2), "little"))
-                elif not connection.execute("SELECT 1 FROM sqlite_master").fetchone():  # its maker was killed
+                elif not _row(connection, _ANY_TABLE):  # its maker was killed
                     raise CollectionNotFound(directory)
                 if (found := catalogue.get("format", None)) not in (FORMER, FORMAT):
                     raise CollectionFormatUnsupported(file, found, FORMAT)
@@ -274,23 +277,42 @@ class CatalogueFile:
     def _one(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row, or None
         cursor = self._run(query, *values)
         try:
-            return cursor.fetchone()
+            with _CALL:
+                found = cursor.fetchone()
+                cursor.close()
+                return found
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _error_of(error, self._file, CollectionUnreadable) from error
 
     def _all(self, query: str, *values: object) -> Iterator[Any]:
         cursor = self._run(query, *values)
         try:
-            while rows := cursor.fetchmany(_ROWS):
+            while rows := _next_rows(cursor):
                 yield from rows
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _error_of(error, self._file, CollectionUnreadable) from error
 
     def _run(self, query: str, *values: object) -> sqlite3.Cursor:
         try:
-            return self._connection.execute(query, values)
+            with _CALL:
+                return self._connection.execute(query, values)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _error_of(error, self._file, CollectionUnwritable) from error
+
+
+def _row(connection: sqlite3.Connection, query: str) -> Any:  # noqa: ANN401 - a row, or None
+    with _CALL:
+        return connection.execute(query).fetchone()
+
+
+def _next_rows(cursor: sqlite3.Cursor) -> list[Any]:
+    with _CALL:
+        return cursor.fetchmany(_ROWS)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with _CALL:
+        connection.close()
 
 
 def _prepare(file: Path) -> None:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filling import ENCODER, fill, groups, open_writer, passages_of, put
 
-from edgeqa import collection
+from edgeqa import collection, forking
 from edgeqa.collection import managing, seals, verifying
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
@@ -355,3 +356,29 @@ def test_what_ended_later_is_checked_and_written_anew(tmp_path: Path) -> None:
     managing.repair(place)
     assert verifying.verify(place) == []
     assert [context.text for context in Collection(place).contexts_from(0)] == ["Text."]
+
+
+def test_sqlite_is_called_where_forks_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    was_inside: list[bool] = []
+    connect = sqlite3.connect
+
+    def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - handed on
+        note()
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        connection.set_progress_handler(note, 1)  # at every step that it takes
+        return connection
+
+    def note() -> None:
+        was_inside.append(threading.get_ident() in forking._inside)
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    with Catalogue.write(tmp_path) as catalogue:
+        with catalogue.transaction():
+            catalogue.set("language", "en")
+        assert catalogue.checkpoint()
+        assert catalogue.problems() == []
+    with Catalogue.read(tmp_path) as catalogue:
+        assert catalogue.get("language", "") == "en"
+        assert list(catalogue.documents()) == []
+    assert set(was_inside) == {True}
+    assert not forking._inside
