@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from edgeqa.cache import Cache, store
 from edgeqa.cache.commits import Commits
+from edgeqa.cache.front import ABSENT, Front
+from edgeqa.cache.guard import Guard
+from edgeqa.cache.ledger import Ledger
 from edgeqa.cache.records import memo_key, name_key
+from edgeqa.cache.store import Store, StoreFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from conftest import Run
 
@@ -210,3 +218,123 @@ def test_where_all_records_were_hit_room_is_made_all_the_same(directory: Path) -
         assert cache.stats().used_bytes <= high_bytes
         assert cache.stats().second_chances > 0
         assert cache.check() == []
+
+
+def test_a_lease_is_free_once_what_another_process_computed_is_found(cache: Cache, directory: Path, run: Run) -> None:
+    assert cache.get("a") is None
+    flights = cache._backend.flights
+    key = name_key("a")
+    with flights.flight(key, lambda: "of another", lambda value, _: value) as part:
+        assert part.begin() == "of another"
+    assert run(MAY_COMPUTE, directory).communicate(timeout=60)[0] == "True\n"
+
+
+def test_a_lease_is_free_where_the_value_could_not_be_stored(cache: Cache, directory: Path, run: Run) -> None:
+    assert cache.get("a") is None
+
+    def settle(_: object, __: object) -> None:
+        raise InterruptedError
+
+    flights = cache._backend.flights
+    with (  # noqa: PT012 - what raises is the last of it
+        pytest.raises(InterruptedError),
+        flights.flight(name_key("a"), lambda: ABSENT, settle) as part,
+    ):
+        assert part.begin() is ABSENT
+        part.land(1)
+    assert run(MAY_COMPUTE, directory).communicate(timeout=60)[0] == "True\n"
+
+
+def test_a_forked_child_has_no_file_of_its_parents_cache_open(cache: Cache, directory: Path) -> None:
+    assert cache.compute("a", lambda: 1) == 1
+    cache.flush()
+    child = os.fork()
+    if not child:
+        of_lmdb = {"data.mdb", "lock.mdb"}  # the library lets nobody close them in a child
+        held = {Path(file.path).name for file in psutil.Process().open_files() if str(directory) in file.path}
+        os._exit(len(held - of_lmdb))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_store_is_as_new_in_a_forked_child() -> None:
+    forked = Store()
+    forked._lock.acquire()  # as another thread of the parent did
+    forked.forked()  # there is no environment to let go of
+    assert not forked._lock.locked()
+
+
+def test_a_damaged_file_is_left_to_those_who_are_inside(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.mkdir()
+    inside, store_inside = Guard(directory), Store()
+    inside.enter(store_inside, MIB, durable=False)
+    real, tried = Store.open, []
+
+    def refuses_once(self: Store, place: Path, map_bytes: int, *, durable: bool) -> None:
+        tried.append(map_bytes)
+        if len(tried) == 1:
+            raise StoreFault(kind="damaged", reason="so it seems")
+        real(self, place, map_bytes, durable=durable)
+
+    monkeypatch.setattr(Store, "open", refuses_once)
+    with pytest.raises(StoreFault, match="so it seems"):
+        Guard(directory).enter(Store(), MIB, durable=False)
+    assert not list(directory.glob("quarantine-*"))
+    inside.leave(store_inside)
+
+
+def test_less_address_space_than_was_planned_puts_no_file_aside(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.mkdir()
+    real, tried = Store.open, []
+
+    def refuses_large_maps(self: Store, place: Path, map_bytes: int, *, durable: bool) -> None:
+        tried.append(map_bytes)
+        if len(tried) < 3:
+            raise StoreFault(kind="unavailable", reason="no address space")
+        real(self, place, map_bytes, durable=durable)
+
+    monkeypatch.setattr(Store, "open", refuses_large_maps)
+    entering, opened = Guard(directory), Store()
+    entering.enter(opened, 16 * MIB, durable=False)
+    assert tried == [16 * MIB, 8 * MIB, 4 * MIB]
+    assert entering.premises.quarantined == []
+    entering.leave(opened)
+
+
+def test_it_is_known_since_when_another_writer_is_waited_for(cache: Cache) -> None:
+    cache.put("a", 1)
+    cache.flush()
+    writer = cache._backend.writer
+    assert writer is not None
+    with cache._backend.store.environment() as env, env.begin(write=True):
+        cache.put("b", 2)
+        give_up_at_s = time.monotonic() + 60
+        while writer.commits.waits_since_s is None and time.monotonic() < give_up_at_s:
+            time.sleep(0.001)
+        assert writer.commits.waits_since_s is not None
+    cache.flush()
+    assert writer.commits.waits_since_s is None
+
+
+def test_the_table_follows_no_ledger_that_closes_while_it_catches_up(tmp_path: Path) -> None:
+    front, leaving = Front(8), threading.Event()
+
+    class Closing(Ledger):
+        """Another thread begins to leave while the table reads the marks."""
+
+        def marks(self) -> list[int]:
+            if leaving.is_set():
+                unwatching.start()
+                unwatching.join(0.1)  # it waits until the table is done: so this is in vain
+            return super().marks()
+
+    ledger = Closing(tmp_path / "ledger")
+    unwatching = threading.Thread(target=front.unwatch)
+    front.watch(ledger)
+    ledger.mark([bytes(16)])
+    leaving.set()
+    assert front.get("a") is None
+    unwatching.join()
+    assert (front._ledger, front._marks) == (None, [])
+    ledger.close()

@@ -180,7 +180,9 @@ def test_a_directory_in_use_without_a_header_is_foreign(entered: tuple[Guard, St
 
 
 def test_the_seal_is_broken_once(entered: tuple[Guard, Store], tmp_path: Path) -> None:
+    (tmp_path / "seal").write_bytes(b"of before")
     entered[0].before_first_write()
+    assert not (tmp_path / "seal").exists()
     (tmp_path / "seal").write_bytes(b"of another")
     entered[0].before_first_write()
     assert (tmp_path / "seal").exists()
