@@ -68,7 +68,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     ),
     "commands.evaluate": ({"TemporaryDirectory": 1}, SCRATCH),
     "formats.archive": ({"open": 1}, MEMBER),
-    "formats.folders": ({"open": 4}, DOCUMENT),
+    "formats.folders": ({"open": 5}, DOCUMENT),
     "formats.pdf": ({"read_bytes": 1}, PACKAGED),
     "formats.source": ({"TemporaryFile": 1}, SCRATCH),
     "models.exports.adding": ({"open": 3}, f"{DOCUMENT}; or {MEMBER}"),

@@ -311,7 +311,8 @@ class AddingRun:
     def _finish(self, stages: Iterable[_Stage]) -> None:
         """Has no more prepared, and waits until what has come through is written, however this ends.
 
-        An interrupt does not end the waiting: the writer is not to be closed while a thread is inside of it.
+        An interrupt does not end the waiting: the writer is not to be closed while a thread is inside of it. Neither
+        thread waits for anybody else: files are opened without waiting, and pipes were copied before.
         """
         try:
             self._prepared.close()
@@ -413,7 +414,10 @@ class ChannelClosed(Exception):
 
 
 class Channel(Generic[T]):
-    """First in, first out, for one thread on each side."""
+    """First in, first out, for one thread on each side.
+
+    Its waits end with the work of the other side, which ends or closes it however that goes (`_work`, `_finish`).
+    """
 
     def __init__(self, most: int) -> None:
         """Makes it for `most` items at a time."""

@@ -91,8 +91,21 @@ class PrepareStage:
     ) -> None:
         self._catalogue, self._encoder, self._model = catalogue, encoder, model
         self._options, self._report = options, report
+        self._piped: dict[int, list[Source] | EdgeQAError] = {}
         self._next_context: int | None = catalogue.get("next_context", 0)
         """The id that the next context will get; None once there was one."""
+
+    def take_pipes(self, paths: Sequence[str]) -> None:
+        """Copies what comes through pipes, in the caller's thread: another cannot be interrupted while it waits.
+
+        Who writes to a pipe may stop, or never begin.
+        """
+        for number, path in enumerate(paths):
+            if not is_still(path):
+                try:
+                    self._piped[number] = [*walk([path], self._options, self._report.skip)]
+                except (ContextError, OptionError) as error:  # told when its turn comes
+                    self._piped[number] = error
 
     def events(
         self, paths: Sequence[str], *, name: str | None, copied: bool = False, gone: MissingFiles | None
@@ -100,14 +113,14 @@ class PrepareStage:
         """Yields what is to be done.
 
         Args:
-            paths: files, folders, or "-".
+            paths: files, folders, or "-"; of pipes, what `take_pipes` has copied.
             name: what a text that comes through a pipe is called; None to call it after its content.
             copied: whether a file is taken as if it had come through a pipe.
             gone: the files that are gone, which go from the collection too; None to keep them.
         """
-        for path in paths:
+        for number, path in enumerate(paths):
             try:
-                for source in walk([path], self._options, self._report.skip):
+                for source in self._found(number, path):
                     source.is_piped |= copied
                     yield from self._source(source, name)
             except (ContextError, OptionError) as error:  # other errors are not the path's fault
@@ -119,6 +132,12 @@ class PrepareStage:
                     yield from map(SourceGone, gone.below(path))
                 except AllGone as error:
                     yield SourceFailed(path, error, begun=False)
+
+    def _found(self, number: int, path: str) -> Iterable[Source]:
+        piped = self._piped.pop(number, None)
+        if isinstance(piped, EdgeQAError):
+            raise piped
+        return walk([path], self._options, self._report.skip) if piped is None else piped
 
     def _source(self, source: Source, given: str | None) -> Iterator[Event]:
         begun = False

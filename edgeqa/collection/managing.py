@@ -110,6 +110,7 @@ def add(
         if made is not None:
             run.report.files_re_encoded, run.report.failed = made.files_re_encoded, made.failed
         stage = PrepareStage(catalogue, encoder, model, options, run.report)
+        stage.take_pipes(named)
         in_all = total_bytes(named, options) if progress is not None else 0
 
         def watched(done_bytes: int, _: int) -> None:

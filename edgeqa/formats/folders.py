@@ -9,6 +9,7 @@ out without a report.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -254,13 +255,22 @@ def _own_folders() -> Iterator[tuple[int, int]]:
 
 
 def _opened(path: str) -> IO[bytes]:
-    stream = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    stream = open(path, "rb", opener=_regular)  # noqa: SIM115 - the caller closes it
     return unpacked(stream, path) if kinds.is_packed(path) else stream
 
 
 def _head(path: str) -> bytes:
-    with _opened(path) if kinds.is_packed(path) else open(path, "rb", buffering=0) as stream:
+    with _opened(path) if kinds.is_packed(path) else open(path, "rb", buffering=0, opener=_regular) as stream:
         return stream.read(kinds.HEAD_BYTES)
+
+
+def _regular(path: str, flags: int) -> int:
+    """Opens a file without waiting: a pipe that took its place since it was looked at may never be written to."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return descriptor
 
 
 IGNORE_FILE = ".gitignore"
@@ -309,7 +319,7 @@ class IgnoreRules:
         """Takes the ignore file of a folder, if it has one that can be read."""
         folder = _whole(folder)
         try:
-            with open(os.path.join(folder, IGNORE_FILE), "rb") as stream:
+            with open(os.path.join(folder, IGNORE_FILE), "rb", opener=_regular) as stream:
                 lines = stream.read(MAX_IGNORE_BYTES).decode("utf-8", "replace").splitlines()
         except OSError:
             return

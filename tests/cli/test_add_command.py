@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,45 @@ def test_standard_input(tmp_path: Path) -> None:
     (tmp_path / "faq").write_text('{"t": "One", "a": "First."}\n{"t": "Two", "a": "Second."}\n')
     assert edgeqa("add", tmp_path / "faq", *fields).returncode == 0
     assert {row["title"] for row in listed().values()} == {"", "Valve", "One", "Two"}
+
+
+@pytest.mark.parametrize("writer", ["nobody", "stopped"])
+def test_what_waits_for_a_pipe_can_be_interrupted(writer: str, manuals: Path) -> None:
+    pipe = manuals.parent / "pipe"
+    os.mkfifo(pipe)
+    adding = subprocess.Popen(
+        [*EDGEQA, "add", manuals, pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    stopped = None
+    try:
+        if writer == "stopped":
+            code = f"import os, signal\nwith open({str(pipe)!r}, 'wb', 0) as pipe:\n pipe.write(b'The valve')\n"
+            stopped = subprocess.Popen([sys.executable, "-c", f"{code} os.kill(os.getpid(), signal.SIGSTOP)"])
+            assert os.WIFSTOPPED(os.waitpid(stopped.pid, os.WUNTRACED)[1])
+        else:
+            lock = manuals.parent / "home" / "collections" / "default" / "writer.lock"
+            give_up_at_s = time.monotonic() + DEADLINE_S
+            while not lock.exists() or not lock.stat().st_size:  # from then on it is about to wait for the pipe
+                assert time.monotonic() < give_up_at_s
+                os.sched_yield()
+        adding.send_signal(signal.SIGINT)
+        out, error = adding.communicate(timeout=DEADLINE_S)
+    finally:
+        for process in (adding, stopped):
+            if process is not None:
+                process.kill()
+                process.wait()
+    assert (adding.returncode, out, error.strip()) == (130, "", "edgeqa: interrupted")
+    assert edgeqa("add", manuals).stdout.startswith("default: 3 added")  # nothing is locked
+
+
+def test_pipes_among_other_paths_are_told_in_their_order(manuals: Path) -> None:
+    gone = manuals / "gone.txt"
+    done = edgeqa("add", gone, "-", manuals, "-", "/dev/null", stdin=b"The valve opens at 4 bar.")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (2, "default: 5 added, 2 failed")
+    lines = done.stderr.splitlines()
+    said = [line for line, after in pairwise(lines) if after.startswith("  hint: ")]
+    assert said == [f"edgeqa: no such file: {gone}", "edgeqa: -: no text in standard input"]
 
 
 def test_a_text_from_a_pipe_has_the_name_that_it_is_given(tmp_path: Path) -> None:

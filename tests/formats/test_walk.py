@@ -334,6 +334,23 @@ def test_a_pipe_can_be_named_and_read_twice(tmp_path: Path) -> None:
     assert ["".join(text_of(r.blocks)) for _ in range(2) for r in source.records()] == ["through a pipe"] * 2
 
 
+def test_a_pipe_in_the_place_of_an_ignore_file_is_not_waited_for(folder: Path) -> None:
+    (folder / "a.txt").write_text("a")
+    os.mkfifo(folder / ".gitignore")
+    assert names(folder) == [str(folder / "a.txt")]
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    for name in ("a.txt", "b.txt.gz"):
+        file = folder / name
+        file.write_bytes(gzip.compress(b"a") if name.endswith("gz") else b"a")
+        (source,) = walk([file], FormatOptions())
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(errors.ContextUnreadable, match="it is not a regular file"):
+            source.digest()
+
+
 def test_an_endless_file_of_no_text_is_refused_at_once() -> None:
     with pytest.raises(errors.ContextBinary, match="NUL byte at offset 0"):
         names("/dev/zero")
