@@ -10,6 +10,9 @@ process aborts (SIGABRT). So such libraries are called within `library_call`: th
 So does a fork, since the child would find locked what the library has locked. A fork also waits until no thread imports
 a module, which would stay half made in the child, and locked.
 
+Whoever waits for a fork to be over waits `FORK_LIMIT_S` at most (`wait_for_fork`), because an interrupt may come while
+the others are told that it is.
+
 The module has a registry of its own, because `os.register_at_fork` keeps its objects for ever.
 
 `cached_property` is here as well. Before Python 3.12, that of `functools` holds one lock for all objects of a class
@@ -41,6 +44,7 @@ class Forked(Protocol):
         """Drops the parent's locks, turns and threads; it is called in the child."""
 
 
+FORK_LIMIT_S = 30.0  # longer than all that a fork itself waits for
 _HOLDING_LIMIT_S = 1.0
 _PAUSE_S = 0.001
 
@@ -74,6 +78,16 @@ def tell(one: Forked) -> None:
     _told.add(weakref.ref(one, _told.discard))
 
 
+def wait_for_fork(is_under_way: Callable[[], bool]) -> bool:
+    """Waits until a fork is over; returns False if that takes too long, because nobody was told of its end."""
+    give_up_at_s = time.monotonic() + FORK_LIMIT_S
+    while is_under_way():
+        if time.monotonic() > give_up_at_s:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
+
+
 _locks: set[weakref.ref[LibraryLock]] = set()
 _held: list[LibraryLock] = []
 _to_fork = threading.Event()
@@ -93,8 +107,8 @@ class LibraryLock:
 
     def turn(self) -> threading.Lock:
         """Returns the lock to enter: one that C has made, since an interrupt may come between two lines of Python."""
-        while _to_fork.is_set():
-            time.sleep(_PAUSE_S)
+        if _to_fork.is_set() and not wait_for_fork(_to_fork.is_set):
+            _let_go()
         return self._lock
 
     def hold(self) -> bool:
@@ -111,6 +125,7 @@ _inside: set[int] = set()
 """The threads that are inside a library; by their names, so that one that an interrupt left here goes with its next."""
 _ending = threading.Event()
 _is_shut = False  # whether nobody goes in: the program ends, or forks
+_ended_by_s = 0.0
 
 
 class _LibraryCall:
@@ -134,20 +149,26 @@ _library_call = _LibraryCall()
 def library_call() -> _LibraryCall:
     """Has forks and the end of the program wait for what is done within. It is not to be nested.
 
-    Who comes while the process forks waits for that; who comes later than the end, in a daemon thread, goes no further.
+    Who comes while the process forks waits for that; who comes later than the end, in a daemon thread, goes no further,
+    unless it has not ended after a while: whoever ends the program may wait for that very thread.
     """
     return _library_call
 
 
 def _wait_outside() -> None:
+    give_up_at_s = time.monotonic() + FORK_LIMIT_S
     while _is_shut:
         if _ending.is_set() and threading.current_thread() is threading.main_thread():
             return
         _inside.discard(_this_thread())
         if _ending.is_set():
-            threading.Event().wait()  # until the process has ended
+            time.sleep(max(0.0, _ended_by_s - time.monotonic()))  # mostly the process has ended by then
+            break
+        if time.monotonic() > give_up_at_s:
+            _let_go()
         time.sleep(_PAUSE_S)
         _inside.add(_this_thread())
+    _inside.add(_this_thread())
 
 
 def _wait_for_others(are_busy: Callable[[], object]) -> None:
@@ -174,7 +195,8 @@ _endless: set[str] = set()
 
 
 def _end() -> None:
-    global _is_shut
+    global _is_shut, _ended_by_s
+    _ended_by_s = time.monotonic() + 2 * ENDING_LIMIT_S
     _ending.set()
     _is_shut = True
     _wait_for_others(_others_inside)
@@ -199,9 +221,16 @@ def _let_go() -> None:
 
 
 def _call(name: str) -> None:
+    """Calls a method of all who have it, whatever comes in between: the interpreter goes on with the fork anyway."""
+    failure: BaseException | None = None
     for found in list(_told):
-        if (method := getattr(found(), name, None)) is not None:
-            method()
+        try:
+            if (method := getattr(found(), name, None)) is not None:
+                method()
+        except BaseException as error:  # noqa: PERF203 - each by itself
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 # What is registered first is called last before a fork: who has a turn may go into a library yet.

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lmdb
 
-from edgeqa import files
+from edgeqa import files, forking
 from edgeqa.cache import records
 from edgeqa.cache.ledger import Mapped
 from edgeqa.errors import FilesLimited
@@ -141,7 +141,8 @@ class Store:
         try:
             while not self._passable.is_set():  # the process forks
                 self._leave()
-                self._passable.wait()
+                if not forking.wait_for_fork(lambda: not self._passable.is_set()):
+                    self.after_fork()
                 self.inside.append(None)
             env = self._env
             if env is None:
@@ -344,7 +345,7 @@ def _allocate_lock_file(directory: Path) -> None:
     """Gives LMDB's lock file its blocks: LMDB makes it sparse, and touching a hole on a full disk is a fatal signal."""
     path = directory / LOCK_FILE
     with faults():
-        files.check_plain(path, directory / DATA_FILE)
+        files.check_plain(path, directory / DATA_FILE, written=True)
         if path.exists() and path.stat().st_size >= _LOCK_FILE_BYTES:
             return
         fd = files.opened(path, os.O_RDWR | os.O_CREAT)

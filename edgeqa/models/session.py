@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 FORKING_LIMIT_S = 1.0  # a step takes milliseconds
 _FORKING_PAUSE_S = 0.001
+_LOOK_S = 1.0  # so often, a caller who waits looks whether a turn was lost
 CROWDED_FOR_S = 0.05  # callers who ask again and again pause for a moment between two questions
 SPINNING_US = 20  # about the time between two operators of a graph
 # Addition and norm as one operator take six times as long as the two that it would be made of (335 and 52 us for
@@ -89,7 +90,8 @@ class Callers:
     """Those who read, and those who wait for it: `with callers.turn():` around a step. No step may hold another.
 
     An interrupt may come at any moment, at the very end of a step, too: so each turn is an object that goes back to the
-    others when nobody refers to it any more, and who is present is told by a set, and not by a count.
+    others when nobody refers to it any more, and who is present is told by a set, and not by a count. Python drops an
+    interrupt that comes while a turn goes back, and the turn with it: who waits looks once a second for a lost one.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -115,9 +117,7 @@ class Callers:
 
     def forked(self) -> None:
         """Begins anew: those who had turns do not exist here."""
-        self._turns: SimpleQueue[_Turn] = SimpleQueue()
-        for _ in range(self._at_once):
-            self._turns.put(_Turn(weakref.ref(self._turns)))
+        self._turns = _Turns(self._at_once)
         self._held.clear()
         self._forking = False
         self._present: set[int] = set()
@@ -137,9 +137,12 @@ class Callers:
         self._present.add(one)
         if len(self._present) > 1:
             self._crowded_until_s = time.monotonic() + CROWDED_FOR_S
-        while self._forking:
-            time.sleep(_FORKING_PAUSE_S)
-        return self._turns.get()
+        if self._forking and not forking.wait_for_fork(lambda: self._forking):
+            self.after_fork()
+        while True:
+            with contextlib.suppress(Empty):
+                return self._turns.get(timeout=_LOOK_S)
+            self._turns.replace_lost()
 
     def go(self, one: int) -> None:
         """Takes note that somebody has left. Harmless when repeated."""
@@ -149,12 +152,35 @@ class Callers:
 class _Turn:
     """The right to read; goes back to the others when nobody has it any more."""
 
-    def __init__(self, turns: weakref.ref[SimpleQueue[_Turn]]) -> None:
-        self._turns = turns
+    def __init__(self, turns: weakref.ref[_Turns], number: int) -> None:
+        self._turns, self._number = turns, number
 
     def __del__(self) -> None:
         if (turns := self._turns()) is not None:  # else the callers are gone, or this is a forked child
-            turns.put(_Turn(self._turns))
+            turns.give(self._number)
+
+
+class _Turns(SimpleQueue[_Turn]):
+    """The turns that nobody has."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._known: list[weakref.ref[_Turn] | None] = [None] * count
+        for number in range(count):
+            self.give(number)
+
+    def give(self, number: int) -> None:
+        """Puts a turn in the place of one that was."""
+        turn = _Turn(weakref.ref(self), number)
+        self._known[number] = weakref.ref(turn)
+        self.put(turn)
+
+    def replace_lost(self) -> None:
+        """Makes those turns anew that neither wait here nor are anybody's."""
+        with self._lock:
+            for number, known in enumerate(self._known):
+                if known is None or known() is None:
+                    self.give(number)
 
 
 class _Step:

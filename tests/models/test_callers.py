@@ -77,7 +77,7 @@ def test_who_is_interrupted_while_waiting_leaves_nothing_behind() -> None:
     callers = Callers(at_once=1)
 
     class Interrupted:
-        def get(self) -> None:
+        def get(self, timeout: float) -> None:  # noqa: ARG002 - as the queue's
             raise KeyboardInterrupt
 
     turns, callers._turns = callers._turns, Interrupted()  # type: ignore[assignment]
@@ -88,15 +88,14 @@ def test_who_is_interrupted_while_waiting_leaves_nothing_behind() -> None:
         assert not callers.crowded  # the one who left is not counted any more
 
 
-def test_an_interrupt_at_any_line_of_a_step_leaves_nothing_behind() -> None:
+def test_an_interrupt_at_any_line_of_a_step_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # what is raised in `__del__`, Python drops
     callers = Callers(at_once=1)
     for line in range(1, 100):
         left = line
 
         def on_line(frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - a trace function
             nonlocal left
-            if "__del__" in (frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""):
-                return None  # what is raised there, Python drops
             if event == "line" and frame.f_code.co_filename == module.__file__:
                 left -= 1
                 if not left:
@@ -109,11 +108,34 @@ def test_an_interrupt_at_any_line_of_a_step_leaves_nothing_behind() -> None:
         with suppress(KeyboardInterrupt), callers.turn():
             pass
         sys.settrace(before)
+        callers._turns.replace_lost()  # as who waits does
         assert (callers._turns.qsize(), callers._present) == (1, set()), line
         if left > 0:  # there were fewer lines
             assert line > 5
             return
     pytest.fail("it never ends")
+
+
+def test_a_turn_that_an_interrupt_has_swallowed_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised in `__del__`, a signal's KeyboardInterrupt too, Python drops, and with it went the turn."""
+    monkeypatch.setattr(module, "_LOOK_S", 0.01)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    callers = Callers(at_once=2)
+
+    def interrupted(_: object, __: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(callers._turns), "give", interrupted)
+        for _ in range(2):
+            with callers.turn():
+                pass
+    assert callers._turns.qsize() == 0
+    with callers.turn(), callers.turn():
+        assert callers._turns.qsize() == 0  # and not one more than there were
+        callers._turns.replace_lost()
+        assert callers._turns.qsize() == 0
+    assert callers._turns.qsize() == 2
 
 
 def test_a_step_that_fails_gives_its_turn_back() -> None:

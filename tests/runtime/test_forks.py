@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgeqa import forking
+from edgeqa.cache.store import Store
 from edgeqa.collection.errors import CollectionBusy
 from edgeqa.collection.ownership import Lock
 from edgeqa.counting import Counts
@@ -245,6 +247,78 @@ def test_turns_come_back_after_a_fork() -> None:
         callers.forked()
     with callers.turn(), callers.turn():
         pass
+
+
+def test_who_was_not_told_that_a_fork_is_over_does_not_keep_others_from_being_told(run: Run) -> None:
+    """An interrupt that comes while they are told: Python goes on with the fork all the same."""
+    code = """
+import os, sys, edgeqa
+from edgeqa import forking
+class Interrupted:
+    def after_fork(self):
+        raise KeyboardInterrupt
+    def forked(self):
+        pass
+interrupted = Interrupted()
+forking._told = [lambda: interrupted]
+forking.tell = lambda one: forking._told.append(lambda: one)  # so that it comes first
+sys.unraisablehook = lambda _: None
+text = "The bridge was built in 1932 by Dorman Long. It is of steel."
+qa = edgeqa.open()
+print(qa.ask("Who built the bridge?", text).text, flush=True)
+child = os.fork()
+print(qa.ask("When was the bridge built?", text).text, flush=True)
+os._exit(0) if not child else print(os.waitpid(child, 0)[1])
+"""
+    out, error = run(code).communicate(timeout=DEADLINE_S)
+    assert (out.splitlines(), error) == (["Dorman Long", "1932", "1932", "0"], "")
+
+
+@pytest.mark.parametrize("missed", ["turns", "store", "lock", "library"])
+def test_who_waits_for_a_fork_that_nobody_says_is_over_goes_on(
+    missed: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forking, "FORK_LIMIT_S", 0.01)
+    if missed == "turns":
+        callers = Callers(1)
+        callers.before_fork()
+        with callers.turn():
+            assert not callers._forking
+    elif missed == "store":
+        store = Store()
+        directory.mkdir()
+        store.open(directory, 1 << 20, durable=False)
+        store.before_fork()
+        assert store.read(bytes(16)) is None
+        store.close()
+    else:
+        lock = forking.LibraryLock()
+        forking._hold()
+        with lock.turn() if missed == "lock" else forking.library_call():
+            assert not forking._to_fork.is_set()
+            assert not forking._is_shut
+
+
+AT_THE_END = """
+import atexit, sys, threading
+thread = threading.Thread(target=lambda: (began.set(), [work() for _ in range(50)]), daemon=True)
+began = threading.Event()
+atexit.register(thread.join)  # of a program that waits for its daemon threads, when it has let go of its libraries
+from edgeqa import forking
+forking.ENDING_LIMIT_S = 0.1
+def work():
+    with forking.library_call():
+        sum(range(10_000))
+    began.wait()
+thread.start()
+began.wait()
+"""
+
+
+def test_a_daemon_thread_that_the_end_of_the_program_waits_for_comes_to_its_end(run: Run) -> None:
+    process = run(AT_THE_END)
+    assert process.communicate(timeout=DEADLINE_S) == ("", "")
+    assert process.returncode == 0
 
 
 def test_a_lock_of_a_library_is_free_in_a_child(run: Run) -> None:
