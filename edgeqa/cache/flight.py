@@ -15,9 +15,9 @@ It holds for these reasons:
   nothing, and the kernel drops it when its holder dies, so that another takes over at once. It is given back when the
   value is committed, not before: else the next process would look too early.
 - A leader that is cancelled, interrupted or killed hands over: a waiter leads next.
-- Nobody waits for longer than a lease is valid: a caller that has waited so long computes for itself. A caller that
-  would wait for a computation which waits for it computes at once: each computation knows which one it is a part of,
-  and what that one waits for.
+- Nobody waits for longer than a lease is valid, nor for a process that was stopped (SIGSTOP, Ctrl-Z), for which a
+  caller looks every two seconds: then it computes for itself. A caller that would wait for a computation which waits
+  for it computes at once: each computation knows which one it is a part of, and what that one waits for.
 - A failure reaches the waiters of other processes by a note in the same file; where the file system has no locks, every
   process computes for itself.
 
@@ -53,13 +53,15 @@ if TYPE_CHECKING:
     Find = Callable[[], Any]
     Settle = Callable[[Any, Callable[[], None]], Any]
 
-LEASE_S = 60.0
+LEASE_S, LOOK_S = 60.0, 2.0
 
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.001, 0.020
 _NOTE_BYTES, _NOTES = 512, 64  # notes of failure, at the beginning of the file of leases
 _NOTE = struct.Struct("<QQ16s")  # checksum of the rest, when (ns since the epoch), check
 _LOCKS_FROM = 1 << 20
 _TAKEN = (errno.EAGAIN, errno.EACCES)
+# C's `struct flock`, and where in it the process is, on systems that are known to have it so.
+_FLOCK, _PROCESS = ("qqihh", 2) if sys.platform == "darwin" else ("hhqqi", 4)
 
 
 class _HandedOver(Exception):
@@ -245,11 +247,15 @@ class Flight:
         """Yields how long to pause between attempts to get the lease, until there is it or its time is over."""
         if self._leases is None or self._slot is None:
             return
-        pause_s, began_ns = _FIRST_PAUSE_S, time.time_ns()
+        pause_s, began_ns, look_at_s = _FIRST_PAUSE_S, time.time_ns(), time.monotonic() + LOOK_S
         while not self._leases.take(self._key):
             self._waited_since_ns = began_ns
             if self._left_s() <= 0:
                 return
+            if time.monotonic() >= look_at_s:
+                if self._leases.is_stopped(self._key):
+                    return
+                look_at_s = time.monotonic() + LOOK_S
             yield pause_s
             pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
         self._leased = True
@@ -351,6 +357,22 @@ class Leases:
         except FilesLimited:
             return True
         return True
+
+    def is_stopped(self, key: Key) -> bool:
+        """Tells whether the process that computes the value has been stopped, as far as the system says."""
+        if sys.platform not in {"linux", "darwin"}:
+            return False
+        import psutil  # here: hardly anybody waits so long
+
+        start = _offset(key)
+        place = (start, 1, 0, fcntl.F_WRLCK, 0) if _PROCESS == 2 else (fcntl.F_WRLCK, 0, start, 1, 0)
+        try:
+            found = fcntl.fcntl(self._open(), fcntl.F_GETLK, struct.pack(f"{_FLOCK}0q", *place))
+            process = struct.unpack(f"{_FLOCK}0q", found)[_PROCESS]
+            state = psutil.Process(process).status()
+        except (OSError, ValueError, FilesLimited, psutil.Error):  # it has ended, or is in another container
+            return False
+        return state in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
 
     def give_back(self, key: Key) -> None:
         """Lets another process compute, or look at what was stored."""

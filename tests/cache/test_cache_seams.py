@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import gc
 import os
@@ -17,14 +18,17 @@ import interrupts
 import psutil
 import pytest
 
-from edgeqa.cache import FORMAT_DIRECTORY, Cache
+from edgeqa.cache import FORMAT_DIRECTORY, Cache, flight
 from edgeqa.cache.premises import GUARD_FILE, USERS_FILE
+from edgeqa.cache.records import name_key
 from edgeqa.files import try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Run
+
+    from edgeqa.cache import Key
 
 DEADLINE_S = 60
 GUARDED = ("guard.py", "premises.py", "backend.py", "ledger.py")
@@ -299,6 +303,78 @@ print("closed", flush=True)
     )
     assert other.stdout.splitlines() in (["1 3", "closed"], ["None 3", "closed"])
     os.kill(stopped.pid, signal.SIGKILL)
+
+
+HOLDS = """
+import os, signal, sys
+from edgeqa.cache import Cache
+def stop():
+    print("stopped", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return 1
+with Cache.open(sys.argv[1]) as cache:
+    print(cache.compute("c", stop), flush=True)
+"""
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_process_that_was_stopped_while_it_computes_is_not_waited_for(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, *, is_async: bool
+) -> None:
+    made(tmp_path)
+    stopped = run(HOLDS, tmp_path)
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline() == "stopped\n"
+    assert os.WIFSTOPPED(os.waitpid(stopped.pid, os.WUNTRACED)[1])
+    looked: list[bool] = []
+    is_stopped = flight.Leases.is_stopped
+
+    def look(leases: flight.Leases, key: Key) -> bool:
+        looked.append(is_stopped(leases, key))
+        return looked[-1]
+
+    monkeypatch.setattr(flight.Leases, "is_stopped", look)
+    monkeypatch.setattr(flight, "LOOK_S", 0.01)
+    with Cache.open(tmp_path) as cache:
+        if is_async:
+
+            async def two() -> int:
+                return 2
+
+            assert asyncio.run(cache.compute_async("c", two)) == 2
+        else:
+            assert cache.compute("c", lambda: 2) == 2
+        assert looked == [True]
+        assert cache.get("c") == 2
+    os.kill(stopped.pid, signal.SIGCONT)
+    assert stopped.communicate(timeout=DEADLINE_S)[0] == "1\n"
+
+
+def test_a_process_that_computes_and_was_not_stopped_is_waited_for(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    holder = run(HOLDS.replace("os.kill(os.getpid(), signal.SIGSTOP)", "sys.stdin.readline()"), tmp_path)
+    assert holder.stdout is not None
+    stdin = holder.stdin
+    assert stdin is not None
+    assert holder.stdout.readline() == "stopped\n"
+    looked: list[bool] = []
+    is_stopped = flight.Leases.is_stopped
+
+    def look(leases: flight.Leases, key: Key) -> bool:
+        looked.append(is_stopped(leases, key))
+        if len(looked) == 3:
+            stdin.write("\n")
+            stdin.flush()
+        return looked[-1]
+
+    monkeypatch.setattr(flight.Leases, "is_stopped", look)
+    monkeypatch.setattr(flight, "LOOK_S", 0.01)
+    with Cache.open(tmp_path) as cache:
+        assert cache.compute("c", lambda: 2) == 1
+    assert True not in looked
+    assert flight.Leases(tmp_path / FORMAT_DIRECTORY / "leases").is_stopped(name_key("c")) is False  # nobody holds it
 
 
 WHILE_STOPPED = """
