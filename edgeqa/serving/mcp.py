@@ -284,7 +284,7 @@ async def serve_pipes(server: McpServer, caller: Caller, requests: BinaryIO, rep
         key = number if _is_number(number) and number not in tasks else object()
         tasks[key] = asyncio.create_task(answer(message))
         tasks[key].add_done_callback(partial(_forget, tasks, key))
-        while len(tasks) >= MAX_AT_ONCE:
+        while len(tasks) >= MAX_AT_ONCE:  # they end: a question has its deadline, and adding ends with what is added
             await asyncio.wait([*tasks.values()], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*tasks.values(), return_exceptions=True)
 
@@ -294,6 +294,7 @@ def _forget(tasks: dict[object, asyncio.Task[None]], key: object, _: asyncio.Tas
 
 
 def _say(reply: Mapping[str, Any], replies: BinaryIO) -> None:
+    # This waits as long as whoever started this takes nothing, which is nobody else's loss; its end is an error here.
     replies.write(_json(reply).encode() + b"\n")
     replies.flush()
 
@@ -318,7 +319,8 @@ async def _lines(stream: BinaryIO) -> AsyncIterator[bytes | None]:
                 asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
             asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
 
-    # It is no thread of the loop's own, because the end waits for those, and this one may wait for a line for ever.
+    # It is no thread of the loop's own, because the end waits for those, and this one may wait for ever: for a line,
+    # or for a loop that has ended.
     threading.Thread(target=read, daemon=True, name="edgeqa-stdin").start()
     while (line := await lines.get()) != b"":
         yield line

@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         if replies:
             self._transport.write(b"".join(replies))
         if self.session.is_over:
-            self._transport.close()
+            self._close()
         elif self._task is None and not self._is_full:
             self._unread_bytes = 0
             self._transport.resume_reading()
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
     async def _next_turn(self) -> None:
         self._task = None
         if self.session.is_over:
-            self._transport.close()
+            self._close()
         elif not self._is_full:
             self._go_on()
 
@@ -169,13 +169,19 @@ class Connection(asyncio.Protocol):
         """Closes the connection after the current reply; returns the task to wait for."""
         self.session.is_over = True
         if self._task is None:
-            self._transport.close()
+            self._close()
         return self._task
 
     def _end(self, error: Error) -> None:
         """Sends an error, and closes the connection."""
         self._transport.write(encoded(error, self.session.protocol))
+        self._close()
+
+    def _close(self) -> None:
+        """Closes, once what was sent is taken, but not later than it has to be."""
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(SENDING_S, self._transport.abort)
 
 
 class RedisServer:
@@ -226,4 +232,4 @@ class RedisServer:
         busy = [connection.end() for connection in [*self._connections]]
         waited = [task for task in busy if task is not None]
         if waited:
-            await asyncio.wait(waited)
+            await asyncio.wait(waited)  # what they are at has a deadline; and who closes waits no longer than that

@@ -23,6 +23,7 @@ def notify(state: str) -> bool:
     if not place.startswith(("/", "@")):
         return False
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.setblocking(False)  # noqa: FBT003 - Python's signature; a manager that is stopped is not waited for
         told.connect("\0" + place[1:] if place.startswith("@") else place)  # "@" marks a name that is no file
         told.sendall(state.encode())
         return True

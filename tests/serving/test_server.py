@@ -26,6 +26,8 @@ pytest.importorskip("httpx", reason="httpx is not installed")
 import httpx
 
 from edgeqa.cli import commands
+from edgeqa.serving.errors import AddressInvalid
+from edgeqa.serving.listening import bound_unix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -304,6 +306,76 @@ def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, 
             if is_killed:
                 server.process.kill()
         assert path.exists() == is_killed  # where it was killed, the next one takes its place
+
+
+def test_a_unix_socket_whose_server_was_stopped_is_not_taken_over(tmp_path: Path) -> None:
+    place = tmp_path / "socket"
+    code = f"""
+import os, signal, socket
+with socket.socket(socket.AF_UNIX) as made:
+    made.bind({str(place)!r})
+    made.listen(0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as server, contextlib.ExitStack() as opened:
+        opened.callback(server.kill)
+        assert os.WIFSTOPPED(os.waitpid(server.pid, os.WUNTRACED)[1])
+        with contextlib.suppress(BlockingIOError):
+            while True:  # until it takes nobody any more
+                client = opened.enter_context(socket.socket(socket.AF_UNIX))
+                client.settimeout(0)
+                client.connect(str(place))
+        with pytest.raises(AddressInvalid, match="in use"):
+            bound_unix(place)
+        assert place.exists()
+
+
+TAKES_NOTHING = """
+import os, signal, socket, sys
+client = socket.socket()
+client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+client.connect(("127.0.0.1", int(sys.argv[1])))
+client.settimeout(0.2)
+try:
+    while True:
+        client.sendall({request!r})
+except (TimeoutError, ConnectionError):  # what is sent is not taken any more: no reply is, either
+    pass
+print("full", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("protocol", ["http", "wyoming"])
+def test_a_client_that_was_stopped_and_takes_no_replies_is_let_go(protocol: str, home: Path) -> None:
+    module, option = ("connections", ()) if protocol == "http" else ("wyoming", ("--wyoming", 0))
+    limit = "TAKEN_WITHIN_S" if protocol == "http" else "SENDING_S"
+    quick = f"import edgeqa.serving.{module} as module; module.{limit} = 2"
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    if protocol == "wyoming":
+        request = b'{"type": "ping", "data": {"text": "' + b"a" * 60_000 + b'"}}\n'
+    with running(home, "--connections", 1, *option, before=quick) as server:
+        place = server.port if protocol == "http" else int(server.until_said(r"at wyoming://\S+:(\d+)")[1])
+        code = TAKES_NOTHING.format(request=request * (1 if protocol == "wyoming" else 20))
+        client = subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True)
+        try:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "full\n"
+            assert os.WIFSTOPPED(os.waitpid(client.pid, os.WUNTRACED)[1])
+
+            def is_let_in() -> bool:
+                if protocol == "http":
+                    return httpx.get(f"{server.url}/healthz", timeout=DEADLINE_S).status_code == 200
+                with socket.create_connection(("127.0.0.1", place), timeout=DEADLINE_S) as other:
+                    other.sendall(b'{"type": "ping"}\n')
+                    return b"pong" in other.makefile("rb").readline()
+
+            until(is_let_in)
+        finally:
+            client.kill()
+            client.communicate()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
 
 
 def test_other_machines_are_let_in_only_by_what_is_said(home: Path) -> None:

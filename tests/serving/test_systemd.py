@@ -30,6 +30,17 @@ def test_a_state_reaches_the_service_manager(
         assert manager.recv(100) == b"READY=1\nSTATUS=ready"
 
 
+def test_a_service_manager_that_takes_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        told = [systemd.notify("WATCHDOG=1" + " " * 4000) for _ in range(1000)]
+    assert told[0]
+    assert not told[-1]
+
+
 @pytest.mark.parametrize("place", ["", "relative", "/nowhere/at/all"])
 def test_where_nobody_listens_nothing_is_said(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", place)
