@@ -8,6 +8,7 @@ Out: bytes, descriptors, folders. The rules that keep everybody safe are kept he
   user's own, a link is followed to read, and never to write.
 - Only plain files are opened, without waiting: a pipe, a socket, a device or a folder in their place is `NotPlain`.
 - A file is written, locked or deleted only if it belongs to this user, or to the owner of its folder.
+- A file that is written in its place (O_CREAT) has no other name: it could be that of another's file.
 - A new file is its owner's alone, whatever the umask, if the file system knows modes.
 
 Files are written whole or not at all (`replace_file`), so that they outlast a power cut. JSON files end in a checksum:
@@ -55,6 +56,7 @@ _KINDS = {
 }
 TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _roots: set[str] = set()
+_modeless: set[str] = set()  # folders whose file system knows no modes
 
 
 class NotPlain(OSError):
@@ -83,7 +85,8 @@ def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
             known to be plain.
 
     Raises:
-        NotPlain: if a link, a pipe, a socket, a device or a folder is there, or a folder on the way is a link.
+        NotPlain: if a link, a pipe, a socket, a device or a folder is there, or a folder on the way is a link; with
+            O_CREAT, if it has another name, a hard link.
         NotOurs: if it is opened to be written, and belongs to another user.
         FilesLimited: if this process may open no more files, which says nothing about this one.
         OSError: if it cannot be opened for another reason.
@@ -102,6 +105,8 @@ def opened(file: AnyPath, flags: int = os.O_RDONLY) -> int:
             _check_plain(found, file)
             if writes:
                 _check_ours(found, folder, file)
+                if flags & os.O_CREAT:
+                    _check_one_name(found, file)
                 if flags & os.O_TRUNC and found.st_size:
                     os.ftruncate(descriptor, 0)
         except BaseException:
@@ -145,15 +150,22 @@ def create(file: AnyPath, *, replacing: bool = False) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=1 << 18)
 
 
-def check_plain(*paths: AnyPath) -> None:
+def check_plain(*paths: AnyPath, written: bool = False) -> None:
     """Refuses paths that are no plain files, just before a library opens them; it does not refuse missing files.
 
+    Args:
+        paths: files of edgeqa's.
+        written: whether the library writes to them.
+
     Raises:
-        NotPlain: if one is no plain file, or a folder on the way to it is a link.
+        NotPlain: if one is no plain file, or has another name and is written; or a folder on the way to it is a link.
     """
     for file in paths:
         with contextlib.suppress(FileNotFoundError), _at(file) as (folder, name, is_own):
-            _check_plain(os.stat(name, dir_fd=folder, follow_symlinks=not is_own), file)
+            found = os.stat(name, dir_fd=folder, follow_symlinks=not is_own)
+            _check_plain(found, file)
+            if written:
+                _check_one_name(found, file)
 
 
 def check_folder(folder: AnyPath) -> None:
@@ -231,6 +243,12 @@ def _check_plain(found: os.stat_result, file: AnyPath) -> None:
         raise _not_plain(found.st_mode, file)
 
 
+def _check_one_name(found: os.stat_result, file: AnyPath) -> None:
+    if found.st_nlink > 1:
+        what = f"{Path(file).name} has another name besides (a hard link): to write to it would change that file, too"
+        raise NotPlain(errno.EMLINK, what, str(file))
+
+
 def _not_plain(mode: int, path: AnyPath, name: str = "") -> NotPlain:
     number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL
     what = _KINDS.get(stat.S_IFMT(mode), "no plain file")
@@ -290,9 +308,22 @@ def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
     with contextlib.suppress(OSError), _at(path) as (folder, name, _):
         descriptor = os.open(name, os.O_RDONLY | kind | _PLAIN, dir_fd=folder)
         try:
-            os.fchmod(descriptor, mode)
+            with contextlib.suppress(OSError):
+                os.fchmod(descriptor, mode)
+            if kind and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+                _modeless.add(os.fspath(path))
         finally:
             os.close(descriptor)
+
+
+def is_exposed(folder: Path) -> bool:
+    """Tells whether others may look into a folder of this user's, as older versions left that to the umask."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    is_open = found.st_uid == os.geteuid() and bool(found.st_mode & 0o077)
+    return is_open and os.fspath(folder) not in _modeless
 
 
 def lock_folder(folder: Path) -> int | None:

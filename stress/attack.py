@@ -4,10 +4,11 @@
     python stress/attack.py --only ledger --kinds pipe cut_short
 
 In each case a copy of a home (a cache, a collection, tokens, what is remembered of the device) has one of its files, or
-folders, replaced by a link, a pipe, a socket, a folder, or by itself cut short; then a process asks, adds, lists,
-verifies, forgets and clears. What must not come of it: an end by a signal, an error that is not edgeqa's own, a wait
-without end, an answer that is wrong, and a change of anything that a link leads to. Each case ends in a line; the last
-says how many went wrong, which is the exit code, too.
+folders, replaced by a link, a hard link, a pipe, a socket, a folder, or by itself cut short; then a process asks, adds,
+lists, verifies, forgets and clears. With --bytes, the paths of home, documents and collection are no UTF-8. What must
+not come of it: an end by a signal, an error that is not edgeqa's own, a wait without end, an answer that is wrong, a
+change of anything that a link leads to. Each case ends in a line; the last says how many went wrong, which is the exit
+code, too.
 """
 
 from __future__ import annotations
@@ -94,14 +95,39 @@ def folder(place: Path, _: Path) -> None:
         place.mkdir()
 
 
+def hard_link(place: Path, elsewhere: Path) -> None:
+    """Another name of a file of the user's; folders have none."""
+    if place.is_file():
+        place.unlink()
+        place.hardlink_to(elsewhere / "file")
+
+
 def cut_short(place: Path, _: Path) -> None:
     """Nothing of its content left."""
     if place.is_file():
         os.truncate(place, 0)
 
 
+def cut_in_the_middle(place: Path, _: Path) -> None:
+    """Half of its content left."""
+    if place.is_file():
+        os.truncate(place, place.stat().st_size // 2)
+
+
 KINDS: dict[str, Callable[[Path, Path], None]] = {
-    kind.__name__: kind for kind in (link, link_to_itself, link_to_nowhere, device, pipe, listener, folder, cut_short)
+    kind.__name__: kind
+    for kind in (
+        link,
+        link_to_itself,
+        link_to_nowhere,
+        hard_link,
+        device,
+        pipe,
+        listener,
+        folder,
+        cut_short,
+        cut_in_the_middle,
+    )
 }
 
 
@@ -224,13 +250,15 @@ def main() -> int:
     """Tries all cases; returns how many went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="cases with this in them")
+    parser.add_argument("--bytes", action="store_true", help="in folders whose names are no text")
     parser.add_argument("--kinds", nargs="*", default=[*KINDS], choices=[*KINDS])
     options = parser.parse_args()
     failed = tried = 0
     with tempfile.TemporaryDirectory() as made:
-        scratch = Path(made)
-        (scratch / "documents").mkdir()
-        (scratch / "documents" / "bridges.txt").write_text(TEXT, encoding="utf-8")
+        odd = os.fsdecode(b"\xff\xe9") if options.bytes else ""
+        scratch = Path(made, f"scratch{odd}")
+        (scratch / "documents").mkdir(parents=True)
+        (scratch / "documents" / f"bridges{odd}.txt").write_text(TEXT, encoding="utf-8")
         os.environ["EDGEQA_HOME"] = str(scratch / "made")
         if not (child := os.fork()):  # so that this one has no thread when it forks
             make_home(scratch / "made", scratch / "documents")

@@ -59,6 +59,21 @@ WAYS: list[Callable[[Path], object]] = [
 ]
 
 
+@pytest.mark.parametrize("flags", [os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC])
+def test_a_file_that_has_another_name_is_read_and_not_written(flags: int, own: Path) -> None:
+    """A hard link: whoever put it there, what it is besides is not known."""
+    of_the_user = own.parent / "of the user"
+    of_the_user.write_bytes(b"precious")
+    (own / "ledger").hardlink_to(of_the_user)
+    assert files.read(own / "ledger") == b"precious"
+    files.check_plain(own / "ledger")
+    for way in (lambda: files.opened(own / "ledger", flags), lambda: files.check_plain(own / "ledger", written=True)):
+        with pytest.raises(NotPlain, match="ledger has another name besides"):
+            way()
+    files.replace_file(own / "ledger", b"ours")  # the name alone
+    assert (of_the_user.read_bytes(), files.read(own / "ledger")) == (b"precious", b"ours")
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     (tmp_path / "own" / "below").mkdir(parents=True)

@@ -141,7 +141,8 @@ class CatalogueFile:
         file = directory / name
         try:
             files.own(directory)
-            files.check_plain(*(directory / f"{name}{end}" for end in (_BESIDE if not query else ("",))))
+            beside = (directory / f"{name}{end}" for end in (_BESIDE if not query else ("",)))
+            files.check_plain(*beside, written=make)
             if make:
                 _prepare(file)
             with contextlib.ExitStack() as unless_opened:

@@ -2,8 +2,8 @@
 
 In: a collection's directory. Out: contexts with text, tokens and encoding, none of it tokenised or encoded again. A
 `Collection` keeps the content that it had when it was opened, whatever is added, merged or removed meanwhile;
-`load_snapshot` tells whether it is still up to date. It searches nothing (`index` does) and writes nothing. It is safe
-to use from many threads.
+`load_snapshot` tells whether it is still up to date. It searches nothing (`index` does) and writes nothing, but has
+what an older version left open to others be its owner's alone. It is safe to use from many threads.
 
 `LiveCollection` is the collection as it is now. It is opened when it is needed, and again when it has changed. It has
 the digest, for which one file is looked at, the contexts, and the route index of the same moment. Importing this module
@@ -60,6 +60,10 @@ def load_snapshot(directory: Path) -> Snapshot:
         CollectionNotFound: if there is none.
         CollectionError: if it cannot be read.
     """
+    if files.is_exposed(directory):
+        from edgeqa.collection.ownership import narrow_exposed  # here: it is done once
+
+        narrow_exposed(directory)
     try:
         return Snapshot.parse(read(directory / FILE), directory / FILE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotPlain, ValueError):

@@ -22,7 +22,7 @@ from edgeqa.collection.errors import (
     CollectionUnreadable,
     CollectionUnwritable,
 )
-from edgeqa.collection.ownership import Lock, foreign, scratch
+from edgeqa.collection.ownership import Lock, foreign, narrow_exposed, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE
 from edgeqa.errors import CollectionError
 from edgeqa.files import rename
@@ -101,6 +101,7 @@ def info_of(place: Path) -> CollectionInfo:
     """
     documents = contexts = encodings_bytes = found_format = 0
     bundle = problem = ""
+    narrow_exposed(place)
     try:
         with Catalogue.read(place) as catalogue:
             snapshot = catalogue.snapshot()
@@ -193,6 +194,7 @@ def listed(place: Path) -> Iterator[ListedDocument]:
     Raises:
         CollectionError: if there is no collection, or it cannot be read.
     """
+    narrow_exposed(place)
     with Catalogue.read(place) as catalogue:
         for row in catalogue.documents():
             path = catalogue.source(row.source).full_path

@@ -183,6 +183,11 @@ def _is_own_shard(place: Path) -> bool:
     return is_shard_name(place.name) and all((place / name).is_file() for name in FORMER_FILES)
 
 
+def _is_collection(place: Path) -> bool:
+    has_both = (place / LOCK).exists() and (place / CATALOGUE).exists()
+    return has_both or any(map(_is_own_shard, (place / SHARDS).glob("*")))
+
+
 def check_own(place: Path) -> None:
     """Does nothing.
 
@@ -193,11 +198,10 @@ def check_own(place: Path) -> None:
     for name in (SHARDS, ROUTE, NOTES, CATALOGUE):
         if (place / name).is_symlink():
             raise FolderTaken(place, f"{name} in it is a link to another place")
-    shards, has_lock = place / SHARDS, (place / LOCK).exists()
-    is_collection = has_lock and (place / CATALOGUE).exists()
-    if is_collection or not place.exists() or any(map(_is_own_shard, shards.glob("*"))):
+    if not place.exists() or _is_collection(place):
         return
-    if has_lock:
+    shards = place / SHARDS
+    if (place / LOCK).exists():
         taken = foreign(place)
     else:  # a writer that was killed at once leaves no more than this
         taken = next((entry.path for entry in _entries(place, "collection") if entry.path != shards), None)
@@ -224,8 +228,9 @@ def delete_own(folder: Path, kind: str) -> None:
 def narrow(folder: Path, kind: str = "collection") -> None:
     """Has a folder of a collection, and all of edgeqa's in it, be its owner's alone.
 
-    Older versions left that to the umask; so do the libraries that write the route index. The folder of the user's
-    collections, which lists their names, is narrowed with any of them.
+    Older versions left that to the umask; so do the libraries that write the route index. It is done by whoever opens
+    the collection next, to read or to write. The folder of the user's collections, which lists their names, is narrowed
+    with any of them.
 
     Args:
         folder: the collection's directory, or deeper.
@@ -238,3 +243,10 @@ def narrow(folder: Path, kind: str = "collection") -> None:
         wanted = PRIVATE_FOLDER if entry.is_folder else PRIVATE_FILE
         if entry.is_own and stat.S_IMODE(entry.mode) != wanted:
             make_private(entry.path, wanted)
+
+
+def narrow_exposed(directory: Path) -> None:
+    """Does the same, as far as it can, for who only reads; to no folder that holds no collection, nor to another's."""
+    with contextlib.suppress(OSError):
+        if files.is_exposed(directory) and _is_collection(directory):
+            narrow(directory)

@@ -110,6 +110,8 @@ def find_bundle(given: str | Path | None) -> Path:
         return found
     with contextlib.suppress(OSError):  # a name that is longer than any file's
         if (models_home() / given / manifest.NAME).exists():
+            if files.is_exposed(models_home()):  # older versions left that to the umask
+                files.make_private(models_home(), files.PRIVATE_FOLDER)
             return models_home() / given
         if Path(given).is_dir():
             return Path(given)
@@ -257,7 +259,7 @@ def new_model(name: str) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             files.make_folders(home)
-            files.make_private(home, files.PRIVATE_FOLDER)  # older versions left that to the umask
+            files.make_private(home, files.PRIVATE_FOLDER)
             for left in home.glob(f"{_PARTIAL}*"):
                 if (lock := files.lock_folder(left)) is not None:
                     files.delete_folder(left)

@@ -16,13 +16,14 @@ from edgeqa.collection.carrying import export_collection, import_collection
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, note_route
 from edgeqa.collection.errors import CollectionForeign, CollectionUnwritable, FolderTaken, RouteDamaged
-from edgeqa.collection.overview import delete_collection
+from edgeqa.collection.overview import delete_collection, info_of, listed
 from edgeqa.collection.ownership import PREFIX, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
+from edgeqa.errors import CollectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -226,16 +227,61 @@ def test_what_is_kept_is_its_owners_alone_whatever_the_umask(tmp_path: Path, mon
     assert modes(tmp_path / "home") == {}
 
 
-def test_what_older_versions_made_is_narrowed_by_the_next_writer(tmp_path: Path) -> None:
+def lists(place: Path) -> None:
+    assert list(listed(place))
+
+
+def writes(place: Path) -> None:
+    with open_writer(place):
+        pass
+
+
+@pytest.mark.parametrize("opens", [Collection, load_snapshot, lists, info_of, writes])
+def test_what_older_versions_made_is_narrowed_by_whoever_opens_it_next(
+    opens: Callable[[Path], object], tmp_path: Path
+) -> None:
     place = unpack(tmp_path)
     (place / "of another.txt").touch()
     for found in (place, *place.rglob("*")):
         found.chmod(0o755 if found.is_dir() else 0o644)
-    Collection(place)
-    assert modes(place)
-    with open_writer(place):
-        pass
+    assert len(modes(place)) > 5
+    opens(place)
     assert list(modes(place)) == [str(place / "of another.txt")]
+    place.chmod(0o750)  # by its owner, who has reasons: an opening later is the next one
+    opens(place)
+    assert list(modes(place)) == [str(place / "of another.txt")]
+
+
+@pytest.mark.parametrize("name", ["writer.lock", CATALOGUE, "snapshot.json"])
+def test_a_users_own_folder_stays_as_open_as_it_is(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "p"
+    place.mkdir()
+    (place / name).write_text("mine")
+    place.chmod(0o755)
+    for opens in (load_snapshot, lists):
+        with pytest.raises(CollectionError):
+            opens(place)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+def test_a_collection_of_another_user_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = unpack(tmp_path)
+    place.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert load_snapshot(place).documents
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+def test_where_modes_mean_nothing_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = unpack(tmp_path)
+    place.chmod(0o755)
+    tried: list[int] = []
+    monkeypatch.setattr(os, "fchmod", lambda _, mode: tried.append(mode))
+    load_snapshot(place)
+    assert tried
+    once = len(tried)
+    load_snapshot(place)
+    assert len(tried) == once
 
 
 @pytest.mark.usefixtures("_umask")
