@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeqa import streams
+from edgeqa import state, streams
 from edgeqa.commands import (
     budget_option,
     bundle_option,
@@ -71,7 +71,13 @@ def capabilities(
     from edgeqa.models.shelf import find_bundle
     from edgeqa.runtime import EdgeQA, wanted_reader
 
-    wanted = Overrides(threads=threads, budget_bytes=budget_bytes, reader=wanted_reader(reader), provider=provider)
+    wanted = Overrides(
+        threads=threads,
+        budget_bytes=budget_bytes,
+        reader=wanted_reader(reader),
+        provider=provider,
+        mmap=state.maps_files(),
+    )
     device = probe(None if device_name is None else recorded_device(device_name))
     model = Bundle.load(find_bundle(bundle))
     careful = CarefulReader(model.manifest.name, wanted)

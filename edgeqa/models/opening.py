@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edgeqa import state
 from edgeqa.capabilities import Overrides
 from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.plan import Choice, Provider, make_plan, precision_on
@@ -241,7 +242,7 @@ def check_models(
         threads: cores to use.
         budget_bytes: memory that may be used.
     """
-    overrides = Overrides(threads=threads, budget_bytes=budget_bytes)
+    overrides = Overrides(threads=threads, budget_bytes=budget_bytes, mmap=state.maps_files())
 
     def check(name: str | Path) -> CheckedModel:
         try:
