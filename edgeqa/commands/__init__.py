@@ -38,12 +38,12 @@ reader_option = click.option(
     "--reader",
     type=click.Choice(("fast", "careful", "auto")),
     metavar="READER",
-    help="Who decides: fast, careful, or auto, which is careful where that is installed and fits (the default).",
+    help="The reader that decides: fast, careful, or auto (the default): careful if it is installed and fits.",
 )
 provider_option = click.option(
     "--provider",
     metavar="NAME",
-    help="What computes: cpu, or what onnxruntime offers besides (edgeqa capabilities); by default what was quickest.",
+    help="The provider that computes: cpu, or another of onnxruntime (edgeqa capabilities); by default the quickest.",
 )
 collection_option = click.option(
     "--collection",
@@ -112,7 +112,7 @@ def asked(function: Callable[..., Any], *, question_required: bool = True) -> Ca
         click.option(
             "--top", type=click.IntRange(1, 100), default=1, show_default=True, help="Show the N best distinct answers."
         ),
-        click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.'),
+        click.option("--force", is_flag=True, help='Give the best answer even if "no answer" is likelier.'),
         click.option(
             "--contexts",
             "most_contexts",

@@ -64,9 +64,9 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help='Leave out of folders what PATTERN names, as in a .gitignore: "drafts/", "*.log". May be repeated.',
+            help='In folders, leave out what matches PATTERN, as in a .gitignore: "drafts/", "*.log". May be repeated.',
         ),
-        click.option("--format", metavar="NAME", help="Read everything named in this format."),
+        click.option("--format", metavar="NAME", help="Read all named files in this format."),
         click.option(
             "--encodings",
             "encodings_bytes",
@@ -93,11 +93,11 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--re-encode",
     is_flag=True,
-    help="First make all that is there anew, from its stored text: for another model, or another --encodings.",
+    help="First make the whole collection anew, from its stored text: for another model, or another --encodings.",
 )
 @click.pass_context
 def add(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed on to _run, which names them
-    """Add files, folders and what is in them to a collection, to ask all of it without naming it.
+    """Add files and whole folders to a collection, so that questions need not name them.
 
     \b
     edgeqa add manuals/
@@ -107,34 +107,36 @@ def add(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed
     curl -s https://example.org/page.html | edgeqa add - --format html --name page
 
     Text, source code, man pages, Markdown, HTML, EPUB, mails; DOCX, ODT, RTF, PPTX; XLSX, ODS, CSV, JSON, JSON Lines;
-    PDF with the extra edgeqa[docs]. Of folders, hidden files, node_modules, and what a .gitignore or --exclude names
-    are left out.
+    PDF with the extra edgeqa[docs]. In folders, hidden files, node_modules, and files that a .gitignore or --exclude
+    names are left out.
 
-    What comes through a pipe is called "standard input" and a digest of it, so that it takes no other text's place;
-    --name calls it as you like, and then replaces what was called so before.
+    A text from a pipe is called "standard input" with a digest of it, so that it never replaces another text. With
+    --name it has a name of your choice, and replaces a text of that name.
 
-    Adding again reads only what has changed. Broken off at any moment, what is whole by then is kept, and adding the
-    same again goes on from there. A file that cannot be read is reported, and the others are added.
+    Adding again reads only changed files. If it is interrupted at any moment, whole documents stay, and adding the same
+    again goes on from there. A file that cannot be read is reported, and the others are added.
 
     Exit codes: 0 all added, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """
     ctx.exit(_run(ctx, lambda qa: qa.add, **options))
 
 
-@click.command("sync", short_help="Add what is new, remove what is gone.")
+@click.command("sync", short_help="Add new files, remove those that are gone.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH...")
 @_adding
-@click.option("--drop-all", is_flag=True, help="Remove what is gone even where all that was added from a PATH is gone.")
+@click.option(
+    "--drop-all", is_flag=True, help="Remove documents even if all files that were added from a PATH are gone."
+)
 @click.pass_context
 def sync(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - passed on to _run, which names them
-    """Add what is new or changed in PATHs, and remove what was added from them and is not there any more.
+    """Add new and changed files in PATHs, and remove documents whose files are gone from there.
 
     \b
     edgeqa sync manuals/
     edgeqa sync notes/ --collection notes --json
 
-    What was added from elsewhere stays. Where all that was added from a PATH is gone, as from a disk that is not
-    mounted, nothing is changed, and the exit code is 3; --drop-all removes it.
+    Documents from elsewhere stay. If all files that were added from a PATH are gone, as on an unmounted disk, nothing
+    is changed, and the exit code is 3; --drop-all removes them.
 
     Exit codes: 0 done, 2 wrong usage or a file that cannot be read, 3 model, device or collection.
     """

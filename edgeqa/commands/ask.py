@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 @within_option
 @cluster_option
 @json_option
-@click.option("--view", "viewed", is_flag=True, help="Open the document that the answer is from.")
+@click.option("--view", "viewed", is_flag=True, help="Open the document of the answer.")
 @click.option("--no-cache", is_flag=True, help="Neither look for a remembered answer nor remember this one.")
 @click.option("--refresh", is_flag=True, help="Read the text even if the answer is remembered.")
 @threads_option
@@ -102,13 +102,13 @@ def command(  # noqa: C901 - what was meant is told apart once, here
     man tar | edgeqa ask "Which option lists the contents of an archive?" --json
     edgeqa ask --questions questions.txt manuals/*.txt
 
-    Without a FILE, what comes through a pipe is read; where nothing does, the collection is asked, and the answer says
-    which of its documents it is from. Standard input is also called "-".
+    Without a FILE, a text from a pipe is read. If there is none, the collection is asked, and the answer names its
+    document. Standard input is also called "-".
 
-    Markdown, HTML, PDF, DOCX and EPUB files are known by their endings; all else is plain text. An answer from page 12
-    of a PDF, or from the 12th chapter of a book, is from manual.pdf#12.
-    What comes through a pipe is copied to a temporary file from 4 MiB on, and refused beyond 1 GiB; a file is read in
-    place, however long.
+    The format of a file is known by its ending; other files are plain text. An answer from page 12 of a PDF, or from
+    the 12th chapter of a book, is from manual.pdf#12.
+    A text from a pipe is copied to a temporary file from 4 MiB on, and refused beyond 1 GiB; a file is read in place,
+    however long it is.
 
     Exit codes: 0 answered, 1 no answer in the text, 2 wrong usage or text, 3 model or device.
     """

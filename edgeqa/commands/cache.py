@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from edgeqa.capabilities import Reader
 
 
-@click.group("cache", short_help="Look at what is remembered, and mend it.")
+@click.group("cache", short_help="Look at remembered answers, and mend the cache.")
 def command() -> None:
-    """Look at the answers that are remembered, and mend the cache.
+    """Look at the remembered answers, and mend the cache.
 
     \b
     edgeqa cache stats
@@ -88,7 +88,7 @@ def path(*, as_json: bool) -> None:
 @command.command("stats")
 @json_option
 def stats(*, as_json: bool) -> None:
-    """Show how full the cache is, how often it was asked and hit, and what went wrong.
+    """Show how full the cache is, how often it was asked and hit, and which faults it met.
 
     \b
     edgeqa cache stats
@@ -126,7 +126,7 @@ def _mib(size_bytes: int) -> str:
 @json_option
 @click.pass_context
 def explain(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
-    """Show what QUESTION is remembered under, whether it hits, and when and by what its answer was stored.
+    """Show the key of QUESTION, whether it hits, and when and by which model its answer was stored.
 
     \b
     edgeqa cache explain "Who designed the machine?" notes.txt
@@ -184,7 +184,7 @@ def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_j
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, *, as_json: bool) -> None:
-    """Check every page and every record; put a damaged file aside, and try again a cache that has been off.
+    """Check every page and every record; put a damaged file aside, and switch on a cache that was off.
 
     \b
     edgeqa cache verify
@@ -216,7 +216,7 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask first.")
 @json_option
 def clear(*, yes: bool, as_json: bool) -> None:
-    """Delete everything that is remembered, quarantined files too. Asks first.
+    """Delete all remembered answers, and quarantined files, after asking.
 
     \b
     edgeqa cache clear

@@ -68,7 +68,7 @@ def command(
     :more shows more of the closest passages, :view opens the document of the answer, :in PATH asks a part of the
     collection alone, or another file, :help lists the commands, Ctrl-D ends it.
 
-    Where the careful reader decides, what the fast one says is shown at once, and what the careful one says below it.
+    If the careful reader decides, the fast reader's answer is shown at once, and the careful one's below it.
 
     Exit codes: 0 ended, 3 model or device, 130 interrupted.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a document, each on its line.")
 @click.pass_context
 def list_documents(ctx: click.Context, *, collection: str | None, cluster: str | None, as_json: bool) -> None:
-    """List the documents of a collection: contexts, tag of the shard that each was added in, name.
+    """List the documents of a collection: number of contexts, tag of the shard, name.
 
     \b
     edgeqa list
@@ -67,7 +67,7 @@ def _of_cluster(cluster: str) -> Iterable[ListedDocument]:
 def remove(
     ctx: click.Context, *, names: tuple[str, ...], collection: str | None, cluster: str | None, as_json: bool
 ) -> None:
-    """Remove files, folders or single documents from a collection. Nothing else is touched: the files stay.
+    """Remove files, folders or single documents from a collection. The files themselves stay.
 
     \b
     edgeqa remove manuals/pump.txt
@@ -100,20 +100,20 @@ def remove(
 @click.command("verify", short_help="Read every byte of a collection, and check it.")
 @collection_option
 @cluster_option
-@click.option("--repair", is_flag=True, help="Make again what can be made from the rest, then read it all.")
+@click.option("--repair", is_flag=True, help="Rebuild the parts that can be rebuilt from the rest, then read all.")
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, *, collection: str | None, cluster: str | None, repair: bool, as_json: bool) -> None:
-    """Read every byte of a collection; name the shards that are damaged, and the documents that are in them.
+    """Read every byte of a collection; name damaged shards, and the documents in them.
 
     \b
     edgeqa verify
     edgeqa verify --collection support --json
     edgeqa verify --repair
 
-    What is damaged is left out of answers. `edgeqa add` on the files of those documents mends it. The route index, by
-    which questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew. So does
-    --repair, which also makes the catalogue again from the shards, without any of the files that were added.
+    Damaged documents are left out of answers; `edgeqa add` on their files mends them. The route index, by which
+    questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew. So does --repair,
+    which also rebuilds the catalogue from the shards, without the files that were added.
 
     Exit codes: 0 it is sound, 3 something is damaged.
     """
@@ -175,7 +175,7 @@ def _remedy(damage: Damage) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a collection, each on its line.")
 @click.pass_context
 def collections(ctx: click.Context, *, as_json: bool) -> None:
-    """List the collections: documents, passages, size on disk, name, and the model that each was made with.
+    """List the collections: documents, passages, size on disk, name, and the model of each.
 
     \b
     edgeqa collections
@@ -245,13 +245,13 @@ def _delete(*, name: str, yes: bool) -> None:
 @click.argument("file", type=click.Path())
 @click.option("--encodings/--no-encodings", default=True, show_default=True, help="Carry encodings; most of the size.")
 def _export(*, name: str, file: str, encodings: bool) -> None:
-    """Write the collection NAME into FILE, to be imported on any device. No path of this one is in it.
+    """Write the collection NAME into FILE, to be imported on any device. FILE holds no path of this device.
 
     \b
     edgeqa collections export support support.zip
     edgeqa collections export support support.zip --no-encodings
 
-    Without encodings it is far smaller, and answers take about twice as long where it is imported.
+    Without encodings, FILE is far smaller, and answers take about twice as long on the other device.
 
     Exit codes: 0 written, 2 there is no such collection, 3 it cannot be read, or FILE cannot be written.
     """
@@ -266,18 +266,18 @@ def _export(*, name: str, file: str, encodings: bool) -> None:
     click.echo(f"{plain(file)}: {counted(made.documents, 'document')}, {counted(made.contexts, 'passage')}, {size}")
 
 
-@collections.command("import", short_help="Make a collection of such a file.")
+@collections.command("import", short_help="Make a collection from such a file.")
 @click.argument("file", type=click.Path())
-@click.option("--as", "name", metavar="NAME", help="Call the collection NAME, not as it was called.")
+@click.option("--as", "name", metavar="NAME", help="Call the collection NAME, instead of its old name.")
 def _import(*, file: str, name: str | None) -> None:
-    """Make a collection of FILE, which `edgeqa collections export` has written, here or elsewhere.
+    """Make a collection from FILE, which `edgeqa collections export` has written, here or elsewhere.
 
     \b
     edgeqa collections import support.zip --as carried
     edgeqa ask "How deep may the pump be submerged?" --collection carried
 
-    All of FILE is checked first; the collection is there whole, or not at all. A name that exists is refused.
-    Adding files under the names that they have in it replaces them.
+    All of FILE is checked first; the collection is imported whole, or not at all. An existing name is refused.
+    A file that is added later replaces the imported document of its name.
 
     Exit codes: 0 imported, 2 there is a collection of this name, 3 FILE cannot be read, or is damaged.
     """

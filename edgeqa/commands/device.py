@@ -44,7 +44,7 @@ def capabilities(
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
-    """Show what this device has, what edgeqa will do with it, and why.
+    """Show what this device has, and what edgeqa will do with it, with the reasons.
 
     \b
     edgeqa capabilities
@@ -53,9 +53,9 @@ def capabilities(
     edgeqa capabilities --provider openvino
     edgeqa capabilities --json
 
-    The careful reader, where it is installed, is timed if that was not done on this device yet. So is what onnxruntime
-    offers besides the CPU: whether its answers are right, how fast and with how much memory it gives them, and how much
-    of the graphs it computes itself. From then on, the quickest that is right computes; --provider NAME overrides that.
+    The careful reader, if it is installed, is timed once on each device. The providers that onnxruntime offers besides
+    the CPU are tried once, too: whether their answers are right, how fast they are, how much memory they take, and how
+    much of the graphs they compute. From then on, the quickest right one computes; --provider NAME overrides that.
 
     Boards: android-phone, jetson-nano, laptop, pi-4, pi-5, pi-zero-2w.
 
@@ -161,10 +161,10 @@ def bench(
 ) -> None:
     """Measure how fast this device answers, from the question to the answer.
 
-    Questions of 8 and 12 tokens are asked of texts of 32, 160, 320 and five times 160 tokens that were seen before, as
-    in a collection, and never the same question twice; then a question that was asked before (repeat). Beside it: the
-    same on texts never seen before, the network's matrix products alone, which are the limit of this processor, and how
-    many questions a second are answered to many callers. The last line is made to be pasted into a chat.
+    Questions of 8 and 12 tokens are asked of texts of 32, 160, 320 and five times 160 tokens. The texts were seen
+    before, as in a collection, and no question is asked twice. Then a question is asked again (repeat). The table also
+    has the times on new texts, and of the network's matrix products alone, which are the limit of this processor, and
+    how many questions a second many callers get answered. The last line is made to be pasted into a chat.
 
     \b
     edgeqa bench
@@ -173,7 +173,7 @@ def bench(
 
     The fast reader is measured, unless --reader says careful, or auto.
 
-    Other programs on the device make the figures worse. What is asked is remembered in memory only.
+    Other programs on the device make the figures worse. Answers are remembered in memory only.
     """
     from edgeqa import runtime
     from edgeqa.bench import QUICK, USUAL, measure

@@ -104,7 +104,7 @@ def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     "--each",
     type=click.File("w", encoding="utf-8", lazy=False),
     metavar="OUTPUT",
-    help="With --documents: write what came of each question to OUTPUT, as JSON Lines.",
+    help="With --documents: write the outcome of each question to OUTPUT, as JSON Lines.",
 )
 @json_option
 @bundle_option
@@ -129,19 +129,19 @@ def command(
 
     FILE is in SQuAD format, 1.1 or 2.0. EM is the share of answers that are exactly right, F1 their overlap with the
     right ones, both in percent. For SQuAD 2.0, where questions may have no answer, EM and F1 are those of the answers
-    that edgeqa decides to give; the best threshold is what "no-answer logit minus answer logit" must not exceed for an
-    answer to be given, had it been chosen on this file.
+    that edgeqa decides to give. The best threshold is the limit of "no-answer logit minus answer logit", up to which an
+    answer is given, if it were chosen for the best score on this file.
 
-    With --open, the contexts are added to a temporary collection, and each question is asked of all of them: scored too
-    is how often the right context is the closest by routing, or among the 5 and 20 closest.
+    With --open, the contexts are added to a temporary collection, and each question is asked of all of them. The scores
+    then include how often the right context is the closest by routing, or among the 5 and 20 closest.
 
     With --documents, FILE holds questions on documents, one JSON object a line: "doc", a file in FOLDER; "question";
-    "answers", the accepted variants, none where nothing answers it (a near miss); "anchors", quotations of the places
-    that answer it, as [doc, text]; perhaps "kind", "style" and "half", by which the counts are told apart. Each is
-    asked of its file and of a temporary collection of all. An answer is right that holds an accepted variant at most
-    400 characters from such a place.
+    "answers", the accepted variants, none for a near miss that no document answers; "anchors", quotations of the places
+    that answer it, as [doc, text]; and if you like "kind", "style" and "half", by which the counts are grouped. Each
+    question is asked of its file, and of a temporary collection of all files. An answer is right if it holds an
+    accepted variant, at most 400 characters from such a place.
 
-    The calibration error is how far, on average, the probability of the best answer is from the share of right ones.
+    The calibration error is the average distance of the best answer's probability from the share of right answers.
 
     \b
     edgeqa eval dev-v1.1.json

@@ -21,7 +21,7 @@ def command() -> None:
     edgeqa models use roberta-base-squad2
     edgeqa ask "Who designed the machine?" notes.txt --bundle roberta-base-squad2
 
-    Nothing is downloaded. For a model of a hub, two commands make the directory:
+    Nothing is downloaded. For a model from a hub, two commands make the directory:
 
     \b
     pip install "optimum-onnx[onnxruntime]"
@@ -33,8 +33,8 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("directory", metavar="DIR")
-@click.option("--name", metavar="NAME", help="What to call it; by default as DIR, or the bundle in it, is called.")
-@click.option("--graph", metavar="FILE", help="Which graph of DIR to take, where there are several.")
+@click.option("--name", metavar="NAME", help="The name of the model; by default that of DIR, or of the bundle in it.")
+@click.option("--graph", metavar="FILE", help="The graph of DIR to take, if there are several.")
 @click.option(
     "--quantize",
     type=click.Choice(["int8"]),
@@ -55,9 +55,9 @@ def add(
 ) -> None:
     """Make a model of the export in DIR, and test it on this device.
 
-    DIR is what the usual exporters write: model.onnx (or onnx/model.onnx), tokenizer.json, config.json. It is copied,
-    and may be deleted afterwards. It may also be a bundle of edgeqa, or a wheel that holds one: so edgeqa-base comes to
-    a device without pip.
+    DIR is the output of the usual exporters: model.onnx (or onnx/model.onnx), tokenizer.json, config.json. It is
+    copied, and may be deleted afterwards. It may also be a bundle of edgeqa, or a wheel with one: that brings
+    edgeqa-base to a device without pip.
 
     --quantize int8 needs the extra edgeqa[convert]. It asks 24 built-in English questions before and after, and refuses
     if answers move by more than 10 % F1, or a logit by more than 2.
@@ -88,7 +88,7 @@ def add(
 
 @command.command("prepare")
 @click.argument("name", metavar="[NAME]", required=False)
-@click.option("--provider", required=True, metavar="PROVIDER", help="For which: openvino, cuda, coreml, cpu, ...")
+@click.option("--provider", required=True, metavar="PROVIDER", help="The provider: openvino, cuda, coreml, cpu, ...")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "float16"]),
@@ -106,17 +106,18 @@ def prepare(
     threads: int | None,
     budget_bytes: int | None,
 ) -> None:
-    """Make graphs of the model NAME (of the one in use) that an accelerator knows, and try them.
+    """Make graphs for an accelerator from the model NAME (by default the one in use), and try them.
 
-    The graphs of edgeqa's models are made of operators of the CPU. Most accelerators hand these back; what they know is
-    made here of the model that is on the device. Nothing is downloaded. PROVIDER is an execution provider that
-    onnxruntime offers here (edgeqa capabilities). It is used from then on if its answers are right, and it is quicker.
+    The graphs of edgeqa's models have operators of the CPU, which most accelerators do not compute. This command makes
+    graphs that they do compute, from the model on the device; nothing is downloaded. PROVIDER is an execution provider
+    that onnxruntime offers here (edgeqa capabilities). It is used from then on if its answers are right and it is
+    quicker.
 
     \b
     edgeqa models prepare --provider openvino
     edgeqa models prepare edgeqa-base --provider cuda --precision float16
 
-    What is made is a model of its own, called NAME.float32 or NAME.float16; edgeqa models remove deletes it.
+    The result is a model of its own, called NAME.float32 or NAME.float16; edgeqa models remove deletes it.
 
     Exit codes: 0 made and right, 2 wrong usage, 3 the provider takes none of it, or its answers are wrong.
     """
@@ -138,7 +139,7 @@ def prepare(
 @command.command("list")
 @json_option
 def list_models(*, as_json: bool) -> None:
-    """Show the models that there are; the one in use has a star.
+    """List the models; the one in use has a star.
 
     \b
     edgeqa models list
@@ -180,7 +181,7 @@ def show(*, name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def use(*, name: str, as_json: bool) -> None:
-    """Use the model NAME from now on, where no --bundle is given; also in Python.
+    """Use the model NAME from now on, unless --bundle names another; also in Python.
 
     \b
     edgeqa models use roberta-base-squad2
@@ -222,7 +223,7 @@ def remove(*, name: str, as_json: bool) -> None:
 def check(
     ctx: click.Context, *, names: tuple[str, ...], as_json: bool, threads: int | None, budget_bytes: int | None
 ) -> None:
-    """Read every byte of the models NAME (of all, where none is named), and test each on this device.
+    """Read every byte of the models NAME (by default of all), and test each on this device.
 
     \b
     edgeqa models check

@@ -50,7 +50,7 @@ def closest(
     as_json: bool,
     bundle: str | None,
 ) -> None:
-    """Show the passages of the collection that share most with QUESTION, best first; no model reads them.
+    """Show the passages of the collection that share the most with QUESTION, best first; no model reads them.
 
     \b
     edgeqa closest "How deep may the pump be submerged?"
@@ -76,7 +76,7 @@ def closest(
 @click.argument("name", callback=decoded)
 @collection_option
 @cluster_option
-@click.option("--force", is_flag=True, help='Give the best answer even where "no answer" is likelier.')
+@click.option("--force", is_flag=True, help='Give the best answer even if "no answer" is likelier.')
 @click.option("--quiet", "-q", is_flag=True, help="Print the bare answer and nothing else, on one line.")
 @json_option
 @bundle_option
@@ -101,7 +101,7 @@ def get(
     \b
     edgeqa get "bertqa{8YG}_manuals/pump.md:{8YG}:2_How deep may the pump be submerged?"
 
-    `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address". The answer is remembered; where it is missing, it is read.
+    `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address". The answer is remembered; if it is missing, it is read.
 
     Exit codes: 0 answered, 1 no answer in the context, 2 wrong name or no such context, 3 model or device.
     """
@@ -137,9 +137,9 @@ def show(
     edgeqa show "manuals/pump.md:{8YG}:2"
     edgeqa show page.html --text
 
-    SOURCE is a file, a page or chapter of one (manual.pdf#12), or a document of the collection: what `edgeqa ask` and
-    `edgeqa closest` show. --text prints the text that places count in; of a document of the collection, what stands
-    between its passages is blank.
+    SOURCE is a file, a page or chapter of one (manual.pdf#12), or a document of the collection, as `edgeqa ask` and
+    `edgeqa closest` show it. --text prints the text in which places count; in a document of the collection, the text
+    between passages is blank.
 
     Exit codes: 0 shown, 1 it is gone, 2 wrong usage or text, 3 no such collection.
     """

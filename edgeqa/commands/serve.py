@@ -67,21 +67,23 @@ token_file_option = click.option(
     "collections",
     multiple=True,
     metavar="NAME",
-    help="Serve this collection; may be repeated. The first is asked where none is named.",
+    help="Serve this collection; may be repeated. The first is asked if a question names none.",
 )
 @click.option("--watch", "watched", multiple=True, type=_path, metavar="PATH", help="Add what changes there, at once.")
 @click.option(
     "--token-file",
     type=_path,
     metavar="FILE",
-    help='Let in who shows a token of this file; by default "tokens" in the home of edgeqa, if it is there.',
+    help='Let in clients with a token of this file; by default "tokens" in the home of edgeqa, if it is there.',
 )
 @click.option("--no-auth", is_flag=True, help="Let anybody ask who can connect, from wherever.")
 @click.option("--allow-add", is_flag=True, help="Let whoever may ask add and remove documents, too.")
 @click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="Answer to this name, too.")
 @click.option("--tls-cert", type=_path, metavar="FILE", help="Encrypt, with this certificate (PEM).")
 @click.option("--tls-key", type=_path, metavar="FILE", help="The certificate's key, if it is in another file.")
-@click.option("--connections", type=click.IntRange(min=1), default=256, show_default=True, help="At a time, at most.")
+@click.option(
+    "--connections", type=click.IntRange(min=1), default=256, show_default=True, help="The most connections at a time."
+)
 @click.option(
     "--keep-model",
     "keep_model_s",
@@ -89,10 +91,12 @@ token_file_option = click.option(
     show_default=True,
     metavar="TIME",
     callback=_duration,
-    help="Let the model go when nothing was read for so long.",
+    help="Free the model when nothing was read for so long.",
 )
 @click.option("--browse", is_flag=True, help="Open the page in a browser.")
-@click.option("--get", "target", metavar="PATH", help="Print what a GET of PATH gives, and end: no server is started.")
+@click.option(
+    "--get", "target", metavar="PATH", help="Print the response to a GET of PATH, and end; no server is started."
+)
 @bundle_option
 @reader_option
 @provider_option
@@ -109,9 +113,9 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
     edgeqa serve --host 0.0.0.0
 
     Everybody on this machine may ask at its own address, 127.0.0.1. Any other address needs tokens, or --no-auth.
-    Only who has a token of the scope add, or whoever may ask with --allow-add, changes what is asked.
+    To change documents takes a token of the scope add, or --allow-add, with which everybody who may ask may add.
 
-    SIGTERM ends it when what is being read is read; SIGHUP reads tokens and certificates anew.
+    SIGTERM ends it after the current readings; SIGHUP reads tokens and certificates anew.
 
     Needs the extra edgeqa[serve]. Exit codes: 0 stopped, 2 wrong usage, 3 model or device.
     """
@@ -168,16 +172,16 @@ def _browse(address: str) -> None:
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
-@command.group("token", short_help="Say who may do what.")
+@command.group("token", short_help="Make, list and remove tokens.")
 def tokens() -> None:
-    """Make, list and remove tokens: what somebody shows to be let in.
+    """Make, list and remove tokens, which clients show to be let in.
 
     \b
     edgeqa serve token add kitchen --scope ask
     edgeqa serve token list
     edgeqa serve token remove kitchen
 
-    A running server learns of it by SIGHUP.
+    A running server reads the tokens anew at SIGHUP.
     """
 
 
@@ -186,7 +190,7 @@ def tokens() -> None:
 @click.option("--scope", type=click.Choice(["ask", "add", "admin"]), default="ask", show_default=True)
 @token_file_option
 def add_token(*, name: str, scope: str, token_file: Path | None) -> None:
-    """Make a token, and print it: it is shown this once, and only its hash is kept.
+    """Make a token, and print it, this once: only its hash is kept.
 
     \b
     edgeqa serve token add phone
@@ -199,7 +203,7 @@ def add_token(*, name: str, scope: str, token_file: Path | None) -> None:
     streams.say(f"edgeqa: it is not shown again; its hash is in {path}")
 
 
-@tokens.command("list", short_help="Show which tokens there are.")
+@tokens.command("list", short_help="List the tokens.")
 @token_file_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_tokens(*, token_file: Path | None, as_json: bool) -> None:
@@ -221,7 +225,7 @@ def list_tokens(*, token_file: Path | None, as_json: bool) -> None:
         click.echo(f"{one.name}  {one.scope}  {one.added_at}")
 
 
-@tokens.command("remove", short_help="Have a token be worth nothing.")
+@tokens.command("remove", short_help="Remove a token.")
 @click.argument("name")
 @token_file_option
 def remove_token(*, name: str, token_file: Path | None) -> None:
@@ -262,8 +266,8 @@ def mcp(
     {"mcpServers": {"edgeqa": {"command": "edgeqa", "args": ["mcp"]}}}
 
     Its tools are ask, closest, get, read_passage and list_documents, which change nothing, and add_text with
-    --allow-add. It needs nothing else installed, loads the model at the first question, and ends when its input does,
-    after answering what it has read.
+    --allow-add. It needs no other package, loads the model at the first question, and ends with its input, after it has
+    answered all messages.
 
     Exit codes: 0 the input has ended, 2 wrong usage.
     """
@@ -314,7 +318,7 @@ def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--encodings", "encodings_bytes", callback=_encodings, metavar="SIZE", help="Let encodings take at most SIZE."
 )
-@click.option("--token-file", type=_path, metavar="FILE", help="Let in who shows a token of this file.")
+@click.option("--token-file", type=_path, metavar="FILE", help="Let in clients with a token of this file.")
 @click.option("--no-auth", is_flag=True, help="Let anybody ask who can connect, from wherever.")
 @click.option("--allow-add", is_flag=True, help="Let whoever may ask add and remove documents, too.")
 @bundle_option
@@ -335,8 +339,8 @@ def worker(
     edgeqa worker --cluster valkeys://valkey1:6379,valkey2:6379 --host 0.0.0.0 --advertise worker1 --token-file tokens
     EDGEQA_CLUSTER=valkey://edgeqa:PASSWORD@valkey1:6379 edgeqa worker
 
-    Start one beside each server. Slots without a worker are taken within 10 s by the one with the most room. All that a
-    worker has is made of what lies in Valkey; its folder may be deleted. Whoever may read in Valkey may ask it.
+    Start one beside each server. The worker with the most room takes slots without a worker within 10 s. A worker makes
+    all its data from Valkey, so that its folder may be deleted. Whoever may read in Valkey may ask it.
 
     Needs the extra edgeqa[cluster]. Exit codes: 0 stopped, 2 wrong usage, 3 model, device or cluster.
     """
