@@ -1,4 +1,4 @@
-"""Adding is killed at random moments while the files change; what is there must be whole documents, and go on.
+"""Kills adding at random moments while files change: the collection must hold whole documents, and adding must go on.
 
     python stress/add_kill.py -n 300 --seed 1
 

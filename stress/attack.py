@@ -1,4 +1,4 @@
-"""Puts what is hostile in the place of each file and folder of a home, before it is used and while a process asks.
+"""Puts hostile things in the place of each file and folder of a home, before it is used and while a process asks.
 
     python stress/attack.py                 # all: half an hour
     python stress/attack.py --only ledger --kinds pipe cut_short

@@ -1,4 +1,4 @@
-"""Processes are killed at random moments of put, evict, open and close; the next must start, and get nothing wrong.
+"""Kills processes at random moments of put, evict, open and close: the next must start, and get no wrong value.
 
     python stress/cache_kill.py -n 1000 -p 2 --seed 1
 

@@ -1,4 +1,4 @@
-"""Several processes do mixed operations on one small cache: nothing wrong may ever be got, and `check()` ends it.
+"""Several processes do mixed operations on one small cache: none may get a wrong value, and `check()` ends the run.
 
 python stress/cache_mixed.py -n 100000 -p 8 --seed 1
 """

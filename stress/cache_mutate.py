@@ -1,4 +1,4 @@
-"""Files of a cache are damaged in every way: each time the cache must work or put the file aside, never be wrong.
+"""Damages the files of a cache in every way: each time the cache must work or put the file aside, and never be wrong.
 
     python stress/cache_mutate.py -n 10000 -p 2 --seed 1 --at-rest 1
 

@@ -1,4 +1,4 @@
-"""Exports are damaged in every way and added: each must become a model or an error of edgeqa's, and leave nothing else.
+"""Damages exports in every way and adds them: each must become a model or an error of edgeqa's, and leave nothing else.
 
     python stress/exports_mutate.py -n 1000 --seed 1 my-export roberta-squad2
 

@@ -1,4 +1,4 @@
-"""A collection is made one of this format, or its catalogue made again, and killed at each step of it.
+"""Kills the upgrade of a collection to this format, or the repair of its catalogue, at each step.
 
     python stress/format_kill.py upgrade collection-0.3.0/c03
     python stress/format_kill.py repair my-collection

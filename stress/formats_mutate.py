@@ -1,4 +1,4 @@
-"""Files are damaged in every way and read: each must give records or an error of edgeqa's, soon, and in little memory.
+"""Damages files in every way and reads them: each must give records or an error of edgeqa's, fast and in little memory.
 
     python stress/formats_mutate.py -n 5000 --seed 1 README.md page.html book.epub manual.pdf table.csv
 

@@ -1,4 +1,4 @@
-"""Mutants: the code is changed by a little, at random, and its tests are run: one of them must fail.
+"""Changes the code a little, at random, and runs its tests: one of them must fail for each such mutant.
 
     python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log
     python stress/mutants.py -n 20 --only edgeqa/cache/front.py

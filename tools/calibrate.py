@@ -1,4 +1,4 @@
-"""Fits how a bundle's scores become probabilities, how passages that were searched for are ranked, and thresholds.
+"""Fits a bundle's calibration: probabilities from scores, the ranking of passages that were searched, and thresholds.
 
     python tools/calibrate.py BUNDLE SQUAD_FILE DOCUMENTS_FILE FOLDER [--questions 400] [--seed 1]
 

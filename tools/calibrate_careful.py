@@ -1,16 +1,18 @@
-"""Fits how what the careful reader says of passages that were searched for is ranked, how probable it is, and when.
+"""Fits ranking, probabilities and thresholds of the careful reader's answers on passages that were searched.
 
     python tools/calibrate_careful.py BUNDLE DOCUMENTS_FILE FOLDER
 
 In: the bundle of edgeqa-base, and questions on documents that lie in a folder (those of their `fit` half), near misses
-among them. Out: the section `searched` of the bundle's manifest, rewritten in place; on standard output, what comes of
-it on the same questions. Each is asked of the right document and of all together, of the fast reader as ever; the
-careful one reads the best three passages. The numbers are fitted as in `calibrate`: a conditional logit of the span to
-choose, in which a passage counts by how far the fast reader ranks it below its best, and logistic regressions of
-whether the next passage has a better answer, and of whether the best span is right. Cells that are looked up are left
-out, as they are left to the fast reader. The threshold is the lowest at which no more than MAX_WRONG of the questions
-are given a wrong answer, and no more than MAX_NEAR_MISSES of the near misses any, neither of the right document nor of
-all together. What both readers mean counts besides (`agrees`).
+among them. Out: the section `searched` of the bundle's manifest, rewritten in place; on standard output, the outcome on
+the same questions. Each question is asked of the right document, and of all together. The fast reader answers as
+always, and the careful one reads the best three passages.
+
+The numbers are fitted as in `calibrate`. A conditional logit chooses the span; a passage counts by how far the fast
+reader ranks it below its best. Logistic regressions predict whether the next passage has a better answer, and whether
+the best span is right. Cells that are looked up are left out, because the fast reader answers from them. The threshold
+is the lowest at which at most MAX_WRONG of the questions get a wrong answer, and at most MAX_NEAR_MISSES of the near
+misses get any, both from the right document and from all together. An answer that both readers give counts more
+(`agrees`).
 """
 
 from __future__ import annotations

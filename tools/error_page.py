@@ -1,8 +1,8 @@
 """Writes docs/errors.md, all messages with their remedies: `python tools/error_page.py docs/errors.md`, or `make man`.
 
-In: the classes of errors, each made of words that stand for what it would be told: a path is PATH. Out: a section a
-family, a row a message: what to do, and the exit code of the command line. It invents no text, and an error that takes
-a number which NUMBERS does not have ends it, so that a new one is never left out.
+In: the classes of errors; each is made from words in the place of real values, as PATH for a path. Out: a section for
+each family, with a row for each message: the remedy, and the exit code of the command line. The tool invents no text.
+If an error takes a number that is not in NUMBERS, the tool fails, so that a new error is never left out.
 """
 
 from __future__ import annotations

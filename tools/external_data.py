@@ -1,7 +1,7 @@
 """Writes a graph as its operators, NAME.onnx, and its weights beside it, NAME.bin; or NAME-1.bin and so on.
 
-onnxruntime maps such weights instead of reading them, so that of the table of words only the pages of words that were
-seen are in memory, and packs products straight from the mapping. The same model gives the same bytes always.
+onnxruntime maps such weights instead of reading them, and packs products straight from the mapping. So memory holds
+only those pages of the table of words whose words were seen. The same model always gives the same bytes.
 """
 
 from __future__ import annotations

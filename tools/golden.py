@@ -1,8 +1,8 @@
 """The golden cases of a bundle: a few questions and contexts with the token ids and logits that they must give.
 
-In go the tokenizer and the reference network, out come the cases as JSON values. The logits are those of that network
-in float32, never those of the graphs that are tested with them. The four cases: an answer late in the text, one with
-digits, none at all, and text that is neither English nor ASCII.
+In: the tokenizer and the reference network. Out: the cases as JSON values. The logits are those of the reference
+network in float32, never those of the graphs that are tested with them. There are four cases: an answer late in the
+text, an answer with digits, no answer, and a text that is neither English nor ASCII.
 """
 
 from __future__ import annotations

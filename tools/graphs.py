@@ -1,7 +1,7 @@
 """Lays the split reader's two ONNX graphs, `encode` and `read`, straight from its weights.
 
-In go float32 weights and their sizes; out come ONNX models for one sequence at a time, without padding and therefore
-without masks. What the operators are is in `operators.py`; what the graphs must compute is in `reference.py`.
+In: float32 weights and their sizes. Out: ONNX models for one sequence at a time, without padding and therefore without
+masks. The operators are in `operators.py`; `reference.py` says what the graphs must compute.
 """
 
 from __future__ import annotations

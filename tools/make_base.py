@@ -2,9 +2,9 @@
 
     python tools/make_base.py MPNET UPPER.safetensors OUT [--precision float32]
 
-MPNET is the folder of all-mpnet-base-v2 with `model.safetensors` and `tokenizer.json`, UPPER what training changed of
-it (`training/teacher.py`). Card, licence, version and calibration are taken over from another bundle, that in
-`models/base` unless told otherwise. It neither trains nor measures, and writes to no directory that has anything in it.
+MPNET is the folder of all-mpnet-base-v2 with `model.safetensors` and `tokenizer.json`; UPPER holds the weights that
+training has changed (`training/teacher.py`). Card, licence, version and calibration come from another bundle, by
+default the one in `models/base`. The tool neither trains nor measures, and writes only to an empty directory.
 """
 
 from __future__ import annotations

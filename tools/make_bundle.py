@@ -2,9 +2,9 @@
 
     python tools/make_bundle.py reader-fp16.safetensors OUT [--precision float32] [--release 3]
 
-What weights do not hold (tokenizer, model card, licence, name, calibration) is taken over from another bundle, the
-bundled one unless told otherwise; with --release, the new one reads what that one added to collections. It neither
-trains nor measures, and writes to no directory that has anything in it.
+The weights hold no tokenizer, model card, licence, name and calibration: these come from another bundle, by default the
+bundled one. With --release, the new bundle reads the collections of that one. The tool neither trains nor measures, and
+writes only to an empty directory.
 """
 
 from __future__ import annotations

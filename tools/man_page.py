@@ -1,7 +1,7 @@
 """Writes the manual page of edgeqa from the commands' own help: `python tools/man_page.py man/edgeqa.1`, or `make man`.
 
-One page for all commands, in roff's man macros, without a date or a version, so that it changes only with the commands.
-Examples stand as they do in the help. It invents no text: what the page says, `--help` says.
+There is one page for all commands, in roff's man macros, without a date or a version, so that it changes only with the
+commands. Examples stand as they do in the help. The tool invents no text: the page says the same as `--help`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """MPNet-base as a reader of question and text at once, in plain numpy: its weights, and what its graph must compute.
 
-In go the files of weights and a sequence's token ids; out come float32 weights by name, and start and end logits. A
-sequence is `<s> question </s></s> context </s>`, alone in its batch. Made to be right and read, not fast; the graph is
-`joint_graph.py`'s, and how the network is trained `training/torch_readers.py`'s.
+In: the files of weights, and a sequence's token ids. Out: float32 weights by name, and start and end logits. A sequence
+is `<s> question </s></s> context </s>`, alone in its batch. The code is made to be right and easy to read, not fast.
+`joint_graph.py` makes the graph, and `training/torch_readers.py` trains the network.
 
 Source: Song et al., "MPNet: Masked and Permuted Pre-training for Language Understanding", NeurIPS 2020; buckets of
 relative positions: Raffel et al., "Exploring the Limits of Transfer Learning" (T5), 2020.

@@ -1,8 +1,8 @@
 """Puts ONNX operators and weights together into a graph, in float32 or with int8 products.
 
-In go names of values and float32 weights; out come names of new values, and at last the model. What depends on the
-precision is a method here: products, attention, the table of words. How the layers follow each other is `graphs.py`'s
-job, how a weight is rounded is `quantize.py`'s.
+In: names of values, and float32 weights. Out: names of new values, and at last the model. Each operation that depends
+on the precision is a method here: products, attention, the table of words. `graphs.py` decides on the order of the
+layers, and `quantize.py` rounds the weights.
 
 The operators are onnxruntime's own fused ones (com.microsoft: Attention, QAttention, DynamicQuantizeMatMul, Gelu), so
 that nothing has to be recognised and fused when a session starts on a device.

@@ -1,8 +1,8 @@
 """Photographs docs/images/page.png: the page of `edgeqa serve` after a question. `python tools/page_picture.py URL`.
 
 In: a server whose collection holds examples/, and chromium. Out: the picture, with a digest in it (a tEXt chunk of PNG)
-of all that decides what is seen: the page for QUESTION but for times, its style, its script. Whoever asks the page
-again can tell by it whether the picture is still true, without a browser; tests/serving/test_picture.py does.
+of everything that decides how it looks: the page for QUESTION without times, its style, its script. With the digest,
+tests/serving/test_picture.py finds out without a browser whether the picture is still true.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rounds weights to int8: a float32 matrix in, int8 and scales out, so that int8 times scale is nearly the matrix.
 
-Symmetric, -127 to 127, zero stays zero. It knows no graph, and looks at no data: activations are scaled while a graph
-runs, by the operators themselves (`operators.Int8Graph`).
+Rounding is symmetric, from -127 to 127, and zero stays zero. The module knows no graph and looks at no data: the
+operators themselves scale activations while a graph runs (`operators.Int8Graph`).
 """
 
 from __future__ import annotations

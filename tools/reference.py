@@ -1,10 +1,11 @@
 """The split reader in plain numpy: what the ONNX graphs must compute, written as arithmetic and nothing else.
 
-In go the weights, token ids, token types (0 question, 1 context) and which tokens are valid (not padding), each
-`[batch, tokens]`; out come hidden values or start and end logits, in float32. A sequence is `[CLS] question [SEP]
-context [SEP]`, or one of the two parts alone. Made to be right and read, not fast; it knows nothing of ONNX.
+In: the weights, token ids, token types (0 question, 1 context) and which tokens are valid (not padding), each
+`[batch, tokens]`. Out: hidden values or start and end logits, in float32. A sequence is `[CLS] question [SEP] context
+[SEP]`, or one of the two parts alone. The code is made to be right and easy to read, not fast; it knows nothing of
+ONNX.
 
-Lower layers that see question and context apart: Cao et al., "DeFormer: Decomposing Pre-trained Transformers for
+The lower layers see question and context apart, as in Cao et al., "DeFormer: Decomposing Pre-trained Transformers for
 Faster Question Answering", ACL 2020.
 """
 

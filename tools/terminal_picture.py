@@ -1,8 +1,8 @@
 """Draws docs/images/terminal.svg, a command as a terminal shows it: `python tools/terminal_picture.py`.
 
-In: what edgeqa writes to a terminal, from a real run on a pseudo-terminal. Out: that text as SVG, bold and dim as they
-are, in the colours of the reader's screen, light or dark. It makes up nothing; tests/tools/test_pictures.py runs the
-command again and compares.
+In: the output of a real run of edgeqa on a pseudo-terminal. Out: that text as SVG, with its bold and dim parts, in the
+colours of the reader's screen, light or dark. The tool makes up nothing; tests/tools/test_pictures.py runs the command
+again and compares.
 """
 
 from __future__ import annotations

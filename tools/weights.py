@@ -1,8 +1,8 @@
 """Reads the file of trained weights that a bundle is made from.
 
-In goes a safetensors file: half precision, with the number of layers and the split in its metadata. Out come float32
-arrays by name and the `Sizes` that the weights alone do not tell. What the names mean is in `reference.py`; nothing
-here computes with them.
+In: a safetensors file in half precision, with the number of layers and the split in its metadata. Out: float32 arrays
+by name, and the `Sizes` that the weights alone do not tell. `reference.py` says what the names mean; nothing here
+computes with them.
 """
 
 from __future__ import annotations
