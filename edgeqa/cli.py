@@ -49,6 +49,7 @@ COMMANDS = {
 }
 
 _NO_THREAD = "can't start new thread"  # Python's own words
+_ASKING = ("ask", "closest")
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
 
 
@@ -156,6 +157,9 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, click.ClickException):
         streams.unfailing(error.show)
+        if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in _ASKING:
+            hint = f'a question that begins with a dash stands after --, as in: {error.ctx.command_path} -- "-z" FILE'
+            streams.say(f"  hint: {hint}")
         return error.exit_code
     if isinstance(error, click.Abort):
         return EXIT_INTERRUPTED

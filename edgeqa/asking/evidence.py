@@ -99,7 +99,8 @@ class Asked:
     def __init__(self, question: str, language: str) -> None:
         self._language = language
         self._question = question.lower()
-        self._options = frozenset(_OPTION.findall(question))
+        self.options = frozenset(_OPTION.findall(question))
+        """Options of a command that the question names, as they are written there."""
         self._subjects = _subjects(question, language)
         self._entries: dict[tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
@@ -149,7 +150,7 @@ class Asked:
         is_row = text.kind == "row" and len(text.pieces) > 1
         repeats, marker = self._repeats(span), not is_row and _is_marker(text.text, start, end)
         lacks_number = self._wants_number and _NUMBER.search(span) is None
-        names = self._names(text)
+        names = self.names(text)
         if not (repeats or marker or lacks_number or is_row or names):
             return NOTHING
         column = self._in_row(text, start, end) if is_row else (0.0, 0.0, 0.0, 0.0)
@@ -175,7 +176,7 @@ class Asked:
                 inside = [place.score for place in places if start <= place.start and place.end <= end]
                 yield Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0)
 
-    def _names(self, text: Text) -> bool:
+    def names(self, text: Text) -> bool:
         """Tells whether the question names the entry or row that a passage is: an option, or what it is all about."""
         if text.kind == "row":
             return any(self._is_named(text.text[start:end]) for start, end in _cells(text))
@@ -188,7 +189,7 @@ class Asked:
 
     def _is_named(self, entry: str) -> bool:
         if options := _OPTION.findall(entry):
-            return not self._options.isdisjoint(options) and entry.startswith("-")
+            return not self.options.isdisjoint(options) and entry.startswith("-")
         return any(distinct(name, self._language) in self._subjects for name in _BETWEEN_NAMES.split(_plain(entry)))
 
     def _meanings(self, text: Text) -> list[tuple[int, int]]:
@@ -212,7 +213,7 @@ class Asked:
 
     def _definition(self, text: Text) -> tuple[int, int] | None:
         """Returns the first sentence below the name of an entry, if the question asks what that means or does."""
-        if not self._names(text) or text.pieces:
+        if not self.names(text) or text.pieces:
             return None
         name, after = text.heading[-1], 0
         if not self._is_asked(name):
@@ -258,7 +259,7 @@ class Asked:
 
     def _naming(self, column: str) -> frozenset[str]:
         """Returns the terms by which a column may be named, if the question names it; else none."""
-        if self._options and (options := _OPTION.findall(column)) and self._options.isdisjoint(options):
+        if self.options and (options := _OPTION.findall(column)) and self.options.isdisjoint(options):
             return frozenset()  # -q is not -Q
         names = distinct(column, self._language)
         if _PRICE.search(column) and self._wants_price:

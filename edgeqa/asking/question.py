@@ -21,13 +21,14 @@ from edgeqa.digests import blake2b
 from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from edgeqa.asking import Scope, SourcePassage
     from edgeqa.asking.equipment import Equipment
     from edgeqa.asking.records import Option, Options
     from edgeqa.cache import Key
     from edgeqa.contexts import Context, Text
+    from edgeqa.contexts.search import Hit
     from edgeqa.models.readers import Encoding
     from edgeqa.models.reading import Question
     from edgeqa.timing import Progress, Stopwatch
@@ -100,8 +101,9 @@ class Asking:
             limit += SPARE_HITS
         read = 0
         unread: list[NearPassage] = []
-        for hit in hits.best:
-            share = hit.score / best if best else 1.0
+        named = self._named(hits.best)
+        for hit in (*named, *(hit for hit in hits.best if hit not in named)):
+            share = 1.0 if not best or hit in named else hit.score / best
             enough = read >= limit or (
                 most is None
                 and hits.passages > ranking.FEW_PASSAGES
@@ -124,6 +126,13 @@ class Asking:
             self._scope.nothing_read()
         self._near.sort(key=lambda near: -near.rank)
         self._near += unread
+
+    def _named(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Returns the entries of options that the question names: the search knows no signs, and no capitals."""
+        if not self._said.options:
+            return []
+        found = ((hit, self._scope.passage(hit)) for hit in hits)
+        return [hit for hit, passage in found if passage is not None and self._said.names(passage.text)]
 
     def offer(self, passage: SourcePassage, share: float) -> bool:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""

@@ -370,7 +370,7 @@ def test_one_that_fails_its_self_test_is_told_of(
 
 @pytest.mark.usefixtures("careful_base")
 def test_where_memory_is_short_it_is_refused_only_if_asked_for(opened: Callable[..., EdgeQA]) -> None:
-    qa = opened(budget_bytes=160 << 20)
+    qa = opened(budget_bytes=130 << 20)
     assert qa.ask(QUESTION, TEXT).reader == "fast"
     assert "missing for the careful one" in qa.plan.reader.reason
     qa = opened(reader="careful", budget_bytes=100 << 20)

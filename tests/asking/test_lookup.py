@@ -78,6 +78,7 @@ def test_an_answer_is_less_likely_where_another_one_is_nearly_as_good(qa: EdgeQA
     assert beyond_rank(" The pump was built in 1911.") < beyond_rank(" It stands by the river.") - 0.5
 
 
+# Many other entries have the letter c, and one of them says "meaning".
 OPTIONS = """Options:
   -q, --quiet      print only the answer
   -Q, --query      show the query plan
@@ -88,6 +89,18 @@ Files:
       Filter the archive through gzip. It must be there.
   -Z, --compress
       Filter the archive through compress. It must be there.
+  -C, --directory=DIR
+      Change to DIR before anything else.
+
+Operation modes:
+  -c, --create
+      Create a new archive. Arguments supply the names of what is archived.
+  -r, --append
+      Append to the end of an archive. Arguments have the same meaning as for -c (--create).
+  -u, --update
+      Append what is newer. Arguments have the same meaning as with -c and -r options.
+  -A, --catenate
+      Append an archive to the end of another. Its meaning is that of c.
 """
 
 
@@ -99,6 +112,7 @@ Files:
         ("what does the --top option do", "give the N best answers"),
         ("What does -z do?", "Filter the archive through gzip"),
         ("What does -Z do?", "Filter the archive through compress"),
+        ("-C meaning", "Change to DIR before anything else"),
     ],
 )
 def test_an_option_is_looked_up_as_it_is_written(writing: EdgeQA, tmp_path: Path, question: str, answer: str) -> None:

@@ -70,3 +70,15 @@ def test_a_text_that_nobody_named_is_told_of() -> None:
     assert "standard input; --questions FILE asks many questions" in done.stderr
     named = edgeqa("ask", "-q", "Who built the bridge?", "-", stdin=b"The bridge was built by Dorman Long.")
     assert (named.stdout, named.stderr) == ("Dorman Long\n", "")
+
+
+@pytest.mark.parametrize("question", ["-C meaning", "--no-such-thing?"])
+def test_a_question_that_begins_with_a_dash_is_told_where_it_stands(question: str) -> None:
+    done = edgeqa("ask", question, PUMP, cwd=EXAMPLES)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such option" in done.stderr
+    assert done.stderr.endswith(
+        '  hint: a question that begins with a dash stands after --, as in: edgeqa ask -- "-z" FILE\n'
+    )
+    assert edgeqa("ask", "--", question, PUMP, cwd=EXAMPLES).returncode == 1
+    assert "hint" not in edgeqa("add", question, cwd=EXAMPLES).stderr
