@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ from edgeqa.cache.premises import round_map
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edgeqa.cache import Cache
 
 
 def entry(number: int) -> Entry:
@@ -192,3 +195,17 @@ def test_a_child_forked_while_a_thread_changes_the_table_begins_with_none() -> N
     assert front.peek("half") is not None
     until.set()
     thread.join()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="on this system the other clock goes on as well")
+def test_a_value_at_hand_grows_older_while_the_device_sleeps(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.put("a", 1, ttl_s=60)
+    cache.flush()
+    assert cache.get("a") == 1
+    asleep_s, read_clock = 3600, time.clock_gettime
+    # What the system's clocks say after an hour of sleep: that of the time awake has stood still.
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda clock: read_clock(clock) + asleep_s * (clock != time.CLOCK_MONOTONIC)
+    )
+    monkeypatch.setattr("edgeqa.cache._now_ms", lambda: int(1000 * (time.time() + asleep_s)))
+    assert cache.get("a") is None

@@ -40,6 +40,17 @@ def test_leases_without_a_place_let_everybody_compute(tmp_path: Path) -> None:
     leases.close()
 
 
+def test_a_failure_of_a_time_that_is_yet_to_come_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a reboot that has set the clock back: nobody can have waited for it."""
+    leases, key, began_ns = Leases(tmp_path / "leases"), name_key("a"), time.time_ns()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: began_ns + 3600 * 10**9)
+        leases.note_failure(key, "ValueError", "no")
+        assert leases.failure_since(key, began_ns) is not None
+    assert leases.failure_since(key, began_ns) is None
+    leases.close()
+
+
 def test_a_failure_is_told_to_those_who_waited_for_this_key_when_it_came(tmp_path: Path) -> None:
     leases, began_ns = Leases(tmp_path / "leases"), time.time_ns()
     key = name_key("a")
