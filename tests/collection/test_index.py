@@ -384,14 +384,17 @@ def test_a_forked_child_keeps_no_lock_of_the_library(made: Path) -> None:
     for handle in held:
         fcntl.flock(handle, fcntl.LOCK_EX)
     of_child, of_parent = os.pipe()
+    there, is_there = os.pipe()
     child = os.fork()
     if not child:
         os.close(of_parent)
+        os.write(is_there, b"!")
         os.read(of_child, 1)
         for handle in held:
             os.close(handle)  # as the library would, some day
         os._exit(0)
-    for handle in held:
+    assert os.read(there, 1) == b"!"
+    for handle in (*held, of_child, there, is_there):
         os.close(handle)
     try:
         for name in (META_LOCK, WRITER_LOCK):
