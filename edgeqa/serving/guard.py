@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 
 import edgeqa
-from edgeqa.serving.errors import HostRefused, OriginRefused
+from edgeqa.serving.errors import HostRefused, OriginRefused, RequestInvalid
 from edgeqa.serving.problems import problem_of
 from edgeqa.serving.replies import problem_response
 
@@ -50,7 +50,7 @@ def guarded(inner: ASGIApp, names: frozenset[str]) -> ASGIApp:
         try:
             _check_headers(scope, names)
         except edgeqa.EdgeQAError as error:
-            await problem_response(problem_of(error))(scope, receive, sent)
+            await problem_response(problem_of(error), {"Connection": "close"})(scope, receive, sent)
             return
         with contextlib.suppress(ClientDisconnect):
             await inner(scope, receive, sent)
@@ -62,10 +62,16 @@ def _check_headers(scope: Scope, names: frozenset[str]) -> None:
     """Checks that a request is made to this server, and not by another site's page.
 
     Raises:
+        RequestInvalid: if two of its headers say how long its body is.
         HostRefused: if it is made to a name that is not this server's.
         OriginRefused: if a page of another site changes or asks something.
     """
     headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers and b"content-length" in headers:
+        reason = "Transfer-Encoding and Content-Length both say how long the body is"
+        raise RequestInvalid(
+            reason, "send one of them: where a proxy takes the other, a second request hides in the body"
+        )
     host = headers.get(b"host", b"").decode("latin-1").lower()
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -27,6 +27,7 @@ _STATUSES: tuple[tuple[type[BaseException] | str, int], ...] = (
     (errors.CollectionNotServed, 404),
     (errors.RequestInvalid, 400),
     ("CollectionBusy", 409),
+    ("CollectionEmpty", 404),  # as where there is none yet: nothing is wrong with the server
     ("NameAmbiguous", 409),
     ("CollectionNameInvalid", 400),
     ("FormatUnknown", 415),

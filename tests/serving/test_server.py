@@ -251,6 +251,11 @@ def test_heads_are_within_their_limits(home: Path) -> None:
             assert raw(server, hostile).startswith(b"HTTP/1.1 400 ")
         smuggled = b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
         assert raw(server, smuggled).startswith(b"HTTP/1.1 400 ")
+        both = b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        received = raw(server, b"POST /v1/ask HTTP/1.1\r\nHost: localhost\r\n" + both + hidden)
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"alive" not in received
         asked = {"Connection": "Upgrade, close", "Upgrade": "websocket"}
         assert httpx.get(f"{server.url}/healthz", headers=asked, timeout=DEADLINE_S).status_code == 200
         stop(server)
@@ -467,9 +472,15 @@ def test_several_collections_are_served_with_one_model(home: Path, tmp_path: Pat
     assert command(home, "add", tmp_path / "a.txt", "--collection", "second").returncode == 0
     with running(home, "--collection", "first", "--collection", "second") as server:
         url = f"{server.url}/v1/ask"
-        nothing = httpx.post(url, json={"question": QUESTION}, timeout=DEADLINE_S)
+        nothing = httpx.post(url, json={"question": QUESTION, "timeout_s": 60}, timeout=DEADLINE_S)
         assert (nothing.status_code, nothing.json()["type"]) == (404, "CollectionNotFound")
-        answer = httpx.post(url, json={"question": QUESTION, "collection": "second"}, timeout=DEADLINE_S)
+        assert command(home, "add", tmp_path / "a.txt", "--collection", "first").returncode == 0
+        assert command(home, "remove", "--collection", "first", tmp_path / "a.txt").returncode == 0
+        nothing = httpx.post(url, json={"question": QUESTION, "timeout_s": 60}, timeout=DEADLINE_S)
+        assert (nothing.status_code, nothing.json()["type"]) == (404, "CollectionEmpty")
+        answer = httpx.post(
+            url, json={"question": QUESTION, "collection": "second", "timeout_s": 60}, timeout=DEADLINE_S
+        )
         assert answer.json()["answer"] == "Charles Babbage"
 
 
