@@ -17,6 +17,7 @@ from edgeqa.errors import (
     EXIT_ANSWERED,
     EXIT_DEVICE,
     EXIT_INTERRUPTED,
+    AddressSpaceLimited,
     EdgeQAError,
     FileRefused,
     FilesLimited,
@@ -50,6 +51,7 @@ COMMANDS = {
 
 _NO_THREAD = "can't start new thread"  # Python's own words
 _ASKING = ("ask", "closest")
+_NOT_MAPPED = "failed to map segment"  # of the dynamic linker, on a library
 DEBUG_VARIABLE = "EDGEQA_DEBUG"
 
 
@@ -131,6 +133,8 @@ def _as_ours(error: Exception) -> Exception:
     """Returns an error for the user in place of one of the system or of an installed library, which is no bug."""
     if isinstance(error, EdgeQAError):
         return error
+    if isinstance(error, ImportError) and _NOT_MAPPED in str(error):
+        return AddressSpaceLimited()
     if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
         because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
         return LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))

@@ -67,6 +67,7 @@ This is the tree, with the builtin that each class also inherits. A room has fur
             LibraryMissing (ImportError)
             ThreadsLimited (RuntimeError)
             FilesLimited (RuntimeError)
+            AddressSpaceLimited (MemoryError)
             Subinterpreter
             NotEnoughMemory (MemoryError)
         CacheError
@@ -662,6 +663,19 @@ class FilesLimited(CapabilityError, RuntimeError):
         )
 
 
+_MORE_ADDRESS_SPACE = (
+    "raise the limit on address space (ulimit -v), or have the answer cache, which may be larger, made anew within it: "
+    "edgeqa cache clear --yes"
+)
+
+
+class AddressSpaceLimited(CapabilityError, MemoryError):
+    """A library cannot be loaded, since the process may take no more address space."""
+
+    def __init__(self) -> None:
+        super().__init__("no library can be loaded: the limit on address space is reached", _MORE_ADDRESS_SPACE)
+
+
 class Subinterpreter(CapabilityError):
     """The model cannot be loaded in a subinterpreter, because the import of onnxruntime never ends there."""
 
@@ -682,7 +696,7 @@ class NotEnoughMemory(CapabilityError, MemoryError):
         if what == "memory":
             remedy = "free some memory, raise the limit of the container, or allow more with --budget"
         else:
-            remedy = "raise the limit on address space (ulimit -v)"
+            remedy = _MORE_ADDRESS_SPACE
         super().__init__(
             f"not enough {what}{f' with {wanted}' if wanted else ''}: {needed_bytes} bytes needed, "
             f"{available_bytes} available, {self.missing_bytes} bytes missing",

@@ -54,9 +54,9 @@ _JOINT_ACTIVATION_BYTES, _SCORE_BYTES = 300, 8
 # again, and whose arena grows while it is loaded.
 _MAPPED_PERCENT, _SECOND_ACTIVATION_BYTES = 100, 20
 
-# Address space of one thread beyond that: code that is never touched (92 MiB measured), and 42 for what the sum above
+# Address space of one thread beyond that: code that is never touched (92 MiB measured), and 40 for what the sum above
 # once had more. Too little here ends in a hang, too much in a refusal.
-_UNTOUCHED_BYTES = 138 * MIB
+_UNTOUCHED_BYTES = 132 * MIB
 # A further thread, in the pool of each graph: 8 MiB of stack, and 64 MiB of the C library's, which takes twice as much
 # for the moment in which it aligns them. Measured: 174 MiB for the second thread, 462 MiB for three. Where a thread
 # cannot be made, onnxruntime does not fail but hangs, so this must not be too little.

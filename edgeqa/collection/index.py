@@ -202,6 +202,7 @@ class Index:
             check_plain(*_own(directory))
         except OSError as error:
             raise RouteDamaged(directory, error.strerror or str(error)) from error
+        _share_arenas()  # before any thread has one of its own
         _check_thread()
         if not mapped:
             self._searcher = _searcher_elsewhere(directory, None, _copy)
@@ -326,7 +327,6 @@ def _schema() -> tantivy.Schema:
 
 def _searcher(directory: Path) -> tantivy.Searcher:
     """Returns what searches the index; all its files are mapped from then on."""
-    _share_arenas()
     with forking.library_call(), _utf8(directory) as path:
         index = tantivy.Index.open(path)
         if index.schema != _schema():

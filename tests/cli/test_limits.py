@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from program import DEADLINE_S, EDGEQA
 
+import edgeqa
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -46,6 +48,14 @@ def test_512_mb_of_address_space_are_enough_for_a_collection() -> None:
     for command, said in (((*EDGEQA, "add", str(PUMP)), "1 added"), (ask, "12 metres")):
         done = limited(command, 512)
         assert (done.returncode, said in done.stdout) == (0, True), done.stderr
+
+
+def test_a_collection_that_was_asked_in_little_address_space_is_asked_again() -> None:
+    """Threads that start before they are told to share one arena reserve 64 MiB each."""
+    ask = (*EDGEQA, "ask", "-q", "--refresh", "--threads", "1", "To what depth may the pump be submerged?")
+    for command in ((*EDGEQA, "add", str(PUMP)), ask, ask, ask):
+        done = limited(command, 470)
+        assert done.returncode == 0, done.stderr
 
 
 def without_threads(*command: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -85,6 +95,17 @@ def test_too_little_address_space_is_refused_without_options_that_nobody_gave() 
         done = limited(command, 300)
         assert done.returncode == 3
         assert "not enough address space: " in done.stderr
+
+
+def test_an_answer_cache_that_leaves_no_address_space_for_a_library_is_said_to_be_in_the_way() -> None:
+    with edgeqa.open(answer_cache_bytes=256 * MIB) as qa:
+        qa.ask("Who built it?", "The bridge was built by Dorman Long.")
+    refused = limited(ASK, 310)
+    assert refused.returncode == 3
+    assert "address space" in refused.stderr
+    assert "edgeqa cache clear --yes" in refused.stderr
+    assert limited((*EDGEQA, "cache", "clear", "--yes"), 400).returncode == 0
+    assert limited(ASK, 400).stdout == "12 metres\n"
 
 
 def test_too_little_address_space_is_refused_before_loading() -> None:
