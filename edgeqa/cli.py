@@ -131,10 +131,10 @@ def run() -> int:
 
 def _as_ours(error: Exception) -> Exception:
     """Returns an error for the user in place of one of the system or of an installed library, which is no bug."""
+    if _lacks_address_space(error):
+        return AddressSpaceLimited()
     if isinstance(error, EdgeQAError):
         return error
-    if isinstance(error, ImportError) and _NOT_MAPPED in str(error):
-        return AddressSpaceLimited()
     if isinstance(error, ImportError) and (library := (error.name or "edgeqa").partition(".")[0]) != "edgeqa":
         because = f"which cannot be imported: {str(error).strip().partition(chr(10))[0]}"
         return LibraryMissing(library, **({} if isinstance(error, ModuleNotFoundError) else {"reason": because}))
@@ -145,6 +145,18 @@ def _as_ours(error: Exception) -> Exception:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return FileRefused(str(error.filename), error.strerror)
     return error
+
+
+def _lacks_address_space(error: Exception) -> bool:
+    """Tells whether a library, a thread or memory was refused for a limit on address space (`ulimit -v`)."""
+    if isinstance(error, ImportError):
+        return _NOT_MAPPED in f"{error} {error.__cause__}"
+    has_no_thread = isinstance(error, ThreadsLimited) or str(error) == _NO_THREAD
+    if not has_no_thread and (not isinstance(error, MemoryError) or isinstance(error, EdgeQAError)):
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _report(error: Exception) -> int:

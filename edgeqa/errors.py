@@ -670,10 +670,10 @@ _MORE_ADDRESS_SPACE = (
 
 
 class AddressSpaceLimited(CapabilityError, MemoryError):
-    """A library cannot be loaded, since the process may take no more address space."""
+    """The process may take no more address space: a library, a thread or memory was refused."""
 
     def __init__(self) -> None:
-        super().__init__("no library can be loaded: the limit on address space is reached", _MORE_ADDRESS_SPACE)
+        super().__init__("no more address space can be had: the limit on it is reached", _MORE_ADDRESS_SPACE)
 
 
 class Subinterpreter(CapabilityError):
