@@ -190,3 +190,4 @@ def _asynchronous(opener: Callable[P, EdgeQA]) -> Callable[P, AsyncEdgeQA]:
 
 
 aopen = _asynchronous(runtime.open)
+"""Returns an `AsyncEdgeQA`, to be entered by `async with`; arguments and errors as for `open`."""
