@@ -61,6 +61,7 @@ _PLACE = re.compile(
     r"[<#/]|\.{1,2}/|www\.|[a-zA-Z][a-zA-Z0-9+.-]{0,30}:.|[^/]*\.[a-zA-Z][a-zA-Z0-9]{0,9}(?:[#?/:].*)?$|.*/.*[./]"
 )
 _LINKED = re.compile(r"\[([^\]\n]{1,100})\](?!:)")
+_TAG_NAME = re.compile(r"<([a-zA-Z][^\s/>]{0,63})")
 _END_TAG = re.compile(r"</([a-zA-Z][\w.-]{0,63})")
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
@@ -249,12 +250,12 @@ class _Reader:
 
     def _is_text(self, source: str) -> bool:
         """Tells whether something only looks like a tag: `<depth>`, `List<String>`, `a<b and c>d`."""
-        tag = next(iter(Tokenizer().feed(source, is_last=True)), "")
-        if not isinstance(tag, Tag) or tag.is_end or tag.source.endswith("/") or tag.name in self._ended:
+        tag = _TAG_NAME.match(source)
+        if tag is None or source.endswith("/>") or (name := tag[1].lower()) in self._ended:
             return False
-        if tag.name in ELEMENTS:
-            return tag.name in IN_LINES and bool(tag.source.strip()) and "=" not in tag.source
-        return "-" not in tag.name and ":" not in tag.name  # a name with a hyphen is a custom element
+        if name in ELEMENTS:
+            return name in IN_LINES and "=" not in source and bool(source[tag.end() : -1].strip())
+        return "-" not in name and ":" not in name  # a name with a hyphen is a custom element
 
     def _write_html(self, source: str) -> None:
         self._page.write(list(Tokenizer().feed(source, is_last=True)))

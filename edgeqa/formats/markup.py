@@ -666,6 +666,10 @@ class StyleSheet:
         self._steps = 0
         self.elements: set[str] = set()
         """The names of elements in the rules. Such an element is looked at even without attributes."""
+        self.is_empty = True
+        """Whether there is no rule."""
+        self.asks_for_outer = False
+        """Whether any rule depends on the elements around an element."""
 
     def add(self, source: str) -> None:
         """Takes a style sheet. Rules for some media are left out."""
@@ -695,16 +699,8 @@ class StyleSheet:
         elif effect and any(mark[0] in ".#" for one in (marks, *found) for mark in one):
             outer = tuple(zip(reversed(found), (between == ">" for between in reversed(steps[1::2])), strict=True))
             self._within.setdefault(max(marks), []).append(_Within(marks, outer, effect))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no rule."""
-        return not (self._rules or self._within or self._lists)
-
-    @property
-    def asks_for_outer(self) -> bool:
-        """Whether any rule depends on the elements around an element."""
-        return bool(self._within)
+            self.asks_for_outer = True
+        self.is_empty = not (self._rules or self._within or self._lists)
 
     def hides(self, has: frozenset[str], outer: Sequence[frozenset[str]] = ()) -> bool:
         """Tells whether a rule hides an element of these marks within elements of the outer ones, outermost first."""
