@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import struct
 import time
 from dataclasses import dataclass
@@ -274,7 +275,7 @@ class Documents:
             pipe.set(version, digest)
             pipe.hset(keys.of_tag(tag, "documents"), name, msgspec.json.encode(stored))
             pipe.incrby(keys.of_tag(tag, "contexts"), len(records) - (former.contexts if former else 0))
-            pipe.incr(keys.of_tag(tag, "changes"))
+            _note_change(pipe, tag)
             pipe.xadd(keys.of_tag(tag, "arrivals"), {"document": name})
             return True
 
@@ -294,7 +295,7 @@ class Documents:
             pipe.delete(version)
             pipe.hdel(keys.of_tag(tag, "documents"), name)
             pipe.decrby(keys.of_tag(tag, "contexts"), former.contexts)
-            pipe.incr(keys.of_tag(tag, "changes"))
+            _note_change(pipe, tag)
             pipe.xadd(keys.of_tag(tag, "arrivals"), {"gone": name})
             return True
 
@@ -419,6 +420,12 @@ class Documents:
                     held = HeldPassage(raw, address)
             passages.append(held)
         return passages
+
+
+def _note_change(pipe: Pipe, tag: str) -> None:
+    """Queues that a tag has changed."""
+    pipe.incr(keys.of_tag(tag, "changes"))
+    pipe.set(keys.of_tag(tag, "change"), secrets.token_hex(8))
 
 
 def _commands_of(wanted: Iterable[tuple[str, StoredDocument]]) -> list[tuple[str, tuple[Any, ...]]]:

@@ -61,7 +61,8 @@ def of_tag(tag: str, what: str, name: str = "") -> str:
         tag: the tag.
         what: `documents`: a hash of all documents, by name. `passages`: a hash of a document's passages, by number.
             `version`: of a document, which a transaction watches. `number`: the last number given to a passage.
-            `contexts`: how many passages there are. `changes`: rises with each change. `arrivals`: the stream.
+            `contexts`: how many passages there are. `changes`: rises with each change. `change`: what
+            the last change alone is called. `arrivals`: the stream.
             `names`: a set of the plain keys of a document's answers. `places`, `open`, `sources`: of a folder.
         name: of the document, or the digest of the folder, where it is of one.
     """

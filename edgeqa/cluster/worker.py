@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -52,6 +52,14 @@ MAX_RAW_BYTES = 16 << 20
 DOUBTED_S = 10.0
 _AGAIN_S = 0.5
 _PUBLISHED_S, _RENEWED_S = 1.0, 20.0
+
+
+class Version(NamedTuple):
+    """What of a tag's changes tells one state of it from another."""
+
+    changes: int
+    last: str
+    """Of the last change alone: after a failover, as many changes may be others than those that were seen."""
 
 
 class Worker:
@@ -100,8 +108,8 @@ class Worker:
         self._lock = threading.Lock()
         self._mine: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
-        self._changes: dict[str, int] = {}
-        """The number of indexed changes, by tag."""
+        self._changes: dict[str, Version] = {}
+        """The indexed version of each tag."""
         self._content, self._said = 0, (-1, -1)
         self._number = 0
         self._room_bytes = self._holding.room_bytes
@@ -231,29 +239,29 @@ class Worker:
             return True
         return self._holding.encode_some(ENCODED_AT_ONCE)
 
-    def _changed(self, tags: Sequence[str]) -> list[tuple[str, int]]:
-        """Returns the tags that have changed, and how many changes there were."""
-        at = [keys.of_tag(tag, "changes") for tag in tags]
-        found = self._valkey.many([(key, ("GET", key)) for key in at], patience_s=0.0)
+    def _changed(self, tags: Sequence[str]) -> list[tuple[str, Version]]:
+        """Returns the tags that have changed, with their versions."""
+        at = [[keys.of_tag(tag, what) for what in ("changes", "change")] for tag in tags]
+        found = self._valkey.many([(both[0], ("MGET", *both)) for both in at], patience_s=0.0)
         changed = []
         for tag, raw in zip(tags, found, strict=True):
             if not isinstance(raw, ClusterError):
-                changes = int(raw or 0)
-                if self._changes.get(tag) != changes and self._is_believed(tag, changes):
-                    changed.append((tag, changes))
+                version = Version(int(raw[0] or 0), (raw[1] or b"").decode("utf-8", "replace"))
+                if self._changes.get(tag) != version and self._is_believed(tag, version):
+                    changed.append((tag, version))
         return changed
 
-    def _is_believed(self, tag: str, changes: int) -> bool:
+    def _is_believed(self, tag: str, version: Version) -> bool:
         """Tells whether to believe a number of changes; one lower than before must still be reported after a while.
 
         A master that comes back empty reports too few changes, before it learns that a replica has taken its place.
         """
-        if changes >= self._changes.get(tag, 0):
+        if tag not in self._changes or version.changes >= self._changes[tag].changes:
             self._doubted.pop(tag, None)
             return True
         return time.monotonic() - self._doubted.setdefault(tag, time.monotonic()) > DOUBTED_S
 
-    def _reconcile(self, changed: Sequence[tuple[str, int]]) -> None:
+    def _reconcile(self, changed: Sequence[tuple[str, Version]]) -> None:
         """Brings the collection up to date for changed tags, in one commit; tags that are new here come first.
 
         One call does at most one commit's worth of work; the tags that are left stay marked as changed.
@@ -262,10 +270,10 @@ class Worker:
         new_tags = any(tag not in self._changes for tag, _ in first)
         wanted: list[tuple[str, StoredDocument]] = []
         drops: list[tuple[str, str]] = []
-        done: dict[str, int] = {}
+        done: dict[str, Version] = {}
         count = 0
         there = self._documents.of_tags([tag for tag, _ in first], patience_s=PATIENCE_S)
-        for (tag, changes), (_, listed) in zip(first, there, strict=False):  # it may end before
+        for (tag, version), (_, listed) in zip(first, there, strict=False):  # it may end before
             held = self._holding.documents.get(tag, {})
             names = {one.name for one in listed}
             drops += [(tag, name) for name in held if name not in names]
@@ -274,7 +282,7 @@ class Worker:
             wanted += [(tag, one) for one in some]
             count += sum(one.contexts for one in some)
             if len(some) == len(new):
-                done[tag] = changes
+                done[tag] = version
             if count >= PASSAGES_AT_ONCE or len(some) < len(new):
                 break
         puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
@@ -290,19 +298,19 @@ class Worker:
         if puts or drops:
             # Passages that are taken over are answered from tokens first.
             self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
-        for tag, changes in done.items():
-            self._note(tag, changes)
+        for tag, version in done.items():
+            self._note(tag, version)
         if wrong is not None:
             raise wrong
 
-    def _note(self, tag: str, changes: int | None) -> None:
-        """Notes how many changes of a tag are indexed; None means that it is no longer served here."""
+    def _note(self, tag: str, version: Version | None) -> None:
+        """Notes which version of a tag is indexed; None means that it is no longer served here."""
         with self._lock:
             if (former := self._changes.pop(tag, None)) is not None:
                 self._content -= _tag_digest(tag, former)
-            if changes is not None:
-                self._changes[tag] = changes
-                self._content += _tag_digest(tag, changes)
+            if version is not None:
+                self._changes[tag] = version
+                self._content += _tag_digest(tag, version)
             self._content %= 1 << 128
 
     def _let_go(self, tags: Sequence[str]) -> None:
@@ -492,5 +500,5 @@ def _is_same(document: StoredDocument, held: Any) -> bool:  # noqa: ANN401 - a H
     return held is not None and (held.digest, held.first) == (document.digest, document.first)
 
 
-def _tag_digest(tag: str, changes: int) -> int:
-    return int.from_bytes(blake2b(f"{tag}\0{changes}".encode(), digest_size=16).digest(), "little")
+def _tag_digest(tag: str, version: Version) -> int:
+    return int.from_bytes(blake2b(f"{tag}\0{version}".encode(), digest_size=16).digest(), "little")

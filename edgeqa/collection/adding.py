@@ -78,7 +78,7 @@ class ContextMade:
     passage: Window
     groups: TokenGroups
     encoding: Encoding | None = field(default=None)
-    """The one that was made before; None to make it now."""
+    """The encoding, if it was made before; None to make it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +370,7 @@ class AddingRun:
         tokens = len(made.passage.tokens)
         size_bytes = encoding_bytes(tokens, self._encoder.width) + ALIGNMENT
         if self._left_bytes < size_bytes:
-            self._left_bytes = 0  # what comes later does without, too, however short it is
+            self._left_bytes = 0  # later contexts get none either, however short they are
             made.encoding = None
             return
         if made.encoding is None:

@@ -179,6 +179,23 @@ def test_what_a_worker_left_is_taken_by_another(qa: ClusterQA) -> None:
     qa.remove(["arrived/mars.txt"])
 
 
+def test_as_many_changes_that_are_others_are_seen(qa: ClusterQA, tmp_path: Path) -> None:
+    # As after a failover: a worker has seen a change that its master took to no replica.
+    file = tmp_path / "hill.txt"
+    file.write_text("The hill of the lost change is called Lost.", encoding="utf-8")
+    qa.add(file, name="hills/lost.txt", copied=True)
+    until(lambda: qa.ask("What is the hill of the lost change called?").text == "Lost", "it is indexed")
+    tag = next(one.tag for one in qa.list() if one.document == "hills/lost.txt")
+    changes = keys.of_tag(tag, "changes")
+    count = int(qa.valkey.do(changes, "GET", changes))
+    file.write_text("The hill of the kept change is called Kept.", encoding="utf-8")
+    qa.valkey.do(changes, "SET", changes, count - 1)
+    qa.add(file, name="hills/kept.txt", copied=True)
+    assert int(qa.valkey.do(changes, "GET", changes)) == count
+    until(lambda: qa.ask("What is the hill of the kept change called?").text == "Kept", "it is indexed, too")
+    qa.remove(["hills/lost.txt", "hills/kept.txt"])
+
+
 def test_a_part_alone_is_asked(qa: ClusterQA) -> None:
     question = "Who built the harbour bridge?"
     for name in ("bridges", "bridges/", "./bridges", "bridges/harbour.txt"):
