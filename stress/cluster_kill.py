@@ -245,6 +245,7 @@ def main() -> int:
     parser.add_argument(
         "--within", type=float, default=10.0, metavar="S", help="answered again; more on a busy machine"
     )
+    parser.add_argument("--documents", type=int, default=0, help="that there are before the first round")
     parser.add_argument("--kinds", default=",".join(KINDS), help="what is killed, by turns")
     given = parser.parse_args()
     rng, kinds = random.Random(given.seed), given.kinds.split(",")
@@ -260,10 +261,10 @@ def main() -> int:
             with runtime.open(cluster=cluster.url, persist="off") as opened:
                 qa = opened
                 assert isinstance(qa, ClusterQA)  # noqa: S101 - for mypy
-                while len(told.documents) < 2 * SAMPLE:
+                while len(told.documents) < max(2 * SAMPLE, given.documents):
                     add(qa, told, folder)
                 until(lambda: settled(qa), "three workers are there", 120)
-                for question, expected in list(told.documents.values()):
+                for question, expected in list(told.documents.values())[-2 * SAMPLE :]:
                     until(partial(right, qa, question, expected), f"{question} is answered", 60)
                 for number in range(given.n):
                     kind = kinds[number] if number < len(kinds) else rng.choice(kinds)
