@@ -55,6 +55,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _roots: set[str] = set()
 _modeless: set[str] = set()  # folders whose file system knows no modes
 
@@ -444,7 +445,22 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 def unlock(descriptor: int) -> None:
     """Releases a lock by a call of its own: to close the file would leave the lock with a child forked meanwhile."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with contextlib.suppress(OSError):  # of a file system without locks: none was taken
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def has_locks(folder: Path) -> bool:
+    """Tells whether the file system of a folder has locks; some of a network, and some of FUSE, have none."""
+    try:
+        with _at(folder) as (above, name, _):
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    return True
 
 
 def _holder(descriptor: int) -> str:

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 LIMIT_S = 90
 PLACES = ("London", "Paris", "Vienna", "Lisbon", "Cairo", "Oslo")
-TEXT = "".join(f"The bridge of {place} was opened in {1901 + n}.\n\n" for n, place in enumerate(PLACES))
+KINDS_OF_HOUSES = ("bridge", "tower", "harbour", "theatre", "library", "museum")
+NAMES = [f"{what} of {place}" for what, place in zip(KINDS_OF_HOUSES, PLACES, strict=True)]
+TEXT = "".join(f"The {name} was opened in {1901 + n}.\n\n" for n, name in enumerate(NAMES))
 PRECIOUS = b"a file of the user's\n"
 
 
@@ -156,7 +158,7 @@ class WrongAnswer(Exception):
 
 def asked(qa: edgeqa.EdgeQA, number: int) -> None:
     """Asks about one of the places; a text that cannot be read is no wrong answer."""
-    found = qa.ask(f"When was the bridge of {PLACES[number]} opened?", force=True).text
+    found = qa.ask(f"When was the {NAMES[number]} opened?", force=True).text
     if found not in (str(1901 + number), None):
         raise WrongAnswer(PLACES[number], found)
 

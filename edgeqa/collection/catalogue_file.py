@@ -9,6 +9,7 @@ the rows is known to `catalogue` alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,15 +117,18 @@ class CatalogueFile:
                 raise CatalogueDamaged(directory / CATALOGUE, "it is missing")
             raise CollectionNotFound(directory)
         check_sealed(directory)
+        problem = CollectionUnreadable(directory, os.strerror(errno.ENOLCK))
         try:
-            return cls._open(directory, make=False)
-        except CollectionUnreadable:
-            # SQLite shares its view of the file by two files beside it, which it cannot make where nothing can be
-            # written. Without a writer there is nothing to share.
-            log = directory / f"{CATALOGUE}-wal"
-            if log.is_file() and log.stat().st_size:
-                raise
-            return cls._open(directory, make=False, query="?mode=ro&immutable=1")
+            if files.has_locks(directory):  # else SQLite would wait for one until it gives up
+                return cls._open(directory, make=False)
+        except CollectionUnreadable as error:
+            problem = error
+        # SQLite shares its view of the file by two files beside it, which it cannot make where nothing can be written,
+        # or locked. Without a writer there is nothing to share.
+        log = directory / f"{CATALOGUE}-wal"
+        if log.is_file() and log.stat().st_size:
+            raise problem
+        return cls._open(directory, make=False, query="?mode=ro&immutable=1")
 
     @classmethod
     def write(cls: type[T], directory: Path) -> T:

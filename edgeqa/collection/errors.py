@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from edgeqa.errors import EXIT_USAGE, CollectionError, EdgeQAError, OptionError, without_home
@@ -170,10 +172,21 @@ class CollectionUnwritable(CollectionError, OSError):
     def __init__(self, directory: Path, reason: str) -> None:
         super().__init__(
             f"cannot write to the collection {directory.name}: {reason}",
-            without_home(directory)
-            or f"make room in {directory}, or see to its permissions, and run this again: what was added so far is "
-            "kept; --encodings takes less",
+            without_home(directory) or (_NO_LOCKS if reason == os.strerror(errno.ENOLCK) else _no_room(directory)),
         )
+
+
+_NO_LOCKS = (
+    "its file system has no locks, so that two processes could write at once: keep it on a disk of this machine "
+    "(EDGEQA_HOME); what was added elsewhere can be copied there, and asked"
+)
+
+
+def _no_room(directory: Path) -> str:
+    return (
+        f"make room in {directory}, or see to its permissions, and run this again: what was added so far is kept; "
+        "--encodings takes less"
+    )
 
 
 class CatalogueDamaged(CollectionError):

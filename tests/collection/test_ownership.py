@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
+import sqlite3
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filling import ENCODER, fill, open_writer, put
 from former import unpack
 
 from edgeqa import collection, files
+from edgeqa.cache import Cache
 from edgeqa.collection import managing, verifying
 from edgeqa.collection.carrying import export_collection, import_collection
 from edgeqa.collection.collection import Collection, load_snapshot
@@ -327,6 +332,39 @@ def test_without_locks_a_folder_to_work_in_is_deleted_all_the_same(
         with scratch(tmp_path):
             assert (made / "file").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_without_locks_a_collection_is_asked_and_not_written_to(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on some shares of a network: SQLite would wait half a minute for a lock each time that it is opened."""
+    place = tmp_path / "c"
+    fill(place, {"a.txt": "The valve opens at 4 bar."})
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("flock", "lockf"):
+        monkeypatch.setattr(fcntl, name, refused)
+    connected: list[str] = []
+    connect = sqlite3.connect
+
+    def connecting(database: str, **how: Any) -> sqlite3.Connection:  # noqa: ANN401 - as sqlite3 has them
+        connected.append(database)
+        opened: sqlite3.Connection = connect(database, **how)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", connecting)
+    assert [document.document for document in listed(place)] == ["a.txt"]
+    assert verifying.verify(place) == []
+    assert all(one.endswith("immutable=1") for one in connected)
+    with pytest.raises(CollectionUnwritable, match=re.escape(os.strerror(number))) as refusal:
+        open_writer(place)
+    assert ("has no locks" in refusal.value.hint) == (number == errno.ENOLCK)
+    with Cache.open(tmp_path / "cache") as cache:
+        assert cache.compute("a", lambda: 1) == 1
+        assert cache.stats().state == "this process only"
 
 
 def test_a_system_that_knows_no_modes_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
