@@ -50,6 +50,7 @@ MAX_CONNECTIONS = 256
 SWITCH_INTERVAL_S = 0.0005
 """How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
 LAST_REPLIES_S = 5.0
+HUNG_UP_S = 1.0  # for requests to notice that their connections are gone; what is cancelled prints a traceback
 OTHER_DESCRIPTORS = 256  # the process has at most so many open besides its connections
 
 
@@ -214,8 +215,7 @@ class Server:
         await engine.drain()
         for connection in list(state.connections):
             connection.shutdown()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_ended(state), LAST_REPLIES_S)
+        await _last_replies(state)
         if closing:
             await asyncio.wait(closing, timeout=LAST_REPLIES_S)
 
@@ -393,6 +393,16 @@ async def _tell_watchdog(period_s: float) -> None:
     while True:
         systemd.notify("WATCHDOG=1")
         await asyncio.sleep(period_s / 2)
+
+
+async def _last_replies(state: ServerState) -> None:
+    """Waits a moment for the requests that are under way, and hangs up on those that keep it waiting."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_ended(state), LAST_REPLIES_S)
+    for connection in list(state.connections):  # a body that does not come, a reply that is not taken
+        connection.transport.abort()
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_ended(state), HUNG_UP_S)
 
 
 async def _ended(state: ServerState) -> None:

@@ -100,7 +100,7 @@ class WyomingServer:
         """
         self._engine, self._admission, self._is_local = engine, admission, is_local
         self._most = most_connections
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._answering: set[asyncio.Task[None]] = set()  # those of them that something is read for
         self._is_closing = False
         self._server: asyncio.Server | None = None
@@ -134,8 +134,9 @@ class WyomingServer:
         self._is_closing = True
         if self._server is not None:
             self._server.close()
-        for connection in self._connections - self._answering:
-            connection.cancel()
+        for connection, writer in self._connections.items():
+            if connection not in self._answering:
+                writer.close()  # it ends as if hung up; asyncio prints a traceback of a connection that is cancelled
         if self._connections:
             await asyncio.wait(self._connections)
 
@@ -143,7 +144,7 @@ class WyomingServer:
         """Answers a connection until it ends."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for mypy
-        self._connections.add(task)
+        self._connections[task] = writer
         name = writer.get_extra_info("peername")
         peer = name[0] if isinstance(name, tuple) else "unix"
         try:
@@ -158,7 +159,7 @@ class WyomingServer:
         except (EventInvalid, ConnectionError, asyncio.TimeoutError):
             pass
         finally:
-            self._connections.discard(task)
+            del self._connections[task]
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError, asyncio.TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), SENDING_S)

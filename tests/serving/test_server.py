@@ -128,6 +128,20 @@ def test_it_finishes_what_is_being_read(home: Path, tmp_path: Path) -> None:
         assert server.ended() == 0
 
 
+def test_a_body_that_is_on_its_way_does_not_keep_it_from_ending_quietly(home: Path) -> None:
+    quick = "import edgeqa.serving.server as server; server.LAST_REPLIES_S = 0.5"
+    with running(home, "--allow-add", before=quick) as server, contextlib.ExitStack() as opened:
+        for request in (b"POST /v1/ask", b"PUT /v1/documents/a.txt", b"POST /v1/ask-file?question=Who%3F"):
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), DEADLINE_S))
+            head = b" HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n"
+            client.sendall(request + head)
+            assert client.recv(12) == b"HTTP/1.1 100"  # it waits for the body
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
+        server.until_said("^$")
+        assert [line for line in server.said if line and not line.startswith("edgeqa: ")] == []
+
+
 @pytest.mark.parametrize(
     ("protocol", "sent"),
     [

@@ -123,5 +123,7 @@ def test_sigterm_ends_it_with_connections_open(with_examples: Path) -> None:
             assert b"pong" in file.readline()
             running.process.terminate()
             assert running.ended() == 0
+            running.until_said("^$")
+            assert [line for line in running.said if line and not line.startswith("edgeqa: ")] == []
     finally:
         stop(running)
