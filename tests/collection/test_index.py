@@ -379,12 +379,15 @@ def test_no_operation_has_the_number_of_an_earlier_commit(tmp_path: Path) -> Non
 
 
 def test_a_forked_child_keeps_no_lock_of_the_library(made: Path) -> None:
+    of_child, of_parent = os.pipe()
+    there, is_there = os.pipe()
     # As the library has it for a moment: to open an index takes this lock, and closing a handle gives it back.
+    below = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]  # numbers for what the child opens to find them
     held = [os.open(made / name, os.O_RDWR | os.O_CREAT) for name in (META_LOCK, WRITER_LOCK)]
     for handle in held:
         fcntl.flock(handle, fcntl.LOCK_EX)
-    of_child, of_parent = os.pipe()
-    there, is_there = os.pipe()
+    for handle in below:
+        os.close(handle)
     child = os.fork()
     if not child:
         os.close(of_parent)

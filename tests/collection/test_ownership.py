@@ -22,7 +22,7 @@ from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.damage import ROUTE_NOTE, note_route
 from edgeqa.collection.errors import CollectionForeign, CollectionUnwritable, FolderTaken, RouteDamaged
 from edgeqa.collection.overview import delete_collection, info_of, listed
-from edgeqa.collection.ownership import PREFIX, scratch
+from edgeqa.collection.ownership import LOCK, PREFIX, Lock, scratch
 from edgeqa.collection.snapshot import CATALOGUE, ROUTE, SHARDS
 from edgeqa.collection.writer import Writer
 from edgeqa.errors import CollectionError
@@ -378,3 +378,12 @@ def test_a_system_that_knows_no_modes_does_without(tmp_path: Path, monkeypatch: 
         put(writer, "a.txt", [("", "One.")])
         writer.commit()
     assert load_snapshot(place).documents == 1
+
+
+def test_a_lock_names_who_holds_it_and_nobody_once_it_is_released(tmp_path: Path) -> None:
+    file = tmp_path / LOCK
+    file.write_text("a number longer than any process has")
+    lock = Lock(tmp_path)
+    assert file.read_text() == str(os.getpid())
+    lock.release()
+    assert file.read_text() == ""

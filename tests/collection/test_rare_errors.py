@@ -18,6 +18,7 @@ from xxhash import xxh3_128_hexdigest
 from edgeqa import collection, forking
 from edgeqa.collection import adding, adding_sources, index, ownership, seals
 from edgeqa.collection import collection as reading
+from edgeqa.collection import writer as writing
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, LiveCollection, load_snapshot
 from edgeqa.collection.damage import Damage, damaged_tags, note_damage
@@ -268,6 +269,41 @@ def test_a_collection_that_changes_each_time_is_busy(place: Path, monkeypatch: p
         live.routed()
     (place / SHARDS / load(place).shards[0].tag / "table.bin").unlink()
     assert len(Collection(place).damaged) == 1  # after so many attempts it is taken as it is
+
+
+def test_what_is_damaged_is_opened_once_where_nobody_writes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(place, {"a.txt": "One."})
+    tag = load_snapshot(place).shards[0].tag
+    (place / SHARDS / tag / "table.bin").unlink()
+    opened: list[Path] = []
+
+    class Noted(Shard):
+        def __init__(self, directory: Path) -> None:
+            opened.append(directory)
+            super().__init__(directory)
+
+    monkeypatch.setattr(reading, "Shard", Noted)
+    assert list(Collection(place).damaged) == [tag]
+    assert opened == [place / SHARDS / tag]
+
+
+def test_shards_are_merged_as_long_as_there_is_any_use_in_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_writer(place) as writer:
+        for number in range(4):
+            put(writer, f"{number}.txt", [("", f"Text {number}.")])
+            writer.commit()
+        assert len(writer.catalogue.shards()) == 4
+        monkeypatch.setattr(writing, "choose_to_merge", lambda shards, _: shards[:2] if len(shards) > 1 else [])
+        put(writer, "4.txt", [("", "Text 4.")])
+        writer.commit()
+        assert len(writer.catalogue.shards()) == 1
+
+
+def test_files_below_a_folder_are_found_however_its_name_ends(place: Path) -> None:
+    fill(place, {"notes/a.txt": "One.", "notes/b.txt": "Two.", "notes-old/c.txt": "Three."})
+    with Catalogue.read(place) as catalogue:
+        for name in ("notes", "notes/", "notes//"):
+            assert [source.name for source in catalogue.sources_named_below(name)] == ["notes/a.txt", "notes/b.txt"]
 
 
 def test_a_collection_of_another_model_is_not_asked(place: Path) -> None:
