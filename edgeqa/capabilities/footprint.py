@@ -1,12 +1,15 @@
 """The cost of a plan: a bundle's facts and a plan's sizes in, bytes of memory and of address space out. Pure.
 
-The constants are fitted to measurements, and lie above every one of them, by less than a tenth: peak resident memory
+The constants are fitted to measurements, and lie above every one of these, by less than a tenth: peak resident memory
 of `edgeqa ask` with edgeqa-mini 4 (int8, 20.7 MiB), its passages as long as said, made of any words (x86-64 with VNNI,
 Linux 6.18, Python 3.11, onnxruntime 1.32; `benchmarks/memory.py` measures it again):
 
     120 tokens 98 MiB, 185: 101, 310: 107; a page 100, 1 MB of text 105, with 1, 2 and 4 threads
     16 callers, 310 tokens each, of whom 4 read at a time, the encodings kept: 164 to 173; estimated are 182
     float32 graphs took 60 to 62 MiB more with edgeqa-mini 2 (86.0 MiB), exact products for processors without VNNI 2
+
+Where the system has the libraries' files in large pieces, as after they were installed, a process counts up to 15 MiB
+more of them (121 instead of 107, 183 to 197 for the callers). It takes these back when memory is short.
 
 A joint bundle's peak is that of its loading or that of its reading. Measured in MiB with graphs of plain operators, the
 tokenizer above, and 512 tokens of question and context (x86-64 with VNNI, onnxruntime 1.32, 1 and 2 threads):
