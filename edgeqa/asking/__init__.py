@@ -33,7 +33,7 @@ class SourcePassage:
     digest: str | None = None
     """A digest of all that an answer on it depends on; None where answers on it are not remembered one by one."""
     part: str = ""
-    """Which document of a source with several it is from, as written behind the source's name: `#12` for page 12."""
+    """Its document, if the source has several, as written after the source's name: `#12` for page 12."""
     part_start: int = 0
     """Where that document begins in its source."""
     path: str | None = None

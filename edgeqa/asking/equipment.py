@@ -1,4 +1,4 @@
-"""What a runtime asks with, each opened when it is first needed: probe, plan, cache, model, careful reader, collection.
+"""The equipment of a runtime: probe, plan, cache, model, careful reader, collection, each opened when first needed.
 
 In: a bundle and what the user wants. Out: all of these. A question that hits the cache opens nothing but the cache. For
 one that misses, the device is probed, the plan is made, and the model is loaded only if it fits. All of it is safe to
@@ -178,7 +178,7 @@ class Equipment:
 
     @property
     def fingerprint(self) -> str:
-        """How this device computes with the model: a digest of the golden cases' logits, which is part of every key.
+        """The fingerprint of this device: a digest of the golden cases' logits, which is part of every key.
 
         Remembered from the self-test; where that was not run under these conditions, the model is loaded and tested.
         Devices that compute alike have the same.
@@ -194,7 +194,7 @@ class Equipment:
 
     @property
     def computed(self) -> str:
-        """How answers come about, as it stands in every key: by which code of ours, and the fingerprint."""
+        """The part of every key that says how answers are computed: the digest of our code, and the fingerprint."""
         return f"reading {READING_VERSION}, {self.fingerprint}"
 
     @property
@@ -425,7 +425,7 @@ class _SharedEquipment(Equipment):
 
 
 class CarefulReader:
-    """What a runtime knows of the careful reader; it looks for nothing before it is asked.
+    """The facts about the careful reader; nothing is looked up before it is asked for.
 
     An answer that is remembered waits for its key alone: the digest of the model's manifest, and its fingerprint. A
     device finds out once that the reader is too slow there, and remembers it.

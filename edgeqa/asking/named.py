@@ -96,7 +96,7 @@ def get(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, 
 
 
 def remembered(equipment: Equipment, name: str, *, force: bool, alias: tuple[Hashable, ...]) -> Answer | None:
-    """Returns what `get` would, and None if the context would have to be read for it; raises as `get` does."""
+    """Returns the answer of `get` if it is remembered, and None if it must be read; raises as `get` does."""
     try:
         return _answer_of(equipment, name, force, alias, may_read=False)[0]
     except NotRemembered:

@@ -176,7 +176,7 @@ class Asking:
         return self._equipment.is_careful(partial(self._careful_key, passage), may_load=self._may_read)
 
     def look_again(self, *given: SourcePassage) -> None:
-        """Has the careful reader read the passages that the fast one ranks highest; it decides from then on.
+        """Lets the careful reader read the passages that the fast one ranks highest; it decides from then on.
 
         They are read best first, as long as the next one may have a better answer.
 
@@ -210,7 +210,7 @@ class Asking:
         return list(distinct.values())
 
     def outcome(self) -> Outcome:
-        """Returns what the passages that were read say."""
+        """Returns the result of the passages that were read."""
         spans = tuple(
             FoundSpan(found.passage, found.place, self._probability(found)) for found in self._ranking.spans()
         )
@@ -330,7 +330,7 @@ class Asking:
     def _remembered(
         self, key: Key, context: Text, read: Callable[[], tuple[list[Place], bool]], *, is_named: bool
     ) -> list[Place]:
-        """Returns where one passage's answers are, remembered under a key, or read now."""
+        """Returns the places of one passage's answers, remembered under a key, or read now."""
         cache, stored = self._equipment.cache, None
         if is_named and self._may_read:  # a named passage: callers at the same time share one reading
             stored = cache.compute(key, lambda: _part(*read()))

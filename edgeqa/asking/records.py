@@ -1,4 +1,4 @@
-"""How an answer is remembered: its key, and one form of record for texts, collections and clusters.
+"""Records: the key of an answer, and one form of record for texts, collections and clusters.
 
 A key is made of all that the answer depends on: the model, the way it is run, the `Options` (checked once, when they
 are given), the digest of the scope, and last the normalised question.
@@ -63,7 +63,7 @@ class Options(NamedTuple):
 
 
 def key_in(equipment: Equipment, asked: str, digest: str, options: Mapping[str, Option]) -> Key:
-    """Returns what an answer to the question is remembered under, in a scope with this digest.
+    """Returns the key of an answer to the question, in a scope with this digest.
 
     On a device that the model was not tested on, it is tested for that: raises as `Equipment.fingerprint` does.
     """
