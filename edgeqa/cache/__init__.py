@@ -281,9 +281,9 @@ class Cache:
         return value
 
     def on_miss(self, pattern: str, handler: Callable[[Any], Any], *, ttl_s: float | None = None) -> None:
-        """Has a `get` of a missing key, whose name or keyspace matches the pattern (`bertqa*`), call the handler.
+        """Makes `get` call the handler for a missing key whose name or keyspace matches the pattern (`bertqa*`).
 
-        The handler is given the key as it was asked for; what it returns is stored and given back.
+        The handler gets the key as it was asked for; its result is stored and returned.
 
         Examples:
             >>> cache.on_miss("length:*", lambda key: len(key.partition(":")[2]))
@@ -385,7 +385,7 @@ class Cache:
         self._backend.flush()
 
     def check(self) -> list[str]:
-        """Returns what is wrong with the cache's invariants; an empty list if nothing is.
+        """Returns the broken invariants of the cache; an empty list if there is none.
 
         Examples:
             >>> cache.check()
@@ -407,7 +407,7 @@ class Cache:
         return summarise(self._backend, self.persist)
 
     def explain(self, key: AnyKey) -> Explanation:
-        """Returns what is known about a key; counts nothing.
+        """Returns the facts that the cache has about a key; counts nothing.
 
         Examples:
             >>> cache.put("key", "value")

@@ -47,7 +47,7 @@ class Backend:
         self.directory = directory
         self.remove_when_left: Path | None = None
         self.users: set[object] = set()
-        """Who has been given this; a set and not a count, so that who was interrupted may say again that it leaves."""
+        """The users of this backend; it is a set, so that a user who was interrupted may leave a second time."""
         self.note = ""
         self.remembers = True
         self.store = Store()
@@ -197,7 +197,7 @@ class Backend:
         return done
 
     def _tell(self, committed: Committed) -> None:
-        """Has every process drop what it has at hand of records that are others now; and this one of those evicted."""
+        """Makes every process drop replaced records from its table, and this process also the evicted ones."""
         for digest in committed.evicted:
             self.front.change(digest)
         ledger = self._ledger
@@ -231,7 +231,7 @@ class Backend:
         return self._guard.ledger if self._guard is not None else None
 
     def make_durable(self) -> None:
-        """Has every commit from now on wait for the disk: another who shares this wants it."""
+        """Makes every commit from now on wait for the disk, because another user of this backend wants it."""
         self._durable = True
         self.store.make_durable()
 
@@ -278,7 +278,7 @@ class Backend:
             remove_unless_used(self.remove_when_left)
 
     def before_fork(self) -> None:
-        """Has the store empty of threads; those that come wait outside."""
+        """Waits until no thread is inside the store; new threads wait outside."""
         self.store.before_fork()
 
     def after_fork(self) -> None:
@@ -325,7 +325,7 @@ class _Table:
     def __init__(self) -> None:
         self.open: dict[Path, Backend] = {}
         self.closing: dict[Path, Backend] = {}
-        """Those that are being closed by a thread: LMDB opens a directory once in a process."""
+        """The backends that a thread is closing: LMDB opens a directory only once in a process."""
         self.forked()
         forking.tell(self)
 
@@ -419,7 +419,7 @@ _finalizer: Any = None
 
 
 def _close_at_exit_of_a_child() -> None:
-    """Has what is queued written in a child of `multiprocessing`, too, which ends without `atexit`."""
+    """Makes a child of `multiprocessing`, which ends without `atexit`, write its queue, too."""
     global _finalizer
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None and (_finalizer is None or not _finalizer.still_active()):  # as in a child that was forked

@@ -65,7 +65,7 @@ def limits(map_bytes: int, page_bytes: int) -> Limits:
 
 
 class Hits:
-    """Which addresses were hit since they were last considered for eviction: one byte for each, a hash apart.
+    """The addresses that were hit since they were last considered for eviction: one byte for each, by a hash.
 
     So the memory is fixed, and nothing is written to the disk. Two addresses may share a byte: then one may be kept a
     round longer than it has earned, or go a round sooner, because the other took the second chance of both.

@@ -82,7 +82,7 @@ class _Slot:
         self.loop = loop  # the event loop that its leader is a task of
 
     def outcome(self) -> Future[Any] | None:
-        """Returns what another caller waits for; None if there is nothing to wait for any more.
+        """Returns the future for another caller to wait for; None if there is nothing to wait for any more.
 
         It is made when there is another caller. Mostly there is none, and it takes longer than all the rest.
         """
@@ -306,7 +306,7 @@ def _led() -> list[_Slot]:
 
 @contextlib.contextmanager
 def _waiting_for(slot: _Slot) -> Iterator[None]:
-    """Has it known that what the caller leads waits for another computation."""
+    """Notes that the computation which the caller leads waits for another one."""
     led = _led()
     for one in led:
         vars(one).setdefault("waits_for", []).append(slot)
@@ -339,7 +339,7 @@ def _running_loop() -> object:
 
 
 class Leases:
-    """Which process computes the value of a key: the leases of one cache directory.
+    """The leases of one cache directory: each says which process computes the value of a key.
 
     In one process these locks do not exclude each other: that is the part of `Flights`.
     """

@@ -347,7 +347,7 @@ class Tally:
             self._used.extend(noted)
 
     def note_use(self, digest: bytes) -> None:
-        """Has a record that was found, but is not counted as a hit, considered as one at the next eviction."""
+        """Notes a record that was found but does not count as a hit, so that the next eviction treats it as one."""
         self._used.append(digest)
 
     def remember_hits(self, hits: Hits) -> None:

@@ -190,7 +190,7 @@ class Guard:
             self.premises.break_seal()
 
     def distrust(self) -> None:
-        """Has the next start verify the file: it turned out to be damaged. For the count, this process never leaves."""
+        """Makes the next start verify the file, which is damaged. For the count, this process never leaves."""
         self._trusted = False
 
     @contextlib.contextmanager
@@ -317,7 +317,7 @@ def _note_death(ledger: Ledger) -> None:
 
 
 def verify_beside(directory: Path, map_bytes: int) -> bool:
-    """Has a directory's data file verified by a process of its own; returns whether that goes on, or will be over soon.
+    """Starts a process that verifies a directory's data file; returns whether it still runs, or will end soon.
 
     A process, because a command that answers one question ends long before a large file is read, and because a damaged
     file can kill who opens it. Who asks meanwhile finds the entrance locked and goes without the cache. A file that

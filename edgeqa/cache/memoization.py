@@ -158,7 +158,7 @@ class Identity:
         return self._describe(self.function, (), keep=False) if self._varies else self._known
 
     def mark(self, remembered: Callable[..., Any]) -> None:
-        """Has a function that remembers this one's results be known by the same."""
+        """Gives a function that remembers this one's results the same identity."""
         self.remembered = remembered
         setattr(remembered, _ATTRIBUTE, self)
 

@@ -185,7 +185,7 @@ class Store:
                 return _read(env, digest)
 
     def make_durable(self) -> None:
-        """Has every commit from now on wait for the disk; LMDB's own flag cannot be set while it is open."""
+        """Makes every commit from now on wait for the disk; LMDB's own flag cannot be set while it is open."""
         self.syncs_each_commit = not self._opened_durable
 
     def usage(self) -> Usage:
@@ -226,7 +226,7 @@ class Store:
         return found
 
     def shut(self) -> None:
-        """Has `begin` find nothing until it is opened anew; what is open stays open: other threads may be inside."""
+        """Lets `begin` find nothing until the store is opened anew; LMDB stays open, since threads may be inside."""
         self.begin = dict
 
     def close(self) -> None:

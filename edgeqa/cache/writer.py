@@ -123,7 +123,7 @@ class Writer:
             self._changed.notify_all()
 
     def _start(self) -> bool:
-        """Has the thread run; returns whether it does: the system may let this process start none."""
+        """Starts the thread if needed; returns whether it runs, since the system may let this process start none."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="edgeqa-cache-writer", daemon=True)
             try:
