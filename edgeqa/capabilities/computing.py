@@ -1,4 +1,4 @@
-"""How this device computes, as far as answers depend on it: precision path, processor, onnxruntime's version. No probe.
+"""Computing: the facts of this device on which answers depend: precision path, processor, onnxruntime's version.
 
 The key of an answer holds these facts, so each start waits for them. This module therefore imports nothing that a
 remembered answer does not need, and never onnxruntime. `unsupported` names the platforms that cannot compute at all; it
@@ -26,7 +26,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
 
 
 class Computing(NamedTuple):
-    """How this device computes with a bundle."""
+    """The way in which this device computes with a bundle."""
 
     precision: str
     """The precision that the plan will have on the CPU, and the provider, if one was asked for."""
@@ -88,7 +88,7 @@ class Platform(NamedTuple):
     machine: str
     """As the kernel names it."""
     bits: int
-    """Of this Python."""
+    """The number of bits of this Python."""
     libc: str
     """As "glibc 2.36"; "" for any other."""
     python: tuple[int, int]

@@ -66,7 +66,7 @@ class Capabilities:
     """Fast physical cores that this process may use."""
     cpu_flags: Reading[tuple[str, ...]]
     processor_digest: Reading[str]
-    """Of its maker's numbers and of all its flags: another one may compute otherwise."""
+    """A digest of its maker's numbers and of all its flags: another processor may compute otherwise."""
     providers: Reading[tuple[str, ...]]
     """Execution providers that onnxruntime offers."""
     accelerators: Reading[tuple[str, ...]]

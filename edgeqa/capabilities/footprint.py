@@ -95,7 +95,7 @@ class ModelNeeds:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How a provider did in a process of its own."""
+    """The result of a provider's trial in a process of its own."""
 
     name: str
     """As onnxruntime has it."""
@@ -104,7 +104,7 @@ class Tried:
     ok: bool
     """Whether its answers are right, and it took any of the graphs."""
     reason: str
-    """How well, or why not."""
+    """The details of the result, or the reason of a failure."""
     ms: float = 0.0
     """How long it takes for a question on a passage of 160 tokens."""
     load_ms: float = 0.0

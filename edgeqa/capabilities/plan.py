@@ -108,7 +108,7 @@ class Plan:
     """Questions that are read at a time; where there are several, each on one thread."""
     spinning: Choice[bool]
     reader: Choice[Literal["fast", "careful"]]
-    """Who decides: the fast reader alone, or the careful one, of what the fast one found."""
+    """The reader that decides: the fast one alone, or the careful one, on passages that the fast one found."""
     mapped: Choice[bool]
     """Whether files are mapped into memory: weights, the word index, remembered answers. Otherwise they are read."""
     needed_bytes: int

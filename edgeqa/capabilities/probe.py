@@ -36,7 +36,7 @@ _PLAUSIBLE_C = (1.0, 150.0)  # broken sensors say 0, or thousands
 def probe(
     source: Device | None = None, *, directory: str | PathLike[str] | None = None, providers: bool = True
 ) -> Capabilities:
-    """Returns what the device has.
+    """Returns the facts of this device.
 
     Examples:
         >>> device = edgeqa.probe()
