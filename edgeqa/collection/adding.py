@@ -218,7 +218,7 @@ class TimedModel:
 
     @property
     def limits(self) -> Limits:
-        """How long contexts are."""
+        """The lengths of contexts."""
         return self._reading.limits
 
     def tokenize(self, text: str) -> Tokens:
@@ -309,7 +309,7 @@ class AddingRun:
         return self.report
 
     def _finish(self, stages: Iterable[_Stage]) -> None:
-        """Has no more prepared, and waits until what has come through is written, however this ends.
+        """Stops the preparing, and waits until everything that has come through is written, however this ends.
 
         An interrupt does not end the waiting: the writer is not to be closed while a thread is inside of it. Neither
         thread waits for anybody else: files are opened without waiting, and pipes were copied before.
@@ -477,7 +477,7 @@ class StoreStage:
 
     def __init__(self, writer: Writer, report: Added) -> None:
         self.done_bytes = 0
-        """How much of the files was gone through: of whole files exactly; of the one under way, by its text, about."""
+        """How much of the files was read: exact for whole files, and estimated by its text for the current one."""
         self._source_end_bytes = 0
         self._counted = (0, 0, 0)
         """Documents, contexts and encodings of all sources before the one under way."""

@@ -85,7 +85,7 @@ class Catalogue(CatalogueFile):
         self._run(query, state, digest, source_id)
 
     def forget_digest(self, source_id: int) -> None:
-        """Has the source read again when it is next added."""
+        """Marks the source, so that it is read again when it is next added."""
         self._run("UPDATE sources SET digest = x'' WHERE id = ?", source_id)
 
     def delete_source(self, source_id: int) -> None:
@@ -175,7 +175,7 @@ class Catalogue(CatalogueFile):
             self._run(f"UPDATE shards SET live = live - ({overlap}) WHERE first < ?2 AND last >= ?1", first, after)
 
     def show(self, documents: Iterable[DocumentRow]) -> None:
-        """Has documents seen: they count, and are to be indexed."""
+        """Marks documents as seen: they count, and must be indexed."""
         self._count(documents, 1)
 
     def hide(self, documents: Iterable[DocumentRow]) -> None:
@@ -208,7 +208,7 @@ class Catalogue(CatalogueFile):
         return [(first, after, bool(wanted)) for first, after, wanted in rows]
 
     def unindex_all(self) -> None:
-        """Has all that is seen indexed anew."""
+        """Marks all seen documents, so that they are indexed anew."""
         self._run("DELETE FROM unindexed")
         query = (
             "INSERT INTO unindexed SELECT d.first, d.first + d.contexts, 1 FROM documents d "

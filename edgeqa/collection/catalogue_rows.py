@@ -55,9 +55,9 @@ class SourceRow:
     encoder: str
     state: int
     reader: str = ""
-    """Which reader made its text, and of which version; "" where edgeqa 0.3 noted none."""
+    """The name and version of the reader that made its text; "" if edgeqa 0.3 noted none."""
     splitter: int = SPLITTER_VERSION
-    """Which version cut it into contexts."""
+    """The version of the code that cut it into contexts."""
 
     @property
     def full_path(self) -> str | None:

@@ -72,7 +72,7 @@ class Damage(NamedTuple):
     """The shard's; "" for a file beside them."""
     problems: tuple[CollectionError, ...]
     documents: tuple[DocumentRow, ...]
-    """Those that cannot be read whole; none if what is damaged belongs to no document any more."""
+    """The documents that cannot be read whole; none if the damaged part belongs to no document any more."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""

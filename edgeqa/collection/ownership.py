@@ -226,7 +226,7 @@ def delete_own(folder: Path, kind: str) -> None:
 
 
 def narrow(folder: Path, kind: str = "collection") -> None:
-    """Has a folder of a collection, and all of edgeqa's in it, be its owner's alone.
+    """Makes a folder of a collection, and all of edgeqa's files in it, its owner's alone.
 
     Older versions left that to the umask; so do the libraries that write the route index. It is done by whoever opens
     the collection next, to read or to write. The folder of the user's collections, which lists their names, is narrowed

@@ -56,7 +56,7 @@ class Row(NamedTuple):
     document: int
     """Number of its document in the catalogue."""
     number: int
-    """Which of its document's contexts it is, counted from 1."""
+    """Its number among its document's contexts, counted from 1."""
     record_offset: int
     record_bytes: int
     tokens: int

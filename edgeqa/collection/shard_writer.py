@@ -117,12 +117,12 @@ class ShardWriter:
 
     @property
     def size_bytes(self) -> int:
-        """How much was written so far."""
+        """The number of bytes written so far."""
         return sum(file.size_bytes for file in self._files.values())
 
     @property
     def encodings_bytes(self) -> int:
-        """How much of it was encodings."""
+        """The number of these bytes that are encodings."""
         return self._files[ENCODINGS].size_bytes
 
     def add(
@@ -179,7 +179,7 @@ class ShardWriter:
         self.add(row.context_id, row.document, row.number, record, row.tokens, encoding or b"")
 
     def take_encodings(self, former: Path) -> None:
-        """Has the encodings of a former shard, where they lie there; the contexts that follow are added by `place`.
+        """Takes over the encodings of a former shard, where they lie there; `place` adds the contexts that follow.
 
         Nothing is copied where the file system has links.
         """

@@ -186,7 +186,7 @@ class Writer:
             self._ended[last] = self._ended.get(last, LateEnds()).and_then(LateEnds(sources={source.id: state}))
 
     def take_places(self) -> list[SourceRow]:
-        """Has all files that were set by take their places, in one commit; returns those that nothing was set by for.
+        """Lets all files that were set by take their places, in one commit; returns those without a replacement.
 
         These are gone, unless they were made with the same encoder.
         """
