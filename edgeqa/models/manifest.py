@@ -49,7 +49,7 @@ class FileFact(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How a score becomes a probability, and from which score on there is an answer; fitted by `tools/calibrate.py`.
+    """The weights that turn a score into a probability, and the least score of an answer (`tools/calibrate.py`).
 
     The probability that the best span is right is `sigmoid(slope * score + contexts * ln(n) + intercept)` for the best
     span of `n` contexts: among many contexts a high score comes up by chance more often.

@@ -1,4 +1,4 @@
-"""How right answers are, and how far their probabilities can be believed: SQuAD's scores, and the calibration error.
+"""Metrics: SQuAD's scores for answers, and the calibration error for their probabilities.
 
 Pure. In: predicted and gold texts. Out: exact match and F1 in [0, 1], and the best threshold for "no answer". The
 rules are those of evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer/) to the letter,
@@ -28,7 +28,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only: curly
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """How well one question was answered."""
+    """The score of one answer."""
 
     em: float
     f1: float
@@ -132,7 +132,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How far the probabilities of a run of questions could be believed."""
+    """The calibration of the probabilities in a run of questions."""
 
     ece: float
     """Expected calibration error, in [0, 1]."""

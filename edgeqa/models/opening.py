@@ -52,7 +52,7 @@ class OpenModel:
     """With the precision path that the self-test was passed on."""
     reader: Reader
     verdict: Verdict
-    """How its self-test went, now or before."""
+    """The verdict of its self-test, run now or before."""
 
 
 def open_model(
@@ -200,7 +200,7 @@ class ShownModel:
 
 
 def show_model(name: str | Path) -> ShownModel:
-    """Returns what a model is, and whether it fits this device.
+    """Returns the facts of a model, and whether it fits this device.
 
     Args:
         name: a model's name, or the directory of one.
@@ -217,12 +217,12 @@ def show_model(name: str | Path) -> ShownModel:
 
 @dataclass(frozen=True, slots=True)
 class CheckedModel:
-    """How every byte of a model, and its self-test, came out on this device."""
+    """The result of reading every byte of a model, and of its self-test on this device."""
 
     name: str
     passed: bool
     text: str
-    """How well it passed, or the fault."""
+    """The details of the self-test, or the fault."""
     hint: str = ""
     """The remedy for the fault."""
 

@@ -53,7 +53,7 @@ class PreparedModel:
     """The new graphs, on the shelf."""
     of: Bundle
     tried: Tried
-    """How the provider did with them."""
+    """The result of the provider's trial with them."""
     provider: Provider
     """The provider that computes from now on, unless another is asked for."""
 

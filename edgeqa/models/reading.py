@@ -107,7 +107,7 @@ class PassageReader:
 
     @property
     def limits(self) -> Limits:
-        """How long contexts are."""
+        """The lengths of contexts."""
         return self._limits
 
     @property
@@ -117,7 +117,7 @@ class PassageReader:
 
     @property
     def calibration(self) -> Calibration:
-        """How a score becomes a probability."""
+        """The weights that turn a score into a probability."""
         return self._manifest.calibration
 
     def question(self, question: str) -> Question:
@@ -207,7 +207,7 @@ class PassageReader:
         return places
 
     def _table(self, context: Context) -> SpanTable:
-        """Returns which spans a context has.
+        """Returns the possible spans of a context.
 
         Its text alone does not decide that: cut from a longer text, the same may have other tokens, and one that is
         stored has the paragraphs that it was stored with.

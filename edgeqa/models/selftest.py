@@ -64,7 +64,7 @@ class GoldenCase:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a self-test went that was passed."""
+    """The verdict of a self-test that was passed."""
 
     largest_error: float
     """Largest difference of a logit to the reference's."""
@@ -96,7 +96,7 @@ def remember(bundle: Bundle, processor: str, precision: str, verdict: Verdict) -
 
 
 def forget(bundle: Bundle, processor: str, precision: str) -> None:
-    """Has the model tested anew under these conditions."""
+    """Forgets a verdict, so that the model is tested anew under these conditions."""
     state.remember(SELF_TESTS, self_test_key(bundle.digest, processor, precision), None)
 
 

@@ -87,7 +87,7 @@ class SessionOptions:
 
 
 class Callers:
-    """Those who read, and those who wait for it: `with callers.turn():` around a step. No step may hold another.
+    """The callers who read, and those who wait: `with callers.turn():` around a step. No step may hold another.
 
     An interrupt may come at any moment, at the very end of a step, too: so each turn is an object that goes back to the
     others when nobody refers to it any more, and who is present is told by a set, and not by a count. Python drops an

@@ -51,7 +51,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SpanTable:
-    """Which spans a context has: what does not depend on the question. Made once, used for any logits.
+    """The possible spans of a context, which do not depend on the question: made once, used for any logits.
 
     Of each word, counted from 0: a span that begins with it ends with one of the words from `nearest` to `farthest`.
     """
@@ -77,7 +77,7 @@ class SpanTable:
 def span_table(
     words: Indexes, paragraphs: Indexes, meaningful: Mask, *, max_tokens: int = MAX_ANSWER_TOKENS
 ) -> SpanTable:
-    """Returns which spans a context has.
+    """Returns the possible spans of a context.
 
     Args:
         words: int32 [tokens], number of each token's word, rising from 0.
@@ -120,7 +120,7 @@ def best_spans(logits: Logits, of_context: SpanTable, *, top: int = 1) -> list[S
 
 
 def locate(spans: Iterable[Span], context: Context) -> list[Place]:
-    """Returns where in the context's text its spans are."""
+    """Returns the places of a context's spans in its text."""
     offsets, text, found = context.tokens.offsets, context.text, []
     for span in spans:
         start, end = widen(text, *with_signs(text, offsets.item(span.first, 0), offsets.item(span.last, 1)))

@@ -167,7 +167,7 @@ def offered(device: Capabilities, wanted: str | None = None) -> list[str]:
 
 
 def settle(bundle: Bundle, device: Capabilities, provider: Provider) -> None:
-    """Has the model computed by the provider from now on, where no other is asked for; it was chosen by trial."""
+    """Makes the provider, which the trial has chosen, compute the model from now on, unless another is asked for."""
     if device.processor_digest.value is None:
         return
     own = bundle.manifest.precision
@@ -186,7 +186,7 @@ def _tried_as(bundle: Bundle, device: Capabilities) -> str:
 
 
 def _tried_apart(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tried:
-    """Returns how a provider did with the graphs, in a process of its own."""
+    """Returns the result of a provider's trial with the graphs, in a process of its own."""
     request = {"bundle": str(bundle.path), "graphs": str(graphs.path), "options": asdict(options)}
     command = [sys.executable, "-c", _START, json.dumps(request), *sys.path]
 

@@ -237,7 +237,7 @@ class ExportTooShort(ExportError):
 
 
 class ExportQuantizerMissing(ExportError):
-    """What makes int8 of a graph is not installed."""
+    """The library that makes int8 graphs is not installed."""
 
     exit_code = EXIT_USAGE
 
@@ -257,7 +257,7 @@ class ExportQuantizedAlready(ExportError):
 
 
 class ExportQuantizedBadly(ExportError):
-    """In int8 the model answers otherwise."""
+    """The model's answers change too much in int8."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"in int8 it would answer otherwise: {reason}", "add it without --quantize")

@@ -92,7 +92,7 @@ class Export:
 
 
 def read_export(given: str, graph: str | None = None) -> Export:
-    """Returns what is in the directory `given`.
+    """Returns the export in the directory `given`.
 
     Args:
         given: the directory, as the user wrote it.

@@ -94,7 +94,7 @@ class _Findings:
 
 
 def graph_facts(path: Path) -> GraphFacts:
-    """Returns what the graph in the file `path` says of itself.
+    """Returns the facts that the graph in the file `path` states about itself.
 
     Raises:
         ExportError: if it is damaged, cannot be read, or its weights lie where they must not.

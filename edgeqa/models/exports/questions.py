@@ -123,18 +123,18 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far two readers' answers lie apart."""
+    """The difference between two readers' answers."""
 
     answers_percent: float
     """100 minus the F1 of the one's answers against the other's."""
     questions: int
-    """How many answers are not the same."""
+    """The number of answers that differ."""
     logits: float
     """Largest difference of a logit."""
 
 
 def ask_built_in(reader: JointReader, tokenizer: Tokenizer, progress: Progress) -> Replies:
-    """Returns what `reader` says."""
+    """Returns the answers of `reader`."""
     answers, logits = [], []
     for number, built_in in enumerate(QUESTIONS):
         progress("asking the built-in questions", number, len(QUESTIONS))

@@ -368,7 +368,7 @@ def _watched(
 
 
 def _end(child: subprocess.Popen[bytes], said: Any) -> str:  # noqa: ANN401 - a temporary file has no public type
-    """Returns how the child came to its end."""
+    """Returns the reason for the end of the child."""
     try:
         code = child.wait(STEP_LIMIT_S)
     except subprocess.TimeoutExpired:
