@@ -45,7 +45,7 @@ UPLOADS_AT_A_TIME = 4
 LOCAL_STATE = "local"
 """A key in `scope["state"]`: the request came through a socket to which only this machine can connect."""
 MAX_REPLIES = 256
-"""Of answers at hand that are kept as they are sent; each answer is of one number of candidates."""
+"""The number of answers at hand that are kept in the form in which they are sent, each for one number of candidates."""
 COOKIE = "edgeqa_token"
 
 
@@ -58,7 +58,7 @@ class Api:
         self._replies: dict[int, tuple[edgeqa.Answer, bytes]] = {}
 
     def caller(self, request: Request, scope: str | None = ASK, *, way: str = "http") -> Caller:
-        """Returns who makes a request; raises as `Admission.caller`, and as `Caller.require` does."""
+        """Returns the caller of a request; raises as `Admission.caller`, and as `Caller.require` does."""
         state = request.scope.get("state", {})
         peer = request.client.host if request.client is not None and request.client.host else "unix"
         caller = self.admission.caller(way, peer, _token(request), is_local=bool(state.get(LOCAL_STATE)))

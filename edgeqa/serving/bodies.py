@@ -89,10 +89,10 @@ class _Cut:
             self._task.cancel()
 
     def forgive(self) -> None:
-        """Has the task go on as if it had not been cancelled."""
+        """Lets the task go on as if it had not been cancelled."""
         if self._task is not None and hasattr(self._task, "uncancel"):  # Python 3.11 counts
             self._task.uncancel()
 
     def end(self) -> None:
-        """Has it cancel nothing any more."""
+        """Switches it off."""
         self._task = None

@@ -13,7 +13,7 @@ from edgeqa.serving.errors import NotAllowed
 MAX_QUESTION_CHARACTERS, MAX_NAME_CHARACTERS = 4096, 8192
 DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 10.0, 60.0  # how long a caller waits for an answer
 Reader = Literal["fast", "careful", "auto"]
-"""Who decides, as for `edgeqa.open`."""
+"""The reader that decides, as for `edgeqa.open`."""
 ASK, ADD, ADMIN = SCOPES = ("ask", "add", "admin")
 
 

@@ -252,7 +252,7 @@ class Engine:
         return self._named(name, None, force=force)[1]
 
     async def look_up_name(self, caller: Caller, name: str) -> Answer | None:
-        """Returns what `remembered_name` does, and raises as that does; files are looked at in another thread."""
+        """Returns the result of `remembered_name`, and raises as that does; another thread looks at files."""
         return await self._lanes.look_up(partial(self.remembered_name, caller, name))
 
     async def forget_name(self, caller: Caller, name: str, *, collection: str | None = None) -> bool:
@@ -425,7 +425,7 @@ class Engine:
         return self._first
 
     async def look(self, work: Callable[[], T]) -> T:
-        """Returns what `work` does, which may look at files but reads no question, in another thread.
+        """Returns the result of `work`, run in another thread; it may look at files, but reads no question.
 
         Raises:
             Draining: if the server is being stopped.
@@ -476,7 +476,7 @@ class Engine:
         return next(iter(found.values()))
 
     def _of_each(self, look: Callable[[EdgeQA], T]) -> dict[str, T]:
-        """Returns what the collections give that have what is looked for; raises what the first does if none has."""
+        """Returns the results of the collections that have the thing; raises the first one's error if none has."""
         found: dict[str, T] = {}
         gone: list[LookupError] = []
         for name, qa in self._runtimes.items():

@@ -1,4 +1,4 @@
-"""What requests of HTTP may say, as types: they are parsed by them, and `/openapi.json` is made of them. Pure."""
+"""The types of HTTP requests: they parse requests, and `/openapi.json` is made from them. Pure."""
 
 from __future__ import annotations
 

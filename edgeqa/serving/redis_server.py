@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
 
 
 class RedisServer:
-    """What listens."""
+    """The listening server."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8423
 MAX_CONNECTIONS = 256
 SWITCH_INTERVAL_S = 0.0005
-"""How long a reader may keep the interpreter from the loop. Python's 5 ms are what a hit would wait."""
+"""The longest time that a reader keeps the interpreter from the loop; Python's 5 ms would delay a hit by as much."""
 LAST_REPLIES_S = 5.0
 HUNG_UP_S = 1.0  # for requests to notice that their connections are gone; what is cancelled prints a traceback
 OTHER_DESCRIPTORS = 256  # the process has at most so many open besides its connections
@@ -310,7 +310,7 @@ def admission_of(settings: Settings) -> Admission:
 
 
 def _read_tokens(admission: Admission, settings: Settings) -> str:
-    """Has those be let in whose tokens are in the file now; returns what was done.
+    """Lets in the clients whose tokens are in the file now; returns a report.
 
     Who has read tokens once never does without: a file that is gone lets nobody in who was not before.
 
@@ -344,7 +344,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _read_certificate(context: ssl.SSLContext | None, settings: Settings) -> str:
-    """Has connections be encrypted with the certificate that is there now; returns what was done.
+    """Encrypts new connections with the certificate that is there now; returns a report.
 
     Raises:
         CertificateInvalid: if the certificate or its key cannot be used; then the one before still is.

@@ -87,7 +87,7 @@ def written(kind: str, data: dict[str, Any]) -> bytes:
 
 
 class WyomingServer:
-    """What listens."""
+    """The listening server."""
 
     def __init__(self, engine: Engine, admission: Admission, *, is_local: bool, most_connections: int) -> None:
         """Makes one.
