@@ -73,11 +73,11 @@ class Part(NamedTuple):
     names: tuple[str, ...]
     """By which it was asked for, those of which there is something."""
     ranges: tuple[tuple[int, int], ...]
-    """Of context ids, each from its first on and below its second, rising."""
+    """Ranges of context ids, in rising order, each from its first id on and below its second."""
 
     @property
     def contexts(self) -> int:
-        """How many passages there are in it."""
+        """The number of passages in it."""
         return sum(after - first for first, after in self.ranges)
 
 

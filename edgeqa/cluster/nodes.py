@@ -62,9 +62,9 @@ class SearchReply(msgspec.Struct, frozen=True):
     """The digest of the index that was searched, as in `Member.content`."""
     found: tuple[Found, ...]
     contexts: int = 0
-    """How many passages were looked at, where not all were."""
+    """The number of passages that were looked at, if not all were."""
     known: tuple[str, ...] = ()
-    """Those names of `Search.within` of which there is something here."""
+    """The names of `Search.within` under which something is here."""
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -55,7 +55,7 @@ _PUBLISHED_S, _RENEWED_S = 1.0, 20.0
 
 
 class Version(NamedTuple):
-    """What of a tag's changes tells one state of it from another."""
+    """The part of a tag's changes that tells one state of it from another."""
 
     changes: int
     last: str
