@@ -147,7 +147,7 @@ _library_call = _LibraryCall()
 
 
 def library_call() -> _LibraryCall:
-    """Has forks and the end of the program wait for what is done within. It is not to be nested.
+    """Makes forks and the end of the program wait for the work within. It must not be nested.
 
     Who comes while the process forks waits for that; who comes later than the end, in a daemon thread, goes no further,
     unless it has not ended after a while: whoever ends the program may wait for that very thread.
