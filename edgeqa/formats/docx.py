@@ -20,6 +20,7 @@ from edgeqa.formats import kinds
 from edgeqa.formats.archive import Handler, OfficePackage, Properties, is_hex, is_on, note, number_in, word_in
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, first_heading
 from edgeqa.formats.notation import MAX_FIELD_CHARACTERS, OfficeMath, field_shown, symbol, without_private
+from edgeqa.formats.slides import charted
 from edgeqa.formats.stories import Stories, Story
 from edgeqa.formats.wordstyles import (
     OF_PARAGRAPHS,
@@ -90,6 +91,14 @@ def _included(package: OfficePackage, notes: list[str], relation: str) -> list[B
     return found
 
 
+def _charted(package: OfficePackage, relation: str) -> list[Block]:
+    """Returns the blocks of a chart; none if there is no such part, or it is damaged."""
+    part = package.relations.by_id.get(relation, "")
+    with contextlib.suppress(FileDamaged):
+        return charted(package, part) if part in package else []
+    return []
+
+
 def _blocks(package: OfficePackage, notes: list[str]) -> Iterator[Block]:
     folder = package.main.rpartition("/")[0]
 
@@ -101,7 +110,7 @@ def _blocks(package: OfficePackage, notes: list[str]) -> Iterator[Block]:
     for part, handler in ((parts("styles")[0], styles), (parts("numbering")[0], numbering)):
         with contextlib.suppress(FileDamaged):  # the text can be read without it
             package.take(part, handler)
-    document = _Text(package.name, styles, numbering, partial(_included, package, notes))
+    document = _Text(package.name, styles, numbering, partial(_included, package, notes), partial(_charted, package))
     for _ in package.parse(package.main, document, "document"):
         yield from document.pop()
     for part in (part for kind in _NOTES for part in parts(kind)):
@@ -174,8 +183,15 @@ class _Story(Story):
 class _Text(Handler):
     """Takes the XML of a document and of its notes."""
 
-    def __init__(self, name: str, styles: Styles, numbering: Numbering, included: Callable[[str], list[Block]]) -> None:
-        self._styles, self._numbering, self._included = styles, numbering, included
+    def __init__(
+        self,
+        name: str,
+        styles: Styles,
+        numbering: Numbering,
+        included: Callable[[str], list[Block]],
+        charted: Callable[[str], list[Block]],
+    ) -> None:
+        self._styles, self._numbering, self._included, self._charted = styles, numbering, included, charted
         self._stories = Stories(_Story, name)
         self._properties: list[str] = []  # the open elements of properties
         self._in_text = self._in_code = False
@@ -196,7 +212,7 @@ class _Text(Handler):
             "fldChar": self._field_mark, "instrText": self._begin_code, "ffData": self._begin_form,
             **dict.fromkeys(("checkBox", "default", "checked", "ddList", "result", "listEntry"), self._form_part),
             **dict.fromkeys(_SHAPES, self._begin_shape), "docPr": self._describe_shape, "altChunk": self._include,
-            "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
+            "chart": self._chart, "txbxContent": self._begin_box, "oMath": self._begin_math, "tbl": self._begin_table,
             "tr": self._begin_row, "tc": self._begin_cell,
         }  # fmt: skip
         self._ends: dict[str, Callable[[], None]] = {
@@ -484,6 +500,10 @@ class _Text(Handler):
         """Writes the text of a file of another format that stands at this place of the document."""
         self._story.prose.end_block()
         self._stories.insert(self._included(attributes.get("id", "")))
+
+    def _chart(self, _name: str, attributes: dict[str, str]) -> None:
+        if not self._is_muted():
+            self._stories.hold(self._charted(attributes.get("id", "")))
 
     def _begin_note(self, name: str, attributes: dict[str, str]) -> None:
         is_shown = attributes.get("type") not in _SEPARATORS and (

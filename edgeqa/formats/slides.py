@@ -1,21 +1,23 @@
 """PPTX: each slide of a presentation is a record, called `FILE#3` after its number; its notes stand at its end.
 
 The title comes first and is a heading. The text in a text placeholder is a list with its levels, tables are rows, and
-the words of diagrams are items. Hidden slides and shapes are left out, and so are numbers, dates and footers that
-repeat. One slide is held in memory at a time.
+so are the numbers of charts; the words of diagrams are items. Hidden slides and shapes are left out, and so are
+numbers, dates and footers that repeat. One slide is held in memory at a time.
 
 The format is ECMA-376, PresentationML and DrawingML.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
+from edgeqa.formats import cells
 from edgeqa.formats.archive import Handler, OfficePackage, Relations, is_on, number_in
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.notation import OfficeMath, numeral
-from edgeqa.formats.prose import Prose
+from edgeqa.formats.prose import Draft, Prose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MAX_SLIDES = 10_000
 MAX_SLIDE_CHARACTERS = 1 << 23
 MAX_MERGED = 1000  # one cell spans at most so many columns or rows
+MAX_CHART_CHARACTERS = 1000  # a name in a chart has at most so many
 _LINE_BREAK = "_x000B_"  # some programs write a line break so
 _TITLES = ("title", "ctrTitle")
 _REPEATED = ("sldNum", "dt", "ftr", "hdr", "sldImg")
@@ -76,6 +79,10 @@ def _slide(package: OfficePackage, part: str, number: int) -> tuple[list[Block],
     for diagram in relations.targets.get("diagramData", []):
         package.take(diagram, _Diagram(slide.prose))
         slide.settle()
+    for chart in relations.targets.get("chart", []):
+        with contextlib.suppress(FileDamaged):  # the slide does without
+            if blocks := charted(package, chart):
+                slide.others.append([replace(blocks[0], before="\n\n"), *blocks[1:]])
     for notes in relations.targets.get("notesSlide", [])[:1]:
         aside = package.take(notes, _Slide(package.name, f"slide {number}", of_notes=True))
         slide.others += aside.titles + aside.others
@@ -88,6 +95,90 @@ def drawn(package: OfficePackage, part: str) -> list[Block]:
     """Returns the blocks of a drawing that lies over a sheet of a spreadsheet."""
     drawing = package.take(part, _Slide(package.name, "one of its drawings"))
     return [block for shape in (*drawing.titles, *drawing.others) for block in shape]
+
+
+MAX_SERIES = 100
+MAX_POINTS = 2000  # of a chart's series
+_AXES = frozenset(("catAx", "valAx", "dateAx", "serAx", "extLst"))
+_OF_SERIES = {"tx": "name", "cat": "categories", "xVal": "categories", "val": "values", "yVal": "values"}
+
+
+def charted(package: OfficePackage, part: str) -> list[Block]:
+    """Returns the blocks of a chart: its title, and its numbers as the rows of a table."""
+    return package.take(part, _Chart()).blocks()
+
+
+@dataclass(slots=True)
+class _Series:
+    """One series of a chart: its name, and its numbers with their categories, by their places."""
+
+    name: dict[int, str] = field(default_factory=dict)
+    categories: dict[int, str] = field(default_factory=dict)
+    values: dict[int, str] = field(default_factory=dict)
+
+
+class _Chart(Handler):
+    """Takes a chart: the numbers of its last display, which a spreadsheet has put into it."""
+
+    def __init__(self) -> None:
+        self._title: list[str] = []
+        self._series: list[_Series] = []
+        self._open: list[str] = []
+        self._text: list[str] = []
+        self._point = 0
+        self._code = "General"
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._open.append(name)
+        self._text = []
+        if name == "ser" and len(self._series) < MAX_SERIES and not _AXES.intersection(self._open):
+            self._series.append(_Series())
+        elif name == "pt":
+            self._point = number_in(attributes, "idx") or 0
+        elif name in ("numCache", "numLit"):
+            self._code = "General"
+
+    def end(self, name: str) -> None:
+        if self._open:
+            self._open.pop()
+        text, self._text = "".join(self._text), []
+        if _AXES.intersection(self._open):
+            return
+        if name == "formatCode":
+            self._code = text
+        elif name == "v" and "ser" in self._open and self._series:
+            of = next((_OF_SERIES[one] for one in reversed(self._open) if one in _OF_SERIES), "")
+            found: dict[int, str] = getattr(self._series[-1], of) if of else {}
+            if len(found) < MAX_POINTS:
+                found[self._point] = self._shown(text) if "numCache" in self._open else text
+        elif name in ("t", "p") and "title" in self._open and "ser" not in self._open:
+            self._title.append(text if name == "t" else " ")
+
+    def text(self, text: str) -> None:
+        if self._open and self._open[-1] in ("v", "t", "formatCode") and len(self._text) < MAX_MERGED:
+            self._text.append(text[:MAX_CHART_CHARACTERS])
+
+    def _shown(self, text: str) -> str:
+        try:
+            return cells.shown(float(text[:100]), self._code)
+        except ValueError:
+            return text
+
+    def blocks(self) -> list[Block]:
+        """Returns its title and its rows."""
+        draft = Draft()
+        draft.add(" ".join("".join(self._title).split()))
+        draft.end()
+        places = sorted({place for one in self._series for place in one.values})[:MAX_POINTS]
+        names = ["".join(one.name.values()) for one in self._series]
+        categories = {place: text for one in reversed(self._series) for place, text in one.categories.items()}
+        if places and any(names):
+            draft.row(["", *names] if categories else names, is_header=True, begins=True)
+        for number, place in enumerate(places):
+            row = [one.values.get(place, "") for one in self._series]
+            begins = not number and not any(names)
+            draft.row([categories.get(place, ""), *row] if categories else row, begins=begins)
+        return draft.pop()
 
 
 class _Presentation(Handler):

@@ -107,6 +107,12 @@ class Stories(Generic[S]):
         else:
             self.story.boxes += blocks
 
+    def hold(self, blocks: list[Block]) -> None:
+        """Puts blocks after the paragraph or table that is being written."""
+        if blocks:
+            self.story.boxes += [replace(blocks[0], before="\n\n"), *blocks[1:]]
+            self._held_characters += _characters(blocks)
+
     def settle(self) -> None:
         """Ends a paragraph or table of the body; its boxes follow."""
         if self.story.boxes and not self._outer:  # boxes within a box wait for the end of the outer paragraph

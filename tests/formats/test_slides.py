@@ -6,7 +6,7 @@ import io
 import zipfile
 
 import pytest
-from office import archive, pptx
+from office import archive, pptx, relations
 
 from edgeqa.formats import slides
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOptions, text_of
@@ -130,6 +130,45 @@ def test_the_words_of_diagrams_are_items() -> None:
     points = "".join(f'<d:pt type="{kind}">{p(kind)}</d:pt>' for kind in ("node", "pres", "asst"))
     ((_, _, blocks),) = records(pptx([shape(p("x"))], diagram=points))
     assert [text for _, _, text in blocks] == ["x", "- node", "- asst"]
+
+
+CHART = """<c:chartSpace xmlns:c="c" xmlns:a="a"><c:chart>
+<c:title><c:tx><c:rich><a:p><a:r><a:t>Sales in </a:t></a:r><a:r><a:t>millions</a:t></a:r></a:p></c:rich></c:tx></c:title>
+<c:plotArea><c:barChart>
+<c:ser><c:tx><c:strRef><c:f>A1</c:f><c:strCache><c:pt idx="0"><c:v>2019</c:v></c:pt></c:strCache></c:strRef></c:tx>
+<c:cat><c:strRef><c:strCache><c:pt idx="0"><c:v>East</c:v></c:pt><c:pt idx="1"><c:v>West</c:v></c:pt></c:strCache></c:strRef></c:cat>
+<c:val><c:numRef><c:numCache><c:formatCode>0.0%</c:formatCode><c:pt idx="0"><c:v>0.125</c:v></c:pt></c:numCache></c:numRef></c:val>
+<c:extLst><c:ext><c:tx><c:v>99</c:v></c:tx></c:ext></c:extLst></c:ser>
+<c:ser><c:tx><c:v>2020</c:v></c:tx><c:val><c:numLit><c:pt idx="1"><c:v>4.5</c:v></c:pt></c:numLit></c:val></c:ser>
+</c:barChart><c:valAx><c:title><c:tx><c:rich><a:p><a:r><a:t>99</a:t></a:r></a:p></c:rich></c:tx></c:title></c:valAx>
+</c:plotArea></c:chart></c:chartSpace>"""
+CHARTED = [
+    ("paragraph", "Sales in millions"),
+    ("header", " | 2019 | 2020"),
+    ("row", "East | 12.5%"),
+    ("row", "West |  | 4.5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("chart", "expected"),
+    [
+        (CHART, CHARTED),
+        ("<c", []),
+        (
+            "<chartSpace><ser><val><numCache><pt idx='0'><v>x</v></pt></numCache></val></ser></chartSpace>",
+            [("row", "x")],
+        ),
+    ],
+)
+def test_the_numbers_of_charts_are_rows(chart: str, expected: list[tuple[str, str]]) -> None:
+    with zipfile.ZipFile(io.BytesIO(pptx([shape(p("one"))]))) as made:
+        parts = {name: made.read(name) for name in made.namelist()}
+    parts["ppt/slides/_rels/s1.xml.rels"] = relations(chart="../charts/c.xml").encode()
+    parts["ppt/charts/c.xml"] = chart.encode()
+    (record,) = slides.read(io.BytesIO(archive(parts)), "a.pptx", FormatOptions())
+    found = [(block.kind, block.text) for block in record.blocks]
+    assert found == [("paragraph", "one"), *expected]
 
 
 def test_of_two_forms_one_is_read() -> None:

@@ -431,6 +431,19 @@ def test_what_a_document_includes_is_read_in_its_place() -> None:
     )
 
 
+def test_charts_stand_after_what_holds_them() -> None:
+    chart = "<w:r><w:drawing><c:chart xmlns:c='c' r:id='{}'/></w:drawing></w:r>"
+    body = p(r("see "), chart.format("a"), chart.format("b"), chart.format("none"), r("here")) + p(r("end"))
+    point = "<pt idx='0'><v>{}</v></pt>"
+    series = f"<ser><tx>{point.format('Depth')}</tx><cat>{point.format('May')}</cat><val>{point.format(12)}</val></ser>"
+    parts = {
+        "word/_rels/document.xml.rels": related(a=("chart", "charts/c.xml"), b=("chart", "charts/d.xml")),
+        "word/charts/c.xml": f"<chartSpace>{series}</chartSpace>",
+        "word/charts/d.xml": "<c",
+    }
+    assert whole(body, **parts) == ("see here\n\n | Depth\nMay | 12\n\nend", [])
+
+
 def test_parts_that_are_damaged_or_missing_leave_the_text() -> None:
     relations = related(
         a=("footnotes", "notes.xml"), b=("endnotes", "gone.xml"), c=("styles", "s.xml"), d=("numbering", "n.xml")
