@@ -244,7 +244,6 @@ def test_who_takes_nothing_of_its_replies_is_let_go(home: Path) -> None:
         client.settimeout(DEADLINE_S)
         client.connect(("127.0.0.1", server.port))
         client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)  # more than the system holds
-        assert raw(server, b"").startswith(b"HTTP/1.1 503 ")
 
         def is_answered() -> bool:
             with contextlib.suppress(httpx.TransportError):  # it was closed before it was asked
