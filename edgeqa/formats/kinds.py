@@ -83,7 +83,7 @@ UNREAD = frozenset([".svg", ".map", ".lock", ".pem", ".key", ".crt", ".cer", ".c
 
 TEXT = Kind("text", "plain", tuple(f"{_PROSE} {_CONFIGURATION}".split()), version=2, is_asked_as_it_stands=True)
 CODE = Kind("code", "plain.read_code", tuple(_CODE.split()), is_asked_as_it_stands=True)
-MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=5)
+MARKDOWN = Kind("markdown", "markdown", (".md", ".markdown", ".mdown", ".mkd"), version=6)
 HTML = Kind("html", "webpage", (".html", ".htm", ".xhtml", ".xht"), version=5)
 JSON_LINES = Kind("jsonl", "jsonfile.read_lines", (".jsonl", ".ndjson"), version=3, has_fields=True)
 CSV = Kind("csv", "tables", (".csv", ".tsv", ".tab"), version=5, has_fields=True)

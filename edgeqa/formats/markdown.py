@@ -19,7 +19,7 @@ except ImportError:  # the first file reports it, with the file's name
     pyromark = None  # type: ignore[assignment]  # asked below
 
 from edgeqa.formats.blocks import ExtraMissing, FormatOptions, Record, one_line, read_ahead
-from edgeqa.formats.markup import ELEMENTS, IN_LINES, Tag, Tokenizer
+from edgeqa.formats.markup import ELEMENTS, IN_LINES, LEFT_OUT, Tag, Tokenizer
 from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
 
@@ -62,6 +62,7 @@ _PLACE = re.compile(
 )
 _LINKED = re.compile(r"\[([^\]\n]{1,100})\](?!:)")
 _TAG_NAME = re.compile(r"<([a-zA-Z][^\s/>]{0,63})")
+_HOLDS_ALL = LEFT_OUT | {"title", "style", "plaintext", "xmp"}
 _END_TAG = re.compile(r"</([a-zA-Z][\w.-]{0,63})")
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n(?=\S)")
 
@@ -253,6 +254,8 @@ class _Reader:
         tag = _TAG_NAME.match(source)
         if tag is None or source.endswith("/>") or (name := tag[1].lower()) in self._ended:
             return False
+        if name in _HOLDS_ALL:  # without an end, the rest of the file would be lost
+            return True
         if name in ELEMENTS:
             return name in IN_LINES and "=" not in source and bool(source[tag.end() : -1].strip())
         return "-" not in name and ":" not in name  # a name with a hyphen is a custom element
@@ -285,7 +288,12 @@ class _Reader:
         name, more = _named(value)
         if name == "HtmlBlock":
             source, self._html = "".join(self._html or ()), None
-            self._write_html(source)
+            first = _TAG_NAME.match(source.lstrip())
+            if first is not None and first[1].lower() in _HOLDS_ALL and self._is_text(first[0]):
+                for paragraph in _BLANK_LINE.split(source):
+                    self._page.write([Tag("p", is_end=False), paragraph, Tag("p", is_end=True)])
+            else:
+                self._write_html(source)
         elif name == "Heading":
             self._in_heading = False
             self._close(str(more).lower())

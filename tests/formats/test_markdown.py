@@ -146,6 +146,9 @@ def test_what_somebody_said_is_no_definition_of_a_link(source: str, expected: st
         ("The <depth> of List<String> x; <T> y", "The <depth> of List<String> x; <T> y"),
         ("if a<b and c>d, mail <ann at home>", "if a<b and c>d, mail <ann at home>"),
         ("# Set <name>\n\n| <x> |\n|--|\n| a |", "Set <name>\n\n<x>\n\na"),
+        ("The <script> and <title> tags\n\nand <nav>", "The <script> and <title> tags\n\nand <nav>"),
+        ("<script> tags are\n\n*not* here", "<script> tags are\n\n*not* here"),
+        ("a <nav>b</nav> <script src='x'/> c", "a\n\nc"),
         ("<kbd>a</kbd> <foo>b</foo> <my-x> <X/> c<wbr>d <a name=e>f", "a b cd f"),
     ],
 )
