@@ -275,7 +275,7 @@ def counted(report: Iterable[str]) -> Counts:
         name = said.get("nodeid", "")
         if said["$report_type"] == "CollectReport" and said["outcome"] == "failed":
             outcomes[name] = "failed"
-        elif said["$report_type"] == "CollectReport" and name.endswith(".py") and said["result"]:
+        elif said["$report_type"] == "CollectReport" and name.endswith(".py"):
             found.files.append(name)
         elif said["$report_type"] == "TestReport":
             found.begun.append(name.partition("::")[0])

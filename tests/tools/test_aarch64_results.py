@@ -39,10 +39,10 @@ def test_what_is_run_is_there_and_copied(part: str) -> None:
 
 
 REPORTED = """
-{"$report_type": "CollectReport", "nodeid": "", "outcome": "passed", "result": []}
-{"$report_type": "CollectReport", "nodeid": "tests/a.py", "outcome": "passed", "result": [{"nodeid": "tests/a.py::x"}]}
-{"$report_type": "CollectReport", "nodeid": "tests/b.py", "outcome": "passed", "result": [{"nodeid": "tests/b.py::x"}]}
-{"$report_type": "CollectReport", "nodeid": "tests/c.py", "outcome": "failed", "result": []}
+{"$report_type": "CollectReport", "nodeid": "", "outcome": "passed", "result": null}
+{"$report_type": "CollectReport", "nodeid": "tests/a.py", "outcome": "passed", "result": null}
+{"$report_type": "CollectReport", "nodeid": "tests/b.py", "outcome": "passed", "result": null}
+{"$report_type": "CollectReport", "nodeid": "tests/c.py", "outcome": "failed", "result": null}
 {"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "setup", "longrepr": null}
 {"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "call", "longrepr": null}
 {"$report_type": "TestReport", "nodeid": "tests/a.py::x", "outcome": "passed", "when": "teardown", "longrepr": null}
