@@ -312,8 +312,6 @@ def _string(found: dict[str, object], field: str, name: str, place: str) -> str:
     value = found.get(field)
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, (int, float)):  # an answer that is a year
-        return written(value)
     reason = f"the field {field!r} is not a string"
     raise RecordInvalid(name, place, reason, "name a field that holds text: --text-field, --title-field")
 
