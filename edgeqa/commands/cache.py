@@ -85,7 +85,7 @@ def path(*, as_json: bool) -> None:
     streams.print_either({"path": str(_directory())}, str(_directory()), as_json=as_json)
 
 
-@command.command("stats")
+@command.command("stats", short_help="Show how full the cache is, and how often it hit.")
 @json_option
 def stats(*, as_json: bool) -> None:
     """Show how full the cache is, how often it was asked and hit, and which faults it met.
@@ -121,7 +121,7 @@ def _mib(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:.1f} MiB"
 
 
-@command.command("explain")
+@command.command("explain", short_help="Show the key of QUESTION, and whether it hits.")
 @asked
 @json_option
 @click.pass_context
@@ -180,7 +180,7 @@ def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_j
     ctx.exit(EXIT_ANSWERED if forgotten else EXIT_NO_ANSWER)
 
 
-@command.command("verify")
+@command.command("verify", short_help="Check every page and record, and mend.")
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, *, as_json: bool) -> None:
@@ -212,7 +212,7 @@ def verify(ctx: click.Context, *, as_json: bool) -> None:
     ctx.exit(EXIT_DEVICE if problems else EXIT_ANSWERED)
 
 
-@command.command("clear")
+@command.command("clear", short_help="Delete all remembered answers.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask first.")
 @json_option
 def clear(*, yes: bool, as_json: bool) -> None:

@@ -86,7 +86,7 @@ def add(
     streams.print_either(facts, f"{_described(facts)}\n\n{use}", as_json=as_json)
 
 
-@command.command("prepare")
+@command.command("prepare", short_help="Make graphs of the model NAME for an accelerator.")
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--provider", required=True, metavar="PROVIDER", help="The provider: openvino, cuda, coreml, cpu, ...")
 @click.option(
@@ -177,7 +177,7 @@ def show(*, name: str, as_json: bool) -> None:
     streams.print_either(facts, _described(facts), as_json=as_json)
 
 
-@command.command("use")
+@command.command("use", short_help="Use the model NAME from now on.")
 @click.argument("name")
 @json_option
 def use(*, name: str, as_json: bool) -> None:
@@ -214,7 +214,7 @@ def remove(*, name: str, as_json: bool) -> None:
     click.echo(f"{name} is removed, {show_bytes(freed_bytes)} freed{then}")
 
 
-@command.command("check")
+@command.command("check", short_help="Read every byte of the models NAME, and check it.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @json_option
 @threads_option

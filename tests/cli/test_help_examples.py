@@ -139,3 +139,15 @@ def test_every_example_of_the_help_can_be_run(folder: Path) -> None:
         done = run(line, folder)
         assert done.returncode in (0, 1), f"{line}: {done.returncode}\n{done.stderr}"
         assert done.stdout or ">" in line, line
+
+
+def test_no_line_of_a_list_of_commands_is_cut() -> None:
+    groups: list[click.Command] = [commands]
+    for group in groups:
+        assert isinstance(group, click.Group)
+        context = click.Context(group, terminal_width=80)
+        cut = [line for line in group.get_help(context).splitlines() if line.endswith("...") and "Usage:" not in line]
+        assert cut == [], group.name
+        under = (group.get_command(context, name) for name in group.list_commands(context))
+        groups += [one for one in under if isinstance(one, click.Group)]
+    assert len(groups) > 4
