@@ -63,7 +63,7 @@ def names_of(module: str) -> dict[str, Any]:
                 names[one.asname or one.name] = near[one.name] if is_plain else names_of(source).get(one.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign)) and node in checked:
             with contextlib.suppress(ImportError):  # of what is not installed
-                exec(compile(ast.Module([node], []), module, "exec"), names)  # noqa: S102 - our own source
+                exec(compile(ast.Module([node], []), f"<{module}>", "exec"), names)  # noqa: S102 - our own source
         elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias" and node.value is not None:
             meant = node.value.value if isinstance(node.value, ast.Constant) else ast.unparse(node.value)
             with contextlib.suppress(NameError):  # of one that refers to later ones
