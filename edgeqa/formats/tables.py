@@ -35,6 +35,7 @@ _UNQUOTED = f"\t|{_NONE}"  # between these a quote is a character, unless it quo
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?[ \t;,]*\n?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[\d.,:/%€$£ -]*\d[\d.,:/%€$£ -]*")
+_LINE_BYTES = 50  # a line that is held takes so many besides its characters
 _MAX_LINES_IN_FIELD = 50  # a quoted field between tabs has at most so many
 
 
@@ -316,7 +317,7 @@ class _Lines:
         line = self._ahead.popleft() if self._ahead else next(self._lines)
         self._number += 1
         self._row_lines.append(line)
-        self._row_characters += len(line)
+        self._row_characters += len(line) + _LINE_BYTES
         if self._row_characters > MAX_RECORD_BYTES:
             raise RecordTooLong(self._name, f"line {self._row_line}", MAX_RECORD_BYTES)
         return line
