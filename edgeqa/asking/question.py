@@ -128,11 +128,15 @@ class Asking:
         self._near += unread
 
     def _named(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Returns the entries of options that the question names: the search knows no signs, and no capitals."""
+        """Returns the entries of options that the question names: the search knows no signs, and no capitals.
+
+        They are those of the document that the search found best, because each program has its own.
+        """
         if not self._said.options:
             return []
-        found = ((hit, self._scope.passage(hit)) for hit in hits)
-        return [hit for hit, passage in found if passage is not None and self._said.names(passage.text)]
+        found = [(hit, passage) for hit in hits if (passage := self._scope.passage(hit)) is not None]
+        in_best = (one for one in found if one[1].number == found[0][1].number)
+        return [hit for hit, passage in in_best if self._said.names(passage.text)]
 
     def offer(self, passage: SourcePassage, share: float) -> bool:
         """Reads one more passage, or remembers what it says; tells whether there was anything to read."""

@@ -151,3 +151,12 @@ def test_a_term_is_looked_up_by_its_name(writing: EdgeQA, tmp_path: Path, questi
     file = tmp_path / "words.html"
     file.write_text(WORDS)
     assert writing.ask(question, file).text == answer
+
+
+def test_an_option_is_that_of_the_document_which_the_question_is_about(writing: EdgeQA, tmp_path: Path) -> None:
+    for name, said in (("bogo", "Expand the word list by what is read."), ("trace", "Use UDP instead of ICMP.")):
+        about = f"{name.upper()} manual\n\n{name} is a program.\n\n"
+        (tmp_path / f"{name}.txt").write_text(f"{about}Options:\n  -u\n      {said}\n  -v\n      Be loud.\n")
+    texts = [tmp_path / "bogo.txt", tmp_path / "trace.txt"]
+    assert writing.ask("What does -u do in bogo?", texts).text == "Expand the word list by what is read"
+    assert writing.ask("What does -u do in trace?", texts).text == "Use UDP instead of ICMP"
