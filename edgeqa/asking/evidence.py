@@ -102,7 +102,7 @@ class Asked:
         self.options = frozenset(_OPTION.findall(question))
         """Options of a command that the question names, as they are written there."""
         self._subjects = _subjects(question, language)
-        self._entries: dict[tuple[str, ...], bool] = {}
+        self._entries: dict[str | tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
         self._mended: Mapping[str, str] = {}
         self._columns: dict[str, frozenset[str]] = {}
@@ -132,8 +132,7 @@ class Asked:
         if mended:
             self._mended = mended
             meant = (terms(word, self._language) for word in mended.values())
-            asked = frozenset(terms(self._question, self._language))
-            self.terms = asked.difference(*(terms(word, self._language) for word in mended)).union(*meant)
+            self.terms = self.terms.difference(*(terms(word, self._language) for word in mended)).union(*meant)
             meant_words = [mended.get(word, word) for word in re.split(r"(\W+)", self._question)]
             self._subjects |= _subjects("".join(meant_words), self._language)
 
@@ -178,13 +177,14 @@ class Asked:
 
     def names(self, text: Text) -> bool:
         """Tells whether the question names the entry or row that a passage is: an option, or what it is all about."""
-        if text.kind == "row":
-            return any(self._is_named(text.text[start:end]) for start, end in _cells(text))
-        if not text.heading or text.kind not in ("entry", "paragraph"):
+        is_row = text.kind == "row"
+        if not is_row and (not text.heading or text.kind not in ("entry", "paragraph")):
             return False
-        found = self._entries.get(text.heading)
-        if found is None:
-            found = self._entries[text.heading] = self._is_named(text.heading[-1])
+        at = text.text if is_row else text.heading
+        found = self._entries.get(at)
+        if found is None:  # each span of the passage asks for it
+            entries = (text.text[start:end] for start, end in _cells(text)) if is_row else (text.heading[-1],)
+            found = self._entries[at] = any(map(self._is_named, entries))
         return found
 
     def _is_named(self, entry: str) -> bool:
