@@ -1,4 +1,4 @@
-"""What adding costs, by step: contexts a second, with encodings and without, and the share of time inside onnxruntime.
+"""Measures what adding costs, step by step: contexts a second, with and without encodings, and onnxruntime's share.
 
     python benchmarks/add.py squad-v1.1-dev-open.json -n 1000
 

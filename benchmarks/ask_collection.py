@@ -1,4 +1,4 @@
-"""What a question of a whole collection costs, beside reading the one context that holds its answer.
+"""Measures what a question of a whole collection costs, beside reading the one context that holds its answer.
 
     python benchmarks/ask_collection.py SQUAD_FILE [MORE_FILES...] -n 2000 -q 300
 

@@ -1,4 +1,4 @@
-"""What a remembered answer costs, from question to `Answer`: in one process, and as a whole command.
+"""Measures what a remembered answer costs, from question to `Answer`: in one process, and as a whole command.
 
     python benchmarks/ask_hit.py -n 200
 

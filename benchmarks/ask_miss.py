@@ -1,4 +1,4 @@
-"""`edgeqa ask` on a one-page text that was never asked before, as a whole process: milliseconds, and peak memory.
+"""Measures `edgeqa ask` on a one-page text that was never asked before, as a whole process: milliseconds and memory.
 
     python benchmarks/ask_miss.py -n 30
 

@@ -1,4 +1,4 @@
-"""How many bytes reach the disk for 1,000 answers: stored one by one, in bursts, and by one process each.
+"""Counts the bytes that reach the disk for 1,000 answers: stored one by one, in bursts, and by one process each.
 
     python benchmarks/cache_flash.py -n 2000
 

@@ -1,4 +1,4 @@
-"""Hit ratios of the cache's eviction beside LRU, FIFO and S3-FIFO, in simulation, on Zipf and on scan-polluted traces.
+"""Simulates the cache's eviction beside LRU, FIFO and S3-FIFO, and compares hit ratios on Zipf and scanning traces.
 
     python benchmarks/cache_hit_ratio.py -n 400000 --keys 20000 --seed 1
 

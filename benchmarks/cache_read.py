@@ -1,4 +1,4 @@
-"""What a hit costs: at hand in this process, and written by another process; beside diskcache and Redis on loopback.
+"""Measures what a hit costs, at hand in this process or written by another one, beside diskcache and Redis.
 
     python benchmarks/cache_read.py -n 20000
 

@@ -1,4 +1,4 @@
-"""Puts a second, write-behind, by one and by eight processes; every value is read back and compared.
+"""Measures puts a second, written behind, by one and by eight processes; every value is read back and compared.
 
 python benchmarks/cache_write.py -n 100000 -p 8
 """

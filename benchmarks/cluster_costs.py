@@ -1,4 +1,4 @@
-"""What does a level of a cluster's cache cost, and how soon is a document answered that arrives?
+"""Measures what each level of a cluster's cache costs, and how soon a document that arrives is answered.
 
     python benchmarks/cluster_costs.py --documents 200
 

@@ -1,4 +1,4 @@
-"""How a cluster's costs grow with its documents, beside those of one machine with the same ones.
+"""Measures how a cluster's costs grow with its documents, beside those of one machine with the same ones.
 
     python benchmarks/cluster_growth.py --documents 10000 --workers 1,3
 

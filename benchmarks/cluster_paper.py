@@ -1,4 +1,4 @@
-"""A thousand workers, on paper: how large their statistics are, how many are asked, and what 1 % that are gone cost.
+"""Computes a cluster of a thousand workers on paper: size of statistics, workers asked, and what 1 % lost cost.
 
     python benchmarks/cluster_paper.py squad-v1.1-dev-open.json --nodes 1000 --seed 1
 

@@ -1,4 +1,4 @@
-"""Does a cluster answer as one machine does? Every difference is printed, with what explains it.
+"""Compares a cluster's answers with those of one machine, and prints every difference with what explains it.
 
     python benchmarks/cluster_same.py squad-v1.1-dev-open.json --masters 3 --questions 400 --seed 1
 

@@ -1,4 +1,4 @@
-"""How a collection's costs grow with it: route, ask and open times, memory, bytes on disk, at 1,000 contexts and more.
+"""Measures how a collection's costs grow with it, from 1,000 contexts on: route, ask and open times, memory, disk.
 
     python benchmarks/collection_growth.py                 # 1,000, 10,000 and 100,000 contexts, about three minutes
     python benchmarks/collection_growth.py --most 1000000  # and a million

@@ -1,4 +1,4 @@
-"""edgeqa beside the programs that people use today, from strings to an answer, all in one run: `make bench`.
+"""Measures edgeqa beside the programs that people use today, from strings to an answer, in one run: `make bench`.
 
     make bench                        # its own environment, then everything; ten minutes and more
     make bench QUICK=1                # fewer rounds

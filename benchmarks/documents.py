@@ -1,4 +1,4 @@
-"""Answers on documents that people own: this edgeqa beside another one, question by question, in one run.
+"""Compares this edgeqa's answers on documents that people own with another version's, question by question.
 
     python benchmarks/documents.py --other /path/to/venv/bin/python
     python benchmarks/documents.py --only half=report --results benchmarks/results/documents.json

@@ -1,4 +1,4 @@
-"""What stored encodings save, and what rounding them to int8 costs.
+"""Measures what stored encodings save, and what rounding them to int8 costs.
 
     python benchmarks/encodings.py SQUAD_FILE -n 200
     python benchmarks/encodings.py SQUAD_FILE --float32 400

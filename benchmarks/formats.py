@@ -1,4 +1,4 @@
-"""Own code or a library: readers of formats beside each other, by right cases, size, memory and upkeep.
+"""Compares own readers of formats with libraries, by right cases, size, memory and upkeep.
 
     python benchmarks/formats.py                 # all, with pip; some minutes
     python benchmarks/formats.py HTML Markdown   # these formats
@@ -36,7 +36,7 @@ class Candidate:
     name: str
     packages: tuple[str, ...]
     imports: str
-    """What it imports to read."""
+    """The name of the package that it imports to read."""
     code: str
     """Prints the text of the file at `p`; `data` is its content, `source` that as text."""
 

@@ -1,4 +1,4 @@
-"""Documents that readers of formats are known to get wrong, each with what its text has to say and what it must not.
+"""Makes documents that readers of formats are known to get wrong, each with what its text must and must not say.
 
 Made here, in memory, after public bug reports of many readers; what is compared is text without white space, so that
 only its characters count. One file a format is hostile: made to take time or memory.

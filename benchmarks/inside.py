@@ -1,4 +1,4 @@
-"""Where the time inside onnxruntime goes, operator by operator, and how near it is to the matrix products alone.
+"""Measures where the time inside onnxruntime goes, operator by operator, and how near it is to the products alone.
 
     python benchmarks/inside.py -n 100
 

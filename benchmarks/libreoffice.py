@@ -1,4 +1,4 @@
-"""What edgeqa reads of office documents beside what LibreOffice makes of them, word by word.
+"""Compares what edgeqa reads of office documents with what LibreOffice makes of them, word by word.
 
     python benchmarks/libreoffice.py FOLDER...           # the documents of formats_cases, and those in these folders
     python benchmarks/libreoffice.py --worst 20 FOLDER   # with the words that differ, of the files that differ most
@@ -57,11 +57,11 @@ class Compared:
     is_made: bool
     """Whether LibreOffice has written it."""
     words: int
-    """That LibreOffice gives."""
+    """The number of words that LibreOffice gives."""
     missing: Counter[str]
-    """That edgeqa does not have as often."""
+    """The words that LibreOffice gives more often than edgeqa."""
     more: Counter[str]
-    """That LibreOffice does not have as often."""
+    """The words that edgeqa gives more often than LibreOffice."""
     refused: str
     """Why edgeqa does not read it; "" if it does."""
 

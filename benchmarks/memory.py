@@ -1,4 +1,4 @@
-"""What edgeqa needs of memory for what, at its peak, beside what its plan adds up to.
+"""Measures the memory that edgeqa takes at its peak, command by command, beside the sum of its plan.
 
     python benchmarks/memory.py            # each command, a process of its own: its peak, and the plan's sum
     python benchmarks/memory.py --windows  # by the length of passages: what the constants of footprint.py are fitted to

@@ -1,4 +1,4 @@
-"""What a question costs outside onnxruntime: from string to `Answer` with the graphs stubbed, by step.
+"""Measures what a question costs outside onnxruntime, step by step: from string to `Answer`, with the graphs stubbed.
 
     python benchmarks/outside.py -n 2000
 

@@ -1,4 +1,4 @@
-"""Medians as a plot: times by workload and peer in, an SVG out. Bars on a logarithmic scale, one panel a workload."""
+"""Draws medians as an SVG, from times by workload and peer: bars on a logarithmic scale, one panel a workload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why tantivy: engines for BM25 beside each other, and what each step from text to terms brings.
+"""Shows why tantivy was taken: it compares engines for BM25, and what each step from text to terms brings.
 
     python benchmarks/route.py SQUAD_FILE [MORE_FILES...] --sizes 1000 10000 100000
 
@@ -51,7 +51,7 @@ class Engine(Protocol):
 
 
 class Tantivy:
-    """What edgeqa uses."""
+    """Searches as edgeqa does, with tantivy."""
 
     def __init__(self, contexts: list[str], directory: Path) -> None:
         with IndexWriter(directory) as writer:

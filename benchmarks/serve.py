@@ -1,4 +1,4 @@
-"""`edgeqa serve` under load: hits, hits beside readings, misses, memory, idle connections. Real processes on loopback.
+"""Measures `edgeqa serve` under load: hits, hits beside readings, misses, memory, idle connections.
 
     python benchmarks/serve.py --seconds 5
     python benchmarks/serve.py --hits 20000 --questions 10000 --valkey valkey-server

@@ -1,4 +1,4 @@
-"""What a start costs that any device can count: modules imported, files opened, bytes read and written.
+"""Counts what a start costs on any device: modules imported, files opened, bytes read and written.
 
     python benchmarks/startup.py          # a table, beside the last line of the history
     python benchmarks/startup.py --keep   # and one more line of it, in benchmarks/results/startup.jsonl

@@ -1,4 +1,4 @@
-"""Answers by how long passages and their windows may be, on paragraphs of an encyclopedia and on documents.
+"""Scores answers by the greatest length of passages and windows, on SQuAD's paragraphs and on documents.
 
     python benchmarks/windows.py SQUAD_FILE [--questions 300] [--results FILE] [QUESTIONS_FILE --documents FOLDER]
 

@@ -1,4 +1,4 @@
-"""A Haystack component on `edgeqa serve`: answers quoted from documents, where ExtractiveReader needs PyTorch.
+"""Offers a Haystack component that asks `edgeqa serve`: it quotes answers, where ExtractiveReader needs PyTorch.
 
 pip install haystack-ai
 edgeqa serve

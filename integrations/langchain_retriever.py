@@ -1,4 +1,4 @@
-"""A LangChain retriever on `edgeqa serve`: the passages of your documents that are closest to a question.
+"""Offers a LangChain retriever that asks `edgeqa serve` for the passages of your documents closest to a question.
 
 pip install langchain-core
 edgeqa add manuals/ && edgeqa serve

@@ -1,4 +1,4 @@
-"""A LlamaIndex retriever on `edgeqa serve`: the passages of your documents that are closest to a question.
+"""Offers a LlamaIndex retriever that asks `edgeqa serve` for the passages of your documents closest to a question.
 
 pip install llama-index-core
 edgeqa add manuals/ && edgeqa serve

@@ -1,4 +1,4 @@
-"""The bundled model's network in PyTorch, as one BERT reader that sees question and context at once.
+"""Builds the bundled model's network in PyTorch, as one BERT reader that sees question and context at once.
 
 In go token ids, which of them are valid, and token types (0 question, 1 context); out come start and end logits. The
 lower layers see question and context apart: their mask is computed inside, from the token types, and so are positions.

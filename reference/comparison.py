@@ -1,4 +1,4 @@
-"""Two pipelines, asked the same: how their answers differ. Neither torch nor transformers is needed here."""
+"""Asks two pipelines the same, and says how their answers differ; it needs neither torch nor transformers."""
 
 from __future__ import annotations
 

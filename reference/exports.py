@@ -1,4 +1,4 @@
-"""A network and its tokenizer in, the directory that the usual exporters make of them out."""
+"""Exports a network and its tokenizer to the directory that the usual exporters would write."""
 
 from __future__ import annotations
 

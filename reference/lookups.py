@@ -1,4 +1,4 @@
-"""transformers' own pipeline on the network of `tests/compat/lookup.py`."""
+"""Puts the network of `tests/compat/lookup.py` under transformers' own pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled network, with its real weights, as one ordinary export: answers are those of transformers on it.
+"""Tests that the bundled network, exported as one ordinary model, answers as transformers does on it.
 
 It needs the float weights, given by EDGEQA_REFERENCE_WEIGHTS; with EDGEQA_REFERENCE_QUESTIONS, the path of a SQuAD
 file, it is asked 400 questions of that, too. That the split bundle answers the same is a test of the ordinary suite,

@@ -1,4 +1,4 @@
-"""Random texts and settings, on networks that are looked up: answers and refusals are those of transformers."""
+"""Tests that random texts and settings get the answers and refusals of transformers, on networks that are looked up."""
 
 from __future__ import annotations
 

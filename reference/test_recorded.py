@@ -1,4 +1,4 @@
-"""What the ordinary suite holds edgeqa to is what transformers says, call by call."""
+"""Tests that the golden answers of the ordinary suite are still what transformers says, call by call."""
 
 from __future__ import annotations
 

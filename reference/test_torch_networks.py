@@ -1,4 +1,4 @@
-"""Networks of each family: exported, added, and asked; token ids, logits and answers are those of transformers."""
+"""Tests networks of each family, exported and added: token ids, logits and answers must be those of transformers."""
 
 from __future__ import annotations
 

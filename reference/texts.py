@@ -1,4 +1,4 @@
-"""What is asked: questions, contexts and settings, the same in every run; plain, in many scripts, and long.
+"""Holds the questions, contexts and settings that are asked: plain, in many scripts, and long; the same in every run.
 
 From the texts of this repository and those written out below. The networks are random, so that a question's sense does
 not matter; what does is every way in which a text can be tokenised, cut into windows and cut out again.

@@ -1,4 +1,4 @@
-"""Small networks of the BERT family with seeded random weights, each with a tokenizer of its family's kind.
+"""Makes small networks of the BERT family with seeded random weights, each with a tokenizer of its family's kind.
 
 Nothing is downloaded: WordPiece is the bundled model's, byte-level BPE and Unigram are made of the texts of this
 repository. Weights are larger than a trained network's, so that logits are far apart and a wrong input shows.

@@ -130,7 +130,7 @@ def forked(work: object, *arguments: object) -> int:
 
 
 def sync(qa: EdgeQA, folder: Path, encodings_bytes: int) -> None:
-    """What is killed."""
+    """Syncs the folder; the process that does this is killed."""
     adding.COMMIT_S, adding.COMMIT_BYTES = 0.05, 1 << 16
     qa.sync(folder, encodings_bytes=encodings_bytes, drop_all=True)
 

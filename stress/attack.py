@@ -44,21 +44,21 @@ PRECIOUS = b"a file of the user's\n"
 
 
 def link(place: Path, elsewhere: Path) -> None:
-    """To a file or folder of the user's."""
+    """Puts a link to a file or folder of the user's in its place."""
     target = elsewhere / ("folder" if place.is_dir() else "file")
     remove(place)
     place.symlink_to(target)
 
 
 def link_to_itself(place: Path, elsewhere: Path) -> None:
-    """To where it has been moved, outside."""
+    """Moves it out of the home, and puts a link to it in its place."""
     if place.exists():
         place.rename(elsewhere / "moved")
     place.symlink_to(elsewhere / "moved")
 
 
 def link_to_nowhere(place: Path, elsewhere: Path) -> None:
-    """To what is not there yet."""
+    """Puts a link to a file that does not exist yet in its place."""
     remove(place)
     place.symlink_to(elsewhere / "made")
 

@@ -54,7 +54,7 @@ class Told:
         self._random = random.Random(seed)
         self._used: set[str] = set()
         self.documents: dict[str, tuple[str, str]] = {}
-        """By name, the question and its answer."""
+        """The question and its answer, by the name of the document."""
         self.lock = threading.Lock()
 
     def new(self) -> tuple[str, str, str, str]:

@@ -117,13 +117,13 @@ class Measured(NamedTuple):
     """Which tests of a room run which lines, and how long they take."""
 
     sources: dict[str, str]
-    """By file: its text."""
+    """The text of each file."""
     lines: dict[str, dict[str, list[int]]]
-    """By file, then line: numbers of tests."""
+    """The numbers of the tests that run a line, by file, then by line."""
     tests: list[str]
     seconds: dict[str, float]
     failed: list[str]
-    """What failed without a mutant, and tells nothing."""
+    """The tests that fail without a mutant, too, and therefore tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ class Map:
     """Which tests run which lines, of the code and the tests as they are now."""
 
     lines: dict[str, dict[int, set[str]]]
-    """By file, then line."""
+    """The tests that run a line, by file, then by line."""
     imported: dict[str, set[int]]
-    """By file: the lines that run when it is imported, which is no test's doing."""
+    """The lines of each file that run when it is imported, which is no test's doing."""
     seconds: dict[str, float]
-    """Of all tests; those that are new are taken to run every line of their room."""
+    """The time that each test takes; a new test is taken to run every line of its room."""
     new: set[str]
 
     def of(self, file: str, line: int) -> list[str]:
@@ -471,7 +471,7 @@ class Log:
     """What was tried already, and what a person has said about it."""
 
     how: dict[str, str]
-    """By mutant: "killed" or "LIVES"."""
+    """What became of each mutant: "killed" or "LIVES"."""
     harmless: set[str]
 
     def __str__(self) -> str:

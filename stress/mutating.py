@@ -1,4 +1,4 @@
-"""Small changes to a Python source, such as a hand makes by mistake: what `mutants.py` tries, one at a time.
+"""Makes small changes to a Python source, such as a hand makes by mistake; `mutants.py` tries them one at a time.
 
 In: the text of a module. Out: mutants of it, each a few characters of the text replaced: all else stays as it stands,
 so that a line of the log shows what was changed. Left alone is what no test should pin: annotations, docstrings, the

@@ -93,7 +93,7 @@ class Server:
 
     @property
     def memory_mib(self) -> float:
-        """What it takes."""
+        """The memory that the process takes, in MiB."""
         rss: int = psutil.Process(self._process.pid).memory_info().rss
         return rss / 2**20
 
@@ -105,7 +105,7 @@ class Kept:
         self.texts: dict[str, str | None] = {}
         self.unsure: set[str] = set()
         self.changes: Counter[str] = Counter()
-        """How often a change of each was begun."""
+        """The number of changes that were begun, by document."""
 
     def wrong(self, port: int) -> list[str]:
         """Returns what is not as it was acknowledged; what is changed while it is looked at is left out."""

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: no test touches the user's home, the network or the working directory."""
+"""Keeps every test away from the user's home, the network and the working directory."""
 
 from __future__ import annotations
 

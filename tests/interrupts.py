@@ -1,4 +1,4 @@
-"""Interrupts at a step of one's choosing, for tests: a KeyboardInterrupt at the n-th line of some files."""
+"""Raises KeyboardInterrupt at the n-th line of some files, for tests that interrupt at every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What README.md and the pages of docs/ show: their blocks, the commands and snippets in them, and what these print."""
+"""Reads what README.md and the pages of docs/ show: their blocks, commands and snippets, and what these print."""
 
 from __future__ import annotations
 

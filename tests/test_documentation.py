@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/ are run from top to bottom, each command and snippet, with what these print."""
+"""Runs README.md and the pages of docs/ from top to bottom: each command and snippet must print what they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors travel: whatever edgeqa raises reaches another process as it was, with its hint and its facts."""
+"""Tests that whatever edgeqa raises reaches another process as it was, with its hint and its facts."""
 
 from __future__ import annotations
 

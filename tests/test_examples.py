@@ -1,4 +1,4 @@
-"""The examples in docstrings of what `import edgeqa` offers are run, as somebody reading them would.
+"""Runs the examples in docstrings of what `import edgeqa` offers, as somebody reading them would.
 
 The folder "examples" is there and was added; `qa` is an open runtime, and `cache` an empty cache in the folder "cache".
 """

@@ -1,4 +1,4 @@
-"""`files`: what is opened, and what is not, in the places of edgeqa's own files."""
+"""Tests `files`: what it opens, and what it does not open, in the places of edgeqa's own files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of edgeqa's are opened, locked, renamed and deleted in `edgeqa/files.py` alone: read from the source.
+"""Tests that edgeqa's files are opened, locked, renamed and deleted in `edgeqa/files.py` alone, by reading the source.
 
 There no link is followed, no pipe waited for, and nothing of another user's written. Whoever opens something else, a
 user's document, or what a user has an output written to, stands in a list with the reason, which must fit exactly.

@@ -1,4 +1,4 @@
-"""The house: which room may import which, which files import inside functions, and how large files are.
+"""Tests the order of the house: which room may import which, which files import inside functions, how large files are.
 
 Read from the source. An import inside a function or for types alone is an arrow like any other.
 What may be otherwise stands in lists, one line each, with a reason, and must fit exactly: whoever puts one right takes

@@ -1,4 +1,4 @@
-"""What public functions return, and what they raise, reaches another process as it was.
+"""Tests that what public functions return, and what they raise, reaches another process as it was.
 
 Nothing is listed here: the classes are found from what `edgeqa` and `edgeqa.models` offer, by what their functions,
 methods and properties say they return, and what that is made of. One of each is made from the types of its fields.

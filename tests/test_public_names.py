@@ -1,4 +1,4 @@
-"""What is documented can be imported from `edgeqa`: each error that a public name says it raises."""
+"""Tests that what is documented can be imported from `edgeqa`: each error that a public name says it raises."""
 
 from __future__ import annotations
 

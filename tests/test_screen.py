@@ -1,3 +1,5 @@
+"""Tests what an answer looks like on the screen, and that no text of others steers the terminal."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The pages of the site: each is in its contents, and nothing of them comes from another host."""
+"""Tests the pages of the site: each is in its contents, and nothing of them comes from another host."""
 
 from __future__ import annotations
 

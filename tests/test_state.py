@@ -1,3 +1,5 @@
+"""Tests the home of a user's files, and facts kept between runs: a damaged file is no memory, and is mended."""
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,4 @@
-"""The stopwatch, on a clock that a test sets."""
+"""Tests the stopwatch, on a clock that a test sets."""
 
 from __future__ import annotations
 

@@ -256,11 +256,11 @@ class Counts(NamedTuple):
     passed: int
     failed: list[str]
     skipped: dict[str, str]
-    """The reason of each."""
+    """The tests that were skipped, each with its reason."""
     files: list[str]
-    """Those that have tests, in the order in which they are run."""
+    """The files that have tests, in the order in which they are run."""
     begun: list[str]
-    """Those of them of which a test ended."""
+    """The files of which at least one test ended."""
 
 
 def counted(report: Iterable[str]) -> Counts:

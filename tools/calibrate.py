@@ -107,7 +107,7 @@ class Asked:
     group: str
     reads: tuple[Read, ...]
     passages: int
-    """How many there are to read."""
+    """The number of passages that can be read."""
     has_answer: bool
 
 

@@ -67,7 +67,7 @@ class Chosen(NamedTuple):
 
     @property
     def known(self) -> tuple[float, ...]:
-        """What its probability depends on."""
+        """The numbers that its probability depends on."""
         return (self.rank, self.coverage, self.margin, self.lead, self.agrees, 1.0)
 
 
@@ -76,7 +76,7 @@ class Twice(NamedTuple):
 
     asked: Asked
     agree: tuple[frozenset[tuple[int, int]], ...]
-    """Of each passage, the careful reader's spans that overlap the fast one's best."""
+    """For each passage, the careful reader's spans that overlap the fast one's best."""
 
 
 class Looking(Asking):

@@ -1,4 +1,4 @@
-"""The golden cases of a bundle: a few questions and contexts with the token ids and logits that they must give.
+"""Makes the golden cases of a bundle: a few questions and contexts with the token ids and logits that they must give.
 
 In: the tokenizer and the reference network. Out: the cases as JSON values. The logits are those of the reference
 network in float32, never those of the graphs that are tested with them. There are four cases: an answer late in the

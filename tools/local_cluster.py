@@ -1,4 +1,4 @@
-"""A Valkey Cluster on this machine, on free ports of 127.0.0.1: for `make cluster`, tests, stress and benchmarks.
+"""Runs a Valkey Cluster on this machine, on free ports of 127.0.0.1: for `make cluster`, tests, stress, benchmarks.
 
 In: the number of masters, and of replicas for each. Out: servers in processes of their own, which can be killed and
 started again, in a temporary folder. The server program is $EDGEQA_VALKEY_SERVER, valkey-server, that of the package
@@ -69,7 +69,7 @@ class Host(NamedTuple):
 
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
-    """What their commands begin with."""
+    """The beginning of every command that runs there, such as `ip netns exec NAME`."""
 
 
 HERE = Host()

@@ -1,4 +1,4 @@
-"""MPNet-base as a reader of question and text at once, in plain numpy: its weights, and what its graph must compute.
+"""Computes MPNet-base, a reader of question and text at once, in plain numpy: what its graph must give.
 
 In: the files of weights, and a sequence's token ids. Out: float32 weights by name, and start and end logits. A sequence
 is `<s> question </s></s> context </s>`, alone in its batch. The code is made to be right and easy to read, not fast.

@@ -1,4 +1,4 @@
-"""The split reader in plain numpy: what the ONNX graphs must compute, written as arithmetic and nothing else.
+"""Computes the split reader in plain numpy: what the ONNX graphs must compute, written as arithmetic and nothing else.
 
 In: the weights, token ids, token types (0 question, 1 context) and which tokens are valid (not padding), each
 `[batch, tokens]`. Out: hidden values or start and end logits, in float32. A sequence is `[CLS] question [SEP] context

@@ -1,4 +1,4 @@
-"""edgeqa, whichever version this Python has, asked questions of documents: one JSON line in for each, one out.
+"""Asks edgeqa, whichever version this Python has, questions of documents: one JSON line in for each, one out.
 
 python benchmarks/peers/documents_asked.py FOLDER
 """

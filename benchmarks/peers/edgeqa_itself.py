@@ -1,4 +1,4 @@
-"""edgeqa: asked of contexts that were added before, or of texts that nothing is stored of.
+"""Asks edgeqa of contexts that were added before, or of texts that nothing is stored of.
 
 python benchmarks/peers/edgeqa_itself.py stored|plain THREADS
 """

@@ -1,4 +1,4 @@
-"""Peers for a hit: what gives the answer to a question and a context that were asked before.
+"""Asks each peer that remembers answers for the answer to a question and a context that were asked before.
 
     python benchmarks/peers/hits.py NAME
 

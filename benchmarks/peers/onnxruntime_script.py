@@ -1,4 +1,4 @@
-"""Peer: a network's ONNX graph in onnxruntime, with the short script that a good engineer writes around it.
+"""Runs a network's ONNX graph in onnxruntime, with the short script that a good engineer writes around it.
 
     python benchmarks/peers/onnxruntime_script.py GRAPH PRECISION THREADS
 

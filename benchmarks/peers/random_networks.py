@@ -1,4 +1,4 @@
-"""The peers' networks, made from their configurations with random weights: their answers mean nothing, their times do.
+"""Makes the peers' networks from their configurations, with random weights: only their times mean something.
 
 As PyTorch modules, and as ONNX graphs: float32 as exported and fused by onnxruntime's own optimiser, and that quantised
 to int8 dynamically. Run as a script, it makes the graphs of one network:

@@ -1,4 +1,4 @@
-"""Peer: the question-answering pipeline of transformers on PyTorch, as its documentation shows it.
+"""Asks the question-answering pipeline of transformers on PyTorch, used as its documentation shows it.
 
 python benchmarks/peers/transformers_pipeline.py NETWORK THREADS
 """

@@ -1,4 +1,4 @@
-"""How a peer is asked: one JSON line in for each turn, one out with the milliseconds of every call.
+"""Serves the turns of a peer: it takes one JSON line for each turn, and gives one with the time of every call.
 
 A peer is a process of its own that does nothing between its turns: threads of two runtimes in one process would spoil
 each other's figures.

@@ -1,4 +1,4 @@
-"""Keys of answers: golden bytes, all that an answer depends on, and questions that are one."""
+"""Tests that keys of answers have their golden bytes, hold all that an answer depends on, and join equal questions."""
 
 from __future__ import annotations
 

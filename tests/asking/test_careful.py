@@ -1,4 +1,4 @@
-"""A careful reader that looks again: who decides, what is remembered of it, and when it is not asked.
+"""Tests the careful reader: when it decides, what is remembered of it, and when it is not asked.
 
 Its model is a small one that points at given words, so that a test can tell its answers from those of the fast reader.
 """

@@ -1,3 +1,5 @@
+"""Tests the evidence for a span: the row, column, option or term that a question names, and what is no answer."""
+
 from __future__ import annotations
 
 import pytest

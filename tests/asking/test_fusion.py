@@ -1,3 +1,5 @@
+"""Tests how the score of a span and the place of its passage become one rank and one probability."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""Answers that are looked up in rows, and spans that evidence speaks against, on the real model."""
+"""Tests, on the real model, answers that are looked up in rows, and spans that evidence speaks against."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests the names of answers, as clients of the Redis protocol use them: printed, parsed, and refused."""
+
 from __future__ import annotations
 
 import re

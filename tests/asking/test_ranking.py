@@ -1,3 +1,5 @@
+"""Tests how spans of many contexts become candidates: which are the same one, and which comes first."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""Texts as a scope: passages found, and found again by what a record says of them."""
+"""Tests texts as a scope: passages are found, and found again by what a record says of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`benchmarks/documents.py` from the command line: two versions asked side by side, in processes of their own."""
+"""Tests `benchmarks/documents.py` as a command: two versions are asked side by side, in processes of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix products that are the limit are really computed, and are those of the network."""
+"""Tests that the matrix products that set the limit are really computed, and are those of the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts that are timed have the lengths that stand beside the times."""
+"""Tests that the texts that are timed have the lengths that stand beside the times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines for tests: a plain one, and what turns it into another. Records as `RecordedDevice` takes them."""
+"""Makes machines for tests: a plain one, and what turns it into another. Records are as `RecordedDevice` takes them."""
 
 from __future__ import annotations
 

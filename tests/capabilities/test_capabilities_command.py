@@ -1,3 +1,5 @@
+"""Tests `edgeqa capabilities` as a person uses it: table, JSON, budgets, recorded boards, refusals."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Tests what is read of memory: the least of the host and of every control group, and limits of the address space."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""Tests what is read of processors: cores by affinity, quota and kind, CPU flags, and the board's name."""
+
 from __future__ import annotations
 
 import pytest

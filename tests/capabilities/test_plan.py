@@ -1,3 +1,5 @@
+"""Tests the plan's choices, each by the facts of the device that it follows from."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""What holds of every plan, whatever the device, the model and the wishes."""
+"""Tests what holds of every plan, whatever the device, the model and the wishes."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests that probing raises nothing, imports nothing slow, and gives a reason for each fact that is unknown."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Which execution provider computes, by what was tried: right ones first, then time, then memory."""
+"""Tests which execution provider is chosen by what was tried: right answers count first, then time, then memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits that the kernel enforces: the probe must see them, and a plan made under them must be one that runs."""
+"""Tests, under limits that the kernel enforces, that the probe sees them and that a plan made under them runs."""
 
 from __future__ import annotations
 

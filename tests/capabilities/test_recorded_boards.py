@@ -1,3 +1,5 @@
+"""Tests that recorded boards are read in full, and that their plans stay as they are written down here."""
+
 from __future__ import annotations
 
 from dataclasses import replace

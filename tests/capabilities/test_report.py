@@ -1,3 +1,5 @@
+"""Tests the report on a device, letter by letter on the screen and field by field in JSON."""
+
 from __future__ import annotations
 
 import json

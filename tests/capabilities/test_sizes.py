@@ -1,3 +1,5 @@
+"""Tests sizes in bytes as people write them, and as they are shown."""
+
 from __future__ import annotations
 
 import pytest

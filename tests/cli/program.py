@@ -1,4 +1,4 @@
-"""The installed program, started as a real process."""
+"""Starts the installed program as a real process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgeqa add`, `sync`, `list`, `remove` and `verify` as a person uses them, as real processes."""
+"""Tests `edgeqa add`, `sync`, `list`, `remove` and `verify` as a person uses them, as real processes."""
 
 from __future__ import annotations
 

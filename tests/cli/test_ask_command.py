@@ -1,4 +1,4 @@
-"""`edgeqa ask` as a person uses it: arguments, files and pipes in; screen, JSON and exit codes out."""
+"""Tests `edgeqa ask` as a person uses it: arguments, files and pipes go in; screen, JSON and exit codes come out."""
 
 from __future__ import annotations
 

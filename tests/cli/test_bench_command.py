@@ -1,4 +1,4 @@
-"""`edgeqa bench` as a real process, and what it measures with."""
+"""Tests `edgeqa bench` as a real process, and what it measures with."""
 
 from __future__ import annotations
 

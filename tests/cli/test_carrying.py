@@ -1,4 +1,4 @@
-"""A collection exported into one file and imported under another home, as real processes, killed at each step."""
+"""Tests a collection exported into one file and imported in another home, by real processes killed at each step."""
 
 from __future__ import annotations
 

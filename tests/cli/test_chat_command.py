@@ -1,4 +1,4 @@
-"""`edgeqa chat`: many questions in one session, at a terminal and through a pipe."""
+"""Tests `edgeqa chat`: many questions in one session, at a terminal and through a pipe."""
 
 from __future__ import annotations
 

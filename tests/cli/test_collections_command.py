@@ -1,4 +1,4 @@
-"""`edgeqa collections` as a person uses it, as real processes, and its twins in Python."""
+"""Tests `edgeqa collections` as a person uses it, as real processes, and its twins in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shells complete, by the scripts that ship and by what the program tells them."""
+"""Tests what shells complete, by the scripts that ship and by what the program tells them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of `--help` is run, in a folder that holds the files which it names."""
+"""Runs every example of `--help`, in a folder that holds the files which it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind in a user's home, and whom it calls."""
+"""Tests what a run leaves behind in a user's home, and whom it calls."""
 
 from __future__ import annotations
 

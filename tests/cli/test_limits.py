@@ -1,4 +1,4 @@
-"""`edgeqa ask` where memory is short: under real limits of the operating system, and with texts larger than memory."""
+"""Tests `edgeqa ask` where memory is short: under real limits of the system, and with texts larger than memory."""
 
 from __future__ import annotations
 

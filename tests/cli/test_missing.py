@@ -1,4 +1,4 @@
-"""What is said where a library, or a part of the system, is not there: one sentence, and what to do."""
+"""Tests that where a library or a part of the system is missing, one sentence says so, and what to do."""
 
 from __future__ import annotations
 

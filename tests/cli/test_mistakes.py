@@ -1,4 +1,4 @@
-"""What a person is told who mistypes, mixes up or forgets."""
+"""Tests what a person is told who mistypes, mixes up or forgets."""
 
 from __future__ import annotations
 

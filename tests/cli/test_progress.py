@@ -1,3 +1,5 @@
+"""Tests the progress bar: it appears for long work alone, and never stops the work."""
+
 from __future__ import annotations
 
 import io

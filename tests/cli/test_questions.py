@@ -1,4 +1,4 @@
-"""`edgeqa ask --questions`: many questions in one process."""
+"""Tests `edgeqa ask --questions`: many questions in one process."""
 
 from __future__ import annotations
 

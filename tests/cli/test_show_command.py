@@ -1,4 +1,4 @@
-"""`edgeqa closest` and `edgeqa show`: what was found, where it stands."""
+"""Tests `edgeqa closest` and `edgeqa show`: what was found, and where it stands."""
 
 from __future__ import annotations
 

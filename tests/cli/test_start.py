@@ -1,4 +1,4 @@
-"""What the program does before it has to do anything."""
+"""Tests what the program does before it has to do anything."""
 
 from __future__ import annotations
 

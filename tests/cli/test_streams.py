@@ -1,4 +1,4 @@
-"""What the program does where it cannot print: its exit code is the same, and says so where that is the failure."""
+"""Tests that where the program cannot print, its exit code is the same, or says so where that is the failure."""
 
 from __future__ import annotations
 

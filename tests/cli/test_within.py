@@ -1,4 +1,4 @@
-"""`--in`, and `within` in Python: a part of a collection, asked alone; whole names, however much others share."""
+"""Tests `--in`, and `within` in Python: a part of a collection is asked alone, by whole names that others may share."""
 
 from __future__ import annotations
 

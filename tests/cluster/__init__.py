@@ -1,1 +1,1 @@
-"""Tests of edgeqa on a cluster of real servers; a package, so that its conftest is one beside that of all tests."""
+"""Holds the tests of edgeqa on a cluster of real servers; as a package, so that its conftest has a name of its own."""

@@ -1,4 +1,4 @@
-"""Real servers and real workers, started once for all tests of the room; skipped where no server is installed."""
+"""Starts real servers and workers once for all tests of the room, which are skipped where no server is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that a cluster remembers: read once, believed as they were written alone, done without if Valkey is gone."""
+"""Tests answers that a cluster remembers: they are read once, believed only as written, and Valkey may be gone."""
 
 from __future__ import annotations
 

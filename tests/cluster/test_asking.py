@@ -1,4 +1,4 @@
-"""Questions asked of a cluster of real servers and workers."""
+"""Tests questions asked of a cluster of real servers and workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker has of its slots: documents in, passages at their addresses out, and all of it made again."""
+"""Tests what a worker has of its slots: documents go in, passages have addresses, and all can be made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What README starts: a cluster on one machine, from nothing to an answer after a machine was killed."""
+"""Tests what README starts: a cluster on one machine, from nothing to an answer after a machine was killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things go, and who is asked: slots, tags, workers, scores, addresses; without a server."""
+"""Tests, without a server, where things go and who is asked: slots, tags, workers, scores, addresses."""
 
 from __future__ import annotations
 

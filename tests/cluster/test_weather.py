@@ -1,4 +1,4 @@
-"""Bad input and bad weather: what is said, and what goes on, where servers are wrong, full, closed, moving or gone."""
+"""Tests what is said, and what goes on, where input is bad and where servers are wrong, full, closed or gone."""
 
 from __future__ import annotations
 

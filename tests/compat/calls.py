@@ -1,4 +1,4 @@
-"""The forms of a call, good and bad; what transformers makes of each is recorded in data/answers.json.
+"""Lists the forms of a call, good and bad; what transformers makes of each is recorded in data/answers.json.
 
 Each is a function of a pipeline and of a class of examples that is made from a question and a context.
 """

@@ -1,4 +1,4 @@
-"""A network that can be made again anywhere from a seed: a token's logits are looked up by its id and its place.
+"""Makes a network that is the same anywhere from a seed: a token's logits are looked up by its id and its place.
 
 It stands for a reader where what is tested is what comes before and after one: its logits are the same to the last bit
 here and in the library that golden answers are recorded with.

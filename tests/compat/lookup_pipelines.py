@@ -1,4 +1,4 @@
-"""Pipelines on the networks of `lookup`."""
+"""Makes pipelines on the networks of `lookup`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline on models of the user's own: an export's directory as it is, and the same added by name."""
+"""Tests a pipeline on models of the user's own: an export's directory as it is, and the same added by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers, scores and errors are those of transformers 4.57.1, as `reference/record.py` recorded them."""
+"""Tests that answers, scores and errors are those of transformers 4.57.1, as `reference/record.py` recorded them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled network in two halves, and as one ordinary export, in float32 and nothing rounded: all answers are equal.
+"""Tests that the bundled network answers the same in two halves and as one ordinary export, in float32, unrounded.
 
 A split bundle keeps its encodings in int8 in any precision. That one rounding is taken out here: its `read` graph is
 made to take floats. It needs the float weights, given by EDGEQA_REFERENCE_WEIGHTS.

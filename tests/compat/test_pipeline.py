@@ -1,4 +1,4 @@
-"""`edgeqa.pipeline` on the bundled model: opening it, threads, and what `compatible=False` puts right."""
+"""Tests `edgeqa.pipeline` on the bundled model: opening it, threads, and what `compatible=False` puts right."""
 
 from __future__ import annotations
 

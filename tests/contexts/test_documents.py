@@ -1,3 +1,5 @@
+"""Tests documents as they are asked: files and streams become text in NFC, and can be read again."""
+
 from __future__ import annotations
 
 import io

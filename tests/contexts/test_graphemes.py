@@ -1,3 +1,5 @@
+"""Tests that no character that a person sees is cut in two at the border of an answer."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Tests that a text in another language than the model's is noticed."""
+
 from __future__ import annotations
 
 import pytest

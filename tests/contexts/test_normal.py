@@ -1,3 +1,5 @@
+"""Tests that text in blocks is normalised as the whole text would be, wherever it is cut."""
+
 from __future__ import annotations
 
 import unicodedata

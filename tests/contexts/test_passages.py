@@ -1,4 +1,4 @@
-"""Passages of documents: rows, entries, lists, paragraphs, with their headings and their places."""
+"""Tests passages of documents: rows, entries, lists and paragraphs, with their headings and their places."""
 
 from __future__ import annotations
 

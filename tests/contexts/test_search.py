@@ -1,4 +1,4 @@
-"""Searching a text: the best passages, as an index of a collection would find them."""
+"""Tests searching a text: it finds the best passages, as an index of a collection would."""
 
 from __future__ import annotations
 

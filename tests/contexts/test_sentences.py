@@ -1,3 +1,5 @@
+"""Tests that sentences and paragraphs end where a reader sees them end."""
+
 from __future__ import annotations
 
 from itertools import pairwise

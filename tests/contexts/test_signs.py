@@ -1,3 +1,5 @@
+"""Tests that an answer takes the signs with it that belong to its words, such as a currency, and no others."""
+
 from __future__ import annotations
 
 import pytest

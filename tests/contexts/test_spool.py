@@ -1,3 +1,5 @@
+"""Tests the copy of a pipe: it can be read as often as wanted, has a limit, and is deleted when nobody needs it."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""Tests the terms that texts are searched by: stems, spellings of one thing, and words that are one slip away."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""Windows of passages: what the reader takes at a time."""
+"""Tests the windows of passages, which are what the reader takes at a time."""
 
 from __future__ import annotations
 

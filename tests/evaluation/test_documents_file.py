@@ -1,4 +1,4 @@
-"""Files of questions on documents: what is read of a line, and what is said of one that is wrong."""
+"""Tests files of questions on documents: what is read of a line, and what is said of one that is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of questions on documents, from answers that are told."""
+"""Tests the counts of a run of questions on documents, from answers that are told."""
 
 from __future__ import annotations
 

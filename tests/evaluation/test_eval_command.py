@@ -1,4 +1,4 @@
-"""`edgeqa eval` from the file to the screen, with the bundled model."""
+"""Tests `edgeqa eval` from the file to the screen, with the bundled model."""
 
 from __future__ import annotations
 

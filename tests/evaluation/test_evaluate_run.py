@@ -1,4 +1,4 @@
-"""Scores of a whole run, from a stand-in that answers as it is told."""
+"""Tests the scores of a whole run, from a stand-in that answers as it is told."""
 
 from __future__ import annotations
 

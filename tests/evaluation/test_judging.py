@@ -1,4 +1,4 @@
-"""What counts as right: an accepted variant, at a place that answers the question, whatever offsets count in."""
+"""Tests what counts as right: an accepted variant, at a place that answers the question, whatever offsets count in."""
 
 from __future__ import annotations
 

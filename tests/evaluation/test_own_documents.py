@@ -1,4 +1,4 @@
-"""The project's own questions on documents: every place is found in what is read now, and the halves stay apart."""
+"""Tests the project's own questions on documents: every place is found in what is read now, and halves stay apart."""
 
 from __future__ import annotations
 

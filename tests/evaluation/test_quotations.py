@@ -1,4 +1,4 @@
-"""Quotations are found whatever a reader of formats made of a text, and answers only as whole words and numbers."""
+"""Tests that quotations are found whatever a reader made of a text, and answers only as whole words and numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expected calibration error, and the bins that it is made of."""
+"""Tests the expected calibration error, and the bins that it is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading SQuAD files, right and wrong ones, and drawing samples."""
+"""Tests reading SQuAD files, right and wrong ones, and drawing samples."""
 
 from __future__ import annotations
 

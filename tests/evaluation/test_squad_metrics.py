@@ -1,4 +1,4 @@
-"""The official SQuAD rules, by cases worked out by hand, and the threshold sweep against trying every threshold."""
+"""Tests the official SQuAD rules by cases worked out by hand, and the sweep against trying every threshold."""
 
 from __future__ import annotations
 

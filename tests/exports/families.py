@@ -1,4 +1,4 @@
-"""Tokenizers of each family, really trained on a few sentences, and exports made of them and small graphs."""
+"""Makes tokenizers of each family, trained on a few sentences, and exports of them with small graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small ONNX graphs as the usual exporters lay them: of plain operators, unfused, with dynamic axes.
+"""Makes small ONNX graphs as the usual exporters lay them: of plain operators, unfused, with dynamic axes.
 
 `bert` is a real encoder with weights given or drawn from a seed; `lookup` gives each token the logits of its id, so
 that a test can say what the answer is.

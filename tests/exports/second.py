@@ -1,4 +1,4 @@
-"""Careful readers for tests: small ones that point at given words, under the name of edgeqa-base."""
+"""Makes careful readers for tests: small ones that point at given words, under the name of edgeqa-base."""
 
 from __future__ import annotations
 

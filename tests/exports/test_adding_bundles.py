@@ -1,4 +1,4 @@
-"""`models add` takes what is a bundle already, from a directory or a wheel: whole, checked, and without pip."""
+"""Tests that `models add` takes a finished bundle from a directory or a wheel: whole, checked, and without pip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports that run away: they end their own process, within limits, and not the one that adds them."""
+"""Tests that an export that runs away ends its own process, within limits, and not the one that adds it."""
 
 from __future__ import annotations
 

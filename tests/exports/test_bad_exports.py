@@ -1,4 +1,4 @@
-"""What can be wrong with an export: each fault gets one line, a hint and an exit code, and leaves nothing."""
+"""Tests each fault that an export can have: it gets one line, a hint and an exit code, and leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The distribution edgeqa-base: built from models/base, installed away from the sources, found, added, and right."""
+"""Tests the distribution edgeqa-base: it is built, installed away from the sources, found, added, and right."""
 
 from __future__ import annotations
 

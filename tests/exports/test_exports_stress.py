@@ -1,4 +1,4 @@
-"""The stress script of exports, in seconds: the same code, with few rounds."""
+"""Runs the stress script of exports for seconds: the same code, with few rounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports of every family become bundles, and answer: whole words, cut from the text as it was given."""
+"""Tests that exports of every family become bundles, and answer with whole words cut from the text as given."""
 
 from __future__ import annotations
 

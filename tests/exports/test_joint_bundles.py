@@ -1,4 +1,4 @@
-"""What a joint bundle does: ask, ask_many, eval, long texts, the cache under another key, its self-test."""
+"""Tests what a joint bundle does: ask, ask_many, eval, long texts, its key in the cache, its self-test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgeqa models` as a real program: what it prints, its exit codes, its JSON."""
+"""Tests `edgeqa models` as a real program: what it prints, its exit codes, its JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgeqa.models`: what `edgeqa models` does, in Python."""
+"""Tests `edgeqa.models`, which does in Python what `edgeqa models` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--quantize int8`: smaller, the same answers, and refused where they are not."""
+"""Tests that `--quantize int8` gives a smaller model with the same answers, or refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's models on disk: there whole or not at all, chosen by name, removed, swept."""
+"""Tests the user's models on disk: each is there whole or not at all, is chosen by name, removed, swept."""
 
 from __future__ import annotations
 

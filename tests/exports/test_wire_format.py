@@ -1,4 +1,4 @@
-"""The walk through a graph's bytes: bytes in, what the onnx package sees out, or where they go wrong."""
+"""Tests the walk through a graph's bytes against the onnx package, and that it says where bytes go wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers: a file's records as values that compare."""
+"""Reads a file's records for tests, as values that compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question about a file in a format of its own, in the process and on the command line."""
+"""Tests a question about a file in a format of its own, in the process and on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of the blocks of every reader, whatever it reads."""
+"""Tests what holds of the blocks of every reader, whatever it reads."""
 
 from __future__ import annotations
 

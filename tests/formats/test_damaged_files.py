@@ -1,4 +1,4 @@
-"""The stress script in seconds: the same code, with few files."""
+"""Runs the stress script of formats for seconds: the same code, with few files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails, one by one and in folders."""
+"""Tests reading mails, one by one and in folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Man pages and source code."""
+"""Tests reading man pages and source code."""
 
 from __future__ import annotations
 

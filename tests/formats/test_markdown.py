@@ -1,3 +1,5 @@
+"""Tests reading Markdown: its syntax goes, its text and structure stay."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""PDF, DOCX and EPUB."""
+"""Tests reading PDF, DOCX and EPUB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of LibreOffice: text, presentations and spreadsheets."""
+"""Tests reading documents of LibreOffice: text, presentations and spreadsheets."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests what is recognised in plain text: headings, terms, tables, lists, and prose that is none of these."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Tests how the elements of a page become blocks: headings, paragraphs, lists, terms, rows of tables."""
+
 from __future__ import annotations
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""JSON Lines, CSV and JSON: a record a line, a row, an element or a paragraph."""
+"""Tests reading JSON Lines, CSV and JSON: a record is a line, a row, an element or a paragraph."""
 
 from __future__ import annotations
 

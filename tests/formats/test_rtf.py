@@ -1,4 +1,4 @@
-r"""RTF: what is shown of it."""
+r"""Tests reading RTF: what a word processor shows of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presentations."""
+"""Tests reading presentations."""
 
 from __future__ import annotations
 

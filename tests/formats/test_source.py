@@ -1,3 +1,5 @@
+"""Tests sources of text: their digests, their blocks, and files that change or vanish while they are read."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,4 @@
-"""Spreadsheets: rows as they are shown."""
+"""Tests reading spreadsheets: rows come as they are shown."""
 
 from __future__ import annotations
 

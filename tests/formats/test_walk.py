@@ -1,3 +1,5 @@
+"""Tests walking a folder: what is read, what is left out, and what is said of it."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,3 +1,5 @@
+"""Tests reading HTML: what a page shows is read, and what it hides is not."""
+
 from __future__ import annotations
 
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""Word documents: what Word shows, with its structure, and nothing that it does not show."""
+"""Tests reading Word documents: what Word shows, with its structure, and nothing that it does not show."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests that a bundle is refused where any file is missing, cut short, changed, or one too many."""
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,4 @@
-"""Callers who read at once: how many may, what the others do, and that one thread each gives the very same."""
+"""Tests callers who read at once: how many may, what others do, and that one thread each gives the very same."""
 
 from __future__ import annotations
 

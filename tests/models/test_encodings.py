@@ -1,3 +1,5 @@
+"""Tests the table of encodings in memory: the least recently used goes first, and its limit holds."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Tests which tokens are more than punctuation."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Execution providers, tried and used for real: the CPU's on graphs made for it, and another where there is one."""
+"""Tests execution providers for real: the CPU's on graphs made for it, and another where there is one."""
 
 from __future__ import annotations
 

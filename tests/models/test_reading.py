@@ -1,4 +1,4 @@
-"""What of a plan the reading keeps to."""
+"""Tests that reading keeps to the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The self-test against copies of the bundled model with something wrong in each: it has to see every one."""
+"""Tests that the self-test sees something wrong in each of many copies of the bundled model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans against a search of every pair of tokens, written down as the rules are stated."""
+"""Tests spans against a search of every pair of tokens, written down as the rules are stated."""
 
 from __future__ import annotations
 

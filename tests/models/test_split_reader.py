@@ -1,4 +1,4 @@
-"""The split reader on the real bundled graphs, against the logits of the reference network (golden.json)."""
+"""Tests the split reader on the real bundled graphs, against the logits of the reference network (golden.json)."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests the tokenizer: words, places, special tokens in a text, threads, and files that are none."""
+
 from __future__ import annotations
 
 import threading

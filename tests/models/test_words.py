@@ -1,4 +1,4 @@
-"""Words and offsets, whatever the tokenizer: spans of whole words have no white space at their ends."""
+"""Tests words and offsets of any tokenizer: spans of whole words have no white space at their ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`EdgeQA.ask` on the real bundled model."""
+"""Tests `EdgeQA.ask` on the real bundled model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The equipment of a runtime: opened once, closed for good, and the same key wherever the processor hides."""
+"""Tests a runtime's equipment: it is opened once, closed for good, and has the same key where the processor hides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that forks while its threads ask and add: its children answer, and keep nobody out."""
+"""Tests a process that forks while its threads ask and add: its children answer, and keep nobody out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server is made of: looking up without reading, other collections, asyncio, letting the model go, counting."""
+"""Tests what a server is made of: looking up without reading, other collections, asyncio, unloading, counting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered is believed only where it fits what is asked of now: these texts, all of its words."""
+"""Tests that what is remembered is believed only where it fits what is asked now: these texts, all of its words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer cache in front of `EdgeQA.ask`: what hits, what misses, and what a hit gives back."""
+"""Tests the answer cache in front of `EdgeQA.ask`: what hits, what misses, and what a hit gives back."""
 
 from __future__ import annotations
 

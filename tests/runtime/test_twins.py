@@ -1,4 +1,4 @@
-"""What the command line can do, Python can, with the same words and the same values."""
+"""Tests that Python can do what the command line can, with the same words and the same values."""
 
 from __future__ import annotations
 

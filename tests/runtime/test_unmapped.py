@@ -1,4 +1,4 @@
-"""Files that are read instead of mapped (`mmap=False`, `EDGEQA_MMAP=0`), and files cut short while a process asks.
+"""Tests files that are read instead of mapped (`mmap=False`, `EDGEQA_MMAP=0`), and files cut short meanwhile.
 
 What is the same either way: answers, passages, collections. Each process is one of its own: a mistake ends it (SIGBUS).
 """

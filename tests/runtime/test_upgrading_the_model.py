@@ -1,4 +1,4 @@
-"""A collection that an older version of the model made: it is read, and what is added encodes it anew."""
+"""Tests a collection that an older version of the model made: it is read, and what is added encodes it anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that are not ours, in an environment of their own (`make clients`), each started as a process.
+"""Starts clients that are not ours, each as a process, in an environment of their own (`make clients`).
 
 Where one is not installed its test is skipped with the reason; with EDGEQA_CLIENTS_REQUIRED set, it fails.
 """

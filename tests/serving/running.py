@@ -1,4 +1,4 @@
-"""A real `edgeqa serve` process, and what it needs to be there."""
+"""Runs a real `edgeqa serve` process, with what it needs to be there."""
 
 from __future__ import annotations
 

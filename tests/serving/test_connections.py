@@ -1,4 +1,4 @@
-"""A connection of HTTP: what it sends, and when. What hostile clients get is in `test_server`."""
+"""Tests a connection of HTTP: what it sends, and when. `test_server` has what hostile clients get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine: hits beside readings, turns, refusals, deadlines, callers who go away, and what a caller may do."""
+"""Tests the engine: hits beside readings, turns, refusals, deadlines, callers who go away, what a caller may do."""
 
 from __future__ import annotations
 

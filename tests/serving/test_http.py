@@ -1,4 +1,4 @@
-"""HTTP, by a client that is not ours, against a real server: what each route gives, and who gets nothing."""
+"""Tests HTTP against a real server, by a client that is not ours: what each route gives, and who gets nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in `integrations/`, run as it stands against a real server."""
+"""Tests what lies in `integrations/`, run as it stands against a real server."""
 
 from __future__ import annotations
 

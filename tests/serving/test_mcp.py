@@ -1,4 +1,4 @@
-"""The Model Context Protocol: `edgeqa mcp` as a process, asked by the official client and by hand."""
+"""Tests the Model Context Protocol: `edgeqa mcp` as a process, asked by the official client and by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever JSON comes as a message of MCP: each request gets one reply with its id, and nothing else gets any."""
+"""Tests that whatever JSON comes as a message of MCP, each request gets one reply with its id, and others none."""
 
 from __future__ import annotations
 

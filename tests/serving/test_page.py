@@ -1,4 +1,4 @@
-"""The page: as a browser without JavaScript gets it, and in a real chromium, by keyboard and pointer."""
+"""Tests the page: as a browser without JavaScript gets it, and in a real chromium, by keyboard and pointer."""
 
 from __future__ import annotations
 

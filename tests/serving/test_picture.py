@@ -1,4 +1,4 @@
-"""The picture of the page in README is what the page shows today."""
+"""Tests that the picture of the page in README is what the page shows today."""
 
 from __future__ import annotations
 

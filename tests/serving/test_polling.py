@@ -1,4 +1,4 @@
-"""The loop asks what has come in only when nothing is left to do, or after a few turns."""
+"""Tests that the loop asks what has come in only when nothing is left to do, or after a few turns."""
 
 from __future__ import annotations
 

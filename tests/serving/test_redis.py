@@ -1,4 +1,4 @@
-"""The Redis protocol: a real `edgeqa serve --redis`, asked by clients that are not ours and by raw bytes."""
+"""Tests the Redis protocol: a real `edgeqa serve --redis`, asked by clients that are not ours and by raw bytes."""
 
 from __future__ import annotations
 

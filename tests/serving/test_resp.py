@@ -1,4 +1,4 @@
-"""The grammar of the Redis protocol, beside hiredis, which reads it from the other side."""
+"""Tests the grammar of the Redis protocol, beside hiredis, which reads it from the other side."""
 
 from __future__ import annotations
 

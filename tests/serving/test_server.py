@@ -1,4 +1,4 @@
-"""The process: where it listens, who gets in, what hostile clients get, how it ends. Real processes, raw sockets."""
+"""Tests the process, with raw sockets: where it listens, who gets in, what hostile clients get, how it ends."""
 
 from __future__ import annotations
 

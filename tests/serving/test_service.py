@@ -1,4 +1,4 @@
-"""edgeqa as a service: what `service/` has is checked and run, as far as that can be without being booted into it."""
+"""Tests what `service/` has, as far as it can be checked and run without a system booted into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said to a service manager, and what it hands over; a stand-in for it, with real sockets."""
+"""Tests what is said to a service manager, and what it hands over, by a stand-in with real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns: nobody's many keep another's one waiting, and nothing is lost or given twice."""
+"""Tests turns: nobody's many keep another's one waiting, and nothing is lost or given twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voice: a real `edgeqa serve --wyoming`, asked by the client that Home Assistant uses, and by raw bytes."""
+"""Tests voice: a real `edgeqa serve --wyoming`, asked by the client that Home Assistant uses, and by raw bytes."""
 
 from __future__ import annotations
 

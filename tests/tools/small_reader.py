@@ -1,4 +1,4 @@
-"""A split reader of a few narrow layers with seeded random weights, for tests that have no trained ones.
+"""Makes a split reader of a few narrow layers with seeded random weights, for tests that have no trained ones.
 
 The weights are large enough for attention to pick, for GELU to bend and for biases to matter: a wrong graph shows.
 """

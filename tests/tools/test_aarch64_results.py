@@ -1,4 +1,4 @@
-"""What was seen on emulated processors is of this version and model; and how it is seen, as far as it runs here."""
+"""Tests that what was seen on emulated processors is of this version and model, and how it is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs made of plain operators give what those of the CPU's own operators give, in onnxruntime, for real."""
+"""Tests that graphs made of plain operators give what those of the CPU's own operators give, in onnxruntime."""
 
 from __future__ import annotations
 

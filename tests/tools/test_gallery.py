@@ -1,4 +1,4 @@
-"""The pictures of figures show the figures that are kept."""
+"""Tests that the pictures of figures show the figures that are kept."""
 
 from __future__ import annotations
 

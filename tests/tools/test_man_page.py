@@ -1,4 +1,4 @@
-"""The manual page that ships says what the commands' help says now, and shows it as it stands."""
+"""Tests that the manual page that ships says what the commands' help says now, and shows it as it stands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `stress/mutants.py` changes: what a hand would, and nothing that no test should pin."""
+"""Tests what `stress/mutants.py` changes: what a hand would, and nothing that no test should pin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a terminal in README is what a terminal shows today."""
+"""Tests that the picture of a terminal in README is what a terminal shows today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/make_base.py makes a joint bundle whose graph computes what the reference network computes in numpy."""
+"""Tests that tools/make_base.py makes a joint bundle whose graph computes what the reference network computes."""
 
 from __future__ import annotations
 

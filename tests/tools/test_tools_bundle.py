@@ -1,4 +1,4 @@
-"""tools/make_bundle.py makes whole bundles, and from the trained weights the bundled one again."""
+"""Tests that tools/make_bundle.py makes whole bundles, and the bundled one again from the trained weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graphs that tools/ lays compute, in onnxruntime, what the reference network computes in numpy."""
+"""Tests that the graphs that tools/ lays compute, in onnxruntime, what the reference network computes in numpy."""
 
 from __future__ import annotations
 

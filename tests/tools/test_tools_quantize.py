@@ -1,4 +1,4 @@
-"""Weights rounded to int8 are the weights, to half a step of their column or row."""
+"""Tests that weights rounded to int8 are the weights, to half a step of their column or row."""
 
 from __future__ import annotations
 

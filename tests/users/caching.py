@@ -1,4 +1,4 @@
-"""Somebody remembers functions of their own; what they return keeps its type."""
+"""Remembers functions of somebody's own; what they return keeps its type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody asks texts, files and a collection, one question or many, and looks at what comes back."""
+"""Asks texts, files and a collection, one question or many, and looks at what comes back."""
 
 from __future__ import annotations
 

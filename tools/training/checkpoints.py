@@ -1,4 +1,4 @@
-"""What both trainings need to go on where they were ended: an optimizer, and a file of where they are.
+"""Saves and loads what both trainings need to go on where they were ended: an optimizer, and a file of where they are.
 
 In: a network, a path. Out: the same network, further on. The file is replaced whole; in it are `m` (weights), `o` (the
 optimizer's state), `step` and `seen`. It trains nothing.

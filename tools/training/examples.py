@@ -1,4 +1,4 @@
-"""The examples that both networks learn from, made of public texts, in one file that labels can refer to by number.
+"""Makes the examples that both networks learn from, of public texts, in one file whose numbers labels can refer to.
 
 In: SQuAD 1.1's training file, and a folder of manual pages as plain text. Out: `examples.jsonl.xz`, whose first line
 is `{"contexts": N, "examples": M}`, followed by N contexts (JSON strings) and M examples `[kind, question, context

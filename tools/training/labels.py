@@ -1,4 +1,4 @@
-"""The teacher's opinion of every example: its highest start and end logits, as the student learns from them.
+"""Records the teacher's opinion of every example: its highest start and end logits, from which the student learns.
 
 In: a teacher and the examples. Out: a file of arrays, one row an example, which grows until all are labelled or the
 time is over, and goes on where it was ended. A published file of it stands for the teacher: with one, no teacher is

@@ -1,4 +1,4 @@
-"""Questions about structured text, made by rule: invented tables, options of manual pages; and how people type.
+"""Makes questions on structured text by rule, from invented tables and manual pages, and types them as people type.
 
 In: names to fill tables with, a folder of manual pages as plain text (one a file). Out: tuples (kind, question,
 context, start, end), as `examples.Example` has them; -1 and -1 where nothing answers. The same input gives the same

@@ -1,4 +1,4 @@
-"""All steps of the training on a few examples, in about a minute, and what the networks must agree on.
+"""Runs all steps of the training on a few examples, in about a minute, and checks what the networks must agree on.
 
 It runs where PyTorch is: `tools/training/run --test`. With EDGEQA_MPNET, a folder of all-mpnet-base-v2's
 model.safetensors and tokenizer.json, the teacher's steps are run too.

@@ -1,4 +1,4 @@
-"""The two networks in PyTorch: the student, a split reader that ships, and the teacher, which only teaches.
+"""Defines the two networks in PyTorch: the student, a split reader that ships, and the teacher, which only teaches.
 
 In: token ids `[batch, tokens]`, of the student's questions and contexts apart. Out: start and end logits `[batch,
 tokens, 2]`. The names of the student's weights are those that

@@ -1,4 +1,4 @@
-"""The page in a real chromium. Arguments: a scenario, the browser's path, the page's address, perhaps a file.
+"""Drives the page in a real chromium. Arguments: a scenario, the browser's path, the page's address, perhaps a file.
 
 Each prints what it saw, as JSON: `complaints` of the browser, `findings` of axe-core, and what its test compares.
 """

@@ -1,4 +1,4 @@
-"""The official client of the Model Context Protocol. Arguments: its mode, then a URL, or a command with arguments."""
+"""Runs the official client of MCP. Arguments: its mode, then a URL, or a command with arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis and Valkey clients in Python. Arguments: which, the port, JSON of names, and options as JSON."""
+"""Runs Redis and Valkey clients in Python. Arguments: which, the port, JSON of names, and options as JSON."""
 
 from __future__ import annotations
 

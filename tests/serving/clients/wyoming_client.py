@@ -1,4 +1,4 @@
-"""The Wyoming client, as Home Assistant uses it. Arguments: the port, and JSON of what is said."""
+"""Runs the Wyoming client, as Home Assistant uses it. Arguments: the port, and JSON of what is said."""
 
 from __future__ import annotations
 
