@@ -242,7 +242,7 @@ def _around(name: str, parts: Iterable[_Part], start: int, end: int) -> Shown | 
         if place <= start < place + len(part.text):
             heading = part.heading
         place += len(part.text)
-        while held[0][0] + len(held[0][1].text) <= start - AROUND_CHARACTERS:
+        while held and held[0][0] + len(held[0][1].text) <= start - AROUND_CHARACTERS:
             held.popleft()
         if place >= end + AROUND_CHARACTERS:
             break

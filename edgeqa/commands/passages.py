@@ -56,7 +56,7 @@ def closest(
     edgeqa closest "How deep may the pump be submerged?"
     edgeqa closest "submersion depth" --top 10 --json
 
-    Exit codes: 0 found, 1 none shares a word with the question, 3 no such collection.
+    Exit codes: 0 found, 1 none shares a word with the question, 2 no such collection.
     """
     from edgeqa import runtime
     from edgeqa.screen import passages_shown
@@ -141,7 +141,7 @@ def show(
     `edgeqa closest` show it. --text prints the text in which places count; in a document of the collection, the text
     between passages is blank.
 
-    Exit codes: 0 shown, 1 it is gone, 2 wrong usage or text, 3 no such collection.
+    Exit codes: 0 shown, 1 it is not there, or not any more, 2 wrong usage or text, or no such collection.
     """
     from edgeqa.asking import surroundings
     from edgeqa.collection import directory

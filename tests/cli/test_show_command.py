@@ -76,9 +76,11 @@ def test_a_place_beyond_the_end_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("short")
     assert edgeqa("show", file, "0-5").returncode == 0
-    done = edgeqa("show", file, "3-6")
-    assert done.returncode == 1
-    assert done.stderr == f"edgeqa: not in {file}: characters 3-6\n  hint: all of it: edgeqa show {file} --text\n"
+    for place in ("3-6", "9990-9999"):
+        done = edgeqa("show", file, place)
+        assert done.returncode == 1
+        said = f"edgeqa: not in {file}: characters {place}\n  hint: all of it: edgeqa show {file} --text\n"
+        assert done.stderr == said
 
 
 @pytest.mark.parametrize("place", ["5", "5-5", "9-2", "a-b", ""])
@@ -95,6 +97,12 @@ def test_nothing_close_ends_with_1() -> None:
     done = edgeqa("closest", "xyzzy qwvbnmq")
     assert (done.returncode, done.stdout) == (1, "No passage shares a word with the question.\n")
     assert json.loads(edgeqa("closest", "xyzzy qwvbnmq", "--json").stdout)["closest"] == []
+
+
+def test_a_collection_that_is_not_there_is_wrong_usage() -> None:
+    for arguments in (("closest", DEPTH), ("show", "pump-manual.txt:{8YG}:2"), ("verify",)):
+        done = edgeqa(*arguments, "--collection", "none")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, "edgeqa: no collection called none")
 
 
 def viewing(tmp_path: Path, source: Path) -> tuple[int, str]:
