@@ -168,3 +168,11 @@ def test_the_json_fields_are_those_of_an_answer() -> None:
 
 def test_every_message_of_an_error_is_on_its_page() -> None:
     assert text_of("docs/errors.md").splitlines() == list(messages()), "make man"
+
+
+def test_a_citation_names_the_version_that_is_built() -> None:
+    built = re.search(r'^version = "(.+)"$', text_of("pyproject.toml"), re.MULTILINE)
+    cited = re.search(r"^version: (.+)$", text_of("CITATION.cff"), re.MULTILINE)
+    assert built is not None
+    assert cited is not None
+    assert cited[1] == built[1]
