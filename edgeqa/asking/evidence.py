@@ -99,9 +99,11 @@ class Asked:
     def __init__(self, question: str, language: str) -> None:
         self._language = language
         self._question = question.lower()
-        self.options = frozenset(_OPTION.findall(question))
+        self._asked = question
+        self._terms: frozenset[str] | None = None  # this and the next are made when they are asked for
+        self._may_be_about: frozenset[frozenset[str] | str] | None = None
+        self.options = frozenset(_OPTION.findall(question)) if "-" in question else frozenset[str]()
         """Options of a command that the question names, as they are written there."""
-        self._subjects = _subjects(question, language)
         self._entries: dict[str | tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
         self._mended: Mapping[str, str] = {}
@@ -109,9 +111,25 @@ class Asked:
         self._seen: dict[tuple[str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
-        self._wants_price = language == ENGLISH and _ASKS_PRICE.search(self._question) is not None
-        self.terms = frozenset(terms(self._question, language))
+
+    @property
+    def terms(self) -> frozenset[str]:
         """Terms of the question, and of what its misspelt words were meant to be."""
+        if self._terms is None:
+            found = frozenset(terms(self._question, self._language))
+            found = found.difference(*(terms(word, self._language) for word in self._mended))
+            self._terms = found.union(*(terms(meant, self._language) for meant in self._mended.values()))
+        return self._terms
+
+    @property
+    def _subjects(self) -> frozenset[frozenset[str] | str]:
+        """What the question may be about as a whole, as it was asked and as it was meant."""
+        if self._may_be_about is None:
+            self._may_be_about = _subjects(self._asked, self._language)
+            if self._mended:
+                meant_words = [self._mended.get(word, word) for word in re.split(r"(\W+)", self._question)]
+                self._may_be_about |= _subjects("".join(meant_words), self._language)
+        return self._may_be_about
 
     def searched(
         self, weights: Mapping[str, float], mended: Mapping[str, str], unknown: Collection[str] = frozenset()
@@ -131,10 +149,7 @@ class Asked:
         self._entries.clear()
         if mended:
             self._mended = mended
-            meant = (terms(word, self._language) for word in mended.values())
-            self.terms = self.terms.difference(*(terms(word, self._language) for word in mended)).union(*meant)
-            meant_words = [mended.get(word, word) for word in re.split(r"(\W+)", self._question)]
-            self._subjects |= _subjects("".join(meant_words), self._language)
+            self._terms = self._may_be_about = None
 
     def of(self, text: Text, start: int, end: int) -> Features:
         """Returns the evidence for the span `text.text[start:end]`."""
@@ -262,7 +277,7 @@ class Asked:
         if self.options and (options := _OPTION.findall(column)) and self.options.isdisjoint(options):
             return frozenset()  # -q is not -Q
         names = distinct(column, self._language)
-        if _PRICE.search(column) and self._wants_price:
+        if _PRICE.search(column) and self._language == ENGLISH and _ASKS_PRICE.search(self._question):
             return names | _PRICE_TERMS
         if not self.terms.isdisjoint(names):
             return names
