@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -24,7 +25,7 @@ from edgeqa.contexts.windows import Limits, Window, again, windows
 from edgeqa.errors import EmptyQuestion
 from edgeqa.models.opening import open_model
 from edgeqa.models.session import Callers
-from edgeqa.models.spans import SpanTable, best_spans, locate, span_table
+from edgeqa.models.spans import SpanTable, locate, span_table, spans_in_order
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -181,9 +182,10 @@ class PassageReader:
             watch.over("encode")
             logits = self._reader.read(question.encoded, encoded)
             watch.over("read")
-            found = locate(best_spans(logits, table := self._table(context), top=top), context)
+            best = spans_in_order(logits, self._table(context))
+            found = locate(islice(best, top), context)
             if more and any(map(wants_more, found)):
-                found = locate(best_spans(logits, table, top=top + more), context)
+                found += locate(islice(best, more), context)
             watch.over("decode")
             return found
 

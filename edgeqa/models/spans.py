@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from edgeqa.contexts import Place
 from edgeqa.contexts.borders import widen, with_signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,7 @@ MAX_ANSWER_TOKENS = 30
 MAX_SHARED_INT = 256  # Python shares integers up to this one
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Tokens `first` to `last`, both included, of a context."""
 
     first: int
@@ -107,16 +106,19 @@ def best_spans(logits: Logits, of_context: SpanTable, *, top: int = 1) -> list[S
         of_context: which spans there are.
         top: how many spans; after the first, each is the best that overlaps none before it.
     """
+    return [*islice(spans_in_order(logits, of_context), top)]
+
+
+def spans_in_order(logits: Logits, of_context: SpanTable) -> Iterator[Span]:
+    """Yields the same spans, each looked for when it is wanted."""
     tokens = range(len(logits.start)) if logits.tokens is None else logits.tokens.tolist()
     starts = sorted(zip(logits.start.tolist(), tokens, strict=True), reverse=True)
     ends = sorted(zip(logits.end.tolist(), tokens, strict=True), reverse=True)
-    found: list[Span] = []
     taken: list[tuple[int, int]] = []
-    while len(found) < top and (best := _best(starts, ends, of_context, taken)):
+    while best := _best(starts, ends, of_context, taken):
         score, word, to = best
         taken.append((word, to))
-        found.append(Span(of_context.first[word], of_context.last[to], score - logits.no_answer))
-    return found
+        yield Span(of_context.first[word], of_context.last[to], score - logits.no_answer)
 
 
 def locate(spans: Iterable[Span], context: Context) -> list[Place]:
