@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from edgeqa.asking.records import OPTION
 from edgeqa.contexts import Place, searched
 from edgeqa.contexts.borders import sure_sentence_ends
+from edgeqa.contexts.search import MAX_QUESTION_CHARACTERS
 from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
@@ -94,9 +95,10 @@ NOTHING: Features = (0.0,) * len(Evidence._fields)
 
 
 class Asked:
-    """A question, and what its words tell about the answer."""
+    """A question, as far as it is read, and what its words tell about the answer."""
 
     def __init__(self, question: str, language: str) -> None:
+        question = question[:MAX_QUESTION_CHARACTERS]  # to make a term of each word of a book takes seconds
         self._language = language
         self._question = question.lower()
         self._asked = question

@@ -19,10 +19,10 @@ from edgeqa.cluster.nodes import NodeSilent, Read, Search
 from edgeqa.collection.errors import ContextGone
 from edgeqa.collection.naming import Address
 from edgeqa.contexts import Place
-from edgeqa.contexts.search import Hit, Hits
+from edgeqa.contexts.search import MAX_QUESTION_CHARACTERS, Hit, Hits
 from edgeqa.digests import blake2b
 from edgeqa.errors import ClusterError, EmptyQuestion
-from edgeqa.models.reading import MAX_QUESTION_CHARACTERS, Question
+from edgeqa.models.reading import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SATURATION, LENGTH_SHARE = 1.2, 0.75  # BM25's k1 and b
 TITLE_WEIGHT = 0.3  # a word in the headings counts so much against one in the text
 MAX_WORDS = 64  # the reader reads no more words of a question
+MAX_QUESTION_CHARACTERS = 1 << 14  # its tokens never take more
 MAX_MENDED = 3  # so many misspelt words of a question are mended at most
 FEW_WORDS = 200  # if so few words share an initial, all of them are compared with a misspelt word
 _WORD_BYTES = 400  # memory for a word, the list of its passages, its term, and their places in tables

@@ -21,6 +21,7 @@ from edgeqa import forking
 from edgeqa.capabilities.footprint import TIMED_TOKENS, WINDOW_TOKENS
 from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage
+from edgeqa.contexts.search import MAX_QUESTION_CHARACTERS
 from edgeqa.contexts.windows import Limits, Window, again, windows
 from edgeqa.errors import EmptyQuestion
 from edgeqa.models.opening import open_model
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 E = TypeVar("E", bound="Encoding | Ids")
-MAX_QUESTION_CHARACTERS = 1 << 14  # the tokens of a question never take more
 STORE_PARTS = 12  # the store of encodings has so many parts: one for windows, one for the tables of their spans
 _TIMED_TEXT = "the pump may be submerged to a depth of twelve metres and is rated for clean water"
 _OBJECT_BYTES = 800  # a window's objects, besides what its arrays and its text hold

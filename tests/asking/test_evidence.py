@@ -57,6 +57,13 @@ def test_a_cell_that_the_question_says_is_no_answer_as_far_as_it_says_it() -> No
     assert evidence("float valve", FLOAT_SWITCH, "switch").cell == 0
 
 
+def test_what_is_not_read_of_a_long_question_is_no_evidence() -> None:
+    said = " ".join(f"valve{number}x" for number in range(100_000))
+    assert len(Asked(f"float {said} switch", "en").terms) < 2000
+    assert evidence(f"float {said} switch", FLOAT_SWITCH, "Float switch").said == 0.5
+    assert evidence("float switch", FLOAT_SWITCH, "Float switch").said == 1
+
+
 ZONES = Block("Part No;TZ;CompMem;Qty", kind="header", cells=((0, 7), (8, 10), (11, 18), (19, 22)), begins=True)
 KABUL = next(
     passages([ZONES, Block("7;Asia/Kabul;48 MiB;12", "\n", kind="row", cells=((0, 1), (2, 12), (13, 19), (20, 22)))])
