@@ -8,6 +8,7 @@ import random
 import shutil
 import sys
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -200,6 +201,11 @@ def test_a_large_file_is_hashed_at_the_first_start_of_a_day_and_of_a_boot(
     assert starts() == 1
     monkeypatch.setattr(premises, "_BOOT_ID", files / "header")
     assert starts() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, a boot is not told from another")
+def test_a_boot_is_known_by_its_id() -> None:
+    assert uuid.UUID(premises._read(premises._BOOT_ID).decode().strip())
 
 
 def test_only_one_quarantine_is_kept(directory: Path, files: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 import edgeqa
 from edgeqa import cache as cache_module
+from edgeqa.cache import flight
 from edgeqa.errors import CacheKeyInvalid, OptionError
 
 if TYPE_CHECKING:
@@ -39,6 +42,32 @@ def test_equal_arguments_are_one_call(cache: Cache) -> None:
     assert square.__name__ == "square"
     with pytest.raises(CacheKeyInvalid):
         square(object())  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_call_that_another_thread_makes_already_is_waited_for(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    leads, go = threading.Event(), threading.Event()
+    outcome = flight._Slot.outcome
+
+    @cache.memoize("slow", key="twice")
+    def twice(number: int) -> int:
+        calls.append(number)
+        leads.set()
+        assert go.wait(60)
+        return 2 * number
+
+    def wanted(slot: flight._Slot) -> object:
+        found = outcome(slot)
+        go.set()  # once another waits for it
+        return found
+
+    monkeypatch.setattr(flight._Slot, "outcome", wanted)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(twice, 3)
+        assert leads.wait(60)
+        assert twice(3) == 6
+        assert first.result(60) == 6
+    assert calls == [3]
 
 
 def test_async_functions_stay_async(cache: Cache) -> None:

@@ -300,6 +300,14 @@ def test_what_is_no_record_is_told_of(cache: Cache) -> None:
     assert cache.check() == [*found, f"{cache.stats().used_bytes} bytes used of 1"]
 
 
+def test_which_record_is_torn_is_told(cache: Cache) -> None:
+    cache.put("a", 1)
+    cache.flush()
+    with cache._backend.store.environment() as env, env.begin(write=True) as txn:
+        txn.put(LAST_SEQUENCE_NUMBER.to_bytes(8, "big"), b"half of one")
+    assert cache.check() == [f"record {LAST_SEQUENCE_NUMBER} is torn", "1 addresses, but 2 records"]
+
+
 def test_who_comes_out_in_a_forked_child_finds_nobody_counted() -> None:
     opened = Store()
     with pytest.raises(StoreFault, match="closed"), opened.environment():
@@ -379,6 +387,14 @@ def test_a_second_thread_that_writes_ends_at_once(writing: Writer) -> None:
     writing._run()
     assert writing._thread is not threading.current_thread()
     assert not writing._stopping
+
+
+def test_what_waits_is_counted_down_to_nothing(cache: Cache, writing: Writer) -> None:
+    for number in range(50):
+        cache.put(f"n{number % 20}", "x" * number)
+    cache.forget("n3")
+    cache.flush()
+    assert (writing._waiting_bytes, writing._waiting, writing._queued) == (0, {}, {})
 
 
 def test_room_that_the_disk_has_none_for_is_a_full_disk(

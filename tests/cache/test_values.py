@@ -117,6 +117,12 @@ def test_what_the_small_reader_reads_msgspec_reads_the_same(payload: bytes) -> N
     assert repr(found) == repr(values._decoder(None)(payload))
 
 
+@pytest.mark.parametrize("payload", [b"", b"\x92\x01", b"\xcb\x00", b"\x81\x90\x01"])
+def test_the_small_reader_tells_what_is_wrong_with_what_is_no_value(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not a value: \w"):
+        unpack(payload)
+
+
 @pytest.mark.parametrize("payload", [b"\x91" * 600 + b"\xc0", b"\x91" * 5000])
 def test_the_small_reader_refuses_deep_nesting(payload: bytes) -> None:
     with pytest.raises(ValueError, match="nested"):

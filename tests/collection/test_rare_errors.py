@@ -97,6 +97,31 @@ def test_where_a_thread_cannot_be_started_that_is_said(
 
 
 @pytest.mark.usefixtures("place")
+def test_a_thread_that_begins_after_an_interrupt_does_nothing(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it, and the collection may be closed already."""
+    (tmp_path / "a.txt").write_text("The pump is red.")
+    late: list[threading.Thread] = []
+    worked: list[object] = []
+
+    def interrupted(threads: Iterator[threading.Thread]) -> None:
+        late.extend(threads)
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(adding, "_start", interrupted)
+        patched.setattr(adding.AddingRun, "_work", lambda *told: worked.append(told))
+        with pytest.raises(Interrupted):
+            writing.add([tmp_path / "a.txt"])
+        for thread in late:
+            thread.start()
+            thread.join()
+    assert (len(late), worked) == (2, [])
+    assert writing.add([tmp_path / "a.txt"]).files_added == 1
+
+
+@pytest.mark.usefixtures("place")
 def test_what_encoding_raises_is_not_taken_for_a_lack_of_threads(
     writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -517,6 +542,15 @@ def test_an_index_that_is_not_opened_for_other_reasons_is_not_damaged(
     monkeypatch.setattr(index, "_searcher", raising(error))
     with pytest.raises(told):
         Index(made)
+
+
+def test_where_no_thread_can_be_started_the_library_is_not_asked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would write pages to standard error."""
+    monkeypatch.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+    with pytest.raises(ThreadsLimited):
+        Index(made)
+    with pytest.raises(ThreadsLimited):
+        IndexWriter(made)
 
 
 def test_an_interrupt_while_it_is_searched_or_shown_elsewhere_is_one(

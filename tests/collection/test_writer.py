@@ -28,9 +28,10 @@ from edgeqa.collection import writer as writer_module
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
+from edgeqa.collection.index import META
 from edgeqa.collection.shard import MANIFEST
 from edgeqa.collection.shard_writer import AT_A_TIME
-from edgeqa.collection.snapshot import SHARDS, EncoderIdentity
+from edgeqa.collection.snapshot import ROUTE, SHARDS, EncoderIdentity
 from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:
@@ -399,6 +400,15 @@ def test_what_is_gone_goes_from_the_disk(place: Path) -> None:
         writer.commit()
     assert held(place) == {}
     assert on_disk(place) == set()
+
+
+def test_while_an_index_is_begun_anew_the_collection_is_told_from_what_it_was(place: Path) -> None:
+    fill(place, TEXTS)
+    with Catalogue.read(place) as catalogue:
+        before = catalogue.get("commits", 0)
+    (place / ROUTE / META).unlink()
+    with open_writer(place) as writer:
+        assert writer.catalogue.get("commits", 0) > before  # it is in the digest as long as the index lacks something
 
 
 # --- mending ---------------------------------------------------------------------------------------------------------
