@@ -3,6 +3,7 @@
     python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log
     python stress/mutants.py -n 20 --only edgeqa/cache/front.py
     python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log --again
+    python stress/mutants.py -n 200 --seed 1 --log benchmarks/results/mutants.log --part 1/2
 
 The core is mutated: cache, collection, asking, spans, and the runtime. All is done in a copy of the tree,
 with its tests, so that the tree may change meanwhile. Which tests of the core's rooms run a line is measured once
@@ -12,9 +13,10 @@ that has imported already what takes long; one on a line that runs when its modu
 room. One that hangs is killed.
 
 What the log holds is not tried again, so that a run goes on where it was interrupted; `--again` tries what lives once
-more. A mutant is known by the text of its line and what is changed in it, so that most stay the same where the code
-around them moves. Every mutant that lives is a test that is missing, unless it changes nothing that anybody can see:
-which of the two is for a person to say, in the log, in a line `harmless  ID  WHY`.
+more. Two processes may go on with one log, each with its own `--part`, once the map is there. A mutant is known by the
+text of its line and what is changed in it, so that most stay the same where the code around them moves. Every mutant
+that lives is a test that is missing, unless it changes nothing that anybody can see: which of the two is for a person
+to say, in the log, in a line `harmless  ID  WHY`.
 """
 
 from __future__ import annotations
@@ -510,6 +512,7 @@ def main() -> int:
     parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants", help="which tests run what")
     parser.add_argument("--most-s", type=float, default=120.0, help="how long a mutant's tests may take, as measured")
     parser.add_argument("--measure", action="store_true", help="measure anew which tests run what")
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="the Kth of N mutants, and each Nth")
     parser.add_argument("--allowed", type=int, default=5, help="how many may live")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
@@ -519,7 +522,9 @@ def main() -> int:
         sites = chosen(copy, options.only, options.n, options.seed)
         log = read_log(options.log, sites)
         known = read_map(options.map, copy, {site.file for site in sites}, anew=options.measure, slow=options.slow)
-        wanted = [site for site in sites if log.how.get(site.id) in ({"LIVES", None} if options.again else {None})]
+        first, each = options.part
+        own = sites[first - 1 :: each]
+        wanted = [site for site in own if log.how.get(site.id) in ({"LIVES", None} if options.again else {None})]
         for line in itertools.chain(tried(wanted, copy, known, log, options.most_s), _summed(options, sites, log)):
             print(line, flush=True)
             if options.log is not None:
@@ -529,7 +534,17 @@ def main() -> int:
     return 1 if len(lives) > options.allowed or not log.harmless.issuperset(lives) else 0
 
 
+def _part(text: str) -> tuple[int, int]:
+    part, _, of = text.partition("/")
+    return int(part), int(of)
+
+
 def _summed(options: argparse.Namespace, sites: list[Site], log: Log) -> Iterator[str]:
+    """Yields what has become of all mutants, those of other processes included."""
+    if options.log is not None:
+        read = read_log(options.log, sites)
+        log.how.update(read.how)
+        log.harmless.update(read.harmless)
     yield f"seed {options.seed}: {len(sites)} mutants, {log}"
 
 
