@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,22 @@ def gallery(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_pictures_are_drawn_from_the_figures_that_are_kept(gallery: ModuleType) -> None:
     for name, picture in gallery.drawn().items():
         assert (gallery.IMAGES / name).read_text(encoding="utf-8") == picture, "python benchmarks/gallery.py"
+
+
+def test_the_page_on_other_programs_has_the_figures_that_are_kept(gallery: ModuleType) -> None:
+    compared = json.loads((gallery.RESULTS / "compare.json").read_text("utf-8"))
+    figures = {(row["peer"], row["workload"]): row for row in compared["figures"]}
+    page = (gallery.IMAGES.parent / "why.md").read_text("utf-8")
+    workloads = ("sentence", "paragraph", "page")
+    shown = [f"1 ({figures['edgeqa', workload]['median_ms']:.1f} ms)" for workload in workloads]
+    assert f"| edgeqa, the text added before | {' | '.join(shown)} |" in page
+    rows = re.findall(
+        r"^\| (edgeqa, nothing stored|.*, transformers pipeline) \| (.*) \| (.*) \| (.*) \|$", page, re.MULTILINE
+    )
+    assert len(rows) == 5
+    for peer, *cells in rows:
+        times = [figures[peer.lower(), workload]["times_edgeqa"] for workload in workloads]
+        assert cells == [f"{value:.{0 if value >= 100 else 1}f}" for value in times], peer
 
 
 def test_a_bar_is_as_long_as_its_share(gallery: ModuleType) -> None:
