@@ -2,8 +2,8 @@
 
 In: an engine, and a socket to listen at. Out: a server in the event loop. A question whose answer is at hand is
 answered within the loop; while a question is read, only its own connection waits. A client that hangs up, takes no
-replies, or does not finish a request is disconnected. The commands are in `redis_commands`, and the grammar is in
-`resp`.
+replies, or does not finish a request is disconnected; one that shuts its own side gets its replies first. The commands
+are in `redis_commands`, and the grammar is in `resp`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING
 
+from edgeqa.serving.connections import HalfOpen
 from edgeqa.serving.redis_commands import reply_to
 from edgeqa.serving.redis_session import Door, Session
 from edgeqa.serving.resp import Error, ProtocolError, Requests, encoded
@@ -30,6 +31,7 @@ RECEIPT_S = 10.0  # within this time a request must be complete, and a client mu
 SENDING_S = 60.0  # a client that takes no replies for so long is disconnected
 MAX_IN_A_TURN = 64  # so many requests of one connection are answered before others get their turn
 MAX_UNREAD_BYTES = 1 << 16  # so many are taken in while a reply is being made; the rest stays with the system
+_BEGINNINGS = {b"get": b"$", b"edgeqa.get": b"$", b"edgeqa.ask": b"$", b"mget": b"*"}  # of replies that are read
 
 
 class Connection(asyncio.Protocol):
@@ -48,6 +50,9 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._unread_bytes = 0  # bytes taken in while the task runs
         self._is_full = False  # whether the client leaves replies untaken
+        self._is_half_open = False  # whether the client has shut its own side
+        self._half_open: HalfOpen | None = None  # while such a client waits for a reply
+        self._asked = b""  # the command whose reply is awaited
         self._receipt: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
 
@@ -74,10 +79,21 @@ class Connection(asyncio.Protocol):
         for timer in (self._receipt, self._sending):
             if timer is not None:
                 timer.cancel()
+        if self._half_open is not None:
+            self._half_open.end()
 
     def eof_received(self) -> bool:
-        """Takes it as hung up, as Redis does."""
-        return False
+        """Keeps the connection of a client that may wait for replies; TLS knows no half of a connection."""
+        if self._transport.get_extra_info("sslcontext") is None and (self._task is not None or self._is_full):
+            self._is_half_open = True
+            self._watch_half_open()
+        return self._is_half_open
+
+    def _watch_half_open(self) -> None:
+        """Looks whether a client that has shut its side is gone, while a reply is awaited."""
+        beginning = _BEGINNINGS.get(self._asked)
+        if self._is_half_open and self._task is not None and beginning is not None:
+            self._half_open = HalfOpen(self._transport, self._loop, beginning)
 
     def data_received(self, data: bytes) -> None:
         """Takes new bytes, and answers the requests that are complete."""
@@ -112,6 +128,7 @@ class Connection(asyncio.Protocol):
                 reply = reply_to(self.session, words)
                 if not isinstance(reply, bytes) and inspect.isawaitable(reply):
                     self._task = self._loop.create_task(self._later(reply))
+                    self._asked = words[0].lower()
                     break
                 replies.append(encoded(reply, self.session.protocol))
                 self._requests.limits = self.session.limits
@@ -127,7 +144,8 @@ class Connection(asyncio.Protocol):
             return
         if replies:
             self._transport.write(b"".join(replies))
-        if self.session.is_over:
+        self._watch_half_open()
+        if self.session.is_over or (self._is_half_open and self._task is None and not self._is_full):
             self._close()
         elif self._task is None and not self._is_full:
             self._unread_bytes = 0
@@ -137,10 +155,22 @@ class Connection(asyncio.Protocol):
     async def _later(self, reply: Awaitable[Reply]) -> None:
         """Sends a reply once it is there, and goes on."""
         found = await reply
-        self._transport.write(encoded(found, self.session.protocol))
+        self._send(found)
         self._requests.limits = self.session.limits
         self._in_time()
         await self._next_turn()
+
+    def _send(self, reply: Reply) -> None:
+        self._asked = b""
+        half_open, self._half_open = self._half_open, None
+        if half_open is None:
+            self._transport.write(encoded(reply, self.session.protocol))
+            return
+        sent, said = half_open.end(), encoded(reply, 2)  # in which even no answer begins as an answer does
+        if said.startswith(sent):
+            self._transport.write(said[len(sent) :])
+        else:
+            self.session.is_over = True  # an answer was begun, and cannot become an error
 
     async def _next_turn(self) -> None:
         self._task = None

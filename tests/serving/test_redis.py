@@ -511,6 +511,77 @@ def test_who_has_hung_up_is_not_read_for(place: Place, tmp_path: Path) -> None:
         stop(running)
 
 
+def test_who_shuts_its_own_side_gets_its_replies_and_is_not_read_for_once_it_is_gone(
+    place: Place, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    running = start(place.home, "--redis", 0, before=WAITING.format(go=str(go)))
+    try:
+        port = port_of(running)
+        with contextlib.ExitStack() as opened:
+            watching = opened.enter_context(Raw(port))
+
+            def begin(*lines: str) -> Raw:
+                raw = opened.enter_context(Raw(port))
+                raw.send("".join(f"{line}\r\n" for line in lines).encode())
+                raw.socket.shutdown(socket.SHUT_WR)
+                return raw
+
+            def until_blocked(count: int) -> None:
+                until(lambda: f"blocked_clients:{count}\r\n" in watching.ask("INFO", "clients"))
+
+            def name(number: int, of: str = place.answer) -> str:
+                return of.replace("_To what", f"_Side {number}: to what").replace("_Who", f"_Side {number}: who")
+
+            one = begin(f'GET "{name(0)}"')
+            several = begin(f'GET "{name(1)}"', f'MGET "{name(2)}" "{name(0)}"', "PING", f'GET "{name(3)}"')
+            none = begin(f'GET "{name(4, place.none)}"')
+            until_blocked(3)
+            stay = [begin(f'GET "{name(number)}"') for number in range(5, 15)]  # more than are read at a time
+            until_blocked(13)
+            gone = begin(f'GET "{name(15)}"')
+            until_blocked(14)
+            assert gone.socket.recv(1, socket.MSG_PEEK) == b"$"  # it was looked at, and waits
+            gone.file.close()
+            gone.socket.close()
+            until_blocked(13)
+            go.touch()
+            assert one.heard() == "12 metres"
+            assert [several.heard() for _ in range(4)] == ["12 metres", ["12 metres"] * 2, "+PONG", "12 metres"]
+            assert none.heard() is None
+            assert [raw.heard() for raw in stay] == ["12 metres"] * 10
+            for raw in (one, several, none, *stay):
+                with pytest.raises(EOFError):
+                    raw.heard()
+            until_blocked(0)
+            assert watching.ask("EXISTS", name(15)) == 0
+            for said in (b"", b"PING", b"*1\r\n$4\r\nPI"):
+                with Raw(port) as unasked:
+                    unasked.send(said)
+                    unasked.socket.shutdown(socket.SHUT_WR)
+                    with pytest.raises(EOFError):
+                        unasked.heard()
+    finally:
+        stop(running)
+
+
+def test_who_shuts_its_own_side_is_told_what_is_wrong_and_nothing_once_an_answer_was_begun(
+    place: Place, tmp_path: Path
+) -> None:
+    never_begun = "\nimport edgeqa.serving.connections as module; module.LOOK_AFTER_S = 3600"
+    for more, said in (("", b"$"), (never_begun, b"-TRYAGAIN no answer within 1 s")):
+        running = start(place.home, "--redis", 0, before=WAITING.format(go=str(tmp_path / "go")) + more)
+        try:
+            with Raw(port_of(running)) as raw:
+                name = place.answer.replace("To what depth", "Which depth")
+                raw.send(f'EDGEQA.GET "{name}" TIMEOUT 1\r\n'.encode())
+                raw.socket.shutdown(socket.SHUT_WR)
+                received = raw.file.read()
+                assert received == said if said == b"$" else received.startswith(said)
+        finally:
+            stop(running)
+
+
 def test_sigterm_finishes_what_is_being_read(place: Place) -> None:
     running = start(place.home, "--redis", 0)
     try:

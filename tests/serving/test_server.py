@@ -205,6 +205,79 @@ def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_pa
         assert len(begun.read_text().splitlines()) == 1 + len(clients) - waiting
 
 
+def asking(question: str, version: str = "1.1") -> bytes:
+    """Returns the bytes of a request."""
+    body = json.dumps({"question": question, "context": TEXT, "timeout_s": 60})
+    return f"POST /v1/ask HTTP/{version}\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def connected(server: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S)
+
+
+def rest_of(client: socket.socket) -> bytes:
+    """Returns what comes until the server closes."""
+    received = b""
+    while block := client.recv(65536):
+        received += block
+    return received
+
+
+def test_who_shuts_its_own_side_gets_its_replies_and_is_not_read_for_once_it_is_gone(
+    home: Path, tmp_path: Path
+) -> None:
+    begun, gate, unix = tmp_path / "begun", tmp_path / "gate", tmp_path / "edgeqa.sock"
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(
+            running(home, "--uds", unix, before=GATED.format(begun=str(begun), gate=str(gate)))
+        )
+
+        def ask(sent: bytes, client: socket.socket | None = None) -> socket.socket:
+            client = opened.enter_context(connected(server) if client is None else client)
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            return client
+
+        assert server.port  # it listens
+        local = socket.socket(socket.AF_UNIX)
+        local.settimeout(DEADLINE_S)
+        local.connect(str(unix))
+        asked = [QUESTION.replace("Who", f"{number}: Who") for number in range(4)]
+        two = ask(asking(asked[0]) + asking(asked[1]))
+        one = [ask(asking(asked[2], "1.0")), ask(asking(asked[3]), local)]
+        until(lambda: metric(server, "waiting") + metric(server, "reading") == 3)
+        readers = [opened.enter_context(connected(server)) for _ in range(20)]  # more than read at a time
+        for number, client in enumerate(readers):
+            client.sendall(asking(f"Number {number}?"))
+        until(lambda: metric(server, "waiting") + metric(server, "reading") == 3 + len(readers))
+        waiting = metric(server, "waiting")
+        late = [ask(asking("Late?")), ask(asking("Later?"))]
+        until(lambda: metric(server, "waiting") == waiting + len(late))
+        assert late[0].recv(1, socket.MSG_PEEK) == b"H"  # it was looked at, and waits
+        late[0].close()
+        late[1].close()
+        until(lambda: metric(server, "waiting") == waiting)
+        gate.touch()
+        for received in (rest_of(client) for client in one):
+            head, _, body = received.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert json.loads(body)["answer"] == "Charles Babbage"
+        received = rest_of(two)
+        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == received.count(b'"answer":"Charles Babbage"') == 2
+        assert not {"Late?", "Later?"} & {*begun.read_text().splitlines()}
+
+
+def test_who_shuts_its_own_side_and_has_not_asked_is_let_go(home: Path) -> None:
+    whole = asking(QUESTION)
+    with running(home) as server:
+        for sent in (b"", whole[:20], whole[:-1]):
+            with connected(server) as client:
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
+                assert rest_of(client) == b""
+
+
 def test_who_has_waited_long_enough_is_told(home: Path, tmp_path: Path) -> None:
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
