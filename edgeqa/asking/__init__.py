@@ -5,7 +5,6 @@ A question is asked of a `Scope`. This module declares what all scopes can do, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgeqa.answer import ClosePassage
@@ -19,25 +18,37 @@ if TYPE_CHECKING:
     from edgeqa.models.readers import Encoding
 
 
-@dataclass(slots=True)  # not frozen, which would take twice as long for each passage
 class SourcePassage:
     """A passage, or a window of one, and where it is from."""
 
-    text: Text
-    source: str
-    """Name of its document."""
-    number: int
-    """The same for all passages of one document."""
-    address: str | None = None
-    """Its address in a collection: DOCUMENT:{TAG}:N."""
-    digest: str | None = None
-    """A digest of all that an answer on it depends on; None where answers on it are not remembered one by one."""
-    part: str = ""
-    """Its document, if the source has several, as written after the source's name: `#12` for page 12."""
-    part_start: int = 0
-    """Where that document begins in its source."""
-    path: str | None = None
-    """The full path of the file that it is from, in a collection."""
+    __slots__ = ("address", "digest", "number", "part", "part_start", "path", "source", "text")
+
+    def __init__(
+        self,
+        text: Text,
+        source: str,
+        number: int,
+        address: str | None = None,
+        digest: str | None = None,
+        part: str = "",
+        part_start: int = 0,
+        path: str | None = None,
+    ) -> None:
+        self.text = text
+        self.source = source
+        """Name of its document."""
+        self.number = number
+        """The same for all passages of one document."""
+        self.address = address
+        """Its address in a collection: DOCUMENT:{TAG}:N."""
+        self.digest = digest
+        """A digest of all that an answer on it depends on; None where answers on it are not remembered one by one."""
+        self.part = part
+        """Its document, if the source has several, as written after the source's name: `#12` for page 12."""
+        self.part_start = part_start
+        """Where that document begins in its source."""
+        self.path = path
+        """The full path of the file that it is from, in a collection."""
 
     def window(self, context: Context) -> SourcePassage:
         """Returns a window of the passage, where it is from."""

@@ -7,9 +7,8 @@ that a start does not hash 24 MB again. The places of a graph's weights are chec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeqa import files, state
 from edgeqa.digests import blake2b
@@ -39,8 +38,7 @@ _REMEMBERED = "verified-bundles"
 FileState = list[int]  # size in bytes, mtime in ns, inode: as JSON gives it back
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(NamedTuple):
     """A verified bundle."""
 
     path: Path
