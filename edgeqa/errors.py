@@ -789,13 +789,13 @@ class ComputationFailed(CacheError, RuntimeError):
         )
 
 
-_UNDECODED = re.compile("[\udc80-\udcff]+")
+_UNDECODED = "[\udc80-\udcff]+"
 
 
 def printed(name: str) -> str:
     """Returns a file's name as it is kept and shown: decoded as UTF-8, with the bytes escaped that are none."""
     if name.isascii():
         return name
-    return _UNDECODED.sub(
-        lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace"), name
+    return re.sub(
+        _UNDECODED, lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace"), name
     )

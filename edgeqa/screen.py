@@ -27,15 +27,17 @@ LIKELY = 0.75  # an answer at least as likely as this stands alone
 MAX_CLOSE = 2  # so many passages stand below an answer that is less likely
 INDENT = "  "
 STEM_CHARACTERS = 5  # words that begin with the same characters count as the same
-_WORD = re.compile(r"[^\W_]{3,}")
-_BROKEN = re.compile(r"(?<=[^\W\d_])(?:[\u2010\u00ad]|(-))[^\S\n]*\n\s*(?=[^\W\d_A-Z])")  # a word at the end of a line
-_UNSHOWN = re.compile(rf"[\x00-\x1f{STEERING}\ud800-\udfff]")  # with half surrogate pairs
+_WORD = r"[^\W_]{3,}"
+_BROKEN = r"(?<=[^\W\d_])(?:[\u2010\u00ad]|(-))[^\S\n]*\n\s*(?=[^\W\d_A-Z])"  # a word at the end of a line
+_UNSHOWN = rf"[\x00-\x1f{STEERING}\ud800-\udfff]"  # with half surrogate pairs
 
 
 def plain(text: str) -> str:
     """Returns `text` on one line: white space becomes blanks, and characters that steer a terminal become U+FFFD."""
     shown = printed(text)
-    return _UNSHOWN.sub("\ufffd", "".join(" " if character.isspace() else character for character in shown))
+    if shown.isprintable():
+        return shown
+    return re.sub(_UNSHOWN, "\ufffd", "".join(" " if character.isspace() else character for character in shown))
 
 
 def counted(count: int, noun: str) -> str:
@@ -121,7 +123,7 @@ def _lines(before: str, inner: str, after: str, *, is_marked: bool) -> Iterator[
 
 def _about(text: str, question: str) -> tuple[int, int]:
     """Returns the part of a passage, of at most half its lines, that has the most different words of the question."""
-    stems = "|".join(re.escape(word[:STEM_CHARACTERS]) for word in set(_WORD.findall(question.lower())))
+    stems = "|".join(re.escape(word[:STEM_CHARACTERS]) for word in set(re.findall(_WORD, question.lower())))
     found = (
         [(hit.start(), hit[0].lower()) for hit in re.finditer(rf"\b(?:{stems})", text, re.IGNORECASE)] if stems else []
     )
@@ -220,6 +222,6 @@ def _percent(probability: float) -> str:
 def _one_line(text: str) -> str:
     """Returns a text on one line; a word that was broken at the end of a line is joined again."""
     if "\n" in text:
-        text = _BROKEN.sub(lambda found: found[1] or "", text)  # a hyphen of its own may belong to the word
+        text = re.sub(_BROKEN, lambda found: found[1] or "", text)  # a hyphen of its own may belong to the word
     folded = " ".join(plain(text).split())
     return (" " if text[:1].isspace() else "") + folded + (" " if folded and text[-1:].isspace() else "")

@@ -29,10 +29,11 @@ _OUTPUT, _ERROR = 1, 2  # file descriptors
 STEERING = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 """Characters that command a terminal, or turn the direction of the text after them, as part of a pattern."""
 # In JSON, also marks that turn single characters, and characters that some programs take for the end of a line.
-_ESCAPED = re.compile(rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_UNDECODED = re.compile("[\udc80-\udcff]+")
-_NOT_ASCII = re.compile("[^\0-\x7f]+")
+# These patterns, and those of other modules that are strings, are compiled at their first use: a start needs none.
+_ESCAPED = rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]"
+_LONE_SURROGATE = "[\ud800-\udfff]"
+_UNDECODED = "[\udc80-\udcff]+"
+_NOT_ASCII = "[^\0-\x7f]+"
 SHOWN_AFTER_S = 1.0
 """Work that takes at most so long shows no progress."""
 
@@ -82,11 +83,12 @@ def print_json(value: object) -> None:
     import json
 
     text = json.dumps(value, ensure_ascii=False)
-    text = _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    if not text.isprintable():
+        text = re.sub(_ESCAPED, lambda found: f"\\u{ord(found.group()):04x}", text)
     if not text.isascii():
-        text = _LONE_SURROGATE.sub("\ufffd", _UNDECODED.sub(_escaped, text))
+        text = re.sub(_LONE_SURROGATE, "\ufffd", re.sub(_UNDECODED, _escaped, text))
         if not takes_all_characters():
-            text = _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
+            text = re.sub(_NOT_ASCII, lambda found: json.dumps(found.group())[1:-1], text)
     click.echo(text)
 
 

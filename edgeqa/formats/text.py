@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 16
 MAX_RUN_CHARACTERS = 1024  # a letter of a living language has a few marks
-_UNDECODED = re.compile("[\udc80-\udcff]+")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # undecodable bytes of an argument become these; they are no text
+_UNDECODED = "[\udc80-\udcff]+"
+_LONE_SURROGATE = "[\ud800-\udfff]"  # undecodable bytes of an argument become these; they are no text
 
 
 def nfc(text: str) -> str:
     """Returns `text` in Unicode's normal form C, with U+FFFD for code points that are no character."""
     if text.isascii():  # most texts are, and the test is fast
         return text
-    return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", in_utf8(text)))
+    return unicodedata.normalize("NFC", re.sub(_LONE_SURROGATE, "\ufffd", in_utf8(text)))
 
 
 def in_utf8(text: str) -> str:
     """Returns `text` with bytes that Python could not decode read as UTF-8: an ASCII locale leaves such arguments."""
-    return _UNDECODED.sub(
-        lambda found: found.group().encode("ascii", "surrogateescape").decode("utf-8", "replace"), text
+    return re.sub(
+        _UNDECODED, lambda found: found.group().encode("ascii", "surrogateescape").decode("utf-8", "replace"), text
     )
 
 
