@@ -111,6 +111,34 @@ def test_only_places_that_are_in_ram_are_used(tmp_path: Path) -> None:
     assert premises.make_directory_in_ram(tmp_path / "none") is None
 
 
+def test_where_one_place_in_ram_is_gone_the_next_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(premises, "_candidates", lambda _: [tmp_path / "gone", tmp_path])
+    made = premises.make_directory_in_ram()
+    assert made is not None
+    assert made.parent == tmp_path
+    monkeypatch.setattr(premises, "_candidates", lambda _: [tmp_path / "gone"])
+    assert premises.make_directory_in_ram() is None
+
+
+def test_what_cannot_be_looked_at_does_not_keep_the_rest_from_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{premises._prefix()}{name}").mkdir()
+        os.utime(tmp_path / f"{premises._prefix()}{name}", (0, 0))  # its maker is long gone
+    locks = premises._locks
+    refused = [OSError(13, "Permission denied")]
+
+    def look(directory: Path) -> list[Path]:
+        if refused:
+            raise refused.pop()
+        return locks(directory)
+
+    monkeypatch.setattr(premises, "_locks", look)
+    assert premises.remove_leftovers(tmp_path) == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @needs_ram
 def test_a_forked_child_that_closes_without_use_leaves_the_map_to_its_parent() -> None:
     with Cache.open(persist="memory") as cache:

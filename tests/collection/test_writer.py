@@ -29,7 +29,7 @@ from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.index import META
-from edgeqa.collection.shard import MANIFEST
+from edgeqa.collection.shard import MANIFEST, Shard
 from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import ROUTE, SHARDS, EncoderIdentity
 from edgeqa.models.readers import Encoding
@@ -400,6 +400,24 @@ def test_what_is_gone_goes_from_the_disk(place: Path) -> None:
         writer.commit()
     assert held(place) == {}
     assert on_disk(place) == set()
+
+
+def test_a_context_of_a_shard_without_gaps_is_found_at_the_first_look(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(place, {f"{number}.txt": f"Text {number}." for number in range(5)})
+    fill(place, {f"later {number}.txt": f"Text {number}." for number in range(5)})
+    looked: list[int] = []
+    id_at = Shard._id_at
+
+    def counted(shard: Shard, position: int) -> int:
+        looked.append(position)
+        return id_at(shard, position)
+
+    monkeypatch.setattr(Shard, "_id_at", counted)
+    held = Collection(place)
+    assert [held.context(number).context_id for number in range(10)] == list(range(10))
+    assert looked == [*range(5), *range(5)]
 
 
 def test_while_an_index_is_begun_anew_the_collection_is_told_from_what_it_was(place: Path) -> None:
