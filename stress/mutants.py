@@ -63,8 +63,8 @@ COPIED = ("edgeqa", "tests", "stress", "examples", "tools", "README.md", "pyproj
 TESTED = {
     "cache": ("tests/cache",),
     "collection": ("tests/collection",),
-    "asking": ("tests/asking", "tests/runtime"),
-    "models": ("tests/models/test_spans.py", "tests/models/test_reading.py", "tests/models/test_words.py"),
+    "asking": ("tests/asking", "tests/runtime", "tests/formats/test_asking_files.py"),
+    "models": tuple(f"tests/models/test_{name}.py" for name in ("spans", "reading", "encodings", "words")),
 }
 # What forks, kills and interrupts for minutes: left out, but for what lives (`--slow`).
 SLOW = (
@@ -77,7 +77,7 @@ SLOW = (
     "tests/runtime/test_upgrading_the_model.py",
 )
 # Of rooms that are tested elsewhere, too.
-ROOMS = {"asking": ("asking", "collection", "runtime"), "edgeqa": ("runtime", "collection")}
+ROOMS = {"asking": ("asking", "collection", "runtime", "formats"), "edgeqa": ("runtime", "collection")}
 # How long a test may say nothing: so many times as long as it took when it was measured, and so long at least.
 SLOWER, STALLED_S = 8.0, 30.0
 # Tests that take up to so long come before those that take longer.

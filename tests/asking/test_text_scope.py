@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.asking.documents import documents
+from edgeqa.asking.documents import documents, from_text
 from edgeqa.asking.text_scope import TextScope
 from edgeqa.formats.source import HELD_BYTES
 
@@ -27,6 +27,15 @@ Float switch              240-2230      27.50
 
 def found(texts: TextScope, question: str) -> list[SourcePassage]:
     return [texts.passage(hit) for hit in texts.search(question, 5).best]
+
+
+@pytest.mark.parametrize(("text", "normal"), [("Cafe\u0301, open", "Caf\u00e9, open"), ("Tea, open", "Tea, open")])
+def test_a_text_is_read_in_nfc_and_known_by_what_it_is(text: str, normal: str) -> None:
+    document = from_text(text)
+    assert "".join(document.blocks()) == normal
+    assert "".join(block.text for record in document.records() for block in record) == normal
+    assert b"".join(document.raw()) == text.encode()
+    assert document.size_bytes == len(text.encode())
 
 
 @pytest.mark.parametrize("held_bytes", [HELD_BYTES, 1000])

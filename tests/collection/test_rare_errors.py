@@ -142,7 +142,10 @@ def test_a_file_that_is_not_there_does_not_keep_the_others_from_being_counted(wr
 
 
 @pytest.mark.usefixtures("place")
-def test_progress_is_in_bytes_of_the_files(writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["add", "sync"])
+def test_progress_is_in_bytes_of_the_files(
+    how: str, writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(adding, "BLOCK_CONTEXTS", 1)  # it is told after each
     monkeypatch.setattr(adding, "BLOCKS", 1)
     paths = [tmp_path / f"{number}.txt" for number in range(6)]
@@ -150,7 +153,7 @@ def test_progress_is_in_bytes_of_the_files(writing: EdgeQA, tmp_path: Path, monk
         path.write_text(f"Pump number {number} is red and was built in Leeds.")
     ends = [path.stat().st_size * (number + 1) for number, path in enumerate(paths)]
     seen: list[tuple[int, int]] = []
-    writing.add(paths, progress=lambda _, done, of: seen.append((done, of)))
+    getattr(writing, how)(paths, progress=lambda _, done, of: seen.append((done, of)))
     assert {of for _, of in seen} == {ends[-1]}
     assert {0, *ends} >= {done for done, _ in seen} > {0}
 

@@ -30,6 +30,7 @@ from edgeqa.collection.collection import Collection, load_snapshot
 from edgeqa.collection.errors import CollectionBusy, CollectionOtherBundle, CollectionUnwritable, ShardDamaged
 from edgeqa.collection.index import META
 from edgeqa.collection.shard import MANIFEST, Shard
+from edgeqa.collection.shard_format import ALIGNMENT, encoding_bytes
 from edgeqa.collection.shard_writer import AT_A_TIME
 from edgeqa.collection.snapshot import ROUTE, SHARDS, EncoderIdentity
 from edgeqa.models.readers import Encoding
@@ -374,6 +375,23 @@ def test_merging_changes_neither_the_digest_nor_an_encoding(place: Path) -> None
         assert (stored.encoding is not None) == bool(number % 2)
         if stored.encoding is not None:
             assert (stored.encoding.scale == 0.5 * (len(stored.ids) + 1)).all()
+
+
+def test_encodings_lie_side_by_side_where_they_can_be_mapped(place: Path) -> None:
+    def encode(passage: Window) -> Encoding:
+        rows = len(passage.tokens) + 1
+        return Encoding(np.full((rows, 384), 1, np.int8), np.full((rows, 1), 0.5, np.float32))
+
+    with open_writer(place) as writer:
+        for number in range(4):
+            put(writer, f"{number}.txt", [("", f"Number {number}. " * (number + 1))], encode)
+        writer.commit()
+    (shard,) = map(Shard, (place / SHARDS).iterdir())
+    end = 0
+    for row in shard.rows(0, 4):
+        assert row.encoding_offset == -(-end // ALIGNMENT) * ALIGNMENT
+        end = row.encoding_offset + encoding_bytes(row.tokens, 384)
+    assert (shard.directory / "encodings.bin").stat().st_size == end
 
 
 def test_an_open_reader_goes_on_reading_what_was_merged_away(place: Path) -> None:
