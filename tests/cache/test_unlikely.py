@@ -316,6 +316,30 @@ def test_who_comes_out_in_a_forked_child_finds_nobody_counted() -> None:
     assert len(opened.inside) == 0
 
 
+def test_a_store_for_which_there_is_no_file_left_is_closed_again(tmp_path: Path, no_file: NoFile) -> None:
+    opened = Store()
+    with no_file(), pytest.raises(StoreFault, match="unavailable"):
+        opened.open(tmp_path, MIB, durable=False)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(StoreFault, match="unavailable"):
+        patched.setattr(store.files, "opened", always(FilesLimited()))  # the last one was LMDB's
+        opened.open(tmp_path, MIB, durable=False)
+    assert not opened.is_open
+    opened.open(tmp_path, MIB, durable=False)
+    assert opened.read(bytes(16)) is None
+    opened.close()
+
+
+def test_who_waits_in_vain_for_the_end_of_a_fork_goes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Store()
+    opened.open(tmp_path, MIB, durable=False)
+    opened._passable.clear()  # as where an interrupt kept the parent from being told of the end
+    monkeypatch.setattr(store.forking, "wait_for_fork", lambda _: False)
+    with opened.environment() as env:
+        assert env.stat()["entries"] == 0
+    assert opened._passable.is_set()
+    opened.close()
+
+
 def test_a_store_that_cannot_be_looked_at_says_so(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.put("a", 1)
     cache.flush()

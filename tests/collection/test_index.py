@@ -357,6 +357,14 @@ def test_a_limit_on_open_files_is_no_damage_of_the_index(made: Path) -> None:
     assert Index(made).contexts == len(TEXTS)
 
 
+def test_an_index_may_be_in_a_directory_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"pla\xff")
+    with IndexWriter(place) as writer:
+        writer.add(7, "The gardens are open.", "")
+        writer.commit()
+    assert ids(Index(place).search("gardens", 5)) == [7]
+
+
 def test_a_second_writer_is_refused(made: Path) -> None:
     with IndexWriter(made), pytest.raises(RouteUnwritable):
         IndexWriter(made)
