@@ -320,9 +320,10 @@ def test_a_store_for_which_there_is_no_file_left_is_closed_again(tmp_path: Path,
     opened = Store()
     with no_file(), pytest.raises(StoreFault, match="unavailable"):
         opened.open(tmp_path, MIB, durable=False)
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(StoreFault, match="unavailable"):
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store.files, "opened", always(FilesLimited()))  # the last one was LMDB's
-        opened.open(tmp_path, MIB, durable=False)
+        with pytest.raises(StoreFault, match="unavailable"):
+            opened.open(tmp_path, MIB, durable=False)
     assert not opened.is_open
     opened.open(tmp_path, MIB, durable=False)
     assert opened.read(bytes(16)) is None
