@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import runpy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from edgeqa.errors import CacheKeyInvalid, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from edgeqa.cache import Cache
 
@@ -42,6 +44,14 @@ def test_equal_arguments_are_one_call(cache: Cache) -> None:
     assert square.__name__ == "square"
     with pytest.raises(CacheKeyInvalid):
         square(object())  # type: ignore[arg-type]  # what is tested
+
+
+def test_functions_of_two_scripts_that_one_process_ran_are_told_apart(cache: Cache, tmp_path: Path) -> None:
+    for factor in (2, 5):
+        script = tmp_path / f"times{factor}.py"
+        script.write_text(f"FACTOR = {factor}\ndef times(number):\n    return number * FACTOR\n", encoding="utf-8")
+        times = runpy.run_path(str(script), run_name="__main__")["times"]
+        assert cache.memoize("times")(times)(3) == 3 * factor
 
 
 def test_a_call_that_another_thread_makes_already_is_waited_for(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

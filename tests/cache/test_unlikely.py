@@ -321,7 +321,7 @@ def test_a_store_for_which_there_is_no_file_left_is_closed_again(tmp_path: Path,
     with no_file(), pytest.raises(StoreFault, match="unavailable"):
         opened.open(tmp_path, MIB, durable=False)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store.files, "opened", always(FilesLimited()))  # the last one was LMDB's
+        patched.setattr(files, "opened", always(FilesLimited()))  # the last one was LMDB's
         with pytest.raises(StoreFault, match="unavailable"):
             opened.open(tmp_path, MIB, durable=False)
     assert not opened.is_open
@@ -334,7 +334,7 @@ def test_who_waits_in_vain_for_the_end_of_a_fork_goes_in(tmp_path: Path, monkeyp
     opened = Store()
     opened.open(tmp_path, MIB, durable=False)
     opened._passable.clear()  # as where an interrupt kept the parent from being told of the end
-    monkeypatch.setattr(store.forking, "wait_for_fork", lambda _: False)
+    monkeypatch.setattr("edgeqa.forking.wait_for_fork", lambda _: False)
     with opened.environment() as env:
         assert env.stat()["entries"] == 0
     assert opened._passable.is_set()
