@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import edgeqa
 from edgeqa.evaluation.squad import read_squad, sample
-from edgeqa.formats.text import nfc
+from edgeqa.formats import nfc
 from edgeqa.models.metrics import score_v1
 from edgeqa.timing import Stopwatch
 

@@ -26,8 +26,8 @@ import numpy as np
 import edgeqa
 from edgeqa.contexts.windows import all_windows
 from edgeqa.evaluation.squad import read_squad, sample
+from edgeqa.formats import nfc
 from edgeqa.formats.blocks import Block
-from edgeqa.formats.text import nfc
 from edgeqa.models.metrics import score_v1
 from edgeqa.models.readers import Encoding, SplitReader
 from edgeqa.models.session import Session, SessionOptions

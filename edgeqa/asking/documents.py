@@ -23,8 +23,8 @@ from edgeqa.errors import (
     EmptyQuestion,
     QuestionType,
 )
+from edgeqa.formats import BLOCK_BYTES, blocks_of, checked, decode, nfc, nfc_blocks, reason
 from edgeqa.formats.source import HELD_BYTES, Spool
-from edgeqa.formats.text import BLOCK_BYTES, blocks_of, checked, decode, nfc, nfc_blocks, reason
 
 if TYPE_CHECKING:
     from edgeqa.formats.blocks import Block

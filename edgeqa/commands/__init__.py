@@ -22,7 +22,7 @@ def decoded(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     """Returns an argument that names no file as text: under an ASCII locale, Python has left its UTF-8 undecoded."""
     if value is None or value.isascii():
         return value
-    from edgeqa.formats.text import in_utf8
+    from edgeqa.formats import in_utf8
 
     return in_utf8(value)
 

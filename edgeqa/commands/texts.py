@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, cast
 from edgeqa import streams
 from edgeqa.asking.documents import from_file, from_path, from_stream, from_text
 from edgeqa.errors import CollectionAndTexts, ContextMissing, QuestionsMissing
-from edgeqa.formats import PIPED_NAME, STANDARD_INPUT
-from edgeqa.formats.text import in_utf8
+from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, in_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from edgeqa.asking.documents import from_file
 from edgeqa.errors import EvaluationFileError
-from edgeqa.formats.text import nfc
+from edgeqa.formats import nfc
 from edgeqa.models.metrics import Judged, QuestionScore, Reliability, best_threshold, reliability, score_v1, score_v2
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from edgeqa.errors import FormatError
+from edgeqa.formats import BLOCK_BYTES
 from edgeqa.formats.blocks import FileDamaged, FileEncrypted, FileExcessive, one_line
-from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

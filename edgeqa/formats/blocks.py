@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edgeqa.errors import FormatError
-from edgeqa.formats.text import nfc
+from edgeqa.formats import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

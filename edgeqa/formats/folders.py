@@ -27,11 +27,10 @@ from edgeqa.errors import (
     LibraryMissing,
     OptionError,
 )
-from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, kinds
+from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, blocks_of, checked, kinds, reason
 from edgeqa.formats.archive import unpacked
 from edgeqa.formats.blocks import FormatOld, FormatUnknown
 from edgeqa.formats.source import HELD_BYTES, Source, Spool
-from edgeqa.formats.text import blocks_of, checked, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -16,6 +16,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
+from edgeqa.formats import checked, decode, lines_of, nfc_blocks
 from edgeqa.formats.blocks import (
     MAX_RECORD_BYTES,
     FieldUnknown,
@@ -28,7 +29,6 @@ from edgeqa.formats.blocks import (
 )
 from edgeqa.formats.plain import record, structured
 from edgeqa.formats.prose import Rows
-from edgeqa.formats.text import checked, decode, lines_of, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,11 +21,10 @@ from email.parser import BytesFeedParser
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from edgeqa.formats import plain, webpage
+from edgeqa.formats import BLOCK_BYTES, lines_of, nfc, nfc_blocks, plain, webpage
 from edgeqa.formats.blocks import Block, FileDamaged, FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.markup import known_encoding
 from edgeqa.formats.prose import Draft
-from edgeqa.formats.text import BLOCK_BYTES, lines_of, nfc, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,11 +14,11 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from edgeqa.formats import checked, lines_of
 from edgeqa.formats.blocks import FileExcessive, FormatOptions, Record, one_line
 from edgeqa.formats.mdoc import MANUALS, Mdoc
 from edgeqa.formats.prose import LINE, PARAGRAPH, Draft
 from edgeqa.formats.roff import GLUED, Call, Roff
-from edgeqa.formats.text import checked, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,9 +18,9 @@ try:
 except ImportError:  # the first file reports it, with the file's name
     pyromark = None  # type: ignore[assignment]  # asked below
 
+from edgeqa.formats import decode
 from edgeqa.formats.blocks import ExtraMissing, FormatOptions, Record, one_line, read_ahead
 from edgeqa.formats.markup import ELEMENTS, IN_LINES, LEFT_OUT, Tag, Tokenizer
-from edgeqa.formats.text import decode
 from edgeqa.formats.webpage import Page
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgeqa.formats.text import checked, decode
+from edgeqa.formats import checked, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

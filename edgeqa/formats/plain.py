@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgeqa.formats import BLOCK_BYTES, decode, nfc_blocks
 from edgeqa.formats.blocks import Block, FormatOptions, Record, one_line
 from edgeqa.formats.plaintables import GAP, Line, Span, Table, table_at
-from edgeqa.formats.text import BLOCK_BYTES, decode, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from edgeqa.formats import BLOCK_BYTES, nfc_blocks
 from edgeqa.formats.blocks import Block, BlockKind
 from edgeqa.formats.notation import SLASHES, digits_meet, subscript, superscript
-from edgeqa.formats.text import BLOCK_BYTES, nfc_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ from edgeqa.errors import (
     ContextUncopied,
     ContextUnreadable,
 )
-from edgeqa.formats.text import BLOCK_BYTES, blocks_of, reason
+from edgeqa.formats import BLOCK_BYTES, blocks_of, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -18,13 +18,12 @@ from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
-from edgeqa.formats import cells
+from edgeqa.formats import cells, nfc
 from edgeqa.formats.archive import Handler, OfficePackage, Package, Relations, is_on, number_in
 from edgeqa.formats.blocks import Block, FileDamaged, FileExcessive, FormatOptions, Record
 from edgeqa.formats.cells import MAX_SHOWN_COLUMNS, Cell, CellText, Grid, general, is_name_alone, title_of
 from edgeqa.formats.opendocument import CONTENT, META, Content, OdfStyles, open_document
 from edgeqa.formats.slides import drawn
-from edgeqa.formats.text import nfc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,10 +17,10 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgeqa.formats import decode, lines_of
 from edgeqa.formats.blocks import MAX_RECORD_BYTES, TEXT_FIELDS, Record, RecordInvalid, RecordTooLong, find
 from edgeqa.formats.plain import record
 from edgeqa.formats.prose import Rows
-from edgeqa.formats.text import decode, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

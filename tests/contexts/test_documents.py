@@ -11,8 +11,8 @@ import pytest
 
 from edgeqa import errors
 from edgeqa.asking.documents import documents, from_file, from_stream
+from edgeqa.formats import BLOCK_BYTES
 from edgeqa.formats.source import HELD_BYTES
-from edgeqa.formats.text import BLOCK_BYTES
 
 
 def read(path: Path) -> str:

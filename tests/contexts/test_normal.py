@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeqa.formats.text import MAX_RUN_CHARACTERS, nfc, nfc_blocks
+from edgeqa.formats import MAX_RUN_CHARACTERS, nfc, nfc_blocks
 
 # What composes: letters and marks, Hangul in jamo, Indic vowel signs, an emoji with joiners, Windows line ends.
 COMPOSING = "aeo\u0301\u0308\u0327\u1112\u1161\u11ab\uac00\u09c7\u09be\u0b47\u0b3e\U0001f469\u200d\U0001f467 \r\n"

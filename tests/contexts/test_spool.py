@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edgeqa import errors
+from edgeqa.formats import BLOCK_BYTES
 from edgeqa.formats import source as spools
 from edgeqa.formats.source import Spool
-from edgeqa.formats.text import BLOCK_BYTES
 
 HELD_BYTES = 1000
 

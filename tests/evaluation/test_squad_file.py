@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgeqa.errors import ContextEncoding, ContextNotFound, EvaluationFileError
 from edgeqa.evaluation import squad
 from edgeqa.evaluation.squad import SquadQuestion, read_squad, sample
-from edgeqa.formats.text import nfc
+from edgeqa.formats import nfc
 
 if TYPE_CHECKING:
     from edgeqa.models.tokenizer import Tokenizer

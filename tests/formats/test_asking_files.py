@@ -217,4 +217,4 @@ def test_a_remembered_answer_on_plain_text_imports_no_reader(tmp_path: Path) -> 
     ask()
     again, formats = ask()
     assert json.loads(again)["cached"] is True
-    assert formats == "['edgeqa.formats', 'edgeqa.formats.source', 'edgeqa.formats.text']"
+    assert formats == "['edgeqa.formats', 'edgeqa.formats.source']"

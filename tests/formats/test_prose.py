@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.formats import prose
+from edgeqa.formats import BLOCK_BYTES, nfc, prose
 from edgeqa.formats.blocks import Block, text_of
 from edgeqa.formats.prose import Prose
-from edgeqa.formats.text import BLOCK_BYTES, nfc
 
 if TYPE_CHECKING:
     from collections.abc import Callable

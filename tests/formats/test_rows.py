@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from reading import Read, read, text
 
 from edgeqa import errors
-from edgeqa.formats import jsonfile, tables
+from edgeqa.formats import jsonfile, nfc, tables
 from edgeqa.formats.blocks import MAX_RECORD_BYTES, FormatOptions, RecordTooLong, text_of
 from edgeqa.formats.folders import walk
-from edgeqa.formats.text import nfc
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)
 

@@ -9,10 +9,9 @@ import pytest
 from reading import read, text
 
 from edgeqa import errors
-from edgeqa.formats import jsonfile, markdown
+from edgeqa.formats import BLOCK_BYTES, jsonfile, markdown
 from edgeqa.formats.blocks import FormatOptions, text_of
 from edgeqa.formats.folders import walk
-from edgeqa.formats.text import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
