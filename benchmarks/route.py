@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgeqa.collection.index import Index, IndexWriter
-from edgeqa.contexts.borders import sentence_ends
+from edgeqa.contexts.passages import sentence_ends
 from edgeqa.contexts.terms import terms, words
 from edgeqa.evaluation.squad import read_squad, sample
 

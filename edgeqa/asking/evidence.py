@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa.asking.records import OPTION
 from edgeqa.contexts import Place, searched
-from edgeqa.contexts.borders import sure_sentence_ends
+from edgeqa.contexts.passages import sure_sentence_ends
 from edgeqa.contexts.search import MAX_QUESTION_CHARACTERS
 from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence

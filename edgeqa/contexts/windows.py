@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeqa.contexts import Piece
-from edgeqa.contexts.borders import line_ends, paragraph_ends, sentence_ends, sure_sentence_ends
-from edgeqa.contexts.passages import Passage, passages
+from edgeqa.contexts.passages import (
+    Passage,
+    line_ends,
+    paragraph_ends,
+    passages,
+    sentence_ends,
+    sure_sentence_ends,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from edgeqa.contexts.borders import paragraph_ends, sentence_ends
+from edgeqa.contexts.passages import paragraph_ends, sentence_ends
 
 
 @pytest.mark.parametrize(

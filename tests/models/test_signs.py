@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.contexts.borders import with_signs
+from edgeqa.models.spans import with_signs
 
 
 @pytest.mark.parametrize(

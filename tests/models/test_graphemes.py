@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeqa.contexts.borders import widen
+from edgeqa.models.spans import widen
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 
