@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from edgeqa.bench.figures import Times, show
+from edgeqa.bench import Times, show
 
 PAGE = Path(__file__).parent.parent / "examples" / "pump-manual.txt"
 IMPORTS = "import click, lmdb, xxhash, msgspec, numpy, tokenizers, onnxruntime"

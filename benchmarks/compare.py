@@ -29,8 +29,7 @@ from typing import Any
 
 from plot import svg
 
-from edgeqa.bench import WORKLOADS, Texts
-from edgeqa.bench.figures import Times, show
+from edgeqa.bench import WORKLOADS, Texts, Times, show
 from edgeqa.capabilities.probe import probe
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.tokenizer import Tokenizer

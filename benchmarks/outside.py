@@ -18,8 +18,7 @@ from typing import Any
 import onnxruntime
 
 import edgeqa
-from edgeqa.bench import WORKLOADS, Texts
-from edgeqa.bench.figures import Times, show
+from edgeqa.bench import WORKLOADS, Texts, Times, show
 from edgeqa.models.tokenizer import Tokenizer
 
 

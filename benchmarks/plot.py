@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from edgeqa.bench.figures import show
+from edgeqa.bench import show
 
 ROW, PANEL_GAP, NAMES, BARS, RIGHT, TOP = 17, 34, 225, 480, 75, 46
 OURS, OTHERS = "#0b6e4f", "#9aa5b1"

@@ -11,8 +11,7 @@ import pytest
 from program import edgeqa
 
 from edgeqa import bench
-from edgeqa.bench import watched
-from edgeqa.bench.figures import Times, show
+from edgeqa.bench import Times, show, watched
 
 if TYPE_CHECKING:
     from pathlib import Path
