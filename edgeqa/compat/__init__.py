@@ -312,7 +312,7 @@ def _open_export(directory: Path, overrides: Overrides) -> PipelineModel:
 
     The result of a trial is remembered, under the size and times of the files.
     """
-    from edgeqa.models.exports.export import read_export
+    from edgeqa.models.exports import read_export
     from edgeqa.models.exports.trial import Trial, try_apart
 
     export = read_export(str(directory))

@@ -27,9 +27,8 @@ from edgeqa.capabilities.probe import probe
 from edgeqa.errors import BundleManifestInvalid, ExportUnwritable, OptionError
 from edgeqa.models import manifest, selftest, shelf
 from edgeqa.models.bundle import BASE, Bundle
-from edgeqa.models.exports import quantizing
+from edgeqa.models.exports import quantizing, read_export
 from edgeqa.models.exports.errors import ExportIsBundle, ExportQuantizedBadly, ExportUnreadable, WheelWithoutModel
-from edgeqa.models.exports.export import read_export
 from edgeqa.models.exports.questions import ask_built_in, drift_between, golden_cases
 from edgeqa.models.exports.trial import QUESTION_TOKENS, Trial, try_apart
 from edgeqa.models.opening import open_model

@@ -35,6 +35,7 @@ from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import BundleGraphInvalid, EdgeQAError
+from edgeqa.models.exports import read_export
 from edgeqa.models.exports.errors import (
     ExportFileInvalid,
     ExportGraphRefused,
@@ -47,7 +48,6 @@ from edgeqa.models.exports.errors import (
     ExportShapeFixed,
     ExportVocabularyWrong,
 )
-from edgeqa.models.exports.export import read_export
 from edgeqa.models.exports.questions import QUESTIONS, ask_built_in
 from edgeqa.models.manifest import JOINT_GRAPH, MAX_SPECIAL_TOKENS, MAX_TYPE, Joint, Pair
 from edgeqa.models.readers import JointReader, element_types, joint_inputs
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.plan import Plan
-    from edgeqa.models.exports.export import Export
+    from edgeqa.models.exports import Export
     from edgeqa.models.exports.graph import GraphFacts
     from edgeqa.models.exports.questions import Progress, Replies
 
