@@ -70,7 +70,7 @@ EXTRAS = {
 }
 MAY_IMPORT_EXTRAS = {"commands"}
 
-MAX_MODULES = 156  # 150 is the goal
+MAX_MODULES = 150
 
 MIN_LINES = 25  # of code; a room's __init__ may be empty
 
@@ -137,10 +137,10 @@ DOORS: dict[str, str] = {
     "models.bundle": HIT,
     "models.exports.quantizing": LARGE,
     "models.exports.trial": LARGE,
+    "models.providers": LARGE,
     "models.session": LARGE,
     "models.shelf": HIT,
     "models.tokenizer": LARGE,
-    "models.trying": LARGE,
     "runtime": HIT,
     "state": HIT,
     "streams": HELP,

@@ -120,7 +120,7 @@ class Equipment:
         provider = None
         _ = self.has_fingerprint
         if AT in self._tested_on or self.overrides.provider is not None:
-            from edgeqa.models.trying import provider_for
+            from edgeqa.models.providers import provider_for
 
             provider = provider_for(self.bundle, self.device, self.overrides, self._tested_on)
         holds_cache = self._cache is not None
@@ -554,7 +554,7 @@ class CarefulReader:
         _ = self.key  # with which it is known what it was tested on
         if AT not in self._tested_on and self._overrides.provider is None:
             return None
-        from edgeqa.models.trying import provider_for
+        from edgeqa.models.providers import provider_for
 
         return provider_for(self.bundle, device, self._overrides, self._tested_on)
 

@@ -109,16 +109,15 @@ def _provider(model: Bundle, device: Capabilities, wanted: Overrides) -> Provide
     """Returns the provider that computes, after a trial now or before."""
     from edgeqa.capabilities.plan import Provider
     from edgeqa.capabilities.precision import CPU
-    from edgeqa.capabilities.provider import choose
-    from edgeqa.models import trying
+    from edgeqa.models import providers
 
     with streams.ProgressBar() as progress:
-        tried = trying.try_providers(model, device, wanted, progress=progress)
+        tried = providers.try_providers(model, device, wanted, progress=progress)
     if not tried and wanted.provider is None:
         return Provider(CPU, "onnxruntime offers no other", model.manifest.precision)
-    chosen = choose(model.manifest.precision, tried, wanted.provider)
+    chosen = providers.choose(model.manifest.precision, tried, wanted.provider)
     if wanted.provider is None:
-        trying.settle(model, device, chosen)
+        providers.settle(model, device, chosen)
     return chosen
 
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import state
 from edgeqa.capabilities import Overrides
-from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.plan import Choice, Provider, make_plan, precision_on
 from edgeqa.capabilities.precision import AT, CPU, asked_as, of_graphs, other_paths, precision, short
-from edgeqa.capabilities.probe import probe
+from edgeqa.capabilities.probe import assure_onnxruntime, probe
 from edgeqa.errors import (
     BundleError,
     BundleNotFound,

@@ -2,7 +2,7 @@
 
 In: a bundle and a provider. Out: a bundle of the same model in plain operators (`floating`), in float32 or float16. Of
 the two, the quicker one that gives right answers is kept; it is there whole or not at all. Nothing is downloaded, and
-the package `onnx` is not needed. `capabilities.provider` decides, by the trials, whether the new bundle is used.
+the package `onnx` is not needed. `providers` decides, by the trials, whether the new bundle is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from edgeqa import files
 from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.provider import best_of, choose, is_called
 from edgeqa.errors import (
     ExportUnwritable,
     ModelMade,
@@ -25,7 +24,7 @@ from edgeqa.errors import (
     OptionError,
     ProviderFailed,
 )
-from edgeqa.models import manifest, onnx_file, shelf, trying
+from edgeqa.models import manifest, onnx_file, providers, shelf
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.floating import floating
 
@@ -98,21 +97,21 @@ def prepare_model(
         raise ModelMade(bundle.path.name)
     device = probe(providers=False)
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes, provider=provider)
-    trying.offered(device, provider)  # this refuses before anything is made
+    providers.offered(device, provider)  # this refuses before anything is made
     made: dict[str, Bundle] = {
         one: _made(bundle, one, device, overrides, progress) for one in _wanted(bundle, precision)
     }
-    tried = trying.try_providers(bundle, device, overrides, anew=(bundle, *made.values()), progress=progress)
-    found = [one for one in tried if one.precision in made and is_called(one.name, provider)]
-    best = best_of([one for one in found if one.ok])
+    tried = providers.try_providers(bundle, device, overrides, anew=(bundle, *made.values()), progress=progress)
+    found = [one for one in tried if one.precision in made and providers.is_called(one.name, provider)]
+    best = providers.best_of([one for one in found if one.ok])
     for one in made.values():
         if best is None or one.manifest.precision != best.precision:
             shelf.remove_model(one.path.name)
     if best is None:
         raise ProviderFailed(provider, "; ".join(f"{one.precision}: {one.reason}" for one in found))
     left = [one for one in tried if one.precision not in made or one.precision == best.precision]
-    chosen = choose(bundle.manifest.precision, left)
-    trying.settle(bundle, device, chosen)
+    chosen = providers.choose(bundle.manifest.precision, left)
+    providers.settle(bundle, device, chosen)
     return PreparedModel(made[best.precision], bundle, best, chosen)
 
 

@@ -12,8 +12,8 @@ from edgeqa.capabilities.footprint import PASSAGES, Tried
 from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.precision import CPU, asked_as, of_graphs, short
 from edgeqa.capabilities.probe import probe
-from edgeqa.capabilities.provider import CLEARLY_PERCENT, best_of, choose
 from edgeqa.errors import OptionError, ProviderFailed
+from edgeqa.models.providers import CLEARLY_PERCENT, best_of, choose
 
 ROOMY = probe(machine())
 OTHER = "OpenVINOExecutionProvider"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from program import DEADLINE_S
 
-from edgeqa.capabilities import accelerators
-from edgeqa.capabilities.accelerators import assure_onnxruntime
+from edgeqa.capabilities import probe as probing
 from edgeqa.capabilities.computing import Platform, this_platform, unsupported
+from edgeqa.capabilities.probe import assure_onnxruntime
 from edgeqa.collection.errors import CollectionUnwritable
 from edgeqa.errors import ExportUnwritable, OnnxruntimeUnusable
 from edgeqa.state import NOWHERE
@@ -114,8 +114,8 @@ def test_this_platform_has_an_onnxruntime() -> None:
 
 def test_where_onnxruntime_is_not_installed_it_is_said_whether_it_could_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
-    monkeypatch.setattr(accelerators, "onnxruntime_version", lambda: None)
-    monkeypatch.setattr(accelerators, "this_platform", lambda: HERE._replace(machine="riscv64"))
+    monkeypatch.setattr(probing, "onnxruntime_version", lambda: None)
+    monkeypatch.setattr(probing, "this_platform", lambda: HERE._replace(machine="riscv64"))
     with pytest.raises(OnnxruntimeUnusable, match="is not installed: there is no onnxruntime by pip for riscv64"):
         assure_onnxruntime("riscv64: unknown")
 

@@ -19,9 +19,8 @@ from edgeqa import state
 from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.computing import SELF_TESTS
 from edgeqa.capabilities.precision import CPU, short
-from edgeqa.capabilities.provider import choose
 from edgeqa.errors import ModelExists, ModelMade, NotEnoughMemory, OptionError, ProviderFailed, ProviderUnknown
-from edgeqa.models import shelf, trying
+from edgeqa.models import providers, shelf
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.preparing import prepare_model
 from edgeqa.models.session import SessionOptions
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 TEXT = "The bridge was built in 1932 by Dorman Long. It was painted grey in 1988."
 QUESTION = "Who built the bridge?"
-OTHERS = [name for name in onnxruntime.get_available_providers() if name != CPU and name not in trying.REMOTE]
+OTHERS = [name for name in onnxruntime.get_available_providers() if name != CPU and name not in providers.REMOTE]
 TRIED = "providers-tried"
 
 
@@ -67,9 +66,9 @@ def chosen(made: Path) -> Path:
     (state.home() / f"{TRIED}.json").write_text(json.dumps(facts))
     device = edgeqa.probe(providers=False)
     bundle = Bundle.load(DEFAULT_BUNDLE)
-    provider = choose("int8", trying.remembered(bundle, device))
+    provider = providers.choose("int8", providers.remembered(bundle, device))
     assert provider.precision == "float32"
-    trying.settle(bundle, device, provider)
+    providers.settle(bundle, device, provider)
     return made
 
 
@@ -101,11 +100,11 @@ def test_the_report_has_what_was_tried_and_tries_it_once(made: Path, monkeypatch
     assert [one["name"] for one in first["provider"]["tried"]][:2] == [CPU, CPU]
     assert first["provider"]["name"] == first["plan"]["provider"]["value"]
     assert first["provider"]["reason"] == first["plan"]["provider"]["reason"]
-    monkeypatch.setattr(trying, "_tried_apart", lambda *_: pytest.fail("it was tried before"))
+    monkeypatch.setattr(providers, "_tried_apart", lambda *_: pytest.fail("it was tried before"))
     device = edgeqa.probe(providers=False)
     bundle = Bundle.load(DEFAULT_BUNDLE)
     if not any(one["is_busy"] for one in first["provider"]["tried"]):
-        assert len(trying.try_providers(bundle, device, Overrides())) == len(first["provider"]["tried"])
+        assert len(providers.try_providers(bundle, device, Overrides())) == len(first["provider"]["tried"])
     assert made.exists()
 
 
@@ -153,7 +152,7 @@ def test_where_there_is_no_room_the_cpu_computes_and_says_so_in_the_key() -> Non
         assert usual.fingerprint() == fingerprint
         assert usual.ask(QUESTION, TEXT).score == answer.score
         assert usual.ask(QUESTION, TEXT).cached
-    assert trying.remembered(Bundle.load(DEFAULT_BUNDLE), device)
+    assert providers.remembered(Bundle.load(DEFAULT_BUNDLE), device)
     assert is_kept(f"float32@{CPU}"), "it is still the one that was chosen"
 
 
@@ -206,9 +205,9 @@ def test_a_provider_that_is_not_there_is_refused_with_those_that_are(home: Path)
 def test_one_that_dies_or_hangs_takes_nobody_with_it(
     does: str, limit_s: float, says: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trying, "_START", does)
-    monkeypatch.setattr(trying, "LIMIT_S", limit_s)
-    tried = trying._tried_apart(bundle, bundle, SessionOptions())
+    monkeypatch.setattr(providers, "_START", does)
+    monkeypatch.setattr(providers, "LIMIT_S", limit_s)
+    tried = providers._tried_apart(bundle, bundle, SessionOptions())
     assert not tried.ok
     assert says in tried.reason
 
@@ -223,7 +222,7 @@ def test_one_that_gives_wrong_answers_is_seen(tmp_path: Path) -> None:
     facts["files"]["golden.json"] = {"bytes": len(golden), "sha256": hashlib.sha256(golden).hexdigest()}
     (copied / "manifest.json").write_text(json.dumps(facts))
     wrong = Bundle.load(copied)
-    tried = trying._tried_apart(wrong, wrong, SessionOptions())
+    tried = providers._tried_apart(wrong, wrong, SessionOptions())
     assert (tried.ok, tried.precision) == (False, "int8")
     assert "case 2: logits differ by" in tried.reason
     with pytest.raises(ProviderFailed, match="case 2"):

@@ -29,11 +29,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from edgeqa.capabilities import MIB
-from edgeqa.capabilities.accelerators import assure_onnxruntime
 from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.footprint import ModelNeeds
 from edgeqa.capabilities.plan import make_plan
-from edgeqa.capabilities.probe import probe
+from edgeqa.capabilities.probe import assure_onnxruntime, probe
 from edgeqa.errors import BundleGraphInvalid, EdgeQAError
 from edgeqa.models.exports import read_export
 from edgeqa.models.exports.errors import (

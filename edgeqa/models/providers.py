@@ -1,9 +1,13 @@
-"""Trials of onnxruntime's execution providers: a bundle in, the result of each provider out, and remembered.
+"""Execution providers of onnxruntime: each is tried with a bundle, and by the results one is chosen, with the reason.
 
 Each provider is tried in a process of its own, where it may hang or die: on the bundle's graphs, and on those that were
 made of them (`preparing`). It must give the golden cases' answers. Then its time and memory are measured, and the
-operators that it computed itself are counted. `capabilities.provider` decides what follows from the results. A start
-where the CPU computes, and no provider was asked for, does not import this module.
+operators that it computed itself are counted. The results are remembered.
+
+Every trial is compared with the CPU on the graphs that the model comes with. Another provider, or graphs that were made
+for it, must give right answers, compute a part of the graphs itself, and be clearly quicker, the time to load it
+included. Of several that are about as quick, the one that takes least memory is chosen. A start where the CPU computes,
+and no provider was asked for, does not import this module.
 """
 
 from __future__ import annotations
@@ -22,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeqa import state
-from edgeqa.capabilities.accelerators import assure_onnxruntime, remembered_providers
+from edgeqa.capabilities import MIB
 from edgeqa.capabilities.computing import onnxruntime_version
 from edgeqa.capabilities.device import Device
 from edgeqa.capabilities.footprint import TIMED_TOKENS, Tried
-from edgeqa.capabilities.plan import make_plan, precision_on
+from edgeqa.capabilities.plan import Provider, make_plan, precision_on
 from edgeqa.capabilities.precision import AT, CPU, short
-from edgeqa.capabilities.provider import choose, is_called
-from edgeqa.errors import EdgeQAError, OnnxruntimeUnusable, ProviderUnknown
+from edgeqa.capabilities.probe import assure_onnxruntime, remembered_providers
+from edgeqa.errors import EdgeQAError, OnnxruntimeUnusable, ProviderFailed, ProviderUnknown
 from edgeqa.models import onnx_file, selftest
 from edgeqa.models.bundle import Bundle
 from edgeqa.models.readers import open_reader
@@ -43,7 +47,6 @@ if TYPE_CHECKING:
 
     from edgeqa.capabilities import Overrides
     from edgeqa.capabilities.device import Capabilities
-    from edgeqa.capabilities.plan import Provider
     from edgeqa.models.readers import Reader
     from edgeqa.timing import Progress
 
@@ -54,9 +57,11 @@ READINGS = 15  # the quickest of so many counts, since other programs can only a
 CONFIRMATIONS = 2  # a provider that beats the CPU is tried so often again, beside it
 BUSY_PERCENT = 25  # part of the time of a reading
 QUESTION_TOKENS = 12
+CLEARLY_PERCENT = 90  # trials of the same differ by less than the rest
 NO_OPERATORS = {"Constant"}
 _REMEMBERED = "providers-tried"
-_START = "import sys; sys.path[:] = sys.argv[2:]; from edgeqa.models.trying import serve; serve(sys.argv[1])"
+_START = "import sys; sys.path[:] = sys.argv[2:]; from edgeqa.models.providers import serve; serve(sys.argv[1])"
+_ASKED = "you asked for it"
 
 
 def remembered(bundle: Bundle, device: Capabilities) -> tuple[Tried, ...]:
@@ -179,6 +184,76 @@ def settle(bundle: Bundle, device: Capabilities, provider: Provider) -> None:
     tried = next(one for one in provider.tried if (one.name, one.precision) == (provider.value, provider.precision))
     verdict = Verdict(tried.largest_error, tried.reason, tried.fingerprint, path)
     selftest.remember(bundle, device.kernels, usual, verdict)
+
+
+def is_called(name: str, wanted: str) -> bool:
+    """Tells whether a provider is the one that is meant: its name, or what people say, in any case of letters."""
+    return wanted.lower() in (name.lower(), short(name).lower())
+
+
+def choose(own: str, tried: Sequence[Tried] = (), wanted: str | None = None) -> Provider:
+    """Returns the provider that computes.
+
+    Args:
+        own: the precision of the model's own graphs.
+        tried: how those that were tried did, the CPU on the model's own graphs first.
+        wanted: the one that was asked for.
+
+    Raises:
+        ProviderFailed: if that one gives wrong answers, or cannot be used.
+    """
+    if wanted is not None and is_called(CPU, wanted):
+        return Provider(CPU, _ASKED, own, tuple(tried), asked_for=wanted)
+    usual = next((one for one in tried if one.name == CPU and one.precision == own), None)
+    if wanted is not None:
+        meant = [one for one in tried if is_called(one.name, wanted)]
+        if (best := best_of(meant)) is None:
+            said = "; ".join(f"{one.precision}: {one.reason}" for one in meant)
+            raise ProviderFailed(wanted, said or "it was not tried")
+        return _chosen(best, usual, tried, wanted)
+    if usual is None:
+        return Provider(CPU, "no other was tried here: edgeqa capabilities does", own, tuple(tried))
+    best = best_of(tried)
+    is_quicker = not usual.ok or (best is not None and best.cost_ms * 100 < usual.cost_ms * CLEARLY_PERCENT)
+    why = _why_cpu(usual, [one for one in tried if one is not usual])
+    if best is not None and best is not usual and is_quicker:
+        if not usual.ok or not (usual.is_busy or best.is_busy):
+            return _chosen(best, usual, tried)
+        why = f"others kept the processor busy when it was tried, and edgeqa capabilities tries it again: {why}"
+    return Provider(CPU, why, own, tuple(tried))
+
+
+def best_of(tried: Sequence[Tried]) -> Tried | None:
+    """Returns the quickest that is right, and of those that are about as quick, the smallest; None of none."""
+    right = [one for one in tried if one.ok]
+    least_ms = min((one.cost_ms for one in right), default=0.0)
+    about = [one for one in right if one.cost_ms * CLEARLY_PERCENT <= least_ms * 100]
+    return min(about, key=lambda one: one.mib, default=None)
+
+
+def _chosen(best: Tried, usual: Tried | None, tried: Sequence[Tried], wanted: str | None = None) -> Provider:
+    facts = f"{'quicker' if wanted is None else _ASKED}: {best.ms:.1f} ms for a passage and {best.mib:.0f} MiB"
+    more_mib = 0.0
+    if usual is not None and usual.ok:
+        facts += f", where the CPU takes {usual.ms:.1f} ms and {usual.mib:.0f} MiB"
+        more_mib = max(0.0, best.mib - usual.mib)
+    facts += f"; it takes {best.nodes_taken} of {best.nodes} nodes"
+    return Provider(best.name, facts, best.precision, tuple(tried), int(more_mib * MIB), wanted)
+
+
+def _why_cpu(usual: Tried, others: Sequence[Tried]) -> str:
+    """Returns why it is the CPU: what each other provider came to."""
+    if not others:
+        return "onnxruntime offers no other"
+    said = [f"{usual.ms:.1f} ms for a passage and {usual.mib:.0f} MiB" if usual.ok else usual.reason]
+    for name in dict.fromkeys(one.name for one in others):
+        graphs = [one for one in others if one.name == name]
+        if (best := best_of(graphs)) is None:
+            said.append(f"{short(name)}: {'; '.join(f'in {one.precision}, {one.reason}' for one in graphs)}")
+            continue
+        loaded = f", {best.load_ms:.0f} ms to load instead of {usual.load_ms:.0f}" if best.ms < usual.ms else ""
+        said.append(f"{short(name)}: {best.ms:.1f} ms and {best.mib:.0f} MiB in {best.precision}{loaded}")
+    return "; ".join(said)
 
 
 def _tried_as(bundle: Bundle, device: Capabilities) -> str:
