@@ -57,7 +57,7 @@ NODE_OUTPUT, NODE_NAME, NODE_DOMAIN = 2, 3, 7
 ATTRIBUTE_NAME, ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE = 1, 2, 3, 8, 20
 OF_FLOAT, OF_INT, OF_GRAPH, OF_INTS, OF_GRAPHS = 1, 2, 5, 7, 10
 TENSOR_PLACE, EXTERNAL = 14, 1
-VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT = 1, 2, 1, 1
+VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT, TENSOR_SHAPE, SHAPE_DIMENSION, DIMENSION_SIZE = 1, 2, 1, 1, 2, 1, 1
 ELEMENTS = {FLOAT32: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"}
 ALIGNMENT_BYTES = 64  # a line of cache, and a register of AVX-512
 LEAST_BYTES = 1024  # what is smaller stays with its operators
@@ -79,8 +79,7 @@ class Tensor:
     @classmethod
     def of(cls, name: str, array: Array) -> Tensor:
         """Returns a tensor of what is in memory."""
-        element = next(number for number, kind in ELEMENTS.items() if np.dtype(kind) == array.dtype)
-        return cls(name, array.shape, element, np.ascontiguousarray(array).tobytes())
+        return cls(name, array.shape, _element(array), np.ascontiguousarray(array).tobytes())
 
     def array(self) -> Array:
         """Returns its elements."""
@@ -113,6 +112,15 @@ class Value:
     element: int
     message: bytes
     """All that the file says of it."""
+
+    @classmethod
+    def of(cls, name: str, array: Array) -> Value:
+        """Returns the value that stands for arrays of this type and shape."""
+        sizes = (integer_field(DIMENSION_SIZE, size) for size in array.shape)
+        shape = b"".join(bytes_field(SHAPE_DIMENSION, size) for size in sizes)
+        tensor = integer_field(TENSOR_ELEMENT, _element(array)) + bytes_field(TENSOR_SHAPE, shape)
+        message = _text(VALUE_NAME, name) + bytes_field(VALUE_TYPE, bytes_field(TYPE_TENSOR, tensor))
+        return cls(name, _element(array), message)
 
 
 @dataclass(slots=True)
@@ -242,25 +250,31 @@ def write(graph: Graph, path: Path, weights: Path) -> None:
         OSError: if that cannot be done.
     """
     with files.create(weights) as stream:
-        tensors = b"".join(
-            bytes_field(GRAPH_INITIALIZER, _written(one, stream, weights.name)) for one in graph.tensors.values()
-        )
+        tensors = [_placed(one, stream, weights.name) for one in graph.tensors.values()]
+    with files.create(path) as stream:
+        stream.write(_packed(graph, tensors))
+
+
+def packed(graph: Graph) -> bytes:
+    """Returns the bytes of a file that holds the graph with all of its tensors."""
+    tensors = (_described(one) + bytes_field(TENSOR_RAW, one.array().tobytes()) for one in graph.tensors.values())
+    return _packed(graph, tensors)
+
+
+def _packed(graph: Graph, tensors: Iterable[bytes]) -> bytes:
     body = b"".join(bytes_field(GRAPH_NODE, _packed_node(node, number)) for number, node in enumerate(graph.nodes))
-    body += _text(GRAPH_NAME, graph.name) + tensors
+    body += _text(GRAPH_NAME, graph.name) + b"".join(bytes_field(GRAPH_INITIALIZER, one) for one in tensors)
     body += b"".join(bytes_field(GRAPH_INPUT, value.message) for value in graph.inputs)
     body += b"".join(bytes_field(GRAPH_OUTPUT, value.message) for value in graph.outputs)
     model = integer_field(MODEL_IR_VERSION, graph.ir_version) + bytes_field(MODEL_GRAPH, body)
     for domain, version in graph.opsets.items():
         model += bytes_field(MODEL_OPSETS, _text(OPSET_DOMAIN, domain) + integer_field(OPSET_VERSION, version))
-    with files.create(path) as stream:
-        stream.write(model)
+    return model
 
 
-def _written(tensor: Tensor, stream: BinaryIO, name: str) -> bytes:
+def _placed(tensor: Tensor, stream: BinaryIO, name: str) -> bytes:
     """Returns the tensor's message; its bytes are there, or in the stream."""
-    message = b"".join(integer_field(TENSOR_DIMENSIONS, size) for size in tensor.dimensions)
-    message += integer_field(TENSOR_TYPE, tensor.element) + _text(TENSOR_NAME, tensor.name)
-    raw = tensor.array().tobytes()
+    message, raw = _described(tensor), tensor.array().tobytes()
     if len(raw) < LEAST_BYTES:
         return message + bytes_field(TENSOR_RAW, raw)
     stream.write(bytes(-stream.tell() % ALIGNMENT_BYTES))
@@ -268,6 +282,17 @@ def _written(tensor: Tensor, stream: BinaryIO, name: str) -> bytes:
         message += bytes_field(TENSOR_EXTERNAL, _text(ENTRY_KEY, key) + _text(ENTRY_VALUE, value))
     stream.write(raw)
     return message + integer_field(TENSOR_PLACE, EXTERNAL)
+
+
+def _described(tensor: Tensor) -> bytes:
+    """Returns a tensor's message but for its bytes."""
+    message = b"".join(integer_field(TENSOR_DIMENSIONS, size) for size in tensor.dimensions)
+    return message + integer_field(TENSOR_TYPE, tensor.element) + _text(TENSOR_NAME, tensor.name)
+
+
+def _element(array: Array) -> int:
+    """Returns the number that the format has for an array's type."""
+    return next(number for number, kind in ELEMENTS.items() if np.dtype(kind) == array.dtype)
 
 
 def _packed_node(node: Node, number: int) -> bytes:

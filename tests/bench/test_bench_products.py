@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 
 from edgeqa.bench import WORKLOADS
-from edgeqa.bench.products import GraphValue, Node, Products, layer, of_question, onnx_model
+from edgeqa.bench.products import Products, layer, of_question
+from edgeqa.models.onnx_file import Graph, Node, Tensor, Value, packed
 from edgeqa.models.readers import likely_tokens
 from edgeqa.models.session import SessionOptions
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 def test_a_model_made_of_bytes_computes_its_product() -> None:
     left, right = np.array([[[1, 2, 200]]], np.uint8), np.array([[3, -4], [5, 6], [-7, 127]], np.int8)
-    nodes = [Node("MatMulInteger", ("left", "right"), "product")]
-    inputs, outputs = [GraphValue("left", "uint8", left.shape)], [GraphValue("product", "int32", (1, 1, 2))]
-    made = onnx_model(nodes, {"right": right}, inputs, outputs)
+    nodes, given = [Node("MatMulInteger", ["left", "right"], ["product"])], [Value.of("left", left)]
+    outputs = [Value.of("product", np.empty((1, 1, 2), np.int32))]
+    made = packed(Graph("g", 8, {"": 17}, nodes, {"right": Tensor.of("right", right)}, given, outputs))
     session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
     product = session.run(None, {"left": left})[0]
     assert product.tolist() == (left.astype(int) @ right.astype(int)).tolist()
@@ -30,10 +31,10 @@ def test_a_model_made_of_bytes_computes_its_product() -> None:
 @pytest.mark.parametrize("int8", [True, False])
 def test_products_run_into_their_memory(int8: bool) -> None:  # noqa: FBT001 - a parameter of the test
     products = Products(layer(5, 64), int8=int8, options=SessionOptions())
-    for memory in products._memory.values():
+    for memory in products._outputs.values():
         memory.fill(-1)
     products.run()
-    assert all((memory != -1).any() for memory in products._memory.values())
+    assert all((memory != -1).any() for memory in products._outputs.values())
 
 
 def test_the_products_are_those_of_the_layers_that_a_question_needs(bundle: Bundle) -> None:
