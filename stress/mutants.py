@@ -64,7 +64,7 @@ TESTED = {
     "cache": ("tests/cache",),
     "collection": ("tests/collection",),
     "asking": ("tests/asking", "tests/runtime", "tests/formats/test_asking_files.py"),
-    "models": tuple(f"tests/models/test_{name}.py" for name in ("spans", "reading", "encodings", "words")),
+    "models": tuple(f"tests/models/test_{name}.py" for name in ("spans", "reading", "encodings", "signs", "words")),
 }
 # What forks, kills and interrupts for minutes: left out, but for what lives (`--slow`).
 SLOW = (

@@ -164,18 +164,24 @@ def _state(file: Path) -> FileState:
     return [found.st_size, found.st_mtime_ns, found.st_ino]
 
 
-def _check(file: Path, fact: FileFact) -> None:
+def describe_file(file: Path) -> dict[str, Any]:
+    """Returns what a manifest says of a file: its size, and a digest of its content."""
     import hashlib  # imported here: a start that finds all files unchanged does not need it
 
+    digest = hashlib.sha256()
+    with files.reading(file) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _check(file: Path, fact: FileFact) -> None:
     size_bytes = file.stat().st_size
     if size_bytes != fact.size_bytes:
         raise BundleFileDamaged(file, "size in bytes", fact.size_bytes, size_bytes)
     try:
-        with files.reading(file) as stream:
-            digest = hashlib.sha256()
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        digest = describe_file(file)["sha256"]
     except OSError as error:
         raise BundleFileDamaged(file, "reading", "possible", error.strerror) from error
-    if digest.hexdigest() != fact.sha256:
-        raise BundleFileDamaged(file, "SHA-256", fact.sha256, digest.hexdigest())
+    if digest != fact.sha256:
+        raise BundleFileDamaged(file, "SHA-256", fact.sha256, digest)

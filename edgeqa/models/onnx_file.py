@@ -60,7 +60,7 @@ TENSOR_PLACE, EXTERNAL = 14, 1
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT, TENSOR_SHAPE, SHAPE_DIMENSION, DIMENSION_SIZE = 1, 2, 1, 1, 2, 1, 1
 ELEMENTS = {FLOAT32: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", FLOAT16: "<f2", 11: "<f8"}
 ALIGNMENT_BYTES = 64  # a line of cache, and a register of AVX-512
-LEAST_BYTES = 1024  # what is smaller stays with its operators
+MIN_APART_BYTES = 1024  # what is smaller stays with its operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ def _packed(graph: Graph, tensors: Iterable[bytes]) -> bytes:
 def _placed(tensor: Tensor, stream: BinaryIO, name: str) -> bytes:
     """Returns the tensor's message; its bytes are there, or in the stream."""
     message, raw = _described(tensor), tensor.array().tobytes()
-    if len(raw) < LEAST_BYTES:
+    if len(raw) < MIN_APART_BYTES:
         return message + bytes_field(TENSOR_RAW, raw)
     stream.write(bytes(-stream.tell() % ALIGNMENT_BYTES))
     for key, value in (("location", name), ("offset", str(stream.tell())), ("length", str(len(raw)))):

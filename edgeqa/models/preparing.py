@@ -7,7 +7,6 @@ the package `onnx` is not needed. `providers` decides, by the trials, whether th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from edgeqa.errors import (
     ProviderFailed,
 )
 from edgeqa.models import manifest, onnx_file, providers, shelf
-from edgeqa.models.bundle import Bundle
+from edgeqa.models.bundle import Bundle, describe_file
 from edgeqa.models.floating import floating
 
 if TYPE_CHECKING:
@@ -166,12 +165,6 @@ def _write(bundle: Bundle, precision: Precision, directory: Path, progress: Prog
     if bundle.manifest.joint is not None:
         facts["joint"]["graph_files"] = [manifest.JOINT_GRAPH, f"{manifest.JOINT_GRAPH.removesuffix('.onnx')}.bin"]
     facts |= {"precision": precision, "made_of": bundle.digest, "made_by": f"edgeqa {version('edgeqa')}"}
-    facts["files"] = {file.name: _described(file) for file in sorted(directory.iterdir())}
+    facts["files"] = {file.name: describe_file(file) for file in sorted(directory.iterdir())}
     with files.create(directory / manifest.NAME) as stream:
         stream.write(json.dumps(facts, indent=1).encode() + b"\n")
-
-
-def _described(file: Path) -> dict[str, Any]:
-    """Returns what a manifest says of a file."""
-    content = files.read(file)
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -9,7 +9,6 @@ without one is no bundle. A file that cannot be read or written is an error that
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import zipfile
@@ -26,7 +25,7 @@ from edgeqa.capabilities.plan import make_plan
 from edgeqa.capabilities.probe import probe
 from edgeqa.errors import BundleManifestInvalid, ExportUnwritable, OptionError
 from edgeqa.models import manifest, selftest, shelf
-from edgeqa.models.bundle import BASE, Bundle
+from edgeqa.models.bundle import BASE, Bundle, describe_file
 from edgeqa.models.exports import quantizing, read_export
 from edgeqa.models.exports.errors import ExportIsBundle, ExportQuantizedBadly, ExportUnreadable, WheelWithoutModel
 from edgeqa.models.exports.questions import ask_built_in, drift_between, golden_cases
@@ -37,9 +36,10 @@ from edgeqa.models.session import Session, SessionOptions
 from edgeqa.models.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from edgeqa.models.exports.questions import Drift, Progress
+    from edgeqa.models.exports.questions import Drift
     from edgeqa.models.manifest import FileFact, Joint
     from edgeqa.models.selftest import Verdict
+    from edgeqa.timing import Progress
 
 TOKENIZER = "tokenizer.json"
 WHEEL = ".whl"
@@ -247,16 +247,8 @@ def _manifest(called: str, trial: Trial, joint: Joint, precision: str, directory
         "special_tokens": {"cls": tokens.pair.before[0], "sep": tokens.pair.after[0], "pad": export.config.pad_id},
         "pair": tokens.pair._asdict(),
         "joint": joint._asdict(),
-        "files": {name: _described(directory / name) for name in names},
+        "files": {name: describe_file(directory / name) for name in names},
     }
-
-
-def _described(file: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    with files.reading(file) as stream:
-        while block := stream.read(BLOCK_BYTES):
-            digest.update(block)
-    return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _copy(source: Path, to: Path, watch: Progress) -> None:

@@ -19,13 +19,10 @@ from edgeqa.models.selftest import pair_ids
 from edgeqa.models.spans import best_spans, span_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edgeqa.models.manifest import Pair
     from edgeqa.models.readers import Floats, JointReader
     from edgeqa.models.tokenizer import Tokenizer
-
-    Progress = Callable[[str, int, int], None]
+    from edgeqa.timing import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from edgeqa.capabilities.plan import Plan
     from edgeqa.models.exports import Export
     from edgeqa.models.exports.graph import GraphFacts
-    from edgeqa.models.exports.questions import Progress, Replies
+    from edgeqa.models.exports.questions import Replies
+    from edgeqa.timing import Progress
 
 QUESTION_TOKENS = 62  # the bundled model takes so many; the rest is for the context
 QUESTION, CONTEXT = "Who was it?", "It was Ada."
