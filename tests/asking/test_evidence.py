@@ -57,6 +57,12 @@ def test_a_cell_that_the_question_says_is_no_answer_as_far_as_it_says_it() -> No
     assert evidence("float valve", FLOAT_SWITCH, "switch").cell == 0
 
 
+def test_what_a_misspelt_word_was_meant_to_be_is_a_term_in_its_place() -> None:
+    asked = Asked("flaot swithc", "en")
+    asked.searched({}, {"flaot": "float", "swithc": "switch"})
+    assert asked.terms == {"float", "switch"}
+
+
 def test_what_is_not_read_of_a_long_question_is_no_evidence() -> None:
     said = " ".join(f"valve{number}x" for number in range(100_000))
     assert len(Asked(f"float {said} switch", "en").terms) < 2000

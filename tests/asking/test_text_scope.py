@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeqa.asking.documents import documents, from_text
+from edgeqa.asking.documents import documents, from_stream, from_text
 from edgeqa.asking.text_scope import TextScope
+from edgeqa.errors import ContextUnreadable
 from edgeqa.formats.source import HELD_BYTES
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def test_a_text_is_read_in_nfc_and_known_by_what_it_is(text: str, normal: str) -
     assert "".join(block.text for record in document.records() for block in record) == normal
     assert b"".join(document.raw()) == text.encode()
     assert document.size_bytes == len(text.encode())
+
+
+def test_a_stream_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "written").open("wb") as stream,
+        pytest.raises(ContextUnreadable, match="standard input"),
+        from_stream(stream, "standard input"),
+    ):
+        pytest.fail("there is nothing to read")
 
 
 @pytest.mark.parametrize("held_bytes", [HELD_BYTES, 1000])

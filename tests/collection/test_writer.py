@@ -438,6 +438,19 @@ def test_a_context_of_a_shard_without_gaps_is_found_at_the_first_look(
     assert looked == [*range(5), *range(5)]
 
 
+def test_a_row_that_is_not_found_because_another_is_damaged_is_not_said_to_be_gone(place: Path) -> None:
+    fill(place, {f"{number}.txt": f"Text {number}." for number in range(5)})
+    fill(place, {f"later {number}.txt": f"Text {number}." for number in range(5)})
+    shard = Shard(place / SHARDS / load_snapshot(place).shards[1].tag)
+    assert shard.find(4) is None
+    raw = bytearray((shard.directory / "table.bin").read_bytes())
+    assert raw[0] == 5  # the id of its first row
+    raw[0] = 4
+    (shard.directory / "table.bin").write_bytes(raw)
+    with pytest.raises(ShardDamaged, match="row 0"):
+        Shard(shard.directory).find(5)
+
+
 def test_while_an_index_is_begun_anew_the_collection_is_told_from_what_it_was(place: Path) -> None:
     fill(place, TEXTS)
     with Catalogue.read(place) as catalogue:

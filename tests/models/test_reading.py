@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from edgeqa import runtime
 from edgeqa.contexts import Tokens
 from edgeqa.contexts.windows import Window
+from edgeqa.models.reading import PassageReader
+from edgeqa.models.session import Session
+
+if TYPE_CHECKING:
+    from edgeqa.models.bundle import Bundle
 
 SENTENCE = "The gardens are open from nine in the morning, and the bridge was built by Dorman Long. "
 
@@ -45,6 +53,17 @@ def test_the_same_text_with_other_tokens_has_spans_of_its_own() -> None:
         assert [table.words for table in tables] == [[0, 1], [0, 0, 1, 1], [0, 1, 2, 2], [0, 1]]
         again = Tokens(whole.ids.copy(), whole.offsets.copy(), whole.words.copy())
         assert reading._table(Window("The machine", 0, again)) is tables[3]
+
+
+@pytest.mark.parametrize("callers", [1, 3])
+def test_only_where_many_may_come_are_the_graphs_told_of_callers(bundle: Bundle, callers: int) -> None:
+    """They are loaded once more for many, which takes memory that a plan for one caller does not count."""
+    with runtime.open(persist="off", reader="fast") as qa:
+        plan, device = qa.plan, qa._equipment.device
+    reading = PassageReader(bundle, replace(plan, callers=replace(plan.callers, value=callers)), device)
+    sessions = [value for value in vars(reading._reader).values() if isinstance(value, Session)]
+    told = None if callers == 1 else reading._callers
+    assert [session._callers for session in sessions] == [told, told]
 
 
 def test_a_question_of_any_length_is_read_by_its_beginning() -> None:
