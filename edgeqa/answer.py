@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from operator import attrgetter
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeqa.contexts import place_of
 from edgeqa.errors import printed
@@ -19,12 +19,35 @@ _ANSWER_BYTES, _PART_BYTES = 3000, 1500  # the texts of passages are counted bes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from dataclasses import Field
 
     from edgeqa.contexts import Piece
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class _Value:
+    """What the values have in common; `dataclass` would compile it for each of them at each start, in 1 ms."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Value) or type(other) is not type(self):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple([getattr(self, name) for name, field in self.__dataclass_fields__.items() if field.compare])
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Candidate(_Value):
     """A span that may be the answer.
 
     Examples:
@@ -86,8 +109,8 @@ class Candidate:
         return _common(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ClosePassage:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ClosePassage(_Value):
     """A passage that is close to a question, whether or not it has the answer.
 
     Examples:
@@ -136,8 +159,8 @@ class ClosePassage:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Answer(_Value):
     """The answer to a question, or that the text has none (`text` is None).
 
     The fields from `text` to `source` are the best candidate's, or None where there is no answer; `score` and

@@ -26,7 +26,7 @@ _MIN = {"window_tokens": MIN_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_s
 _MAX = {"threads": MAX_THREADS}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # each start makes it, and nobody compares two
 class Overrides:
     """The user's settings, which replace the plan's own choices; None leaves a choice to the plan."""
 

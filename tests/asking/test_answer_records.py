@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeqa.answer import Answer, Candidate, ClosePassage
 from edgeqa.asking.records import answer_keys, normalise_question
 from edgeqa.cache.records import Key, split_fields
 
@@ -109,3 +111,23 @@ def test_normalising_twice_changes_nothing(question: str, lowercase: bool) -> No
     once = normalise_question(question, lowercase=lowercase)
     assert normalise_question(once, lowercase=lowercase) == once
     assert unicodedata.is_normalized("NFC", once)
+
+
+def test_answers_are_values_that_are_equal_whatever_they_took() -> None:
+    passage = ClosePassage("A text.", (), "notes", None, "notes", 0, 7, 1.0)
+    span = Candidate("text", 2, 6, "A text.", 0, "notes", 0, 1.0, 0.5)
+    answer = Answer("What?", "text", 2, 6, "A text.", 0, "notes", 1.0, 0.5, "m", (span,), closest=(passage,))
+    for value in (passage, span, answer):
+        again = replace(value)
+        assert again == value
+        assert hash(again) == hash(value)
+        assert repr(again) == repr(value)
+        assert replace(value, source="other") != value
+        assert replace(value, source="other") not in {value}
+        with pytest.raises(FrozenInstanceError):
+            value.source = "other"  # type: ignore[misc]  # it is refused
+    quick = replace(answer, timings_ms={"total": 1.0})
+    assert quick == answer
+    assert hash(quick) == hash(answer)
+    assert passage != span
+    assert repr(span).startswith("Candidate(text='text', start=2, end=6, context=")
