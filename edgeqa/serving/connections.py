@@ -60,6 +60,12 @@ class Connection(H11Protocol):
         super().data_received(data)
         self._watch_head()
 
+    def send_400_response(self, msg: str) -> None:
+        """Says what is wrong in place of the reply that is being made, which would be an error, and be printed."""
+        if not self._waits_for_head:
+            self.cycle.disconnected = True
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         """Waits for the next request; a half one that is there already has its deadline, too."""
         super().on_response_complete()

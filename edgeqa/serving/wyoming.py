@@ -60,6 +60,13 @@ def _object(value: object) -> dict[str, Any]:
     return value
 
 
+def _read_on(reader: asyncio.StreamReader) -> asyncio.Task[dict[str, Any] | None]:
+    """Reads the next event; asyncio prints no traceback of a client that hangs up, if nobody waits for it any more."""
+    following = asyncio.ensure_future(read_event(reader))
+    following.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return following
+
+
 async def _line(reader: asyncio.StreamReader) -> bytes:
     """Returns a line; an empty one at the end."""
     try:
@@ -168,11 +175,11 @@ class WyomingServer:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller, task: asyncio.Task[None]
     ) -> None:
-        following = asyncio.ensure_future(read_event(reader))
+        following = _read_on(reader)
         try:
             while not self._is_closing and (event := await following) is not None:
                 # It reads on while it answers, to notice a hang-up.
-                following = asyncio.ensure_future(read_event(reader))
+                following = _read_on(reader)
                 answering = asyncio.ensure_future(self._reply(event, caller))
                 self._answering.add(task)
                 try:

@@ -278,6 +278,18 @@ def test_who_shuts_its_own_side_and_has_not_asked_is_let_go(home: Path) -> None:
                 assert rest_of(client) == b""
 
 
+def test_nothing_is_printed_of_a_wrong_body_behind_a_head_that_is_refused(home: Path) -> None:
+    with running(home) as server:
+        for target, host in (("/v1/ask", "elsewhere"), ("/nowhere", "localhost"), ("/v1/ask", "localhost")):
+            head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            assert raw(server, f"{head}none\r\n".encode()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
+        server.until_said("^$|Traceback")
+        ours = ("edgeqa: serving", "edgeqa: stopping")
+        assert not [line for line in server.said if line and not line.startswith(ours)]
+
+
 def test_who_has_waited_long_enough_is_told(home: Path, tmp_path: Path) -> None:
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:

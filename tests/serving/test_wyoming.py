@@ -127,3 +127,18 @@ def test_sigterm_ends_it_with_connections_open(with_examples: Path) -> None:
             assert [line for line in running.said if line and not line.startswith("edgeqa: ")] == []
     finally:
         stop(running)
+
+
+def test_nothing_is_printed_of_a_client_that_hangs_up_while_it_is_answered(with_examples: Path) -> None:
+    running = start(with_examples, "--wyoming", 0)
+    try:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port_of(running)), timeout=DEADLINE_S) as connection:
+                connection.sendall(b'{"type": "describe"}\n' * 50)
+        assert said(port_of(running), b'{"type": "ping"}\n')[0]["type"] == "pong"
+        running.process.terminate()
+        assert running.ended() == 0
+        running.until_said("^$|Traceback")
+        assert not [line for line in running.said if "Traceback" in line or "never retrieved" in line]
+    finally:
+        stop(running)
