@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edgeqa.serving.bodies import HANG_UP, HangUp
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -34,6 +36,8 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, most_connections: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **options)
         self._most_connections = most_connections
+        self._hang_up = HangUp()
+        self.app_state = {**self.app_state, HANG_UP: self._hang_up}
         self._head_deadline: asyncio.TimerHandle | None = None
         self._taking_deadline: asyncio.TimerHandle | None = None
         self._is_half_open = False
@@ -105,6 +109,7 @@ class Connection(H11Protocol):
         self._gathering.unwatch_half_open()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._hang_up.come()
 
     @property
     def _waits_for_head(self) -> bool:
