@@ -417,6 +417,15 @@ def test_a_second_thread_that_writes_ends_at_once(writing: Writer) -> None:
     assert not writing._stopping
 
 
+def test_where_there_is_room_nothing_is_evicted_or_spared(cache: Cache, writing: Writer) -> None:
+    cache.put("a", 2)
+    cache.flush()
+    assert cache.get("a") == 2
+    writing.commits.make_room()
+    found = cache.stats()
+    assert (found.puts, found.evictions, found.second_chances) == (2, 0, 0)
+
+
 def test_what_waits_is_counted_down_to_nothing(cache: Cache, writing: Writer) -> None:
     for number in range(50):
         cache.put(f"n{number % 20}", "x" * number)

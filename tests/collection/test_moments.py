@@ -64,6 +64,20 @@ def test_the_index_is_of_the_same_moment_as_the_collection(filled: EdgeQA, monke
     assert filled.ask(QUESTION).source == "tea.txt"
 
 
+def test_what_is_shown_stands_below_its_own_headings(filled: EdgeQA, tmp_path: Path) -> None:
+    file = tmp_path / "parts.md"
+    file.write_text("# Parts\n\n## Pumps\n\nThe pump is red.\n\n## Valves\n\nThe valve is blue.\n", encoding="utf-8")
+    filled.add(file)
+    text = filled.show(file).text
+    for wanted, below in (("red", ("Parts", "Pumps")), ("blue", ("Parts", "Valves"))):
+        start = text.index(wanted)
+        for is_of_file in (True, False):
+            name = str(file) if is_of_file else filled.list()[-1].document
+            shown = filled.show(name, (start, start + len(wanted)), files=is_of_file)
+            assert shown.text[slice(*shown.marked)] == wanted
+            assert shown.heading == below
+
+
 @pytest.mark.parametrize("documents", [TEA, DULL])
 def test_an_answer_of_a_later_moment_is_not_remembered_for_the_earlier_one(
     filled: EdgeQA, monkeypatch: pytest.MonkeyPatch, documents: dict[str, str]

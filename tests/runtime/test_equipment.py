@@ -40,6 +40,12 @@ def test_each_part_is_opened_once_by_however_many_threads(equipment: Equipment) 
     equipment.close()
 
 
+def test_as_long_as_no_self_test_is_known_no_other_provider_may_compute(equipment: Equipment) -> None:
+    assert not equipment.may_compute_otherwise
+    assert not equipment.has_fingerprint
+    assert not equipment.may_compute_otherwise
+
+
 def test_after_close_nothing_is_opened_again(equipment: Equipment) -> None:
     equipment.check_open()
     equipment.close()
