@@ -3,6 +3,7 @@
 # make clients: the clients that `edgeqa serve` is tested with, in an environment of their own.
 # make cluster: edgeqa on a Valkey Cluster of this machine: adds, asks, kills a machine of it, asks again; STAY=1 goes on.
 # make site: the documentation, in build/site, in an environment of its own.
+# make deb: a Debian package with all that edgeqa needs, for this machine's Python, in dist.
 # make bench: edgeqa beside other programs, in an environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ SITE_VENV ?= .venv-site
 CLIENTS ?= .clients
 JOBS ?= logical
 
-.PHONY: demo test lint types suite man test-aarch64 wheel bench site reference clients cluster clean
+.PHONY: demo test lint types suite man test-aarch64 wheel deb bench site reference clients cluster clean
 
 demo: $(VENV)/installed
 	EDGEQA_READER=fast $(VENV)/bin/edgeqa ask "To what depth may the pump be submerged?" examples/pump-manual.txt
@@ -58,6 +59,9 @@ cluster: $(VENV)/clustered
 wheel: $(VENV)/developed
 	$(VENV)/bin/python -m build --wheel
 	$(VENV)/bin/python -m build --wheel --outdir dist models/base
+
+deb: wheel
+	$(VENV)/bin/python tools/debian_package.py dist/edgeqa-*.whl dist
 
 # A link that leads nowhere, or a name of the API that is gone, ends it. Nothing is fetched while it is built or read.
 site: $(SITE_VENV)/installed
