@@ -164,7 +164,7 @@ class Store:
         Raises:
             StoreFault: LMDB refused, or the store is closed.
         """
-        if name := self.mapped.look():
+        if time.monotonic() >= self.mapped.until_s and (name := self.mapped.look()):
             raise cut_short(name)
         self.inside.append(None)
         try:

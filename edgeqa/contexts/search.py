@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import islice
 from string import ascii_lowercase
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.contexts import searched
@@ -55,8 +55,7 @@ class Hit(NamedTuple):
     """A larger score is better; scores of different questions cannot be compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hits:
+class Hits(NamedTuple):
     """The result of a search."""
 
     best: list[Hit]
@@ -65,7 +64,7 @@ class Hits:
     """The number of passages that the search looked at."""
     weights: Mapping[str, float]
     """The rarity of each term of the question, also of terms that no passage has."""
-    mended: Mapping[str, str] = field(default_factory=dict)
+    mended: Mapping[str, str] = MappingProxyType({})
     """Words of the question that no passage has, and the words that they were taken for."""
     unknown: frozenset[str] = frozenset()
     """Terms of the question that no passage has."""
