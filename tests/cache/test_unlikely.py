@@ -421,7 +421,7 @@ def test_where_there_is_room_nothing_is_evicted_or_spared(cache: Cache, writing:
     cache.put("a", 2)
     cache.flush()
     assert cache.get("a") == 2
-    writing.commits.make_room()
+    assert writing.commits.make_room() == commits.Committed(0, 0, 0, (), ())
     found = cache.stats()
     assert (found.puts, found.evictions, found.second_chances) == (2, 0, 0)
 
