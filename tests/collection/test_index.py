@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -355,6 +356,15 @@ def test_a_limit_on_open_files_is_no_damage_of_the_index(made: Path) -> None:
         _check_limits(ValueError("Failed to spawn a thread"))
     _check_limits(ValueError("damaged"))
     assert Index(made).contexts == len(TEXTS)
+
+
+def test_arenas_are_shared_before_a_thread_has_one_of_its_own(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("_share_arenas", "_check_thread"):
+        monkeypatch.setattr(f"edgeqa.collection.index.{name}", partial(done.append, name))
+    Index(made)
+    IndexWriter(made).close()
+    assert done == ["_share_arenas", "_check_thread"] * 2
 
 
 def test_an_index_may_be_in_a_directory_whose_name_is_no_utf8(tmp_path: Path) -> None:

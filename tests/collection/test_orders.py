@@ -62,6 +62,16 @@ def test_what_is_given_out_of_order_is_refused_and_changes_nothing(
     assert texts(place) == {"a.txt": "Before."}
 
 
+@pytest.mark.parametrize("end", ["end_source", "set_source_by", "fail_source"])
+def test_what_comes_after_the_end_of_a_source_is_refused(place: Path, end: str) -> None:
+    with open_writer(place) as writer:
+        writer.begin_source(b"/a.txt", "a.txt", b"1", WINDOW)
+        getattr(writer, end)()
+        for again in (writer.end_source, writer.set_source_by, writer.fail_source):
+            with pytest.raises(RuntimeError, match="in this order"):
+                again()
+
+
 def test_a_writer_without_a_model_adds_nothing(place: Path) -> None:
     fill(place, {"a.txt": "Before."})
     with open_writer(place, None) as writer, pytest.raises(RuntimeError, match="in this order"):
