@@ -13,6 +13,7 @@ from edgeqa.contexts import Tokens
 from edgeqa.contexts.windows import Window
 from edgeqa.models.reading import PassageReader
 from edgeqa.models.session import Session
+from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
     from edgeqa.models.bundle import Bundle
@@ -53,6 +54,21 @@ def test_the_same_text_with_other_tokens_has_spans_of_its_own() -> None:
         assert [table.words for table in tables] == [[0, 1], [0, 0, 1, 1], [0, 1, 2, 2], [0, 1]]
         again = Tokens(whole.ids.copy(), whole.offsets.copy(), whole.words.copy())
         assert reading._table(Window("The machine", 0, again)) is tables[3]
+
+
+def test_more_spans_come_only_where_one_of_the_best_may_be_no_answer() -> None:
+    with runtime.open(persist="off", reader="fast") as qa:
+        reading = qa._equipment.reading
+        context = Window(SENTENCE, 0, reading.tokenize(SENTENCE))
+        question = reading.question("Who built the bridge?")
+
+        def found(more: int, *, wanted: bool) -> int:
+            watch = Stopwatch()
+            return len(
+                reading.spans(question, context, None, top=1, watch=watch, more=more, wants_more=lambda _: wanted)
+            )
+
+        assert [found(2, wanted=False), found(0, wanted=True), found(2, wanted=True)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize("callers", [1, 3])

@@ -43,6 +43,17 @@ QUESTIONS = [
 ]
 
 
+@pytest.mark.parametrize("context", [PUMP, f"{PUMP}\n\n{FILLER * 12}"])
+def test_that_a_text_shares_no_word_with_a_question_is_said_and_nothing_else(qa: EdgeQA, context: str) -> None:
+    for question, notes in (
+        ("Which zebras sing?", ("the text has no word of the question",)),
+        ("Who painted the pump?", ()),
+        ("What is it?", ()),  # it has no word that any text could share
+    ):
+        answer = qa.ask(question, context)
+        assert (answer.text, answer.notes) == (None, notes)
+
+
 @pytest.mark.parametrize(("question", "context", "expected"), QUESTIONS)
 def test_an_answer_is_cut_from_its_context(qa: EdgeQA, question: str, context: str, expected: str) -> None:
     answer = qa.ask(question, context)
