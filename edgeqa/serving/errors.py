@@ -165,7 +165,8 @@ class AddressInvalid(ServingError, ValueError):
     """A server cannot listen at this address."""
 
     def __init__(self, value: str, reason: str) -> None:
-        super().__init__(f"cannot listen at {value}: {reason}", "give ADDRESS:PORT of this machine, and a free port")
+        hint = "give an address of this machine (--host) and a free port: --port 0 takes any, --redis has its own"
+        super().__init__(f"cannot listen at {value}: {reason}", hint)
 
 
 class ExtraMissing(ServingError):

@@ -678,6 +678,7 @@ def test_a_port_that_is_taken_is_said(home: Path) -> None:
         taken.listen()
         done = command(home, "serve", "--port", taken.getsockname()[1])
     assert (done.returncode, "cannot listen at 127.0.0.1" in done.stderr) == (2, True)
+    assert "--port 0 takes any" in done.stderr
 
 
 def test_the_command_can_be_looked_at_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
