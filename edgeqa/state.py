@@ -65,7 +65,7 @@ def maps_files() -> bool | None:
 
 
 def recall(name: str, key: str) -> Any | None:  # noqa: ANN401 - any JSON value
-    """Returns what was remembered under `key` of `name`, or None."""
+    """Returns the fact that was remembered under `key` in the file `name`, or None."""
     return _load(_file(name)).get(key)
 
 

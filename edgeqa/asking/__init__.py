@@ -94,10 +94,10 @@ class Scope(Protocol):
         """Yields what is read of a passage, and what the lower layers make of it where that is stored."""
 
     def reference(self, passage: SourcePassage) -> Any:  # noqa: ANN401 - plain values
-        """Returns what stands for a passage or window in a record."""
+        """Returns a plain value that stands for a passage or window in a record."""
 
     def again(self, reference: Any) -> SourcePassage | None:  # noqa: ANN401 - whatever lies in the cache
-        """Returns what a reference stands for; None where there is no such thing any more."""
+        """Returns the passage that a reference stands for; None where it is no longer there."""
 
     def locate(self, found: Iterable[SourcePassage]) -> None:
         """Notes the full path of the file that each passage is from, where it is a collection's."""
@@ -110,10 +110,10 @@ class Scope(Protocol):
         """
 
     def damaged(self) -> Sequence[str]:
-        """Returns what of it could not be read, a line each."""
+        """Returns a line for each part that could not be read."""
 
     def left_out(self) -> Sequence[str]:
-        """Returns what of it has no text, though it may look as if it had, a line for each reason."""
+        """Returns a line for each reason why a part, such as a scanned page, has no text though it may look so."""
 
     def is_whole(self) -> bool:
         """Tells whether it still is what it was, and all of it could be read: only then is an answer remembered.

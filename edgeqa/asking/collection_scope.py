@@ -129,7 +129,7 @@ class CollectionScope:
         """Does nothing: a collection need not share a word with a question."""
 
     def damaged(self) -> tuple[str, ...]:
-        """Returns what could not be read, a line for each shard."""
+        """Returns a line for each shard that could not be read."""
         return tuple(str(damage) for damage in self._damaged.values())
 
     def left_out(self) -> tuple[str, ...]:

@@ -228,7 +228,7 @@ class _WholeSource:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._parts: dict[int, str] = {}
-        """By the place where it begins, what each record's name has beyond the source's."""
+        """The part of each record's name beyond the source's, by the place where the record begins."""
 
     def blocks(self) -> Iterator[str]:
         between = ""

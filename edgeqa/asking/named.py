@@ -56,7 +56,7 @@ class AnswerName(NamedTuple):
 
 
 def meanings(name: str) -> list[AnswerName]:
-    """Returns what `name` may be the name of; the longest document name first.
+    """Returns the answers that `name` may be the name of; the one with the longest document name comes first.
 
     There is more than one only where a document's name, or the question, contains the end of an address with the same
     tag. The documents of the collection then decide which of them is meant.
@@ -149,7 +149,7 @@ def _answer_of(
 
 
 def _find(collection: Collection, name: str) -> tuple[AnswerName, StoredContext]:
-    """Returns what the name means, and the context that it names."""
+    """Returns the parts of an answer's name, and the context that it names."""
     possible = meanings(name)
     with Catalogue.read(collection.directory) as catalogue:
         for meant in possible:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def answer_key(equipment: Equipment, scope: Scope, asked: str, options: Options, *, careful: bool) -> Key:
-    """Returns what the answer is remembered under; `careful` tells whether the careful reader decides."""
+    """Returns the key that the answer is remembered under; `careful` tells whether the careful reader decides."""
     bundle, reader = equipment.bundle, equipment.careful_key if careful else None
     lowercase, window_tokens = bundle.manifest.lowercase, equipment.overrides.window_tokens
     return keys_of_answers(bundle.digest, equipment.computed, scope.digest, lowercase, options, window_tokens, reader)(

@@ -92,7 +92,7 @@ class Ranking:
 
 
 def lift(share: float, numbers: Searched) -> float:
-    """Returns what a passage's place in the routing adds to its spans' ranks: 0 for the best, less for the others."""
+    """Returns the number that a passage's place in the search adds to its spans' ranks: 0 for the best, else less."""
     return numbers.route * (share - 1)
 
 
@@ -114,7 +114,7 @@ def is_enough(best: float, next_share: float, read: int, numbers: Searched) -> b
 def probability(
     rank: float, coverage: float, margin: float, numbers: Searched, lead: float = 0.0, *, agrees: bool = False
 ) -> float:
-    """Returns how likely the best ranked span is right.
+    """Returns the probability that the best ranked span is right.
 
     Args:
         rank: of the span.

@@ -209,7 +209,7 @@ class Outcome(NamedTuple):
 
 
 def pack_outcome(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, Any]:
-    """Returns what is stored of an answer; `whole` tells whether it was made of all that the scope holds."""
+    """Packs an answer to be stored; `whole` tells whether it was made of all that the scope holds."""
     references: list[Any] = []
     numbers: dict[int, int] = {}
 
@@ -239,7 +239,7 @@ def pack_outcome(outcome: Outcome, scope: Scope, *, whole: bool) -> dict[str, An
 
 
 def unpack_outcome(stored: Any, scope: Scope) -> Outcome | None:  # noqa: ANN401 - whatever lies in the cache
-    """Returns what was found, cut from the scope; None if it does not fit it."""
+    """Unpacks a stored answer, and cuts its spans from the scope again; None if it does not fit the scope."""
     try:
         if not stored["whole"]:
             return None

@@ -124,7 +124,7 @@ class TextScope:
             yield window, None
 
     def reference(self, passage: SourcePassage) -> list[Any]:
-        """Returns where the passage can be cut from the texts again: places and lengths, and what stands between."""
+        """Returns the places and lengths that cut the passage from the texts again, and what stands between them."""
         text = passage.text
         parts: list[Any] = [text.start, len(text.text)]
         if text.pieces:
@@ -172,7 +172,7 @@ class TextScope:
         return ()
 
     def left_out(self) -> tuple[str, ...]:
-        """Returns which pages or chapters have no text, by why; without files' names, which do not count here."""
+        """Returns a line for each reason why pages or chapters have no text; files' names do not count here."""
         if not self._is_held:
             self._left_out = self._without_text()
         found: dict[str, list[str]] = {}

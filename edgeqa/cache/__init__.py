@@ -569,7 +569,7 @@ class Cache:
         return found
 
     def _as_of(self, key: Key) -> int:
-        """Returns what `add` is to be told of what is read from now on; only after a look at the table in front."""
+        """Returns the `as_of` that `add` wants for a value read after this; the table in front was looked at before."""
         return self._front.changes[key.digest[-1]]
 
     def _remember(self, key: Key, record: Record, as_of: int) -> Entry:

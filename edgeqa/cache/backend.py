@@ -206,13 +206,13 @@ class Backend:
             self.front.take_moved(mark)
 
     def usage(self) -> Usage | None:
-        """Returns how full the store is, or None without one."""
+        """Returns the store's usage, or None without a store."""
         with contextlib.suppress(StoreFault):
             return self.store.usage() if self.enter() else None
         return None
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with the store's invariants."""
+        """Returns the invariants of the store that do not hold, a line each."""
         self.flush()
         try:
             return self.store.problems() if self.enter() else []

@@ -94,7 +94,7 @@ class _Slot:
         return found
 
     def end(self) -> Future[Any] | None:
-        """Returns what others wait for; None if nobody has begun to, and then nobody will."""
+        """Returns the future that others wait for; None if nobody waits, and then nobody will any more."""
         self.ended = True
         found: Future[Any] | None = self.__dict__.setdefault("_outcome", None)
         return found
@@ -229,7 +229,7 @@ class Flight:
         self._end(None)
 
     def _join(self, loop: object) -> _Slot | None:
-        """Returns what to wait for; None if the caller leads from now on, or has waited for so long as it may."""
+        """Returns the computation to wait for; None if the caller computes from now on, or its time to wait is over."""
         if self._has_waited and self._left_s() <= 0:
             return None
         self._slot = mine = _Slot(_innermost.get(), loop)  # set before others can find it, so that it always ends
@@ -261,7 +261,7 @@ class Flight:
         self._leased = True
 
     def _look(self) -> Any:  # noqa: ANN401 - any value
-        """Returns what is stored by now, or ABSENT; raises if the one who computed meanwhile failed."""
+        """Returns the value stored by now, or ABSENT; raises the error of whoever computed meanwhile and failed."""
         if self._slot is None:
             return ABSENT
         self._landed = found = self._find()
@@ -323,7 +323,7 @@ def _would_wait_for_itself(slot: _Slot) -> bool:
 
 
 def led_depth() -> int:
-    """Returns how many computations the caller leads, one inside of the other."""
+    """Returns the number of computations that the caller leads, one inside of the other."""
     return len(_led())
 
 

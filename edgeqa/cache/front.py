@@ -81,7 +81,7 @@ class Front:
         """
         self.hits = 0  # approximate when many threads hit at once: an exact count would cost a lock on every hit
         self.changes = [0] * 256
-        """By the last byte of an address: moves with each change, here and elsewhere; for `add`."""
+        """Numbers that move with each change, here and elsewhere, by the last byte of an address; for `add`."""
         self.held_bytes = 0
         self.table: dict[Hashable, Entry] = {}  # a first look is enough to find an entry, but it may be outdated
         self._capacity, self._budget_bytes = max(1, capacity), budget_bytes
@@ -125,7 +125,7 @@ class Front:
         return entry
 
     def peek(self, identity: Hashable) -> Entry | None:
-        """Returns what `get` returns, without counting it as a hit."""
+        """Returns the same as `get`, without counting a hit."""
         if monotonic() >= self._look_at_s:
             self._look()
         if self._words[EPOCH_WORD] != self._epoch:

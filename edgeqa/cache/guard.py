@@ -214,7 +214,7 @@ class Guard:
                 ledger.set("writing", 0)
 
     def writing_process(self) -> int:
-        """Returns which process is inside a commit, or died there; 0 for none, or where that is not known."""
+        """Returns the id of the process that is inside a commit, or died there; 0 if none is, or it is unknown."""
         return self.ledger.get("writing") & ((1 << _PROCESS_BITS) - 1) if self.ledger is not None else 0
 
     def _count_deaths(self, ledger: Ledger, *, alone: bool) -> None:

@@ -116,7 +116,7 @@ class MovedMarks(NamedTuple):
 
 
 def mark_of(digest: bytes) -> int:
-    """Returns which item of `Ledger.marks` is the mark of an address."""
+    """Returns the index in `Ledger.marks` of an address's mark."""
     return 1 + int.from_bytes(digest[-4:], "big") % _MARKS
 
 
@@ -145,7 +145,7 @@ class Ledger:
         return self._numbers(_OFFSETS[name], 1)[0]
 
     def marks(self) -> list[int]:
-        """Returns how often marks were moved, and all marks."""
+        """Returns the number of times that marks were moved, followed by all marks."""
         return self._numbers(8 * _MARKED_WORD, _MARKS + 1)
 
     def totals(self) -> dict[str, int]:

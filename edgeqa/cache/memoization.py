@@ -150,7 +150,7 @@ class Identity:
             self._known = self._describe(function, (), keep=True)
 
     def now(self) -> bytes:
-        """Returns what the function is known by now, for a key.
+        """Returns the function's identity, as a key includes it, at this moment.
 
         Raises:
             FunctionUnknown: no key can be made of what it holds by now.
@@ -242,7 +242,7 @@ def _name(function: Any) -> str:  # noqa: ANN401 - whatever can be called
 
 
 def _file(function: Any) -> str:  # noqa: ANN401 - whatever can be called
-    """Returns where a function is from; a module's name alone does not tell: every script is called `__main__`."""
+    """Returns the path of the file that defines a function, since all scripts share the module name `__main__`."""
     if isinstance(function, functools.partial):
         return _file(function.func)
     function = getattr(function, "__wrapped__", function)

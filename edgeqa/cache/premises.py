@@ -55,7 +55,7 @@ _MAKING_S = 60
 
 
 class Header(NamedTuple):
-    """For what machine a cache was made, and how large. A tuple, for it is made by each process that hits."""
+    """The machine that a cache was made for, and its size. It is a tuple, since each process that hits makes one."""
 
     map_bytes: int
     page_bytes: int = PAGE_BYTES
@@ -187,7 +187,7 @@ class Premises:
         return fits
 
     def verify(self) -> list[str]:
-        """Returns what is wrong with the data file, and puts it aside if anything is."""
+        """Puts the data file aside if it is damaged, and returns the damage, a line each."""
         problems = find_damage(self.data_file) if self.data_file.exists() else []
         if problems == [_NO_VERIFIER]:
             seal = self._read_seal()
@@ -240,7 +240,7 @@ class Premises:
 
 
 def find_damage(data_file: Path) -> list[str]:
-    """Returns what is wrong with a data file, found without LMDB; it must not be open in this process."""
+    """Returns the damage of a data file, found without LMDB; the file must not be open in this process."""
     if data_file.stat().st_size == 0:
         return []
     try:

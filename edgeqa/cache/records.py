@@ -208,7 +208,7 @@ class Record(NamedTuple):
 
 
 def seed(*, expires: bool) -> int:
-    """Returns what the checksum of a payload starts from, in records that expire and in those that do not."""
+    """Returns the seed of a payload's checksum, which differs between records that expire and those that do not."""
     return int.from_bytes(MAGIC + (b"till" if expires else b"ever"), "little")
 
 

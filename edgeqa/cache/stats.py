@@ -82,7 +82,7 @@ def summarise(backend: Backend, persist: str) -> Stats:
 
 
 def explain(key: Key, found: Record | Fault | None) -> Explanation:
-    """Returns what is known about a key, given what is stored under it."""
+    """Explains a key by the record or fault under it: whether it is stored, since when and for how long."""
     known = (key.keyspace, key.digest.hex(), key.check.hex(), tuple(split_fields(key.canonical)))
     if not isinstance(found, Record):
         return Explanation(*known, hit=False, why=found.value if found else "not stored")

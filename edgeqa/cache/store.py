@@ -189,7 +189,7 @@ class Store:
         self.syncs_each_commit = not self._opened_durable
 
     def usage(self) -> Usage:
-        """Returns how full the store is.
+        """Returns the store's usage.
 
         Raises:
             StoreFault: LMDB refused, or the store is closed.
@@ -198,7 +198,7 @@ class Store:
             return Usage(txn.stat()["entries"] // 2, used_bytes(txn, self.page_bytes), self.map_bytes)
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with the invariants: each address has a record, each record its address, all whole.
+        """Checks that each address has a whole record, and each record its address; returns a line for each fault.
 
         Raises:
             StoreFault: LMDB refused, or the store is closed.
@@ -302,7 +302,7 @@ def _not_now() -> None:
 
 
 def used_bytes(txn: lmdb.Transaction[bytes], page_bytes: int) -> int:
-    """Returns how much of the map is in use, as a transaction sees it."""
+    """Returns the bytes of the map that are in use, as a transaction sees it."""
     stat = txn.stat()
     pages = 3  # the two meta pages, the list of free pages
     return page_bytes * (pages + stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])

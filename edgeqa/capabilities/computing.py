@@ -44,7 +44,7 @@ class Tested(NamedTuple):
 
 
 def computing(of_bundle: str, provider: str | None = None) -> Computing:
-    """Returns how this device computes with a bundle of this precision, by the provider that was asked for, if any."""
+    """Returns the way this device computes with a bundle of a precision, by the provider asked for, if any."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
             cpuinfo = file.read()
@@ -66,7 +66,7 @@ def computing(of_bundle: str, provider: str | None = None) -> Computing:
 
 
 def remembered_test(bundle_digest: str, how: Computing) -> Tested | None:
-    """Returns what the bundle's self-test gave under the same conditions; None if it was not run."""
+    """Returns the result of the bundle's self-test under the same conditions; None if it was not run."""
     if how.kernels is None:
         return None
     match state.recall(SELF_TESTS, self_test_key(bundle_digest, how.kernels, how.precision)):
@@ -86,7 +86,7 @@ class Platform(NamedTuple):
     system: str
     """As `sys.platform` has it."""
     machine: str
-    """As the kernel names it."""
+    """The machine's name, as the kernel has it."""
     bits: int
     """The number of bits of this Python."""
     libc: str
@@ -95,7 +95,7 @@ class Platform(NamedTuple):
 
 
 def this_platform() -> Platform:
-    """Returns what wheels would have to be made for here."""
+    """Returns the platform that wheels have to be made for to be installed here."""
     try:
         libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, OSError, ValueError):  # macOS, musl, Android

@@ -230,7 +230,7 @@ class RecordedDevice(Device):
         raise FileNotFoundError(ENOENT, "no disk recorded", path)
 
     def ask_providers(self) -> Finished:
-        """Returns what is recorded."""
+        """Returns the recorded reply."""
         return Finished(**self._call("ask_providers"))
 
     def _call(self, name: str) -> Any:  # noqa: ANN401 - any JSON value

@@ -98,7 +98,7 @@ class Tried:
     """The result of a provider's trial in a process of its own."""
 
     name: str
-    """As onnxruntime has it."""
+    """The provider's name, as onnxruntime has it."""
     precision: str
     """The precision of the graphs: the model's own, or of graphs that were made for providers."""
     ok: bool
@@ -132,7 +132,7 @@ class Tried:
         return replace(min(self, other, key=lambda one: one.ms), load_ms=min(self.load_ms, other.load_ms))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what a report shows; without figures where the answers are wrong, or nothing was taken."""
+        """Returns the facts that a report shows, without figures where the answers are wrong or nothing was taken."""
         facts = asdict(self)
         for name in ("ms", "load_ms", "mib") if not self.ok else ():
             facts[name] = None

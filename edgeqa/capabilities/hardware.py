@@ -132,7 +132,7 @@ def ram_disk(device: Device) -> Reading[int]:
 
 
 def mounts(device: Device) -> list[Mount]:
-    """Returns what is mounted; raises OSError if that cannot be read."""
+    """Returns the mounted file systems; raises OSError if they cannot be read."""
     found = []
     for line in device.read("/proc/self/mountinfo").splitlines():
         before, separator, after = line.partition(" - ")
@@ -218,7 +218,7 @@ def _group(device: Device, group: Group) -> _Figures | None:
 
 
 def _own(device: Device) -> int:
-    """Returns what of this process counts as used, and is in a plan's sum, too: Python, and edgeqa up to there."""
+    """Returns the bytes of this process that count as used and are in a plan's sum, too: Python, and edgeqa so far."""
     try:
         _, resident, shared = map(int, device.read("/proc/self/statm").split()[:3])
         return min(MAX_OWN_BYTES, max(0, resident - shared) * device.page_size_bytes())

@@ -74,7 +74,7 @@ def precision(of_bundle: str, machine: str | None, flags: Collection[str] | None
 
 
 def asked_as(path: str, provider: str | None) -> str:
-    """Returns what a self-test is remembered under: the CPU's path, and the provider if one was asked for."""
+    """Returns the name that a self-test is remembered under: the CPU's path, and the provider if one was asked for."""
     return path if provider is None else f"{path} with {provider.lower().removesuffix(_PROVIDER.lower())}"
 
 

@@ -194,19 +194,19 @@ class SharedCache:
         return found
 
     def get(self, key: Key) -> Any:  # noqa: ANN401 - any value
-        """As of the local cache."""
+        """Does the same as the local cache."""
         return self._local.get(key)
 
     def peek(self, key: Key) -> Any:  # noqa: ANN401 - any value
-        """As of the local cache: only the answer itself is shared, not the steps to it."""
+        """Does the same as the local cache: only the answer itself is shared, not the steps to it."""
         return self._local.peek(key)
 
     def put(self, key: Key, value: object) -> None:
-        """As of the local cache."""
+        """Does the same as the local cache."""
         self._local.put(key, value)
 
     def bind(self, alias: Hashable, key: Key, value: Any, *, of: Any) -> None:  # noqa: ANN401 - any value
-        """As of the local cache."""
+        """Does the same as the local cache."""
         self._local.bind(alias, key, value, of=of)
 
     def forget(self, key: Key) -> bool:

@@ -429,7 +429,7 @@ def _note_change(pipe: Pipe, tag: str) -> None:
 
 
 def _commands_of(wanted: Iterable[tuple[str, StoredDocument]]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Returns what asks for the passages of each of some documents."""
+    """Returns the Valkey commands that ask for the passages of documents, one for each document."""
     commands: list[tuple[str, tuple[Any, ...]]] = []
     for tag, document in wanted:
         key = keys.of_tag(tag, "passages", document.name)

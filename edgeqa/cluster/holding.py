@@ -71,7 +71,7 @@ class Part(NamedTuple):
     """A part of the collection, that is looked at alone."""
 
     names: tuple[str, ...]
-    """By which it was asked for, those of which there is something."""
+    """The names asked for of which there is something here."""
     ranges: tuple[tuple[int, int], ...]
     """Ranges of context ids, in rising order, each from its first id on and below its second."""
 
@@ -154,7 +154,7 @@ class Holding:
         self._directory, self._load, self._language = directory, load, bundle.manifest.language
         self._encoder = EncoderIdentity.of(bundle)
         self.documents: dict[str, dict[str, Held]] = defaultdict(dict)
-        """By tag and name."""
+        """The documents here, by tag, then by name."""
         self.counts = TermCounts()
         try:
             self._open(encodings_bytes)
@@ -329,7 +329,7 @@ class Holding:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def part(self, names: Sequence[str]) -> Part:
-        """Returns what there is of files, folders and documents of some names."""
+        """Returns the contexts here that belong to files, folders or documents of some names."""
         known: dict[str, None] = {}
         held: dict[int, int] = {}
         for some in self._moment.documents.values():

@@ -49,7 +49,7 @@ class Asked:
         self.asked: dict[str, None] = {}
         """Their names on screens, in the order in which they were asked."""
         self.silent: dict[str, str] = {}
-        """Those that did not answer, with the reason."""
+        """The workers that did not answer, each with the reason."""
 
     def search(self, chosen: Sequence[Member], message: Search) -> list[tuple[Member, SearchReply]]:
         """Lets some workers search at the same time; returns the results of those that answered."""
@@ -205,7 +205,7 @@ class ClusterScope:
     def _ranked(
         self, asked: statistics.Asked, replies: Iterable[SearchReply], most: int
     ) -> list[tuple[float, Address, str]]:
-        """Returns what was found, best first by the frequencies of all: its score, its address and its digest."""
+        """Returns the passages found by all workers, each with its score, address and digest; the best comes first."""
         scored: dict[tuple[str, int, str], tuple[float, Address, str]] = {}
         for reply in replies:
             # One that knows of no part has found what it liked.

@@ -144,7 +144,7 @@ class Published:
                 raise found
 
     def number(self, worker: str) -> int:
-        """Returns how often a worker's counts were written, by Valkey's copy; a failover may have lost the last."""
+        """Returns how often a worker's counts were written, as Valkey has it, which a failover may set back by one."""
         key = keys.of_terms(worker)
         return int(self._valkey.do(key, "HGET", key, _NUMBER, patience_s=0.5) or -1)
 

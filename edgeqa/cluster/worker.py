@@ -59,7 +59,7 @@ class Version(NamedTuple):
 
     changes: int
     last: str
-    """Of the last change alone: after a failover, as many changes may be others than those that were seen."""
+    """The mark of the last change: after a failover the number of changes may be the same, and the changes others."""
 
 
 class Worker:

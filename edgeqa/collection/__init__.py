@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def directory(name: str | Path = DEFAULT) -> Path:
-    """Returns where the collection called `name` lives, whether it is there or not; a Path is its directory itself.
+    """Returns the directory of the collection called `name`, whether it exists or not; a Path is the directory itself.
 
     Raises:
         CollectionNameInvalid: if it cannot be the name of a directory everywhere.

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 
 def total_bytes(paths: Iterable[str], options: FormatOptions) -> int:
-    """Returns how much there is to read, as far as can be told before; what can be read only once is not touched."""
+    """Returns the bytes that there are to read, as far as files tell; what can be read only once is not touched."""
     return sum(source.size_bytes for path in paths if is_still(path) for source in _quietly(path, options))
 
 
@@ -177,7 +177,7 @@ class PrepareStage:
             self._report.piped.append(name)
 
     def _left_unfinished(self, known: Iterable[SourceRow], digest: bytes) -> tuple[int, DocumentRow | None]:
-        """Returns how many documents of the file an earlier run has stored, and the one that it was broken off in."""
+        """Returns the number of the file's documents that an earlier run stored, and the one in which it broke off."""
         wanted = (digest, self._model.limits.window_tokens, self._encoder.digest, splitter.SPLITTER_VERSION)
         for row in known:
             made = (row.digest, row.window_tokens, row.encoder, row.splitter)

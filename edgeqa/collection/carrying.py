@@ -97,7 +97,7 @@ class CarriedFacts(NamedTuple):
 
     @classmethod
     def parse(cls, facts: dict[str, Any]) -> CarriedFacts:
-        """Returns what the facts in FIRST mean.
+        """Parses the facts in FIRST.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError: if they are not what `pack` writes.
@@ -114,7 +114,7 @@ class CarriedFacts(NamedTuple):
 
 
 def without_paths(sources: Iterable[SourceRow]) -> dict[int, tuple[bytes, str]]:
-    """Returns what each source is known by and called in the file, by its id."""
+    """Returns the identity and the name that each source has in the file, by the source's id."""
     listed = list(sources)
     full = [str(PurePath(source.name).parent) for source in listed if PurePath(source.name).is_absolute()]
     base = PurePath(os.path.commonpath(full)).parent if full else ""
@@ -319,7 +319,7 @@ def _refusing(file: Path) -> Iterator[None]:
 
 
 def _read_facts(archive: zipfile.ZipFile, file: Path) -> tuple[CarriedFacts, dict[str, zipfile.ZipInfo]]:
-    """Returns what the file says of itself, and its members, which are these and no others."""
+    """Returns the facts of the file and its members; a member that the facts do not list is refused."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename

@@ -106,7 +106,7 @@ class Catalogue(CatalogueFile):
         return found[0] if found and not found[0].whole else None
 
     def whole_documents(self, source_id: int) -> int:
-        """Returns how many documents of a source are whole."""
+        """Returns the number of a source's documents that are whole."""
         found: int = self._one("SELECT count(*) FROM documents WHERE source = ? AND whole", source_id)[0]
         return found
 
@@ -250,7 +250,7 @@ class Catalogue(CatalogueFile):
     # --- all of it ---------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Returns what there is now, for readers."""
+        """Returns a snapshot of what there is now, for readers."""
         digest = self.get("digest", "0")
         encoder = self.get("encoder", "")
         if self._one("SELECT 1 FROM unindexed"):  # what is found meanwhile is not to be found later

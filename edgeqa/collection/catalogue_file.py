@@ -267,7 +267,7 @@ class CatalogueFile:
         return not busy
 
     def problems(self) -> list[str]:
-        """Returns what SQLite finds wrong with the structure of the file, whatever its content."""
+        """Returns the faults that SQLite finds in the structure of the file, whatever its content."""
         found = [row[0] for row in self._all("PRAGMA integrity_check(10)")]
         return [] if found == ["ok"] else found
 
@@ -339,6 +339,6 @@ def check_sealed(directory: Path) -> None:
 
 
 def _error_of(error: Exception, file: Path, otherwise: Callable[[Path, str], CollectionError]) -> CollectionError:
-    """Returns what an error of SQLite is to the user: damage, or `otherwise` the system's."""
+    """Translates an error of SQLite for the user: into damage, or by `otherwise` into an error of the system."""
     of_the_system = isinstance(error, sqlite3.OperationalError) and not str(error).startswith(_OF_THE_CONTENT)
     return otherwise(file.parent, str(error)) if of_the_system else CatalogueDamaged(file, str(error))

@@ -169,7 +169,7 @@ class LateEnds(NamedTuple):
 
     @classmethod
     def unpack(cls, raw: bytes) -> LateEnds:
-        """Returns what is in the bytes of `later.json`.
+        """Parses the bytes of `later.json`.
 
         Raises:
             ValueError: if it is not what was written.

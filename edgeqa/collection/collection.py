@@ -54,7 +54,7 @@ _OPEN_ATTEMPTS = 20  # each merge of a busy writer may delete the shards that th
 
 
 def load_snapshot(directory: Path) -> Snapshot:
-    """Returns what the collection in `directory` holds now.
+    """Loads the snapshot of what the collection in `directory` holds now.
 
     Raises:
         CollectionNotFound: if there is none.
@@ -186,7 +186,7 @@ class Collection:
         """
         self.directory, self._encoder = files.own(directory), encoder
         self.damaged: dict[str, ShardDamaged] = {}
-        """By tag, the shards found damaged when they were opened: none of their contexts is given out."""
+        """The shards found damaged when they were opened, by tag: none of their contexts is given out."""
         self._shards: dict[str, Shard] = {}
         self.snapshot = self._open()
         if encoder is not None and not encoder.reads(self.snapshot.encoder):
@@ -285,7 +285,7 @@ class LiveCollection:
         self._lock, self._routed = threading.RLock(), None
 
     def stamp(self) -> Stamp | None:
-        """Returns what changes with every change of the collection, and is quicker to see than its digest.
+        """Returns a stamp that changes with every change of the collection, and is quicker to read than its digest.
 
         None while a change is under way.
         """
@@ -361,7 +361,7 @@ class LiveCollection:
         return ranges_within(self._directory, within)
 
     def search(self, index: Index, question: str, most: int, within: Ranges | None = None) -> Hits:
-        """Returns what `index.search` does, and notes what it finds damaged, for the next `edgeqa add` to mend.
+        """Searches the index, and notes damage that it finds, for the next `edgeqa add` to mend.
 
         Raises:
             RouteDamaged: as `index.search` does.

@@ -91,7 +91,7 @@ def note_damage(directory: Path, damage: Damage) -> None:
 
 
 def file_state(shard: Path) -> str:
-    """Returns what the system says of a shard's files: it changes when somebody writes to one."""
+    """Returns the sizes and times of a shard's files in one text, which changes when somebody writes to one."""
     try:
         found = [(shard / name).stat() for name in (*FILES, MANIFEST)]
     except OSError as error:
@@ -106,7 +106,7 @@ def suspect_shards(directory: Path, shards: Sequence[ShardRow]) -> list[ShardRow
 
 
 def examine_shard(directory: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
-    """Returns what is wrong with a shard, or None if it is sound."""
+    """Reads a shard whole; returns its damage, or None if it is sound."""
     place = directory / SHARDS / known.tag
     lost: list[DocumentRow] = []
     problems: list[ShardDamaged] = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def option(directory: Path) -> str:
-    """Returns what a command names a collection by: nothing if it is the usual one."""
+    """Returns the option that names a collection in a command; it is empty for the default collection."""
     return "" if directory.name == "default" else f" --collection {directory.name}"
 
 

@@ -282,7 +282,7 @@ class Index:
         return tantivy.Query.boolean_query(parts)
 
     def _only(self, within: Ranges) -> tantivy.Query:
-        """Returns what finds the contexts in ranges of ids, and adds nothing to their scores."""
+        """Returns a query that finds the contexts in ranges of ids, and adds nothing to their scores."""
         parts = [
             tantivy.Query.range_query(
                 self._schema, "id", tantivy.FieldType.Unsigned, lower_bound=a, upper_bound=b, include_upper=False
@@ -326,7 +326,7 @@ def _schema() -> tantivy.Schema:
 
 
 def _searcher(directory: Path) -> tantivy.Searcher:
-    """Returns what searches the index; all its files are mapped from then on."""
+    """Opens the index to search it; all its files are mapped from then on."""
     with forking.library_call(), _utf8(directory) as path:
         index = tantivy.Index.open(path)
         if index.schema != _schema():

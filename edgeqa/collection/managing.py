@@ -222,7 +222,7 @@ def repair(place: Path) -> None:
 
 
 def encodings_budget(writer: Writer, wanted_bytes: int | None) -> int:
-    """Returns how many bytes of encodings the collection may hold: what was last asked for, or a share of the disk."""
+    """Returns the most bytes of encodings for the collection: the number last asked for, or a share of the disk."""
     if wanted_bytes is not None:
         with writer.catalogue.transaction():
             writer.catalogue.set(_FACT, wanted_bytes)

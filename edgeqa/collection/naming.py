@@ -115,7 +115,7 @@ def document_named(catalogue: Catalogue, name: str) -> DocumentRow:
 
 
 def identify(source: Source, name: str | None) -> SourceIdentity:
-    """Returns what a source is known by, and called.
+    """Returns a source's identity and its name.
 
     Args:
         source: a file, or what came through a pipe.

@@ -86,7 +86,7 @@ def collections() -> tuple[CollectionInfo, ...]:
 
 
 def _info(name: str) -> CollectionInfo | None:
-    """Returns what is known of a collection; None if there is none of this name."""
+    """Returns the facts of a collection; None if there is none of this name."""
     try:
         return info_of(directory(name))
     except (CollectionNameInvalid, CollectionNotFound):
@@ -94,7 +94,7 @@ def _info(name: str) -> CollectionInfo | None:
 
 
 def info_of(place: Path) -> CollectionInfo:
-    """Returns what is known of the collection in a directory.
+    """Returns the facts of the collection in a directory.
 
     Raises:
         CollectionNotFound: if there is none.

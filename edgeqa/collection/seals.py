@@ -64,7 +64,7 @@ def load(directory: Path) -> Mapping[str, Seal] | None:
 
 
 def own_fault(directory: Path) -> str:
-    """Returns what is wrong with the seals themselves; "" if nothing is, or if there are none."""
+    """Returns the fault of the file of seals itself; "" if it is sound, or if there is none."""
     try:
         _parsed(read(directory / FILE))
     except FileNotFoundError:

@@ -274,7 +274,7 @@ class Record:
         return offsets
 
     def groups(self) -> TokenGroups:
-        """Returns what decoding needs."""
+        """Returns the tokens' words and paragraphs, and which tokens are meaningful, which decoding a span needs."""
         import numpy as np
 
         if self.head.form & _WIDE_PLACES:
@@ -298,7 +298,7 @@ def pack_encoding(hidden: NDArray[np.int8], scale: NDArray[np.float32]) -> bytes
 
 
 def encoding_bytes(tokens: int, width: int) -> int:
-    """Returns how long the encoding of so many tokens is; the separator is one more."""
+    """Returns the size of the encoding of so many tokens; the separator adds one more row."""
     return (tokens + 1) * (width + 4)
 
 

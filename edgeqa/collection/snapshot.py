@@ -57,7 +57,7 @@ class EncoderIdentity(NamedTuple):
 
     @classmethod
     def of(cls, bundle: Bundle) -> EncoderIdentity:
-        """Returns what contexts added with `bundle` depend on."""
+        """Returns the identity of all that contexts added with `bundle` depend on."""
         m = bundle.manifest
         split = m.joint is None
         files = {f.name: f.sha256 for f in m.files if f.name == "tokenizer.json" or (split and f.name[:6] == "encode")}
@@ -89,7 +89,7 @@ class Snapshot(NamedTuple):
     contexts: int
     documents: int
     shards: tuple[ShardRange, ...]
-    """By rising context id."""
+    """The collection's shards, by rising context id."""
     format: int = FORMAT
     """Format of the collection."""
 

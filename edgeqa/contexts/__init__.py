@@ -107,7 +107,7 @@ class Context(Text, Protocol):
 
 
 def place_of(start: int, pieces: tuple[Piece, ...], begin: int, end: int) -> tuple[int, int]:
-    """Returns where in the document `text[begin:end]` of a passage stands.
+    """Returns the place in the document, from and to, of `text[begin:end]` of a passage.
 
     Args:
         start: of the passage.
@@ -135,7 +135,7 @@ def searched(heading: tuple[str, ...]) -> str:
 
 
 def extent(text: str, start: int, pieces: tuple[Piece, ...]) -> tuple[int, int]:
-    """Returns where a passage begins and ends in its document, without the headers and terms that it repeats.
+    """Returns the beginning and end of a passage in its document, without the headers and terms that it repeats.
 
     Args:
         text: the passage's text.

@@ -90,7 +90,7 @@ class Words:
     def __init__(self, passages: Iterable[Passage], language: str) -> None:
         self.language = language
         self.in_texts: dict[str, list[int]] = {}
-        """By word, the passages that have it in the text, in rising order; each stands as often as it has the word."""
+        """The passages that have a word in the text, by word, in rising order, each as often as it has the word."""
         self.in_headings: dict[str, list[int]] = {}
         """The same for the headings above the text; a word that is in no heading is left out."""
         self.sizes: list[int] = []
@@ -249,7 +249,7 @@ class _Scan:
         return -1 if is_stop_word(word, self._language) else self._places.get(term(word, self._language), -1)
 
     def holds(self, one: str) -> int:
-        """Returns how many passages have a term, in the text or above it."""
+        """Returns the number of passages that have a term, in the text or above it."""
         if self._holding is None:
             self._holding = Counter(place for *_, a, b in self._counts for place in a.keys() | b.keys())
         return self._holding[self._places.get(one, -1)]

@@ -264,7 +264,7 @@ def _marked(word: str) -> str:
 
 
 def _regions(word: str) -> tuple[int, int]:
-    """Returns where the stemmer's two regions begin: each after a vowel with a consonant behind it, R2 within R1."""
+    """Returns the beginnings of the stemmer's regions: each after a vowel and a consonant, R2 within R1."""
     for beginning in ("gener", "commun", "arsen", "past", "univers", "later", "emerg", "organ", "inter"):
         if word.startswith(beginning):
             first = len(beginning)

@@ -166,14 +166,14 @@ class _Borders:
         self._kinds = [[bisect_left(begins, place) for place in kind] for kind in kinds]
 
     def end(self, low: int, high: int) -> int:
-        """Returns where to end, in (low, high]: after the last paragraph, else the last sentence, line or word."""
+        """Returns the best end in (low, high]: after the last paragraph, else the last sentence, line or word."""
         for kind in self._kinds:
             if (border := _last(kind, low, high)) is not None:
                 return border
         return self._word(low, high)
 
     def begin(self, low: int, high: int) -> int:
-        """Returns where to begin, in [low, high]: at the last sentence or line nearby, else at a word."""
+        """Returns the best beginning in [low, high]: at the last sentence or line nearby, else at a word."""
         for kind in self._kinds[1:]:
             if (border := _last(kind, max(low - 1, high - 2 * OVERLAP_TOKENS), high)) is not None:
                 return border

@@ -225,7 +225,7 @@ class SearchedText:
         return found or self._loosely(quotation)
 
     def locate(self, passage: str, at: int) -> list[int]:
-        """Returns where the character `passage[at]` stands in the text, for each place of the passage.
+        """Returns the places of the character `passage[at]` in the text, one for each place of the passage.
 
         A character that is neither letter nor digit stands for the next one of the passage that is, else for the last.
         """

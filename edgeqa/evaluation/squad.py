@@ -199,7 +199,7 @@ class Scores:
     reliability: Reliability
     """The calibration of the best spans, given or not. An exact match is right; without an answer, no span is."""
     no_answer: NoAnswerScores | None = None
-    """For SQuAD 2.0 only."""
+    """The scores of "no answer", for SQuAD 2.0 only."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the scores as one JSON object."""
@@ -275,7 +275,7 @@ class CollectedScores:
 
     scores: Scores
     recall: dict[int, float]
-    """By number of closest contexts: the percentage of questions with the right one among them."""
+    """The percentage of questions with the right context among the closest, by the number of these."""
     contexts_read: float
     """The mean number of contexts that a question reads."""
     ask_ms: float
@@ -313,7 +313,7 @@ class _Asking:
     def __init__(self, qa: EdgeQA, total: int) -> None:
         self._qa, self._total = qa, total
         self.places: list[int] = []
-        """By question: the rank of the right context among the closest, from 0; RECALL_AT[-1] if it is not there."""
+        """The rank of each question's right context among the closest, from 0; RECALL_AT[-1] if it is not there."""
         self.contexts: list[int] = []
         self.ask_ms: list[float] = []
 

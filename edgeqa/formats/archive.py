@@ -448,7 +448,7 @@ def number_in(attributes: dict[str, str], name: str = "val") -> int | None:
 
 
 def word_in(attributes: dict[str, str]) -> str:
-    """Returns what the element says."""
+    """Returns the word that the attributes of an element say, such as yes or no."""
     return attributes.get("val", "")
 
 

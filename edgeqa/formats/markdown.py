@@ -138,7 +138,7 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _cut(text: str) -> int:
-    """Returns where the last block outside of a fence begins; else the place of the last line, else the end."""
+    """Returns the beginning of the last block outside of a fence; else that of the last line, else the end."""
     fences = [(found.start(), found[1]) for found in _FENCE.finditer(text)]
     opened, last = "", 0
     for place, fence in fences:

@@ -63,9 +63,9 @@ class _Table:
     may_carry_characters: int = MAX_CARRIED_CHARACTERS
     numbered: int = 0
     carried: dict[int, tuple[int, str, int]] = field(default_factory=dict)
-    """By column, a cell that spans further rows: how many, its text, and its number in the table."""
+    """The cells that span further rows, by column: how many rows, the text, and the cell's number in the table."""
     merged: dict[int, str] = field(default_factory=dict)
-    """By column, the text of a cell that goes on as long as the rows below say so."""
+    """The text of cells that go on as long as the rows below say so, by column."""
 
 
 class Prose:

@@ -441,7 +441,7 @@ def _expression(rest: str) -> tuple[str, str]:
 
 
 def _closing(raw: str, at: int) -> int:
-    """Returns where the bracket that opens at `at` closes."""
+    """Returns the place where the bracket that opens at `at` closes."""
     depth = 0
     for place in range(at, len(raw)):
         depth += (raw[place] == "[") - (raw[place] == "]")

@@ -70,7 +70,7 @@ class Bundle(NamedTuple):
         return bundle
 
     def needs(self) -> ModelNeeds:
-        """Returns what a plan has to know of the bundle."""
+        """Returns the facts of the bundle that a plan has to know."""
         from edgeqa.capabilities.footprint import ModelNeeds
 
         m = self.manifest
@@ -87,7 +87,7 @@ class Bundle(NamedTuple):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what a user may want to know of the model, as `edgeqa models` shows it."""
+        """Returns the facts of the model that `edgeqa models` shows to a user."""
         m = self.manifest
         facts = {
             "name": m.name,

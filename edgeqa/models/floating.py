@@ -115,7 +115,7 @@ class _Rewriter:
         return out
 
     def _value(self, name: str) -> str:
-        """Returns what a value of the old graph is called here; a tensor is taken over when it is first asked for."""
+        """Returns the new graph's name of a value of the old one; a tensor is taken over when it is first asked for."""
         if name in self._names:
             return self._names[name]
         if (tensor := self._graph.tensors.get(name)) is not None and name not in self._tensors:

@@ -144,7 +144,7 @@ class Reliability:
 
 
 def reliability(judged: Sequence[tuple[float, bool]]) -> Reliability:
-    """Returns what the probabilities are worth, from pairs of one and whether its answer was right."""
+    """Measures how reliable probabilities are, from pairs of a probability and whether its answer was right."""
     bins, error = [], 0.0
     for number in range(BINS):
         within = [one for one in judged if min(int(one[0] * BINS), BINS - 1) == number]

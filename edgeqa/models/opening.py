@@ -48,7 +48,7 @@ class OpenModel:
     """A bundle's graphs in memory, on a plan."""
 
     plan: Plan
-    """With the precision path that the self-test was passed on."""
+    """The plan, with the precision path on which the self-test was passed."""
     reader: Reader
     verdict: Verdict
     """The verdict of its self-test, run now or before."""

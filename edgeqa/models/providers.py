@@ -65,7 +65,7 @@ _ASKED = "you asked for it"
 
 
 def remembered(bundle: Bundle, device: Capabilities) -> tuple[Tried, ...]:
-    """Returns how providers did with a bundle, on graphs that are still there; nothing where none was tried.
+    """Returns the trials of providers with a bundle whose graphs are still there; it is empty where none was tried.
 
     Trials on another processor, or with another onnxruntime, do not count.
     """
@@ -330,7 +330,7 @@ def _tried(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tried:
 
 
 def _passage_ms(bundle: Bundle, reader: Reader) -> tuple[float, bool]:
-    """Returns how many milliseconds a question of 12 tokens on a context of TIMED_TOKENS takes, at its quickest.
+    """Measures the milliseconds that a question of 12 tokens on a context of TIMED_TOKENS takes, at its quickest.
 
     And whether threads of this process waited for a processor even then.
     """
@@ -366,7 +366,7 @@ def _peak_mib() -> float:
 
 
 def _taken(bundle: Bundle, graphs: Bundle, tokenizer: Tokenizer, options: SessionOptions) -> tuple[int, int]:
-    """Returns how many operators of the graphs the provider computes, and how many there are.
+    """Returns the number of operators of the graphs that the provider computes, and the number of all.
 
     The graphs are loaded once more, as they are: onnxruntime would otherwise join operators, and they would be counted
     as one. It lists the operators of the CPU one by one, and those of a provider often in one piece.

@@ -79,11 +79,11 @@ class Reader(Protocol):
     """A reader: it reads a question against a context."""
 
     def encode_question(self, ids: Ids) -> Any:  # noqa: ANN401 - the kind's own affair
-        """Returns what is made of a question alone, from token ids without special ones."""
+        """Encodes a question alone, from token ids without special ones."""
         ...
 
     def encode_context(self, ids: Ids) -> Any:  # noqa: ANN401 - the kind's own affair
-        """Returns what is made of a context alone, from token ids without special ones."""
+        """Encodes a context alone, from token ids without special ones."""
         ...
 
     def read(self, question: Any, context: Any) -> Logits:  # noqa: ANN401 - the kind's own affair
@@ -227,7 +227,7 @@ def likely_tokens(tokens: int) -> int:
 
 
 def joint_inputs(pair: Pair, question: Ids, context: Ids, first_position: int) -> dict[str, NDArray[np.int64]]:
-    """Returns what a graph may be fed, each int64 [1, tokens], by the name that exporters give it."""
+    """Returns the inputs that a graph may declare, each int64 [1, tokens], by the names that exporters give them."""
     ids = np.concatenate((pair.before, question, pair.between, context, pair.after)).astype(np.int64)[None]
     types = np.full_like(ids, pair.question_type)
     types[0, ids.shape[1] - len(context) - len(pair.after) :] = pair.context_type

@@ -53,7 +53,7 @@ class Question:
     """A question after the lower layers."""
 
     encoded: Any
-    """As the bundle's kind of reader wants it."""
+    """The question, encoded as the bundle's kind of reader wants it."""
     is_cut: bool
     """Whether it was longer than the reader takes, and only its beginning is asked."""
 
@@ -86,7 +86,7 @@ class PassageReader:
         self._windows: LruTable[tuple[Window, ...]] = LruTable(others_bytes)
 
     def passage_ms(self) -> float:
-        """Returns how many milliseconds a question of 12 tokens on a context of TIMED_TOKENS takes: the best of three.
+        """Measures the milliseconds that a question of 12 tokens on a context of TIMED_TOKENS takes: the best of three.
 
         Where all threads together took less processor time than the clock shows, the processor time counts: other
         programs kept the processor, and without them reading would take no longer than that.
@@ -147,7 +147,7 @@ class PassageReader:
         return mended(self._tokenizer, question, slips)
 
     def windows(self, passage: Passage) -> tuple[Window, ...]:
-        """Returns what is read of a passage; nothing of one without a token."""
+        """Cuts a passage into the windows that are read; a passage without a token has none."""
         found = self._windows.get(passage)
         if found is None:
             with self._callers.turn():
@@ -166,7 +166,7 @@ class PassageReader:
         more: int = 0,
         wants_more: Callable[[Place], bool] = lambda _: False,
     ) -> list[Place]:
-        """Returns where the best spans of one context are, step by step on the watch.
+        """Reads a question against one context, step by step on the watch, and returns the places of the best spans.
 
         Args:
             question: as `question` gives it.
@@ -190,7 +190,7 @@ class PassageReader:
             return found
 
     def spans_again(self, question: Question, text: Text, *, top: int, watch: Stopwatch) -> list[Place]:
-        """Returns where the best spans of a passage are that was, or may be, read by another model.
+        """Reads a question against a passage that another model reads, too, and returns the places of the best spans.
 
         Args:
             question: as `question` gives it.
@@ -265,7 +265,7 @@ class LruTable(Generic[V]):
         self._held, self._lock, self.held_bytes = OrderedDict(), threading.Lock(), 0
 
     def get(self, key: Hashable) -> V | None:
-        """Returns what is kept under `key`."""
+        """Returns the value kept under `key`, if there is one."""
         with self._lock:
             found = self._held.get(key)
             if found is None:

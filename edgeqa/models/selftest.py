@@ -54,9 +54,9 @@ class GoldenCase:
     question: str
     context: str
     question_ids: tuple[int, ...]
-    """With [CLS] and [SEP]."""
+    """The question's token ids, with [CLS] and [SEP]."""
     context_ids: tuple[int, ...]
-    """With [SEP]."""
+    """The context's token ids, with [SEP]."""
     start_logits: tuple[float, ...]
     """Logits of all tokens: the question's, then the context's."""
     end_logits: tuple[float, ...]

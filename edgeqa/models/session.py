@@ -79,7 +79,7 @@ class SessionOptions:
 
     @classmethod
     def of(cls, plan: Plan) -> SessionOptions:
-        """Returns how the plan sets a session up."""
+        """Returns the options of a session that the plan asks for."""
         path, _, provider = plan.precision.value.partition(AT)
         kleidiai = not path.endswith(WITHOUT_KLEIDIAI)
         threads, spinning, mapped = plan.threads.value, plan.spinning.value, plan.mapped.value
@@ -129,7 +129,7 @@ class Callers:
         return time.monotonic() < self._crowded_until_s
 
     def turn(self) -> _Step:
-        """Returns what is to be entered for a step, once."""
+        """Returns a context manager for one step; it can be entered once."""
         return _Step(self)
 
     def come(self, one: int) -> _Turn:

@@ -155,7 +155,7 @@ def graphs_made_of(bundle: Bundle) -> list[Bundle]:
 
 
 def made_name(bundle: Bundle, precision: str) -> str:
-    """Returns what a model is called that was made of this one in another precision."""
+    """Returns the name of a model that was made of this one in another precision."""
     return f"{bundle.manifest.name[:50]}.{precision}"
 
 
@@ -223,7 +223,7 @@ def remove_model(name: str) -> int:
 
 
 def new_name(wanted: str | None, otherwise: str, *, is_own: bool = False) -> str:
-    """Returns what a new model is called: `wanted`, or as it is called already.
+    """Returns the name of a new model: `wanted`, or the one that it has already.
 
     Args:
         wanted: the name that the user chose, if any.

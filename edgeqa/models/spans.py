@@ -272,7 +272,7 @@ def _whole(text: str, start: int, end: int, low: int, high: int) -> tuple[int, i
 
 
 def _leading(word: str) -> int:
-    """Returns how many opening brackets and quotes a word begins with."""
+    """Returns the number of opening brackets and quotes that a word begins with."""
     return len(word) - len(word.lstrip(_OPENING + "<"))
 
 
@@ -285,7 +285,7 @@ def _trimmed(text: str, found: re.Match[str]) -> int:
 
 
 def _signs_begin(text: str, start: int, low: int) -> int:
-    """Returns where the signs directly before `start` begin that belong to the word there."""
+    """Returns the beginning of the signs directly before `start` that belong to the word there, or `start` itself."""
     signs = _BEFORE_DIGITS if text[start : start + 1].isdigit() else _BEFORE_LETTERS
     begin = start
     while begin > low and text[begin - 1] in signs:

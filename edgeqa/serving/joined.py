@@ -58,7 +58,7 @@ def routes(cluster: Cluster) -> list[Route]:
 
 
 def moved(cluster: Cluster, keys: Sequence[bytes]) -> Error | None:
-    """Returns where keys are served, if that is elsewhere; None if they are served here."""
+    """Returns the error that sends a client to the worker of some keys; None if they are served here."""
     slots = {cluster.slot_of(key) for key in keys}
     if len(slots) > 1:
         return Error("CROSSSLOT Keys in request don't hash to the same slot")

@@ -26,7 +26,7 @@ class Polling(selectors.DefaultSelector):
     _turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Returns what is ready; nothing, without a look, if the loop would not wait and has looked lately."""
+        """Returns the events that are ready; none, without a look, if the loop would not wait and has looked lately."""
         if timeout is not None and timeout <= 0 and self._turns < MAX_TURNS:
             self._turns += 1
             return []

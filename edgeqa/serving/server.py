@@ -92,7 +92,7 @@ class Server:
     opened: Callable[[str], None] = lambda _: None
     """A function that is called with the address of the page, once it can be opened."""
     joining: Callable[[Mapping[str, tuple[str, int]]], Joined] | None = None
-    """Of a worker of a cluster: given where what is listened at, by protocol, returns what is served there."""
+    """For a worker of a cluster: takes the addresses listened at, by protocol; returns what is served there."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run(self) -> None:
@@ -137,7 +137,7 @@ class Server:
             os._exit(0)
 
     def _listeners(self, admission: Admission) -> list[tuple[str, Listener]]:
-        """Returns where it listens, each place with the protocol that is spoken there: http, redis or wyoming."""
+        """Returns the places where it listens, each with the protocol that is spoken there: http, redis or wyoming."""
         settings = self.settings
         wanted: dict[str, tuple[str, int] | None] = {
             "http": None if settings.port is None else (settings.host, settings.port),

@@ -185,7 +185,7 @@ def _take(open_file: OpenFile, file: FileFact, given: Path, to: Path, watch: Pro
 
 
 def _in_directory(given: Path) -> tuple[str, OpenFile]:
-    """Returns what the manifest is called in errors, and how a file of the bundle is opened."""
+    """Returns the name that errors give the manifest, and a function that opens a file of the bundle."""
 
     def open_file(name: str) -> IO[bytes]:
         try:

@@ -59,7 +59,7 @@ def check_memory(graph: GraphFacts, available_bytes: int) -> None:
 
 
 def too_far(moved: Drift) -> str:
-    """Returns how much too far answers moved, or an empty text if not."""
+    """Returns a sentence on how much too far answers moved; it is empty if they did not."""
     if moved.answers_percent > MAX_MOVED_PERCENT:
         return (
             f"answers to the built-in questions move by {moved.answers_percent:.1f} % F1 ({moved.questions} of them "

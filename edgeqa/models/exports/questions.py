@@ -146,7 +146,7 @@ def ask_built_in(reader: JointReader, tokenizer: Tokenizer, progress: Progress) 
 
 
 def drift_between(before: Replies, after: Replies) -> Drift:
-    """Returns how far `after` is from `before`."""
+    """Measures how far the replies `after` are from those `before`."""
     pairs = list(zip(after.answers, before.answers, strict=True))
     f1 = fmean(1.0 if one == other else score_v1(one, [other]).f1 for one, other in pairs)
     differences = [
