@@ -76,6 +76,9 @@ def test_values_of_more_types_than_decoders_are_kept_come_back_as_theirs() -> No
         for kind in made:
             assert values.decode(values.encode({"x": 7}), kind) == kind(7)
             assert len(values.decoders) <= values._DECODERS_LIMIT + 1
+            made_once = values.decoders[kind]
+            values.decode(values.encode({"x": 8}), kind)
+            assert values.decoders[kind] is made_once
 
 
 def test_a_ledger_that_cannot_be_mapped_leaves_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

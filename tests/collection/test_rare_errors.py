@@ -159,6 +159,26 @@ def test_progress_is_in_bytes_of_the_files(
 
 
 @pytest.mark.usefixtures("place")
+def test_a_pipe_that_cannot_be_read_is_not_read_again(
+    writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes to it may not do so any more, and it is another thread's turn, which cannot be interrupted."""
+    (tmp_path / "a.txt").write_text("The pump is red.")
+    read: list[threading.Thread] = []
+
+    def walking(paths: list[str], *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is given
+        if paths == ["-"]:
+            read.append(threading.current_thread())
+            raise ContextNotFound(paths[0])
+        return walk(paths, *arguments)
+
+    monkeypatch.setattr(adding_sources, "walk", walking)
+    report = writing.add(["-", tmp_path / "a.txt"])
+    assert [name for name, _ in report.failed] == ["-"]
+    assert (report.files_added, read) == (1, [threading.current_thread()])
+
+
+@pytest.mark.usefixtures("place")
 def test_what_cannot_be_counted_is_said_when_it_is_read(
     writing: EdgeQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,13 +203,14 @@ def long_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 def test_a_file_that_was_broken_off_begins_anew_where_others_were_added_since(
-    writing: EdgeQA, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writing: EdgeQA, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
 ) -> None:
     interrupted(writing, long_file, monkeypatch)
     (tmp_path / "short.txt").write_text("The pump is red.")
-    writing.add(tmp_path / "short.txt")
-    writing.add(long_file)
+    for paths in [[tmp_path / "short.txt", long_file]] if at_once else [[tmp_path / "short.txt"], [long_file]]:
+        writing.add(paths)
     assert texts() == {str(tmp_path / "short.txt"): "The pump is red.", str(long_file): long_file.read_text()}
 
 
