@@ -353,6 +353,19 @@ def test_a_damaged_one_is_told_of_and_the_fast_one_decides(careful_base: Path, o
         opened(reader="careful").ask(QUESTION, TEXT)
 
 
+@pytest.mark.parametrize("facts", ["{}", "[]", "nonsense", '{"precision": {}}'])
+def test_one_whose_manifest_is_damaged_is_told_of(
+    careful_base: Path, opened: Callable[..., EdgeQA], facts: str
+) -> None:
+    (careful_base / "manifest.json").write_text(facts, encoding="utf-8")
+    qa = opened()
+    assert qa.key(QUESTION, TEXT) == opened(reader="fast").key(QUESTION, TEXT)
+    assert qa.ask(QUESTION, TEXT).reader == "fast"
+    assert "manifest.json" in qa.plan.reader.reason
+    with pytest.raises(errors.BundleError):
+        opened(reader="careful").ask(QUESTION, TEXT)
+
+
 def test_one_that_fails_its_self_test_is_told_of(
     careful_base: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[..., EdgeQA]
 ) -> None:

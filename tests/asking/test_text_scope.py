@@ -8,7 +8,7 @@ import pytest
 
 from edgeqa.asking.documents import documents, from_stream, from_text
 from edgeqa.asking.text_scope import TextScope
-from edgeqa.errors import ContextUnreadable
+from edgeqa.errors import ContextIsDirectory, ContextUnreadable
 from edgeqa.formats.source import HELD_BYTES
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ def test_a_text_is_read_in_nfc_and_known_by_what_it_is(text: str, normal: str) -
     assert "".join(block.text for record in document.records() for block in record) == normal
     assert b"".join(document.raw()) == text.encode()
     assert document.size_bytes == len(text.encode())
+
+
+@pytest.mark.parametrize("name", ["notes", "notes.txt", "notes.md", "notes.docx"])
+def test_a_folder_is_no_text_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(ContextIsDirectory):
+        documents(tmp_path / name)
 
 
 def test_a_stream_that_cannot_be_read_is_named(tmp_path: Path) -> None:
