@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
@@ -820,7 +819,7 @@ class EdgeQA:
             CarefulReaderMissing: if the careful reader is meant, and is not installed.
         """
         equipment = self._equipment
-        overrides = replace(equipment.overrides, reader=reader)
+        overrides = equipment.overrides.but(reader=reader)
         return EdgeQA(equipment.bundle, overrides, equipment.collection, others=equipment)
 
     def unload(self) -> None:

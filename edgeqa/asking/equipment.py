@@ -369,7 +369,7 @@ class _SharedEquipment(Equipment):
     """The parts of another runtime, for another collection or reader; closing it closes nothing of theirs."""
 
     def __init__(self, others: Equipment, collection: str | Path, reader: Reader | None) -> None:
-        super().__init__(others.bundle, replace(others.overrides, reader=reader), collection)
+        super().__init__(others.bundle, others.overrides.but(reader=reader), collection)
         self._others = others
         self._is_alike = self.second.wanted == others.second.wanted
 

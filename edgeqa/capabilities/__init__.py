@@ -7,8 +7,7 @@ bytes as people write and read them ("256M"). Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from edgeqa.errors import OptionError
 
@@ -25,44 +24,76 @@ MAX_THREADS = 256  # more cores than a device has; and where the system refuses 
 _MIN = {"window_tokens": MIN_WINDOW_TOKENS, "answer_cache_bytes": 0, "encoding_store_bytes": 0}
 _MAX = {"threads": MAX_THREADS}
 
+_SETTINGS = (
+    *("threads", "batch_contexts", "window_tokens", "budget_bytes", "answer_cache_bytes", "encoding_store_bytes"),
+    *("persist", "reader", "provider", "mmap"),
+)  # in the order in which they are named
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)  # each start makes it, and nobody compares two
+
 class Overrides:
-    """The user's settings, which replace the plan's own choices; None leaves a choice to the plan."""
+    """The user's settings, which replace the plan's own choices; None leaves a choice to the plan.
 
-    threads: int | None = None
-    batch_contexts: int | None = None
-    window_tokens: int | None = None
-    budget_bytes: int | None = None
-    answer_cache_bytes: int | None = None
-    encoding_store_bytes: int | None = None
-    persist: Persist | None = None
-    reader: Reader | None = None
-    provider: str | None = None
-    """An execution provider of onnxruntime, as people call it; whether there is one is known where it is tried."""
-    mmap: bool | None = None
+    It is no dataclass: to make one takes 0.6 ms more, and every start makes this class.
+    """
 
-    def __post_init__(self) -> None:
+    __slots__ = _SETTINGS
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        batch_contexts: int | None = None,
+        window_tokens: int | None = None,
+        budget_bytes: int | None = None,
+        answer_cache_bytes: int | None = None,
+        encoding_store_bytes: int | None = None,
+        persist: Persist | None = None,
+        reader: Reader | None = None,
+        provider: str | None = None,
+        mmap: bool | None = None,
+    ) -> None:
+        """Takes the settings.
+
+        Raises:
+            OptionError: for one that makes no sense.
+        """
+        self.threads: Final = threads
+        self.batch_contexts: Final = batch_contexts
+        self.window_tokens: Final = window_tokens
+        self.budget_bytes: Final = budget_bytes
+        self.answer_cache_bytes: Final = answer_cache_bytes
+        self.encoding_store_bytes: Final = encoding_store_bytes
+        self.persist: Final = persist
+        self.reader: Final = reader
+        self.provider: Final = provider
+        """An execution provider of onnxruntime, as people call it; whether there is one is known where it is tried."""
+        self.mmap: Final = mmap
         for name, value in self.given().items():
-            if name == "mmap":
-                if not isinstance(value, bool):
-                    raise OptionError(name, value, "true or false")
-                continue
-            if name == "provider":
-                if not isinstance(value, str) or not value.isidentifier():
-                    raise OptionError(name, value, "an execution provider's name, as cpu, cuda, openvino")
-                continue
-            if (words := NAMED.get(name)) is not None:
-                if value not in words:
-                    raise OptionError(name, value, f"one of {', '.join(words)}")
-                continue
-            least, most = _MIN.get(name, 1), _MAX.get(name, MAX_BYTES)
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise OptionError(name, value, f"a whole number from {least} to {most}")
+            _check(name, value)
 
-    def given(self) -> dict[str, object]:
+    def given(self) -> dict[str, Any]:
         """Returns the overrides that are there, by name."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None}
+
+    def but(self, **others: Any) -> Overrides:  # noqa: ANN401 - as above
+        """Returns the same with some that are others."""
+        return Overrides(**{**self.given(), **others})
+
+
+def _check(name: str, value: object) -> None:
+    if name == "mmap":
+        if not isinstance(value, bool):
+            raise OptionError(name, value, "true or false")
+    elif name == "provider":
+        if not isinstance(value, str) or not value.isidentifier():
+            raise OptionError(name, value, "an execution provider's name, as cpu, cuda, openvino")
+    elif (words := NAMED.get(name)) is not None:
+        if value not in words:
+            raise OptionError(name, value, f"one of {', '.join(words)}")
+    else:
+        least, most = _MIN.get(name, 1), _MAX.get(name, MAX_BYTES)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise OptionError(name, value, f"a whole number from {least} to {most}")
 
 
 def parse_bytes(text: str, name: str = "size") -> int:

@@ -148,7 +148,7 @@ def make_plan(
     if not mapped.value:
         needs = replace(needs, unmapped_bytes=needs.unmapped_bytes + needs.file_bytes)
         if wanted.persist != "off":
-            wanted = replace(wanted, persist="memory")
+            wanted = wanted.but(persist="memory")
     available = _available(device, wanted)
     total_bytes = wanted.budget_bytes or device.memory_total_bytes.value or available.value
     persist, cache = _answer_cache(device, wanted, total_bytes)

@@ -8,7 +8,7 @@ the package `onnx` is not needed. `providers` decides, by the trials, whether th
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -129,7 +129,7 @@ def _made(
 ) -> Bundle:
     """Puts the model's graphs in another precision on the shelf, in the place of those that were made before."""
     needed_bytes = PROCESS_BYTES + bundle.needs().file_bytes * FACTORS[precision]
-    available_bytes = make_plan(device, bundle.needs(), replace(overrides, provider=None)).available_bytes.value
+    available_bytes = make_plan(device, bundle.needs(), overrides.but(provider=None)).available_bytes.value
     if needed_bytes > available_bytes:
         raise NotEnoughMemory(
             what="memory",

@@ -126,7 +126,7 @@ def try_providers(
     made = graphs_made_of(bundle)
     if not names and not made:
         return ()
-    plan = make_plan(device, bundle.needs(), replace(overrides, provider=None))
+    plan = make_plan(device, bundle.needs(), overrides.but(provider=None))
     options = SessionOptions.of(plan)
     known = {(one.name, one.precision): one for one in remembered(bundle, device)}
     graphs = {one.manifest.precision: one for one in (bundle, *made, *anew)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,10 +142,10 @@ def test_without_mapping_there_is_more_memory_in_the_plan_and_nothing_on_disk() 
         {"encoding_store_bytes": -1},
         {"persist": "tape"},
         *(
-            {field.name: value}
-            for field in fields(Overrides)
+            {name: value}
+            for name in Overrides.__slots__
             for value in (True, False, 200.0, "200", [200], 10**400)
-            if field.name != "mmap" or not isinstance(value, bool)
+            if name != "mmap" or not isinstance(value, bool)
         ),
     ],
 )
