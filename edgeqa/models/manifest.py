@@ -323,7 +323,7 @@ class Fields:
     def text(self, key: str) -> str:
         """Returns a string that can be encoded: JSON may spell half a surrogate pair."""
         value: str = self._take(key, (str,), "a string")
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise self._wrong(key, "text that can be encoded")
         return value
 
