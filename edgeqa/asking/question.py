@@ -102,7 +102,7 @@ class Asking:
         read = 0
         unread: list[NearPassage] = []
         named = self._named(hits.best)
-        for hit in (*named, *(hit for hit in hits.best if hit not in named)):
+        for hit in (*named, *[hit for hit in hits.best if hit not in named]) if named else hits.best:
             share = 1.0 if not best or hit in named else hit.score / best
             enough = read >= limit or (
                 most is None
@@ -215,9 +215,8 @@ class Asking:
 
     def outcome(self) -> Outcome:
         """Returns the result of the passages that were read."""
-        spans = tuple(
-            FoundSpan(found.passage, found.place, self._probability(found)) for found in self._ranking.spans()
-        )
+        found = self._ranking.spans()
+        spans = tuple([FoundSpan(one.passage, one.place, self._probability(one)) for one in found])
         return Outcome(
             spans,
             self._closest(),

@@ -6,6 +6,7 @@ for each step, so that memory does not grow with it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,17 +92,17 @@ class TextScope:
         Raises:
             ContextError: for a text that cannot be read.
         """
-        from edgeqa.contexts.search import Hit, Hits, search  # imported here: a remembered answer does not need it
+        held = self._held() if self._is_held else None
+        if held is not None and len(held.passages) == 1:
+            self._found, self.is_given = held.passages, True
+            return _the_only_one()
+        from edgeqa.contexts.search import Hit, search  # imported here: a remembered answer does not need it
 
         language = self._equipment.bundle.manifest.language
-        held = self._held() if self._is_held else None
         if held is None:
             hits = search(lambda: (passage for _, _, passage in self._passages()), question, most, language)
         else:
             self._found = held.passages
-            if len(self._found) == 1:
-                self.is_given = True
-                return Hits([Hit(0, 1.0)], 1, {})
             hits = search(self._words(held, language), question, most, language)
         found = {hit.number for hit in hits.best}
         for number in range(min(hits.passages, most)):
@@ -268,6 +269,14 @@ class _GrowingText:
             characters += len(block)
         self._text = "".join(parts)
         return self._text[max(0, start - self._place) : max(0, end - self._place)]
+
+
+@lru_cache(maxsize=1)
+def _the_only_one() -> Hits:
+    """Returns the result of a search of a single passage, which nobody may change."""
+    from edgeqa.contexts.search import Hit, Hits
+
+    return Hits([Hit(0, 1.0)], 1, {})
 
 
 def _listed(parts: Sequence[str]) -> str:
