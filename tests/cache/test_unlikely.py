@@ -434,6 +434,22 @@ def test_what_waits_is_counted_down_to_nothing(cache: Cache, writing: Writer) ->
     assert (writing._waiting_bytes, writing._waiting, writing._queued) == (0, {}, {})
 
 
+def test_where_what_was_queued_cannot_be_written_nothing_is_cleared(
+    cache: Cache, writing: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "flush", lambda: False)
+    assert not writing.clear()
+    cache.front.clear()
+    assert cache.get("a") == 1
+
+
+def test_a_writer_that_has_ended_clears_nothing(cache: Cache, writing: Writer) -> None:
+    assert writing.clear()
+    assert writing.stop()
+    assert not writing.clear()
+    assert cache.stats().faults == {"unavailable": 1}
+
+
 def test_room_that_the_disk_has_none_for_is_a_full_disk(
     cache: Cache, writing: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

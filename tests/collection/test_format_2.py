@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import former
 import pytest
 from filling import ENCODER, fill, open_writer, put
 from hypothesis import given
@@ -184,6 +185,13 @@ def test_a_shard_says_what_its_documents_are(place: Path) -> None:
     assert [d.name for d in documents] == ["b.jsonl#1", "b.jsonl#2", "c.txt"]
     assert shard.gone() == ([(1, 2)], 2)
     assert json.loads((shard.directory / "manifest.json").read_bytes())["number"] == 0
+
+
+def test_the_catalogue_says_of_which_format_it_is(place: Path, tmp_path: Path) -> None:
+    fill(place, {"a.txt": "One."})
+    for held, expected in ((place, 2), (former.unpack(tmp_path), 1)):
+        (held / "snapshot.json").unlink()
+        assert load_snapshot(held).format == expected
 
 
 def test_two_collections_of_one_content_have_two_digests(tmp_path: Path) -> None:
