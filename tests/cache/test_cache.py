@@ -1,4 +1,4 @@
-"""`Cache`: what is put is got, by this process and by others; it expires, is evicted, forgotten and cleared."""
+"""Tests that `Cache` gives what was put, also to others, and that values expire, are evicted and forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgeqa cache` as a person uses it."""
+"""Tests `edgeqa cache` as a person uses it."""
 
 from __future__ import annotations
 

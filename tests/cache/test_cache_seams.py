@@ -1,4 +1,4 @@
-"""The seams of the cache: interrupts at every step, forks, stopped and killed processes, threads at once."""
+"""Tests the cache's seams: interrupts at every step, forks, stopped and killed processes, threads at once."""
 
 from __future__ import annotations
 

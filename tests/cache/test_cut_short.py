@@ -1,4 +1,4 @@
-"""Files that somebody cuts short while they are mapped: a counted miss, and not the end of the process (SIGBUS).
+"""Tests that a file cut short while it is mapped is a counted miss, and not the end of the process (SIGBUS).
 
 Each in a process of its own, for a mistake here would end the suite.
 """

@@ -1,4 +1,4 @@
-"""Faults: each is a counted miss or a quarantine, and never an exception of `get` or `put`."""
+"""Tests that each fault is a counted miss or a quarantine, and never an exception of `get` or `put`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single flight: one call, however many threads, tasks and processes want the value; killed and failing leaders."""
+"""Tests that one call serves all threads, tasks and processes that want a value, though leaders fail or are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table in front, and what eviction remembers of hits: bounded, and kind to what is hit."""
+"""Tests the table in front, and what eviction remembers of hits: both are bounded, and kind to what is hit."""
 
 from __future__ import annotations
 

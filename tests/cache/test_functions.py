@@ -1,4 +1,4 @@
-"""What a remembered function is known by: functions that differ in what they hold, or in their file, share no value."""
+"""Tests that remembered functions share no value if they differ in what they hold, or in their file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard: what is left by processes that die, and who may open what; with real processes, really killed."""
+"""Tests, with processes really killed, what the guard does about what they leave behind, and who may open what."""
 
 from __future__ import annotations
 

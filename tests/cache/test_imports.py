@@ -1,4 +1,4 @@
-"""What a hit imports: not the model's libraries, and nothing slow."""
+"""Tests that a hit imports neither the model's libraries nor anything slow."""
 
 from __future__ import annotations
 

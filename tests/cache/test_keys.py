@@ -1,4 +1,4 @@
-"""Keys: golden bytes, and that different inputs are never alike."""
+"""Tests that keys have their golden bytes, and that different inputs never have the same key."""
 
 from __future__ import annotations
 

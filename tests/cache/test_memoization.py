@@ -1,4 +1,4 @@
-"""`memoize`: a decorated function is called once for equal arguments, and looks like itself."""
+"""Tests that `memoize` calls a function once for equal arguments, and that the decorated function looks like itself."""
 
 from __future__ import annotations
 

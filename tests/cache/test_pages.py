@@ -1,4 +1,4 @@
-"""Pages of 16 and 32 KiB, as LMDB makes them where the machine's are of 16 KiB, and of 64 KiB: real files of them."""
+"""Tests real files with pages of 16, 32 and 64 KiB, as LMDB makes them where the machine's pages are of that size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises of the cache that one moment decides: when a lease ends, what a newer value outlives, what a fork leaves."""
+"""Tests promises that one moment decides: when a lease ends, what a newer value outlives, what a fork leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`persist="memory"`: a map in RAM, shared with forked children, and nothing left after the end, a crash included."""
+"""Tests `persist="memory"`: forked children share the map in RAM, and nothing is left after the end, or a crash."""
 
 from __future__ import annotations
 

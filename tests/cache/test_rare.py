@@ -1,4 +1,4 @@
-"""What the cache rarely meets: leases without a place, more types than decoders, a ledger that cannot be mapped."""
+"""Tests what the cache rarely meets: leases without a place, many types, a ledger that cannot be mapped."""
 
 from __future__ import annotations
 

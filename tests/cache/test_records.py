@@ -1,4 +1,4 @@
-"""Records: golden bytes; torn, foreign and colliding bytes are never believed; time and its setbacks."""
+"""Tests that records have their golden bytes, and that torn, foreign and colliding bytes are never believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was replaced or forgotten does not come back: not by a reader that was on its way, not in another process."""
+"""Tests that what was replaced or forgotten does not come back, by a reader on its way or in another process."""
 
 from __future__ import annotations
 

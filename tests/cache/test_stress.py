@@ -1,4 +1,4 @@
-"""The stress scripts, in seconds: the same code, with few rounds."""
+"""Runs the stress scripts of the cache for seconds: the same code, with few rounds."""
 
 from __future__ import annotations
 

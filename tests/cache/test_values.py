@@ -1,4 +1,4 @@
-"""Values: an equal value comes back, of the same types; what would not is refused."""
+"""Tests that an equal value of the same types comes back, and that what would not come back so is refused."""
 
 from __future__ import annotations
 

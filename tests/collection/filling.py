@@ -1,4 +1,4 @@
-"""Collections for tests, filled through the writer, with the real tokenizer."""
+"""Fills collections for tests through the writer, with the real tokenizer."""
 
 from __future__ import annotations
 

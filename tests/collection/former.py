@@ -1,4 +1,4 @@
-"""The collection that edgeqa 0.3.0 made: `data/collection-0.3.0.tar.xz`, and what it holds."""
+"""Unpacks the collection that edgeqa 0.3.0 made, `data/collection-0.3.0.tar.xz`, and says what it holds."""
 
 from __future__ import annotations
 

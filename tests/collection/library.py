@@ -1,4 +1,4 @@
-"""A collection for tests, filled through the real writer, index and reader."""
+"""Makes a collection for tests, filled through the real writer, index and reader."""
 
 from __future__ import annotations
 

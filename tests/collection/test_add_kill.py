@@ -1,4 +1,4 @@
-"""The stress script of adding, in seconds: the same code, with few rounds, in a process without threads of others."""
+"""Runs the stress script of adding for seconds, with few rounds, in a process without threads of others."""
 
 from __future__ import annotations
 

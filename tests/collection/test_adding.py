@@ -1,4 +1,4 @@
-"""Files to a collection, through the runtime, on the real model: what is read, skipped, replaced, dropped."""
+"""Tests adding files through the runtime, on the real model: what is read, skipped, replaced, dropped."""
 
 from __future__ import annotations
 

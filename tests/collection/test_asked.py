@@ -1,4 +1,4 @@
-"""Asking a collection, whole: real writer, real index, real model, and the answer cache."""
+"""Tests asking a whole collection, with real writer, index and model, and the answer cache."""
 
 from __future__ import annotations
 

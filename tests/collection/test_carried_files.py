@@ -1,4 +1,4 @@
-"""A collection in one file: what is carried, and what is refused of a file that anybody may have made."""
+"""Tests a collection in one file: what is carried, and what is refused of a file that anybody may have made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of JSON that end in their checksum: golden bytes, and no changed bit passes."""
+"""Tests that JSON files that end in their checksum have their golden bytes, and that no changed bit passes."""
 
 from __future__ import annotations
 

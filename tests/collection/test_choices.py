@@ -1,4 +1,4 @@
-"""What is chosen, counted and kept apart: shards to merge, ranges of ids, bytes for encodings, notes of damage."""
+"""Tests what is chosen and counted: shards to merge, ranges of ids, bytes for encodings, notes of damage."""
 
 from __future__ import annotations
 

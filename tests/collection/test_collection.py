@@ -1,4 +1,4 @@
-"""Collections as readers see them: what was put in comes out, what is damaged is named and left out."""
+"""Tests collections as readers see them: what was put in comes out, what is damaged is named and left out."""
 
 from __future__ import annotations
 

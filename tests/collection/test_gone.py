@@ -1,4 +1,4 @@
-"""What `sync` removes, and when it removes nothing: a disk that is not mounted takes no collection with it."""
+"""Tests what `sync` removes, and when it removes nothing: a disk that is not mounted takes no collection with it."""
 
 from __future__ import annotations
 

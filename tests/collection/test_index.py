@@ -1,4 +1,4 @@
-"""The route index on its own, on real files, with real processes really killed."""
+"""Tests the route index on its own, on real files, with real processes really killed."""
 
 from __future__ import annotations
 

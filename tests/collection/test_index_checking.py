@@ -1,4 +1,4 @@
-"""A route index that is not what was written: `check` finds it, and a search raises nothing but RouteDamaged."""
+"""Tests that `check` finds a route index that is not what was written, and that a search raises only RouteDamaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The word index is of the model's language, whoever opens it: who removes, repairs or imports knows no model."""
+"""Tests that the word index is of the model's language, though whoever removes, repairs or imports knows no model."""
 
 from __future__ import annotations
 

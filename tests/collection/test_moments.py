@@ -1,4 +1,4 @@
-"""A collection that changes while it is asked: an answer is of one moment, and remembered only for that one."""
+"""Tests a collection that changes while it is asked: an answer is of one moment, and remembered only for that one."""
 
 from __future__ import annotations
 

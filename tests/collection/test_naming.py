@@ -1,4 +1,4 @@
-"""What texts from pipes are known by and called: none takes another's place, unless both were given one name."""
+"""Tests how texts from pipes are named: none takes another's place, unless both were given one name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a writer is rarely asked for: out of order, begun and begun again, several merges at once, damage meanwhile."""
+"""Tests what a writer is rarely asked for: work out of order, begun again, several merges at once, damage meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All collections of a user: what is in each, and deleting one."""
+"""Tests the list of a user's collections, what is in each, and deleting one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is edgeqa's own: it takes no folder of others, deletes nothing of theirs, and shows to nobody what it keeps."""
+"""Tests that edgeqa takes no folder of others, deletes nothing of theirs, and shows nobody what it keeps."""
 
 from __future__ import annotations
 

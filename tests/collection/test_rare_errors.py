@@ -1,4 +1,4 @@
-"""What rarely goes wrong: each ends in what the user is told, and leaves what was there."""
+"""Tests that each rare error ends in what the user is told, and leaves what was there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of adding, removing and re-encoding that are rare: begun before, interrupted, of paths that cannot be walked."""
+"""Tests rare runs of adding, removing and re-encoding: begun before, interrupted, of paths that cannot be walked."""
 
 from __future__ import annotations
 

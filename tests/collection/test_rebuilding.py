@@ -1,4 +1,4 @@
-"""The catalogue made again from the shards alone, after anything that can have happened to a collection."""
+"""Tests that the catalogue can be made again from the shards alone, after anything that can have happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that were added under the same name from two folders: told apart by their full paths, and by nothing less."""
+"""Tests that files of the same name from two folders are told apart by their full paths, and by nothing less."""
 
 from __future__ import annotations
 

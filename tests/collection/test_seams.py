@@ -1,4 +1,4 @@
-"""Where one thing of a collection ends and its neighbour begins: folders, rows, windows, ids, encoders, commits."""
+"""Tests where one thing of a collection ends and its neighbour begins: folders, rows, windows, ids, commits."""
 
 from __future__ import annotations
 

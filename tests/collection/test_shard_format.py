@@ -1,3 +1,5 @@
+"""Tests the bytes of a shard's rows and records, of both formats, and that all of it comes back."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Tests that no tag of a shard is given twice, and that tags stay as they are written down here."""
+
 from __future__ import annotations
 
 from itertools import count, islice

@@ -1,4 +1,4 @@
-"""A collection that edgeqa 0.3.0 made: read as it is, and made one of this format, whole or not at all."""
+"""Tests a collection that edgeqa 0.3.0 made: it is read as it is, and upgraded whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: whole documents or nothing, whatever ends it and wherever; replacing, removing, merging, mending."""
+"""Tests that the writer stores whole documents or nothing, whatever ends it: replacing, removing, merging, mending."""
 
 from __future__ import annotations
 
