@@ -144,16 +144,15 @@ def _extension(code: int, data: memoryview) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
-def _require_plain(value: object) -> None:
+def _require_plain(value: Any) -> None:  # noqa: ANN401 - any value
     kind = type(value)
-    if isinstance(value, (list, tuple)) and (kind is list or kind is tuple):
-        items: Iterable[object] = value
-    elif isinstance(value, dict) and kind is dict:
+    items: Iterable[object] = value
+    if kind is dict:
         for key in value:
             if type(key) not in _ATOMS or (type(key) is int and not _SMALLEST_INT <= key <= _LARGEST_INT):
                 raise CacheValueInvalid(key, "as the key of a dict")
         items = value.values()
-    else:
+    elif kind is not list and kind is not tuple:
         names = _field_names(value)
         if names is None:
             raise CacheValueInvalid(value)
