@@ -23,7 +23,7 @@ from edgeqa.errors import (
     EmptyQuestion,
     QuestionType,
 )
-from edgeqa.formats import BLOCK_BYTES, blocks_of, checked, decode, nfc, nfc_blocks, reason
+from edgeqa.formats import BLOCK_BYTES, arriving, blocks_of, checked, decode, nfc, nfc_blocks, reason
 from edgeqa.formats.source import HELD_BYTES, Spool
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def from_file(path: Path) -> Document:
 
     def raw() -> Iterator[bytes]:
         try:
-            with path.open("rb") as stream:
-                yield from blocks_of(stream)
+            with path.open("rb", buffering=0) as stream:
+                yield from blocks_of(stream) if stat.S_ISREG(found.st_mode) else arriving(stream)
         except OSError as error:
             raise ContextUnreadable(path, reason(error)) from error
 

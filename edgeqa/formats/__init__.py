@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import select
 import unicodedata
 from typing import IO, TYPE_CHECKING, Any, AnyStr
 
@@ -20,6 +21,7 @@ from edgeqa.errors import ContextBinary, ContextEncoding, ContextUTF16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
 
     from edgeqa.errors import EdgeQAError
 
@@ -28,6 +30,7 @@ STANDARD_INPUT = "-"
 PIPED_NAME = "standard input"
 """The words for standard input in messages, in the place of a file's name."""
 BLOCK_BYTES = 1 << 16
+SIGNALS_SEEN_MS = 200  # no wait for a pipe is longer
 MAX_RUN_CHARACTERS = 1024  # a letter of a living language has a few marks
 _UNDECODED = "[\udc80-\udcff]+"
 _LONE_SURROGATE = "[\ud800-\udfff]"  # undecodable bytes of an argument become these; they are no text
@@ -89,6 +92,25 @@ def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
     """Yields the rest of the stream."""
     while block := stream.read(BLOCK_BYTES):
         yield block
+
+
+def arriving(pipe: FileIO) -> Iterator[bytes]:
+    """Yields what comes through a pipe, and waits for a short time again and again.
+
+    A signal that comes between two steps of Python's, just before a wait begins, does not end that wait.
+    """
+    ready, block = select.poll(), bytearray()
+    ready.register(pipe, select.POLLIN)
+    while True:
+        if not ready.poll(SIGNALS_SEEN_MS):
+            continue
+        some = pipe.read(BLOCK_BYTES)
+        block += some or b""
+        if len(block) >= BLOCK_BYTES or not some:
+            yield bytes(block)
+            block.clear()
+        if not some:
+            return
 
 
 def checked(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:

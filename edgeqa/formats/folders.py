@@ -27,7 +27,7 @@ from edgeqa.errors import (
     LibraryMissing,
     OptionError,
 )
-from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, blocks_of, checked, kinds, reason
+from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, arriving, blocks_of, checked, kinds, reason
 from edgeqa.formats.archive import unpacked
 from edgeqa.formats.blocks import FormatOld, FormatUnknown
 from edgeqa.formats.source import HELD_BYTES, Source, Spool
@@ -134,7 +134,7 @@ class _Walk:
     def _standard_input(self) -> Source:
         if sys.stdin is None or sys.stdin.closed:
             raise ContextMissing
-        source = self._copied(PIPED_NAME, sys.stdin.buffer, self._kind or kinds.TEXT)
+        source = self._copied(PIPED_NAME, blocks_of(sys.stdin.buffer), self._kind or kinds.TEXT)
         if not source.size_bytes:  # the program that should have written to it has failed
             raise ContextEmpty(source.name)
         return source
@@ -143,8 +143,8 @@ class _Walk:
         kind = self._kind or kinds.by_name(path)
         if is_pipe(path, found):
             try:
-                with open(path, "rb") as stream:
-                    return self._copied(path, stream, kind or kinds.TEXT)
+                with open(path, "rb", buffering=0) as stream:
+                    return self._copied(path, arriving(stream), kind or kinds.TEXT)
             except OSError as error:
                 raise ContextUnreadable(path, reason(error)) from error
         if self._kind is None and kinds.needs_look(kind):
@@ -236,8 +236,7 @@ class _Walk:
     def _source(self, path: str, found: os.stat_result, kind: Kind) -> Source:
         return Source(path, found.st_size, kind, self._options, lambda: _opened(path))
 
-    def _copied(self, name: str, stream: IO[bytes], kind: Kind) -> Source:
-        blocks = blocks_of(stream)
+    def _copied(self, name: str, blocks: Iterator[bytes], kind: Kind) -> Source:
         # A stream that cannot be text is refused at once: /dev/zero never ends.
         spool = Spool(blocks if kind.seeks else checked(blocks, name), name, HELD_BYTES)
         return Source(name, spool.size_bytes, kind, self._options, spool.open, is_piped=True)
