@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 
 import nox
@@ -26,6 +27,9 @@ def suite(session: nox.Session, resolution: str) -> None:
     """Run the suite: `nox -s "suite-3.13(lowest)" -- tests/cache`; without tests named, all of it."""
     built = Path(session.create_tmp()).resolve()
     shutil.rmtree(built)
+    # A socket's path has 107 characters at most, and its folder here would take most of them.
+    session.env["TMPDIR"] = tempfile.gettempdir()
+    session.env["UV_LINK_MODE"] = "copy"  # onnx reads no weights that have other names (hard links)
     session.run("uv", "build", "--quiet", "--out-dir", str(built), external=True)
     (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
     with tarfile.open(source) as archive:

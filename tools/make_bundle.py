@@ -23,6 +23,7 @@ from reference import CONTEXT_POSITION, POSITIONS
 from tokenizers import Tokenizer
 from weights import load_weights
 
+import edgeqa
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.models.bundle import Bundle
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-BUNDLED = Path(__file__).parent.parent / "edgeqa" / "models" / "edgeqa-mini"
+BUNDLED = Path(edgeqa.__file__).parent / "models" / "edgeqa-mini"
 MANIFEST = "manifest.json"
 GRAPHS = {"encode.onnx": encode_graph, "read.onnx": read_graph}
 FILES = (

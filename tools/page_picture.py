@@ -18,6 +18,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import edgeqa
+
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "page.png"
 QUESTION = "To what depth may the pump be submerged?"
 WIDTH_PX, HEIGHT_PX = 820, 455
@@ -29,7 +31,7 @@ def digest(url: str) -> str:
     """Returns the digest of what the page shows for the question."""
     page = _read(address(url)).decode("utf-8")
     parts = [re.sub(r"\d+% likely|\{\w{3,4}\}", "N", page)]
-    folder = Path(__file__).parent.parent / "edgeqa" / "serving" / "page"
+    folder = Path(edgeqa.__file__).parent / "serving" / "page"
     parts += [(folder / name).read_text(encoding="utf-8") for name in FILES]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -67,7 +67,7 @@ def test_the_service_manager_is_told_when_it_is_ready_and_when_it_stops(
         running = start(tmp_path)
         try:
             assert manager.recv(100) in {b"READY=1", b"WATCHDOG=1"}
-            assert httpx.get(f"{running.url}/readyz").status_code == 200
+            assert httpx.get(f"{running.url}/readyz", timeout=DEADLINE_S).status_code == 200
             running.process.terminate()
             said = {manager.recv(100)}
             while b"STOPPING=1" not in said:
@@ -83,7 +83,7 @@ def test_it_is_started_by_the_first_who_asks(tmp_path: Path) -> None:
         port = found.getsockname()[1]
     command = [
         *(foreign.program("systemd-socket-activate"), f"--listen=127.0.0.1:{port}", "--fdname=http"),
-        *("-E", f"EDGEQA_HOME={tmp_path}", "-E", f"PATH={os.environ['PATH']}"),
+        *("-E", f"EDGEQA_HOME={tmp_path}", "-E", f"PATH={os.environ['PATH']}", "-E", "EDGEQA_READER=fast"),
         *(*EDGEQA, "serve"),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -134,8 +134,9 @@ def test_the_container_installs_what_there_is_and_lets_nobody_in_without_a_token
     running = start(tmp_path, *options)
     try:
         url = f"http://127.0.0.1:{running.port}"
-        assert httpx.post(f"{url}/v1/ask", json=QUESTION).status_code == 401
+        assert httpx.post(f"{url}/v1/ask", json=QUESTION, timeout=DEADLINE_S).status_code == 401
         headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
-        assert httpx.post(f"{url}/v1/ask", json=QUESTION, headers=headers).json()["answer"] == "Dorman Long"
+        reply = httpx.post(f"{url}/v1/ask", json=QUESTION, headers=headers, timeout=DEADLINE_S)
+        assert reply.json()["answer"] == "Dorman Long"
     finally:
         stop(running)
