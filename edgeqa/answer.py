@@ -281,10 +281,52 @@ class Answer(_Value):
         return found | {"candidates": [c.to_json() for c in self.candidates]} if candidates else found
 
 
+def below_headings(
+    heading: tuple[str, ...], text: str, marked: tuple[int, int] | None
+) -> tuple[str, tuple[int, int] | None]:
+    """Returns the text of a passage for people, who see its headings above it, so that it need not begin with them.
+
+    Args:
+        heading: the headings that are shown above it.
+        text: the passage.
+        marked: the part of it that is marked; headings are left where the mark is in them.
+
+    Returns:
+        The rest of the text, and where the mark is in it.
+    """
+    for first in range(len(heading)):
+        rest: str | None = text
+        for title in heading[first:]:
+            rest = _after(title, rest) if rest else None
+        if rest is None:
+            continue
+        left = len(text) - len(rest)
+        if marked is None:
+            return rest, None
+        return (rest, (marked[0] - left, marked[1] - left)) if marked[0] >= left else (text, marked)
+    return text, marked
+
+
+def _after(title: str, text: str) -> str | None:
+    """Returns what stands below a heading that a text begins with, and below the line under it; None without such."""
+    titles = title.split()
+    words = text.split(None, len(titles))
+    if not titles or len(words) <= len(titles) or words[: len(titles)] != titles:
+        return None
+    rest = words[-1]
+    before = text[: len(text) - len(rest)]
+    if before.endswith(" ") and not before[-2:].isspace():  # a sentence begins with the same words
+        return None
+    line, _, below = rest.partition("\n")
+    is_line = not any(map(str.isalnum, line)) and below.strip()
+    return below.lstrip() if is_line else rest
+
+
 def _html(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, document: str) -> str:
     """Returns a passage as HTML; its text is escaped."""
     from html import escape  # imported here, because only notebooks need it
 
+    text, marked = below_headings(heading, text, marked)
     start, end = marked or (0, 0)
     mark = f"<mark>{escape(text[start:end])}</mark>" if marked else ""
     headings = f"<small>{escape(' > '.join(heading))}</small><br>" if heading else ""

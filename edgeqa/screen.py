@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeqa.answer import below_headings
 from edgeqa.errors import printed
 from edgeqa.streams import STEERING
 
@@ -52,7 +53,8 @@ def describe(answer: Answer, *, top: int) -> str:
     else:
         lines = [click.style(_one_line(answer.text), bold=True)]
         for number, candidate in enumerate(answer.candidates[:top], 1):
-            around = folded(candidate.context, (candidate.start, candidate.end))
+            marked = candidate.start, candidate.end
+            around = folded(*below_headings(candidate.heading, candidate.context, marked))
             numbered = [f"{number}. {around[0]}", *around[1:]] if top > 1 else around
             lines += ["", *_headed(candidate.heading), *(INDENT + line for line in numbered)]
             lines.append(f"{INDENT}{_place(candidate, best=number == 1)}")
@@ -73,7 +75,7 @@ def passages_shown(passages: Sequence[ClosePassage], question: str = "", *, firs
     lines: list[str] = []
     for number, passage in enumerate(passages, first):
         lines += [*([""] if lines else []), *_headed(passage.heading)]
-        begins, *others = folded(passage.text, passage.marked, question)
+        begins, *others = folded(*below_headings(passage.heading, passage.text, passage.marked), question)
         lines.append(f"{INDENT}{number}. {begins}")
         lines += [f"{INDENT}   {line}" for line in others]
         start, end = passage.source_start - passage.document_start, passage.source_end - passage.document_start
@@ -144,7 +146,7 @@ def _notes(answer: Answer) -> Iterator[str]:
 
 
 def _closest(answer: Answer) -> Iterator[str]:
-    yield "Not sure. The closest passages:" if answer.closest else "No answer in this text."
+    yield "Not sure. The closest passages:" if answer.closest else "No answer: nothing is close to the question."
     if answer.closest:
         yield ""
         yield from passages_shown(answer.closest, answer.question)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeqa.answer import Answer, Candidate, ClosePassage
+from edgeqa.answer import Answer, Candidate, ClosePassage, below_headings
 from edgeqa.screen import LINE_CHARACTERS, MAX_LINES, describe, folded, plain
 
 
@@ -131,15 +131,51 @@ def test_without_an_answer_the_closest_passages_are_shown() -> None:
     ]
 
 
-def test_nothing_close_is_no_answer() -> None:
+def test_nothing_close_is_no_answer_of_a_text_or_of_a_collection() -> None:
     none = replace(answer("Ada wrote.", (0, 3)), text=None, candidates=())
-    assert shown(none)[0] == "No answer in this text."
+    assert shown(none)[0] == "No answer: nothing is close to the question."
 
 
 def test_an_answer_stands_in_its_passage_under_its_headings() -> None:
     found = answer("Depth is limited. It may be 12 metres. Not more.", (28, 37))
     found = replace(found, candidates=(replace(found.candidates[0], heading=("Pump", "Depth")),))
     assert shown(found)[2:4] == ["  Pump > Depth", "  Depth is limited. It may be [12 metres]. Not more."]
+
+
+@pytest.mark.parametrize(
+    ("heading", "text", "marked", "expected"),
+    [
+        (("Pump", "Depth"), "Depth\n\nAt most 12 metres.", "12 metres", "At most [12 metres]."),
+        (("Pump", "Depth"), "Pump\n====\n\nDepth\n-----\n\nAt most 12 metres.", "12", "At most [12] metres."),
+        (("Pump", "Depth"), "Pump\n\nDepth\n\nAt most 12 metres.", "12 metres", "At most [12 metres]."),
+        (("Pump", "Depth"), "Depth\n=====\n\nAt most 12 metres.", "12 metres", "At most [12 metres]."),
+        (("Depth",), "Depth\n\nAt most 12 metres.", "Depth", "[Depth] At most 12 metres."),
+        (("Depth",), "Depth is given in metres.", "metres", "Depth is given in [metres]."),
+        (("-q",), "-q  be quiet", "quiet", "be [quiet]"),
+        (("Depth",), "Depths are given in metres.", "metres", "Depths are given in [metres]."),
+        (("Depth",), "Depth", "Depth", "[Depth]"),
+    ],
+)
+def test_headings_are_not_shown_twice(heading: tuple[str, ...], text: str, marked: str, expected: str) -> None:
+    start = text.index(marked)
+    found = answer(text, (start, start + len(marked)))
+    found = replace(found, candidates=(replace(found.candidates[0], heading=heading),))
+    assert shown(found)[2:4] == [f"  {' > '.join(heading)}", f"  {expected}"]
+    own = close(text, (start, start + len(marked)), *heading)
+    assert shown(replace(found, text=None, closest=(own,)))[2:4] == [f"  {' > '.join(heading)}", f"  1. {expected}"]
+    assert f"<mark>{marked}</mark>" in found._repr_html_()
+
+
+@given(st.lists(st.text("ab \n-", min_size=1), max_size=3), st.text("ab \n-"), st.integers(0, 9), st.integers(1, 9))
+def test_what_stands_below_headings_is_the_end_of_the_passage_with_its_mark(
+    heading: list[str], rest: str, start: int, length: int
+) -> None:
+    text = "\n\n".join([*heading, rest])
+    marked = (min(start, len(text)), min(start + length, len(text)))
+    below, at = below_headings(tuple(heading), text, marked)
+    assert at is not None
+    assert text.endswith(below)
+    assert below[slice(*at)] == text[slice(*marked)]
 
 
 @given(st.text(st.sampled_from("ab \n[]é\x1b"), max_size=2000), st.integers(0, 2000), st.integers(0, 80))

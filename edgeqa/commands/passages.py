@@ -177,13 +177,15 @@ def _place(source: str, place: str | None) -> tuple[int, int]:
 
 
 def _described(found: Shown) -> str:
+    from edgeqa.answer import below_headings
     from edgeqa.screen import plain
 
-    start, end = found.marked
-    before, inner, after = found.text[:start], found.text[start:end], found.text[end:]
+    text, marked_at = below_headings(found.heading, found.text, found.marked)
+    start, end = marked_at or found.marked
+    before, inner, after = text[:start], text[start:end], text[end:]
     marked = "\n".join(click.style(line, bold=True) for line in _lines(f"[{inner}]"))
     around = "\n".join(_lines(before)) + marked + "\n".join(_lines(after))
-    place = f"{plain(found.document)}, characters {found.start + start}-{found.start + end}"
+    place = f"{plain(found.document)}, characters {found.start + found.marked[0]}-{found.start + found.marked[1]}"
     heading = [click.style(plain(" > ".join(found.heading)), dim=True), ""] if found.heading else []
     return "\n".join([*heading, around.strip("\n"), "", click.style(place, dim=True)])
 

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 import edgeqa
+from edgeqa.answer import below_headings
 from edgeqa.serving.api import token_dropped
 from edgeqa.serving.bodies import until_gone
 from edgeqa.serving.callers import MAX_QUESTION_CHARACTERS
@@ -179,6 +180,7 @@ def _answered(answer: Answer, collection: str | None, *, links: bool = True) -> 
 
 
 def _passage(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, place: str) -> str:
+    text, marked = below_headings(heading, text, marked)
     text = _FOLDED.sub(" ", text)
     path = f'<p class="path">{escape(" > ".join(heading))}</p>' if heading else ""
     return f'<article class="passage">{path}<p class="text" tabindex="0">{_marked(text, marked)}</p>{place}</article>'
