@@ -31,7 +31,7 @@ import edgeqa
 from edgeqa.answer import Candidate
 from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
-from edgeqa.asking.evidence import Features, weighed
+from edgeqa.asking.evidence import Features, is_looked_up, weighed
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import ENOUGH_BELOW, FEW_PASSAGES, MAX_MARGIN, MAX_READ
 from edgeqa.asking.records import Options
@@ -313,7 +313,7 @@ def choose(asked: Asked, numbers: Searched) -> Chosen:
         read += 1
     read = len(ranks) if asked.passages <= FEW_PASSAGES else read
     at = int(np.argmax(ranks[:read]))
-    there = 1.0 if Evidence(*best[at][2].evidence).defines else asked.reads[at].coverage
+    there = 1.0 if is_looked_up(best[at][2].evidence) else asked.reads[at].coverage
     return Chosen(ranks[at], there, best[at][1], best[at][2].right)
 
 

@@ -31,6 +31,7 @@ from calibrate import Asked, Read, Span, logistic, lowest, sigmoid, weights_of, 
 import edgeqa
 from edgeqa.asking.collection_scope import CollectionScope
 from edgeqa.asking.documents import documents, on_one_line
+from edgeqa.asking.evidence import is_looked_up
 from edgeqa.asking.question import Asking
 from edgeqa.asking.ranking import CAREFUL_READ, ENOUGH_BELOW, MAX_MARGIN, Ranked, Ranking
 from edgeqa.asking.records import Options
@@ -151,7 +152,8 @@ def choose(twice: Twice, numbers: Searched) -> Chosen:
     lead = ranks[at] - max((rank for n, rank in enumerate(ranks[:read]) if n != at), default=-np.inf)
     span = best[at][2]
     agrees = float((span.start, span.end) in twice.agree[at])
-    known = ranks[at], one.reads[at].coverage, best[at][1], min(MAX_MARGIN, lead), agrees
+    there = 1.0 if is_looked_up(span.evidence) else one.reads[at].coverage
+    known = ranks[at], there, best[at][1], min(MAX_MARGIN, lead), agrees
     return Chosen(*known, span.right, read)
 
 

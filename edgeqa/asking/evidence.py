@@ -5,7 +5,9 @@ Pure. In: a question, a passage and spans of it. Out: for each span, a number fo
 questions are searched for hints that they ask for a number.
 
 A row of a table is looked up, so its cells are offered as spans, too. The question names the column of the cell that
-answers it. Its other words mean the row, as far as they stand there; a cell that only repeats these words is no answer.
+answers it: by a word of its name or of the same root, by what the name is short for, or by the kind of answer that it
+asks for ("when" a date). Its other words mean the row, as far as they stand there; words that only link a thing to its
+column ("use", "have") tell no rows apart. A cell that only repeats the question is no answer.
 An entry is looked up by its name: an option as it is written (-z is not -Z), a term by its words. Where a question asks
 what it means or does, the first sentence below the name is offered, too.
 In a passage that is no row, three things count against a span: it only repeats the question's words, it is the number
@@ -15,13 +17,14 @@ of a list's item, or it has no number where the question asks for one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.asking.records import OPTION
 from edgeqa.contexts import Place, searched
 from edgeqa.contexts.passages import sure_sentence_ends
 from edgeqa.contexts.search import MAX_QUESTION_CHARACTERS
-from edgeqa.contexts.terms import ENGLISH, distinct, term, terms, words
+from edgeqa.contexts.terms import ENGLISH, all_words, distinct, term, terms, words
 from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 CANDIDATES, ROW_CANDIDATES = 2, 8
 """Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""
 MAX_CELL_CHARACTERS = 160
+LOOKED_UP = 0.9  # a row is looked up if it holds this part of the question's other words, by weight
+ANY_ROW = 0.5  # a question that names a column alone means each row with this certainty
 UNKNOWN = 0.4  # a term that nothing has counts with this part of its weight in a row
 MAX_SHORT_NAME = 16  # a longer name of a column is not an abbreviation
 MAX_SHORT = 0.7  # an abbreviation has at most this part of a word's length
@@ -56,9 +61,59 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _MEANING = re.compile(r"meaning|description|definition|purpose|effect|explanation", re.IGNORECASE)
-_ASKS_PRICE = re.compile(r"\b(?:costs?|prices?|how much (?:is|are|does|do)|fees?|charged?)\b")
-_PRICE_TERMS = distinct("cost costs price prices fee fees charge charged")
-_PRICE = re.compile(r"price|cost|fee\b|charge|\b(?:EUR|USD|GBP|CHF)\b|[$€£]", re.IGNORECASE)
+
+MIN_ROOT, MAX_ENDING = 5, 3  # words of one root share so many letters, and end in so many others: "delivery, delivered"
+# These link a thing to what a column says of it, and are in no row.
+_LINKING = """
+    apply applies belong belongs call called calls come comes contain contains cover covered covers find found gave get
+    gets give given gives go goes got have having held hold holds include includes keep keeps kept list listed lists
+    made make makes named need needed needs provide provided provides require required requires say says sell sells
+    serve serves set show shown shows sold stand stands stood take taken takes tell took use used uses using want work
+    works i me my we us our you your may might must shall should would please exactly
+"""
+
+
+class _Kind(NamedTuple):
+    """A kind of answer that questions ask for in words of their own."""
+
+    asked: tuple[str, ...]
+    """A question that has one of these asks for it."""
+    columns: str
+    """Words that are in the names of columns of such answers."""
+    said: str
+    """Words of the question that say no more than that it asks for this."""
+
+
+PRICE = "price"
+_CURRENCIES = frozenset("$€£")
+_PRICES = f"{PRICE} cost fee charge charged eur usd gbp chf"
+_PRICES_ASKED = ("cost", "costs", "price", "prices", "fee", "fees", "charged")
+_KINDS = (
+    _Kind(
+        (*_PRICES_ASKED, "how much is", "how much are", "how much do", "how much does"),
+        _PRICES,
+        _PRICES,
+    ),
+    _Kind(
+        ("when", "what date", "which date", "what day", "which day", "what year", "which year", "until what"),
+        "date day year time until since due deadline released published departure arrival opens closes",
+        "date day year released published out",
+    ),
+    _Kind(("where",), "place location address city town room venue site", "place located"),
+    _Kind(("who", "whom", "whose"), "name author owner person contact chair", "person name"),
+    _Kind(("how long",), "duration length time period days hours minutes", "long last"),
+    _Kind(("how many",), "number quantity qty count pieces amount total", "number"),
+    _Kind(("how deep",), "depth", "deep"),
+    _Kind(("how high", "how tall"), "height", "high tall"),
+    _Kind(("how wide", "how broad"), "width breadth", "wide broad"),
+    _Kind(("how heavy", "weigh", "weighs"), "weight mass", "heavy weigh weight"),
+    _Kind(("how old",), "age", "old"),
+    _Kind(("how far",), "distance range", "far"),
+    _Kind(("how fast",), "speed rate", "fast"),
+    _Kind(("how often",), "frequency interval", "often"),
+    _Kind(("how big", "how large"), "size area capacity volume", "big large"),
+    _Kind(("how hot", "how warm", "how cold"), "temperature", "hot warm cold"),
+)
 
 MAX_NAME_LINES = 6  # of a passage, among which the name of its entry is looked for
 MAX_DEFINITION_CHARACTERS = 240
@@ -76,6 +131,7 @@ _SUBJECTS = tuple(
         r"(.+)",
     )
 )
+_ASKS_MEANING = re.compile(r"what (?:does|do|did) .+ (?:do|mean|stand for)\b|.*\bmeaning\b")
 _AROUND_SUBJECT = re.compile(
     r"^(?:(?:the|an?|option|flag|switch|command|parameter|setting|directive|keyword|term|word) )+"
     r"|(?: (?:option|flag|switch|command|parameter|setting|directive|keyword|term))+$",
@@ -106,13 +162,16 @@ class Asked:
         self._may_be_about: frozenset[frozenset[str] | str] | None = None
         self.options = frozenset(_OPTION.findall(question)) if "-" in question else frozenset[str]()
         """Options of a command that the question names, as they are written there."""
-        self._entries: dict[str | tuple[str, ...], bool] = {}
+        self.asks_meaning = language == ENGLISH and _ASKS_MEANING.match(self._question) is not None
+        """Whether it asks in so many words what something means or does."""
+        self._entries: dict[tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
         self._mended: Mapping[str, str] = {}
         self._columns: dict[str, frozenset[str]] = {}
         self._seen: dict[tuple[str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
+        self._asked_kinds: list[tuple[frozenset[str], frozenset[str]]] | None = None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -122,6 +181,13 @@ class Asked:
             found = found.difference(*(terms(word, self._language) for word in self._mended))
             self._terms = found.union(*(terms(meant, self._language) for meant in self._mended.values()))
         return self._terms
+
+    @property
+    def _kinds(self) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """The kinds of answer that it asks for: the terms of their columns, and those that ask for them."""
+        if self._asked_kinds is None:
+            self._asked_kinds = _kinds(self._question) if self._language == ENGLISH else []
+        return self._asked_kinds
 
     @property
     def _subjects(self) -> frozenset[frozenset[str] | str]:
@@ -176,43 +242,57 @@ class Asked:
     def candidates(self, text: Text, places: Sequence[Place]) -> Iterator[Place]:
         """Yields a passage's best spans, and what may be looked up in it: a row's cells, the definition of an entry.
 
-        What is looked up scores no more than what is in it, or than all that was found.
+        What may be looked up scores no more than what is in it, or than all that was found. But a cell whose column and
+        row the question names scores as the best of its row: the reader tells whether the row answers, and the question
+        which cell.
 
         Args:
             text: the passage.
             places: its best spans.
         """
-        yield from places
         if not places:
             return
+        is_row = text.kind == "row"
         known = {(place.start, place.end) for place in places}
-        lowest = min(place.score for place in places)
-        for start, end in _cells(text) if text.kind == "row" else filter(None, (self._definition(text),)):
+        lowest, best = min(place.score for place in places), max(place.score for place in places)
+        every = [*places]
+        for start, end in _cells(text) if is_row else filter(None, (self._definition(text),)):
             if (start, end) not in known:
                 inside = [place.score for place in places if start <= place.start and place.end <= end]
-                yield Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0)
+                every.append(Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0))
+        for place in every:
+            is_found = is_row and place.score < best and is_looked_up(self.of(text, place.start, place.end))
+            yield place._replace(score=best) if is_found else place
 
     def names(self, text: Text) -> bool:
         """Tells whether the question names the entry or row that a passage is: an option, or what it is all about."""
         is_row = text.kind == "row"
         if not is_row and (not text.heading or text.kind not in ("entry", "paragraph")):
             return False
-        at = text.text if is_row else text.heading
+        at = (*text.heading, text.text) if is_row else text.heading
         found = self._entries.get(at)
         if found is None:  # each span of the passage asks for it
             entries = (text.text[start:end] for start, end in _cells(text)) if is_row else (text.heading[-1],)
-            found = self._entries[at] = any(map(self._is_named, entries))
+            found = self._entries[at] = any(self._is_named(entry, _above(text)) for entry in entries)
         return found
 
-    def _is_named(self, entry: str) -> bool:
+    def _is_named(self, entry: str, above: tuple[str, ...]) -> bool:
+        """Tells whether the question names an entry, or the headings above it and the entry: "exit status 2"."""
         if options := _OPTION.findall(entry):
             return not self.options.isdisjoint(options) and entry.startswith("-")
-        return any(distinct(name, self._language) in self._subjects for name in _BETWEEN_NAMES.split(_plain(entry)))
+        names = {distinct(name, self._language) for name in _BETWEEN_NAMES.split(_plain(entry))} - {frozenset()}
+        if not names.isdisjoint(self._subjects):
+            return True
+        said = distinct(searched(above), self._language) if names and above else frozenset[str]()
+        return bool(said) and any(
+            subject - said in names for subject in self._subjects if isinstance(subject, frozenset)
+        )
 
     def _meanings(self, text: Text) -> list[tuple[int, int]]:
         """Returns the cells that say what the row means that the question names: of two, the other one."""
         cells = list(_cells(text))
-        others = [(start, end) for start, end in cells if not self._is_asked(text.text[start:end])]
+        above = _above(text)
+        others = [(start, end) for start, end in cells if not self._is_asked(text.text[start:end], above)]
         if len(others) == len(cells):
             return []
         return others if len(cells) == 2 else [at for at in others if self._is_meaning(text, at)]
@@ -222,18 +302,18 @@ class Asked:
         name = _column(text, cell)
         return name is not None and _MEANING.search(text.text, name.start, name.end) is not None
 
-    def _is_asked(self, entry: str) -> bool:
+    def _is_asked(self, entry: str, above: tuple[str, ...]) -> bool:
         """Tells whether the question asks what an entry of this name means or does."""
         if options := _OPTION.findall(entry):
             return not self._subjects.isdisjoint(options)
-        return self._is_named(entry)
+        return self._is_named(entry, above)
 
     def _definition(self, text: Text) -> tuple[int, int] | None:
         """Returns the first sentence below the name of an entry, if the question asks what that means or does."""
         if not self.names(text) or text.pieces:
             return None
         name, after = text.heading[-1], 0
-        if not self._is_asked(name):
+        if not self._is_asked(name, _above(text)):
             return None
         for line in text.text.split("\n", MAX_NAME_LINES)[:MAX_NAME_LINES]:
             if (at := line.find(name)) >= 0:
@@ -279,13 +359,19 @@ class Asked:
         if self.options and (options := _OPTION.findall(column)) and self.options.isdisjoint(options):
             return frozenset()  # -q is not -Q
         names = distinct(column, self._language)
-        if _PRICE.search(column) and self._language == ENGLISH and _ASKS_PRICE.search(self._question):
-            return names | _PRICE_TERMS
+        for columns, said in self._kinds:
+            if not columns.isdisjoint(names) or (PRICE in columns and not _CURRENCIES.isdisjoint(column)):
+                return names | said
         if not self.terms.isdisjoint(names):
             return names
-        if len(column) > MAX_SHORT_NAME or self._language != ENGLISH:
+        if self._language != ENGLISH:
             return frozenset()
         asked = words(self._question, self._language)
+        named = words(column, self._language)
+        if alike := [word for word in asked if any(_are_of_one_root(word, other) for other in named)]:
+            return names.union(*(terms(word, self._language) for word in alike))
+        if len(column) > MAX_SHORT_NAME:
+            return frozenset()
         initials = "".join(word[0] for word in asked)
         for part in _NAME_PART.findall(column):
             short = part.lower()
@@ -308,10 +394,13 @@ class Asked:
             names = self._columns[column] = self._naming(column)
         if not names:
             return 0.0
-        others = {one: self._weights.get(one, 1.0) for one in self.terms - names}
         there = distinct(text.text, self._language) | distinct(searched(text.heading), self._language)
+        linking = _linking() - there if self._language == ENGLISH else frozenset()
+        others = {one: self._weights.get(one, 1.0) for one in self.terms - names - linking}
         total = sum(others.values())
-        return sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
+        if not total:  # a key alone is a row, and a column has many
+            return ANY_ROW if _has_header(text) else 1.0
+        return sum(weight for one, weight in others.items() if one in there) / total
 
 
 def _is_short_for(short: str, word: str) -> bool:
@@ -322,6 +411,25 @@ def _is_short_for(short: str, word: str) -> bool:
         return True
     letters = iter(word)
     return word[0] == short[0] and _VOWELS.isdisjoint(short) and all(letter in letters for letter in short)
+
+
+@cache
+def _linking() -> frozenset[str]:
+    return distinct(_LINKING)
+
+
+def _kinds(question: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """Returns the kinds of answer that a question asks for: the terms of their columns, and those that ask for them."""
+    said = f" {' '.join(all_words(question))} "
+    asked = (kind for kind in _KINDS if any(f" {one} " in said for one in kind.asked))
+    return [(distinct(kind.columns), distinct(kind.said)) for kind in asked]
+
+
+def _are_of_one_root(word: str, other: str) -> bool:
+    """Tells whether two words begin alike and have different endings: "delivery" and "delivered"."""
+    both = zip(word, other, strict=False)
+    root = next((n for n, (a, b) in enumerate(both) if a != b), min(len(word), len(other)))
+    return root >= MIN_ROOT and max(len(word), len(other)) - root <= MAX_ENDING
 
 
 def _asks_number(question: str) -> bool:
@@ -361,12 +469,23 @@ def _first_sentence(text: str, after: int) -> tuple[int, int] | None:
     return (start, start + len(said)) if len(said) >= MIN_DEFINITION_CHARACTERS else None
 
 
+def _above(text: Text) -> tuple[str, ...]:
+    """Returns the headings that an entry or a row stands under."""
+    return text.heading if text.kind == "row" else text.heading[:-1]
+
+
 def _cells(text: Text) -> Iterator[tuple[int, int]]:
     """Yields the cells of a row that may answer."""
     if len(text.pieces) > 1:
         for piece in text.pieces:
             if piece.place >= text.start and _may_answer(text.text[piece.start : piece.end]):
                 yield piece.start, piece.end
+
+
+def is_looked_up(features: Features) -> bool:
+    """Tells whether a span is a cell whose column and row the question names, or a definition that it asks for."""
+    of = Evidence(*features)
+    return of.defines > 0 or (of.named >= LOOKED_UP and of.cell > 0 and of.said < 1)
 
 
 def weighed(features: Features, weights: Evidence) -> float:
@@ -377,10 +496,15 @@ def weighed(features: Features, weights: Evidence) -> float:
 def _column(text: Text, at: int) -> Piece | None:
     """Returns the name of a cell's column: the header before it, or the key of a key and its value."""
     pieces = text.pieces
-    if any(piece.place < text.start for piece in pieces):
+    if _has_header(text):
         is_named = at > 0 and pieces[at].place >= text.start > pieces[at - 1].place
         return pieces[at - 1] if is_named else None
     return pieces[0] if at == 1 and len(pieces) == 2 else None
+
+
+def _has_header(text: Text) -> bool:
+    """Tells whether a row says the names of its columns, which stand above it."""
+    return any(piece.place < text.start for piece in text.pieces)
 
 
 def _is_marker(text: str, start: int, end: int) -> bool:

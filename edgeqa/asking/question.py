@@ -18,7 +18,6 @@ from edgeqa.contexts import Place
 from edgeqa.contexts.search import coverage
 from edgeqa.contexts.terms import distinct, looks_foreign
 from edgeqa.digests import blake2b
-from edgeqa.models.manifest import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from edgeqa.timing import Progress, Stopwatch
 
 SPARE_HITS = 16  # so many more hits replace passages that cannot be read
-LOOKED_UP = 0.9  # a row is looked up if it holds this part of the question's other words, by weight
 DIGEST_BYTES = 16
 CLOSEST = 3  # so many passages are returned at least
 OTHER_LANGUAGE = "the text is not in the model's language"
@@ -128,11 +126,11 @@ class Asking:
         self._near += unread
 
     def _named(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Returns the entries of options that the question names: the search knows no signs, and no capitals.
+        """Returns the entries whose meaning is asked for: the search knows no signs, and counts headings less.
 
-        They are those of the document that the search found best, because each program has its own.
+        They are those of the document that the search found best, because each program has its own options.
         """
-        if not self._said.options:
+        if not (self._said.options or self._said.asks_meaning):
             return []
         found = [(hit, passage) for hit in hits if (passage := self._scope.passage(hit)) is not None]
         in_best = (one for one in found if one[1].number == found[0][1].number)
@@ -171,9 +169,8 @@ class Asking:
         best = next(iter(self._ranking.spans()), None)
         if best is None:
             return False
-        found = Evidence(*self._said.of(best.passage.text, best.place.start, best.place.end))
-        is_found = found.defines > 0 or (found.named >= LOOKED_UP and found.cell > 0)
-        return is_found and self._probability(best) >= self.no_answer_below
+        found = self._said.of(best.passage.text, best.place.start, best.place.end)
+        return evidence.is_looked_up(found) and self._probability(best) >= self.no_answer_below
 
     def is_careful(self, passage: SourcePassage) -> bool:
         """Tells whether the careful reader decides of a passage that is given."""
@@ -275,8 +272,8 @@ class Asking:
             return ranking.sigmoid(given.slope * found.rank + given.intercept)
         there, ahead, text = 0.0, 0.0, found.passage.text
         if self._numbers.coverage:
-            is_defined = Evidence(*self._said.of(text, found.place.start, found.place.end)).defines > 0
-            there = 1.0 if is_defined else coverage(text.text, text.heading, self._weights, self._language)
+            is_found = evidence.is_looked_up(self._said.of(text, found.place.start, found.place.end))
+            there = 1.0 if is_found else coverage(text.text, text.heading, self._weights, self._language)
         if self._numbers.margin:
             ahead = self._margin(found)
         lead = self._ranking.lead(found) if self._numbers.lead else 0.0

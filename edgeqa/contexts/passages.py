@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-SPLITTER_VERSION: Final = 2
+SPLITTER_VERSION: Final = 3
 """This number rises whenever the same blocks become other passages. A collection then reads a document again when it is
 next added."""
 
@@ -310,11 +310,12 @@ class _Gathering:
         self._append(element)
 
     def _text(self, element: _Element) -> Iterator[Passage]:
-        open_terms = len(self._terms)
-        while self._terms and not _belongs(element, self._terms[-1]):
-            self._terms.pop()
-        if len(self._terms) < open_terms:
-            yield from self.rest()
+        belongs_to = len(self._terms)
+        while belongs_to and not _belongs(element, self._terms[belongs_to - 1]):
+            belongs_to -= 1
+        if belongs_to < len(self._terms):
+            yield from self.rest()  # which stands under the terms that end here
+            del self._terms[belongs_to:]
         elif self._explains_item(element):
             item = self._run.pop()
             yield from self.rest()

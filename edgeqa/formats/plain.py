@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edgeqa.formats import BLOCK_BYTES, decode, nfc_blocks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MAX_GROUP_CHARACTERS = 1 << 15  # a longer group is handled in parts
 MAX_GROUP_LINES = 400
 MAX_NAME_CHARACTERS = 80  # a heading is not longer
+MAX_LABEL_CHARACTERS = 32  # nor is a name with its text beside it
 MAX_TERM_CHARACTERS = 60  # a term is not longer: a line that is nearly full goes on below
 _BULLET = re.compile(r"(?:[-*+•‣◦·▪\u2013]|\(?(\d{1,3})[.)]|\(?[a-zA-Z]\))\s+(?=\S)")
 _OPTION = re.compile(r"(?!--[A-Z][a-z]|-\d+-$)--?[A-Za-z0-9?#@]|[+/][A-Za-z0-9?](?=[ \t,:]|$)")
@@ -151,6 +153,7 @@ class _Layout:
         self._in_answers = False
         self._term_indents: set[int] = set()  # the indentations of terms in this section
         self._table: Table | None = None  # the table that the rest of a long group continues
+        self._stops: tuple[int, ...] = ()  # the columns where the cells of rows begin that blank lines part
 
     def blocks(self, group: Group, following: Group | None) -> Iterator[Block]:
         """Yields the blocks of a group."""
@@ -180,10 +183,16 @@ class _Layout:
             yield Span(lines[0].begin, lines[-1].end, "paragraph", len(self._open))
             return
         self._table = None
+        if (parted := self._parted(group, following)) is not None:
+            yield from parted
+            return
         if (level := _heading_level(group, following)) is not None:
             self._begin_section()
             yield Span(lines[0].begin, lines[0].end, "heading", level)
             lines = lines[2:] if len(lines) > 1 and _UNDERLINE.fullmatch(lines[1].text) else lines[1:]
+            if lines and (parted := self._parted(replace(group, lines=lines), following)) is not None:
+                yield from parted
+                return
         at = 0
         while at < len(lines):
             spans, at = self._at(lines, at, is_first=not at, following=following)
@@ -192,7 +201,34 @@ class _Layout:
     def _begin_section(self) -> None:
         self._open.clear()
         self._term_indents.clear()
+        self._stops = ()
         self._number, self._in_answers = 0, False
+
+    def _parted(self, group: Group, following: Group | None) -> list[Span] | None:
+        """Takes a row of a table whose rows blank lines part: a term with its text beside it if it has two cells."""
+        begins = not (self._stops and _fits(group, self._stops))
+        if begins:
+            if self._stops and group.indent < self._stops[1]:  # else the text beside a term goes on
+                self._stops = ()
+            stops = _stops(group, following) if following is not None and following.lines else ()
+            if not stops:
+                return None
+            self._stops = stops
+        line, end = group.lines[0], group.lines[-1].end
+        self._close(line.indent)
+        places = [line.begin + stop - line.indent for stop in self._stops]
+        if len(places) == 2:
+            level = len(self._open) + 1
+            self._open.append((line.indent, "term"))
+            name = line.text[: places[1] - line.begin].rstrip()
+            term = Span(line.begin, line.begin + len(name), "term", level)
+            return [term, Span(places[1], end, "paragraph", level)]
+        cells = [
+            (begin, begin + len(group.text[begin:after].rstrip()))
+            for begin, after in pairwise((*places, group.lines[-1].end))
+        ]
+        kind: BlockKind = "header" if begins and _names_columns(group) else "row"
+        return [Span(line.begin, end, kind, len(self._open), tuple(cells), begins)]
 
     def _at(self, lines: Sequence[Line], at: int, *, is_first: bool, following: Group | None) -> tuple[list[Span], int]:
         """Returns the blocks that begin with a line of the group, and the line after them."""
@@ -338,6 +374,45 @@ class _Layout:
         return self._begins(lines, at)
 
 
+def _begins_of(line: Line) -> tuple[int, ...]:
+    """Returns the columns of a line where text begins after two blanks or more."""
+    return (line.indent, *(line.indent + gap.end() for gap in GAP.finditer(line.text)))
+
+
+def _stops(group: Group, following: Group) -> tuple[int, ...]:
+    """Returns the columns where the cells of two groups begin, each of them a row; none if they are no rows."""
+    first, second = group.lines[0], following.lines[0]
+    if first.indent != second.indent or "\t" in first.text + second.text:
+        return ()
+    stops = tuple(sorted({*_begins_of(first)} & {*_begins_of(second)}))
+    if len(stops) < 2 or not (_fits(group, stops) and _fits(following, stops)):
+        return ()
+    has_lines_below = len(group.lines) + len(following.lines) > 2  # which stand in the last column
+    is_wide = all(line.text[: stops[1] - line.indent].endswith("   ") for line in (first, second))
+    return stops if has_lines_below or is_wide else ()
+
+
+def _fits(group: Group, stops: tuple[int, ...]) -> bool:
+    """Tells whether a group is a row with cells at these columns; only the last cell goes on in further lines."""
+    line, *others = group.lines
+    name = line.text[: stops[1] - line.indent].rstrip()
+    is_name = 0 < len(name) <= MAX_LABEL_CHARACTERS and _is_term_line(name) and any(map(str.isalnum, name))
+    return (
+        is_name
+        and line.indent == stops[0]
+        and set(stops) <= {*_begins_of(line)}
+        and GAP.search(name) is None
+        and all(one.indent == stops[-1] for one in others)
+        and not any(mark.match(line.text) for mark in (_BULLET, _OPTION, _QUESTION, _REPLY))
+    )
+
+
+def _names_columns(group: Group) -> bool:
+    """Tells whether a row of a table names its columns: short words without a figure."""
+    text = group.lines[0].text
+    return len(group.lines) == 1 and not any(map(str.isdigit, text)) and _is_term_line(text) and text[0].isupper()
+
+
 def _heading_level(group: Group, following: Group | None) -> int | None:
     """Returns the level of the heading that the group is or begins with; None if it is none."""
     first = group.lines[0]
@@ -393,6 +468,8 @@ def _is_term_line(text: str) -> bool:
 
 def _is_code(text: str) -> bool:
     """Tells whether a line looks like an option, a setting or a command rather than words."""
+    if text[0] == "[" and " " in text:  # "[Illustration: the pump]"
+        return False
     return bool(_OPTION.match(text)) or any(c in text for c in "=<>[]{}$_") or (" " not in text and not text.isalpha())
 
 

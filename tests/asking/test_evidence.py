@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgeqa.asking.evidence import MAX_DEFINITION_CHARACTERS, NOTHING, UNKNOWN, Asked, weighed
+from edgeqa.asking.evidence import MAX_DEFINITION_CHARACTERS, NOTHING, UNKNOWN, Asked, is_looked_up, weighed
 from edgeqa.contexts import Place
 from edgeqa.contexts.passages import Passage, passages
 from edgeqa.contexts.terms import terms
@@ -91,10 +91,53 @@ def test_a_column_is_named_by_what_its_name_is_short_for(question: str, cell: st
     assert evidence(question, KABUL, cell, "").named == 0
 
 
+LOANS = Block(
+    "Boat;Owner;Berth depth;Taken out;Delivery", kind="header", begins=True,
+    cells=((0, 4), (5, 10), (11, 22), (23, 32), (33, 41)),
+)  # fmt: skip
+PETREL = next(
+    passages(
+        [
+            LOANS,
+            Block(
+                "Petrel;Ms Vance;2.4 m;9 May;from 3 June", "\n", kind="row",
+                cells=((0, 6), (7, 15), (16, 21), (22, 27), (28, 39)),
+            ),
+        ]
+    )
+)  # fmt: skip
+CELLS = ("Petrel", "Ms Vance", "2.4 m", "9 May", "from 3 June")
+
+
+@pytest.mark.parametrize(
+    ("question", "cell"),
+    [
+        ("who keeps the Petrel", "Ms Vance"),
+        ("How deep is the Petrel's?", "2.4 m"),
+        ("from when on is the Petrel delivered", "from 3 June"),
+        ("deliveries of the Petrel", "from 3 June"),
+    ],
+)
+def test_a_column_is_named_by_what_is_asked_for_and_by_words_of_one_root(question: str, cell: str) -> None:
+    assert [one for one in CELLS if evidence(question, PETREL, one).named == 1] == [cell]
+    assert evidence(question, PETREL, cell, "").named < 1
+
+
+@pytest.mark.parametrize("word", ["delicate", "deliberation", "deluxe", "delve"])
+def test_words_that_only_begin_alike_name_no_column(word: str) -> None:
+    assert evidence(f"{word} petrel", PETREL, "from 3 June").named == 0
+
+
+def test_words_that_link_a_thing_to_its_column_tell_no_row_from_another() -> None:
+    assert evidence("Which number is used for the float switch?", FLOAT_SWITCH, "240-2230").named == 1
+    assert evidence("What number should I give for a float switch, please?", FLOAT_SWITCH, "240-2230").named == 1
+    assert evidence("Which number is painted on the float switch?", FLOAT_SWITCH, "240-2230").named < 1
+
+
 def test_a_term_that_nothing_has_tells_no_row_from_another() -> None:
-    asked = Asked("number of the float switch sold", "en")
+    asked = Asked("number of the float switch sieve", "en")
     start = FLOAT_SWITCH.text.index("240-2230")
-    asked.searched({"number": 1.0, "float": 2.0, "switch": 2.0, "sold": 5.0}, {}, {"sold"})
+    asked.searched({"number": 1.0, "float": 2.0, "switch": 2.0, "siev": 5.0}, {}, {"siev"})
     assert Evidence(*asked.of(FLOAT_SWITCH, start, start + 8)).named == pytest.approx(4 / (4 + 5 * UNKNOWN))
 
 
@@ -169,6 +212,18 @@ def test_the_cells_of_a_row_are_spans_that_score_no_more_than_what_is_in_them() 
     )
     told = {text[place.start : place.end]: place.score for place in found}
     assert told == {"switch": 4.0, "Part": -1.0, "Float switch": 3.5, "240-2230": -2.0, "27.50": -2.0}
+
+
+def test_a_cell_that_is_looked_up_scores_as_the_best_of_its_row() -> None:
+    text = FLOAT_SWITCH.text
+    switch, number = text.index("switch"), text.index("240-2230")
+    places = [Place(switch, switch + 6, 4.0), Place(number, number + 8, -9.0), Place(number, number + 3, -10.0)]
+    found = Asked("Which number does the float switch have?", "en").candidates(FLOAT_SWITCH, places)
+    told = {text[place.start : place.end]: place.score for place in found}
+    assert told == {"switch": 4.0, "Float switch": 3.5, "240-2230": 4.0, "240": -10.0, "27.50": -11.0}
+    assert is_looked_up(Asked("number of a float switch", "en").of(FLOAT_SWITCH, number, number + 8))
+    assert not is_looked_up(Asked("which number", "en").of(FLOAT_SWITCH, number, number + 8))  # of which row?
+    assert not is_looked_up(Asked("Which number has 240-2230?", "en").of(FLOAT_SWITCH, number, number + 8))
 
 
 def test_a_cell_is_offered_once_and_not_where_it_could_be_no_answer() -> None:

@@ -153,6 +153,66 @@ def test_a_term_is_looked_up_by_its_name(writing: EdgeQA, tmp_path: Path, questi
     assert writing.ask(question, file).text == answer
 
 
+STATUS = """HARBOUR(1)
+
+It prints what is in the harbour.
+
+EXIT STATUS
+       0      All is well.
+
+       1      A ship is missing.
+
+       2      Something worth a look was seen, but
+              no ship is missing.
+
+LIGHTS
+       2      Two ships are at anchor.
+
+       3      Three are. Exit by the north.
+
+A warning is printed on standard error, whatever the exit status is.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What does exit status 1 mean?", "A ship is missing"),
+        ("exit status 1 meaning", "A ship is missing"),
+    ],
+)
+def test_an_entry_is_named_by_the_heading_above_it_too(
+    writing: EdgeQA, tmp_path: Path, question: str, answer: str
+) -> None:
+    file = tmp_path / "harbour.txt"
+    file.write_text(STATUS)
+    assert writing.ask(question, file).text == answer
+
+
+SHIPS = """Ship,Owner,Berth,Depth (m),Delivery
+Petrel,Ms Vance,N3,2.4,from 3 June
+Auk,Mr Lund,N4,3.1,in stock
+Gannet,Ms Orr,S1,2.9,2 weeks
+Skua,Mr Bell,S2,4.0,from 9 May
+Tern,Ms Cole,S3,1.8,in stock
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("who keeps the Gannet", "Ms Orr"),
+        ("How deep is the Skua?", "4.0"),
+        ("from when on is the Petrel delivered", "from 3 June"),
+        ("Which berth is used for the Tern?", "S3"),
+    ],
+)
+def test_a_column_is_named_by_what_is_asked_for(writing: EdgeQA, tmp_path: Path, question: str, answer: str) -> None:
+    file = tmp_path / "ships.csv"
+    file.write_text(SHIPS)
+    assert writing.ask(question, file).text == answer
+
+
 def test_an_option_is_that_of_the_document_which_the_question_is_about(writing: EdgeQA, tmp_path: Path) -> None:
     for name, said in (("bogo", "Expand the word list by what is read."), ("trace", "Use UDP instead of ICMP.")):
         about = f"{name.upper()} manual\n\n{name} is a program.\n\n"

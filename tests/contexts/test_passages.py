@@ -76,6 +76,21 @@ def test_an_entry_keeps_its_term_and_a_long_one_says_it_again() -> None:
     assert (found[3].text, found[3].heading) == ("After all.", ("OPTIONS",))
 
 
+def test_the_last_entry_stands_under_its_term_too() -> None:
+    blocks = [
+        Block("-q", "", "term", 1),
+        Block("Be quiet.", "\n", "paragraph", 1),
+        Block("-v", "\n", "term", 1),
+        Block("Be loud.", "\n", "paragraph", 1),
+        Block("These are all.", "\n\n"),
+    ]
+    assert [(text, heading) for _, text, heading in cut(blocks)] == [
+        ("-q\nBe quiet.", ("-q",)),
+        ("-v\nBe loud.", ("-v",)),
+        ("These are all.", ()),
+    ]
+
+
 def test_a_list_stays_with_the_sentence_before_it() -> None:
     items = [Block(f"- item number {n} of the list", "\n", "item", 1) for n in range(40)]
     blocks = [Block("Some words first. " * 25), Block("You need:", "\n\n"), *items, Block("Then go.", "\n\n")]

@@ -117,6 +117,76 @@ def test_prose_stays_prose(prose: str) -> None:
     assert {kind for kind, _ in found(prose)} == {"paragraph"}
 
 
+HISTORY = """\
+Releases
+
+   Release   Date         What is new
+
+   2.0       2021-03-04   Doors open at night, when
+                          nobody is there
+
+   1.9       2020-11-30   Paint
+
+STATUS
+       0      All doors are shut.
+
+       1      A door is open,  and  the
+              lamp is lit.
+
+              Shut it.
+
+       2      Nobody knows.
+
+Doors are counted.
+"""
+
+
+def test_rows_that_blank_lines_part_are_rows_and_terms_with_the_text_beside_them() -> None:
+    assert found(HISTORY) == [
+        ("heading", "Releases"),
+        ("header", "Release | Date | What is new"),
+        ("row", "2.0 | 2021-03-04 | Doors open at night, when\n                          nobody is there"),
+        ("row", "1.9 | 2020-11-30 | Paint"),
+        ("heading", "STATUS"),
+        ("term", "0"),
+        ("paragraph", "All doors are shut."),
+        ("term", "1"),
+        ("paragraph", "A door is open,  and  the\n              lamp is lit."),
+        ("paragraph", "Shut it."),
+        ("term", "2"),
+        ("paragraph", "Nobody knows."),
+        ("paragraph", "Doors are counted."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It ended.  Then they left the town\nand came back.\n\nIt rained.  Nobody was out that day\nbut them.\n",
+        "One  two words are here\n\nOld  men are there\n",  # two blanks alone part no cells
+        "From the pump   to the sieve is one metre.\n\nOut of the pump it comes fast   and cold.\n",
+        "London,          May 3.\n\nMy dear friend, how are you\ntoday?\n",
+    ],
+)
+def test_two_paragraphs_with_wide_blanks_are_no_rows(text: str) -> None:
+    assert {kind for kind, _ in found(text)} <= {"paragraph", "heading"}
+
+
+WORD = st.text("abcxyz", min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(WORD, WORD, st.lists(WORD, min_size=1, max_size=3)), min_size=2, max_size=6))
+def test_a_table_with_blank_lines_between_its_rows_is_found_whatever_is_in_it(
+    table: list[tuple[str, str, list[str]]],
+) -> None:
+    text = "".join(f"    {a:<12}{b:<12}{(chr(10) + ' ' * 28).join(lines)}\n\n" for a, b, lines in table)
+    blocks = [block for block in structured([text]) if block.text]
+    assert [block.kind for block in blocks] == ["row"] * len(table)
+    assert [block.text[slice(*block.cells[0])] for block in blocks] == [a for a, _, _ in table]
+    assert [block.text[slice(*block.cells[1])] for block in blocks] == [b for _, b, _ in table]
+    assert [block.text[slice(*block.cells[2])].split() for block in blocks] == [lines for _, _, lines in table]
+
+
 def test_a_question_of_an_faq_is_a_term_that_its_answer_belongs_to() -> None:
     text = "Q: Why is it\n   loud?\nA: Air is in it.\n\n   Let it out.\n\nQ: Is it safe?\nA: Yes.\n"
     assert [(b.kind, b.level, b.text) for b in structured([text]) if b.text] == [
