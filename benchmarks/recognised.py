@@ -2,11 +2,11 @@
 
     python benchmarks/recognised.py [--squad FILE ...] [--json FILE] [--show N] FILE_OR_FOLDER ...
 
-In: books, RFCs and other plain texts, each file of a folder alone, and the paragraphs of SQuAD files, of which each is
-a text. Out: a table with a line a collection of texts: lines that are not blank, and of 1,000 of them how many are in a
-row of a table, an item or a term. In prose none is, so that what is counted there is false; a book has some tables,
-too, its contents above all, so that --show prints N lines of each kind, drawn at random, for a person to tell. Nothing
-is asked, and no model is needed.
+In: books, RFCs and other texts, each file of a folder alone, or documents of any format, and the paragraphs of SQuAD
+files, of which each is a text. Out: a table with a line a collection of texts: lines that are not blank, and of 1,000
+of them how many are in a row of a table, an item or a term. In prose none is, so that what is counted there is false; a
+book has some tables, too, its contents above all, so that --show prints N lines of each kind, drawn at random, for a
+person to tell. Nothing is asked, and no model is needed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa.formats import plain
+from edgeqa.formats.blocks import FormatOptions
+from edgeqa.formats.folders import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from edgeqa.formats.blocks import Block
 
 KINDS = ("row", "item", "term", "heading", "code")
 STRUCTURE = ("row", "item", "term")
@@ -43,10 +47,10 @@ class Counted:
         self.lines: Counter[str] = Counter()
         self.taken: dict[str, list[Taken]] = {kind: [] for kind in KINDS}
 
-    def add(self, name: str, text: str) -> None:
+    def add(self, name: str, blocks: Iterable[Block]) -> None:
         """Counts a text."""
         self.texts += 1
-        for block in plain.record(name, "", text).blocks:
+        for block in blocks:
             kind = "row" if block.kind == "header" else block.kind
             lines = [line for line in block.text.split("\n") if line.strip()]
             self.lines[kind] += len(lines)
@@ -80,12 +84,13 @@ def count(options: argparse.Namespace) -> Iterator[Counted]:
     for file in options.squad:
         counted = Counted(file.name)
         for number, paragraph in enumerate(paragraphs(file)):
-            counted.add(f"{file.name} {number}", paragraph)
+            counted.add(f"{file.name} {number}", plain.record("", "", paragraph).blocks)
         yield counted
     for path in options.paths:
         counted = Counted(path.name)
         for file in sorted(path.rglob("*.txt")) if path.is_dir() else [path]:
-            counted.add(file.name, file.read_text(encoding="utf-8", errors="replace"))
+            for record in (record for source in walk([file], FormatOptions()) for record in source.records()):
+                counted.add(file.name, record.blocks)
         yield counted
 
 

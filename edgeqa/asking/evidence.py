@@ -36,7 +36,7 @@ CANDIDATES, ROW_CANDIDATES = 2, 8
 """Spans of a passage, and of a row, that evidence chooses from: a third of a passage changed no answer."""
 MAX_CELL_CHARACTERS = 160
 LOOKED_UP = 0.9  # a row is looked up if it holds this part of the question's other words, by weight
-ANY_ROW = 0.5  # a question that names a column alone means each row with this certainty
+ANY_ROW = 0.5  # a row that no word of the question is in, but the names of its columns, is meant no surer than this
 UNKNOWN = 0.4  # a term that nothing has counts with this part of its weight in a row
 MAX_SHORT_NAME = 16  # a longer name of a column is not an abbreviation
 MAX_SHORT = 0.7  # an abbreviation has at most this part of a word's length
@@ -398,9 +398,12 @@ class Asked:
         linking = _linking() - there if self._language == ENGLISH else frozenset()
         others = {one: self._weights.get(one, 1.0) for one in self.terms - names - linking}
         total = sum(others.values())
-        if not total:  # a key alone is a row, and a column has many
-            return ANY_ROW if _has_header(text) else 1.0
-        return sum(weight for one, weight in others.items() if one in there) / total
+        found = sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
+        if not _has_header(text):
+            return found
+        # The names of columns, and what stands above a table, are the same for all its rows.
+        own = distinct("; ".join(text.text[start:end] for start, end in _own(text)), self._language)
+        return found if not own.isdisjoint(others) else min(found, ANY_ROW)
 
 
 def _is_short_for(short: str, word: str) -> bool:
@@ -477,9 +480,12 @@ def _above(text: Text) -> tuple[str, ...]:
 def _cells(text: Text) -> Iterator[tuple[int, int]]:
     """Yields the cells of a row that may answer."""
     if len(text.pieces) > 1:
-        for piece in text.pieces:
-            if piece.place >= text.start and _may_answer(text.text[piece.start : piece.end]):
-                yield piece.start, piece.end
+        yield from (at for at in _own(text) if _may_answer(text.text[slice(*at)]))
+
+
+def _own(text: Text) -> Iterator[tuple[int, int]]:
+    """Yields the cells of a row, without the names of its columns that stand above it."""
+    return ((piece.start, piece.end) for piece in text.pieces if piece.place >= text.start)
 
 
 def is_looked_up(features: Features) -> bool:

@@ -396,7 +396,8 @@ def _fits(group: Group, stops: tuple[int, ...]) -> bool:
     """Tells whether a group is a row with cells at these columns; only the last cell goes on in further lines."""
     line, *others = group.lines
     name = line.text[: stops[1] - line.indent].rstrip()
-    is_name = 0 < len(name) <= MAX_LABEL_CHARACTERS and _is_term_line(name) and any(map(str.isalnum, name))
+    is_name = len(name) > 1 or name.isdecimal()  # another sign alone counts items
+    is_name &= len(name) <= MAX_LABEL_CHARACTERS and name[-1:] not in ".,;:!?" and any(map(str.isalnum, name))
     return (
         is_name
         and line.indent == stops[0]

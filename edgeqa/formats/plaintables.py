@@ -240,13 +240,15 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
     covered = _covered(lines[at])
     if len(_runs(covered)) < 2:
         return None
-    end = at
+    end, closed = at, 0  # the line that first closes the blanks between two columns of enough others
     rules: list[tuple[int, str]] = []
     for line in lines[at:]:
         is_rule = _RULE.fullmatch(line.text) is not None
         if not is_rule:
             wider = covered | _covered(line)
             runs = _runs(wider)
+            if not closed and end - at >= MIN_ROWS and len(runs) < len(_runs(covered)):
+                closed = end
             begins, ends = _runs(covered)[0]  # the first column; names and figures may stand to its right
             is_row = line.indent < ends and line.indent + len(line.text) > begins and GAP.search(line.text) is not None
             goes_on = end > at and len(runs) > 1 and line.indent >= runs[1][0]
@@ -261,8 +263,13 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
     whole = [(line, cells) for line, cells in rows if not _is_empty(cells[0])]
     is_ruled = _is_ruled_off(rules, end - at - len(rules))
     if len(whole) < (2 if is_ruled else MIN_ROWS) or not (is_ruled or _is_laid_out(whole)):
-        return None
-    return Table(cut, end, is_ruled or _has_header([_texts(line, cells) for line, cells in whole]))
+        return _columns(lines[:closed], at) if closed else None  # a long name may reach into the next column
+    texts = [_texts(line, cells) for line, cells in rows]
+    names = ["-", *texts[0][1:]]  # the first column may have none
+    has_header = _has_header([text for text in texts if text[0]]) or (
+        not texts[0][0] and _has_header([names, *texts[1:]])
+    )
+    return Table(cut, end, is_ruled or has_header)
 
 
 def _covered(line: Line) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -222,6 +224,8 @@ def test_a_cell_that_is_looked_up_scores_as_the_best_of_its_row() -> None:
     told = {text[place.start : place.end]: place.score for place in found}
     assert told == {"switch": 4.0, "Float switch": 3.5, "240-2230": 4.0, "240": -10.0, "27.50": -11.0}
     assert is_looked_up(Asked("number of a float switch", "en").of(FLOAT_SWITCH, number, number + 8))
+    below = replace(FLOAT_SWITCH, heading=("Spare parts of the pump",))
+    assert not is_looked_up(Asked("number of a pump's spare part", "en").of(below, number, number + 8))
     assert not is_looked_up(Asked("which number", "en").of(FLOAT_SWITCH, number, number + 8))  # of which row?
     assert not is_looked_up(Asked("Which number has 240-2230?", "en").of(FLOAT_SWITCH, number, number + 8))
 

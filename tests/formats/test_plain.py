@@ -117,6 +117,26 @@ def test_prose_stays_prose(prose: str) -> None:
     assert {kind for kind, _ in found(prose)} == {"paragraph"}
 
 
+COVERAGE = """
+                         Sans          Serif
+Basic Latin              100% (95)     100% (95)
+Greek and Coptic          98% (132)     87% (117)
+Cyrillic                  90% (230)     11% (28)
+Unified Canadian Aboriginal Syllabics Extended    2% (1)
+Ogham                    100% (29)      50% (14)
+"""
+
+
+def test_a_name_that_reaches_into_the_next_column_ends_a_table_and_undoes_none() -> None:
+    assert rows(COVERAGE) == [
+        " | Sans | Serif",
+        "Basic Latin | 100% (95) | 100% (95)",
+        "Greek and Coptic | 98% (132) | 87% (117)",
+        "Cyrillic | 90% (230) | 11% (28)",
+    ]
+    assert found(COVERAGE)[0][0] == "header"
+
+
 HISTORY = """\
 Releases
 
@@ -165,6 +185,7 @@ def test_rows_that_blank_lines_part_are_rows_and_terms_with_the_text_beside_them
         "It ended.  Then they left the town\nand came back.\n\nIt rained.  Nobody was out that day\nbut them.\n",
         "One  two words are here\n\nOld  men are there\n",  # two blanks alone part no cells
         "From the pump   to the sieve is one metre.\n\nOut of the pump it comes fast   and cold.\n",
+        "o  The pump is red.\n\n   o  The sieve is blue.\n",
         "London,          May 3.\n\nMy dear friend, how are you\ntoday?\n",
     ],
 )
@@ -172,7 +193,7 @@ def test_two_paragraphs_with_wide_blanks_are_no_rows(text: str) -> None:
     assert {kind for kind, _ in found(text)} <= {"paragraph", "heading"}
 
 
-WORD = st.text("abcxyz", min_size=1, max_size=8)
+WORD = st.text("abcxyz", min_size=2, max_size=8)
 
 
 @given(st.lists(st.tuples(WORD, WORD, st.lists(WORD, min_size=1, max_size=3)), min_size=2, max_size=6))
