@@ -1,6 +1,6 @@
 """Scores answers by the greatest length of passages and windows, on SQuAD's paragraphs and on documents.
 
-    python benchmarks/windows.py SQUAD_FILE [--questions 300] [--results FILE] [QUESTIONS_FILE --documents FOLDER]
+    python benchmarks/windows.py SQUAD_FILE [--questions 300] [--only half=fit] [--results FILE] [FILE]
 
 A paragraph, an entry or a list is cut where it has more tokens than a window; texts of more than one window are cut as
 everywhere else. For each length, the questions on documents are asked of their file, and those of SQuAD of their
@@ -82,15 +82,16 @@ def main() -> None:
     parser.add_argument("squad", type=Path)
     parser.add_argument("file", type=Path, nargs="?", default=SET / "questions.jsonl")
     parser.add_argument("--documents", type=Path, default=SET / "docs")
+    parser.add_argument("--only", action="append", default=[], metavar="FIELD=VALUE", help="half=fit, to choose by")
     parser.add_argument("--questions", type=int, default=300, help="of SQuAD")
     parser.add_argument("--results", type=Path, help="keep the figures in this file")
     options = parser.parse_args()
     held = Documents(options.documents.resolve())
-    questions = read_questions(options.file)
+    questions = read_questions(options.file, dict(pair.split("=", 1) for pair in options.only))
     judge = Judge(held, questions, options.file)
     usual = (passages.WHOLE_LENGTH, passages.PART_LENGTH)
     rows = []
-    for tokens in (*LENGTHS, None):
+    for tokens in (None, *LENGTHS):
         cut_at(tokens, usual)
         found = {
             **on_documents(questions, judge, held, tokens),
@@ -98,8 +99,8 @@ def main() -> None:
         }
         rows.append({"window_tokens": tokens, **found})
         print(json.dumps(rows[-1]), flush=True)
-    if options.results:
-        options.results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        if options.results:
+            options.results.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
