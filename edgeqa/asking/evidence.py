@@ -242,27 +242,21 @@ class Asked:
     def candidates(self, text: Text, places: Sequence[Place]) -> Iterator[Place]:
         """Yields a passage's best spans, and what may be looked up in it: a row's cells, the definition of an entry.
 
-        What may be looked up scores no more than what is in it, or than all that was found. But a cell whose column and
-        row the question names scores as the best of its row: the reader tells whether the row answers, and the question
-        which cell.
+        What is looked up scores no more than what is in it, or than all that was found.
 
         Args:
             text: the passage.
             places: its best spans.
         """
+        yield from places
         if not places:
             return
-        is_row = text.kind == "row"
         known = {(place.start, place.end) for place in places}
-        lowest, best = min(place.score for place in places), max(place.score for place in places)
-        every = [*places]
-        for start, end in _cells(text) if is_row else filter(None, (self._definition(text),)):
+        lowest = min(place.score for place in places)
+        for start, end in _cells(text) if text.kind == "row" else filter(None, (self._definition(text),)):
             if (start, end) not in known:
                 inside = [place.score for place in places if start <= place.start and place.end <= end]
-                every.append(Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0))
-        for place in every:
-            is_found = is_row and place.score < best and is_looked_up(self.of(text, place.start, place.end))
-            yield place._replace(score=best) if is_found else place
+                yield Place(start, end, max(inside) - 0.5 if inside else lowest - 1.0)
 
     def names(self, text: Text) -> bool:
         """Tells whether the question names the entry or row that a passage is: an option, or what it is all about."""
