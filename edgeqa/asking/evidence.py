@@ -131,7 +131,6 @@ _SUBJECTS = tuple(
         r"(.+)",
     )
 )
-_ASKS_MEANING = re.compile(r"what (?:does|do|did) .+ (?:do|mean|stand for)\b|.*\bmeaning\b")
 _AROUND_SUBJECT = re.compile(
     r"^(?:(?:the|an?|option|flag|switch|command|parameter|setting|directive|keyword|term|word) )+"
     r"|(?: (?:option|flag|switch|command|parameter|setting|directive|keyword|term))+$",
@@ -162,7 +161,7 @@ class Asked:
         self._may_be_about: frozenset[frozenset[str] | str] | None = None
         self.options = frozenset(_OPTION.findall(question)) if "-" in question else frozenset[str]()
         """Options of a command that the question names, as they are written there."""
-        self.asks_meaning = language == ENGLISH and _ASKS_MEANING.match(self._question) is not None
+        self.asks_meaning = language == ENGLISH and _asks_meaning(self._question)
         """Whether it asks in so many words what something means or does."""
         self._entries: dict[tuple[str, ...], bool] = {}
         self._weights: Mapping[str, float] = {}
@@ -431,6 +430,11 @@ def _are_of_one_root(word: str, other: str) -> bool:
 
 def _asks_number(question: str) -> bool:
     return any(has in question and asks.search(question) for has, asks in _ASKS_NUMBER.items())
+
+
+def _asks_meaning(question: str) -> bool:
+    asked = question.rstrip("?.! ").split()
+    return "meaning" in asked or (asked[:1] == ["what"] and not {"do", "mean", "stand"}.isdisjoint(asked[3:]))
 
 
 def _subjects(question: str, language: str) -> frozenset[frozenset[str] | str]:
