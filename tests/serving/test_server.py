@@ -290,6 +290,25 @@ def test_nothing_is_printed_of_a_wrong_body_behind_a_head_that_is_refused(home: 
         assert not [line for line in server.said if line and not line.startswith(ours)]
 
 
+# Says how many objects are left out of the search for garbage.
+SPARED = """
+import gc, sys
+freeze = gc.freeze
+def said():
+    freeze()
+    print("spared", gc.get_freeze_count(), len(gc.get_objects()), file=sys.stderr, flush=True)
+gc.freeze = said
+"""
+
+
+def test_what_stays_is_not_searched_for_garbage_once_the_model_is_loaded(home: Path) -> None:
+    with running(home, before=SPARED) as server:
+        known = {"question": QUESTION, "context": TEXT, "timeout_s": 60}
+        assert httpx.post(f"{server.url}/v1/ask", json=known, timeout=DEADLINE_S).status_code == 200
+        spared, searched = map(int, server.until_said(r"spared (\d+) (\d+)").groups())
+        assert spared > 20 * searched
+
+
 def test_who_has_waited_long_enough_is_told(home: Path, tmp_path: Path) -> None:
     begun, gate = tmp_path / "begun", tmp_path / "gate"
     with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
