@@ -342,7 +342,7 @@ class Equipment:
         return _SharedEquipment(self, collection, reader)
 
     def _index_bytes(self) -> int:
-        """Returns how much memory a copy of the collection's index takes."""
+        """Returns the bytes of memory that a copy of the collection's index takes."""
         from edgeqa.collection import directory
         from edgeqa.collection.snapshot import ROUTE
 
@@ -351,7 +351,7 @@ class Equipment:
         return 0
 
     def _persistence(self) -> tuple[str, int | None]:
-        """Returns where answers are kept and, where a cache has to be made, its size."""
+        """Returns the place where answers are kept and, if a cache has to be made there, its size."""
         wanted = self.overrides.persist
         if wanted == "off":
             return wanted, None
@@ -492,7 +492,7 @@ class CarefulReader:
         return Bundle.load(self._path)
 
     def known(self, device: Capabilities, passage_ms: float | None = None) -> Careful:
-        """Returns what a plan has to know of it.
+        """Returns the facts of the careful reader that a plan has to know.
 
         Args:
             device: what the device has.
@@ -516,7 +516,7 @@ class CarefulReader:
         return Careful(needs, passage_ms=self.passage_ms(device) if passage_ms is None else passage_ms)
 
     def passage_ms(self, device: Capabilities) -> float | None:
-        """Returns how long it takes for a passage; None where it was not timed on this device."""
+        """Returns the milliseconds that it takes to read a passage; None if it was not timed on this device."""
         if device.processor_digest.value is None:  # the processor is unknown, and the next one may be another
             return None
         passage_ms = state.recall(_PASSAGE_TIMES, self._timed_as(device))
@@ -570,5 +570,5 @@ class CarefulReader:
 
 
 def _code() -> str:
-    """Returns which code computes answers, without importing it: its numbers differ from version to version."""
+    """Returns the versions of the code that computes answers, without importing it: numbers differ between versions."""
     return f"reading {READING_VERSION}, onnxruntime {onnxruntime_version()}"

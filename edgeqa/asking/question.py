@@ -315,7 +315,7 @@ class Asking:
         return self._remembered(key, context, lambda: self._read(context, encoding), is_named=self._scope.is_given)
 
     def _places_again(self, passage: SourcePassage) -> list[Place]:
-        """Returns what the careful reader says of a passage, in which it is remembered whatever it is a part of."""
+        """Returns the careful reader's spans of a passage, remembered whatever the passage is a part of."""
         if not self._may_read and (self._equipment.second.key is None or not self._equipment.has_fingerprint):
             raise NotRemembered
         is_named = self._scope.is_given and passage.digest is not None
@@ -354,11 +354,11 @@ class Asking:
         return self._asked if not self._mended else f"{self._asked}\n{sorted(self._mended.items())}"
 
     def _candidates_of(self, context: Text) -> int:
-        """Returns how many spans of a passage are looked at."""
+        """Returns the number of spans of a passage that are looked at."""
         return max(self._options.top, evidence.ROW_CANDIDATES if context.kind == "row" else evidence.CANDIDATES)
 
     def _read(self, context: Context, encoding: Encoding | None, top: int | None = None) -> tuple[list[Place], bool]:
-        """Returns where one context's answers are, read anew, and whether the question was cut.
+        """Reads one context anew; returns the places of its answers, and whether the question was cut.
 
         Args:
             context: what is read.
@@ -402,12 +402,12 @@ def _digest(text: Text) -> str:
 
 
 def _part(places: list[Place], cut: bool) -> dict[str, Any]:  # noqa: FBT001 - as `_part_again` gives it
-    """Returns what is stored of one context's answers."""
+    """Packs one context's answers to be stored."""
     return {"places": [list(place) for place in places], "question_cut": cut}
 
 
 def _part_again(stored: Any, text: str) -> tuple[list[Place], bool] | None:  # noqa: ANN401 - whatever lies in the cache
-    """Returns where one context's answers are, and whether the question was cut; None if that does not fit its text."""
+    """Unpacks one context's answers, and whether the question was cut; None if they do not fit its text."""
     try:
         places = [Place(start, end, score) for start, end, score in stored["places"]]
         fits = all(0 <= p.start < p.end <= len(text) for p in places)

@@ -256,7 +256,7 @@ class _Hit:
 
 
 def _many_callers(qa: EdgeQA, texts: Texts, questions: int) -> Throughput:
-    """Returns how many questions a second are answered, about one sentence, to callers who ask at the same time."""
+    """Measures the questions a second, each on one sentence, that callers are answered who ask at the same time."""
     sentence = WORKLOADS[0]
     context = texts.context(sentence.context_tokens)
     qa.ask(texts.question(sentence.question_tokens), context)

@@ -63,7 +63,7 @@ class Provider:
     """The provider that computes, and why."""
 
     value: str
-    """As onnxruntime has it."""
+    """The provider's name, as onnxruntime has it."""
     reason: str
     precision: str
     """The precision of the graphs."""
@@ -74,7 +74,7 @@ class Provider:
     """The name that it was asked for by."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `edgeqa capabilities --json` prints as `provider`."""
+        """Returns the value that `edgeqa capabilities --json` prints as `provider`."""
         return {"name": self.value, "reason": self.reason, "tried": [one.to_json() for one in self.tried]}
 
 
@@ -112,7 +112,7 @@ class Plan:
     mapped: Choice[bool]
     """Whether files are mapped into memory: weights, the word index, remembered answers. Otherwise they are read."""
     needed_bytes: int
-    """With one caller at a time."""
+    """The bytes that are needed with one caller at a time."""
     careful_bytes: int
     """Bytes for the careful reader, within `needed_bytes` or beyond them; 0 where there is none."""
     available_bytes: Choice[int]
@@ -417,7 +417,7 @@ def fit(
 
 
 def callers_that_fit(needs: ModelNeeds, sizes: Sizes, threads: int, room: Room, most: int) -> int:
-    """Returns how many callers, at most `most`, there is room for besides sizes that fit."""
+    """Returns the number of callers, at most `most`, that have room besides sizes that fit."""
     for callers in range(most, 1, -1):
         if room.missing_bytes(needs, replace(sizes, callers=callers), threads) <= 0:
             return callers

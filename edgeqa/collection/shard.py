@@ -83,7 +83,7 @@ class Manifest(NamedTuple):
     """Language of the index that its contexts are in."""
 
     def made_with(self, bundle: str) -> EncoderIdentity:
-        """Returns what its contexts were made with; `bundle` is the name where it says none, as in format 1."""
+        """Returns the encoder of its contexts, named `bundle` where the manifest has no name, as in format 1."""
         return EncoderIdentity(self.encoder, self.bundle or bundle, self.width, self.language)
 
     def pack(self) -> bytes:
@@ -203,7 +203,7 @@ class Shard:
         return None
 
     def _position(self, context_id: int) -> int:
-        """Returns where in the table the context is, or would be."""
+        """Returns the row of a context in the table, or the row where it would be."""
         low, high = 0, len(self)
         guess = context_id - self.manifest.first  # this is right if no id before it is missing
         if low <= guess < high and self._id_at(guess) == context_id:
@@ -341,7 +341,7 @@ class Shard:
         return found or self.noted_gone(GONE_AGAIN) or ([], len(self))
 
     def noted_gone(self, name: str) -> tuple[list[tuple[int, int]], int] | None:
-        """Returns what GONE, or GONE_AGAIN, says; None if there is no such file.
+        """Reads the file GONE, or GONE_AGAIN; None if there is no such file.
 
         Raises:
             ShardDamaged: if it cannot be read.
@@ -351,7 +351,7 @@ class Shard:
         return self._unpacked(name, unpack_gone)
 
     def later(self) -> LateEnds:
-        """Returns what of its documents came to its end after it was written.
+        """Returns the sources and documents of the shard that came to their end after it was written.
 
         Raises:
             ShardDamaged: if that cannot be read.
@@ -361,7 +361,7 @@ class Shard:
         return self._unpacked(LATER, LateEnds.unpack) or LateEnds()
 
     def _unpacked(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
-        """Returns what a file holds that was put beside the shard later; None if there is none."""
+        """Reads and unpacks a file that was put beside the shard later; None if there is none."""
         file = self.directory / name
         try:
             return unpack(read(file))
@@ -373,7 +373,7 @@ class Shard:
             raise ShardDamaged(self.tag, file, str(error)) from error
 
     def held(self, first: int, after: int) -> int:
-        """Returns how many contexts it has with ids from `first` on and below `after`."""
+        """Returns the number of its contexts with ids from `first` on and below `after`."""
         return self._position(after) - self._position(first)
 
     def check(self) -> Iterator[ShardDamaged]:

@@ -249,7 +249,7 @@ def add_shard(directory: Path, catalogue: Catalogue, shard: ShardWriter) -> None
 
 
 def row_of(directory: Path, manifest: Manifest, *, live: int, encodings_bytes: int) -> ShardRow:
-    """Returns what a catalogue says of a shard.
+    """Makes the row of a shard in the catalogue.
 
     Args:
         directory: of the collection.
@@ -271,7 +271,7 @@ def row_of(directory: Path, manifest: Manifest, *, live: int, encodings_bytes: i
 
 
 def documents_in(catalogue: Catalogue, first: int, last: int) -> bytes:
-    """Returns what a shard with the contexts from `first` to `last` says of their documents."""
+    """Packs the documents, and their sources, of the contexts from `first` to `last`, as their shard holds them."""
     documents = list(catalogue.documents_between(first, last))
     sources = [catalogue.source(source_id) for source_id in sorted({d.source for d in documents})]
     return pack_documents(sources, documents)

@@ -90,7 +90,7 @@ def passages(blocks: Iterable[Block]) -> Iterator[Passage]:
 
 
 def length(text: str) -> int:
-    """Returns how long a text is to read, in characters of Latin script."""
+    """Returns the length of a text in characters of Latin script that take as long to read."""
     if text.isascii():
         return len(text)
     return len(text) + (OTHER_CHARACTERS - 1) * sum(character >= _LATIN_END for character in text)
@@ -173,7 +173,7 @@ def _goes_on(held: Block, block: Block) -> bool:
 
 
 def _pending_cut(held: Block) -> int:
-    """Returns where to cut a block that is longer than MAX_PENDING; its end may not have come yet."""
+    """Returns the place to cut a block that is longer than MAX_PENDING; its end may not have come yet."""
     seen = held.text[:MAX_PENDING]
     if held.kind == "paragraph":
         ends = [end for end in paragraph_ends(seen) if end < len(seen)]

@@ -447,7 +447,7 @@ class OpenElements:
         return name
 
     def ended_by(self, name: str) -> int:
-        """Returns how many elements end where one of this name begins."""
+        """Returns the number of open elements that end where an element of this name begins."""
         ended = 0
         if "p" in self and (name in ENDS_PARAGRAPH or name == "p"):
             ended = self._from(("p",), _CELLS)
@@ -456,7 +456,7 @@ class OpenElements:
         return ended
 
     def ended_with(self, name: str) -> int:
-        """Returns how many elements end with the end tag of this name; 0 if it ends none."""
+        """Returns the number of open elements that end with the end tag of this name; 0 if it ends none."""
         return self._from(tuple(HEADINGS) if name in HEADINGS else (name,), _BARRIERS.get(name, _CELLS))
 
     def _from(self, names: tuple[str, ...], barriers: frozenset[str]) -> int:
@@ -616,7 +616,7 @@ def _is_small(size: str) -> bool:
 
 
 def list_style(style: str) -> str:
-    """Returns how the items of a list are marked by `written` declarations, "" if they do not say."""
+    """Returns the marker of a list's items that a style declares; "" if it declares none."""
     found = _LIST_STYLE.search(value(style, "list-style-type") or value(style, "list-style"))
     return found[0] if found else ""
 
@@ -711,7 +711,7 @@ class StyleSheet:
         return next((effect for _, effect in self._of(has, outer) if effect != "hidden"), "")
 
     def list_style(self, has: frozenset[str]) -> str:
-        """Returns how the items of such a list are marked by a rule, "" if none says."""
+        """Returns the marker that the rules declare for the items of such a list; "" if none does."""
         found = [marks for marks in self._lists if marks <= has]
         return (
             self._lists[max(found, key=lambda marks: (any(mark[0] in ".#" for mark in marks), len(marks)))]

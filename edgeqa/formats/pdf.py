@@ -168,7 +168,7 @@ class _Places:
         self._box = raw.FS_RECTF()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self.numbers: list[int] | None = None
-        """For each character of the text, its number on the page; None if the numbers are the same."""
+        """The number on the page of each character of the text; None if the numbers are the same."""
 
     def at(self, index: int) -> tuple[float, float, float, float] | None:
         """Returns left, right, bottom and top of a character, None if it has no place."""

@@ -291,7 +291,7 @@ def _columns_of(line: Line) -> Sequence[int]:
 
 
 def _runs(covered: int) -> list[tuple[int, int]]:
-    """Returns where columns begin and end; there are two blanks or more between them."""
+    """Returns the beginning and end of each column; columns have two blanks or more between them."""
     marks = bin(covered)[:1:-1]  # in this order, the first column comes first
     return [(found.start(), found.end()) for found in _COLUMN.finditer(marks)]
 

@@ -235,7 +235,7 @@ class _Columns:
         return None if self._hidden[column] else column - self._before[column]
 
     def count(self, first: int, last: int) -> int:
-        """Returns how many of these columns are shown: at least one, and no more than MAX_MERGED_COLUMNS."""
+        """Returns the number of these columns that are shown: at least one, and no more than MAX_MERGED_COLUMNS."""
         last = min(last, first + MAX_MERGED_COLUMNS - 1, MAX_COLUMNS - 1)
         return max(1, sum(self.shown(column) is not None for column in range(first, last + 1)))
 

@@ -146,7 +146,7 @@ def routes(api: Api) -> list[Route]:
 
 
 def _problem(said: Mapping[str, Any]) -> str:
-    """Returns what went wrong, for people."""
+    """Returns the HTML that tells people what went wrong, and what they can do."""
     hint = escape(said.get("hint", ""))
     return f'<p class="problem" role="alert">{escape(said["detail"])}</p><p class="note">{hint}</p>'
 
@@ -217,7 +217,7 @@ async def _document(api: Api, request: Request, collection: str | None) -> str:
 
 
 async def _documents(api: Api, request: Request, collection: str | None) -> tuple[str, dict[str, str]]:
-    """Returns what can be asked, each document a link to its text, and headers for the reply.
+    """Returns the HTML of the list of documents, each a link to its text, and headers for the reply.
 
     Nothing for whom it is none of their business, but that their token is wrong: a page is asked for with it, too.
     """
