@@ -267,7 +267,7 @@ def _in_shard(
 ) -> tuple[list[tuple[int, int]], list[SourceRow], list[DocumentRow]]:
     """Returns what a shard says: what is gone of it, and what its contexts are of; raises as `_read_shards` does."""
     try:
-        gone = shard.gone()[0]
+        gone = shard.read_gone()[0]
     except ShardDamaged as error:
         what = f"{error}; what was removed from it would come back"
         raise CatalogueLost(damage, what) from error

@@ -327,7 +327,7 @@ class Shard:
         except (ValueError, KeyError) as error:
             raise ShardDamaged(self.tag, file, str(error)) from error
 
-    def gone(self) -> tuple[list[tuple[int, int]], int]:
+    def read_gone(self) -> tuple[list[tuple[int, int]], int]:
         """Returns the ranges of context ids that no document has any more, and how many contexts are left.
 
         Raises:

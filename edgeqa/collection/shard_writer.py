@@ -286,7 +286,7 @@ def note_gone(directory: Path, catalogue: Catalogue) -> None:
         if not here:
             continue
         try:
-            before = Shard(directory / SHARDS / known.tag).gone()[0]
+            before = Shard(directory / SHARDS / known.tag).read_gone()[0]
         except (ShardDamaged, OSError):
             _note(directory, catalogue, known)
         else:
@@ -321,7 +321,7 @@ def mend_gone(directory: Path, catalogue: Catalogue) -> None:
         try:
             shard = Shard(directory / SHARDS / known.tag)
             noted = [shard.noted_gone(name) for name in (GONE, GONE_AGAIN)]
-            is_right = noted[0] == noted[1] and shard.gone()[1] == known.live
+            is_right = noted[0] == noted[1] and shard.read_gone()[1] == known.live
         except (ShardDamaged, OSError):
             is_right = False
         if not is_right:

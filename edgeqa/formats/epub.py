@@ -76,7 +76,7 @@ def read(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[Reco
             continue
         page = Page(is_xml=True, sheet=partial(package.sheet, part))
         source = decode_page(_without_nul(archive.blocks(part)), f"{name}, {part}", errors=IN_WINDOWS)
-        blocks, characters = _begun(page, source)
+        blocks, characters = _begin_chapter(page, source)
         if characters:
             has_text = True
             yield Record(f"{name}#{number}", _title(package.title, page), blocks)
@@ -96,7 +96,7 @@ def _without_nul(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield block if is_wide else block.replace(b"\0", b"")
 
 
-def _begun(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
+def _begin_chapter(page: Page, source: Iterator[str]) -> tuple[Iterator[Block], int]:
     return read_ahead(page.blocks(source), lambda: bool(page.heading))
 
 

@@ -107,7 +107,7 @@ class Tokenizer:
                 return
         opening = held.find("<", place)
         if opening < 0:
-            opening = self._settled(place, len(held))
+            opening = self._text_end(place, len(held))
         if opening > place:
             self._place = opening
             yield self._unescaped(held[place:opening])
@@ -180,7 +180,7 @@ class Tokenizer:
         else:
             end = len(held) if self._is_last else max(place, len(held) - len(self._raw) - 2)
         if self._raw == "title":
-            end = end if found else self._settled(place, end)
+            end = end if found else self._text_end(place, end)
             yield self._unescaped(held[place:end])
         elif self._raw in ("style", "xmp") and end > place:
             yield held[place:end]
@@ -188,7 +188,7 @@ class Tokenizer:
         if found is not None:
             self._raw = ""
 
-    def _settled(self, place: int, end: int) -> int:
+    def _text_end(self, place: int, end: int) -> int:
         """Returns the end of the text from `place` to `end`, without a reference at its end that may go on."""
         reference = None if self._is_last else _REFERENCE.search(self._held, max(place, end - 42), end)
         return reference.start() if reference else end
@@ -565,7 +565,7 @@ _VALUE = re.compile(
     r":([^;!]*)(!important)?"
 )
 _SMALL = re.compile(r"smaller|x-small|xx-small|(\d*\.?\d+)(em|rem|%)")
-_MOST_OF_SMALL = {"em": 0.9, "rem": 0.9, "%": 90.0}
+_MAX_SMALL = {"em": 0.9, "rem": 0.9, "%": 90.0}
 _LIST_STYLE = re.compile(r"none|disc|circle|square|decimal|(?:lower|upper)-(?:alpha|latin|roman)")
 _LENGTH = re.compile(r"(-?\d*\.?\d+)(px|pt|em|rem|ex|%)")
 _RAISES = {"px": 3.0, "pt": 2.5, "em": 0.25, "rem": 0.25, "ex": 0.5, "%": 20.0}  # moved so far, text is raised
@@ -612,7 +612,7 @@ _AT_AN_EDGE = {"top": "sup", "text-top": "sup", "bottom": "sub", "text-bottom": 
 
 def _is_small(size: str) -> bool:
     found = _SMALL.fullmatch(size)
-    return found is not None and (not found[1] or 0 < float(found[1]) <= _MOST_OF_SMALL[found[2]])
+    return found is not None and (not found[1] or 0 < float(found[1]) <= _MAX_SMALL[found[2]])
 
 
 def list_style(style: str) -> str:

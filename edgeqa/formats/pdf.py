@@ -345,20 +345,20 @@ def blocks_of(
     """
     seen.update(word.lower() for line in lines for word in re.findall(r"[^\W\d_]{3,}(?:-[^\W\d_]+)*", line.text))
     headings = outline or {}
-    layout = _Layout(lines, headings, by_size=outline is not None)
+    page = _Page(lines, headings, by_size=outline is not None)
     rows = Rows()
     at = 0
     while at < len(lines):
-        after = layout.table_end(at)
+        after = page.table_end(at)
         if after > at:
             rows.table()
-            for cells in layout.table(at, after):
+            for cells in page.table(at, after):
                 yield from rows.row(cells)
             at = after
             continue
-        after = layout.heading_end(at) or layout.paragraph_end(at)
+        after = page.heading_end(at) or page.paragraph_end(at)
         text = _joined(lines[at:after], is_word, seen)
-        level = headings.get(plain_title(text)) or layout.heading_level(lines[at:after], text)
+        level = headings.get(plain_title(text)) or page.heading_level(lines[at:after], text)
         kind: BlockKind = "heading" if level else "item" if _BULLET.match(text) else "paragraph"
         yield from rows.paragraph(text, kind, level or int(kind == "item"))
         at = after
@@ -369,7 +369,7 @@ def plain_title(title: str) -> str:
     return re.sub(r"^[\divxlc]+(?:\.\d+)*\.?(?=[^\W\d_])", "", "".join(title.casefold().split())).strip(".:")
 
 
-class _Layout:
+class _Page:
     """The usual measures of a page's lines."""
 
     def __init__(self, lines: Sequence[Line], headings: Mapping[str, int], *, by_size: bool) -> None:

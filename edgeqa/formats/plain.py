@@ -75,15 +75,15 @@ def structured(pieces: Iterable[str]) -> Iterator[Block]:
     Args:
         pieces: NFC text, cut anywhere; the blocks do not depend on where.
     """
-    layout = _Layout()
+    state = _State()
     held: Group | None = None
     for group in _groups(pieces):
         if held is not None:
-            yield from layout.blocks(held, group)
+            yield from state.blocks(held, group)
         held = group
     if held is not None:
-        yield from layout.blocks(held, None)
-    yield from layout.rest()
+        yield from state.blocks(held, None)
+    yield from state.rest()
 
 
 def _groups(pieces: Iterable[str]) -> Iterator[Group]:
@@ -142,7 +142,7 @@ def _group(before: str, text: str, *, is_rest: bool) -> Group:
     return Group(before, text, tuple(lines), is_rest)
 
 
-class _Layout:
+class _State:
     """The state of a text so far: the open terms and items, and the look of its headings."""
 
     def __init__(self) -> None:

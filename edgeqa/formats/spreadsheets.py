@@ -395,14 +395,14 @@ def read_ods(stream: IO[bytes], name: str, _options: FormatOptions) -> Iterator[
     """
     package, styles = open_document(stream, name)
     title = package.title(META)
-    for (sheet, _), group in groupby(_settled(package, _Sheets(package, styles)), key=itemgetter(0, 1)):
+    for (sheet, _), group in groupby(_blocks_of_sheets(package, _Sheets(package, styles)), key=itemgetter(0, 1)):
         blocks = (block for _, _, block in group)
         begin = list(islice(blocks, 2))
         if not is_name_alone(begin):
             yield Record(f"{name}#{sheet}", title_of(title, sheet), chain(begin, blocks))
 
 
-def _settled(package: Package, sheets: _Sheets) -> Iterator[tuple[str, int, Block]]:
+def _blocks_of_sheets(package: Package, sheets: _Sheets) -> Iterator[tuple[str, int, Block]]:
     """Yields the blocks, each with the name and the number of its sheet."""
     for _ in package.parse(CONTENT, sheets):
         out, sheets.out = sheets.out, []

@@ -42,16 +42,16 @@ S = TypeVar("S", bound=Story)
 class Stories(Generic[S]):
     """The stories of one document."""
 
-    def __init__(self, begun: Callable[[], S], name: str) -> None:
+    def __init__(self, make: Callable[[], S], name: str) -> None:
         """Begins the body.
 
         Args:
-            begun: a function that makes an empty story.
+            make: a function that makes an empty story.
             name: the name of the file, for an error.
         """
-        self.story = begun()
+        self.story = make()
         """The story that is being written."""
-        self._begun, self._name = begun, name
+        self._make, self._name = make, name
         self._outer: list[S] = []
         self._notes: list[Block] = []
         self._held_characters = 0
@@ -77,7 +77,7 @@ class Stories(Generic[S]):
         if not self.has_room:
             raise FileExcessive(self._name, f"its text boxes are nested more than {MAX_BOXES} deep")
         self._outer.append(self.story)
-        self.story = self._begun()
+        self.story = self._make()
         self.story.kind = kind
 
     def leave(self) -> None:

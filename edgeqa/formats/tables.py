@@ -179,7 +179,7 @@ def _escaped_row(lines: _Lines, delimiter: str, columns: int) -> list[str] | Non
 
     It returns None if there are no such quotes, or if the number of fields is not that of the columns.
     """
-    if not any('\\"' in line for line in lines.begun):
+    if not any('\\"' in line for line in lines.row_lines):
         return None
     lines.replay()
     try:
@@ -191,7 +191,7 @@ def _escaped_row(lines: _Lines, delimiter: str, columns: int) -> list[str] | Non
 
 def _narrower(row: list[str], lines: _Lines, delimiter: str, columns: int) -> list[str]:
     """Returns a row with too many fields, read with backslashes before quotes if that gives the right number."""
-    count = len(lines.begun)
+    count = len(lines.row_lines)
     if (escaped := _escaped_row(lines, delimiter, columns)) is not None:
         return escaped
     lines.replay()
@@ -323,7 +323,7 @@ class _Lines:
         return line
 
     @property
-    def begun(self) -> list[str]:
+    def row_lines(self) -> list[str]:
         """The lines of the current row."""
         return self._row_lines
 

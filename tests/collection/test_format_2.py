@@ -183,7 +183,7 @@ def test_a_shard_says_what_its_documents_are(place: Path) -> None:
     ]
     assert [d for d in documents if d.name != "b.jsonl#2"] == expected
     assert [d.name for d in documents] == ["b.jsonl#1", "b.jsonl#2", "c.txt"]
-    assert shard.gone() == ([(1, 2)], 2)
+    assert shard.read_gone() == ([(1, 2)], 2)
     assert json.loads((shard.directory / "manifest.json").read_bytes())["number"] == 0
 
 

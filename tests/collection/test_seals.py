@@ -211,14 +211,14 @@ def test_a_writer_at_work_is_no_damage(tmp_path: Path, monkeypatch: pytest.Monke
     """What is gone is noted beside the shards before the catalogue says so."""
     place = tmp_path / "default"
     fill(place, {"a.txt": "Text.", "b.txt": "More."})
-    gone, noted = Shard.gone, seals.load(place)
+    gone, noted = Shard.read_gone, seals.load(place)
     assert noted is not None
 
     def meanwhile(self: Shard) -> tuple[list[tuple[int, int]], int]:
         seals.withdraw(place)
         return [], gone(self)[1] - 1
 
-    monkeypatch.setattr(Shard, "gone", meanwhile)
+    monkeypatch.setattr(Shard, "read_gone", meanwhile)
     assert verifying.verify(place) == []
 
 

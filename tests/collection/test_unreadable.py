@@ -168,7 +168,7 @@ def test_what_goes_while_its_listing_cannot_be_read_is_noted_from_the_catalogue(
         (shards(place)[-1] / GONE).write_bytes(b"nonsense")
         writer.remove_document(writer.catalogue.documents_named("e.txt#1")[0])
         writer.commit()
-        assert Shard(shards(place)[-1]).gone()[1] == 1
+        assert Shard(shards(place)[-1]).read_gone()[1] == 1
 
 
 # --- what was begun, and damage in it --------------------------------------------------------------------------------
