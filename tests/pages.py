@@ -12,7 +12,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PRINTS = re.compile(r"prints:\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Times, sizes, rates and probabilities are the device's; where the home is, each reader's own.
-_MEASURED = re.compile(r"\d[\d.,]*(?= (?:ms|s|KiB|contexts/s|% likely)\b)|(?<=score )-?[\d.]+")
+_MEASURED = re.compile(r"\d[\d.,]*(?= (?:ms|s|KiB|passages/s|% likely)\b)|(?<=score )-?[\d.]+")
 TAG = re.compile(r"\{\w{3,4}\}")
 _TAG_IN_A_LIST = re.compile(r"(?<=\d  )[0-9A-Z]{3,4}(?=  )")
 

@@ -479,7 +479,7 @@ class Figures:
         flags = " ".join(s.cpu_flags) or "no int8 instructions known"
         lines = [
             f"{s.device}, {s.machine}, {s.cores or '?'} cores ({flags})",
-            f"{s.model}, {s.precision}, {s.threads} threads, {s.batch_contexts} contexts at a time",
+            f"{s.model}, {s.precision}, {s.threads} threads, {s.batch_contexts} passages at a time",
             versions,
             "",
             f"{'from string to Answer':<40}{'median':>10}{'p99':>10}{'10 - 90 %':>20}{'calls':>7}",

@@ -240,7 +240,7 @@ def _check(device: Capabilities, needs: ModelNeeds, wanted: Overrides) -> None:
 
 def _encoding_store(needs: ModelNeeds, total_bytes: int) -> Choice[int]:
     if needs.kind == "joint":
-        return Choice(0, "a joint model makes nothing of a context that could be kept")
+        return Choice(0, "a joint model makes nothing of a passage that could be kept")
     return Choice(
         _share(total_bytes, ENCODING_STORE_PERCENT), f"{ENCODING_STORE_PERCENT} % of {show_bytes(total_bytes)}"
     )

@@ -72,7 +72,7 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
             "encodings_bytes",
             callback=_encodings,
             metavar="SIZE",
-            help="Let encodings take at most SIZE of the disk (2G, 0), from now on. They make reading a context "
+            help="Let encodings take at most SIZE of the disk (2G, 0), from now on. They make reading a passage "
             "twice as fast; without, answers are the same. By default 10 % of what is free, at most 8G. "
             "`later` adds without them, much faster; add --re-encode makes them when there is time.",
         ),
@@ -226,8 +226,8 @@ def _lines(report: Added) -> list[str]:
     if report.contexts:
         rate = report.contexts / max(seconds, 1e-3)
         lines.append(
-            f"  {counted(report.documents, 'document')}, {counted(report.contexts, 'context')}, "
-            f"{report.encoded} of them encoded, {seconds:.1f} s, {rate:.0f} contexts/s"
+            f"  {counted(report.documents, 'document')}, {counted(report.contexts, 'passage')}, "
+            f"{report.encoded} of them encoded, {seconds:.1f} s, {rate:.0f} passages/s"
         )
     lines += [f"  from a pipe: {plain(name)}" for name in report.piped]
     return lines

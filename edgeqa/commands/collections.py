@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a document, each on its line.")
 @click.pass_context
 def list_documents(ctx: click.Context, *, collection: str | None, cluster: str | None, as_json: bool) -> None:
-    """List the documents of a collection: number of contexts, tag of the shard, name.
+    """List the documents of a collection: number of passages, tag of the shard, name.
 
     \b
     edgeqa list
     edgeqa list --collection support --json | jq .document
 
-    A tag and a number make the address of a context: DOCUMENT:{TAG}:N.
+    A tag and a number make the address of a passage: DOCUMENT:{TAG}:N.
     """
     from edgeqa.collection import directory
     from edgeqa.collection.overview import listed
@@ -92,7 +92,7 @@ def remove(
     contexts = sum(document.contexts for document in gone)
     streams.print_either(
         {"documents": len(gone), "contexts": contexts},
-        f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'context')}",
+        f"removed: {counted(len(gone), 'document')}, {counted(contexts, 'passage')}",
         as_json=as_json,
     )
 
@@ -112,7 +112,7 @@ def verify(ctx: click.Context, *, collection: str | None, cluster: str | None, r
     edgeqa verify --repair
 
     Damaged documents are left out of answers; `edgeqa add` on their files mends them. The route index, by which
-    questions find their contexts, is read, too; `edgeqa add` on any file makes a damaged one anew. So does --repair,
+    questions find their passages, is read, too; `edgeqa add` on any file makes a damaged one anew. So does --repair,
     which also rebuilds the catalogue from the shards, without the files that were added.
 
     Exit codes: 0 it is sound, 3 something is damaged.

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _ROWS = {
     "questions": "questions",
-    "recall_at_1": "right context first, %",
+    "recall_at_1": "right passage first, %",
     "recall_at_5": "... among the 5 closest, %",
     "recall_at_20": "... among the 20 closest, %",
-    "contexts_read": "contexts read a question",
+    "contexts_read": "passages read a question",
     "ask_ms": "a question, median ms",
     "em": "EM",
     "f1": "F1",
@@ -78,7 +78,7 @@ def _chosen(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="S", help="Which N: the same for the same seed."
 )
-@click.option("--open", "collected", is_flag=True, help="Ask each question of all contexts of FILE at once.")
+@click.option("--open", "collected", is_flag=True, help="Ask each question of all passages of FILE at once.")
 @click.option(
     "--documents",
     type=click.Path(path_type=Path, readable=False),
@@ -132,8 +132,8 @@ def command(
     that edgeqa decides to give. The best threshold is the limit of "no-answer logit minus answer logit", up to which an
     answer is given, if it were chosen for the best score on this file.
 
-    With --open, the contexts are added to a temporary collection, and each question is asked of all of them. The scores
-    then include how often the right context is the closest by routing, or among the 5 and 20 closest.
+    With --open, the passages are added to a temporary collection, and each question is asked of all of them. The scores
+    then include how often the right passage is the closest by routing, or among the 5 and 20 closest.
 
     With --documents, FILE holds questions on documents, one JSON object a line: "doc", a file in FOLDER; "question";
     "answers", the accepted variants, none for a near miss that no document answers; "anchors", quotations of the places

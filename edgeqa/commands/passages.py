@@ -96,14 +96,14 @@ def get(
     reader: Reader | None,
     threads: int | None,
 ) -> None:
-    """Answer a question on one context, both in NAME: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION.
+    """Answer a question on one passage, both in NAME: bertqa{TAG}_DOCUMENT:{TAG}:N_QUESTION.
 
     \b
     edgeqa get "bertqa{8YG}_manuals/pump.md:{8YG}:2_How deep may the pump be submerged?"
 
     `edgeqa ask --json` shows DOCUMENT:{TAG}:N as "address". The answer is remembered; if it is missing, it is read.
 
-    Exit codes: 0 answered, 1 no answer in the context, 2 wrong name or no such context, 3 model or device.
+    Exit codes: 0 answered, 1 no answer in the passage, 2 wrong name or no such passage, 3 model or device.
     """
     from edgeqa import runtime
 

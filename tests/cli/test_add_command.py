@@ -291,6 +291,6 @@ cat error
     documents = [json.loads(line)["document"] for line in lines[at + 1 : lines.index("sound")]]
     assert "manuals/pump-manual.txt" in documents
     assert "long.txt" not in documents
-    assert any(re.fullmatch(r"removed: 1 document, \d+ contexts?", line) for line in lines)
+    assert any(re.fullmatch(r"removed: 1 document, \d+ passages?", line) for line in lines)
     assert "cannot write to the collection default" in done.stdout or "cannot write to the route" in done.stdout
     assert "Traceback" not in done.stdout

@@ -139,7 +139,7 @@ def test_a_collection_holds_token_ids_and_is_asked(pointing: str, tmp_path: Path
 def test_the_plan_keeps_no_encodings(pointing: str) -> None:
     with runtime.open(bundle=pointing, persist="off") as qa:
         assert qa.plan.encoding_store_bytes.value == 0
-        assert "nothing of a context that could be kept" in qa.plan.encoding_store_bytes.reason
+        assert "nothing of a passage that could be kept" in qa.plan.encoding_store_bytes.reason
 
 
 # --- the reader ------------------------------------------------------------------------------------------------------
