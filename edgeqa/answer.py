@@ -308,7 +308,7 @@ def below_headings(
 
 
 def _after(title: str, text: str) -> str | None:
-    """Returns what stands below a heading that a text begins with, and below the line under it; None without such."""
+    """Returns the text below the heading that it begins with, and below the line under that; None without a heading."""
     titles = title.split()
     words = text.split(None, len(titles))
     if not titles or len(words) <= len(titles) or words[: len(titles)] != titles:

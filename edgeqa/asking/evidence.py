@@ -438,7 +438,7 @@ def _asks_meaning(question: str) -> bool:
 
 
 def _subjects(question: str, language: str) -> frozenset[frozenset[str] | str]:
-    """Returns what a question may be about as a whole: options as they are written, other things by their terms."""
+    """Returns the things that a whole question may be about: options as they are written, others by their terms."""
     if language != ENGLISH:
         return frozenset()
     asked = question.strip().rstrip("?.! ")
@@ -493,7 +493,7 @@ def is_looked_up(features: Features) -> bool:
 
 
 def weighed(features: Features, weights: Evidence) -> float:
-    """Returns what the evidence adds to a span's score."""
+    """Returns the number that the evidence adds to a span's score."""
     return 0.0 if features is NOTHING else sum(map(float.__mul__, features, weights))
 
 

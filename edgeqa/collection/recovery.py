@@ -112,7 +112,7 @@ def sweep(directory: Path, catalogue: Catalogue) -> None:
 
 
 def find_damage(directory: Path, catalogue: Catalogue) -> list[Damage]:
-    """Returns what is damaged, has its files read again when they are next added, and forgets alarms that were none."""
+    """Returns the damaged shards, has their files read again when they are next added, and forgets false alarms."""
     damages = []
     for known in suspect_shards(directory, catalogue.shards()):
         damage = examine_shard(directory, catalogue, known)
@@ -232,7 +232,7 @@ def rebuild(directory: Path, damage: CatalogueDamaged) -> None:
 
 
 def _read_shards(directory: Path, damage: CatalogueDamaged) -> _Contents:
-    """Returns what the shards say.
+    """Reads from the shards what the catalogue held.
 
     Raises:
         CatalogueLost: if one cannot be read, which may hold what is nowhere else; or is of format 1, which says less.
@@ -265,7 +265,7 @@ def _read_shards(directory: Path, damage: CatalogueDamaged) -> _Contents:
 def _in_shard(
     shard: Shard, damage: CatalogueDamaged
 ) -> tuple[list[tuple[int, int]], list[SourceRow], list[DocumentRow]]:
-    """Returns what a shard says: what is gone of it, and what its contexts are of; raises as `_read_shards` does."""
+    """Returns the contexts that are gone from a shard, its sources and its documents; raises as `_read_shards` does."""
     try:
         gone = shard.read_gone()[0]
     except ShardDamaged as error:

@@ -124,7 +124,7 @@ def verify(place: Path) -> list[Damage]:
 
 
 def _is_astray(place: Path, catalogue: Catalogue, known: ShardRow) -> Damage | None:
-    """Returns what is wrong with what is noted to be gone of a sound shard; after a kill it may be ahead."""
+    """Returns the damage of a sound shard's note of gone contexts, which a kill may have left ahead."""
     sealed = seals.load(place)
     left = Shard(place / SHARDS / known.tag).read_gone()[1]
     if sealed is None or left == known.live:

@@ -165,7 +165,7 @@ def _state(file: Path) -> FileState:
 
 
 def describe_file(file: Path) -> dict[str, Any]:
-    """Returns what a manifest says of a file: its size, and a digest of its content."""
+    """Returns the facts of a file that a manifest has: its size, and a digest of its content."""
     import hashlib  # imported here: a start that finds all files unchanged does not need it
 
     digest = hashlib.sha256()

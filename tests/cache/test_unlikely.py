@@ -1,4 +1,4 @@
-"""What hardly ever comes to the cache, each brought about on purpose: it is a miss, a count, a message, no more."""
+"""Tests, each brought about on purpose, what hardly ever comes to the cache: it is a miss, a count or a message."""
 
 from __future__ import annotations
 

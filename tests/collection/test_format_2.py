@@ -1,4 +1,4 @@
-"""Format 2 of a collection, byte for byte, in each of its files; records, rows and encodings are in `test_layout`."""
+"""Tests format 2 of a collection byte by byte, in each file; `test_layout` has records, rows and encodings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A changed bit in any file of a collection: `verify` finds it, no answer believes it, `repair` mends what it can."""
+"""Tests a changed bit in any file of a collection: `verify` finds it, no answer believes it, `repair` mends it."""
 
 from __future__ import annotations
 

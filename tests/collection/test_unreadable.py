@@ -1,4 +1,4 @@
-"""What a disk rarely has: folders instead of files, shards that are missing or another's, listings that are ahead."""
+"""Tests what a disk rarely has: folders instead of files, shards that are missing or another's, listings ahead."""
 
 from __future__ import annotations
 
