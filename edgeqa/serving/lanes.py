@@ -39,7 +39,8 @@ SPARE_READERS, HIT_LATELY_S = 2, 1.0
 take over while another works in Python; but a hit would wait where one of them holds the interpreter without a core."""
 READER_NICENESS, WRITER_NICENESS = 5, 10
 """How far behind the loop: a hit does not wait for a core, either. Not further: what a reader holds, the loop waits for
-while another program has the core."""
+while another program has the core. Where others want all cores (a load of 20 on two), that costs more than it gains: at
+5, 2 and 0, hits' 99th percentile was 193, 134 and 96 ms, and 4, 7 and 13 questions a second were read."""
 YIELDING_S = 0.05  # at most so long the writer waits, at each step, for readings to end
 
 
