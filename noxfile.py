@@ -37,7 +37,9 @@ def suite(session: nox.Session, resolution: str) -> None:
     (unpacked,) = (path.parent for path in built.glob("*/pyproject.toml"))
     shutil.rmtree(unpacked / "edgeqa")
     with session.chdir(unpacked):
-        session.install("--resolution", resolution, "--only-binary", ":all:", "--group", "dev", str(wheel))
+        # `lowest-direct` is of what is asked for here: of a wheel alone, what it depends on would be the highest.
+        wanted = ("--group", "dev", "-r", "pyproject.toml", str(wheel))
+        session.install("--resolution", resolution, "--only-binary", ":all:", *wanted)
         session.run("python", "-m", "pytest", *session.posargs)
 
 
