@@ -24,12 +24,17 @@ from second import Bases
 
 from edgeqa import errors, runtime, state
 from edgeqa.asking import equipment, ranking
+from edgeqa.asking.documents import documents
+from edgeqa.asking.question import Asking
+from edgeqa.asking.records import Options
+from edgeqa.asking.text_scope import TextScope
 from edgeqa.capabilities.computing import remembered_test
 from edgeqa.models import reading
 from edgeqa.models.bundle import BASE
 from edgeqa.models.exports.adding import add_model
 from edgeqa.models.reading import PassageReader
 from edgeqa.models.shelf import BASE_PACKAGE
+from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,6 +356,12 @@ def test_a_damaged_one_is_told_of_and_the_fast_one_decides(careful_base: Path, o
     assert "model.onnx" in qa.plan.reader.reason
     with pytest.raises(errors.BundleFileDamaged):
         opened(reader="careful").ask(QUESTION, TEXT)
+
+
+def test_where_the_fast_reader_finds_nothing_nothing_is_looked_up(opened: Callable[..., EdgeQA]) -> None:
+    found = opened(reader="fast")._equipment
+    asking = Asking(found, TextScope(found, documents(TEXT)), "Who?", Options(), Stopwatch())
+    assert not asking.is_looked_up
 
 
 @pytest.mark.parametrize("facts", ["{}", "[]", "nonsense", '{"precision": {}}'])

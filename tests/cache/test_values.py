@@ -117,9 +117,20 @@ def test_what_the_small_reader_reads_msgspec_reads_the_same(payload: bytes) -> N
     assert repr(found) == repr(values._decoder(None)(payload))
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x92\x01", b"\xcb\x00", b"\x81\x90\x01"])
-def test_the_small_reader_tells_what_is_wrong_with_what_is_no_value(payload: bytes) -> None:
-    with pytest.raises(ValueError, match=r"not a value: \w"):
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (b"", r"not a value: \w"),
+        (b"\x92\x01", r"not a value: \w"),
+        (b"\xcb\x00", r"not a value: \w"),
+        (b"\x81\x90\x01", r"not a value: \w"),
+        (b"\xd4\x4d\x00", "unknown extension 77$"),
+        (b"\xa2a", "cut short"),
+        (b"\x01\x01", "more than one value"),
+    ],
+)
+def test_the_small_reader_tells_what_is_wrong_with_what_is_no_value(payload: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
         unpack(payload)
 
 
