@@ -210,7 +210,9 @@ class _State:
         if begins:
             if self._stops and group.indent < self._stops[1]:  # else the text beside a term goes on
                 self._stops = ()
-            stops = _stops(group, following) if following is not None and following.lines else ()
+            if "  " not in group.lines[0].text or following is None or not following.lines:
+                return None
+            stops = _stops(group, following)
             if not stops:
                 return None
             self._stops = stops
@@ -382,7 +384,7 @@ def _begins_of(line: Line) -> tuple[int, ...]:
 def _stops(group: Group, following: Group) -> tuple[int, ...]:
     """Returns the columns where the cells of two groups begin, each of them a row; none if they are no rows."""
     first, second = group.lines[0], following.lines[0]
-    if first.indent != second.indent or "\t" in first.text + second.text:
+    if first.indent != second.indent or "  " not in second.text or "\t" in first.text + second.text:
         return ()
     stops = tuple(sorted({*_begins_of(first)} & {*_begins_of(second)}))
     if len(stops) < 2 or not (_fits(group, stops) and _fits(following, stops)):

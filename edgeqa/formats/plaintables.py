@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeqa.formats.blocks import BlockKind
 
 MIN_ROWS = 3
+MIN_SURE_ROWS = 6  # so many rows are a table though the next line is none of it
 GAP = re.compile(r"\S(?: {2,}|[ ]*\t[ \t]*)(?=\S)")
 _WIDE_GAP = re.compile(r"\S(?: {3,}|[ ]*\t[ \t]*)\S")
 _KEY = re.compile(r"[ \t]*([^\W_](?:[^:=\n]{0,38}[^:=\s])?)[ \t]*(:[ \t]+|[ \t]=[ \t]+|=(?=\S))(\S.*)")
@@ -240,21 +241,21 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
     covered = _covered(lines[at])
     if len(_runs(covered)) < 2:
         return None
-    end, closed = at, 0  # the line that first closes the blanks between two columns of enough others
+    end, columns, closed = at, 0, 0  # the line that first closes the blanks between two columns of enough others
     rules: list[tuple[int, str]] = []
     for line in lines[at:]:
         is_rule = _RULE.fullmatch(line.text) is not None
         if not is_rule:
             wider = covered | _covered(line)
             runs = _runs(wider)
-            if not closed and end - at >= MIN_ROWS and len(runs) < len(_runs(covered)):
+            if not closed and end - at >= MIN_SURE_ROWS and len(runs) < columns:
                 closed = end
             begins, ends = _runs(covered)[0]  # the first column; names and figures may stand to its right
             is_row = line.indent < ends and line.indent + len(line.text) > begins and GAP.search(line.text) is not None
             goes_on = end > at and len(runs) > 1 and line.indent >= runs[1][0]
             if len(runs) < 2 or not (is_row or goes_on):
                 break
-            covered = wider
+            covered, columns = wider, len(runs)
         else:
             rules.append((end - at - len(rules), line.text))
         end += 1
@@ -263,7 +264,8 @@ def _columns(lines: Sequence[Line], at: int) -> Table | None:
     whole = [(line, cells) for line, cells in rows if not _is_empty(cells[0])]
     is_ruled = _is_ruled_off(rules, end - at - len(rules))
     if len(whole) < (2 if is_ruled else MIN_ROWS) or not (is_ruled or _is_laid_out(whole)):
-        return _columns(lines[:closed], at) if closed else None  # a long name may reach into the next column
+        # A long name may reach into the next column. This is tried once a group, since it takes as long again.
+        return _columns(lines[:closed], at) if closed and not at else None
     texts = [_texts(line, cells) for line, cells in rows]
     names = ["-", *texts[0][1:]]  # the first column may have none
     has_header = _has_header([text for text in texts if text[0]]) or (

@@ -122,6 +122,8 @@ COVERAGE = """
 Basic Latin              100% (95)     100% (95)
 Greek and Coptic          98% (132)     87% (117)
 Cyrillic                  90% (230)     11% (28)
+Georgian                  94% (83)      93% (82)
+Runic                      0% (0)        0% (0)
 Unified Canadian Aboriginal Syllabics Extended    2% (1)
 Ogham                    100% (29)      50% (14)
 """
@@ -133,6 +135,8 @@ def test_a_name_that_reaches_into_the_next_column_ends_a_table_and_undoes_none()
         "Basic Latin | 100% (95) | 100% (95)",
         "Greek and Coptic | 98% (132) | 87% (117)",
         "Cyrillic | 90% (230) | 11% (28)",
+        "Georgian | 94% (83) | 93% (82)",
+        "Runic | 0% (0) | 0% (0)",
     ]
     assert found(COVERAGE)[0][0] == "header"
 
