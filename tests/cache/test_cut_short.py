@@ -5,6 +5,7 @@ Each in a process of its own, for a mistake here would end the suite.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -115,6 +116,18 @@ def test_the_store_is_not_entered_when_its_file_was_cut_short(tmp_path: Path) ->
         opened.read(bytes(16))
     os.truncate(tmp_path / "data.mdb", size_bytes)  # or to close it would end this process
     opened.close()
+
+
+def test_a_store_that_is_closed_takes_no_other_file_for_its_own(tmp_path: Path) -> None:
+    opened, cut = Store(), list[str]()
+    opened.mapped.on_cut = cut.append
+    opened.open(tmp_path, 1 << 20, durable=False)
+    opened.close()
+    with contextlib.ExitStack() as others:
+        for number in range(8):  # they get the descriptors that the store had
+            others.enter_context((tmp_path / f"other {number}").open("wb"))
+        assert opened.mapped.look() == ""
+    assert cut == []
 
 
 def test_files_that_grow_are_as_long_as_they_have_become(tmp_path: Path) -> None:
