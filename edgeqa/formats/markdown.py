@@ -117,6 +117,8 @@ def _without_data(blocks: Iterable[str]) -> Iterator[str]:
         *parts, last = _DATA.split(text)
         in_data = bool(parts) and not last
         begins = last.rfind("data:", -_MAX_DATA_HEAD)
+        if begins < 0:  # the block may end within it
+            begins = next((len(last) - n for n in range(4, 0, -1) if last.endswith("data:"[:n])), -1)
         kept, last = (last[begins:], last[:begins]) if begins >= 0 else ("", last)
         yield "".join(parts) + last
     yield kept
