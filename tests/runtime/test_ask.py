@@ -229,6 +229,14 @@ def test_of_a_long_text_as_many_passages_are_read_as_were_asked_for(qa: EdgeQA) 
     assert text[answer.source_start : answer.source_end] == "12 metres"
 
 
+def test_reading_more_passages_makes_the_same_span_no_less_likely(qa: EdgeQA) -> None:
+    text = FILLER * 300 + PUMP + "\n\n" + FILLER * 300
+    answers = [qa.ask("How deep may the pump be submerged?", text, most_contexts=most) for most in (1, 2, 5, 20)]
+    assert [answer.contexts for answer in answers] == [1, 2, 5, 20]
+    assert {answer.text for answer in answers} == {"12 metres"}
+    assert min(answer.probability for answer in answers) >= answers[0].probability
+
+
 # Letters with marks that compose or not, emoji with joiners and skin tones, Hangul as syllables and in jamo, Hebrew and
 # Arabic, Chinese, Windows line ends: pieces from which texts are put together.
 PIECES = st.sampled_from(
