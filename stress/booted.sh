@@ -63,14 +63,18 @@ pid=$!
 within() {
     nsenter -t "$(pgrep -P "$pid")" -m -p -u -i -C -r -w /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
+not_so() {  # a check of its own line: set -e lets what stands before && pass
+    echo "not so: $1"
+    within journalctl -u edgeqa -o cat | tail -40 || true
+    exit 1
+}
 said() { within systemctl show edgeqa.service -p "$1" --value; }
 until_is() {  # PROPERTY VALUE
     for _ in $(seq 300); do
         [ "$(said "$1" 2> /dev/null)" = "$2" ] && return
         sleep 0.5
     done
-    echo "$1 is $(said "$1"), and not $2"
-    exit 1
+    not_so "$1 is $2: it is $(said "$1")"
 }
 asked() {
     within curl -sf -m 60 --retry 20 --retry-all-errors -d '{"question": "To what depth may the pump be submerged?"}' \
@@ -83,17 +87,31 @@ for _ in $(seq 120); do
 done
 within systemctl start edgeqa.socket
 within curl -sf -m 60 http://127.0.0.1:8423/readyz
-echo && echo "started by the first who asks"
+echo
+echo "started by the first who asks"
 until_is ActiveState active
 for _ in $(seq 60); do within journalctl -u edgeqa -o cat | grep -q '1 files read' && break; sleep 1; done
-asked && echo "answers from /srv/manuals"
-[ "$(said DynamicUser)" = yes ] && [ "$(said UID)" -gt 60000 ] && echo "as user $(said UID)"
-within systemctl reload edgeqa.service && echo "reloaded"
+asked || not_so "answers from /srv/manuals"
+echo "answers from /srv/manuals"
+uid=$(said UID)
+[ "$(said DynamicUser)" = yes ] || not_so "as a user of its own"
+[ "$uid" -gt 60000 ] || not_so "as a user of its own: as $uid"
+echo "as user $uid"
+within systemctl reload edgeqa.service || not_so "reloaded"
+echo "reloaded"
 within systemctl kill -s KILL edgeqa.service
-until_is NRestarts 1 && until_is ActiveState active && asked && echo "killed, started again, answers"
+until_is NRestarts 1
+until_is ActiveState active
+asked || not_so "killed, started again, answers"
+echo "killed, started again, answers"
 within systemctl kill -s STOP edgeqa.service
-until_is NRestarts 2 && until_is ActiveState active && asked && echo "ended by the watchdog, started again, answers"
+until_is NRestarts 2
+until_is ActiveState active
+asked || not_so "ended by the watchdog, started again, answers"
+echo "ended by the watchdog, started again, answers"
 within systemctl stop edgeqa.service 2> /dev/null
 until_is ActiveState inactive
-[ "$(said Result) $(said ExecMainStatus)" = "success 0" ] && echo "stopped, ended with 0"
+ended=$(said Result)\ $(said ExecMainStatus)
+[ "$ended" = "success 0" ] || not_so "stopped, ended with 0: $ended"
+echo "stopped, ended with 0"
 within journalctl -u edgeqa -o cat
