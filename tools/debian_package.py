@@ -61,12 +61,14 @@ def make_package(wheel: Path, out: Path, pip_options: list[str], *, extras: str 
             shutil.rmtree(site / scripts, ignore_errors=True)
         _run(sys.executable, "-m", "compileall", "-q", "-s", str(tree), "-p", "/", str(site))
         (info,) = site.glob("edgeqa-*.dist-info")
+        _leave_out_where_it_was_made(info)
         facts = Distribution.at(info).metadata
         _lay_out(tree)
         major, minor = sys.version_info[:2]
+        version, architecture = facts["Version"], _run("dpkg", "--print-architecture").strip()
         control = CONTROL.format(
-            version=facts["Version"],
-            architecture=_run("dpkg", "--print-architecture").strip(),
+            version=version,
+            architecture=architecture,
             python=f"{major}.{minor}",
             next_python=f"{major}.{minor + 1}",
             size_kib=sum(file.stat().st_size for file in tree.rglob("*") if file.is_file() and not file.is_symlink())
@@ -75,7 +77,19 @@ def make_package(wheel: Path, out: Path, pip_options: list[str], *, extras: str 
         )
         _write(tree / "DEBIAN" / "control", control.encode())
         out.mkdir(parents=True, exist_ok=True)
-        return Path(_run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(out)).rsplit("'", 2)[1])
+        package = out / f"edgeqa_{version}_{architecture}.deb"
+        _run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(package))
+        return package
+
+
+def _leave_out_where_it_was_made(info: Path) -> None:
+    """Takes out what pip notes of a wheel that is a file: its path on this machine, and that it was asked for."""
+    left_out = {f"{info.name}/{name}" for name in ("direct_url.json", "REQUESTED")}
+    for name in left_out:
+        (info.parent / name).unlink(missing_ok=True)
+    record = info / "RECORD"
+    lines = record.read_text("utf-8").splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if line.partition(",")[0] not in left_out), "utf-8")
 
 
 def _lay_out(tree: Path) -> None:

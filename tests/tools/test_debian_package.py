@@ -23,20 +23,34 @@ def output(*command: str | Path, **environment: str) -> str:
     return subprocess.run(command, check=True, timeout=300, capture_output=True, text=True, env=env).stdout
 
 
-def test_the_package_holds_the_command_and_says_which_python_it_is_for(tmp_path: Path) -> None:
+def test_the_package_holds_the_command_and_says_which_python_it_is_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for needed in ("build", "hatchling"):
         pytest.importorskip(needed, reason="needs the dependency group dev")
     output(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("*.whl")
+    monkeypatch.setenv("LANGUAGE", "de")  # dpkg-deb translates what it says, quotes included
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     package = make_package(wheel, tmp_path / "out", ["--no-index", "--no-deps"], extras="")
     version = wheel.name.split("-")[1]
-    assert package.name.startswith(f"edgeqa_{version}_")
+    architecture = output("dpkg", "--print-architecture").strip()
+    assert package == tmp_path / "out" / f"edgeqa_{version}_{architecture}.deb"
+    assert list((tmp_path / "out").iterdir()) == [package]
     major, minor = sys.version_info[:2]
     needs = output("dpkg-deb", "--field", package, "Depends")
     assert f"python3 (>= {major}.{minor}), python3 (<< {major}.{minor + 1})" in needs
 
     output("dpkg-deb", "--extract", package, tmp_path / "root")
+    of_this_machine = [str(place).encode() for place in (tmp_path, ROOT)]
+    for file in (tmp_path / "root").rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            assert not [place for place in of_this_machine if place in file.read_bytes()], file
     site = tmp_path / "root" / PLACE / "lib" / PYTHON / "site-packages"
+    (record,) = site.glob("edgeqa-*.dist-info/RECORD")
+    noted = {line.rpartition(",")[0].rpartition(",")[0] for line in record.read_text("utf-8").splitlines()}
+    own = {str(file.relative_to(site)) for file in record.parent.rglob("*") if file.is_file()}
+    assert own == {name for name in noted if name.startswith(record.parent.name)}
     command = tmp_path / "root" / "usr" / "bin" / "edgeqa"
     assert os.access(command, os.X_OK)
     assert command.read_text("utf-8").startswith(f"#!/{PLACE}/bin/python3 -I\n")
