@@ -56,7 +56,9 @@ cluster: $(VENV)/clustered
 	$(VENV)/bin/python tools/local_cluster.py $(if $(STAY),--stay)
 
 # edgeqa's own, and that of edgeqa-base, the model of 112 MB that is installed beside it where it is wanted.
+# Those of a former version are removed, as the names dist/edgeqa-*.whl and dist/edgeqa_base-*.whl stand for one each.
 wheel: $(VENV)/developed
+	rm -f dist/edgeqa-*.whl dist/edgeqa_base-*.whl
 	$(VENV)/bin/python -m build --wheel
 	$(VENV)/bin/python -m build --wheel --outdir dist models/base
 
