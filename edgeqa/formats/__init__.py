@@ -89,9 +89,19 @@ def _begins_anew(character: str) -> bool:
 
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yields the rest of the stream."""
-    while block := stream.read(BLOCK_BYTES):
+    """Yields the rest of the stream, also where whoever opened it has it not wait for what is to come."""
+    while (block := _read(stream)) != b"":
         yield block
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    some: bytes | None = stream.read(BLOCK_BYTES)
+    while some is None:  # nothing has come yet
+        ready = select.poll()
+        ready.register(stream, select.POLLIN)
+        ready.poll(SIGNALS_SEEN_MS)
+        some = stream.read(BLOCK_BYTES)
+    return some
 
 
 def arriving(pipe: FileIO) -> Iterator[bytes]:
@@ -104,8 +114,8 @@ def arriving(pipe: FileIO) -> Iterator[bytes]:
     while True:
         if not ready.poll(SIGNALS_SEEN_MS):
             continue
-        some = pipe.read(BLOCK_BYTES)
-        block += some or b""
+        some = _read(pipe)
+        block += some
         if len(block) >= BLOCK_BYTES or not some:
             yield bytes(block)
             block.clear()

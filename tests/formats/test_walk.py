@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 from reading import read
 
 from edgeqa import errors
-from edgeqa.formats import archive
+from edgeqa.formats import archive, blocks_of
 from edgeqa.formats.blocks import FileDamaged, FileExcessive, FormatOld, FormatOptions, FormatUnknown, text_of
 from edgeqa.formats.folders import Skipped, walk
 from edgeqa.state import HOME_VARIABLE
@@ -364,3 +365,27 @@ def test_a_file_that_is_called_as_standard_input_is_read_where_it_is_written_as_
     (tmp_path / "-").write_text("in the file")
     monkeypatch.chdir(tmp_path)
     assert [read(path)[0].text for path in ("./-", str(tmp_path / "-"))] == ["in the file"] * 2
+
+
+class _NotWaiting(io.FileIO):
+    """A pipe that does not wait, and tells when it was found empty."""
+
+    was_empty: threading.Event
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found: bytes | None = super().read(size)
+        if found is None:
+            self.was_empty.set()
+        return found  # type: ignore[return-value]  # None, as of any file that does not wait
+
+
+def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    with _NotWaiting(read_end) as pipe, ThreadPoolExecutor(1) as pool:
+        pipe.was_empty = threading.Event()
+        found = pool.submit(lambda: b"".join(blocks_of(pipe)))
+        assert pipe.was_empty.wait(60)
+        os.write(write_end, b"late")
+        os.close(write_end)
+        assert found.result(60) == b"late"
