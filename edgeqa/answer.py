@@ -307,6 +307,9 @@ def below_headings(
     return text, marked
 
 
+_FENCES = "`"  # above what is shown as it stands; the sign of any other line is drawn under a title
+
+
 def _after(title: str, text: str) -> str | None:
     """Returns the text below the heading that it begins with, and below the line under that; None without a heading."""
     titles = title.split()
@@ -318,8 +321,9 @@ def _after(title: str, text: str) -> str | None:
     if before.endswith(" ") and not before[-2:].isspace():  # a sentence begins with the same words
         return None
     line, _, below = rest.partition("\n")
-    is_line = not any(map(str.isalnum, line)) and below.strip()
-    return below.lstrip() if is_line else rest
+    line = line.rstrip()
+    is_line = len(line) > 2 and not line[0].isalnum() and line == line[0] * len(line) and line[0] not in _FENCES
+    return below.lstrip("\n") if is_line and below.strip() else rest
 
 
 def _html(heading: tuple[str, ...], text: str, marked: tuple[int, int] | None, document: str) -> str:

@@ -151,6 +151,8 @@ def test_an_answer_stands_in_its_passage_under_its_headings() -> None:
         (("Pump", "Depth"), "Depth\n=====\n\nAt most 12 metres.", "12 metres", "At most [12 metres]."),
         (("Depth",), "Depth\n\nAt most 12 metres.", "Depth", "[Depth] At most 12 metres."),
         (("Depth",), "Depth is given in metres.", "metres", "Depth is given in [metres]."),
+        (("Config",), 'Config\n\n{\n  "port": 8080\n}', "8080", '{ "port": [8080] }'),
+        (("Usage",), "Usage\n\n```\nedgeqa ask\n```", "edgeqa ask", "``` [edgeqa ask] ```"),
         (("-q",), "-q  be quiet", "quiet", "be [quiet]"),
         (("Depth",), "Depths are given in metres.", "metres", "Depths are given in [metres]."),
         (("Depth",), "Depth", "Depth", "[Depth]"),
