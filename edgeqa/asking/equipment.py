@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edgeqa.models.reading import LruTable, PassageReader
 
 
-READING_VERSION = 5
+READING_VERSION = 6
 """The version of the code that makes contexts of texts, and answers of logits (`models.spans`, `asking.ranking`).
 
 A change that may give another answer for the same text takes a new number, so that older answers are not used again."""

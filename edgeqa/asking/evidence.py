@@ -62,14 +62,16 @@ _NUMBER = re.compile(
 )
 _MEANING = re.compile(r"meaning|description|definition|purpose|effect|explanation", re.IGNORECASE)
 
-MIN_ROOT, MAX_ENDING = 5, 3  # words of one root share so many letters, and end in so many others: "delivery, delivered"
-# These link a thing to what a column says of it, and are in no row.
+MIN_ROOT = 5  # words of one root share so many letters, and go on with one of these endings: "delivery", "delivered"
+_ENDINGS = frozenset(["", "s", "es", "e", "ed", "er", "ers", "or", "ors", "ing", "ings", "y", "ies", "ion", "ions"])
+# These link a thing to what a column says of it, and are in no row. Words that rows tell apart by ("May", "US", "GET")
+# are left out.
 _LINKING = """
-    apply applies belong belongs call called calls come comes contain contains cover covered covers find found gave get
-    gets give given gives go goes got have having held hold holds include includes keep keeps kept list listed lists
-    made make makes named need needed needs provide provided provides require required requires say says sell sells
-    serve serves set show shown shows sold stand stands stood take taken takes tell took use used uses using want work
-    works i me my we us our you your may might must shall should would please exactly
+    apply applies belong belongs called come comes contain contains cover covered covers find found gave give given
+    gives go goes got have having held hold holds include includes keep keeps kept made make makes named need needed
+    needs provide provided provides require required requires say says sell sells serve serves show shown shows sold
+    stand stands stood take taken takes tell took use used uses using want works i me my we our you your shall should
+    would please exactly
 """
 
 
@@ -77,43 +79,44 @@ class _Kind(NamedTuple):
     """A kind of answer that questions ask for in words of their own."""
 
     asked: tuple[str, ...]
-    """A question that has one of these asks for it."""
+    """A question that begins or ends with one of these asks for it."""
     columns: str
-    """Words that are in the names of columns of such answers."""
+    """What columns of such answers are called."""
     said: str
     """Words of the question that say no more than that it asks for this."""
+    is_measure: bool = True
+    """Whether a longer name is of this kind, too: the depth of a berth is a depth, but a package's name is nobody's. Of
+    other kinds, the rest of the name must stand in the question."""
 
 
 PRICE = "price"
 _CURRENCIES = frozenset("$€£")
 _PRICES = f"{PRICE} cost fee charge charged eur usd gbp chf"
-_PRICES_ASKED = ("cost", "costs", "price", "prices", "fee", "fees", "charged")
+_PRICES_ASKED = frozenset(["cost", "costs", "price", "prices", "fee", "fees", "charge", "charges", "charged"])
 _KINDS = (
-    _Kind(
-        (*_PRICES_ASKED, "how much is", "how much are", "how much do", "how much does"),
-        _PRICES,
-        _PRICES,
-    ),
+    _Kind(("how much is", "how much are"), _PRICES, _PRICES),  # and what has a word of _PRICES_ASKED
     _Kind(
         ("when", "what date", "which date", "what day", "which day", "what year", "which year", "until what"),
         "date day year time until since due deadline released published departure arrival opens closes",
         "date day year released published out",
+        is_measure=False,
     ),
-    _Kind(("where",), "place location address city town room venue site", "place located"),
-    _Kind(("who", "whom", "whose"), "name author owner person contact chair", "person name"),
-    _Kind(("how long",), "duration length time period days hours minutes", "long last"),
-    _Kind(("how many",), "number quantity qty count pieces amount total", "number"),
+    _Kind(("where",), "place location address city town room venue site", "place located", is_measure=False),
+    _Kind(("who", "whom", "whose"), "name author owner person contact chair", "person name", is_measure=False),
+    _Kind(("how long",), "duration length time period days hours minutes", "long last", is_measure=False),
+    _Kind(("how many",), "quantity qty count pieces", "number", is_measure=False),
     _Kind(("how deep",), "depth", "deep"),
     _Kind(("how high", "how tall"), "height", "high tall"),
     _Kind(("how wide", "how broad"), "width breadth", "wide broad"),
     _Kind(("how heavy", "weigh", "weighs"), "weight mass", "heavy weigh weight"),
     _Kind(("how old",), "age", "old"),
     _Kind(("how far",), "distance range", "far"),
-    _Kind(("how fast",), "speed rate", "fast"),
+    _Kind(("how fast",), "speed", "fast"),
     _Kind(("how often",), "frequency interval", "often"),
     _Kind(("how big", "how large"), "size area capacity volume", "big large"),
     _Kind(("how hot", "how warm", "how cold"), "temperature", "hot warm cold"),
 )
+_BEFORE_ASKING = frozenset(["since", "until", "by", "from", "at", "in", "on", "of", "for", "to", "and"])
 
 MAX_NAME_LINES = 6  # of a passage, among which the name of its entry is looked for
 MAX_DEFINITION_CHARACTERS = 240
@@ -167,10 +170,10 @@ class Asked:
         self._weights: Mapping[str, float] = {}
         self._mended: Mapping[str, str] = {}
         self._columns: dict[str, frozenset[str]] = {}
-        self._seen: dict[tuple[str, int, int], Features] = {}
+        self._seen: dict[tuple[tuple[str, ...], str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
-        self._asked_kinds: list[tuple[frozenset[str], frozenset[str]]] | None = None
+        self._asked_kinds: list[_KindTerms] | None = None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -182,8 +185,8 @@ class Asked:
         return self._terms
 
     @property
-    def _kinds(self) -> list[tuple[frozenset[str], frozenset[str]]]:
-        """The kinds of answer that it asks for: the terms of their columns, and those that ask for them."""
+    def _kinds(self) -> list[_KindTerms]:
+        """The kinds of answer that it asks for."""
         if self._asked_kinds is None:
             self._asked_kinds = _kinds(self._question) if self._language == ENGLISH else []
         return self._asked_kinds
@@ -220,7 +223,7 @@ class Asked:
 
     def of(self, text: Text, start: int, end: int) -> Features:
         """Returns the evidence for the span `text.text[start:end]`."""
-        at = text.text, start, end
+        at = text.heading, text.text, start, end
         found = self._seen.get(at)
         if found is None:  # a span is asked about when it is chosen, and when it is ranked
             found = self._seen[at] = self._of(text, start, end)
@@ -276,7 +279,7 @@ class Asked:
         names = {distinct(name, self._language) for name in _BETWEEN_NAMES.split(_plain(entry))} - {frozenset()}
         if not names.isdisjoint(self._subjects):
             return True
-        said = distinct(searched(above), self._language) if names and above else frozenset[str]()
+        said = distinct(searched(above), self._language) if self.asks_meaning and names and above else frozenset[str]()
         return bool(said) and any(
             subject - said in names for subject in self._subjects if isinstance(subject, frozenset)
         )
@@ -352,17 +355,15 @@ class Asked:
         if self.options and (options := _OPTION.findall(column)) and self.options.isdisjoint(options):
             return frozenset()  # -q is not -Q
         names = distinct(column, self._language)
-        for columns, said in self._kinds:
-            if not columns.isdisjoint(names) or (PRICE in columns and not _CURRENCIES.isdisjoint(column)):
-                return names | said
+        alike = self._alike(column) if self._language == ENGLISH else frozenset[str]()
+        for kind in self._kinds:
+            if kind.is_of(column, names, self.terms | alike):
+                return names | kind.said | alike
         if not self.terms.isdisjoint(names):
             return names
-        if self._language != ENGLISH:
-            return frozenset()
+        if alike or self._language != ENGLISH:
+            return names | alike if alike else frozenset()
         asked = words(self._question, self._language)
-        named = words(column, self._language)
-        if alike := [word for word in asked if any(_are_of_one_root(word, other) for other in named)]:
-            return names.union(*(terms(word, self._language) for word in alike))
         if len(column) > MAX_SHORT_NAME:
             return frozenset()
         initials = "".join(word[0] for word in asked)
@@ -374,6 +375,12 @@ class Asked:
                 return frozenset()
             names |= {term(word, self._language) for word in (*long, *(asked[at : at + len(part)] if at >= 0 else ()))}
         return names if not self.terms.isdisjoint(names) else frozenset()
+
+    def _alike(self, column: str) -> frozenset[str]:
+        """Returns the terms of words of the question and of a column's name that are of one root, but no such term."""
+        named = words(column, self._language)
+        both = ((a, b) for a in words(self._question, self._language) for b in named if _are_of_one_root(a, b))
+        return frozenset(one for pair in both for word in pair for one in terms(word, self._language)) - _linking()
 
     def _lookup(self, text: Text, column: str) -> float:
         """Returns 0 if the question does not name the column, else which part of its other words, by weight, is there.
@@ -414,18 +421,47 @@ def _linking() -> frozenset[str]:
     return distinct(_LINKING)
 
 
-def _kinds(question: str) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """Returns the kinds of answer that a question asks for: the terms of their columns, and those that ask for them."""
-    said = f" {' '.join(all_words(question))} "
-    asked = (kind for kind in _KINDS if any(f" {one} " in said for one in kind.asked))
-    return [(distinct(kind.columns), distinct(kind.said)) for kind in asked]
+class _KindTerms(NamedTuple):
+    """The terms of a kind of answer."""
+
+    columns: frozenset[str]
+    said: frozenset[str]
+    is_measure: bool
+
+    def is_of(self, column: str, names: frozenset[str], asked: frozenset[str]) -> bool:
+        """Tells whether a column has answers of this kind: a package's name is not who made it.
+
+        Args:
+            column: its name.
+            names: the terms of that.
+            asked: the question's terms.
+        """
+        if PRICE in self.columns and not _CURRENCIES.isdisjoint(column):
+            return True
+        if self.columns.isdisjoint(names):
+            return False
+        return self.is_measure or distinct(_AFTER_NAME.sub("", column)) <= self.columns | asked
+
+
+def _kinds(question: str) -> list[_KindTerms]:
+    """Returns the kinds of answer that a question asks for."""
+    asked = all_words(question)
+    if asked[:1] and asked[0] in _BEFORE_ASKING:
+        del asked[0]
+    said = f"{' '.join(asked)} "
+    found = []
+    for kind in _KINDS:
+        is_asked = any(said.startswith(f"{one} ") or said.endswith(f" {one} ") for one in kind.asked)
+        if is_asked or (kind.columns == _PRICES and not _PRICES_ASKED.isdisjoint(asked)):
+            found.append(_KindTerms(distinct(kind.columns), distinct(kind.said), kind.is_measure))
+    return found
 
 
 def _are_of_one_root(word: str, other: str) -> bool:
     """Tells whether two words begin alike and have different endings: "delivery" and "delivered"."""
     both = zip(word, other, strict=False)
     root = next((n for n, (a, b) in enumerate(both) if a != b), min(len(word), len(other)))
-    return root >= MIN_ROOT and max(len(word), len(other)) - root <= MAX_ENDING
+    return any(word[n:] in _ENDINGS and other[n:] in _ENDINGS for n in range(root, MIN_ROOT - 1, -1))
 
 
 def _asks_number(question: str) -> bool:
@@ -471,8 +507,10 @@ def _first_sentence(text: str, after: int) -> tuple[int, int] | None:
 
 
 def _above(text: Text) -> tuple[str, ...]:
-    """Returns the headings that an entry or a row stands under."""
-    return text.heading if text.kind == "row" else text.heading[:-1]
+    """Returns the headings that an entry stands under; what is above a table with a header may name its columns."""
+    if text.kind == "row":
+        return () if _has_header(text) else text.heading
+    return text.heading[:-1]
 
 
 def _cells(text: Text) -> Iterator[tuple[int, int]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgeqa.formats.blocks import BlockKind
 
-SPLITTER_VERSION: Final = 3
+SPLITTER_VERSION: Final = 4
 """This number rises whenever the same blocks become other passages. A collection then reads a document again when it is
 next added."""
 

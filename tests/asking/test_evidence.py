@@ -125,6 +125,81 @@ def test_a_column_is_named_by_what_is_asked_for_and_by_words_of_one_root(questio
     assert evidence(question, PETREL, cell, "").named < 1
 
 
+def row(names: str, cells: str) -> Passage:
+    """Returns a row of a table, of the names of its columns and its cells with a semicolon between them."""
+    header = Block(names, kind="header", begins=True, cells=_cells(names))
+    return next(passages([header, Block(cells, "\n", kind="row", cells=_cells(cells))]))
+
+
+def _cells(line: str) -> tuple[tuple[int, int], ...]:
+    begin, found = 0, []
+    for cell in line.split(";"):
+        found.append((begin, begin + len(cell)))
+        begin += len(cell) + 1
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "cells", "cell"),
+    [
+        ("How much does tank T1 hold?", "Tank;Capacity;Price", "T1;400 l;90 EUR", "90 EUR"),
+        ("How much do nuts contain?", "Food;Calories;Price", "nuts;600 kcal;2 EUR", "2 EUR"),
+        ("How many valves are there?", "Article;Article number", "valves;4711", "4711"),
+        ("How many nuts are there?", "Article;Total price", "nuts;80 EUR", "80 EUR"),
+        ("Who sells owltool?", "Package name;Vendor;Lines", "owl;Owl Inc;7", "owl"),
+        ("Where does web1 stand?", "Host;IP address", "web1;10.0.0.1", "10.0.0.1"),
+        ("How fast is Gold?", "Account;Interest rate", "Gold;3 %", "3 %"),
+        ("When was pump P2 made?", "Pump;Response time", "P2;30 ms", "30 ms"),
+        ("What do I do when P1 fails?", "Pump;Delivery date", "P1;3 June", "3 June"),
+        ("What does kit K5 contain?", "Kit;Contact", "K5;Ann Smith", "Ann Smith"),
+        ("What internet does D1 have?", "Device;Interval", "D1;30 s", "30 s"),
+        ("What market does X2 serve?", "Pen;Marker", "X2;blue dot", "blue dot"),
+        ("Which country is Lyon in?", "City;County", "Lyon;Rhone", "Rhone"),
+        ("current price of gold", "Item;Currency", "gold;USD", "USD"),
+    ],
+)
+def test_a_name_that_only_sounds_like_what_is_asked_for_names_no_column(
+    question: str, names: str, cells: str, cell: str
+) -> None:
+    assert evidence(question, row(names, cells), cell).named == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "cells", "cell"),
+    [
+        ("How much is T1?", "Tank;Price (EUR)", "T1;90", "90"),
+        ("How much do you charge for T1?", "Tank;Total price", "T1;90", "90"),
+        ("When was order 7 delivered?", "Order;Delivery date", "7;3 June", "3 June"),
+        ("How heavy is P1?", "Pump;Shipping weight", "P1;12 kg", "12 kg"),
+        ("How many valves are there?", "Article;Quantity", "valves;20", "20"),
+        ("Who looks after the pond?", "Name;Place", "Ann;pond", "Ann"),
+    ],
+)
+def test_a_kind_of_answer_is_looked_up_in_a_column_of_that_kind(
+    question: str, names: str, cells: str, cell: str
+) -> None:
+    assert evidence(question, row(names, cells), cell).named > 0
+
+
+def test_words_that_tell_rows_apart_are_not_taken_to_link_only() -> None:
+    names, asked = "Plan;Country;Price", "What is the price of plan P1 in the US?"
+    assert evidence(asked, row(names, "P1;US;9 USD"), "9 USD").named == 1
+    assert evidence(asked, row(names, "P1;UK;8 GBP"), "8 GBP").named < 1
+
+
+def test_the_heading_of_a_table_does_not_say_what_is_asked_of_its_rows() -> None:
+    masses = replace(row("Pump;Mass", "P1;12 kg"), heading=("Weight and height of pumps",))
+    assert evidence("What is the height of P1?", masses, "12 kg").defines == 0
+
+
+def test_rows_of_the_same_words_below_other_headings_are_told_apart() -> None:
+    two = Block("2;failed", kind="row", cells=((0, 1), (2, 8)), begins=True)
+    exits, signals = (replace(next(passages([two])), heading=(above,)) for above in ("Exit status", "Signal"))
+    asked = Asked("What does exit status 2 mean?", "en")
+    start = exits.text.index("failed")
+    assert [Evidence(*asked.of(text, start, start + 6)).defines for text in (signals, exits)] == [0, 1]
+
+
 @pytest.mark.parametrize("word", ["delicate", "deliberation", "deluxe", "delve"])
 def test_words_that_only_begin_alike_name_no_column(word: str) -> None:
     assert evidence(f"{word} petrel", PETREL, "from 3 June").named == 0
