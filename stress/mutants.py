@@ -13,7 +13,8 @@ that has imported already what takes long; one on a line that runs when its modu
 room. One that hangs is killed.
 
 What the log holds is not tried again, so that a run goes on where it was interrupted; `--again` tries what lives once
-more. Two processes may go on with one log, each with its own `--part`, once the map is there. A mutant is known by the
+more. Two processes may go on with one log, each with its own `--part`, once the map is there; the exit code is not 0
+before all were tried. A mutant is known by the
 text of its line and what is changed in it, so that most stay the same where the code around them moves. Every mutant
 that lives is a test that is missing, unless it changes nothing that anybody can see: which of the two is for a person
 to say, in the log, in a line `harmless  ID  WHY`.
@@ -512,7 +513,7 @@ def main() -> int:
     parser.add_argument("--map", type=Path, default=TREE / "build" / "mutants", help="which tests run what")
     parser.add_argument("--most-s", type=float, default=120.0, help="how long a mutant's tests may take, as measured")
     parser.add_argument("--measure", action="store_true", help="measure anew which tests run what")
-    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="the Kth of N mutants, and each Nth")
+    parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="the Kth of N mutants, and each Nth")
     parser.add_argument("--allowed", type=int, default=5, help="how many may live")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as place:
@@ -525,27 +526,43 @@ def main() -> int:
         first, each = options.part
         own = sites[first - 1 :: each]
         wanted = [site for site in own if log.how.get(site.id) in ({"LIVES", None} if options.again else {None})]
-        for line in itertools.chain(tried(wanted, copy, known, log, options.most_s), _summed(options, sites, log)):
+        lines = tried(wanted, copy, known, log, options.most_s)
+        for line in itertools.chain(lines, summed(options.log, options.seed, sites, log)):
             print(line, flush=True)
             if options.log is not None:
                 with options.log.open("a", encoding="utf-8") as stream:
                     stream.write(line + "\n")
+    return exit_code(sites, log, options.allowed)
+
+
+def exit_code(sites: list[Site], log: Log, allowed: int) -> int:
+    """Returns 0 once all mutants were tried, and of those that live none is a missing test, and no more are allowed."""
     lives = [name for name, how in log.how.items() if how == "LIVES"]
-    return 1 if len(lives) > options.allowed or not log.harmless.issuperset(lives) else 0
+    return 1 if untried(sites, log) or len(lives) > allowed or not log.harmless.issuperset(lives) else 0
 
 
-def _part(text: str) -> tuple[int, int]:
-    part, _, of = text.partition("/")
-    return int(part), int(of)
+def untried(sites: list[Site], log: Log) -> int:
+    """Returns how many mutants the log says nothing of."""
+    return sum(site.id not in log.how for site in sites)
 
 
-def _summed(options: argparse.Namespace, sites: list[Site], log: Log) -> Iterator[str]:
-    """Yields what has become of all mutants, those of other processes included."""
-    if options.log is not None:
-        read = read_log(options.log, sites)
+def part(text: str) -> tuple[int, int]:
+    """Returns K and N of `K/N`."""
+    matched = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    if matched is None or not 1 <= (number := int(matched[1])) <= (of := int(matched[2])):
+        message = f"{text!r} is not K/N with 1 <= K <= N, such as 1/2"
+        raise argparse.ArgumentTypeError(message)
+    return number, of
+
+
+def summed(file: Path | None, seed: int, sites: list[Site], log: Log) -> Iterator[str]:
+    """Yields what has become of all mutants, those included that other processes have written to the log."""
+    if file is not None:
+        read = read_log(file, sites)
         log.how.update(read.how)
         log.harmless.update(read.harmless)
-    yield f"seed {options.seed}: {len(sites)} mutants, {log}"
+    left = untried(sites, log)
+    yield f"seed {seed}: {len(sites)} mutants, {log}{f'; {left} not tried yet' if left else ''}"
 
 
 if __name__ == "__main__":
