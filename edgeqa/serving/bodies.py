@@ -24,15 +24,27 @@ HANG_UP = "hang_up"
 class HangUp:
     """The end of a client's connection, which those are told of who work for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[], object]) -> None:
+        """Makes it.
+
+        Args:
+            look: has the connection see to it that it would notice, which is called once somebody is to be told.
+        """
+        self._look = look
         self._has_come = False
         self._told: set[Callable[[], object]] = set()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody is to be told."""
+        return bool(self._told)
 
     def tell(self, call: Callable[[], object]) -> None:
         """Has a function called once it comes; in the next turn of the loop, if it has come already."""
         if self._has_come:
             asyncio.get_running_loop().call_soon(call)
         self._told.add(call)
+        self._look()
 
     def forget(self, call: Callable[[], object]) -> None:
         """Has the function not called any more."""

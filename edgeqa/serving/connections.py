@@ -36,7 +36,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, most_connections: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **options)
         self._most_connections = most_connections
-        self._hang_up = HangUp()
+        self._hang_up = HangUp(self._look_for_hang_up)
         self.app_state = {**self.app_state, HANG_UP: self._hang_up}
         self._head_deadline: asyncio.TimerHandle | None = None
         self._taking_deadline: asyncio.TimerHandle | None = None
@@ -62,6 +62,7 @@ class Connection(H11Protocol):
             self.transport.close()
             return
         super().data_received(data)
+        self._look_for_hang_up()
         self._watch_head()
 
     def send_400_response(self, msg: str) -> None:
@@ -80,6 +81,8 @@ class Connection(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio's is
         """Keeps the connection of a client that may wait for a reply; TLS knows no half of a connection."""
+        if self._is_half_open:  # asyncio says so again each time that reading goes on
+            return not self.transport.is_closing()
         if self.transport.get_extra_info("sslcontext") is None:
             self._is_half_open = True
             self._go_on_half_open()
@@ -114,6 +117,20 @@ class Connection(H11Protocol):
     @property
     def _waits_for_head(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _look_for_hang_up(self) -> None:
+        """Has it noticed if the client hangs up, where somebody waits for that: what is not read has no end, either.
+
+        uvicorn reads no more behind a large body, and behind a request that comes before the reply to another, until
+        that is made.
+        """
+        if (
+            self.flow.read_paused
+            and self._hang_up.is_awaited
+            and not self.cycle.more_body
+            and len(self.conn.trailing_data[0]) <= HEAD_BYTES  # who sends ever more must not fill the memory
+        ):
+            self.flow.resume_reading()
 
     def _is_head_too_long(self, data: bytes) -> bool:
         """Tells whether a head is longer than it may be; h11 looks only at those that come in parts."""

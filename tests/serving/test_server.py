@@ -205,9 +205,54 @@ def test_who_has_hung_up_is_not_read_for_and_a_hit_passes_all(home: Path, tmp_pa
         assert len(begun.read_text().splitlines()) == 1 + len(clients) - waiting
 
 
-def asking(question: str, version: str = "1.1") -> bytes:
+def test_who_hangs_up_after_a_large_body_or_behind_another_request_is_not_read_for(home: Path, tmp_path: Path) -> None:
+    begun, gate, unix = tmp_path / "begun", tmp_path / "gate", tmp_path / "edgeqa.sock"
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(
+            running(home, "--uds", unix, before=GATED.format(begun=str(begun), gate=str(gate)))
+        )
+        readers = [opened.enter_context(connected(server)) for _ in range(20)]  # more than read at a time
+        for number, client in enumerate(readers):
+            client.sendall(asking(f"Number {number}?"))
+        until(lambda: metric(server, "waiting") + metric(server, "reading") == len(readers))
+        waiting = metric(server, "waiting")
+
+        def let_go(*late: socket.socket) -> None:
+            for client in late:
+                client.close()
+            until(lambda: metric(server, "waiting") == waiting)
+
+        large = socket.socket(socket.AF_UNIX)  # which holds so much, and gives it at once
+        large.settimeout(DEADLINE_S)
+        large.connect(str(unix))
+        head, _, body = asking("Large?", text=f"{TEXT} {'a' * 100_000}").partition(b"\r\n\r\n")
+        large.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert large.recv(12) == b"HTTP/1.1 100"  # it waits for the body
+        server.process.send_signal(signal.SIGSTOP)
+        large.sendall(body)
+        server.process.send_signal(signal.SIGCONT)
+        until(lambda: metric(server, "waiting") == waiting + 1)
+        let_go(large)
+
+        late = [connected(server) for _ in range(3)]
+        for number, client in enumerate(late):
+            client.sendall(asking(f"Late {number}?"))
+        until(lambda: metric(server, "waiting") == waiting + len(late))
+        for client in late:
+            client.sendall(asking("Behind?"))
+        metric(server, "waiting")  # when this is answered, those are taken
+        late[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # it is reset
+        late[2].sendall(asking("Behind those?"))
+        let_go(*late)
+
+        gate.touch()
+        until(lambda: metric(server, "reading") == 0)
+        assert all(question.startswith("Number ") for question in begun.read_text().splitlines())
+
+
+def asking(question: str, version: str = "1.1", text: str = TEXT) -> bytes:
     """Returns the bytes of a request."""
-    body = json.dumps({"question": question, "context": TEXT, "timeout_s": 60})
+    body = json.dumps({"question": question, "context": text, "timeout_s": 60})
     return f"POST /v1/ask HTTP/{version}\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
@@ -242,8 +287,8 @@ def test_who_shuts_its_own_side_gets_its_replies_and_is_not_read_for_once_it_is_
         local = socket.socket(socket.AF_UNIX)
         local.settimeout(DEADLINE_S)
         local.connect(str(unix))
-        asked = [QUESTION.replace("Who", f"{number}: Who") for number in range(4)]
-        two = ask(asking(asked[0]) + asking(asked[1]))
+        asked = [QUESTION.replace("Who", f"{number}: Who") for number in range(5)]
+        three = ask(asking(asked[0]) + asking(asked[1]) + asking(asked[4]))
         one = [ask(asking(asked[2], "1.0")), ask(asking(asked[3]), local)]
         until(lambda: metric(server, "waiting") + metric(server, "reading") == 3)
         readers = [opened.enter_context(connected(server)) for _ in range(20)]  # more than read at a time
@@ -262,9 +307,9 @@ def test_who_shuts_its_own_side_gets_its_replies_and_is_not_read_for_once_it_is_
             head, _, body = received.partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert json.loads(body)["answer"] == "Charles Babbage"
-        received = rest_of(two)
+        received = rest_of(three)
         assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert received.count(b"HTTP/1.1 200 OK\r\n") == received.count(b'"answer":"Charles Babbage"') == 2
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == received.count(b'"answer":"Charles Babbage"') == 3
         assert not {"Late?", "Later?"} & {*begun.read_text().splitlines()}
 
 
