@@ -18,6 +18,7 @@ import json
 import os
 import random
 import re
+import resource
 import socket
 import statistics
 import subprocess
@@ -46,6 +47,7 @@ PIECES = (
     b"+1",
 )
 FLOODING, POLITE = 150, 30
+OWN_DESCRIPTORS = 64  # what this process has open besides connections
 WITHIN_S = 60.0
 
 
@@ -62,8 +64,8 @@ class Server:
         self.ports: dict[str, int] = {}
         give_up_s = time.monotonic() + WITHIN_S
         while len(self.ports) < 3:
-            if time.monotonic() > give_up_s:
-                sys.exit("it does not listen")
+            if time.monotonic() > give_up_s or self._process.poll() is not None:
+                sys.exit("\n".join(["it does not listen", *self.stop()]))
             time.sleep(0.05)
             found = re.findall(r"at (http|redis|wyoming)://\S+:(\d+)", self._log.read_text())
             self.ports = {protocol: int(port) for protocol, port in found}
@@ -90,7 +92,12 @@ class Server:
     def stop(self) -> list[str]:
         """Ends it; returns what is wrong with its end, and with what it has printed."""
         self._process.terminate()
-        found = [] if self._process.wait() == 0 else [f"it ended with {self._process.returncode}"]
+        try:
+            found = [] if self._process.wait(WITHIN_S) == 0 else [f"it ended with {self._process.returncode}"]
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            found = [f"it did not end within {WITHIN_S:.0f} s, and was killed"]
         ours = ("edgeqa: serving", "edgeqa: stopping")
         return found + [f"printed: {line}" for line in self._log.read_text().splitlines() if not line.startswith(ours)]
 
@@ -135,13 +142,13 @@ def cut(server: Server) -> None:
         for request in known:
             for end in range(len(request) + 1):
                 for leave in ("close", "shut", "reset"):
-                    with server.connect(protocol) as client:
+                    # A server that has answered what was sent, and closed, may not be sent or shut any more.
+                    with server.connect(protocol) as client, contextlib.suppress(OSError):
                         client.sendall(request[:end])
                         if leave == "shut":
                             client.shutdown(socket.SHUT_WR)
-                            with contextlib.suppress(OSError):
-                                while client.recv(65536):
-                                    pass
+                            while client.recv(65536):
+                                pass
                         elif leave == "reset":
                             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
@@ -170,12 +177,27 @@ def mutate(server: Server, count: int, chance: random.Random) -> None:
 
 
 def crowd(server: Server, count: int) -> None:
-    """Opens so many connections, and closes them."""
+    """Opens so many connections, or as many as this process may have, and closes them."""
+    allowed = allow_descriptors(count + OWN_DESCRIPTORS) - OWN_DESCRIPTORS
+    if allowed < count:
+        print(f"  {allowed} of the {count} connections alone: this process may have no more (ulimit -Hn)", flush=True)
+        count = allowed
     with contextlib.ExitStack() as opened:
         for number in range(count):
             opened.enter_context(server.connect("redis" if number % 2 else "http"))
         print(f"  while they are open: {server.shown()}", flush=True)
     time.sleep(1)
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Raises to so many the descriptors that this process may have, as far as it may; returns how many it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= wanted:
+        return wanted
+    allowed = wanted if hard == unlimited else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed
 
 
 def flood(server: Server) -> bool:
@@ -219,19 +241,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pump.txt").write_text(TEXT)
         server = Server(Path(folder))
-        for name, work in (
-            ("cut at each byte", lambda: cut(server)),
-            ("changed at random", lambda: mutate(server, given.mutations, random.Random(given.seed))),
-            ("many connections", lambda: crowd(server, given.connections)),
-            ("a flood", lambda: flood(server)),
-        ):
-            print(name, flush=True)
-            if work() is False:
-                wrong.append(f"{name}: the polite one was refused")
-            if not server.answers():
-                wrong.append(f"{name}: no answer after it")
-            print(f"  after it: {server.shown()}", flush=True)
-        wrong += server.stop()
+        try:
+            for name, work in (
+                ("cut at each byte", lambda: cut(server)),
+                ("changed at random", lambda: mutate(server, given.mutations, random.Random(given.seed))),
+                ("many connections", lambda: crowd(server, given.connections)),
+                ("a flood", lambda: flood(server)),
+            ):
+                print(name, flush=True)
+                if work() is False:
+                    wrong.append(f"{name}: the polite one was refused")
+                if not server.answers():
+                    wrong.append(f"{name}: no answer after it")
+                print(f"  after it: {server.shown()}", flush=True)
+        finally:
+            wrong += server.stop()
     for one in wrong[:40]:
         print(f"wrong: {one}")
     print(f"{len(wrong)} wrong")
