@@ -1,13 +1,13 @@
-"""`edgeqa serve` under hostile requests: cut at each byte, changed at random, thousands of connections, a flood.
+"""`edgeqa serve` under hostile requests: cut at each byte, wrong late, changed, thousands of connections, a flood.
 
     python stress/serve_hostile.py --mutations 1500 --connections 3000
 
-A request is cut at each of its bytes, and its connection then closed, shut on one side, or reset; requests of HTTP, of
-the Redis and of the Wyoming protocol are changed at random; more connections are opened than are let in; one address
-asks on 150 connections as fast as it can, while another asks now and then. After each of these the server has to
-answer, and how much memory it takes is printed. At the end it is stopped. This ends with 1 if anything was not
-answered, if the server did not end with 0, or if it printed more than where it serves. It needs Linux, where all
-addresses of 127.0.0.0/8 are this machine's.
+A request is cut at each of its bytes, and its connection then closed, shut on one side, or reset; a body goes wrong
+once the reply has begun; requests of HTTP, of the Redis and of the Wyoming protocol are changed at random; more
+connections are opened than are let in; one address asks on 150 connections as fast as it can, while another asks now
+and then. After each of these the server has to answer, and how much memory it takes is printed. At the end it is
+stopped. This ends with 1 if anything was not answered, if the server did not end with 0, or if it printed more than
+where it serves. It needs Linux, where all addresses of 127.0.0.0/8 are this machine's.
 """
 
 from __future__ import annotations
@@ -153,6 +153,27 @@ def cut(server: Server) -> None:
                             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
+def wrong_late(server: Server, count: int) -> None:
+    """Sends so many times what is wrong in a body once the reply has begun, or once it was sent."""
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    body = json.dumps({"questions": [f"Number {number}?" for number in range(9)], "context": TEXT * 20}).encode()
+    whole = b"Connection: close\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    for _ in range(count):
+        for begun in (
+            head % b"/nowhere" + b"\r\n",
+            head % b"/v1/ask" + b"\r\nnone\r\n",
+            head % b"/v1/ask-many" + whole,
+        ):
+            for late in (b"none\r\n", b"\0", of_http(QUESTION)):
+                with server.connect("http") as client, contextlib.suppress(OSError):
+                    client.sendall(begun)
+                    client.recv(65536)
+                    client.sendall(late)
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(65536):
+                        pass
+
+
 def changed(request: bytes, chance: random.Random) -> bytes:
     """Returns a request with some changes."""
     made = bytearray(request)
@@ -244,6 +265,7 @@ def main() -> None:
         try:
             for name, work in (
                 ("cut at each byte", lambda: cut(server)),
+                ("wrong behind a reply", lambda: wrong_late(server, 50)),
                 ("changed at random", lambda: mutate(server, given.mutations, random.Random(given.seed))),
                 ("many connections", lambda: crowd(server, given.connections)),
                 ("a flood", lambda: flood(server)),

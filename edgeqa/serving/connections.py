@@ -66,10 +66,16 @@ class Connection(H11Protocol):
         self._watch_head()
 
     def send_400_response(self, msg: str) -> None:
-        """Says what is wrong in place of the reply that is being made, which would be an error, and be printed."""
+        """Says what is wrong in place of the reply that is being made, or hangs up if a part of that was sent.
+
+        To go on with the reply, or to begin another behind it, would be an error, and be printed.
+        """
         if not self._waits_for_head:
             self.cycle.disconnected = True
-        super().send_400_response(msg)
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Waits for the next request; a half one that is there already has its deadline, too."""

@@ -328,11 +328,45 @@ def test_nothing_is_printed_of_a_wrong_body_behind_a_head_that_is_refused(home: 
         for target, host in (("/v1/ask", "elsewhere"), ("/nowhere", "localhost"), ("/v1/ask", "localhost")):
             head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
             assert raw(server, f"{head}none\r\n".encode()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        server.process.send_signal(signal.SIGTERM)
-        assert server.ended() == 0
-        server.until_said("^$|Traceback")
-        ours = ("edgeqa: serving", "edgeqa: stopping")
-        assert not [line for line in server.said if line and not line.startswith(ours)]
+        ended_quietly(server)
+
+
+CHUNKED = "POST {} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+MANY = json.dumps({"questions": [QUESTION], "context": TEXT})
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (CHUNKED.format("/nowhere") + "\r\n", "404"),  # it is all there
+        (  # it has begun
+            CHUNKED.format("/v1/ask-many") + f"Connection: close\r\n\r\n{len(MANY):x}\r\n{MANY}\r\n0\r\n\r\n",
+            "200",
+        ),
+    ],
+    ids=["whole", "begun"],
+)
+def test_nothing_is_printed_of_a_wrong_body_that_comes_behind_a_reply(
+    home: Path, tmp_path: Path, sent: str, status: str
+) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    with running(home, before=GATED.format(begun=str(begun), gate=str(gate))) as server:
+        with connected(server) as client:
+            client.sendall(sent.encode())
+            assert client.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
+            client.sendall(b"none\r\n")
+            assert b"HTTP/1.1 " not in rest_of(client)
+        gate.touch()
+        ended_quietly(server)
+
+
+def ended_quietly(server: Running) -> None:
+    """Ends it; sees that it has printed nothing but where it serves."""
+    server.process.send_signal(signal.SIGTERM)
+    assert server.ended() == 0
+    server.until_said("^$|Traceback")
+    ours = ("edgeqa: serving", "edgeqa: stopping")
+    assert not [line for line in server.said if line and not line.startswith(ours)]
 
 
 # Says how many objects are left out of the search for garbage.
