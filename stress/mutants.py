@@ -14,10 +14,9 @@ room. One that hangs is killed.
 
 What the log holds is not tried again, so that a run goes on where it was interrupted; `--again` tries what lives once
 more. Two processes may go on with one log, each with its own `--part`, once the map is there; the exit code is not 0
-before all were tried. A mutant is known by the
-text of its line and what is changed in it, so that most stay the same where the code around them moves. Every mutant
-that lives is a test that is missing, unless it changes nothing that anybody can see: which of the two is for a person
-to say, in the log, in a line `harmless  ID  WHY`.
+before all were tried. A mutant is known by the text of its line and what is changed in it, so that most stay the same
+where the code around them moves. Every mutant that lives is a test that is missing, unless it changes nothing that
+anybody can see: which of the two is for a person to say, in the log, in a line `harmless  ID  WHY`.
 """
 
 from __future__ import annotations
