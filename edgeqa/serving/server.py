@@ -392,12 +392,14 @@ async def _tell_time(state: ServerState) -> None:
 
 
 async def _spare_garbage(engine: Engine) -> None:
-    """Leaves out of Python's search for garbage what is there once the model is loaded, since it stays.
+    """Leaves out of Python's search for garbage what is in use once the model is first loaded; most of it stays.
 
-    To look through it takes 25 ms, in which the interpreter is kept from everybody.
+    To look through it takes 25 ms, in which the interpreter is kept from everybody. A model that is let go is freed as
+    ever, when nobody refers to it; one that is loaded in its place is searched like all that comes later.
     """
     while not engine.model_loaded:
         await asyncio.sleep(1)
+    gc.collect()  # garbage that is left out would never be found
     gc.freeze()
 
 
