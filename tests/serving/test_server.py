@@ -313,6 +313,38 @@ def test_who_shuts_its_own_side_gets_its_replies_and_is_not_read_for_once_it_is_
         assert not {"Late?", "Later?"} & {*begun.read_text().splitlines()}
 
 
+# The page begins to wait for a hang-up when a file is there.
+LATE = """
+import asyncio, pathlib
+from edgeqa.serving.engine import Engine
+looked = Engine.is_looked_at_again
+async def held(self, *asked, **options):
+    while not pathlib.Path({gate!r}).exists():
+        await asyncio.sleep(0.01)
+    return await looked(self, *asked, **options)
+Engine.is_looked_at_again = held
+"""
+
+
+def test_a_client_that_has_shut_its_side_gets_each_byte_once_however_often_its_end_is_seen(
+    home: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    (tmp_path / "machine.txt").write_text(TEXT)
+    assert command(home, "add", tmp_path / "machine.txt").returncode == 0
+    page = b"GET /?q=Who+designed+the+machine%3F&first=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with running(home, before=LATE.format(gate=str(gate))) as server, connected(server) as client:
+        client.sendall(asking(QUESTION) + page + asking(QUESTION))  # reading stops for the third, and goes on
+        client.shutdown(socket.SHUT_WR)
+        received = b""
+        while not received.endswith(b"}H"):  # the second reply is begun with, to see whether the client is there
+            received += client.recv(1)
+        gate.touch()
+        received += rest_of(client)
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert b"HHTTP" not in received
+
+
 def test_who_shuts_its_own_side_and_has_not_asked_is_let_go(home: Path) -> None:
     whole = asking(QUESTION)
     with running(home) as server:
