@@ -87,14 +87,42 @@ class _Kind(NamedTuple):
     is_measure: bool = True
     """Whether a longer name is of this kind, too: the depth of a berth is a depth, but a package's name is nobody's. Of
     other kinds, the rest of the name must stand in the question."""
+    words: frozenset[str] = frozenset()
+    """A question that has one of these anywhere asks for it, too."""
+    signs: frozenset[str] = frozenset()
+    """A column whose name has one of these has such answers, too."""
+
+    def is_asked(self, asked: Sequence[str]) -> bool:
+        """Tells whether a question of these words asks for it."""
+        said = f"{' '.join(asked)} "
+        at_an_end = any(said.startswith(f"{one} ") or said.endswith(f" {one} ") for one in self.asked)
+        return at_an_end or not self.words.isdisjoint(asked)
+
+    def is_of(self, column: str, names: frozenset[str], asked: frozenset[str]) -> bool:
+        """Tells whether a column has answers of this kind: a package's name is not who made it.
+
+        Args:
+            column: its name.
+            names: the terms of that.
+            asked: the question's terms.
+        """
+        if not self.signs.isdisjoint(column):
+            return True
+        columns = _terms_of(self.columns)
+        if columns.isdisjoint(names):
+            return False
+        return self.is_measure or distinct(_AFTER_NAME.sub("", column)) <= columns | asked
 
 
-PRICE = "price"
-_CURRENCIES = frozenset("$€£")
-_PRICES = f"{PRICE} cost fee charge charged eur usd gbp chf"
-_PRICES_ASKED = frozenset(["cost", "costs", "price", "prices", "fee", "fees", "charge", "charges", "charged"])
+_PRICES = "price cost fee charge charged eur usd gbp chf"
 _KINDS = (
-    _Kind(("how much is", "how much are"), _PRICES, _PRICES),  # and what has a word of _PRICES_ASKED
+    _Kind(
+        ("how much is", "how much are"),
+        _PRICES,
+        _PRICES,
+        words=frozenset(["cost", "costs", "price", "prices", "fee", "fees", "charge", "charges", "charged"]),
+        signs=frozenset("$€£"),
+    ),
     _Kind(
         ("when", "what date", "which date", "what day", "which day", "what year", "which year", "until what"),
         "date day year time until since due deadline released published departure arrival opens closes",
@@ -173,7 +201,7 @@ class Asked:
         self._seen: dict[tuple[tuple[str, ...], str, int, int], Features] = {}
         self._may_repeat = "or" in self._question and _ALTERNATIVES.search(self._question) is not None
         self._wants_number = language == ENGLISH and _asks_number(self._question)
-        self._asked_kinds: list[_KindTerms] | None = None
+        self._asked_kinds: list[_Kind] | None = None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -185,7 +213,7 @@ class Asked:
         return self._terms
 
     @property
-    def _kinds(self) -> list[_KindTerms]:
+    def _kinds(self) -> list[_Kind]:
         """The kinds of answer that it asks for."""
         if self._asked_kinds is None:
             self._asked_kinds = _kinds(self._question) if self._language == ENGLISH else []
@@ -358,14 +386,14 @@ class Asked:
         alike = self._alike(column) if self._language == ENGLISH else frozenset[str]()
         for kind in self._kinds:
             if kind.is_of(column, names, self.terms | alike):
-                return names | kind.said | alike
+                return names | _terms_of(kind.said) | alike
         if not self.terms.isdisjoint(names):
             return names
-        if alike or self._language != ENGLISH:
-            return names | alike if alike else frozenset()
-        asked = words(self._question, self._language)
-        if len(column) > MAX_SHORT_NAME:
+        if alike:
+            return names | alike
+        if len(column) > MAX_SHORT_NAME or self._language != ENGLISH:
             return frozenset()
+        asked = words(self._question, self._language)
         initials = "".join(word[0] for word in asked)
         for part in _NAME_PART.findall(column):
             short = part.lower()
@@ -380,7 +408,8 @@ class Asked:
         """Returns the terms of words of the question and of a column's name that are of one root, but no such term."""
         named = words(column, self._language)
         both = ((a, b) for a in words(self._question, self._language) for b in named if _are_of_one_root(a, b))
-        return frozenset(one for pair in both for word in pair for one in terms(word, self._language)) - _linking()
+        found = frozenset(one for pair in both for word in pair for one in terms(word, self._language))
+        return found - _terms_of(_LINKING)
 
     def _lookup(self, text: Text, column: str) -> float:
         """Returns 0 if the question does not name the column, else which part of its other words, by weight, is there.
@@ -395,7 +424,7 @@ class Asked:
         if not names:
             return 0.0
         there = distinct(text.text, self._language) | distinct(searched(text.heading), self._language)
-        linking = _linking() - there if self._language == ENGLISH else frozenset()
+        linking = _terms_of(_LINKING) - there if self._language == ENGLISH else frozenset()
         others = {one: self._weights.get(one, 1.0) for one in self.terms - names - linking}
         total = sum(others.values())
         found = sum(weight for one, weight in others.items() if one in there) / total if total else 1.0
@@ -417,44 +446,17 @@ def _is_short_for(short: str, word: str) -> bool:
 
 
 @cache
-def _linking() -> frozenset[str]:
-    return distinct(_LINKING)
+def _terms_of(english: str) -> frozenset[str]:
+    """Returns the terms of some of this module's own words, which are the same for all questions."""
+    return distinct(english)
 
 
-class _KindTerms(NamedTuple):
-    """The terms of a kind of answer."""
-
-    columns: frozenset[str]
-    said: frozenset[str]
-    is_measure: bool
-
-    def is_of(self, column: str, names: frozenset[str], asked: frozenset[str]) -> bool:
-        """Tells whether a column has answers of this kind: a package's name is not who made it.
-
-        Args:
-            column: its name.
-            names: the terms of that.
-            asked: the question's terms.
-        """
-        if PRICE in self.columns and not _CURRENCIES.isdisjoint(column):
-            return True
-        if self.columns.isdisjoint(names):
-            return False
-        return self.is_measure or distinct(_AFTER_NAME.sub("", column)) <= self.columns | asked
-
-
-def _kinds(question: str) -> list[_KindTerms]:
+def _kinds(question: str) -> list[_Kind]:
     """Returns the kinds of answer that a question asks for."""
     asked = all_words(question)
     if asked[:1] and asked[0] in _BEFORE_ASKING:
         del asked[0]
-    said = f"{' '.join(asked)} "
-    found = []
-    for kind in _KINDS:
-        is_asked = any(said.startswith(f"{one} ") or said.endswith(f" {one} ") for one in kind.asked)
-        if is_asked or (kind.columns == _PRICES and not _PRICES_ASKED.isdisjoint(asked)):
-            found.append(_KindTerms(distinct(kind.columns), distinct(kind.said), kind.is_measure))
-    return found
+    return [kind for kind in _KINDS if kind.is_asked(asked)]
 
 
 def _are_of_one_root(word: str, other: str) -> bool:
