@@ -307,9 +307,6 @@ def below_headings(
     return text, marked
 
 
-_FENCES = "`"  # above what is shown as it stands; the sign of any other line is drawn under a title
-
-
 def _after(title: str, text: str) -> str | None:
     """Returns the text below the heading that it begins with, and below the line under that; None without a heading."""
     titles = title.split()
@@ -322,7 +319,7 @@ def _after(title: str, text: str) -> str | None:
         return None
     line, _, below = rest.partition("\n")
     line = line.rstrip()
-    is_line = len(line) > 2 and not line[0].isalnum() and line == line[0] * len(line) and line[0] not in _FENCES
+    is_line = len(line) > 2 and not line[0].isalnum() and line == line[0] * len(line) and line[0] != "`"  # no fence
     return below.lstrip("\n") if is_line and below.strip() else rest
 
 

@@ -90,18 +90,14 @@ def _begins_anew(character: str) -> bool:
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
     """Yields the rest of the stream, also where whoever opened it has it not wait for what is to come."""
-    while (block := _read(stream)) != b"":
-        yield block
-
-
-def _read(stream: IO[bytes]) -> bytes:
-    some: bytes | None = stream.read(BLOCK_BYTES)
-    while some is None:  # nothing has come yet
-        ready = select.poll()
-        ready.register(stream, select.POLLIN)
-        ready.poll(SIGNALS_SEEN_MS)
-        some = stream.read(BLOCK_BYTES)
-    return some
+    while True:
+        block: bytes | None = stream.read(BLOCK_BYTES)
+        if block is None:
+            _has_come(stream)
+        elif block:
+            yield block
+        else:
+            return
 
 
 def arriving(pipe: FileIO) -> Iterator[bytes]:
@@ -109,18 +105,22 @@ def arriving(pipe: FileIO) -> Iterator[bytes]:
 
     A signal that comes between two steps of Python's, just before a wait begins, does not end that wait.
     """
-    ready, block = select.poll(), bytearray()
-    ready.register(pipe, select.POLLIN)
+    block = bytearray()
     while True:
-        if not ready.poll(SIGNALS_SEEN_MS):
-            continue
-        some = _read(pipe)
-        block += some
-        if len(block) >= BLOCK_BYTES or not some:
+        some: bytes | None = pipe.read(BLOCK_BYTES) if _has_come(pipe) else None
+        block += some or b""
+        if len(block) >= BLOCK_BYTES or some == b"":
             yield bytes(block)
             block.clear()
-        if not some:
+        if some == b"":
             return
+
+
+def _has_come(stream: IO[bytes]) -> bool:
+    """Waits for a short time; tells whether a stream can be read now without waiting."""
+    ready = select.poll()
+    ready.register(stream, select.POLLIN)
+    return bool(ready.poll(SIGNALS_SEEN_MS))
 
 
 def checked(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
