@@ -67,9 +67,14 @@ class Shelf:
             return found[0]
         mine = secrets.token_hex(8)
         is_mine = self._leased(digest, mine)
-        if is_mine is False and not refresh and (found := self._awaited(key, digest)) is not None:
-            return found[0]
+        if is_mine is False and not refresh:
+            found, is_mine = self._awaited(key, digest, mine)
+            if found is not None:
+                return found[0]
         try:
+            # Between our look and our lease, another process may have stored it and given up its own.
+            if is_mine and not refresh and (found := self._get(key)) is not None:
+                return found[0]
             made = function()
             if not isinstance(made, dict) or made.get("whole", True):
                 self._put(key, made, _BETWEEN.join(sorted(set(made_by()))))
@@ -123,18 +128,17 @@ class Shelf:
         found = self._asked(keys.of_lease(digest), "SET", mine, "NX", "PX", LEASE_MS)
         return None if isinstance(found, ClusterError) else found is not None
 
-    def _awaited(self, key: Key, digest: str) -> tuple[Any] | None:
-        """Returns the answer that another process reads, once it is there; None if that process gives up."""
+    def _awaited(self, key: Key, digest: str, mine: str) -> tuple[tuple[Any] | None, bool | None]:
+        """Waits for the answer that another process reads; returns it, or whether its lease is ours now."""
         self.waits += 1
         until = time.monotonic() + _WAITED_S
-        while time.monotonic() < until:
+        is_mine: bool | None = False
+        while is_mine is False and time.monotonic() < until:
             time.sleep(_LOOKED_S)
-            holder = self._asked(keys.of_lease(digest), "GET")
             if (found := self._get(key)) is not None:
-                return found
-            if holder is None or isinstance(holder, ClusterError):
-                return None
-        return None
+                return found, False
+            is_mine = self._leased(digest, mine)  # the other has given up, or has died
+        return None, is_mine
 
     def _give_up(self, digest: str, mine: str) -> None:
         if self._asked(keys.of_lease(digest), "GET") == mine.encode():

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from local_cluster import free_ports
 
 from edgeqa import runtime
@@ -32,6 +33,22 @@ def patient(qa: ClusterQA) -> Shelf:
     return qa.shelf
 
 
+class Readings:
+    """Counts how often an answer is read that is asked for again and again."""
+
+    def __init__(self, qa: ClusterQA) -> None:
+        self._made_by = [next(one.fingerprint for one in qa.membership.members())]
+        self.read = 0
+        self.asked: list[str] = []
+
+    def ask(self, shelf: Shelf) -> None:
+        self.asked.append(shelf.compute(KEY, self._read, lambda: self._made_by, refresh=False))
+
+    def _read(self) -> str:
+        self.read += 1
+        return "there"
+
+
 def test_a_missing_answer_is_read_once_by_all(servers: LocalCluster, qa: ClusterQA) -> None:
     question = "Who wrote the program of the engine?"
     clients = [runtime.open(cluster=servers.url, persist="off") for _ in range(4)]
@@ -50,6 +67,36 @@ def test_a_missing_answer_is_read_once_by_all(servers: LocalCluster, qa: Cluster
         client.close()
     assert {answer.text for answer in answers} == {qa.ask(question).text}
     assert [answer.cached for answer in answers].count(False) == 1
+
+
+def test_an_answer_that_is_stored_between_a_look_and_a_lease_is_not_read_again(qa: ClusterQA) -> None:
+    shelf = patient(qa)
+    place, readings, leased = keys.of_answer(KEY.digest.hex()), Readings(qa), shelf._leased
+
+    def late(digest: str, mine: str) -> bool | None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shelf, "_leased", leased)
+            readings.ask(shelf)
+        return leased(digest, mine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf, "_leased", late)
+        readings.ask(shelf)
+    assert (readings.asked, readings.read) == (["there", "there"], 1)
+    qa.valkey.do(place, "DEL", place)
+
+
+def test_where_a_reader_dies_one_of_those_who_wait_reads(qa: ClusterQA) -> None:
+    shelf, readings = patient(qa), Readings(qa)
+    place, lease = keys.of_answer(KEY.digest.hex()), keys.of_lease(KEY.digest.hex())
+    qa.valkey.do(lease, "SET", lease, "of one that died", "PX", 300)
+    threads = [threading.Thread(target=readings.ask, args=(shelf,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (readings.asked, readings.read) == (["there"] * 3, 1)
+    qa.valkey.do(place, "DEL", place)
 
 
 def test_only_what_a_tested_device_has_read_is_believed(qa: ClusterQA) -> None:
