@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from edgeqa import forking
-from edgeqa.cluster import keys
 from edgeqa.cluster.errors import AllGoneFromCluster
+from edgeqa.cluster.folders import Folders
 from edgeqa.collection.adding import Added
 from edgeqa.collection.adding_sources import total_bytes
 from edgeqa.collection.errors import ContextGone
@@ -68,7 +68,7 @@ class AddingToCluster:
     """One run over paths."""
 
     def __init__(self, valkey: Valkey, documents: Documents, bundle: Bundle, splitter: Splitter) -> None:
-        self._valkey, self._documents, self._splitter = valkey, documents, splitter
+        self._documents, self._folders, self._splitter = documents, Folders(valkey), splitter
         self._encoder = EncoderIdentity.of(bundle)
         self._report = Added(str(valkey.address))
         self._done_bytes = 0
@@ -112,6 +112,7 @@ class AddingToCluster:
         for path in paths:
             self._path(path, options, name, copied=copied, is_gone=bool(gone.get(path, ((), 0))[0]))
             progress("adding", min(self._done_bytes, in_all), in_all)
+        self._folders.settle()
         for missing, _ in gone.values():
             self._drop(missing)
         self._report.timings_ms = {"load": 0.0, "total": 1e3 * (time.perf_counter() - began)}
@@ -136,21 +137,20 @@ class AddingToCluster:
             self._documents.drop(tag, one.name)
             sources.add(one.source)
         for source in sources:
-            self._forget(source)
+            self._folders.forget(source)
         self._report.files_removed += len(sources)
 
     def _source(self, source: Source, given: str | None) -> None:
         try:
             name = printed(identify(source, given).name)
             made = f"{source.digest().hex()} {source.reader} {SPLITTER_VERSION}"
-            sources = _sources_of(name)
-            known = self._valkey.do(sources, "HGET", sources, name)
+            known = self._folders.noted(name)
             if known is not None and known.decode() == made:
                 self._report.files_unchanged += 1
             else:
-                self._valkey.do(sources, "HSET", sources, name, BEGUN)
+                self._folders.note(name, BEGUN)
                 self._records(source, name, is_new=known is None)
-                self._valkey.do(sources, "HSET", sources, name, made)
+                self._folders.note(name, made.encode())
                 self._report.files_changed += known not in {None, BEGUN}
                 self._report.files_added += known in {None, BEGUN}
             if source.is_piped:
@@ -168,7 +168,8 @@ class AddingToCluster:
         for record in source.records():
             windows = list(all_windows(record.blocks, self._splitter.tokenizer.tokenize, self._splitter.limits))
             called = name + record.name.removeprefix(source.name)
-            tag = former.pop(called, None) or self._documents.tag_for(called, len(windows))
+            tag = former.pop(called, None) or self._folders.tag_for(called, len(windows))
+            self._folders.settle()
             self._documents.put(tag, called, title=record.title, source=name, windows=windows)
             self._report.documents += 1
             self._report.contexts += len(windows)
@@ -177,14 +178,8 @@ class AddingToCluster:
 
     def _of_source(self, name: str) -> Iterable[tuple[str, StoredDocument]]:
         """Returns the documents of a file, each with its tag; they are in the tags of its folder."""
-        folder = keys.folder_of(name)
-        opened = keys.of_tag(keys.tag_of(folder, 0), "open", keys.folder_digest(folder))
-        tags = [keys.tag_of(folder, one) for one in range(int(self._valkey.do(opened, "GET", opened) or 0) + 1)]
+        tags = self._folders.tags(name)
         return [(tag, one) for tag, some in self._documents.of_tags(tags) for one in some if one.source == name]
-
-    def _forget(self, source: str) -> None:
-        sources = _sources_of(source)
-        self._valkey.do(sources, "HDEL", sources, source)
 
     def _gone(self, paths: Sequence[str]) -> dict[str, tuple[list[tuple[str, StoredDocument]], int]]:
         """Returns, by path, the documents whose files are gone, and the number of those that are still there."""
@@ -213,13 +208,8 @@ class AddingToCluster:
             gone |= found
         for (tag, name), one in gone.items():
             self._documents.drop(tag, name)
-            self._forget(one.source)  # so that adding it again brings back what was removed
+            self._folders.forget(one.source)  # so that adding it again brings back what was removed
         return list(gone.values())
-
-
-def _sources_of(name: str) -> str:
-    folder = keys.folder_of(name)
-    return keys.of_tag(keys.tag_of(folder, 0), "sources", keys.folder_digest(folder))
 
 
 def is_within(source: str, path: str) -> bool:

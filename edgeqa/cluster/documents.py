@@ -29,7 +29,8 @@ from edgeqa.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edgeqa.cluster.valkey import Pipe, Valkey
+    from edgeqa.cluster.transactions import Command
+    from edgeqa.cluster.valkey import Valkey
     from edgeqa.collection.snapshot import EncoderIdentity
     from edgeqa.contexts import Piece, Tokens
     from edgeqa.contexts.windows import Window
@@ -59,6 +60,47 @@ class StoredDocument(msgspec.Struct, frozen=True):
     def after(self) -> int:
         """The number after that of its last passage."""
         return self.first + self.contexts
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document that is to be put into Valkey."""
+
+    name: str
+    title: str
+    source: str
+    """The name of its file."""
+    windows: Sequence[Window]
+    """Its passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A document as it is written."""
+
+    document: NewDocument
+    records: list[bytes]
+    digest: str
+    version: str
+    names: str
+    passages: str
+    """These three are its keys."""
+
+    @classmethod
+    def of(cls, document: NewDocument, tag: str) -> _Made:
+        records = [_packed(window, tag, document.title) for window in document.windows]
+        digest = _digest(document.title, document.source, records)
+        return cls(
+            document,
+            records,
+            digest,
+            *(keys.of_tag(tag, what, document.name) for what in ("version", "names", "passages")),
+        )
+
+    def stored(self, first: int) -> StoredDocument:
+        """Returns it as it is listed, with the number of its first passage."""
+        one, count = self.document, len(self.records)
+        return StoredDocument(one.name, one.title, one.source, first if count else 0, count, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,30 +256,6 @@ class Documents:
             self._tags_as_of = now
         return self._tags
 
-    def tag_for(self, name: str, contexts: int) -> str:
-        """Returns the tag of a document: the one where it lies, or one of its folder with room for it.
-
-        The choice is made once: two processes that add the document at the same time get the same tag.
-        """
-        folder = keys.folder_of(name)
-        first, digest = keys.tag_of(folder, 0), keys.folder_digest(folder)
-        places, opened = keys.of_tag(first, "places", digest), keys.of_tag(first, "open", digest)
-        known = self._valkey.do(places, "HGET", places, name)
-        if known is not None:
-            return keys.tag_of(folder, int(known))
-        number = int(self._valkey.do(opened, "GET", opened) or 0)
-        while True:
-            tag = keys.tag_of(folder, number)
-            count = keys.of_tag(tag, "contexts")
-            held = int(self._valkey.do(count, "GET", count) or 0)
-            if not held or held + contexts <= keys.PASSAGES_A_TAG:
-                break
-            number += 1
-            self._valkey.do(opened, "SET", opened, number)
-        self._valkey.do(places, "HSETNX", places, name, number)
-        number = int(self._valkey.do(places, "HGET", places, name) or number)
-        return keys.tag_of(folder, number)
-
     def note_tag(self, tag: str) -> None:
         """Tells workers of a tag."""
         if tag not in self._noted:
@@ -247,71 +265,77 @@ class Documents:
     # --- documents ---------------------------------------------------------------------------------------------------
 
     def put(self, tag: str, name: str, *, title: str, source: str, windows: Sequence[Window]) -> bool:
-        """Puts a document into Valkey, in the place of one with its name; tells whether anything has changed.
+        """Puts a document into Valkey as `put_all` does; tells whether anything has changed."""
+        return bool(self.put_all(tag, [NewDocument(name, title, source, windows)]))
+
+    def put_all(self, tag: str, new: Sequence[NewDocument]) -> int:
+        """Puts documents of a tag into Valkey, in the place of those with their names, in one transaction.
+
+        Args:
+            tag: their tag.
+            new: documents, each with another name.
+
+        Returns:
+            How many of them are new, or not as they were.
 
         Raises:
-            ClusterError: if it cannot be written; then the old document stays.
+            ClusterError: if they cannot be written; then the old documents stay.
         """
         self.note_tag(tag)
-        records = [_packed(window, tag, title) for window in windows]
-        digest = _digest(title, source, records)
-        number, version, names = (keys.of_tag(tag, what, of) for what, of in _of_document(name))
+        made = [_Made.of(one, tag) for one in new]
+        total = sum(len(one.records) for one in made)
+        watched = [key for one in made for key in (one.version, one.names)]
+        listed = keys.of_tag(tag, "documents")
+        looks: list[Command] = [
+            # The counter is asked before the transaction, which cannot use a reply; unused numbers do no harm.
+            ("INCRBY", keys.of_tag(tag, "number"), total),
+            ("HMGET", listed, *(one.document.name for one in made)),
+            *(look for one in made for look in (("GET", one.version), ("SMEMBERS", one.names))),
+        ]
 
-        def build(pipe: Pipe) -> bool:
-            known = pipe.get(version)
-            if known is not None and known.decode() == digest:
-                return False
-            former = self._listed(pipe, tag, name)
-            answered = pipe.smembers(names)
-            # The counter is asked before the transaction, which cannot use a reply; an unused number does no harm.
-            after = int(pipe.incrby(number, len(records))) if records else 0
-            first = after - len(records) + 1
-            stored = StoredDocument(name, title, source, first, len(records), digest)
-            passages = keys.of_tag(tag, "passages", name)
-            pipe.multi()
-            self._clear(pipe, tag, name, answered)
-            if records:
-                pipe.hset(passages, mapping={str(first + place): one for place, one in enumerate(records)})
-            pipe.set(version, digest)
-            pipe.hset(keys.of_tag(tag, "documents"), name, msgspec.json.encode(stored))
-            pipe.incrby(keys.of_tag(tag, "contexts"), len(records) - (former.contexts if former else 0))
-            _note_change(pipe, tag)
-            pipe.xadd(keys.of_tag(tag, "arrivals"), {"document": name})
-            return True
+        def decide(replies: list[Any]) -> tuple[int, list[Command]]:
+            last, former, *seen = replies
+            after, more = last - total + 1, 0
+            names: list[str] = []
+            commands: list[Command] = []
+            for one, raw, known, answered in zip(made, former, seen[::2], seen[1::2], strict=True):
+                if known is not None and known.decode() == one.digest:
+                    continue
+                stored = one.stored(after)
+                after += len(one.records)
+                more += len(one.records) - (0 if raw is None else _stored(raw).contexts)
+                numbered = [part for place, record in enumerate(one.records) for part in (stored.first + place, record)]
+                names.append(stored.name)
+                commands += [
+                    ("DEL", one.passages, one.names, *answered),
+                    *([("HSET", one.passages, *numbered)] if numbered else ()),
+                    ("SET", one.version, one.digest),
+                    ("HSET", listed, stored.name, msgspec.json.encode(stored)),
+                ]
+            return len(names), commands + _changed(tag, more, "document", names) if names else []
 
-        return self._valkey.transact(name, (version, names), build)
+        return self._valkey.transact(made[0].document.name, watched, looks, decide)
 
     def drop(self, tag: str, name: str) -> bool:
         """Removes a document, with all answers that are remembered by its names; tells whether it was there."""
-        _, version, names = (keys.of_tag(tag, what, of) for what, of in _of_document(name))
+        listed = keys.of_tag(tag, "documents")
+        version, names, passages = (keys.of_tag(tag, what, name) for what in ("version", "names", "passages"))
 
-        def build(pipe: Pipe) -> bool:
-            former = self._listed(pipe, tag, name)
-            answered = pipe.smembers(names)
-            if former is None:
-                return False
-            pipe.multi()
-            self._clear(pipe, tag, name, answered)
-            pipe.delete(version)
-            pipe.hdel(keys.of_tag(tag, "documents"), name)
-            pipe.decrby(keys.of_tag(tag, "contexts"), former.contexts)
-            _note_change(pipe, tag)
-            pipe.xadd(keys.of_tag(tag, "arrivals"), {"gone": name})
-            return True
+        def decide(replies: list[Any]) -> tuple[bool, list[Command]]:
+            raw, answered = replies
+            if raw is None:
+                return False, []
+            return True, [
+                ("DEL", passages, names, version, *answered),
+                ("HDEL", listed, name),
+                *_changed(tag, -_stored(raw).contexts, "gone", [name]),
+            ]
 
-        was_there = self._valkey.transact(name, (version, names), build)
-        folder = keys.folder_of(name)
-        places = keys.of_tag(keys.tag_of(folder, 0), "places", keys.folder_digest(folder))
+        looks = [("HGET", listed, name), ("SMEMBERS", names)]
+        was_there = self._valkey.transact(name, (version, names), looks, decide)
+        places = keys.of_folder(name, "places")
         self._valkey.do(places, "HDEL", places, name)
         return was_there
-
-    def _clear(self, pipe: Pipe, tag: str, name: str, answered: Iterable[bytes]) -> None:
-        """Queues the deletion of a document's passages, and of the plain answers on them."""
-        pipe.delete(keys.of_tag(tag, "passages", name), keys.of_tag(tag, "names", name), *answered)
-
-    def _listed(self, pipe: Pipe, tag: str, name: str) -> StoredDocument | None:
-        raw = pipe.hget(keys.of_tag(tag, "documents"), name)
-        return None if raw is None else _stored(raw)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -334,7 +358,7 @@ class Documents:
             for tag, one in zip(some, found, strict=True):
                 if isinstance(one, ClusterError):
                     raise one
-                yield tag, [document for raw in one.values() if (document := _stored(raw)) is not None]
+                yield tag, [_stored(raw) for raw in one.values()]
 
     def listed(self) -> list[ListedInCluster]:
         """Returns all documents, by name."""
@@ -422,10 +446,14 @@ class Documents:
         return passages
 
 
-def _note_change(pipe: Pipe, tag: str) -> None:
-    """Queues that a tag has changed."""
-    pipe.incr(keys.of_tag(tag, "changes"))
-    pipe.set(keys.of_tag(tag, "change"), secrets.token_hex(8))
+def _changed(tag: str, contexts: int, what: str, names: Iterable[str]) -> list[Command]:
+    """Returns the commands that note a change of a tag: so many passages more, and what is said of documents."""
+    return [
+        ("INCRBY", keys.of_tag(tag, "contexts"), contexts),
+        ("INCR", keys.of_tag(tag, "changes")),
+        ("SET", keys.of_tag(tag, "change"), secrets.token_hex(8)),
+        *(("XADD", keys.of_tag(tag, "arrivals"), "*", what, name) for name in names),
+    ]
 
 
 def _commands_of(wanted: Iterable[tuple[str, StoredDocument]]) -> list[tuple[str, tuple[Any, ...]]]:
@@ -463,11 +491,7 @@ def _digest(title: str, source: str, records: Iterable[bytes]) -> str:
     return whole.hexdigest()
 
 
-def _of_document(name: str) -> tuple[tuple[str, str], ...]:
-    return ("number", ""), ("version", name), ("names", name)
-
-
-def _stored(raw: bytes) -> StoredDocument | None:
+def _stored(raw: bytes) -> StoredDocument:
     try:
         return msgspec.json.decode(raw, type=StoredDocument)
     except msgspec.DecodeError as error:

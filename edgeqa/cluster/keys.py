@@ -63,10 +63,16 @@ def of_tag(tag: str, what: str, name: str = "") -> str:
             `version`: of a document, which a transaction watches. `number`: the last number given to a passage.
             `contexts`: how many passages there are. `changes`: rises with each change. `change`: what
             the last change alone is called. `arrivals`: the stream.
-            `names`: a set of the plain keys of a document's answers. `places`, `open`, `sources`: of a folder.
+            `names`: a set of the plain keys of a document's answers. `of_folder` has what a folder has.
         name: of the document, or the digest of the folder, where it is of one.
     """
     return f"edgeqa:{{{tag}}}:{what}:{name}" if name else f"edgeqa:{{{tag}}}:{what}"
+
+
+def of_folder(name: str, what: str) -> str:
+    """Returns a key of the folder of a file or document: `places`, `open` or `sources`; its first tag has it."""
+    folder = folder_of(name)
+    return of_tag(tag_of(folder, 0), what, folder_digest(folder))
 
 
 def of_home(home: str, what: str) -> str:

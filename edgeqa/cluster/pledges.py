@@ -6,13 +6,14 @@ names. edgeqa itself never reads these keys. After a change of model they may be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeqa.cluster import keys
 
 if TYPE_CHECKING:
     from edgeqa.answer import Answer
-    from edgeqa.cluster.valkey import Pipe, Valkey
+    from edgeqa.cluster.transactions import Command
+    from edgeqa.cluster.valkey import Valkey
     from edgeqa.collection.naming import Address
 
 LIVES_S = 3600
@@ -30,10 +31,9 @@ def leave(valkey: Valkey, address: Address, name: str, answer: Answer) -> None:
     passages = keys.of_tag(address.tag, "passages", address.document)
     names = keys.of_tag(address.tag, "names", address.document)
 
-    def build(pipe: Pipe) -> None:
-        if pipe.hexists(passages, str(address.number)):
-            pipe.multi()
-            pipe.set(name, text, ex=LIVES_S)
-            pipe.sadd(names, name)
+    def decide(replies: list[Any]) -> tuple[None, list[Command]]:
+        (is_there,) = replies
+        return None, [("SET", name, text, "EX", LIVES_S), ("SADD", names, name)] if is_there else []
 
-    valkey.transact(name, (passages,), build, is_lasting=False)
+    looks = [("HEXISTS", passages, address.number)]
+    valkey.transact(name, (passages,), looks, decide, is_lasting=False)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
     import redis
@@ -25,6 +25,7 @@ except ModuleNotFoundError as missing:  # pragma: no cover - tried by hand: the 
     raise ClusterExtraMissing(str(missing.name)) from missing
 
 from edgeqa import forking
+from edgeqa.cluster import transactions
 from edgeqa.cluster.address import shown
 from edgeqa.cluster.errors import (
     ClusterDown,
@@ -44,13 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgeqa.cluster.address import ClusterAddress
+    from edgeqa.cluster.transactions import Command
 
     Place = tuple[str, int]
-    Command = tuple[Any, ...]
 
 T = TypeVar("T")
-Pipe: TypeAlias = Any
-"""The library's pipeline; its results are checked where they are used."""
 OLDEST = (7, 0)
 PAUSE_S = 0.1
 REPLICA_WITHIN_S = 5.0
@@ -97,8 +96,12 @@ class Valkey:
         forking.tell(self)
 
     def forked(self) -> None:
-        """Goes on in a forked child, without the parent's threads; the library opens connections of its own there."""
+        """Goes on in a forked child, without the parent's threads; the library opens connections of its own there.
+
+        A connection that is used as such it would share with the parent.
+        """
         self._lock, self._pool = threading.RLock(), None
+        self._own, self._owned = threading.local(), []
 
     # --- the map of slots --------------------------------------------------------------------------------------------
 
@@ -290,14 +293,23 @@ class Valkey:
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    def transact(self, name: str, keys: Sequence[str], build: Callable[[Pipe], T], *, is_lasting: bool = True) -> T:
-        """Runs the commands that `build` queues as one transaction; returns once it is on a replica, if there is one.
+    def transact(
+        self,
+        name: str,
+        keys: Sequence[str],
+        looks: Sequence[Command],
+        decide: Callable[[list[Any]], tuple[T, Sequence[Command]]],
+        *,
+        is_lasting: bool = True,
+    ) -> T:
+        """Looks, then writes as one transaction; returns once it is on a replica, if there is one.
 
         Args:
             name: the name of the subject, for messages.
-            keys: the watched keys, all of one slot: if one changes meanwhile, `build` is called again.
-            build: a function that gets a watching pipeline, looks, calls `multi`, and queues commands; it returns the
-                result. It may be called again. If it queues nothing, nothing is written.
+            keys: the watched keys, all of one slot: if one changes meanwhile, all is done again.
+            looks: commands whose replies decide what is written.
+            decide: a function that gets these replies, as the server gives them, and returns the result and the
+                commands that write. It may be called again. If there are none, nothing is written.
             is_lasting: whether the transaction must reach a replica.
 
         Raises:
@@ -308,7 +320,7 @@ class Valkey:
             self._refresh_until(until)
             place = self._masters[slot_of(keys[0])]
             try:
-                return self._transacted(place, name, keys, build, is_lasting=is_lasting)
+                return self._transacted(place, name, keys, looks, decide, is_lasting=is_lasting)
             except redis.exceptions.WatchError:
                 continue
             except _CHANGED as error:
@@ -331,41 +343,51 @@ class Valkey:
             time.sleep(PAUSE_S)
 
     def _transacted(
-        self, place: Place | None, name: str, keys: Sequence[str], build: Callable[[Pipe], T], *, is_lasting: bool
+        self,
+        place: Place | None,
+        name: str,
+        keys: Sequence[str],
+        looks: Sequence[Command],
+        decide: Callable[[list[Any]], tuple[T, Sequence[Command]]],
+        *,
+        is_lasting: bool,
     ) -> T:
         if place is None:
             raise redis.exceptions.ClusterDownError("Hash slot not served")  # noqa: EM101 - as a server says it
         client = self._own_client(place)
-        with client.pipeline(transaction=True) as pipe:
-            pipe.watch(*keys)
-            made = build(pipe)
-            if pipe.command_stack:
-                pipe.execute()
-                if is_lasting:
-                    self._replicated(name, client, place)
+        made, commands = decide(transactions.looked(client.connection, keys, looks))
+        if commands:
+            has_replicas = is_lasting and bool(self._replicas.get(place))
+            after = ("WAIT", 1, self._wait_ms) if has_replicas else ("INFO", "replication") if is_lasting else ("PING",)
+            said = transactions.written(client.connection, commands, after)
+            # The map of slots may be older than a replica.
+            if is_lasting and not (said if has_replicas else b"connected_slaves:0" in said):
+                self._replicated(name, client)
         return made
 
-    def _own_client(self, place: Place) -> redis.Redis:
+    def _own_client(self, place: Place) -> Any:  # noqa: ANN401 - a redis.Redis, which has a connection here
         """Returns a client with a single connection, for this thread alone: WAIT counts only its own connection."""
         own: dict[Place, Any] | None = getattr(self._own, "clients", None)
         if own is None:
             own = self._own.clients = {}
         if place not in own:
-            own[place] = redis.Redis(**self._how(place), max_connections=1)
+            own[place] = redis.Redis(**self._how(place), single_connection_client=True)
             with self._lock:
                 self._owned.append(own[place])
         return own[place]
 
-    def _replicated(self, name: str, client: redis.Redis, place: Place) -> None:
+    @property
+    def _wait_ms(self) -> int:
+        return min(_WAIT_MS, int(self._timeout_s * 900))
+
+    def _replicated(self, name: str, client: redis.Redis) -> None:
         """Waits until a replica has what was just written, as long as there is one.
 
         Raises:
             NotReplicated: if none has it within the time.
         """
-        if not self._replicas.get(place) and not int(client.info("replication")["connected_slaves"]):
-            return  # the map may be older than a replica
         until = time.monotonic() + REPLICA_WITHIN_S
-        while not client.execute_command("WAIT", 1, min(_WAIT_MS, int(self._timeout_s * 900))):
+        while not client.execute_command("WAIT", 1, self._wait_ms):
             facts = client.info("replication")
             if facts["role"] != "master":
                 raise redis.exceptions.ReadOnlyError("demoted")  # noqa: EM101 - one of ours would not be tried again

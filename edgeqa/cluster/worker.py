@@ -19,6 +19,7 @@ import msgspec
 from edgeqa.asking.documents import from_text
 from edgeqa.asking.records import key_in
 from edgeqa.cluster import keys
+from edgeqa.cluster.documents import NewDocument
 from edgeqa.cluster.holding import Holding
 from edgeqa.cluster.membership import RENEWED_S, Member, assigned, living, new_id
 from edgeqa.cluster.nodes import MAX_BODY_BYTES, PREFIX, Found, Read, ReadReply, Search, SearchReply
@@ -49,6 +50,8 @@ ENCODED_AT_ONCE = 16
 PATIENCE_S = 2.0
 """For what is to be indexed: what cannot be had of one server now holds up what others have."""
 MAX_RAW_BYTES = 16 << 20
+BYTES_AT_ONCE = 1 << 20
+"""Raw texts that are put into Valkey in one transaction, if the first of them is no longer."""
 DOUBTED_S = 10.0
 _AGAIN_S = 0.5
 _PUBLISHED_S, _RENEWED_S = 1.0, 20.0
@@ -362,9 +365,13 @@ class Worker:
                         self._grouped.clear()
                     continue
                 tag = key[key.index("{") + 1 : key.index("}")]
-                for entry, fields in _entries(command[0], reply):
-                    self._entry(tag, fields)
-                    done += [(key, ("XACK", key, GROUP, entry)), (key, ("XDEL", key, entry))]
+                for some in _no_longer(_entries(command[0], reply), BYTES_AT_ONCE):
+                    self._put_raw(tag, [fields for _, fields in some])
+                    done += [
+                        (key, (what, key, *rest))
+                        for entry, _ in some
+                        for what, *rest in (("XACK", GROUP, entry), ("XDEL", entry))
+                    ]
         finally:
             self._valkey.many(done, patience_s=0.0)  # what cannot be taken off now comes again, and changes nothing
         return bool(done)
@@ -378,24 +385,28 @@ class Worker:
             if not isinstance(one, ClusterError) or "BUSYGROUP" in str(one):
                 self._grouped.add(tag)
 
-    def _entry(self, tag: str, fields: dict[bytes, bytes]) -> None:
-        """Puts a raw document into Valkey; other entries only announce documents, which the tag's changes show, too."""
-        if b"text" not in fields or b"name" not in fields:
-            return
-        if len(fields[b"text"]) > MAX_RAW_BYTES:
-            self._say(f"left out what arrived in {tag}: it is longer than {MAX_RAW_BYTES >> 20} MiB")
-            return
-        try:
-            name, text, title = (fields.get(one, b"").decode() for one in (b"name", b"text", b"title"))
-        except UnicodeDecodeError:
-            self._say(f"left out what arrived in {tag}: it is not UTF-8")
-            return
+    def _put_raw(self, tag: str, entries: Iterable[dict[bytes, bytes]]) -> None:
+        """Puts raw documents into Valkey; other entries only announce documents, which the tag's changes show, too."""
         from edgeqa.contexts.windows import all_windows
 
         splitter = self._qa.splitter
-        for blocks in from_text(text, name).records():
-            windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
-            self._documents.put(tag, name, title=title, source=name, windows=windows)
+        new: dict[str, NewDocument] = {}  # the last one of a name is the one that stays
+        for fields in entries:
+            if b"text" not in fields or b"name" not in fields:
+                continue
+            if len(fields[b"text"]) > MAX_RAW_BYTES:
+                self._say(f"left out what arrived in {tag}: it is longer than {MAX_RAW_BYTES >> 20} MiB")
+                continue
+            try:
+                name, text, title = (fields.get(one, b"").decode() for one in (b"name", b"text", b"title"))
+            except UnicodeDecodeError:
+                self._say(f"left out what arrived in {tag}: it is not UTF-8")
+                continue
+            for blocks in from_text(text, name).records():
+                windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
+                new[name] = NewDocument(name, title, name, windows)
+        if new:
+            self._documents.put_all(tag, list(new.values()))
 
     def _publish(self) -> None:
         """Publishes the counts of terms."""
@@ -484,6 +495,23 @@ def _entries(name: str, reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  
     else:
         found = [entry for _, entries in (reply or []) for entry in entries]
     return [(entry, fields) for entry, fields in found if entry is not None and fields]
+
+
+def _no_longer(
+    entries: Iterable[tuple[bytes, dict[bytes, bytes]]], size_bytes: int
+) -> Iterator[list[tuple[bytes, dict[bytes, bytes]]]]:
+    """Yields entries that have no more text together than this; one that has more comes alone."""
+    some: list[tuple[bytes, dict[bytes, bytes]]] = []
+    left = size_bytes
+    for one in entries:
+        long = len(one[1].get(b"text", b""))
+        if some and long > left:
+            yield some
+            some, left = [], size_bytes
+        some.append(one)
+        left -= long
+    if some:
+        yield some
 
 
 def _no_more(documents: Iterable[StoredDocument], contexts: int) -> Iterator[StoredDocument]:

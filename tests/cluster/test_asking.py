@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from local_cluster import until
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from local_cluster import LocalCluster, LocalWorker
 
     from edgeqa.cluster.runtime import ClusterQA
-    from edgeqa.cluster.valkey import Pipe
 
 
 def test_answers_are_those_of_one_machine(qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,13 +166,12 @@ def test_what_a_worker_left_is_taken_by_another(qa: ClusterQA) -> None:
     entry = f"{int(time.time() * 1000) + 1000}-0"
     text = "The Mars base was founded by Bo Berg."
 
-    def read_and_left(pipe: Pipe) -> None:  # in one transaction, so that no worker is quicker
-        pipe.multi()
-        pipe.xadd(stream, {"name": "arrived/mars.txt", "text": text}, id=entry)
-        pipe.xreadgroup(GROUP, "gone", {stream: ">"}, count=100)
-        pipe.xclaim(stream, GROUP, "gone", 0, [entry], idle=LEFT_MS + 1000)
-
-    qa.valkey.transact(stream, (stream,), read_and_left)
+    read_and_left: list[tuple[Any, ...]] = [  # in one transaction, so that no worker is quicker
+        ("XADD", stream, entry, "name", "arrived/mars.txt", "text", text),
+        ("XREADGROUP", "GROUP", GROUP, "gone", "COUNT", 100, "STREAMS", stream, ">"),
+        ("XCLAIM", stream, GROUP, "gone", 0, entry, "IDLE", LEFT_MS + 1000),
+    ]
+    qa.valkey.transact(stream, (stream,), (), lambda _: (None, read_and_left))
     assert qa.valkey.do(stream, "XPENDING", stream, GROUP)
     until(lambda: qa.ask("Who founded the Mars base?").text == "Bo Berg", "what was left is answered")
     qa.remove(["arrived/mars.txt"])

