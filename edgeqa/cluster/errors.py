@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgeqa.errors import EXIT_USAGE, ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ClusterAddressInvalid(ClusterError):
@@ -161,10 +166,12 @@ class AllGoneFromCluster(ClusterError):
 class NoWorker(ClusterError):
     """There is no worker that could read."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, silent: Iterable[ClusterError] = ()) -> None:
+        """Says why, if workers are known that were asked in vain."""
+        said = list(silent)
         super().__init__(
-            f"no worker of the cluster at {servers} answers",
-            "start one beside each of its servers: edgeqa worker --cluster URL",
+            f"no worker of the cluster at {servers} answers{''.join(f'; {one}' for one in said)}",
+            said[0].hint if said else "start one beside each of its servers: edgeqa worker --cluster URL",
         )
 
 

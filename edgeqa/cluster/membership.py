@@ -57,6 +57,8 @@ class Member(msgspec.Struct, frozen=True):
     """How often it has published its statistics; older ones are incomplete."""
     room_bytes: int
     """The disk space that is left for encodings."""
+    tls: bool = False
+    """Whether it speaks TLS alone, at both addresses."""
 
     @property
     def shown(self) -> str:

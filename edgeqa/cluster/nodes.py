@@ -3,7 +3,8 @@
 In: a question; or an address, with the digest of the passage that is meant. Out: the terms that passages share with the
 question; or spans and scores. The question is the only text that is sent: a client takes texts from Valkey, and a
 worker reads its own. Requests are signed with a secret that lies in Valkey, so that whoever may read in Valkey may ask
-a worker; the secret itself is never sent. A request is valid for a minute.
+a worker; the secret itself is never sent. A request is valid for a minute. A worker whose entry says that it speaks TLS
+is asked so alone, and only if its certificate is for the host that the entry names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hmac
 import http.client
 import secrets
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,9 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from edgeqa import forking
+from edgeqa.cluster.errors import ClusterAddressInvalid
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeqa.cluster.address import ClusterAddress
     from edgeqa.cluster.documents import Documents
     from edgeqa.cluster.membership import Member
 
@@ -88,10 +94,35 @@ class ReadReply(msgspec.Struct, frozen=True):
 class NodeSilent(ClusterError):
     """A worker did not answer."""
 
+    def __init__(self, node: str, reason: str, hint: str = "its slots are taken over within 10 s; ask again") -> None:
+        super().__init__(f"the worker {node} did not answer: {reason}", hint)
+
+
+class NodeNotTrusted(NodeSilent):
+    """A worker's certificate is not one that is trusted, or is for another host."""
+
     def __init__(self, node: str, reason: str) -> None:
         super().__init__(
-            f"the worker {node} did not answer: {reason}", "its slots are taken over within 10 s; ask again"
+            node,
+            reason,
+            "name the file of the certificate that vouches for it: valkeys://HOST:PORT?ca=FILE; it has to be for the "
+            "host of edgeqa worker --advertise",
         )
+
+
+def trusting(address: ClusterAddress) -> ssl.SSLContext:
+    """Returns what workers are asked with that speak TLS: the certificates that the address trusts, else the system's.
+
+    Raises:
+        ClusterAddressInvalid: if they cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=address.ca)
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or str(error)
+        raise ClusterAddressInvalid(
+            str(address), f"the certificates of ca={address.ca} cannot be used: {reason}"
+        ) from error
 
 
 class Node(Protocol):
@@ -148,8 +179,15 @@ def _signed(secret: bytes, now: str, path: str, body: bytes) -> str:
 class RemoteNode:
     """Another worker, asked over HTTP; its connections are kept open."""
 
-    def __init__(self, member: Member, secrets: Secrets) -> None:
-        self._member, self._secrets = member, secrets
+    def __init__(self, member: Member, secrets: Secrets, trusted: Callable[[], ssl.SSLContext]) -> None:
+        """Prepares to connect.
+
+        Args:
+            member: the worker.
+            secrets: the secrets that sign requests.
+            trusted: a function that returns the settings of TLS, for a worker that speaks it.
+        """
+        self._member, self._secrets, self._trusted = member, secrets, trusted
         self._free: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         forking.tell(self)
@@ -175,7 +213,7 @@ class RemoteNode:
         for _ in range(2):
             is_kept = connection is not None
             if connection is None:
-                connection = http.client.HTTPConnection(*self._member.http, timeout=CONNECT_S)
+                connection = self._new_connection()
             try:
                 if connection.sock is None:
                     connection.connect()
@@ -183,6 +221,9 @@ class RemoteNode:
                 connection.request("POST", path, body, headers)
                 response = connection.getresponse()
                 said = response.read()
+            except ssl.SSLCertVerificationError as error:
+                connection.close()
+                raise NodeNotTrusted(self._member.shown, error.verify_message or str(error)) from error
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
@@ -199,6 +240,11 @@ class RemoteNode:
             except msgspec.DecodeError as error:
                 raise NodeSilent(self._member.shown, f"not what a worker says: {error}") from error
         raise NodeSilent(self._member.shown, "it hangs up")
+
+    def _new_connection(self) -> http.client.HTTPConnection:
+        if self._member.tls:
+            return http.client.HTTPSConnection(*self._member.http, timeout=CONNECT_S, context=self._trusted())
+        return http.client.HTTPConnection(*self._member.http, timeout=CONNECT_S)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from edgeqa import forking
 from edgeqa.answer import Answer
 from edgeqa.asking.documents import on_one_line
 from edgeqa.asking.named import meanings
@@ -27,7 +28,7 @@ from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership
-from edgeqa.cluster.nodes import RemoteNode, Secrets
+from edgeqa.cluster.nodes import RemoteNode, Secrets, trusting
 from edgeqa.cluster.scope import Asked, ClusterScope, RemoteReading, scope_digest
 from edgeqa.cluster.statistics import MAX_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
@@ -41,6 +42,7 @@ from edgeqa.runtime import EdgeQA
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Hashable, Iterable
     from pathlib import Path
 
@@ -138,7 +140,13 @@ class ClusterQA(EdgeQA):
     def _node_of(self, member: Member) -> Node:
         if self.own is not None and self.own[0] == member.id:
             return self.own[1]
-        return self._nodes.setdefault((member.id, member.http), RemoteNode(member, self.secrets))
+        made = RemoteNode(member, self.secrets, lambda: self._trusted)
+        return self._nodes.setdefault((member.id, member.http), made)
+
+    @forking.cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        """The settings of TLS with workers."""
+        return trusting(self.valkey.address)
 
     def _moment(self, within: Within | None = None) -> tuple[Asked, ClusterScope, Equipment]:
         """Returns the workers that can be asked now, the scope of one question, and its equipment.

@@ -48,7 +48,7 @@ class Asked:
         self._node_of, self._servers = node_of, servers
         self.asked: dict[str, None] = {}
         """Their names on screens, in the order in which they were asked."""
-        self.silent: dict[str, str] = {}
+        self.silent: dict[str, NodeSilent] = {}
         """The workers that did not answer, each with the reason."""
 
     def search(self, chosen: Sequence[Member], message: Search) -> list[tuple[Member, SearchReply]]:
@@ -58,7 +58,7 @@ class Asked:
             try:
                 return member, self._node_of(member).search(message)
             except NodeSilent as error:
-                self.silent[member.shown] = str(error)
+                self.silent[member.shown] = error
                 return None
 
         self.asked.update(dict.fromkeys(member.shown for member in chosen))
@@ -82,10 +82,10 @@ class Asked:
             try:
                 places = self._node_of(member).read(message).places
             except NodeSilent as error:
-                self.silent[member.shown] = str(error)
+                self.silent[member.shown] = error
                 continue
             return None if places is None else [Place(*place) for place in places]
-        raise NoWorker(self._servers)
+        raise NoWorker(self._servers, self.silent.values())
 
 
 class RemoteReading:
@@ -186,7 +186,7 @@ class ClusterScope:
         message = Search(asked.question, asked.terms, min(most, HITS_A_NODE), self._within)
         replies = self._asked.search(chosen, message)
         if not replies:
-            raise NoWorker(self._servers)
+            raise NoWorker(self._servers, self._asked.silent.values())
         self._check_part([reply for _, reply in replies])
         self._is_changed = any(reply.content != member.content for member, reply in replies)
         ranked = self._ranked(asked, [reply for _, reply in replies], most)
@@ -274,7 +274,7 @@ class ClusterScope:
 
     def damaged(self) -> tuple[str, ...]:
         """Returns one line for each worker that did not answer, and for each tag without a worker."""
-        lines = [*self._asked.silent.values(), *self._wrong.values()]
+        lines = [*map(str, self._asked.silent.values()), *self._wrong.values()]
         if self._unserved:
             count = len(self._unserved)
             lines.append(f"no worker serves {count} tag{'' if count == 1 else 's'} of the cluster yet")

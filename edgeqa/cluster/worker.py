@@ -76,6 +76,7 @@ class Worker:
         node: Place | None,
         http: tuple[str, int],
         redis: tuple[str, int] | None,
+        tls: bool,
         encodings_bytes: int | None,
         say: Callable[[str], None],
     ) -> None:
@@ -87,6 +88,7 @@ class Worker:
             node: the server that it is beside; None for the master with the fewest workers.
             http: the address at which others reach it.
             redis: the address at which it speaks the Redis protocol, for others.
+            tls: whether TLS alone is spoken at both.
             encodings_bytes: how much disk encodings may take; None for a share of the free space.
             say: a function that gets reports.
 
@@ -105,7 +107,7 @@ class Worker:
         self._node = node or self._freest()
         slots = frozenset(slot for slot, master in enumerate(self._valkey.slots()) if self._is_mine(master))
         self.id = new_id(slots or frozenset(range(keys.SLOTS)))
-        self._http, self._redis = http, redis
+        self._http, self._redis, self._tls = http, redis, tls
         self._published = Published(self._valkey)
         self._documents.everywhere(("fingerprints", "SADD", self._fingerprint))
         self._lock = threading.Lock()
@@ -164,6 +166,7 @@ class Worker:
                 self._fingerprint,
                 self._number,
                 self._room_bytes,
+                self._tls,
             )
 
     def _is_mine(self, master: Place | None) -> bool:

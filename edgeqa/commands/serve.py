@@ -129,8 +129,7 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
         if error.name is not None and error.name.startswith("edgeqa"):
             raise
         raise ExtraMissing(str(error.name)) from error
-    if options["tls_key"] is not None and options["tls_cert"] is None:
-        raise OptionError(name="--tls-key", value=str(options["tls_key"]), expected="given with --tls-cert")
+    _check_key(options)
     if no_http and not any(options[name] for name in ("uds", "redis", "wyoming")):
         raise OptionError(name="--no-http", value="alone", expected="given with --uds, --redis or --wyoming")
     options["collections"] = options["collections"] or ("default",)
@@ -163,6 +162,11 @@ def _get(settings: Settings, target: str) -> int:
     status, body = asyncio.run(asked())
     click.echo(body.decode("utf-8", "replace").removesuffix("\n"))
     return EXIT_ANSWERED if status < 400 else EXIT_NO_ANSWER
+
+
+def _check_key(options: Mapping[str, Any]) -> None:
+    if options["tls_key"] is not None and options["tls_cert"] is None:
+        raise OptionError(name="--tls-key", value=str(options["tls_key"]), expected="given with --tls-cert")
 
 
 def _browse(address: str) -> None:
@@ -321,6 +325,8 @@ def _encodings(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--token-file", type=_path, metavar="FILE", help="Let in clients with a token of this file.")
 @click.option("--no-auth", is_flag=True, help="Let anybody ask who can connect, from wherever.")
 @click.option("--allow-add", is_flag=True, help="Let whoever may ask add and remove documents, too.")
+@click.option("--tls-cert", type=_path, metavar="FILE", help="Encrypt, with this certificate (PEM).")
+@click.option("--tls-key", type=_path, metavar="FILE", help="The certificate's key, if it is in another file.")
 @bundle_option
 def worker(
     *,
@@ -340,12 +346,14 @@ def worker(
     EDGEQA_CLUSTER=valkey://edgeqa:PASSWORD@valkey1:6379 edgeqa worker
 
     Start one beside each server. The worker with the most room takes slots without a worker within 10 s. A worker makes
-    all its data from Valkey, so that its folder may be deleted. Whoever may read in Valkey may ask it.
+    all its data from Valkey, so that its folder may be deleted. Whoever may read in Valkey may ask it. With --tls-cert,
+    it speaks TLS alone, with clients and other workers; these trust what the address names (valkeys://...?ca=FILE).
 
     Needs the extra edgeqa[cluster]. Exit codes: 0 stopped, 2 wrong usage, 3 model, device or cluster.
     """
     if cluster is None:
         raise OptionError(name="--cluster", value="none", expected="valkey://HOST:PORT, or EDGEQA_CLUSTER")
+    _check_key(options)
     try:
         from edgeqa.serving.engine import Engine
         from edgeqa.serving.part import Joined
@@ -382,6 +390,7 @@ def worker(
             node=beside,
             http=(host, places["http"][1]),
             redis=(host, places["redis"][1]) if "redis" in places else None,
+            tls=options["tls_cert"] is not None,
             encodings_bytes=encodings_bytes,
             say=say,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def test_a_forked_child_asks_the_servers_without_the_threads_of_its_parent(qa: C
 
 
 def test_a_forked_child_asks_a_worker_over_a_connection_of_its_own(qa: ClusterQA) -> None:
-    node = RemoteNode(qa.membership.members()[0], qa.secrets)
+    node = RemoteNode(qa.membership.members()[0], qa.secrets, ssl.create_default_context)
     message = Search("Who built the bridge?", ("built", "bridge"), 3)
     expected = node.search(message)
     (kept,) = node._free

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socketserver
+import ssl
 import subprocess
 import threading
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 from local_cluster import LocalCluster, LocalWorker, Node, free_ports, server_program, server_programs, until
+from msgspec import structs
 
 from edgeqa import runtime
 from edgeqa.asking.documents import from_text
@@ -19,6 +23,7 @@ from edgeqa.cluster.adding import Splitter
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import (
+    ClusterAddressInvalid,
     ClusterDown,
     ClusterForbidden,
     ClusterFull,
@@ -29,6 +34,8 @@ from edgeqa.cluster.errors import (
     NotACluster,
     NoWorker,
 )
+from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search, trusting
+from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.contexts.windows import all_windows
 from edgeqa.errors import ClusterError
@@ -312,7 +319,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip("no openssl to make a certificate with")
     folder = tmp_path_factory.mktemp("certificate")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    named = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    named = ("-subj", "/CN=edgeqa", "-addext", "subjectAltName=IP:127.0.0.1")
     written = ("-keyout", str(key), "-out", str(cert))
     made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *written, *named)
     subprocess.run(made, check=True, capture_output=True)
@@ -366,21 +373,59 @@ def test_tls_is_spoken_and_certificates_are_checked(
     plain.close()
 
 
-def test_workers_and_clients_speak_tls_with_the_servers(
+def test_workers_speak_tls_with_the_servers_and_with_each_other(
     closed: Node, certificate: tuple[Path, Path], folder: Path
 ) -> None:
     (folder / "safe.txt").write_text("The safe of the bank was made by Alice Miller.", encoding="utf-8")
-    worker = LocalWorker(folder / "worker", sealed(closed, certificate), closed)
+    cert, key = map(str, certificate)
+    worker = LocalWorker(folder / "worker", sealed(closed, certificate), closed, "--tls-cert", cert, "--tls-key", key)
     worker.start()
+    question = "Who made the safe of the bank?"
     try:
         with runtime.open(cluster=sealed(closed, certificate), persist="off") as qa:
+            assert isinstance(qa, ClusterQA)
             qa.add("safe.txt")
 
             def is_answered() -> bool:
                 with contextlib.suppress(ClusterError):
-                    return qa.ask("Who made the safe of the bank?").text == "Alice Miller"
+                    return qa.ask(question).text == "Alice Miller"
                 return False
 
             until(is_answered, "it is answered", 60)
+            trusted = ssl.create_default_context(cafile=cert)
+            body = json.dumps({"question": question}).encode()
+            asked = Request(f"https://{worker.name}/v1/ask", body, {"Content-Type": "application/json"})
+            with urlopen(asked, timeout=30, context=trusted) as response:  # noqa: S310
+                assert json.load(response)["answer"] == "Alice Miller"
+
+            (member,) = qa.membership.members()
+            message = Search(question, ("safe",), 3)
+            with contextlib.closing(RemoteNode(member, qa.secrets, lambda: trusted)) as node:
+                assert node.search(message).found
+            unnamed = structs.replace(member, http=("localhost", member.http[1]))  # the certificate is for 127.0.0.1
+            for node in (
+                RemoteNode(member, qa.secrets, ssl.create_default_context),
+                RemoteNode(unnamed, qa.secrets, lambda: trusted),
+            ):
+                with pytest.raises(NodeNotTrusted, match=r"certificate|Hostname"):
+                    node.search(message)
+            with pytest.raises(NodeSilent):
+                RemoteNode(structs.replace(member, tls=False), qa.secrets, lambda: trusted).search(message)
+
+        with runtime.open(cluster=sealed(closed, certificate), persist="off") as doubting:
+            doubting.__dict__["_trusted"] = ssl.create_default_context()
+            with pytest.raises(NoWorker, match="certificate") as refused:
+                doubting.ask(question, refresh=True)
+            assert "ca=FILE" in refused.value.hint
     finally:
         worker.kill()
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for text, why in ((None, "No such file"), ("nonsense", "cannot be used")):
+        file = tmp_path / f"{text}.pem"
+        if text is not None:
+            file.write_text(text, encoding="utf-8")
+        with pytest.raises(ClusterAddressInvalid, match=why) as refused:
+            trusting(ClusterAddress.parse(f"valkeys://valkey1?ca={file}"))
+        assert str(file) in str(refused.value)
