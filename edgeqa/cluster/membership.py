@@ -1,15 +1,18 @@
 """Membership: the entry of each worker in Valkey, and the slots that each worker must serve.
 
 An entry lives for 5 s and is renewed each second; there is no other membership. Its key is in a slot of the worker's
-own server, so that the worker does not look dead when another server ends. The slots of a worker follow from the
-cluster's map and the entries alone, so that all workers compute the same result. A worker serves the slots of its
-server; if several workers are beside one server (or its replicas), each serves a part. Slots without a worker go to the
-worker that serves them already, else to the one with the most room.
+own server, so that the worker does not look dead when another server ends. Each worker watches the two that follow it
+by id: if one has not renewed its entry, and its machine says that nobody listens at its address, its entry is deleted
+at once. The slots of a worker follow from the cluster's map and the entries alone, so that all workers compute the same
+result. A worker serves the slots of its server; if several workers are beside one server (or its replicas), each serves
+a part. Slots without a worker go to the worker that serves them already, else to the one with the most room.
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 
 LIVES_MS = 5000
 RENEWED_S = 1.0
+MISSED_MS = 1500
+"""How long ago a worker last renewed its entry if it has missed that: then it is looked whether it is there at all."""
+WATCHED = 2
+KNOCKED_S = 0.3
 FORGOTTEN_S = 86400.0
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _TRIES = 100_000
@@ -127,6 +134,24 @@ class Membership:
             self._valkey.do(key, "DEL", key, patience_s=1.0)
         self._documents.everywhere(("workers", "HDEL", member.id))
 
+    def bury(self, own_id: str) -> None:
+        """Deletes the entries of those watched workers that have ended without a word, so that others take their place.
+
+        A worker that is starved still listens, and the machine of one that is cut off refuses nothing: neither is
+        taken for dead before its entry ends.
+
+        Args:
+            own_id: the id of the worker that watches; it watches among the workers that were last seen.
+        """
+        ring = sorted(self._seen, key=lambda one: (one.id <= own_id, one.id))
+        watched = [one for one in ring if one.id != own_id][:WATCHED]
+        at = [keys.of_worker(one.id) for one in watched]
+        left = self._valkey.many([(key, ("PTTL", key)) for key in at], patience_s=0.0)
+        for member, key, left_ms in zip(watched, at, left, strict=True):
+            if isinstance(left_ms, int) and 0 <= left_ms < LIVES_MS - MISSED_MS and _is_refused(member.http):
+                with contextlib.suppress(ClusterError):
+                    self._valkey.do(key, "DEL", key, patience_s=0.0)
+
     def _prune(self) -> None:
         """Forgets workers that have not been seen for a day."""
         before = time.time() - FORGOTTEN_S
@@ -134,6 +159,17 @@ class Membership:
             gone = [one for one, seen in some.items() if not seen.isdigit() or int(seen) < before]
             if gone:
                 self._documents.everywhere(("workers", "HDEL", *gone))
+
+
+def _is_refused(address: tuple[str, int]) -> bool:
+    """Tells whether a machine says that nobody listens at an address of its own."""
+    try:
+        socket.create_connection(address, timeout=KNOCKED_S).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _member(raw: object) -> Member | None:

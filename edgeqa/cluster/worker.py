@@ -2,8 +2,8 @@
 
 In: a cluster, the server that it is beside, a folder of its own. Out: replies to the requests of `nodes`, and the map
 of slots to workers. One thread follows the cluster: the slots to serve here, their changes, and raw documents, which it
-tokenises and puts into Valkey like any others. Another thread renews the worker's entry each second, however busy the
-first one is. All data of a worker is derived, and can be made again from Valkey.
+tokenises and puts into Valkey like any others. Another thread renews the worker's entry each second, and watches over
+others, however busy the first one is. All data of a worker is derived, and can be made again from Valkey.
 """
 
 from __future__ import annotations
@@ -181,6 +181,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._membership.renew(self.member)
+                self._membership.bury(self.id)
             except ClusterError as error:
                 self._say(f"cannot say that this worker lives: {error}")
             self._renewal.wait(RENEWED_S)
