@@ -47,7 +47,7 @@ def main() -> None:
             counts.update(own(set(passage), holding, node))
         size = sum(len(passage) for passage, _ in drawn)
         held[node] = counts
-        members.append(Member(node, ("h", 1), None, ("h", 1), (), "00", len(drawn), size, 0, "f", 1, 0))
+        members.append(Member(node, ("h", 1), None, ("h", 1), (), "00", len(drawn), size, 0, "f", 1, 0, 0))
         _, texts = rng.choice(drawn)
         if texts:
             questions.append((node, own(distinct(rng.choice(texts)), holding, node)))

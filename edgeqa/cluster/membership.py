@@ -64,6 +64,8 @@ class Member(msgspec.Struct, frozen=True):
     """How often it has published its statistics; older ones are incomplete."""
     room_bytes: int
     """The disk space that is left for encodings."""
+    now_s: int
+    """The time by its own clock when it wrote this: requests to it are signed with its time, not with the sender's."""
     tls: bool = False
     """Whether it speaks TLS alone, at both addresses."""
 
@@ -156,7 +158,10 @@ class Membership:
         """Forgets workers that have not been seen for a day."""
         before = time.time() - FORGOTTEN_S
         for some in self._documents.anywhere("workers", "HGETALL"):
-            gone = [one for one, seen in some.items() if not seen.isdigit() or int(seen) < before]
+            old = [one for one, seen in some.items() if not seen.isdigit() or int(seen) < before]
+            at = [keys.of_worker(one.decode()) for one in old]  # a living one's clock may be wrong, or our own
+            found = self._valkey.many([(key, ("EXISTS", key)) for key in at], patience_s=0.5)
+            gone = [one for one, is_there in zip(old, found, strict=True) if is_there == 0]
             if gone:
                 self._documents.everywhere(("workers", "HDEL", *gone))
 

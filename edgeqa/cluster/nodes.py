@@ -3,7 +3,8 @@
 In: a question; or an address, with the digest of the passage that is meant. Out: the terms that passages share with the
 question; or spans and scores. The question is the only text that is sent: a client takes texts from Valkey, and a
 worker reads its own. Requests are signed with a secret that lies in Valkey, so that whoever may read in Valkey may ask
-a worker; the secret itself is never sent. A request is valid for a minute. A worker whose entry says that it speaks TLS
+a worker; the secret itself is never sent. A request is valid for a minute by the clock of the worker that is asked,
+whose entry says what time it is there: the clocks of a cluster may differ. A worker whose entry says that it speaks TLS
 is asked so alone, and only if its certificate is for the host that the entry names.
 """
 
@@ -156,9 +157,9 @@ class Secrets:
             self._known = tuple(dict.fromkeys(found))
         return self._known
 
-    def sign(self, path: str, body: bytes) -> str:
-        """Returns the signature of a request, made now."""
-        now = str(int(time.time()))
+    def sign(self, path: str, body: bytes, now_s: int) -> str:
+        """Returns the signature of a request, made at a time by the clock of the worker that is asked."""
+        now = str(now_s)
         return f"{now}:{_signed(self.known()[0], now, path, body)}"
 
     def is_good(self, signature: str, path: str, body: bytes) -> bool:
@@ -187,7 +188,8 @@ class RemoteNode:
             secrets: the secrets that sign requests.
             trusted: a function that returns the settings of TLS, for a worker that speaks it.
         """
-        self._member, self._secrets, self._trusted = member, secrets, trusted
+        self._secrets, self._trusted = secrets, trusted
+        self.meet(member)
         self._free: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         forking.tell(self)
@@ -195,6 +197,10 @@ class RemoteNode:
     def forked(self) -> None:
         """Leaves the connections to the parent: a forked child would read what is replied to that."""
         self._lock, self._free = threading.Lock(), []
+
+    def meet(self, member: Member) -> None:
+        """Takes note of the worker's newest entry, and so of its clock, which may differ from that of this machine."""
+        self._member, self._met = member, time.monotonic()
 
     def search(self, message: Search) -> SearchReply:
         """Searches; raises NodeSilent."""
@@ -207,7 +213,8 @@ class RemoteNode:
     def _asked(self, what: str, message: Any, kind: type[T], reply_s: float) -> T:  # noqa: ANN401 - one of the above
         body = msgspec.json.encode(message)
         path = PREFIX + what
-        headers = {"Content-Type": "application/json", SIGNATURE: self._secrets.sign(path, body)}
+        now_s = int(self._member.now_s + time.monotonic() - self._met)
+        headers = {"Content-Type": "application/json", SIGNATURE: self._secrets.sign(path, body, now_s)}
         with self._lock:
             connection = self._free.pop() if self._free else None
         for _ in range(2):

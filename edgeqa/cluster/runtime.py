@@ -141,7 +141,9 @@ class ClusterQA(EdgeQA):
         if self.own is not None and self.own[0] == member.id:
             return self.own[1]
         made = RemoteNode(member, self.secrets, lambda: self._trusted)
-        return self._nodes.setdefault((member.id, member.http), made)
+        node = self._nodes.setdefault((member.id, member.http), made)
+        node.meet(member)
+        return node
 
     @forking.cached_property
     def _trusted(self) -> ssl.SSLContext:

@@ -166,6 +166,7 @@ class Worker:
                 self._fingerprint,
                 self._number,
                 self._room_bytes,
+                int(time.time()),
                 self._tls,
             )
 

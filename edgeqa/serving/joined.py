@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ASKED_AT_ONCE = 8
 MAX_BYTES = 1 << 20
 SLOTS = 16384
-NOT_SIGNED = "not signed by a worker of this cluster, or the clocks differ by more than a minute"
+NOT_SIGNED = "not signed with the secret of this cluster, or signed more than a minute ago"
 
 
 def routes(cluster: Cluster) -> list[Route]:
@@ -49,9 +49,7 @@ def routes(cluster: Cluster) -> list[Route]:
         except ValueError as error:
             return problem_response(problem(400, f"not what a worker asks for: {error}"))
         if reply is None:
-            return problem_response(
-                problem(403, "not signed by a worker of this cluster, or the clocks differ by more than a minute")
-            )
+            return problem_response(problem(403, NOT_SIGNED))
         return Response(reply, media_type="application/json")
 
     return [Route(f"/v1/cluster/{what}", asked, methods=["POST"]) for what in ("search", "read")]

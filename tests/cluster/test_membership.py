@@ -34,7 +34,7 @@ class Here:
 
     def enters(self, id: str, port: int, *, ago_ms: int) -> None:
         """Writes the entry of a worker that was renewed some time ago."""
-        member = Member(id, ("127.0.0.1", port), None, ("127.0.0.1", 1), (), "00", 0, 0, 0, "f", 1, 0)
+        member = Member(id, ("127.0.0.1", port), None, ("127.0.0.1", 1), (), "00", 0, 0, 0, "f", 1, 0, 0)
         Membership(self.valkey, self.documents).renew(member)
         if ago_ms:
             self.valkey.do(key := keys.of_worker(id), "PEXPIRE", key, 10 * MINUTE_MS - ago_ms)
@@ -96,3 +96,13 @@ def test_each_watches_those_that_follow_it(here: Here) -> None:
     assert here.ids() == [*"bcd"]  # e and a follow it
     here.membership.bury("d")
     assert here.ids() == ["d"]
+
+
+def test_a_living_worker_with_a_wrong_clock_is_not_forgotten(here: Here) -> None:
+    (nobody,) = free_ports(1)
+    here.enters("living", nobody, ago_ms=0)
+    here.documents.everywhere(("workers", "HSET", "living", "100", "gone", "100"))  # as of 1970
+    here.enters("other", nobody, ago_ms=0)  # which forgets those that were not seen for a day
+    assert here.ids() == ["living", "other"]
+    (known, *_) = here.documents.anywhere("workers", "HKEYS")
+    assert b"gone" not in known

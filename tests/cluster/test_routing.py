@@ -27,7 +27,7 @@ A, B, C = ("10.0.0.1", 6379), ("10.0.0.2", 6379), ("10.0.0.3", 6379)
 def member(
     id: str, node: tuple[str, int], *, slots: tuple[tuple[int, int], ...] = (), room: int = 0, contexts: int = 1
 ) -> Member:
-    return Member(id, ("h", 1), None, node, slots, "00", contexts, 100, 0, "f", 1, room)
+    return Member(id, ("h", 1), None, node, slots, "00", contexts, 100, 0, "f", 1, room, 0)
 
 
 def test_slots_are_those_of_the_servers() -> None:
@@ -181,13 +181,14 @@ class _Documents:
         return [b"secret"]
 
 
-def test_a_request_is_good_for_a_minute_and_as_it_was_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_good_for_a_minute_of_the_worker_and_as_it_was_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = Secrets(_Documents())  # type: ignore[arg-type]  # all that is asked of it
-    signature = secrets.sign("/v1/cluster/read", b"body")
+    now = time.time()
+    signature = secrets.sign("/v1/cluster/read", b"body", int(now))
     assert secrets.is_good(signature, "/v1/cluster/read", b"body")
     assert not secrets.is_good(signature, "/v1/cluster/search", b"body")
     assert not secrets.is_good(signature, "/v1/cluster/read", b"another")
     assert not secrets.is_good("", "/v1/cluster/read", b"body")
-    now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 120)
     assert not secrets.is_good(signature, "/v1/cluster/read", b"body")
+    assert secrets.is_good(secrets.sign("/v1/cluster/read", b"body", int(now + 120)), "/v1/cluster/read", b"body")
