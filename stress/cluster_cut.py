@@ -146,7 +146,7 @@ def one_round(
     spread(cluster)
     made = Round(qa, told, rng, folder)
     try:
-        again_s = made.run(partial(machines.cut, number), within_s)
+        said = made.run(partial(machines.cut, number), within_s)
         time.sleep(rng.uniform(0, 5))
     finally:
         machines.join(number)
@@ -156,8 +156,8 @@ def one_round(
     lost(qa, told)
     for question, expected in [asked for _, asked in rng.sample(sorted(told.documents.items()), SAMPLE)]:
         until(partial(right, qa, question, expected), f"{question} is answered", 60)
-    counts = " ".join(f"{key}={value}" for key, value in made.counts.items())
-    return f"machine={number} {counts} again_s={again_s:.1f} settled_s={settled_s:.1f} documents={len(told.documents)}"
+    counts = " ".join(f"{key}={value}" for key, value in said.items())
+    return f"machine={number} {counts} settled_s={settled_s:.1f} documents={len(told.documents)}"
 
 
 def main() -> int:

@@ -11,6 +11,10 @@ where
 - ten seconds after the kill (`--within`), not all is answered again, whole.
 
 An answer that names who did not answer may be another: it says so. Then what was killed is started again.
+
+The ten seconds are those of a machine with nothing else to do. How busy it is, the same questions tell, which are asked
+before the kill and once more after it, while documents are added: where one takes longer than 0.1 s, half of the ten
+seconds grow in proportion; the other half is that of timers, which run as fast everywhere. Each line has both figures.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 FOLDERS = 24
 SAMPLE = 8
+QUICK_S = 0.1
+"""What a question takes at most where nothing else runs: it was 0.04 to 0.09 s at a load of 5 on two cores."""
 PAUSE_S = 0.1  # between two of one thread: the machine is also that of three servers and three workers
 KINDS = ("worker", "master", "replica", "machine")
 PLACES = ("Arbor", "Birch", "Cedar", "Dover", "Fjord", "Garnet", "Hollow", "Juniper", "Linden", "Marble", "Orchid")
@@ -114,8 +120,12 @@ class Round:
         self.counts = {"added": 0, "refused": 0, "asked": 0, "partial": 0}
         self._wrong: list[Faults] = []
 
-    def run(self, kill: Callable[[], None], within_s: float) -> float:
-        """Kills, and returns after how many seconds all is answered again.
+    def run(self, kill: Callable[[], None], within_s: float) -> dict[str, object]:
+        """Kills, waits until all is answered again, and returns what happened.
+
+        Args:
+            kill: what does it.
+            within_s: how long it may take on a machine with nothing else to do.
 
         Raises:
             Faults: for an answer that is wrong, or if it takes too long.
@@ -123,22 +133,36 @@ class Round:
         threads = [threading.Thread(target=self._adds), threading.Thread(target=self._asks)]
         for thread in threads:
             thread.start()
-        time.sleep(self._random.uniform(0.1, 1.0))
-        kill()
-        killed = time.monotonic()
-        left = self._known
-        while left and not self._wrong and time.monotonic() - killed < 2 * within_s:
-            left = {name: asked for name, asked in left.items() if not self._is_whole(*asked, refresh=True)}
-        again_s = time.monotonic() - killed
-        self._stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            before_s = self._answered_s(most_s=6 * within_s)
+            time.sleep(self._random.uniform(0.1, 1.0))
+            kill()
+            again_s = self._answered_s(most_s=6 * within_s)
+            after_s = self._answered_s(most_s=6 * within_s)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
         for fault in self._wrong:
             raise fault
-        if again_s > within_s:
-            message = f"all is answered again after {again_s:.1f} s, and not within {within_s:g} s"
+        question_s = max(before_s, after_s) / len(self._known)
+        limit_s = within_s / 2 * (1 + max(1.0, question_s / QUICK_S))
+        if again_s > limit_s:
+            message = (
+                f"all is answered again after {again_s:.1f} s, and not within {limit_s:.1f} s, "
+                f"where a question takes {question_s * 1e3:.0f} ms"
+            )
             raise Faults(message)
-        return again_s
+        figures = {"again_s": f"{again_s:.1f}", "limit_s": f"{limit_s:.1f}", "question_ms": f"{question_s * 1e3:.0f}"}
+        return {**self.counts, **figures}
+
+    def _answered_s(self, *, most_s: float) -> float:
+        """Returns how long it takes until all is answered, each once, whole; it gives up after a while."""
+        began = time.monotonic()
+        left = self._known
+        while left and not self._wrong and time.monotonic() - began < most_s:
+            left = {name: asked for name, asked in left.items() if not self._is_whole(*asked, refresh=True)}
+        return time.monotonic() - began
 
     def _adds(self) -> None:
         while not self._stop.wait(PAUSE_S):
@@ -183,7 +207,7 @@ def one_round(
     killed: list[Node | LocalWorker] = [] if servers is None else [rng.choice(servers)]
     killed += [workers[number]] if kind in {"worker", "machine"} else []
     made = Round(qa, told, rng, folder)
-    again_s = made.run(partial(kill, killed), within_s)
+    said = made.run(partial(kill, killed), within_s)
     until(lambda: all_served(cluster), "another server takes the place of a master", 60)
     for one in killed:  # now: a master that comes back empty too early would take its replica's documents along
         one.start()
@@ -192,7 +216,7 @@ def one_round(
     until(lambda: settled(qa), "all workers are well again", 60)
     for question, expected in [asked for _, asked in rng.sample(sorted(told.documents.items()), SAMPLE)]:
         until(partial(right, qa, question, expected), f"{question} is answered", 60)
-    return {"kind": kind, **made.counts, "again_s": round(again_s, 1), "documents": len(told.documents)}
+    return {"kind": kind, **said, "documents": len(told.documents)}
 
 
 def all_served(cluster: LocalCluster) -> bool:
@@ -242,9 +266,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=20, help="rounds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--within", type=float, default=10.0, metavar="S", help="answered again; more on a busy machine"
-    )
+    parser.add_argument("--within", type=float, default=10.0, metavar="S", help="answered again, on an idle machine")
     parser.add_argument("--documents", type=int, default=0, help="that there are before the first round")
     parser.add_argument("--kinds", default=",".join(KINDS), help="what is killed, by turns")
     given = parser.parse_args()
