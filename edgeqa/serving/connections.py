@@ -4,7 +4,7 @@ uvicorn waits for ever for the rest of a head, for a silent connection, and for 
 here all three are closed after a while. A connection above the limit is refused at once, and the others go on. The head
 of a reply is sent together with its body, while uvicorn sends it alone. A client that shuts its own side gets the reply
 to what it has asked; uvicorn would hang up. `HalfOpen` tells such a client from one that is gone, for other protocols,
-too. h11 does all parsing.
+too. h11 does all parsing; `known_heads` spares it what it has parsed before.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeqa.serving.bodies import HANG_UP, HangUp
+from edgeqa.serving.known_heads import KnownHeads
 
 if TYPE_CHECKING:
     import asyncio
+
+    from edgeqa.serving.known_heads import Heads
 
 HEAD_BYTES, HEAD_WITHIN_S = 16 << 10, 10.0
 KEEP_ALIVE_S = 75
@@ -33,8 +36,9 @@ _SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0
 class Connection(H11Protocol):
     """One connection."""
 
-    def __init__(self, *arguments: Any, most_connections: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(self, *arguments: Any, most_connections: int, heads: Heads, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **options)
+        self.conn = KnownHeads(heads, HEAD_BYTES)
         self._most_connections = most_connections
         self._hang_up = HangUp(self._look_for_hang_up)
         self.app_state = {**self.app_state, HANG_UP: self._hang_up}

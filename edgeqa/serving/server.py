@@ -28,10 +28,11 @@ from edgeqa.serving import allocator, polling, systemd, uploads
 from edgeqa.serving.admission import Admission
 from edgeqa.serving.api import LOCAL_STATE
 from edgeqa.serving.callers import ADMIN, Caller, Reader, scopes_up_to
-from edgeqa.serving.connections import HEAD_BYTES, HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
+from edgeqa.serving.connections import HEAD_WITHIN_S, KEEP_ALIVE_S, Connection
 from edgeqa.serving.engine import KEEP_MODEL_S, Engine
 from edgeqa.serving.errors import RequestInvalid, VoiceNotSafe
 from edgeqa.serving.http import application
+from edgeqa.serving.known_heads import Heads
 from edgeqa.serving.listening import Listener, address, bound, bound_unix
 from edgeqa.serving.redis_server import RedisServer
 from edgeqa.serving.tokens import Tokens
@@ -95,6 +96,7 @@ class Server:
     joining: Callable[[Mapping[str, tuple[str, int]]], Joined] | None = None
     """For a worker of a cluster: takes the addresses listened at, by protocol; returns what is served there."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
+    _heads: Heads = field(default_factory=Heads)
 
     def run(self) -> None:
         """Serves until it is told to stop.
@@ -246,7 +248,6 @@ class Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            h11_max_incomplete_event_size=HEAD_BYTES,
         )
         config.load()
         made = partial(
@@ -255,6 +256,7 @@ class Server:
             server_state=state,
             app_state={LOCAL_STATE: listener.is_local},
             most_connections=self.settings.connections,
+            heads=self._heads,
         )
         secure = context if not listener.is_unix else None
         deadline_s = HEAD_WITHIN_S if secure is not None else None

@@ -502,7 +502,8 @@ def test_a_file_that_was_being_asked_goes_with_the_next_server_where_one_is_kill
     scratch.mkdir()
     there = f"import tempfile; tempfile.tempdir = {str(scratch)!r}\n"
     with running(home, before=there + GATED.format(begun=str(begun), gate=str(gate))) as server:
-        head = f"POST /v1/ask-file?question=Who%3F HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(TEXT)}\r\n\r\n"
+        target = "/v1/ask-file?question=Who%3F&timeout_s=60"  # the other server may take long to start
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(TEXT)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", server.port), DEADLINE_S) as client:
             client.sendall(head.encode() + TEXT.encode())
             until(begun.exists)
