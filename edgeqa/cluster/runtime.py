@@ -1,12 +1,15 @@
 """`ClusterQA`: a runtime for a cluster. A question without a text is asked of the cluster; given texts are read here.
 
 In: questions, files, names. Out: the same as from `EdgeQA`. It needs no worker to add and to list, and loads no model
-to ask, because workers read. A worker has such a runtime, too, which asks its own collection without a detour.
+to ask, because workers read, with the fast reader. The careful one, where it is asked for by name, is loaded here, and
+looks again at the best passages, whose texts are here anyway: workers need no room for it. A worker has such a runtime,
+too, which asks its own collection without a detour.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import time
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 
     from edgeqa.answer import ClosePassage
     from edgeqa.asking.documents import Given
-    from edgeqa.asking.equipment import Equipment
+    from edgeqa.asking.equipment import CarefulReader, Equipment
     from edgeqa.asking.surroundings import Shown
     from edgeqa.cache import Key
     from edgeqa.capabilities import Reader
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from edgeqa.collection.adding import Added
     from edgeqa.collection.managing import Later, Paths
     from edgeqa.collection.naming import Within
+    from edgeqa.models.reading import PassageReader
     from edgeqa.timing import Progress
 
 T = TypeVar("T")
@@ -86,14 +90,31 @@ class _Equipped:
     model: str
     cache: SharedCache
     reading: RemoteReading
+    own: Equipment
+    """The equipment of this device, which has the careful reader."""
     has_fingerprint: bool = True
-    """The fingerprint of the workers; this device reads nothing."""
+    """The fingerprint of the workers; this device does not read with the fast reader."""
     may_compute_otherwise: bool = False
     """A worker's fingerprint is known, and no provider of this device computes anything."""
 
-    def is_careful(self, _key: object, *, may_load: bool) -> bool:  # noqa: ARG002 - as of an Equipment
-        """Returns False, since workers have only the fast reader."""
-        return False
+    @property
+    def second(self) -> CarefulReader:
+        """The facts about the careful reader."""
+        return self.own.second
+
+    @property
+    def careful(self) -> PassageReader:
+        """The careful reader, loaded and tested."""
+        return self.own.careful
+
+    @property
+    def careful_key(self) -> str:
+        """The part of a key that stands for the careful reader."""
+        return self.own.careful_key
+
+    def is_careful(self, key: Callable[[], Key], *, may_load: bool) -> bool:
+        """Tells whether the careful reader decides, which only who asks for it by name is given."""
+        return self.overrides.reader == "careful" and self.own.is_careful(key, may_load=may_load)
 
 
 class ClusterQA(EdgeQA):
@@ -129,11 +150,14 @@ class ClusterQA(EdgeQA):
         self._nodes: dict[tuple[str, tuple[str, int]], RemoteNode] = {}
         self.own: tuple[str, Node] | None = None
         """In a worker: its own id, and the object that searches and reads there."""
+        self._is_beside = False
 
-    def with_reader(self, reader: Reader) -> EdgeQA:
-        """Returns this runtime, since workers have only the fast reader; raises NotInCluster for the careful one."""
-        _fast_alone(reader)
-        return self
+    def with_reader(self, reader: Reader) -> ClusterQA:
+        """Returns a runtime in which another reader decides, with the same connections; as `EdgeQA.with_reader`."""
+        made = copy.copy(self)
+        EdgeQA.__init__(made, self.bundle, self._equipment.overrides.but(reader=reader), others=self._equipment)
+        made._is_beside = True  # noqa: SLF001 - of this class
+        return made
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -156,7 +180,6 @@ class ClusterQA(EdgeQA):
         Args:
             within: names of files, folders or documents, which alone are asked; None for all.
         """
-        _fast_alone(self._equipment.overrides.reader)
         names = [] if within is None else several(within)
         if within is not None and not (names and all(names)):
             raise OptionError(name="within", value=within, expected="names of files, folders or documents")
@@ -172,17 +195,30 @@ class ClusterQA(EdgeQA):
             most_nodes=self._most_nodes,
             within=names,
         )
-        fingerprints = lambda: {one.fingerprint for one in asked.members if one.shown in asked.asked}  # noqa: E731 - as short as it is
         equipment = self._equipment
         equipped = _Equipped(
             self.bundle,
             equipment.overrides,
             COMPUTED,
             equipment.model,
-            SharedCache(equipment.cache, self.shelf, fingerprints, scope.ahead),
+            SharedCache(equipment.cache, self.shelf, lambda: self._made_by(asked), scope.ahead),
             RemoteReading(asked, self.splitter, self.bundle),
+            equipment,
         )
         return asked, scope, cast("Equipment", equipped)  # all that is asked of one
+
+    def _made_by(self, asked: Asked) -> set[str]:
+        """Returns the fingerprints of the devices that have read for a question."""
+        found = {one.fingerprint for one in asked.members if one.shown in asked.asked}
+        return found | {self._careful_fingerprint} if self._equipment.overrides.reader == "careful" else found
+
+    @forking.cached_property
+    def _careful_fingerprint(self) -> str:
+        """The fingerprint of the careful reader here, which has passed its self-test; it is accepted from now on."""
+        fingerprint = self._equipment.careful_key.rpartition(" ")[2]
+        with contextlib.suppress(ClusterError):  # who may only read in Valkey remembers for itself
+            self.documents.everywhere(("fingerprints", "SADD", fingerprint))
+        return fingerprint
 
     def _ask(
         self,
@@ -319,7 +355,11 @@ class ClusterQA(EdgeQA):
         scope.is_given = True
         options = Options(force=bool(force))
         asking = Asking(equipment, cast("Any", scope), line, options, watch, may_read=may_read)
-        asking.offer(scope.placed(held), share=1.0)
+        passage = scope.placed(held)
+        if asking.is_careful(passage):  # the fast reader is not needed
+            asking.look_again(passage)
+        else:
+            asking.offer(passage, share=1.0)
         answer = decide(equipment, line, asking.outcome(), options, watch, cached=not asking.read_anew)
         assert asking.part is not None  # noqa: S101 - for mypy: a passage from a cluster has a digest
         return _told(answer, asked), asking.part[0], meant.address
@@ -460,10 +500,11 @@ class ClusterQA(EdgeQA):
 
     def close(self) -> None:
         """Closes all connections, frees the model and closes the cache. It may be called again."""
-        for node in self._nodes.values():
-            node.close()
-        self.shelf.close()
-        self.valkey.close()
+        if not self._is_beside:
+            for node in self._nodes.values():
+                node.close()
+            self.shelf.close()
+            self.valkey.close()
         super().close()
 
 
@@ -479,9 +520,3 @@ def _settled(ask: Callable[[], T]) -> T:
 def _told(answer: Answer, asked: Asked) -> Answer:
     """Returns the answer with the workers that were asked for it."""
     return replace(answer, nodes_asked=tuple(asked.asked), nodes_silent=tuple(asked.silent))
-
-
-def _fast_alone(reader: Reader | None) -> None:
-    """Raises NotInCluster where the careful reader is asked for: without it, its answers would be given for its own."""
-    if reader == "careful":
-        raise NotInCluster("careful reader: its workers read with the fast one alone")  # noqa: EM101

@@ -18,7 +18,6 @@ import edgeqa
 from cluster.conftest import QUESTIONS, TEXTS
 from edgeqa import runtime
 from edgeqa.cluster import keys
-from edgeqa.cluster.errors import NotInCluster
 from edgeqa.cluster.worker import GROUP, LEFT_MS
 from edgeqa.models.shelf import base_bundle
 
@@ -216,16 +215,41 @@ def test_a_part_alone_is_asked(qa: ClusterQA) -> None:
             qa.ask(question, within=wrong)
 
 
-def test_the_careful_reader_is_refused_and_not_left_out_in_silence(servers: LocalCluster, qa: ClusterQA) -> None:
-    with pytest.raises(NotInCluster, match="a cluster has no careful reader"):
-        qa.with_reader("careful")
-    assert qa.with_reader("fast") is qa
-    if base_bundle() is None:
-        pytest.skip("the careful reader is not installed")
-    with runtime.open(cluster=servers.url, reader="careful", persist="off") as careful:
-        for ask in (careful.ask, careful.remembered, careful.closest):
-            with pytest.raises(NotInCluster, match="a cluster has no careful reader"):
-                ask("Who built the harbour bridge?")
+@pytest.mark.skipif(base_bundle() is None, reason="the careful reader is not installed")
+def test_the_careful_reader_decides_as_on_one_machine(
+    servers: LocalCluster, qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    question = "Who was the chief engineer of the golden bridge?"
+    fast = qa.ask(question, refresh=True)
+    with runtime.open(reader="careful", persist="off") as alone:
+        alone.add(["bridges", "animals", "machines"], encodings_bytes=0)
+        here = alone.ask(question)
+    careful = qa.with_reader("careful")
+    there = careful.ask(question)
+    assert (there.text, there.document, there.reader, there.model) == (here.text, here.document, "careful", here.model)
+    assert there.score == pytest.approx(here.score, abs=0.02)
+    assert there.probability == pytest.approx(here.probability, abs=0.02)
+    assert there.nodes_asked
+    assert careful.ask(question).cached
+    again = qa.ask(question)
+    assert (again.reader, again.score) == ("fast", fast.score)
+    name = f"bertqa{{{str(there.address).rpartition('{')[2].partition('}')[0]}}}_{there.address}_Who was the engineer"
+    assert (careful.get(name).text, careful.get(name).reader) == ("Joseph Strauss", "careful")
+    assert qa.get(name).reader == "fast"
+    careful.close()
+    assert qa.ask("What does the blue whale feed on?").text == "krill", "what both share is open"
+
+    def asked_elsewhere() -> bool:  # Valkey is waited for 20 ms, which a busy machine may take
+        with runtime.open(cluster=servers.url, reader="careful", persist="off") as other:
+            found = other.ask(question)
+        assert (found.text, found.reader) == (there.text, "careful")
+        return found.cached and found.nodes_asked == ()
+
+    until(asked_elsewhere, "another client is given what the careful reader has decided", 120)
 
 
 def test_a_changed_document_takes_its_plain_answers_along(qa: ClusterQA, tmp_path: Path) -> None:
