@@ -1,10 +1,9 @@
-"""Measures what each level of a cluster's cache costs, and how soon a document that arrives is answered.
+"""Measures what each level of a cluster's cache costs.
 
-    python benchmarks/cluster_costs.py --documents 200
+    python benchmarks/cluster_costs.py
 
 Three masters and three workers on this machine. A hit in memory, in LMDB, in Valkey, and a reading by a worker, beside
-a GET of redis-py alone; then documents through the stream of a tag (XADD): how many a second, and how long each takes
-until it is indexed.
+a GET of redis-py alone.
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ PLACES = 40
 
 def main() -> None:
     """Measures, and prints a line each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--documents", type=int, default=200, help="that arrive at once")
-    given = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory(prefix="edgeqa-costs-") as name, LocalCluster(Path(name, "servers")) as cluster:
         folder = Path(name)
         os.environ["EDGEQA_HOME"] = str(folder / "home")
@@ -53,8 +50,6 @@ def main() -> None:
                     qa.add(folder / "text.txt", name=f"coast{number % 12}/place{number}.txt", copied=True)
                 until(lambda: is_settled(qa), "all is indexed", 120)  # type: ignore[arg-type]  # a ClusterQA
             levels(cluster, folder)
-            with runtime.open(cluster=cluster.url, persist="off") as qa:
-                arrivals(qa, given.documents)  # type: ignore[arg-type]  # a ClusterQA
         finally:
             for worker in workers:
                 worker.kill()
@@ -111,33 +106,6 @@ def levels(cluster: LocalCluster, folder: Path) -> None:
     plain = other.valkey.client(other.valkey.master_of(keys.slot_of(key)) or ("", 0))
     timed("redis-py alone, a GET of 1,500 bytes", lambda _: plain.get(key))
     other.close()
-
-
-def arrivals(qa: ClusterQA, count: int) -> None:
-    """Prints how soon documents that arrive raw are indexed."""
-    tags = qa.documents.tags()
-    before = contexts(qa)
-    delays = []
-    for number in range(40):
-        began = time.perf_counter()
-        arrive(qa, tags[number % len(tags)], f"late{number}")
-        while contexts(qa) < before + number + 1:
-            time.sleep(0.005)
-        delays.append(1e3 * (time.perf_counter() - began))
-    delays.sort()
-    print(f"one at a time, XADD to indexed: p50 {delays[20]:.0f} ms, p99 {delays[-1]:.0f} ms (the longest of 40)")
-    before, began = contexts(qa), time.perf_counter()
-    for number in range(count):
-        arrive(qa, tags[number % len(tags)], f"many{number}")
-    until(lambda: contexts(qa) >= before + count, "all are indexed", 300)
-    print(f"{count} at once: {count / (time.perf_counter() - began):.0f} documents a second", flush=True)
-
-
-def arrive(qa: ClusterQA, tag: str, name: str) -> None:
-    """Has a document arrive raw."""
-    key = keys.of_tag(tag, "arrivals")
-    text = f"The keeper of the lighthouse of {name} is Ann Lee. It stands on a cliff, and was built of stone in 1890."
-    qa.valkey.do(key, "XADD", key, "*", "name", f"arrived/{name}.txt", "text", text)
 
 
 if __name__ == "__main__":

@@ -274,6 +274,14 @@ class LocalWorker:
             self.process = None
 
 
+def processor_s(process: subprocess.Popen[bytes] | None) -> float:
+    """Returns the processor time that a process has taken, in seconds; 0 if there is none."""
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def until(holds: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
     """Waits until something holds.
 
