@@ -214,6 +214,11 @@ def test_a_slot_on_its_way_to_another_server(masters: LocalCluster, windows: lis
     for key in admin(here, "CLUSTER", "GETKEYSINSLOT", slot, 1000):  # type: ignore[attr-defined]
         admin(here, "MIGRATE", "127.0.0.1", there.port, key, 0, 5000)
     assert documents.passages("ABCD", stored)  # by ASK
+    hasty = opened(masters.url, patience_s=0.2)
+    with pytest.raises(ClusterDown, match="a slot is moving"):
+        Documents(hasty).put("ABCD", "late.txt", title="", source="late.txt", windows=windows)
+    hasty.close()
+    assert documents.document("ABCD", "late.txt") is None
     for node in (there, here):
         admin(node, "CLUSTER", "SETSLOT", slot, "NODE", ids[1])
     assert documents.put("ABCD", "moved.txt", title="", source="moved.txt", windows=windows)  # by MOVED

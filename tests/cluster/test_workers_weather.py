@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wrong]:
         patch.delenv("PYTHONPATH")
         with runtime.open(cluster=cluster.url, persist="off") as qa:
             add_all(qa, folder)  # type: ignore[arg-type]  # a ClusterQA
-            until(lambda: all_whole(qa), "all is answered", 90)  # type: ignore[arg-type]
+            until(lambda: all_whole(qa), "all is answered", 180)  # type: ignore[arg-type]
         yield Wrong(folder, cluster, workers)
 
 
@@ -95,7 +96,7 @@ def test_workers_and_clients_need_not_agree_on_the_time(
     now_s = time.time()
     clocks = sorted(round((one.now_s - now_s) / HOUR_S) for one in qa.membership.members())
     assert clocks == [-1, 1]
-    until(lambda: all_whole(qa), "all is answered", 60)
+    until(lambda: all_whole(qa), "all is answered", 120)
     monkeypatch.setattr(time, "time", lambda: now_s + 24 * HOUR_S)  # as of a client a day ahead
     with runtime.open(cluster=wrong.cluster.url, persist="off") as other:
         until(lambda: all_whole(other), "all is answered to it, too", 60)  # type: ignore[arg-type]  # a ClusterQA
@@ -103,16 +104,28 @@ def test_workers_and_clients_need_not_agree_on_the_time(
 
 def test_a_worker_whose_disk_is_empty_serves_again(wrong: Wrong, qa: ClusterQA) -> None:
     worker = wrong.workers[0]
+    former = next(one.id for one in qa.membership.members() if one.shown == worker.name)
     worker.kill()
     shutil.rmtree(wrong.folder / "worker0")
     (wrong.folder / "worker0").mkdir()
     worker.start()
 
     def is_back() -> bool:
-        return any(one.shown == worker.name and one.contexts for one in qa.membership.members())
+        return any(one.shown == worker.name and one.contexts and one.id != former for one in qa.membership.members())
 
-    until(is_back, "it is there again, with what it has to serve", 60)
-    until(lambda: all_whole(qa), "all is answered", 60)
+    until(is_back, "it is there again, with what it has to serve", 180)
+    until(lambda: all_whole(qa), "all is answered", 120)
+
+
+def test_a_worker_with_too_little_memory_says_so_and_leaves_its_slots_to_others(wrong: Wrong, qa: ClusterQA) -> None:
+    cramped = LocalWorker(wrong.folder / "cramped", wrong.cluster.url, wrong.cluster.nodes[2])
+    limited = ["bash", "-c", 'ulimit -v 330000; exec "$@"', "limited", *cramped._command]
+    done = subprocess.run(limited, env=cramped._environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3
+    assert "address space" in done.stderr
+    assert "hint: raise the limit on address space" in done.stderr
+    until(lambda: all_whole(qa), "all is answered", 120)
+    assert cramped.name not in [one.shown for one in qa.membership.members()]
 
 
 def test_questions_are_answered_while_a_slot_moves_and_afterwards(wrong: Wrong, qa: ClusterQA) -> None:
@@ -148,7 +161,7 @@ def test_a_master_that_is_gone_without_a_replica_leaves_the_other_slots(tmp_path
             worker.start()
         qa: ClusterQA = stack.enter_context(runtime.open(cluster=cluster.url, persist="off"))  # type: ignore[assignment]
         add_all(qa, tmp_path)
-        until(lambda: all_whole(qa), "all is answered", 90)
+        until(lambda: all_whole(qa), "all is answered", 180)
         gone = ("127.0.0.1", cluster.nodes[2].port)
         slots = qa.valkey.slots()
         place_of = {one.document: slots[keys.slot_of_tag(one.tag)] for one in qa.list()}
