@@ -50,6 +50,8 @@ class NoFile(Protocol):
 
 # A slow machine is no fault of the code under test; examples are the same in each run.
 settings.register_profile("edgeqa", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# Where each instruction is emulated (tools/aarch64.py), a few examples are tried: the code is the same as elsewhere.
+settings.register_profile("emulated", settings.get_profile("edgeqa"), max_examples=5)
 settings.load_profile("edgeqa")
 
 

@@ -1,12 +1,14 @@
 """Runs the suite's core on aarch64, emulated by qemu from Debian's packages: `make test-aarch64`.
 
-In: the checkout, and a processor that qemu knows. Out: what passed, failed and was skipped, and how the answers compare
+In: the checkout, and processors that qemu knows. Out: what passed, failed and was skipped, and how the answers compare
 with this machine's, in `benchmarks/results/aarch64.json`. It makes a root directory of Debian for arm64 with Python and
 the wheels of edgeqa's dependencies once, in `build/aarch64`; that takes root's rights, `qemu-user-static` and
 `debootstrap`, and the network. Emulated, everything takes 10 to 30 times as long; times are not measured.
 
-Each part of the core has an equal share of the time, and what it leaves goes to the next one. pytest writes what became
-of a test when it ends, so that nothing is lost where the time is up: the files that were not reached are named.
+What does not depend on the processor is the same on all three, and would take most of the time: the whole core is run
+on the last of them alone, and on each other one README and the files that compute or read the processor
+(`by_processor`). The questions and two halves of the tests are run side by side. pytest writes what became of a test
+when it ends, so that nothing is lost where the time is up: the files that were not reached are named.
 
 qemu shows the host's /proc/cpuinfo: one of the emulated processor is put over it, as verdicts of self-tests depend on
 it.
@@ -15,8 +17,10 @@ it.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +37,11 @@ from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.metrics import score_v1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    Running = subprocess.Popen[bytes]
+    Emulated = Callable[..., Running]
+    """Starts Python with these arguments; what it prints goes to a file."""
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "aarch64"
@@ -44,13 +52,15 @@ PROGRAMS = ("python3", "make")  # the documentation's tests ask make whether a t
 SUITE = ("Debian", "bookworm", "3.11")
 PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in (17, 26, 27, 28)] + ["manylinux2014_aarch64"]
 TEST_LIBRARIES = ("hypothesis", "onnx", "pypdfium2", "pytest", "pytest-reportlog", "pytest-timeout", "safetensors")
-CORE = (
-    "tests/test_documentation.py::test_a_page_is_typed_from_top_to_bottom[README.md]",
-    "tests/capabilities",
-    "tests/models",
-    "tests/cache",
-    "tests/collection",
+README = "tests/test_documentation.py::test_a_page_is_typed_from_top_to_bottom[README.md]"
+CORE = ("tests/capabilities", "tests/models", "tests/cache", "tests/collection")
+WHOLE = "cortex-a72"  # a Raspberry Pi 4's: the whole core is run on it
+# A test file that computes by itself, with what is compiled for the processor, or reads what the processor says.
+_COMPUTES = re.compile(
+    r"^ *(import|from) (numpy|onnxruntime|tokenizers|edgeqa\.models\.tokenizer|edgeqa\.capabilities\.hardware)\b", re.M
 )
+HALVES = 2
+EXAMPLES = "emulated"  # the profile of hypothesis, in tests/conftest.py
 TEST_LIMIT_S = 600  # for one test: one that hangs is not to take the time of all others
 # The package is the wheel's, and a model of 112 MB is asked by no test of these.
 NOT_COPIED = ("edgeqa/", "models/")
@@ -90,29 +100,49 @@ print(json.dumps({
 def main() -> None:
     """Runs it; ends with 1 where a test failed that the emulator is not to blame for, or an answer is no slice."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cpu", choices=CPUINFO)
-    parser.add_argument("tests", nargs="*", default=CORE, help=f"what of the suite; by default {' '.join(CORE)}")
-    parser.add_argument("--timeout", type=int, default=2400, help="seconds for the tests")
+    parser.add_argument("tests", nargs="*", help="what of the suite; by default what the processor is to pass")
+    parser.add_argument("--cpu", action="append", choices=CPUINFO, help="only this processor; may be repeated")
+    parser.add_argument("--timeout", type=int, default=2400, help="seconds for all of it")
     parser.add_argument("--answers-only", action="store_true", help="run no tests, only compare answers")
     parser.add_argument("--questions", type=Path, default=QUESTIONS, help="a file in SQuAD's format that is asked")
     parser.add_argument("--most", type=int, default=200, help="how many of its questions")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is unmounted
     _assure_emulator()
     root = _root_directory()
     _install(root)
-    with _mounted(root, options.cpu):
-        print(f"answers on {options.cpu} ...", flush=True)
-        found = _compared(root, options.cpu, options.questions, options.most)
-        print(json.dumps(found), flush=True)
-        found["tests"] = "not run"
-        _keep(options.cpu, found)
-        failed = not found["slices"]
-        if not options.answers_only:
-            found["tests"] = tested = _tested(root, options.cpu, options.tests, options.timeout)
-            _keep(options.cpu, found)
-            print(json.dumps({**tested, "skipped": len(tested["skipped"])}, indent=1))
-            failed |= bool(tested["failed"])
+    until_s = time.monotonic() + options.timeout
+    asked = _asked(root, options.questions, options.most)
+    failed = False
+    for cpu in sorted(
+        options.cpu or CPUINFO, key=lambda cpu: cpu == WHOLE
+    ):  # the whole core last: it may take what is left
+        tests = [] if options.answers_only else options.tests or parts_of(cpu)
+        shutil.rmtree(root / "tmp")  # the home of the processor before, with its verdict
+        (root / "tmp").mkdir()
+        with _mounted(root, cpu) as emulated:
+            print(f"{cpu}: {options.most} questions, and {len(tests)} parts of the suite ...", flush=True)
+            printed = BUILD / f"answers-{cpu}.txt"
+            answering = emulated(printed, "-c", ANSWERS, *asked.arguments)
+            tested = _tested(root, cpu, tests, emulated, until_s) if tests else None
+            found = _compared(answering, printed, asked, until_s)
+            found["tests"] = "not run" if tested is None else tested
+            _keep(cpu, found)
+            print(json.dumps(found, indent=1), flush=True)
+        failed |= not found["slices"] or bool(tested and tested["failed"])
     sys.exit(failed)
+
+
+def by_processor(test_file: str) -> bool:
+    """Tells whether what a test file of the core sees may differ from one aarch64 processor to the next."""
+    here = test_file.startswith(("tests/models/", "tests/capabilities/"))
+    return here and _COMPUTES.search((ROOT / test_file).read_text(encoding="utf-8")) is not None
+
+
+def parts_of(cpu: str) -> list[str]:
+    """Returns what of the suite a processor is to pass: README's page, and files."""
+    core = [name for name in copied() if name.startswith(tuple(f"{part}/test_" for part in CORE))]
+    return [README, *(core if cpu == WHOLE else filter(by_processor, core))]
 
 
 def _keep(cpu: str, found: dict[str, Any]) -> None:
@@ -172,6 +202,8 @@ def _install(root: Path) -> None:
     for wheel in [*wheels.glob("*.whl"), *own.glob("*.whl")]:
         with zipfile.ZipFile(wheel) as packed:
             packed.extractall(library)
+    if sys.version_info[:2] == tuple(map(int, SUITE[2].split("."))):  # the same bytecode: seconds here, minutes there
+        compileall.compile_dir(library, stripdir=str(root), prependdir="/", quiet=2, workers=0)
     program = root / "usr" / "bin" / "edgeqa"
     program.write_text("#!/usr/bin/python3\nfrom edgeqa.__main__ import main\n\nmain()\n", encoding="utf-8")
     program.chmod(0o755)
@@ -189,10 +221,11 @@ def copied() -> list[str]:
 
 
 @contextmanager
-def _mounted(root: Path, cpu: str) -> Iterator[None]:
-    """Mounts what a system has, with the processor's description in its place, until it is left.
+def _mounted(root: Path, cpu: str) -> Iterator[Emulated]:
+    """Mounts what a system has, with the processor's description in its place; gives what starts Python there.
 
-    What stays mounted would be removed with `build/`: the devices are this machine's own.
+    When it is left, what still runs is killed, and nothing stays mounted: it would be removed with `build/`, and the
+    devices are this machine's own.
     """
     features, part, revision = CPUINFO[cpu]
     said = {"processor": "0", "Features": features, "CPU implementer": "0x41", "CPU architecture": "8"}
@@ -206,35 +239,60 @@ def _mounted(root: Path, cpu: str) -> Iterator[None]:
         for what in [*mounts, ["--bind", str(file), str(root / "proc" / "cpuinfo")]]:
             subprocess.run(["mount", *what], check=True)
             mounted.callback(subprocess.run, ["umount", "--lazy", what[-1]], check=True)
-        yield
+
+        def emulated(output: Path, *arguments: str) -> Running:
+            environment = {"QEMU_CPU": cpu, "PYTHONPATH": "/opt/lib", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
+            command = ["/usr/sbin/chroot", str(root), "/usr/bin/env", "-C", "/work", "/usr/bin/python3", *arguments]
+            with output.open("wb") as out:
+                process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+            mounted.callback(_ended, process, until_s=0)
+            return process
+
+        yield emulated
 
 
-def _emulated(root: Path, cpu: str, *arguments: str) -> subprocess.Popen[str]:
-    """Starts the emulated Python; qemu is found by the kernel (binfmt_misc), for all that it starts, too."""
-    environment = {"QEMU_CPU": cpu, "PYTHONPATH": "/opt/lib", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
-    command = ["/usr/sbin/chroot", str(root), "/usr/bin/env", "-C", "/work", "/usr/bin/python3", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+def _ended(running: Running, until_s: float) -> bool:
+    """Waits until a process ends; kills it, with all that it has started, and returns False where the time is up."""
+    try:
+        running.wait(max(0.0, until_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        return False
+    return True
 
 
-def _compared(root: Path, cpu: str, questions: Path, most: int) -> dict[str, Any]:
-    """Returns how the answers of the emulated processor compare with those of this one."""
+class Asked(NamedTuple):
+    """What each processor is asked, and what this machine has said to it."""
+
+    of: str
+    arguments: list[str]
+    here: dict[str, Any]
+
+
+def _asked(root: Path, questions: Path, most: int) -> Asked:
+    """Puts questions and a collection of this machine where the emulated one finds them, and asks them here."""
     home = BUILD / "home"
     shutil.copy(questions, root / "work" / "questions.json")
     shutil.rmtree(home, ignore_errors=True)
-    shutil.rmtree(root / "tmp" / ".cache", ignore_errors=True)
-    shutil.rmtree(root / "tmp" / ".local", ignore_errors=True)
     here = {**os.environ, "EDGEQA_HOME": str(home)}
     exported = root / "work" / "carried.zip"
     for command in (["add", "examples"], ["collections", "export", "default", str(exported)]):
         subprocess.run([sys.executable, "-m", "edgeqa", *command], env=here, cwd=ROOT, check=True, capture_output=True)
     command = [sys.executable, "-c", ANSWERS, str(questions), str(most)]
     own = subprocess.run(command, env=here, cwd=ROOT, capture_output=True, text=True, check=True)
-    there = _emulated(root, cpu, "-c", ANSWERS, "questions.json", str(most), "carried.zip")
-    printed, complained = there.communicate()
-    if there.returncode:
-        sys.exit(complained)
-    ours, theirs = (json.loads(said.splitlines()[-1]) for said in (own.stdout, printed))
+    arguments = ["questions.json", str(most), "carried.zip"]
+    return Asked(questions.name, arguments, json.loads(own.stdout.splitlines()[-1]))
+
+
+def _compared(answering: Running, printed: Path, asked: Asked, until_s: float) -> dict[str, Any]:
+    """Returns how the answers of the emulated processor compare with those of this one."""
+    if not _ended(answering, until_s):
+        sys.exit("the time was up before the questions were answered: give more by --timeout")
+    said = printed.read_text(encoding="utf-8")
+    if answering.returncode:
+        sys.exit(said)
+    ours, theirs = asked.here, json.loads(said.splitlines()[-1])
     f1 = {
         name: round(100 * fmean(score_v1(*pair).f1 for pair in zip(said["answers"], ours["gold"], strict=True)), 2)
         for name, said in (("f1_here", ours), ("f1", theirs))
@@ -242,7 +300,7 @@ def _compared(root: Path, cpu: str, questions: Path, most: int) -> dict[str, Any
     equal = sum(one == other for one, other in zip(ours["answers"], theirs["answers"], strict=True))
     kept = {name: theirs[name] for name in ("fingerprint", "largest_error", "slices", "imported")}
     same = {
-        "of": questions.name,
+        "of": asked.of,
         "questions": len(ours["answers"]),
         "equal_answers": equal,
         "fingerprint_here": ours["fingerprint"],
@@ -288,37 +346,28 @@ def counted(report: Iterable[str]) -> Counts:
     return found._replace(passed=passed, failed=failed, begun=list(dict.fromkeys(found.begun)))
 
 
-def _tested(root: Path, cpu: str, tests: Sequence[str], timeout_s: int) -> dict[str, Any]:
+def _tested(root: Path, cpu: str, tests: Sequence[str], emulated: Emulated, until_s: float) -> dict[str, Any]:
     """Returns which tests passed, failed and were skipped, and which files the time did not suffice for."""
-    until_s = time.monotonic() + timeout_s
-    report = root / "work" / "report.jsonl"
     left_out = " and ".join(f"not {name}" for name in BY_EMULATOR)
-    options = ["-q", "-k", left_out, f"--timeout={TEST_LIMIT_S}", f"--report-log={report.name}"]
-    tested: dict[str, Any] = {"of": list(tests), "passed": 0, "failed": [], "skipped": {}, "cut_short": []}
-    for number, part in enumerate(tests):
+    options = ["-q", "-k", left_out, f"--timeout={TEST_LIMIT_S}", f"--hypothesis-profile={EXAMPLES}"]
+    tested: dict[str, Any] = {"of": "core" if cpu == WHOLE else "by processor", "files": len(tests)}
+    tested |= {"passed": 0, "failed": [], "skipped": {}, "cut_short": []}
+    running = []
+    for number in range(HALVES):
+        half, report = tests[number::HALVES], root / "work" / f"report-{number}.jsonl"
         report.unlink(missing_ok=True)
-        began_s = time.monotonic()
-        running = _emulated(root, cpu, "-m", "pytest", *options, part)
-        try:
-            printed, complained = running.communicate(timeout=(until_s - began_s) / (len(tests) - number))
-            was_cut = False
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            printed, complained = running.communicate()
-            was_cut = True
-        (BUILD / f"log-{cpu}-{number}.txt").write_text(printed + complained, encoding="utf-8")
+        log = BUILD / f"log-{cpu}-{number}.txt"
+        arguments = ["-m", "pytest", *options, f"--report-log={report.name}", *half]
+        running.append((half, report, emulated(log, *arguments)))
+    for half, report, process in running:
+        was_cut = not _ended(process, until_s)
         found = counted(report.read_text(encoding="utf-8").splitlines() if report.exists() else ())
         tested["passed"] += found.passed
-        tested["failed"] += found.failed or ([part] if running.returncode not in {0, 5} and not was_cut else [])
+        tested["failed"] += found.failed or ([*half] if process.returncode not in {0, 5} and not was_cut else [])
         tested["skipped"] |= found.skipped
         if was_cut:  # the file that was under way is not whole, either
-            tested["cut_short"] += found.files[max(0, len(found.begun) - 1) :] or [part]
-        print(
-            f"{part}: {found.passed} passed, {len(found.failed)} failed in {time.monotonic() - began_s:.0f} s",
-            flush=True,
-        )
-    tested["left_out"] = f"names with {', '.join(BY_EMULATOR)}: by the emulator"
-    return {**tested, "timeout_s": timeout_s}
+            tested["cut_short"] += found.files[max(0, len(found.begun) - 1) :] or half
+    return {**tested, "left_out": f"names with {', '.join(BY_EMULATOR)}: by the emulator"}
 
 
 def _qemu_version() -> str:

@@ -6,7 +6,7 @@ import json
 from importlib.metadata import version
 
 import pytest
-from aarch64 import CORE, RESULTS, ROOT, copied, counted, model
+from aarch64 import CORE, CPUINFO, README, RESULTS, ROOT, WHOLE, copied, counted, model, parts_of
 
 from edgeqa.models.selftest import MAX_ERROR
 
@@ -33,11 +33,21 @@ def test_the_page_on_devices_says_what_was_seen() -> None:
 
 
 @checked_out
-@pytest.mark.parametrize("part", CORE)
-def test_what_is_run_is_there_and_copied(part: str) -> None:
-    path, _, name = part.partition("::")
-    assert any(one == path or one.startswith(f"{path}/") for one in copied()), part
-    assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(encoding="utf-8"), part
+@pytest.mark.parametrize("cpu", CPUINFO)
+def test_each_processor_passes_readme_and_the_files_that_compute_and_one_the_whole_core(cpu: str) -> None:
+    page, *files = parts_of(cpu)
+    path, _, name = page.partition("::")
+    assert page == README
+    assert f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(encoding="utf-8")
+    assert {"tests/models/test_selftest.py", "tests/models/test_split_reader.py"} <= set(files)
+    assert "tests/capabilities/test_hardware_processor.py" in files
+    for part in CORE if cpu == WHOLE else ():
+        there = {one.relative_to(ROOT).as_posix() for one in (ROOT / part).glob("test_*.py")}
+        assert there
+        assert there <= set(files)
+    if cpu != WHOLE:
+        assert "tests/capabilities/test_plan_properties.py" not in files, "pure logic is the same on each"
+        assert set(files) < set(parts_of(WHOLE))
 
 
 REPORTED = """
