@@ -1,5 +1,6 @@
 """The entry point of the program, also for `python -m edgeqa`: it makes the settings that must come before all imports.
 
+A remembered answer that a script asks for is printed here; all else is done by `cli`.
 An interrupt ends the program with exit code 130 and one line, whatever it is doing, even during an import.
 """
 
@@ -13,9 +14,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
 EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # the same as in `errors`, which is not imported yet
+# With these, the command line does something else: it asks a cluster, completes a word, or shows where an error arose.
+_OTHERWISE = ("EDGEQA_CLUSTER", "_EDGEQA_COMPLETE", "EDGEQA_DEBUG")
 
 
 def main() -> None:
@@ -39,9 +43,12 @@ def main() -> None:
         import warnings
 
         warnings.formatwarning = lambda message, *_, **__: f"edgeqa: {message}\n"
-        from edgeqa.cli import run
+        ended = answered(sys.argv[1:])
+        if ended is None:
+            from edgeqa.cli import run
 
-        code = run()
+            ended = run()
+        code = ended
     except ModuleNotFoundError as missing:  # a module that the command line itself needs
         if interrupted or not missing.name or missing.name.startswith("edgeqa"):
             raise
@@ -56,6 +63,41 @@ def main() -> None:
             sys.stderr.write("edgeqa: interrupted\n")
         code = EXIT_INTERRUPTED
     _exit(code)
+
+
+def answered(arguments: Sequence[str]) -> int | None:
+    """Prints the answer to `ask -q QUESTION FILE...` if it is remembered; returns the exit code.
+
+    Scripts ask so, again and again, and click alone takes longer to load than all else that a remembered answer needs.
+    None means that the command line has to do it: other arguments, nothing that is remembered, and all that fails,
+    which it meets again and says. Nothing is said, read or remembered here.
+    """
+    match arguments:
+        case ["ask", "-q" | "--quiet", str(question), *files] if files:
+            pass
+        case _:
+            return None
+    if any(word.startswith("-") for word in (question, *files)) or any(os.environ.get(name) for name in _OTHERWISE):
+        return None
+    # Other commands need none of these.
+    from pathlib import Path
+
+    from edgeqa import runtime
+    from edgeqa.asking.documents import from_path
+    from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
+    from edgeqa.screen import plain
+
+    try:
+        with runtime.open(encoding_store_bytes=0) as qa:
+            answer = qa.remembered(question, [from_path(Path(name)) for name in files])
+        if answer is None:
+            return None
+        if answer.text is not None:
+            sys.stdout.write(plain(" ".join(answer.text.split())) + "\n")
+            sys.stdout.flush()
+    except Exception:  # the command line meets it again, and prints on streams that fit
+        return None
+    return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED
 
 
 def _exit(code: int) -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import click
-
 from edgeqa.answer import below_headings
 from edgeqa.errors import printed
 from edgeqa.streams import STEERING
@@ -51,7 +49,7 @@ def describe(answer: Answer, *, top: int) -> str:
     if answer.text is None:
         lines = [*_closest(answer)]
     else:
-        lines = [click.style(_one_line(answer.text), bold=True)]
+        lines = [_styled(_one_line(answer.text), bold=True)]
         for number, candidate in enumerate(answer.candidates[:top], 1):
             marked = candidate.start, candidate.end
             around = folded(*below_headings(candidate.heading, candidate.context, marked))
@@ -79,7 +77,7 @@ def passages_shown(passages: Sequence[ClosePassage], question: str = "", *, firs
         lines.append(f"{INDENT}{number}. {begins}")
         lines += [f"{INDENT}   {line}" for line in others]
         start, end = passage.source_start - passage.document_start, passage.source_end - passage.document_start
-        lines.append(f"{INDENT}   {click.style(f'{plain(passage.document)}, characters {start}-{end}', dim=True)}")
+        lines.append(f"{INDENT}   {_styled(f'{plain(passage.document)}, characters {start}-{end}', dim=True)}")
     return lines
 
 
@@ -119,7 +117,7 @@ def _lines(before: str, inner: str, after: str, *, is_marked: bool) -> Iterator[
         low_mark, high_mark = min(max(begin, low), high), min(max(stop, low), high)
         mark = whole[low_mark:high_mark]
         if mark and is_marked:
-            mark = click.style(mark, bold=True)
+            mark = _styled(mark, bold=True)
         yield whole[low:low_mark] + mark + whole[high_mark:high]
 
 
@@ -171,7 +169,7 @@ def _close_too(answer: Answer) -> Iterator[str]:
 
 
 def _headed(heading: tuple[str, ...]) -> list[str]:
-    return [INDENT + click.style(_one_line(" > ".join(heading)), dim=True)] if heading else []
+    return [INDENT + _styled(_one_line(" > ".join(heading)), dim=True)] if heading else []
 
 
 def _end_of(text: str, characters: int) -> str:
@@ -213,7 +211,13 @@ def _work(answer: Answer) -> str:
     remembered = "remembered, " if answer.cached else ""
     total_ms = answer.timings_ms.get("total", 0)
     work = f"{remembered}{counted(answer.contexts, 'passage')} read, {total_ms:.0f} ms, {plain(answer.model)}"
-    return click.style(work, dim=True)
+    return _styled(work, dim=True)
+
+
+def _styled(text: str, *, bold: bool = False, dim: bool = False) -> str:
+    from click import style  # what is printed plainly is printed without it
+
+    return style(text, bold=bold or None, dim=dim or None)
 
 
 def _percent(probability: float) -> str:

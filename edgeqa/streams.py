@@ -15,8 +15,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from edgeqa.errors import OutputFailed, printed
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ def print_json(value: object) -> None:
         text = re.sub(_LONE_SURROGATE, "\ufffd", re.sub(_UNDECODED, _escaped, text))
         if not takes_all_characters():
             text = re.sub(_NOT_ASCII, lambda found: json.dumps(found.group())[1:-1], text)
-    click.echo(text)
+    _echo(text)
 
 
 def print_either(facts: object, text: str, *, as_json: bool) -> None:
@@ -97,7 +95,7 @@ def print_either(facts: object, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        click.echo(text)
+        _echo(text)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -106,7 +104,13 @@ def _escaped(found: re.Match[str]) -> str:
 
 def say(line: str) -> None:
     """Prints a line on standard error, if it can be written."""
-    unfailing(lambda: click.echo(line, err=True))
+    unfailing(lambda: _echo(line, err=True))
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    from click import echo  # a remembered answer may be printed without it
+
+    echo(text, err=err)
 
 
 def unfailing(show: Callable[[], None]) -> None:
@@ -165,7 +169,9 @@ class ProgressBar:
             if now - self._began < SHOWN_AFTER_S or done >= total:
                 return
             self._finish()
-            self._bar = click.progressbar(
+            from click import progressbar
+
+            self._bar = progressbar(
                 length=total,
                 label=f"edgeqa: {doing}",
                 file=sys.stderr,

@@ -142,6 +142,7 @@ DOORS: dict[str, str] = {
     "models.shelf": HIT,
     "models.tokenizer": LARGE,
     "runtime": HIT,
+    "screen": HIT,
     "state": HIT,
     "streams": HELP,
 }

@@ -1,0 +1,85 @@
+"""Tests that a remembered answer is printed without the command line's library, and the same as with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import DEADLINE_S, edgeqa
+
+from edgeqa.__main__ import answered
+
+PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
+QUESTION = "To what depth may the pump be submerged?"
+
+
+def imported(*arguments: str) -> tuple[str, set[str]]:
+    """Returns what the program prints, and the modules that it imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "edgeqa", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    lines = (line.rpartition("|") for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return done.stdout, {name.strip() for _, _, name in lines}
+
+
+def test_a_remembered_answer_is_printed_without_click_and_anything_else_with_it() -> None:
+    asked = ("ask", "-q", QUESTION, str(PUMP))
+    first, with_click = imported(*asked)
+    again, without = imported(*asked)
+    assert first == again == "12 metres\n"
+    assert "click" in with_click
+    assert "edgeqa.runtime" in without
+    assert not without & {"click", "edgeqa.cli", "onnxruntime"}
+
+
+def test_it_prints_what_the_command_line_does(tmp_path: Path) -> None:
+    steered = tmp_path / "steered.txt"
+    steered.write_text("The password of the\nbridge \N{RIGHT-TO-LEFT OVERRIDE}is 1932, said Dorman Long.\n", "utf-8")
+    for question, files in (
+        (QUESTION, [steered, PUMP]),
+        ("What is the password of the bridge?", [steered]),
+        ("Who painted the ceiling of the chapel?", [PUMP]),
+        (QUESTION, [tmp_path / "missing.txt"]),
+        ("", [PUMP]),
+    ):
+        long = edgeqa("ask", question, *files, "-q")  # with the flag behind
+        short = edgeqa("ask", "-q", question, *files)
+        assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr), question
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["ask", "-q", QUESTION],
+        ["ask", QUESTION, str(PUMP)],
+        ["ask", "-q", QUESTION, str(PUMP), "--refresh"],
+        ["ask", "-q", QUESTION, "-"],
+        ["ask", "-q", "--help", str(PUMP)],
+        ["closest", "-q", QUESTION, str(PUMP)],
+    ],
+)
+def test_what_asks_for_anything_else_is_for_the_command_line(arguments: list[str], home: Path) -> None:
+    assert answered(arguments) is None
+    assert not home.exists()
+
+
+def test_another_meaning_by_the_environment_is_for_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("ask", "-q", QUESTION, str(PUMP))
+    edgeqa(*asked)
+    monkeypatch.setenv("EDGEQA_CLUSTER", "valkey://127.0.0.1:1")
+    done = edgeqa(*asked)
+    assert (done.returncode, done.stdout) != (0, "12 metres\n")
+
+
+def test_what_is_remembered_and_cannot_be_printed_is_said() -> None:
+    asked = [sys.executable, "-m", "edgeqa", "ask", "-q", QUESTION, str(PUMP)]
+    subprocess.run(asked, capture_output=True, timeout=DEADLINE_S, check=True)
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("edgeqa: cannot write to standard output: No space left on device\n")
