@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # onnxruntime's own variable
 _ASK_PROVIDERS = "import onnxruntime; print(*onnxruntime.get_available_providers())"
-_ASK_LIMIT_S = 20.0
+_ASK_LIMIT_S = 60.0  # the first import, from a slow card on a board that is busy with other work
 NUMPY_ADDRESS_BYTES = 84 << 20  # of its libraries, and of the buffer of one thread; 84.6 MiB measured
 # These facts of a recorded device are given as they were recorded.
 _CALLS = (

@@ -157,10 +157,14 @@ def offered(device: Capabilities, wanted: str | None = None) -> list[str]:
     """Returns the providers that onnxruntime offers besides the CPU, or of them the one that is wanted.
 
     Raises:
-        OnnxruntimeUnusable: if it cannot be imported.
+        OnnxruntimeUnusable: if it cannot be imported, or was not in a minute.
         ProviderUnknown: if there is none of that name.
     """
-    found = remembered_providers(Device(), device.kernels)
+    try:
+        found = remembered_providers(Device(), device.kernels)
+    except OSError as error:  # no process could be started, or it has not ended
+        reason = f"onnxruntime was asked what it offers: {error.strerror or error}"
+        raise OnnxruntimeUnusable(reason, "try again when the device has less to do") from error
     if found.value is None:
         raise OnnxruntimeUnusable(found.reason)
     local = [name for name in found.value if name not in REMOTE]

@@ -19,7 +19,15 @@ from edgeqa import state
 from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.computing import SELF_TESTS
 from edgeqa.capabilities.precision import CPU, short
-from edgeqa.errors import ModelExists, ModelMade, NotEnoughMemory, OptionError, ProviderFailed, ProviderUnknown
+from edgeqa.errors import (
+    ModelExists,
+    ModelMade,
+    NotEnoughMemory,
+    OnnxruntimeUnusable,
+    OptionError,
+    ProviderFailed,
+    ProviderUnknown,
+)
 from edgeqa.models import providers, shelf
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.preparing import prepare_model
@@ -191,6 +199,14 @@ def test_a_provider_that_is_not_there_is_refused_with_those_that_are(home: Path)
         done = program(*arguments, "--provider", "nonesuch", home=home)
         assert (done.returncode, "Traceback" in done.stderr) == (3, False)
         assert "edgeqa: this onnxruntime has no provider 'nonesuch'" in done.stderr
+
+
+def test_an_onnxruntime_that_does_not_say_what_it_offers_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeqa.capabilities.device._ASK_PROVIDERS", "import threading; threading.Event().wait()")
+    monkeypatch.setattr("edgeqa.capabilities.device._ASK_LIMIT_S", 0.5)
+    with pytest.raises(OnnxruntimeUnusable, match="asked what it offers: no answer within") as caught:
+        prepare_model(provider="cpu")
+    assert caught.value.hint == "try again when the device has less to do"
 
 
 @pytest.mark.parametrize(
