@@ -110,7 +110,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is unmounted
     _assure_emulator()
     root = _root_directory()
-    _install(root)
+    commit = _installed(root)
     until_s = time.monotonic() + options.timeout
     asked = _asked(root, options.questions, options.most)
     failed = False
@@ -127,7 +127,7 @@ def main() -> None:
             tested = _tested(root, cpu, tests, emulated, until_s) if tests else None
             found = _compared(answering, printed, asked, until_s)
             found["tests"] = "not run" if tested is None else tested
-            _keep(cpu, found)
+            _keep(cpu, commit, found)
             print(json.dumps(found, indent=1), flush=True)
         failed |= not found["slices"] or bool(tested and tested["failed"])
     sys.exit(failed)
@@ -145,12 +145,11 @@ def parts_of(cpu: str) -> list[str]:
     return [README, *(core if cpu == WHOLE else filter(by_processor, core))]
 
 
-def _keep(cpu: str, found: dict[str, Any]) -> None:
+def _keep(cpu: str, commit: str, found: dict[str, Any]) -> None:
     """Writes what was found on a processor beside what was found on others."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     versions = {name: version(name) for name in ("edgeqa", "onnxruntime", "tokenizers", "numpy")}
-    about = {"commit": commit.stdout.strip(), "qemu": _qemu_version(), "model": model()}
+    about = {"commit": commit, "qemu": _qemu_version(), "model": model()}
     known[cpu] = {**about, "versions": versions, **found}
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
@@ -186,8 +185,9 @@ def _root_directory() -> Path:
     return root
 
 
-def _install(root: Path) -> None:
-    """Puts the wheels of this checkout and of what it needs into the root directory."""
+def _installed(root: Path) -> str:
+    """Puts the wheels of this checkout and of what it needs into the root directory; returns the commit."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     wheels, library = BUILD / "wheels", root / "opt" / "lib"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     if not wheels.exists():
@@ -211,6 +211,7 @@ def _install(root: Path) -> None:
         place = root / "work" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, place)
+    return git.stdout.strip()
 
 
 def copied() -> list[str]:

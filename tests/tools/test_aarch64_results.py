@@ -16,7 +16,7 @@ checked_out = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checko
 
 def test_what_is_kept_of_other_processors_is_of_this_version_and_model_and_right() -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    assert results
+    assert set(results) == set(CPUINFO)
     for cpu, found in results.items():
         assert found["versions"]["edgeqa"].split(".")[:2] == version("edgeqa").split(".")[:2], cpu
         assert found["model"] == model(), f"make test-aarch64 CPU={cpu}"
