@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 A_FOLDER = 50
 WITHIN_S = 3600.0
 LARGER = (10_000, 100_000, 1_000_000)
-FITTED = ("in Valkey, MB", "on workers' disks, MB", "a question, processor ms", "a new worker serves, processor s")
+FITTED = ("in Valkey, MB", "on workers' disks, MB", "a new worker serves, processor s")
 REST_S = 10.0
 
 
