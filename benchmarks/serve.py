@@ -2,6 +2,7 @@
 
     python benchmarks/serve.py --seconds 5
     python benchmarks/serve.py --hits 20000 --questions 10000 --valkey valkey-server
+    python benchmarks/serve.py --only misses
 
 All figures of a table are of one run, so that their ratios hold on a busy machine, too. Hits over HTTP are driven by
 wrk, beside a bare Starlette route that gives the same bytes by the same uvicorn; hits over the Redis protocol by
@@ -36,7 +37,7 @@ import psutil
 import edgeqa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SENTENCE = "The pump in hall {n} was built by Ada Stone in 1932."
 PARAGRAPH = " ".join(
@@ -369,6 +370,7 @@ def main() -> None:
     parser.add_argument("--hits", type=int, default=20_000, help="beside readings")
     parser.add_argument("--questions", type=int, default=1000, help="for memory; 10000 for what is claimed")
     parser.add_argument("--valkey", default=shutil.which("valkey-server") or shutil.which("redis-server"))
+    parser.add_argument("--only", choices=["hits", "beside", "misses", "memory"], help="one part, not all four")
     given = parser.parse_args()
     documents = Path(__file__).parent / "documents" / "docs"
     with tempfile.TemporaryDirectory() as folder:
@@ -376,10 +378,14 @@ def main() -> None:
         Path(folder, "pump.txt").write_text(PARAGRAPH.format(n=1))
         with edgeqa.open() as qa:
             qa.add([Path(folder, "pump.txt"), *sorted(documents.iterdir())[:20]])
-        hits(given.seconds, Path(folder), given.valkey)
-        hits_beside_readings(given.hits)
-        misses(given.seconds, Path(folder))
-        memory(given.questions)
+        parts: dict[str, Callable[[], None]] = {
+            "hits": lambda: hits(given.seconds, Path(folder), given.valkey),
+            "beside": lambda: hits_beside_readings(given.hits),
+            "misses": lambda: misses(given.seconds, Path(folder)),
+            "memory": lambda: memory(given.questions),
+        }
+        for part in [given.only] if given.only else parts:
+            parts[part]()
 
 
 if __name__ == "__main__":
