@@ -15,7 +15,8 @@ from edgeqa.serving.errors import AddressInvalid
 if TYPE_CHECKING:
     from pathlib import Path
 
-BACKLOG = 128
+BACKLOG = 1024
+"""The most connections that wait to be accepted; who finds no room waits a second, and asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Listener:
         host, port = name[:2]
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
+    def queue(self) -> None:
+        """Lets more connections wait than the hundred for which asyncio leaves room when it begins to listen."""
+        self.socket.listen(BACKLOG)
+
     def close(self) -> None:
         """Closes it, and deletes the path that was made for it."""
         self.socket.close()
@@ -73,7 +78,7 @@ def bound(host: str, port: int) -> Listener:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
-        made.listen(BACKLOG)
+        made.listen()
     except (OSError, OverflowError) as error:
         made.close()
         raise AddressInvalid(shown, getattr(error, "strerror", None) or str(error)) from error
@@ -96,7 +101,7 @@ def bound_unix(path: Path) -> Listener:
             made.bind(os.fspath(path))
         finally:
             os.umask(before)
-        made.listen(BACKLOG)
+        made.listen()
     except OSError as error:
         made.close()
         raise AddressInvalid(str(path), error.strerror or str(error)) from error

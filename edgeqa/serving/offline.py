@@ -17,9 +17,9 @@ async def got(app: ASGIApp, target: str) -> tuple[int, bytes]:
 
     Args:
         app: the application.
-        target: path and query: "/v1/closest?question=...".
+        target: path and query: "/v1/closest?question=..."; the first slash may be left out.
     """
-    path, _, query = target.partition("?")
+    path, _, query = f"/{target.removeprefix('/')}".partition("?")
     parts: list[bytes] = []
     status = 0
 

@@ -261,7 +261,9 @@ class Server:
         secure = context if not listener.is_unix else None
         deadline_s = HEAD_WITHIN_S if secure is not None else None
         loop = asyncio.get_running_loop()
-        return await loop.create_server(made, sock=listener.socket, ssl=secure, ssl_handshake_timeout=deadline_s)
+        server = await loop.create_server(made, sock=listener.socket, ssl=secure, ssl_handshake_timeout=deadline_s)
+        listener.queue()
+        return server
 
     async def _listen_for(
         self,
@@ -277,9 +279,11 @@ class Server:
         if protocol == "redis":
             redis = RedisServer(engine, admission, is_local=listener.is_local, most_connections=most, cluster=cluster)
             await redis.listen(listener.socket, context)
+            listener.queue()
             return redis
         wyoming = WyomingServer(engine, admission, is_local=listener.is_local, most_connections=most)
         await wyoming.listen(listener.socket)
+        listener.queue()
         return wyoming
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

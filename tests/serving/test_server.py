@@ -531,6 +531,18 @@ def test_connections_above_the_limit_are_told_so_and_the_others_go_on(home: Path
         until(lambda: httpx.get(f"{server.url}/healthz", timeout=DEADLINE_S).status_code == 200)
 
 
+@pytest.mark.parametrize("protocol", ["http", "redis", "wyoming"])
+def test_many_connections_wait_while_the_server_is_busy(protocol: str, home: Path) -> None:
+    options = () if protocol == "http" else (f"--{protocol}", 0)
+    with running(home, *options) as server, contextlib.ExitStack() as opened:
+        port = int(server.until_said(rf"at {protocol}://127\.0\.0\.1:(\d+)")[1])
+        until(lambda: httpx.get(f"{server.url}/readyz", timeout=DEADLINE_S).status_code == 200)
+        server.process.send_signal(signal.SIGSTOP)  # it accepts nobody
+        opened.callback(server.process.send_signal, signal.SIGCONT)
+        for _ in range(200):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_S))
+
+
 def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_server(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     for is_killed in (True, False):
@@ -786,7 +798,7 @@ def test_a_watched_folder_is_answered_from_within_seconds_and_an_unmounted_one_e
 def test_one_request_can_be_made_without_a_server(home: Path) -> None:
     done = command(home, "serve", "--get", "/healthz")
     assert (done.returncode, json.loads(done.stdout)) == (0, {"status": "alive"})
-    done = command(home, "serve", "--get", "/v1/closest?question=Who%3F")
+    done = command(home, "serve", "--get", "v1/closest?question=Who%3F")  # no path begins otherwise
     assert (done.returncode, json.loads(done.stdout)["type"]) == (1, "CollectionNotFound")
 
 
