@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 SERVICE = ROOT / "service"
 UNIT = (SERVICE / "edgeqa.service").read_text(encoding="utf-8")
 CONTAINER = (SERVICE / "Containerfile").read_text(encoding="utf-8")
-QUESTION = {"question": "Who built the bridge?", "context": "The bridge was built in 1932 by Dorman Long."}
+QUESTION = {
+    "question": "Who built the bridge?",
+    "context": "The bridge was built in 1932 by Dorman Long.",
+    "timeout_s": 60,  # the model is loaded first, on a machine that runs other tests
+}
 
 
 def test_the_units_are_what_systemd_takes(tmp_path: Path) -> None:
