@@ -25,6 +25,7 @@ from teacher import train_teacher
 from torch_readers import INNER, Student, Teacher, distance_buckets, pack, rounded_rows, save_reader, unpack
 from weights import load_weights
 
+from edgeqa.asking.documents import from_path
 from examples import Example, Tokens, batches, make_examples, of_squad, read_examples, write_examples
 
 SQUAD = Path(__file__).parents[2] / "tests" / "data" / "squad-v1.1.json"
@@ -292,3 +293,11 @@ def test_the_teacher_learns_and_labels(tmp_path: Path, examples: Path) -> None:
     known = labels_of.label(examples, pretrained, tmp_path / "teacher.ck", tmp_path / "labels.npz", minutes=0.1)
     assert known.done.any()
     assert (known.at[known.done][:, :, 0] >= 0).all()
+
+
+def test_each_document_that_is_calibrated_on_can_be_read_here() -> None:
+    folder = Path(__file__).parents[2] / "benchmarks" / "documents" / "docs"
+    one_a_kind = {path.suffix: path for path in sorted(folder.iterdir())}
+    assert ".pdf" in one_a_kind
+    for path in one_a_kind.values():
+        assert "".join(from_path(path).blocks()).strip(), path
