@@ -82,6 +82,14 @@ def host_and_port(text: str) -> tuple[str, int]:
     return _server(text, text)
 
 
+def is_host(text: str) -> bool:
+    """Tells whether something can be a host: Python's sockets raise no OSError for what cannot."""
+    try:
+        return bool(text.encode("idna")) and "\0" not in text
+    except UnicodeError:  # an empty part, or one of more than 63 bytes
+        return False
+
+
 def _server(text: str, safe: str) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")
@@ -90,6 +98,8 @@ def _server(text: str, safe: str) -> tuple[str, int]:
         raise ClusterAddressInvalid(safe, str(error)) from None
     if not host:
         raise ClusterAddressInvalid(safe, "a host is missing")
+    if not is_host(host):
+        raise ClusterAddressInvalid(safe, f"{host!r} is no name of a host")
     return host, DEFAULT_PORT if port is None else port
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeqa.cluster import keys
+from edgeqa.cluster.address import is_host
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -181,9 +182,11 @@ def _member(raw: object) -> Member | None:
     if not isinstance(raw, bytes):
         return None
     try:
-        return msgspec.json.decode(raw, type=Member)
+        member = msgspec.json.decode(raw, type=Member)
     except msgspec.DecodeError:  # an entry of another version, or of a stranger, is no worker to ask
         return None
+    host, port = member.http
+    return member if is_host(host) and 0 < port < 1 << 16 else None
 
 
 def assigned(

@@ -366,7 +366,7 @@ def worker(
         raise ExtraMissing(str(error.name)) from error
     from edgeqa import state
     from edgeqa.capabilities import Overrides
-    from edgeqa.cluster.address import ClusterAddress, host_and_port
+    from edgeqa.cluster.address import ClusterAddress, host_and_port, is_host
     from edgeqa.cluster.runtime import ClusterQA
     from edgeqa.cluster.worker import Worker
     from edgeqa.models.bundle import Bundle
@@ -377,6 +377,8 @@ def worker(
     host = advertise or options["host"]
     if host in _ANYWHERE:
         raise OptionError(name="--advertise", value="none", expected="the host by which others find this worker")
+    if not is_host(host):
+        raise OptionError(name="--advertise", value=host, expected="the name or address of a host")
 
     def say(what: str) -> None:
         streams.say(f"edgeqa: {what}")

@@ -32,9 +32,9 @@ class Here:
     documents: Documents
     membership: Membership
 
-    def enters(self, id: str, port: int, *, ago_ms: int) -> None:
+    def enters(self, id: str, port: int, *, ago_ms: int, host: str = "127.0.0.1") -> None:
         """Writes the entry of a worker that was renewed some time ago."""
-        member = Member(id, ("127.0.0.1", port), None, ("127.0.0.1", 1), (), "00", 0, 0, 0, "f", 1, 0, 0)
+        member = Member(id, (host, port), None, ("127.0.0.1", 1), (), "00", 0, 0, 0, "f", 1, 0, 0)
         Membership(self.valkey, self.documents).renew(member)
         if ago_ms:
             self.valkey.do(key := keys.of_worker(id), "PEXPIRE", key, 10 * MINUTE_MS - ago_ms)
@@ -106,3 +106,14 @@ def test_a_living_worker_with_a_wrong_clock_is_not_forgotten(here: Here) -> None
     assert here.ids() == ["living", "other"]
     (known, *_) = here.documents.anywhere("workers", "HKEYS")
     assert b"gone" not in known
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("a..b", 80), ("a" * 64, 80), ("a\0b", 80), ("", 80), ("a", 70_000), ("a", 0)]
+)
+def test_an_entry_without_a_possible_address_stops_nobody(here: Here, host: str, port: int) -> None:
+    """What sockets raise for such an address is no OSError, and ended the thread by which the watcher lived."""
+    here.enters("stranger", port, ago_ms=6 * MINUTE_MS, host=host)
+    assert here.ids() == []
+    here.membership.bury("watcher")
+    here.valkey.do(key := keys.of_worker("stranger"), "DEL", key)

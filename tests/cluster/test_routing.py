@@ -71,7 +71,18 @@ def test_a_password_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "h:1", "http://h", "valkey://", "valkey://h:x", "valkey://h:99999", "valkey://a,,b", "valkey://h?ca=x"]
+    "text",
+    [
+        "",
+        "h:1",
+        "http://h",
+        "valkey://",
+        "valkey://h:x",
+        "valkey://h:99999",
+        "valkey://a,,b",
+        "valkey://h?ca=x",
+        "valkey://a..b",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ClusterAddressInvalid):
