@@ -300,6 +300,8 @@ class Documents:
             commands: list[Command] = []
             for one, raw, known, answered in zip(made, former, seen[::2], seen[1::2], strict=True):
                 if known is not None and known.decode() == one.digest:
+                    # If it was written and no reply came, it may be on the master alone: this is to be waited for.
+                    commands.append(("SET", one.version, one.digest))
                     continue
                 stored = one.stored(after)
                 after += len(one.records)
@@ -312,7 +314,7 @@ class Documents:
                     ("SET", one.version, one.digest),
                     ("HSET", listed, stored.name, msgspec.json.encode(stored)),
                 ]
-            return len(names), commands + _changed(tag, more, "document", names) if names else []
+            return len(names), commands + (_changed(tag, more, "document", names) if names else [])
 
         return self._valkey.transact(made[0].document.name, watched, looks, decide)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,6 +67,8 @@ _CHANGED = (
     redis.exceptions.BusyLoadingError,
 )
 """Errors that go away once the cluster has settled."""
+_DEMOTED = "UNBLOCKED"
+"""The first word of a master that becomes a replica to those who wait, for it cannot tell what will stay."""
 
 
 class Valkey:
@@ -87,7 +90,7 @@ class Valkey:
         self._lock = threading.RLock()
         self._clients: dict[Place, Any] = {}
         self._own = threading.local()
-        self._owned: list[redis.Redis] = []
+        self._owned: weakref.WeakSet[redis.Redis] = weakref.WeakSet()  # what a thread has ends with it
         self._masters: list[Place | None] = [None] * SLOTS
         self._replicas: dict[Place, tuple[Place, ...]] = {}
         self._known: list[Place] = []
@@ -101,7 +104,7 @@ class Valkey:
         A connection that is used as such it would share with the parent.
         """
         self._lock, self._pool = threading.RLock(), None
-        self._own, self._owned = threading.local(), []
+        self._own, self._owned = threading.local(), weakref.WeakSet()
 
     # --- the map of slots --------------------------------------------------------------------------------------------
 
@@ -323,15 +326,14 @@ class Valkey:
                 return self._transacted(place, name, keys, looks, decide, is_lasting=is_lasting)
             except redis.exceptions.WatchError:
                 continue
-            except _CHANGED as error:
-                if time.monotonic() >= until:
+            except redis.exceptions.RedisError as error:
+                is_changed = isinstance(error, _CHANGED) or str(error).startswith(_DEMOTED)
+                if not is_changed or time.monotonic() >= until:
                     raise self.wrong(error, place) from error
                 if not isinstance(error, redis.exceptions.MovedError):
                     time.sleep(PAUSE_S)
                 with contextlib.suppress(ClusterError):
                     self.refresh()
-            except redis.exceptions.RedisError as error:
-                raise self.wrong(error, place) from error
 
     def _refresh_until(self, until: float) -> None:
         """Makes sure that there is a map of slots, which may take a while."""
@@ -373,7 +375,7 @@ class Valkey:
         if place not in own:
             own[place] = redis.Redis(**self._how(place), single_connection_client=True)
             with self._lock:
-                self._owned.append(own[place])
+                self._owned.add(own[place])
         return own[place]
 
     @property
@@ -387,14 +389,18 @@ class Valkey:
             NotReplicated: if none has it within the time.
         """
         until = time.monotonic() + REPLICA_WITHIN_S
-        while not client.execute_command("WAIT", 1, self._wait_ms):
+        while True:
             facts = client.info("replication")
             if facts["role"] != "master":
                 raise redis.exceptions.ReadOnlyError("demoted")  # noqa: EM101 - one of ours would not be tried again
-            if not int(facts["connected_slaves"]):
-                return  # it is gone: there is nothing to wait for
+            if not int(facts["connected_slaves"]):  # it is gone: there is nothing to wait for, nor next time
+                with contextlib.suppress(ClusterError):
+                    self.refresh()
+                return
             if time.monotonic() >= until:
                 raise NotReplicated(name, REPLICA_WITHIN_S)
+            if client.execute_command("WAIT", 1, self._wait_ms):
+                return
 
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
@@ -420,7 +426,7 @@ class Valkey:
             return ClusterUnreachable(where, said)
         if "cluster support disabled" in said:
             return NotACluster(where)
-        if word in {"NOREPLICAS", "MISCONF", "LOADING"}:
+        if word in {"NOREPLICAS", "MISCONF", "LOADING", _DEMOTED}:
             return ClusterDown(f"{where}: {said}")
         return ClusterSaid(f"{where}: {said}")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from local_cluster import LocalCluster, server_program
+from local_cluster import LocalCluster, Node, server_program, until
 from redis.connection import Connection
 
 from edgeqa import runtime
@@ -16,7 +19,8 @@ from edgeqa.asking.documents import from_text
 from edgeqa.cluster import keys
 from edgeqa.cluster.adding import BEGUN, Splitter
 from edgeqa.cluster.address import ClusterAddress
-from edgeqa.cluster.documents import NewDocument
+from edgeqa.cluster.documents import Documents, NewDocument
+from edgeqa.cluster.errors import NotReplicated
 from edgeqa.cluster.folders import Folders
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.cluster.worker import _no_longer
@@ -172,4 +176,95 @@ def test_a_refused_command_leaves_no_reply_behind(one_master: LocalCluster) -> N
         with pytest.raises(Exception, match=r"WRONGTYPE|not an integer|unknown command"):
             valkey.transact(key, (key,), looks, lambda _: (None, commands))  # noqa: B023 - called at once
         assert valkey.transact(key, (key,), [("GET", key)], lambda replies: (replies, [])) == [b"text"]
+    valkey.close()
+
+
+@contextlib.contextmanager
+def stopped(node: Node) -> Iterator[None]:
+    """Has a server do nothing for a while; its connections stay."""
+    assert node.process is not None
+    node.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        node.process.send_signal(signal.SIGCONT)
+
+
+def test_what_is_on_no_replica_yet_is_waited_for_again(
+    one_master: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document may be there since it was written and no reply came: its writer tries again, and finds it as it is."""
+    monkeypatch.setattr("edgeqa.cluster.valkey.REPLICA_WITHIN_S", 0.1)
+    until(one_master.is_settled, "the replica is in step")
+    valkey = Valkey(ClusterAddress.parse(one_master.url), timeout_s=1.0)
+    documents = Documents(valkey)
+    documents.note_tag("WAIT")
+    with stopped(one_master.nodes[1]):
+        for _ in range(2):
+            with pytest.raises(NotReplicated):
+                documents.put("WAIT", "one.txt", title="", source="one.txt", windows=[])
+    assert not documents.put("WAIT", "one.txt", title="", source="one.txt", windows=[])
+    valkey.close()
+
+
+def test_a_writer_tries_again_where_a_master_sends_those_away_who_wait(one_master: LocalCluster) -> None:
+    until(one_master.is_settled, "the replica is in step")
+    valkey = Valkey(ClusterAddress.parse(one_master.url), timeout_s=30.0)
+    documents = Documents(valkey)
+    documents.note_tag("SENT")
+    with one_master.nodes[0].client() as client, ThreadPoolExecutor(1) as pool:
+
+        def waiting() -> list[str]:
+            return [one["id"] for one in client.client_list() if one["cmd"] == "wait" and "b" in one["flags"]]
+
+        with stopped(one_master.nodes[1]):
+            put = pool.submit(documents.put, "SENT", "one.txt", title="", source="one.txt", windows=[])
+            until(waiting, "the writer waits")
+            for one in waiting():
+                client.execute_command("CLIENT", "UNBLOCK", one, "ERROR")  # in the words of a master that is demoted
+        assert put.result(60) is False, "it is there already"
+    assert documents.document("SENT", "one.txt") is not None
+    valkey.close()
+
+
+def test_a_replica_that_is_gone_is_not_waited_for_each_time(one_master: LocalCluster) -> None:
+    until(one_master.is_settled, "the replica is in step")
+    master, replica = one_master.nodes
+    place = ("127.0.0.1", master.port)
+    valkey, other = (Valkey(ClusterAddress.parse(one_master.url)) for _ in range(2))
+    documents = Documents(valkey)
+    documents.note_tag("GONE")
+    assert valkey.replicas(place)
+
+    def is_known() -> bool:
+        other.refresh()
+        return not other.replicas(place)
+
+    replica.kill()
+    try:
+        until(is_known, "the master knows that its replica is gone")
+        assert documents.put("GONE", "one.txt", title="", source="one.txt", windows=[])
+        assert not valkey.replicas(place)
+    finally:
+        replica.start()
+        until(one_master.is_settled, "the replica is in step")
+    valkey.close()
+    other.close()
+
+
+def test_the_connection_of_a_thread_ends_with_it(one_master: LocalCluster) -> None:
+    valkey = Valkey(ClusterAddress.parse(one_master.url))
+    key = "{thread}"
+    ids: list[bytes] = []
+
+    def write() -> None:
+        ids.append(valkey.transact(key, (key,), [("CLIENT", "ID")], lambda replies: (replies[0], [("INCR", key)])))
+
+    for _ in range(3):
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    with one_master.nodes[0].client() as client:
+        until(lambda: not {str(one) for one in ids} & {one["id"] for one in client.client_list()}, "all are closed")
+    assert len(set(ids)) == 3
     valkey.close()
