@@ -72,12 +72,13 @@ class KnownHeads(h11.Connection):
             self._behind += data
             return
         self._new = None
-        if super().their_state is h11.IDLE and not super().trailing_data[0]:
+        if super().our_state is super().their_state is h11.IDLE and not super().trailing_data[0]:
             head_bytes = data.find(_END, 0, MAX_HEAD_BYTES) + len(_END)
             head, body = data[:head_bytes], data[head_bytes:]
             request, length = self._heads.get(head, (None, 0))
             if request is not None and len(body) == length:
                 self._plain, self._our, self._come = data, h11.SEND_RESPONSE, 0
+                self.their_http_version = request.http_version  # by it h11 frames what it says to nonsense behind
                 self._to_come = [h11.EndOfMessage(), *([h11.Data(data=body)] if body else ()), request]
                 return
             if request is None and head.endswith(_END):

@@ -52,6 +52,11 @@ REPLIES: list[Reply] = [
     (200, [(b"content-length", b"2")], [b"too long"]),
     (200, [(b"content-length", b"9")], [b"too short"[:3]]),
 ]
+REFUSAL = [
+    h11.Response(status_code=400, headers=[(b"connection", b"close")], reason=b"so"),
+    h11.Data(data=b"no"),
+    h11.EndOfMessage(),
+]
 
 
 class Exchange:
@@ -73,6 +78,9 @@ class Exchange:
             self.said.append((connection.send(h11.ConnectionClosed()), *self.states))
         except h11.ProtocolError as error:
             self.said.append((type(error), *self.states))
+            if connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+                for part in REFUSAL:
+                    self.send(part)
 
     @property
     def states(self) -> tuple[object, object]:
@@ -127,6 +135,7 @@ TWO, END = [ASK + b"text"] * 2, len(ASK) + 4
 @example(TWO, REPLIES[6:], [END], "at once")
 @example(TWO, REPLIES[7:], [END], "at once")
 @example([REQUESTS[9]], REPLIES, [], "at once")
+@example([*TWO[:1], b"nonsense\r\n\r\n"], REPLIES, [END], "at once")
 def test_an_exchange_is_as_with_h11_alone(
     requests: list[bytes], replies: list[Reply], cuts: list[int], when: str
 ) -> None:
@@ -158,3 +167,13 @@ def test_few_heads_are_kept_and_no_long_ones() -> None:
     long = b"GET / HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (b"x" * MAX_HEAD_BYTES)
     Exchange(KnownHeads(heads, HEAD_BYTES), [long], REPLIES, "at once")
     assert len(heads) == 1
+
+
+def test_a_server_that_has_failed_takes_no_request() -> None:
+    heads = Heads()
+    Exchange(KnownHeads(heads, HEAD_BYTES), [ASK + b"text"], REPLIES, "at once")
+    connection = KnownHeads(heads, HEAD_BYTES)
+    with pytest.raises(h11.LocalProtocolError):
+        connection.send(h11.EndOfMessage())
+    connection.receive_data(ASK + b"text")
+    assert (connection.our_state, connection.their_state) == (h11.ERROR, h11.IDLE)
