@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import FrameType
 
 EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # the same as in `errors`, which is not imported yet
 # With these, the command line does something else: it asks a cluster, completes a word, or shows where an error arose.
 _OTHERWISE = ("EDGEQA_CLUSTER", "_EDGEQA_COMPLETE", "EDGEQA_DEBUG")
+_MOST_BYTES = 1 << 22  # of a file: the digest of a longer one takes longer than click
 
 
 def main() -> None:
@@ -44,11 +46,11 @@ def main() -> None:
 
         warnings.formatwarning = lambda message, *_, **__: f"edgeqa: {message}\n"
         ended = answered(sys.argv[1:])
-        if ended is None:
+        if ended is None and not interrupted:
             from edgeqa.cli import run
 
             ended = run()
-        code = ended
+        code = EXIT_INTERRUPTED if ended is None else ended
     except ModuleNotFoundError as missing:  # a module that the command line itself needs
         if interrupted or not missing.name or missing.name.startswith("edgeqa"):
             raise
@@ -82,22 +84,42 @@ def answered(arguments: Sequence[str]) -> int | None:
     # Other commands need none of these.
     from pathlib import Path
 
-    from edgeqa import runtime
-    from edgeqa.asking.documents import from_path
-    from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
-    from edgeqa.screen import plain
-
+    paths = [*map(Path, files)]
+    # What is opened must not take the place of a closed stream.
+    if sys.stdout is None or sys.stderr is None or not all(map(_is_read_in_no_time, paths)):
+        return None
     try:
+        from edgeqa import runtime
+        from edgeqa.asking.documents import from_path
+        from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
+        from edgeqa.screen import plain
+
         with runtime.open(encoding_store_bytes=0) as qa:
-            answer = qa.remembered(question, [from_path(Path(name)) for name in files])
+            answer = qa.remembered(question, [*map(from_path, paths)])
         if answer is None:
             return None
         if answer.text is not None:
-            sys.stdout.write(plain(" ".join(answer.text.split())) + "\n")
+            line = plain(" ".join(answer.text.split())) + "\n"
+            line.encode(sys.stdout.encoding)  # what a narrow one lacks is escaped, whatever the stream would do
+            sys.stdout.write(line)
             sys.stdout.flush()
     except Exception:  # the command line meets it again, and prints on streams that fit
         return None
     return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED
+
+
+def _is_read_in_no_time(path: Path) -> bool:
+    """Tells whether a file can be read twice, for a miss, and sooner than click is loaded.
+
+    A pipe (`/dev/stdin`, `<(...)`) holds its text once, and waits for it.
+    """
+    from stat import S_ISREG
+
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return False
+    return S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES
 
 
 def _exit(code: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from program import DEADLINE_S, edgeqa
 
-from edgeqa.__main__ import answered
+from edgeqa.__main__ import EXIT_INTERRUPTED, answered
 
 PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
 QUESTION = "To what depth may the pump be submerged?"
@@ -83,3 +83,79 @@ def test_what_is_remembered_and_cannot_be_printed_is_said() -> None:
         done = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 3
     assert done.stderr.startswith("edgeqa: cannot write to standard output: No space left on device\n")
+
+
+def test_a_pipe_is_read_once() -> None:
+    if not Path("/dev/stdin").exists():
+        pytest.skip("no name for standard input")
+    for _ in range(2):  # it is not remembered, and then it is
+        done = edgeqa("ask", "-q", QUESTION, "/dev/stdin", stdin=PUMP.read_bytes())
+        assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
+
+
+def test_what_a_long_text_holds_is_left_to_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("ask", "-q", QUESTION, str(PUMP))
+    edgeqa(*asked)
+    size_bytes = PUMP.stat().st_size
+    monkeypatch.setattr("edgeqa.__main__._MOST_BYTES", size_bytes - 1)
+    assert answered(asked) is None
+    monkeypatch.setattr("edgeqa.__main__._MOST_BYTES", size_bytes)
+    assert answered(asked) == 0
+    assert capsys.readouterr().out == "12 metres\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_nothing_is_opened_in_the_place_of_a_closed_stream(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("ask", "-q", QUESTION, str(PUMP))
+    edgeqa(*asked)
+    monkeypatch.setattr(sys, stream, None)
+    monkeypatch.setattr("edgeqa.runtime.open", lambda **_: pytest.fail("it was opened"))
+    assert answered(asked) is None
+
+
+def test_what_a_narrow_stream_lacks_is_escaped_whatever_it_would_do_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The bridge was designed by Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}.\n", "utf-8")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1251:replace")
+    for _ in range(2):
+        assert edgeqa("ask", "-q", "Who designed the bridge?", text).stdout == "Zo\\xeb\n"
+
+
+@pytest.mark.parametrize("name", ["lmdb", "xxhash"])
+@pytest.mark.parametrize("error", ["ImportError", "ModuleNotFoundError"])
+def test_a_library_that_cannot_be_imported_is_said(
+    name: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(f"raise {error}('no such symbol', name={name!r})\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = edgeqa("ask", "-q", QUESTION, PUMP)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == edgeqa("ask", QUESTION, PUMP, "-q").stderr
+
+
+INTERRUPTED = """
+import signal, sys
+from edgeqa.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "edgeqa.asking.pipe":
+            sys.meta_path.remove(self)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise ImportError("initialization failed") from error  # as libraries do
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_an_interrupt_that_became_another_error_ends_it() -> None:
+    command = [sys.executable, "-c", INTERRUPTED, "ask", "-q", QUESTION, str(PUMP)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_INTERRUPTED, "", "edgeqa: interrupted\n")
