@@ -9,6 +9,7 @@ one. Because the placement follows folders, and so topics, a question needs to a
 from __future__ import annotations
 
 from binascii import crc_hqx
+from functools import lru_cache
 
 from edgeqa.digests import blake2b
 
@@ -32,6 +33,7 @@ def slot_of(key: str | bytes) -> int:
     return crc_hqx(raw, 0) % SLOTS
 
 
+@lru_cache(1 << 16)
 def slot_of_tag(tag: str) -> int:
     """Returns the slot of all keys of a tag."""
     return slot_of(f"{{{tag}}}")

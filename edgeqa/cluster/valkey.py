@@ -95,6 +95,8 @@ class Valkey:
         self._replicas: dict[Place, tuple[Place, ...]] = {}
         self._known: list[Place] = []
         self._as_of = 0.0
+        self._said: tuple[Place, Any] | None = None
+        """What the known map was made from: who said it, and what."""
         self._pool: ThreadPoolExecutor | None = None
         forking.tell(self)
 
@@ -145,6 +147,9 @@ class Valkey:
             if facts.get("redis_mode", "cluster") != "cluster":
                 raise NotACluster(shown(*place))
         found = client.execute_command("CLUSTER SLOTS")
+        if (place, found) == self._said:
+            self._as_of = time.monotonic()
+            return
         masters: list[Place | None] = [None] * SLOTS
         replicas: dict[Place, tuple[Place, ...]] = {}
         for first, last, *nodes in found:
@@ -153,6 +158,7 @@ class Valkey:
             masters[first : last + 1] = [master] * (last + 1 - first)
         self._masters, self._replicas = masters, replicas
         self._known = [*replicas, *(one for some in replicas.values() for one in some)]
+        self._said = place, found
         self._as_of = time.monotonic()
 
     @property

@@ -24,6 +24,7 @@ from edgeqa.cluster.holding import Holding
 from edgeqa.cluster.membership import RENEWED_S, Member, assigned, living, new_id
 from edgeqa.cluster.nodes import MAX_BODY_BYTES, PREFIX, Found, Read, ReadReply, Search, SearchReply
 from edgeqa.cluster.statistics import Indexed, Published, frequencies
+from edgeqa.cluster.turns import Turns
 from edgeqa.collection.naming import Address
 from edgeqa.collection.snapshot import EncoderIdentity
 from edgeqa.digests import blake2b
@@ -31,7 +32,7 @@ from edgeqa.errors import ClusterError, EdgeQAError
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
@@ -113,6 +114,12 @@ class Worker:
         self._lock = threading.Lock()
         self._mine: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
+        self._served_ranges: tuple[tuple[int, int], ...] = ()
+        self._served_for: Any = None
+        """What the served slots were computed for."""
+        self._assigned_for: Any = None
+        """What the slots to serve were computed for."""
+        self._turns = Turns()
         self._changes: dict[str, Version] = {}
         """The indexed version of each tag."""
         self._content, self._said = 0, (-1, -1)
@@ -158,7 +165,7 @@ class Worker:
                 self._http,
                 self._redis,
                 self._node,
-                tuple(keys.ranges_of(self._served)),
+                self._served_ranges,
                 f"{self._content:032x}",
                 counts.contexts,
                 counts.text_terms,
@@ -223,12 +230,14 @@ class Worker:
         others = [one for one in self._membership.members() if one.id != self.id]
         self._members = (*others, member)
         slots = self._valkey.slots()
-        masters = {master for master in slots if master is not None}
-        replicas = {master: self._valkey.replicas(master) for master in masters}
-        mine = assigned(self._members, slots, replicas)[self.id]
-        if mine != self._mine:
-            self._say(f"serving {len(mine)} of {keys.SLOTS} slots, beside {self._node[0]}:{self._node[1]}")
-            self._mine = mine
+        replicas = {master: self._valkey.replicas(master) for master in self._valkey.masters}
+        given = [(one.id, one.node, one.slots, one.room_bytes) for one in self._members], slots, replicas
+        if given != self._assigned_for:
+            self._assigned_for = given
+            mine = assigned(self._members, slots, replicas)[self.id]
+            if mine != self._mine:
+                self._say(f"serving {len(mine)} of {keys.SLOTS} slots, beside {self._node[0]}:{self._node[1]}")
+                self._mine = mine
         if self._is_time("repair", REPAIRED_S) and (tags := self._documents.tags()):
             self._documents.everywhere(("tags", "SADD", *tags))  # in case they could not be noted at first
 
@@ -236,13 +245,17 @@ class Worker:
         """Does the next piece of work; tells whether there may be more."""
         every = self._documents.tags(not_older_s=1.0)
         tags = [tag for tag in every if keys.slot_of_tag(tag) in self._mine]
-        changed = self._changed([tag for tag in every if tag in self._changes or keys.slot_of_tag(tag) in self._mine])
+        followed = [tag for tag in every if tag in self._changes or keys.slot_of_tag(tag) in self._mine]
+        turn = self._turns.next(followed, self._changes)
+        changed = self._changed(turn)
+        for tag, _ in changed:
+            self._turns.note(tag)
         if changed:
             self._reconcile(changed)
         self._let_go(tags)
         self._publish()  # before the entry says that these terms are here
         self._serve(tags)
-        raw = self._raw(tags)
+        raw = self._raw(tags, set(turn))
         if changed or raw:
             return True
         return self._holding.encode_some(ENCODED_AT_ONCE)
@@ -336,19 +349,27 @@ class Worker:
         """Publishes the served slots: those of this worker, without slots of tags that are not indexed yet."""
         waiting = {keys.slot_of_tag(tag) for tag in tags if tag not in self._changes}
         kept = {keys.slot_of_tag(tag) for tag in self._changes}
-        served = (self._mine - waiting) | kept
+        served = self._served
+        if (self._mine, waiting, kept) != self._served_for:
+            served, self._served_for = (self._mine - waiting) | kept, (self._mine, waiting, kept)
         content = self._content
         said = content, self._number
-        if served != self._served or said != self._said:
+        if served is not self._served or said != self._said:
+            ranges = tuple(keys.ranges_of(served))
             with self._lock:
-                self._served = served
+                self._served, self._served_ranges = served, ranges
             self._said = said
             self._renewal.set()
 
     # --- what comes raw ----------------------------------------------------------------------------------------------
 
-    def _raw(self, tags: Sequence[str]) -> bool:
-        """Tokenises raw documents and puts them into Valkey; tells whether there were any."""
+    def _raw(self, tags: Sequence[str], turn: Container[str]) -> bool:
+        """Tokenises raw documents and puts them into Valkey; tells whether there were any.
+
+        Args:
+            tags: all tags of this worker; at times, what another one has left unfinished is looked for in each.
+            turn: the tags in which new ones are looked for now.
+        """
         if not tags:
             return False
         self._group(tags)
@@ -359,8 +380,9 @@ class Worker:
             if claims:
                 left = ("XAUTOCLAIM", key, GROUP, self.id, LEFT_MS, "0-0", "COUNT", ENTRIES_AT_ONCE)
                 commands.append((key, left))
-            new = ("XREADGROUP", "GROUP", GROUP, self.id, "COUNT", ENTRIES_AT_ONCE, "STREAMS", key, ">")
-            commands.append((key, new))
+            if tag in turn:
+                new = ("XREADGROUP", "GROUP", GROUP, self.id, "COUNT", ENTRIES_AT_ONCE, "STREAMS", key, ">")
+                commands.append((key, new))
         found = self._valkey.many(commands, patience_s=0.0)
         done: list[tuple[str, tuple[Any, ...]]] = []
         try:
@@ -370,7 +392,9 @@ class Worker:
                         self._grouped.clear()
                     continue
                 tag = key[key.index("{") + 1 : key.index("}")]
-                for some in _no_longer(_entries(command[0], reply), BYTES_AT_ONCE):
+                if entries := _entries(command[0], reply):
+                    self._turns.note(tag)
+                for some in _no_longer(entries, BYTES_AT_ONCE):
                     self._put_raw(tag, [fields for _, fields in some])
                     done += [
                         (key, (what, key, *rest))
