@@ -192,7 +192,13 @@ class Valkey:
 
     def _how(self, place: Place) -> dict[str, Any]:
         address = self.address
-        tls = {"ssl": True, "ssl_ca_certs": address.ca, "ssl_certfile": address.cert, "ssl_keyfile": address.key}
+        tls = {
+            "ssl": True,
+            "ssl_check_hostname": True,  # redis-py before 6 takes the certificate of any host
+            "ssl_ca_certs": address.ca,
+            "ssl_certfile": address.cert,
+            "ssl_keyfile": address.key,
+        }
         return {
             "host": place[0],
             "port": place[1],

@@ -372,6 +372,10 @@ def test_tls_is_spoken_and_certificates_are_checked(
         with pytest.raises(ClusterUnreachable, match=why):
             stranger.refresh()
         stranger.close()
+    renamed = opened(sealed(closed, certificate).replace("127.0.0.1", "localhost"), patience_s=0.0)
+    with pytest.raises(ClusterUnreachable, match="Hostname mismatch"):  # the certificate is for 127.0.0.1
+        renamed.refresh()
+    renamed.close()
     plain = opened(f"valkey://127.0.0.1:{closed.port}", patience_s=0.0)
     with pytest.raises(ClusterUnreachable):
         plain.refresh()
