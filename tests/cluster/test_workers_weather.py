@@ -104,14 +104,22 @@ def test_workers_and_clients_need_not_agree_on_the_time(
 
 def test_a_worker_whose_disk_is_empty_serves_again(wrong: Wrong, qa: ClusterQA) -> None:
     worker = wrong.workers[0]
-    former = next(one.id for one in qa.membership.members() if one.shown == worker.name)
+    former: set[str] = set()
+
+    def is_seen() -> bool:  # on a busy machine it may miss an entry
+        former.update(one.id for one in qa.membership.members() if one.shown == worker.name)
+        return bool(former)
+
+    until(is_seen, "it is there", 60)
     worker.kill()
     shutil.rmtree(wrong.folder / "worker0")
     (wrong.folder / "worker0").mkdir()
     worker.start()
 
     def is_back() -> bool:
-        return any(one.shown == worker.name and one.contexts and one.id != former for one in qa.membership.members())
+        return any(
+            one.shown == worker.name and one.contexts and one.id not in former for one in qa.membership.members()
+        )
 
     until(is_back, "it is there again, with what it has to serve", 180)
     until(lambda: all_whole(qa), "all is answered", 120)
