@@ -38,7 +38,7 @@ def written(connection: Any, commands: Sequence[Command], after: Command) -> Any
     *queued, done, follows = _exchanged(connection, [("MULTI",), *commands, ("EXEC",), after])
     _raise_first(queued)  # it says why, and EXEC only that something was refused before
     if done is None:
-        raise redis.exceptions.WatchError
+        raise redis.exceptions.WatchError("others write the same again and again")  # noqa: EM101 - as the library's
     _raise_first([done, *(done if isinstance(done, list) else ()), follows])
     return follows
 

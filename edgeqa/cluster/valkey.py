@@ -336,12 +336,13 @@ class Valkey:
             place = self._masters[slot_of(keys[0])]
             try:
                 return self._transacted(place, name, keys, looks, decide, is_lasting=is_lasting)
-            except redis.exceptions.WatchError:
-                continue
             except redis.exceptions.RedisError as error:
+                is_outrun = isinstance(error, redis.exceptions.WatchError)
                 is_changed = isinstance(error, _CHANGED) or str(error).startswith(_DEMOTED)
-                if not is_changed or time.monotonic() >= until:
+                if not (is_outrun or is_changed) or time.monotonic() >= until:
                     raise self.wrong(error, place) from error
+                if is_outrun:
+                    continue
                 if not isinstance(error, redis.exceptions.MovedError):
                     time.sleep(PAUSE_S)
                 with contextlib.suppress(ClusterError):

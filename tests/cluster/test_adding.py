@@ -20,7 +20,7 @@ from edgeqa.cluster import keys
 from edgeqa.cluster.adding import BEGUN, Splitter
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.documents import Documents, NewDocument
-from edgeqa.cluster.errors import NotReplicated
+from edgeqa.cluster.errors import ClusterSaid, NotReplicated
 from edgeqa.cluster.folders import Folders
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.cluster.worker import _no_longer
@@ -268,3 +268,21 @@ def test_the_connection_of_a_thread_ends_with_it(one_master: LocalCluster) -> No
         until(lambda: not {str(one) for one in ids} & {one["id"] for one in client.client_list()}, "all are closed")
     assert len(set(ids)) == 3
     valkey.close()
+
+
+def test_who_is_outrun_each_time_gives_up_in_the_end(one_master: LocalCluster) -> None:
+    valkey, other = (Valkey(ClusterAddress.parse(one_master.url), patience_s=0.0) for _ in range(2))
+    key = "{outrun}"
+    numbers: list[int] = []
+
+    def decide(_: list[object]) -> tuple[None, list[tuple[object, ...]]]:
+        numbers.append(other.do(key, "INCR", key))
+        assert len(numbers) < 100
+        return None, [("INCR", key)]
+
+    with pytest.raises(ClusterSaid, match="others write the same"):
+        valkey.transact(key, (key,), [("GET", key)], decide)
+    assert numbers == [1], "there was no time for a second try"
+    assert valkey.do(key, "GET", key) == b"1"
+    valkey.close()
+    other.close()
