@@ -108,13 +108,6 @@ class ClusterSaid(ClusterError):
         super().__init__(f"the cluster refused: {reason}", "look into the log of the server")
 
 
-class EntryDamaged(ClusterError):
-    """Valkey holds something that edgeqa does not write."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"an entry in the cluster is not what edgeqa writes: {reason}", "edgeqa verify --cluster URL")
-
-
 class NotReplicated(ClusterError):
     """A document is on its master, and on no replica within the time."""
 

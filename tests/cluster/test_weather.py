@@ -18,6 +18,7 @@ from msgspec import structs
 
 from edgeqa import runtime
 from edgeqa.asking.documents import from_text
+from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
 from edgeqa.cluster.adding import Splitter
 from edgeqa.cluster.address import ClusterAddress
@@ -37,6 +38,7 @@ from edgeqa.cluster.errors import (
 from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search, trusting
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.valkey import Valkey
+from edgeqa.cluster.worker import Worker
 from edgeqa.contexts.windows import all_windows
 from edgeqa.errors import ClusterError
 
@@ -170,6 +172,42 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of the test's own, to be in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize("entry", ["nonsense", "{}", None])
+def test_a_damaged_entry_keeps_a_worker_from_nothing_else(
+    masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path, entry: str | None
+) -> None:
+    for node in masters.nodes:
+        admin(node, "FLUSHALL")
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+        for name in ("bad.txt", "good.txt"):
+            qa.documents.put("ABCD", name, title="", source=name, windows=windows)
+        listed = keys.of_tag("ABCD", "documents")
+        if entry is None:  # sound, but of another document
+            entry = qa.valkey.do(listed, "HGET", listed, "good.txt")
+        qa.valkey.do(listed, "HSET", listed, "bad.txt", entry)
+        worker = Worker(
+            *(qa, tmp_path / "store"),
+            node=None,
+            http=("127.0.0.1", 9),
+            redis=None,
+            tls=False,
+            encodings_bytes=0,
+            say=print,
+        )
+        worker._mine = frozenset(range(keys.SLOTS))
+        while worker._step():
+            pass
+        assert worker._holding.documents["ABCD"]["good.txt"].contexts == len(windows)
+        assert worker.member.serves(keys.slot_of_tag("ABCD"))
+        assert qa.verify().damaged == ("bad.txt (ABCD): its passages are not those that were written",)
+        assert qa.documents.put("ABCD", "bad.txt", title="", source="bad.txt", windows=windows)
+        assert qa.verify().sound
+        qa.valkey.do(listed, "HSET", listed, "bad.txt", entry)
+        assert qa.remove("bad.txt") == ["bad.txt"]
+        assert [one.document for one in qa.list()] == ["good.txt"]
+        worker._holding.close()
 
 
 def test_documents_of_another_model_are_refused(masters: LocalCluster, folder: Path) -> None:
