@@ -30,7 +30,7 @@ from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import NotInCluster, PassageChanged
-from edgeqa.cluster.membership import Membership
+from edgeqa.cluster.membership import Membership, unserved
 from edgeqa.cluster.nodes import RemoteNode, Secrets, trusting
 from edgeqa.cluster.scope import Asked, ClusterScope, RemoteReading, scope_digest
 from edgeqa.cluster.statistics import MAX_ASKED, Published
@@ -184,12 +184,16 @@ class ClusterQA(EdgeQA):
         if within is not None and not (names and all(names)):
             raise OptionError(name="within", value=within, expected="names of files, folders or documents")
         servers = str(self.valkey.address)
-        asked = Asked(self.membership.members(not_older_s=self._members_s), self._node_of, servers)
+        members = self.membership.members(not_older_s=self._members_s)
+        tags = self.documents.tags(not_older_s=self._members_s)
+        if self._members_s and (not members or unserved(tags, members)):  # one may have come to serve them since
+            members = self.membership.members()
+        asked = Asked(members, self._node_of, servers)
         scope = ClusterScope(
             asked,
             self.documents,
             self._published,
-            tags=self.documents.tags(not_older_s=self._members_s),
+            tags=tags,
             language=self.bundle.manifest.language,
             servers=servers,
             most_nodes=self._most_nodes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from local_cluster import until
+from msgspec import structs
 
 import edgeqa
 from cluster.conftest import QUESTIONS, TEXTS
 from edgeqa import runtime
+from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.worker import GROUP, LEFT_MS
 from edgeqa.models.shelf import base_bundle
 
@@ -25,8 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_cluster import LocalCluster, LocalWorker
-
-    from edgeqa.cluster.runtime import ClusterQA
 
 
 def test_answers_are_those_of_one_machine(qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +270,12 @@ def test_a_changed_document_takes_its_plain_answers_along(qa: ClusterQA, tmp_pat
         qa.get(name)
     until(lambda: qa.ask("What is the cat of the harbour called?").text == "Felix", "it is indexed anew")
     qa.remove(["pets/cat.txt"])
+
+
+def test_workers_that_serve_what_nobody_served_a_moment_ago_are_asked(qa: ClusterQA, servers: LocalCluster) -> None:
+    question, expected = next(iter(QUESTIONS.items()))
+    client = ClusterQA(qa.bundle, Overrides(persist="off"), ClusterAddress.parse(servers.url), members_s=600.0)
+    with contextlib.closing(client):
+        for seen in ((), tuple(structs.replace(one, slots=()) for one in client.membership.members())):
+            client.membership._seen, client.membership._as_of = seen, time.monotonic()
+            assert client.ask(question, refresh=True).text == expected

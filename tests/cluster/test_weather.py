@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -442,8 +443,13 @@ def test_workers_speak_tls_with_the_servers_and_with_each_other(
             trusted = ssl.create_default_context(cafile=cert)
             body = json.dumps({"question": question}).encode()
             asked = Request(f"https://{worker.name}/v1/ask", body, {"Content-Type": "application/json"})
-            with urlopen(asked, timeout=30, context=trusted) as response:  # noqa: S310
-                assert json.load(response)["answer"] == "Alice Miller"
+
+            def is_served() -> bool:
+                with contextlib.suppress(HTTPError), urlopen(asked, timeout=30, context=trusted) as response:  # noqa: S310
+                    return bool(json.load(response)["answer"] == "Alice Miller")
+                return False
+
+            until(is_served, "the worker knows what it has by now", 60)
 
             (member,) = qa.membership.members()
             message = Search(question, ("safe",), 3)
