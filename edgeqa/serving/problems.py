@@ -28,6 +28,8 @@ _STATUSES: tuple[tuple[type[BaseException] | str, int], ...] = (
     (errors.RequestInvalid, 400),
     ("CollectionBusy", 409),
     ("CollectionEmpty", 404),  # as where there is none yet: nothing is wrong with the server
+    ("ClusterEmpty", 404),
+    ("ClusterError", 503),  # its servers or workers may answer later
     ("NameAmbiguous", 409),
     ("CollectionNameInvalid", 400),
     ("FormatUnknown", 415),

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from edgeqa.cluster import keys, statistics
 from edgeqa.cluster.address import ClusterAddress
-from edgeqa.cluster.errors import ClusterAddressInvalid
+from edgeqa.cluster.errors import ClusterAddressInvalid, ClusterEmpty, NoWorker
 from edgeqa.cluster.membership import Member, assigned, unserved
 from edgeqa.cluster.nodes import Secrets
 from edgeqa.cluster.statistics import Asked, Indexed, TermCounts
 from edgeqa.collection.index import Index, IndexWriter
+from edgeqa.serving.problems import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,3 +204,8 @@ def test_a_request_is_good_for_a_minute_of_the_worker_and_as_it_was_signed(monke
     monkeypatch.setattr(time, "time", lambda: now + 120)
     assert not secrets.is_good(signature, "/v1/cluster/read", b"body")
     assert secrets.is_good(secrets.sign("/v1/cluster/read", b"body", int(now + 120)), "/v1/cluster/read", b"body")
+
+
+def test_a_client_is_told_to_try_again_where_a_cluster_cannot_answer_now() -> None:
+    assert status_of(NoWorker("127.0.0.1:6379")) == 503
+    assert status_of(ClusterEmpty("127.0.0.1:6379")) == 404
