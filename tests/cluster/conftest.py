@@ -10,6 +10,7 @@ import pytest
 from local_cluster import LocalCluster, LocalWorker, server_program, until
 
 from edgeqa import runtime
+from edgeqa.cluster.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,3 +84,8 @@ def until_indexed(qa: ClusterQA, contexts: int, within_s: float = 60.0) -> None:
         return sum(one.contexts for one in members) >= contexts and len(served) == 16384
 
     until(is_indexed, f"{contexts} passages are indexed", within_s)
+
+
+def unstarted(qa: ClusterQA, folder: Path) -> Worker:
+    """Returns a worker in this process, whose steps a test takes itself."""
+    return Worker(qa, folder, node=None, http=("127.0.0.1", 9), redis=None, tls=False, encodings_bytes=0, say=print)

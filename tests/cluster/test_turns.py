@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from local_cluster import LocalCluster, server_program
 
+from cluster.conftest import unstarted
 from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.turns import AT_ONCE, Turns
-from edgeqa.cluster.worker import GROUP, Worker
+from edgeqa.cluster.worker import GROUP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,16 +64,7 @@ def test_a_worker_at_rest_asks_of_few_tags_a_step_and_finds_all_that_arrives(
         qa = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(cluster.url))
         for tag in tags:
             qa.documents.put(tag, f"{tag}.txt", title="", source="", windows=[])
-        worker = Worker(
-            qa,
-            tmp_path / "store",
-            node=None,
-            http=("127.0.0.1", 9),
-            redis=None,
-            tls=False,
-            encodings_bytes=0,
-            say=print,
-        )
+        worker = unstarted(qa, tmp_path / "store")
         with cluster.nodes[0].client() as client:
 
             def asked() -> dict[str, int]:

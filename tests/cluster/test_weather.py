@@ -17,6 +17,7 @@ import pytest
 from local_cluster import LocalCluster, LocalWorker, Node, free_ports, server_program, server_programs, until
 from msgspec import structs
 
+from cluster.conftest import unstarted
 from edgeqa import runtime
 from edgeqa.asking.documents import from_text
 from edgeqa.capabilities import Overrides
@@ -39,7 +40,6 @@ from edgeqa.cluster.errors import (
 from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search, trusting
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.valkey import Valkey
-from edgeqa.cluster.worker import Worker
 from edgeqa.contexts.windows import all_windows
 from edgeqa.errors import ClusterError
 
@@ -188,15 +188,7 @@ def test_a_damaged_entry_keeps_a_worker_from_nothing_else(
         if entry is None:  # sound, but of another document
             entry = qa.valkey.do(listed, "HGET", listed, "good.txt")
         qa.valkey.do(listed, "HSET", listed, "bad.txt", entry)
-        worker = Worker(
-            *(qa, tmp_path / "store"),
-            node=None,
-            http=("127.0.0.1", 9),
-            redis=None,
-            tls=False,
-            encodings_bytes=0,
-            say=print,
-        )
+        worker = unstarted(qa, tmp_path / "store")
         worker._mine = frozenset(range(keys.SLOTS))
         while worker._step():
             pass
