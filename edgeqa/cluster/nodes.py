@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from edgeqa import forking
-from edgeqa.cluster.errors import ClusterAddressInvalid
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeqa.cluster.address import ClusterAddress
     from edgeqa.cluster.documents import Documents
     from edgeqa.cluster.membership import Member
 
@@ -109,21 +107,6 @@ class NodeNotTrusted(NodeSilent):
             "name the file of the certificate that vouches for it: valkeys://HOST:PORT?ca=FILE; it has to be for the "
             "host of edgeqa worker --advertise",
         )
-
-
-def trusting(address: ClusterAddress) -> ssl.SSLContext:
-    """Returns what workers are asked with that speak TLS: the certificates that the address trusts, else the system's.
-
-    Raises:
-        ClusterAddressInvalid: if they cannot be read.
-    """
-    try:
-        return ssl.create_default_context(cafile=address.ca)
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or str(error)
-        raise ClusterAddressInvalid(
-            str(address), f"the certificates of ca={address.ca} cannot be used: {reason}"
-        ) from error
 
 
 class Node(Protocol):

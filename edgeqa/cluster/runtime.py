@@ -31,7 +31,7 @@ from edgeqa.cluster.answers import COMPUTED, SharedCache, Shelf
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import NotInCluster, PassageChanged
 from edgeqa.cluster.membership import Membership, unserved
-from edgeqa.cluster.nodes import RemoteNode, Secrets, trusting
+from edgeqa.cluster.nodes import RemoteNode, Secrets
 from edgeqa.cluster.scope import Asked, ClusterScope, RemoteReading, scope_digest
 from edgeqa.cluster.statistics import MAX_ASKED, Published
 from edgeqa.cluster.valkey import Valkey
@@ -172,7 +172,7 @@ class ClusterQA(EdgeQA):
     @forking.cached_property
     def _trusted(self) -> ssl.SSLContext:
         """The settings of TLS with workers."""
-        return trusting(self.valkey.address)
+        return self.valkey.address.context()
 
     def _moment(self, within: Within | None = None) -> tuple[Asked, ClusterScope, Equipment]:
         """Returns the workers that can be asked now, the scope of one question, and its equipment.

@@ -84,7 +84,11 @@ class Valkey:
             timeout_s: the longest wait for a reply.
             connect_s: the longest wait for a connection.
             patience_s: how long a command is tried again while the cluster changes.
+
+        Raises:
+            ClusterAddressInvalid: if a file of TLS cannot be used.
         """
+        address.check()
         self.address = address
         self._timeout_s, self._connect_s, self.patience_s = timeout_s, connect_s, patience_s
         self._lock = threading.RLock()
@@ -435,7 +439,7 @@ class Valkey:
             return ClusterDown(f"{where}: {said}")
         if isinstance(error, (errors.MovedError, errors.AskError, errors.TryAgainError)):
             return ClusterDown(f"{where}: a slot is moving: {said}")
-        if isinstance(error, (errors.ConnectionError, errors.TimeoutError)):
+        if isinstance(error, (errors.ConnectionError, errors.TimeoutError, errors.InvalidResponse)):
             return ClusterUnreachable(where, said)
         if "cluster support disabled" in said:
             return NotACluster(where)

@@ -55,6 +55,8 @@ def test_all_keys_of_a_tag_are_in_its_slot(name: str, number: int) -> None:
         ("redis://h", (("h", 6379),), False),
         ("valkeys://u:p%40@a:1,b:2", (("a", 1), ("b", 2)), True),
         ("rediss://[::1]:7?ca=/ca.pem", (("::1", 7),), True),
+        ("rediss://a:7?ca=/a@b/ca.pem", (("a", 7),), True),
+        ("valkey://u:p[ss@a:1", (("a", 1),), False),
     ],
 )
 def test_an_address_is_read(text: str, servers: tuple[tuple[str, int], ...], tls: bool) -> None:  # noqa: FBT001
@@ -66,9 +68,11 @@ def test_a_password_is_never_shown() -> None:
     found = ClusterAddress.parse("valkeys://u:p%40ss@a:1,b:2")
     assert (found.user, found.password) == ("u", "p@ss")
     assert "p@ss" not in f"{found} {found!r}"
-    with pytest.raises(ClusterAddressInvalid) as refused:
-        ClusterAddress.parse("valkey://u:secret@a:1/7")
-    assert "secret" not in f"{refused.value}{refused.value.hint}"
+    for text in ("u:secret@a:1/7", "u:secret?s@a:1", "u:secret/s@a:1", "u:secret#s@a:1", "u:secret\n@a:1"):
+        with pytest.raises(ClusterAddressInvalid) as refused:
+            ClusterAddress.parse(f"valkey://{text}")
+        assert "secret" not in f"{refused.value}{refused.value.hint}"
+    assert ClusterAddress.parse("valkey://u:[\u2100ret@a:1").password == "[\u2100ret"  # noqa: S105 - none of anybody
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,10 @@ def test_a_password_is_never_shown() -> None:
         "valkey://a,,b",
         "valkey://h?ca=x",
         "valkey://a..b",
+        "valkey://[::1:7000",
+        "valkey://a:1//b",
+        "valkeys://a:1?ca=",
+        "valkey://a:1\n",
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:

@@ -37,7 +37,7 @@ from edgeqa.cluster.errors import (
     NotACluster,
     NoWorker,
 )
-from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search, trusting
+from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.contexts.windows import all_windows
@@ -466,11 +466,29 @@ def test_workers_speak_tls_with_the_servers_and_with_each_other(
         worker.kill()
 
 
-def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    for text, why in ((None, "No such file"), ("nonsense", "cannot be used")):
-        file = tmp_path / f"{text}.pem"
+@pytest.mark.parametrize("query", ["ca={}", "cert={}", "cert={good}&key={}", "key={}"])
+def test_files_of_tls_that_cannot_be_used_are_named(query: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, text in (("missing", None), ("nonsense", "nonsense")):
+        file = tmp_path / f"{name}.pem"
         if text is not None:
             file.write_text(text, encoding="utf-8")
-        with pytest.raises(ClusterAddressInvalid, match=why) as refused:
-            trusting(ClusterAddress.parse(f"valkeys://valkey1?ca={file}"))
+        with pytest.raises(ClusterAddressInvalid) as refused:
+            opened(f"valkeys://valkey1?{query.format(file, good=certificate[0])}")
         assert str(file) in str(refused.value)
+
+
+def test_a_port_where_something_else_listens() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), _NoValkey) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        place = "{}:{}".format(*server.server_address)
+        with pytest.raises(ClusterUnreachable, match=f"{place}: Protocol error"):
+            opened(f"valkey://{place}").refresh()
+        server.shutdown()
+        thread.join()
+
+
+class _NoValkey(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
