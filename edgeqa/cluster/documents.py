@@ -22,7 +22,7 @@ import msgspec
 from edgeqa.cluster import keys
 from edgeqa.cluster.errors import ClusterFormatUnsupported, ClusterOtherModel
 from edgeqa.collection.naming import TAG, Address
-from edgeqa.collection.shard_format import Record, TokenGroups, pack_record
+from edgeqa.collection.shard_format import Record, TokenGroups, pack_record, renamed
 from edgeqa.digests import blake2b
 from edgeqa.errors import ClusterError
 
@@ -141,6 +141,10 @@ class HeldPassage:
         except (struct.error, IndexError, UnicodeDecodeError) as error:
             message = f"not a passage: {error}"
             raise ValueError(message) from error
+        if not self._record.is_complete:
+            message = "not a passage: it is of another length than it says"
+            raise ValueError(message)
+        self._raw = raw
         self.address, self.document, self.title = address, address.document, title or self._record.title
 
     @property
@@ -159,6 +163,11 @@ class HeldPassage:
         from edgeqa.contexts import Tokens
 
         return Tokens(self._record.ids(), self._record.offsets(), self.groups.words)
+
+    def packed(self, name: str) -> tuple[bytes, int]:
+        """Returns its record with another name of its document, and the number of its tokens."""
+        (tokens,) = _TOKENS.unpack_from(self._raw)
+        return renamed(self._raw[_TOKENS.size :], tokens, name), tokens
 
     @property
     def groups(self) -> TokenGroups:

@@ -9,34 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeqa import files
 from edgeqa.cluster.adding import is_part
 from edgeqa.cluster.statistics import Indexed, TermCounts
-from edgeqa.collection.adding import (
-    AddingRun,
-    ContextMade,
-    DocumentBegins,
-    DocumentEnds,
-    SourceBegins,
-    SourceEnds,
-    SourceGone,
-    TimedModel,
-)
 from edgeqa.collection.catalogue_rows import WHOLE
 from edgeqa.collection.collection import Collection, StoredContext
 from edgeqa.collection.errors import CollectionBusy, CollectionUnwritable, ContextGone, ShardDamaged
 from edgeqa.collection.index import Index
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.naming import Address
-from edgeqa.collection.shard_format import encoding_bytes, pack_encoding, unpack_encoding
+from edgeqa.collection.shard_format import ALIGNMENT, encoding_bytes, pack_encoding
 from edgeqa.collection.snapshot import ROUTE, EncoderIdentity
-from edgeqa.collection.writer import Writer
+from edgeqa.collection.writer import PackedContext, WholeSource, Writer
 from edgeqa.errors import CollectionError
-from edgeqa.models.readers import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,9 +33,9 @@ if TYPE_CHECKING:
     from typing import IO
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
-    from edgeqa.collection.adding import Event
     from edgeqa.collection.catalogue_rows import SourceRow
     from edgeqa.models.bundle import Bundle
+    from edgeqa.models.readers import Ids
     from edgeqa.models.reading import PassageReader
 
 _READER = "cluster"
@@ -90,11 +79,37 @@ class Moment(NamedTuple):
     documents: dict[str, dict[str, Held]]
 
 
+class _Made(NamedTuple):
+    """A document that is to be written."""
+
+    tag: str
+    name: str
+    title: str
+    called: str
+    """Its name in the collection."""
+    held: Held
+    """What will be here of it, but for its place."""
+    contexts: Iterator[PackedContext]
+
+
+class _Room:
+    """The room for the encodings of one commit."""
+
+    def __init__(self, left_bytes: int) -> None:
+        self._left_bytes = left_bytes
+
+    def takes(self, size_bytes: int) -> bool:
+        """Tells whether an encoding fits, and takes it; after one that does not, no other one does, however short."""
+        left_bytes = self._left_bytes - size_bytes - ALIGNMENT
+        self._left_bytes = max(0, left_bytes)
+        return left_bytes >= 0
+
+
 class _Spool:
     """Encodings that wait until they are written with their documents, in a file without a name. For one thread."""
 
-    def __init__(self, directory: Path, width: int) -> None:
-        self._directory, self._width = directory, width
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._file: IO[bytes] | None = None
         self._places: dict[int, tuple[int, int]] = {}
         self.size_bytes = 0
@@ -102,9 +117,8 @@ class _Spool:
     def __contains__(self, context_id: int) -> bool:
         return context_id in self._places
 
-    def put(self, context_id: int, tokens: int, encoding: Encoding) -> None:
+    def put(self, context_id: int, raw: bytes) -> None:
         """Takes the encoding of a context."""
-        raw = pack_encoding(encoding.hidden, encoding.scale)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - `clear` closes it
@@ -112,17 +126,15 @@ class _Spool:
         except OSError as error:
             self.clear()
             raise CollectionUnwritable(self._directory, error.strerror or str(error)) from error
-        self._places[context_id] = self.size_bytes, tokens
+        self._places[context_id] = self.size_bytes, len(raw)
         self.size_bytes += len(raw)
 
-    def get(self, context_id: int) -> Encoding | None:
-        """Returns the encoding of a context; None if there is none."""
+    def get(self, context_id: int) -> bytes:
+        """Returns the encoding of a context; nothing if there is none."""
         if self._file is None or context_id not in self._places:
-            return None
-        place, tokens = self._places[context_id]
+            return b""
         self._file.flush()
-        raw = files.read_at(self._file.fileno(), place, encoding_bytes(tokens, self._width))
-        return Encoding(*unpack_encoding(raw, tokens, self._width))
+        return files.read_at(self._file.fileno(), *self._places[context_id])
 
     def clear(self) -> None:
         """Drops all that there is."""
@@ -165,7 +177,7 @@ class Holding:
             self.documents.clear()
             self.counts = TermCounts()
             self._open(encodings_bytes)
-        self._spool = _Spool(directory, self._encoder.width)
+        self._spool = _Spool(directory)
         self._moment = self._now()
 
     def _now(self) -> Moment:
@@ -209,7 +221,11 @@ class Holding:
             row.digest[-1:] == _ENCODED,
             document.first,
         )
-        self.documents[address.tag][address.document] = held
+        self._hold(address.tag, address.document, held)
+
+    def _hold(self, tag: str, name: str, held: Held) -> None:
+        """Notes what the collection has of a document."""
+        self.documents[tag][name] = held
 
     def _count(self, passages: Iterable[StoredContext], sign: int) -> None:
         for one in passages:
@@ -239,32 +255,37 @@ class Holding:
         Raises:
             CollectionError: if it cannot be written.
         """
-        catalogue = self._writer.catalogue
         held = self._moment.collection
-        for tag, name in [*drops, *((tag, document.name) for tag, document, _ in puts)]:
-            former = self.documents[tag].get(name)
-            if former is not None:
-                self._count(held.contexts_from(former.first_id, former.first_id + former.contexts), -1)
-        gone = [row for tag, name in drops for row in catalogue.sources_at(_path(tag, name))]
-        encode = encode and self.room_bytes > 0
+        former = [
+            self.documents[tag][name]
+            for tag, name in (*drops, *((tag, document.name) for tag, document, _ in puts))
+            if name in self.documents.get(tag, {})
+        ]
+        for row in list(self._writer.catalogue.sources_at_any([_path(tag, name) for tag, name in drops])):
+            self._writer.remove_source(row)
+        room = _Room(self.room_bytes if encode and self._encoder.width else 0)
+        is_encoded = encode and self.room_bytes > 0
 
-        def events() -> Iterator[Event]:
-            yield from map(SourceGone, gone)
-            for tag, document, passages in puts:
-                digest = bytes.fromhex(document.digest) + (_ENCODED if encode else _BARE)
-                yield from _document(tag, document.name, document.first, document.title, digest, passages)
+        def contexts(passages: Iterable[HeldPassage], name: str) -> Iterator[PackedContext]:
+            for passage in passages:
+                record, tokens = passage.packed(name)
+                has_room = room.takes(encoding_bytes(tokens, self._encoder.width))
+                yield PackedContext(record, tokens, self._encoded(passage.tokens.ids) if has_room else b"")
 
-        self._run(events(), encode=encode)
+        made = []
+        for tag, document, passages in puts:
+            called = str(Address(document.name, tag, document.first))
+            held_as = Held(document.first, document.contexts, document.digest, is_encoded, 0)
+            made.append(_Made(tag, document.name, document.title, called, held_as, contexts(passages, called)))
+        terms = self._write(made)
+        for one in former:
+            self._count(held.contexts_from(one.first_id, one.first_id + one.contexts), -1)
+        for text, above in terms.values():
+            self.counts.count(Indexed(Counter(text), Counter(above)), 1)
         for tag, name in drops:
             self.documents[tag].pop(name, None)
             if not self.documents[tag]:
                 del self.documents[tag]
-        for tag, document, passages in puts:
-            for row in catalogue.sources_at(_path(tag, document.name)):
-                self._note(row)
-            for passage in passages:
-                indexed = Indexed.of(passage.text, passage.title, passage.heading, self._language)
-                self.counts.count(indexed, 1)
         self._moment = self._now()
 
     def encode_some(self, most_contexts: int) -> bool:
@@ -280,25 +301,25 @@ class Holding:
             return False
         every = (number for _, _, one in chosen for number in range(one.first_id, one.first_id + one.contexts))
         missing = [number for number in every if number not in self._spool]
-        encode = self._load().encode_context
         for number in missing[:most_contexts]:
-            tokens = self._moment.collection.context(number).tokens.ids
-            self._spool.put(number, len(tokens), encode(tokens))
+            self._spool.put(number, self._encoded(self._moment.collection.context(number).ids))
         if len(missing) > most_contexts and self._spool.size_bytes < room_bytes:
             return True
+        room = _Room(room_bytes)
 
-        def events() -> Iterator[Event]:
-            for tag, name, one in chosen:
-                passages = list(self._moment.collection.contexts_from(one.first_id, one.first_id + one.contexts))
-                title = passages[0].title if passages else ""
-                digest = bytes.fromhex(one.digest) + _ENCODED
-                yield from _document(tag, name, one.first, title, digest, passages, self._spool)
+        def contexts(one: Held) -> Iterator[PackedContext]:
+            for passage in self._moment.collection.contexts_from(one.first_id, one.first_id + one.contexts):
+                record, tokens = passage.packed()
+                encoding = self._spool.get(passage.context_id)
+                yield PackedContext(record, tokens, encoding if room.takes(len(encoding)) else b"")
 
-        self._run(events(), encode=True)
+        made = []
+        for tag, name, one in chosen:
+            title = self._moment.collection.context(one.first_id).title if one.contexts else ""
+            called = str(Address(name, tag, one.first))
+            made.append(_Made(tag, name, title, called, one._replace(is_encoded=True), contexts(one)))
+        self._write(made)
         self._spool.clear()
-        for tag, name, _ in chosen:
-            for row in self._writer.catalogue.sources_at(_path(tag, name)):
-                self._note(row)
         self._moment = self._now()
         return True
 
@@ -315,11 +336,22 @@ class Holding:
                     return chosen
         return chosen
 
-    def _run(self, events: Iterator[Event], *, encode: bool) -> None:
-        left_bytes = self.room_bytes if encode else 0
-        AddingRun(self._writer, self._encoder, TimedModel(self._load), encodings_left_bytes=left_bytes).run(
-            events, lambda *_: None
-        )
+    def _encoded(self, ids: Ids) -> bytes:
+        made = self._load().encode_context(ids)
+        return pack_encoding(made.hidden, made.scale)
+
+    def _write(self, made: Sequence[_Made]) -> dict[int, tuple[list[str], list[str]]]:
+        """Writes documents in one commit; returns the terms of their passages, and of what is above these."""
+        found: dict[int, tuple[list[str], list[str]]] = {}
+        self._writer.index_terms = found
+        try:
+            rows = self._writer.add_whole(map(_whole, made), reader=_READER) if made else []
+            self._writer.commit()
+        finally:
+            self._writer.index_terms = None
+        for one, row in zip(made, rows, strict=True):
+            self._hold(one.tag, one.name, one.held._replace(first_id=row.first, contexts=row.contexts))
+        return found
 
     def close(self) -> None:
         """Closes the collection; its files stay."""
@@ -400,26 +432,10 @@ def _path(tag: str, name: str) -> bytes:
     return f"{tag}:{name}".encode("utf-8", "surrogateescape")
 
 
-def _document(
-    tag: str,
-    name: str,
-    first: int,
-    title: str,
-    digest: bytes,
-    passages: Iterable[HeldPassage | StoredContext],
-    encodings: _Spool | None = None,
-) -> Iterator[Event]:
-    """Yields what stores a document; of stored passages, with encodings that were made before."""
-    called = str(Address(name, tag, first))
-    yield SourceBegins(_path(tag, name), called, digest, 0, _READER, 0)
-    yield DocumentBegins("", title, resumed=False)
-    for passage in passages:
-        encoding = None
-        if encodings is not None and isinstance(passage, StoredContext):
-            encoding = encodings.get(passage.context_id)
-        yield ContextMade(passage, passage.groups, encoding)  # type: ignore[arg-type]  # it has what is used of a window
-    yield DocumentEnds()
-    yield SourceEnds()
+def _whole(made: _Made) -> WholeSource:
+    """Returns what stores a document."""
+    digest = bytes.fromhex(made.held.digest) + (_ENCODED if made.held.is_encoded else _BARE)
+    return WholeSource(_path(made.tag, made.name), made.called, digest, made.title, made.contexts)
 
 
 def _address(context: StoredContext) -> Address | None:

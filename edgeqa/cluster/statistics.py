@@ -66,10 +66,11 @@ class TermCounts:
             passage: its terms.
             sign: 1 or -1.
         """
-        for one in passage.text:
-            self.texts[one] += sign
-        for one in passage.heading:
-            self.headings[one] += sign
+        for counts, found in ((self.texts, passage.text.keys()), (self.headings, passage.heading.keys())):
+            if sign > 0:
+                counts.update(found)
+            else:
+                counts.subtract(found)
         self._changed |= passage.text.keys() | passage.heading.keys()
         self.contexts += sign
         self.text_terms += sign * sum(passage.text.values())

@@ -45,7 +45,9 @@ LOOKED_S = 0.5
 CLAIMED_S, LEFT_MS = 5.0, 10_000
 REPAIRED_S = 10.0
 ENTRIES_AT_ONCE = 64
-PASSAGES_AT_ONCE = 512
+PASSAGES_AT_ONCE, MOST_PASSAGES_AT_ONCE = 512, 4096
+"""Passages that are indexed in one step. Where many wait, each step has twice as many as the one before, up to the
+most: the first answers come soon, and the rest takes less."""
 ENCODED_AT_ONCE = 16
 """Passages that are encoded as they arrive, and in one step of what has no encodings: what comes meanwhile waits."""
 PATIENCE_S = 2.0
@@ -120,6 +122,7 @@ class Worker:
         self._assigned_for: Any = None
         """What the slots to serve were computed for."""
         self._turns = Turns()
+        self._at_once = PASSAGES_AT_ONCE
         self._changes: dict[str, Version] = {}
         """The indexed version of each tag."""
         self._content, self._said = 0, (-1, -1)
@@ -299,12 +302,12 @@ class Worker:
             names = {one.name for one in listed}
             drops += [(tag, name) for name in held if name not in names]
             new = [one for one in listed if not _is_same(one, held.get(one.name))]
-            some = list(_no_more(new, PASSAGES_AT_ONCE - count if wanted else PASSAGES_AT_ONCE))
+            some = list(_no_more(new, self._at_once - count if wanted else self._at_once))
             wanted += [(tag, one) for one in some]
             count += sum(one.contexts for one in some)
             if len(some) == len(new):
                 done[tag] = version
-            if count >= PASSAGES_AT_ONCE or len(some) < len(new):
+            if count >= self._at_once or len(some) < len(new):
                 break
         puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
         wrong: ClusterError | None = None
@@ -319,6 +322,8 @@ class Worker:
         if puts or drops:
             # Passages that are taken over are answered from tokens first.
             self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
+        is_full = len(puts) == len(wanted) and 2 * count > self._at_once
+        self._at_once = min(2 * self._at_once, MOST_PASSAGES_AT_ONCE) if is_full else PASSAGES_AT_ONCE
         for tag, version in done.items():
             self._note(tag, version)
         if wrong is not None:

@@ -24,7 +24,7 @@ from edgeqa.collection.snapshot import FORMAT, ShardRange, Snapshot
 from edgeqa.errors import printed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _FORMER_SOURCE = "id, path, name, digest, window_tokens, encoder, state"
 _SOURCE = f"{_FORMER_SOURCE}, reader, splitter"
@@ -32,6 +32,7 @@ _DOCUMENT = (
     "SELECT d.id, d.source, s.name || d.suffix, d.title, d.tag, d.first, d.contexts, d.whole "
     "FROM documents d JOIN sources s ON s.id = d.source "
 )
+_AT_ONCE = 500  # values in a query; SQLite may have been built for 999
 _SHARD = "SELECT tag, encoder, first, last, contexts, live, encodings, size_bytes, seen FROM shards "
 
 
@@ -43,6 +44,14 @@ class Catalogue(CatalogueFile):
     def sources_at(self, path: bytes) -> list[SourceRow]:
         """Returns the states that there are of the file at `path`: at most one `PENDING`, and one that is not."""
         return [SourceRow(*row) for row in self._all(f"SELECT {self._source} FROM sources WHERE path = ?", path)]
+
+    def sources_at_any(self, paths: Sequence[bytes]) -> Iterator[SourceRow]:
+        """Yields the states of the files at some paths."""
+        for place in range(0, len(paths), _AT_ONCE):
+            some = paths[place : place + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT {self._source} FROM sources WHERE path IN ({marks})"
+            yield from [SourceRow(*row) for row in self._all(query, *some)]
 
     def sources_below(self, path: bytes) -> Iterator[SourceRow]:
         """Yields the file at `path` and all in the folder `path`."""
@@ -73,11 +82,38 @@ class Catalogue(CatalogueFile):
             raise CatalogueDamaged(self._file, f"no source {source_id}")
         return SourceRow(*found)
 
+    def sources_with(self, ids: Sequence[int]) -> Iterator[SourceRow]:
+        """Yields the sources with some ids, by rising id.
+
+        Raises:
+            CatalogueDamaged: if one is missing.
+        """
+        wanted = sorted(ids)
+        for place in range(0, len(wanted), _AT_ONCE):
+            some = wanted[place : place + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found = list(self._all(f"SELECT {self._source} FROM sources WHERE id IN ({marks}) ORDER BY id", *some))
+            if missing := {*some}.difference(row[0] for row in found):
+                raise CatalogueDamaged(self._file, f"no source {min(missing)}")
+            yield from (SourceRow(*row) for row in found)
+
     def add_source(self, made: SourceRow) -> SourceRow:
         """Notes a file that is being added; gives it an id where it has none, 0."""
-        fields = (made.id or None, *astuple(made)[1:])
+        fields = (made.id or None, *_fields(made)[1:])
         done = self._run(f"INSERT INTO sources ({_SOURCE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *fields)
         return replace(made, id=done.lastrowid or 0)
+
+    def add_whole(self, sources: Iterable[SourceRow], documents: Iterable[DocumentRow]) -> None:
+        """Notes whole files, which have the ids after `last_ids`, with one document each."""
+        self._run_each(f"INSERT INTO sources ({_SOURCE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_fields, sources))
+        columns = "id, source, suffix, title, tag, first, contexts, whole"
+        rows = ((row.id, row.source, "", row.title, row.tag, row.first, row.contexts, True) for row in documents)
+        self._run_each(f"INSERT INTO documents ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def last_ids(self) -> tuple[int, int]:
+        """Returns the highest ids that a source and a document were ever given; 0 if there was none."""
+        given = dict(self._all("SELECT name, seq FROM sqlite_sequence"))
+        return given.get("sources", 0), given.get("documents", 0)
 
     def set_state(self, source_id: int, state: int, *, digest: bytes | None = None) -> None:
         """Changes a source's state; what that means for its documents is for `show` and `hide`."""
@@ -273,3 +309,11 @@ class Catalogue(CatalogueFile):
     @property
     def _source(self) -> str:
         return _SOURCE if self.format == FORMAT else _FORMER_SOURCE
+
+
+def _fields(row: SourceRow) -> tuple[object, ...]:
+    """Returns the values of a row, in the order of `_SOURCE`, in a tenth of the time that `astuple` takes."""
+    return (
+        *(row.id, row.path, row.name, row.digest, row.window_tokens, row.encoder),
+        *(row.state, row.reader, row.splitter),
+    )

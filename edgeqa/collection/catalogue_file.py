@@ -29,7 +29,7 @@ from edgeqa.errors import CollectionError
 from edgeqa.files import create, sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -296,6 +296,15 @@ class CatalogueFile:
                 yield from rows
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _error_of(error, self._file, CollectionUnreadable) from error
+
+    def _run_each(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Runs a query once for each of some rows."""
+        made = list(rows)
+        try:
+            with _CALL:
+                self._connection.executemany(query, made)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _error_of(error, self._file, CollectionUnwritable) from error
 
     def _run(self, query: str, *values: object) -> sqlite3.Cursor:
         try:

@@ -92,6 +92,10 @@ class StoredContext:
         """
         return self._shard.encoding(self._row) if self._has_encoding else None
 
+    def packed(self) -> tuple[bytes, int]:
+        """Returns the bytes of its record, and the number of its tokens."""
+        return self._shard.record_as_written_now(self._row), self._row.tokens
+
     @property
     def context_id(self) -> int:
         """Its number in the collection."""

@@ -115,14 +115,16 @@ class IndexWriter:
             self._writer.delete_documents_by_query(tantivy.Query.empty_query())
         self._open = True
 
-    def add(self, context_id: int, text: str, title: str) -> None:
-        """Adds a context: its text, and what it is called, "" if it is not."""
+    def add(self, context_id: int, text: str, title: str) -> tuple[list[str], list[str]]:
+        """Adds a context: its text, and what it is called, "" if it is not; returns the terms of both."""
+        found = terms(text, self._language), terms(title, self._language)
         document = tantivy.Document()
         document.add_unsigned("id", context_id)
-        document.add_text("text", " ".join(terms(text, self._language)))
-        document.add_text("title", " ".join(terms(title, self._language)))
+        document.add_text("text", " ".join(found[0]))
+        document.add_text("title", " ".join(found[1]))
         with self._fallible():
             self._writer.add_document(document)
+        return found
 
     def delete(self, first_id: int, after_id: int) -> None:
         """Deletes the contexts with ids from `first_id` on and below `after_id`."""

@@ -215,6 +215,11 @@ class Record:
         return self._raw[self._name_end :].decode()
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it ends where its head says."""
+        return self._name_end + self.head.title_bytes == len(self._raw)
+
+    @property
     def kind(self) -> str:
         """The kind of passage that the context is, one of `contexts.KINDS`."""
         return KINDS[self.head.kind]

