@@ -257,7 +257,7 @@ class Worker:
             self._reconcile(changed)
         self._let_go(tags)
         self._publish()  # before the entry says that these terms are here
-        self._serve(tags)
+        self._serve(every)
         raw = self._raw(tags, set(turn))
         if changed or raw:
             return True
@@ -351,12 +351,16 @@ class Worker:
             self._holding.apply([], drops, encode=False)
 
     def _serve(self, tags: Sequence[str]) -> None:
-        """Publishes the served slots: those of this worker, without slots of tags that are not indexed yet."""
+        """Publishes the served slots: those of this worker, without slots of tags that are not wholly indexed yet.
+
+        Args:
+            tags: all tags, also those of others: two may have one slot.
+        """
         waiting = {keys.slot_of_tag(tag) for tag in tags if tag not in self._changes}
         kept = {keys.slot_of_tag(tag) for tag in self._changes}
         served = self._served
         if (self._mine, waiting, kept) != self._served_for:
-            served, self._served_for = (self._mine - waiting) | kept, (self._mine, waiting, kept)
+            served, self._served_for = (self._mine | kept) - waiting, (self._mine, waiting, kept)
         content = self._content
         said = content, self._number
         if served is not self._served or said != self._said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from local_cluster import LocalCluster, server_program
 from cluster.conftest import unstarted
 from edgeqa.asking.documents import from_text
 from edgeqa.capabilities import Overrides
+from edgeqa.cluster import keys
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.documents import NewDocument
 from edgeqa.cluster.runtime import ClusterQA
@@ -81,4 +83,31 @@ def test_each_step_takes_more_than_the_one_before_up_to_a_limit(qa: ClusterQA, t
     put(qa, "ABCD", {"new.txt": "The pump is red."} | keepers(50, 60))
     worker._step()
     assert worker._holding.counts.contexts == 54, "what comes later is taken in small steps again"
+    worker._holding.close()
+
+
+def test_a_worker_that_still_reads_answers_from_what_it_has_and_says_so(qa: ClusterQA, tmp_path: Path) -> None:
+    by_slot: dict[int, str] = {}
+    for number in count():  # two folders in one slot
+        tag = keys.tag_of(f"folder{number}", 0)
+        other = by_slot.setdefault(keys.slot_of_tag(tag), tag)
+        if other != tag:
+            break
+    first, second = sorted((tag, other))
+    put(qa, first, {"bridge.txt": "The harbour bridge was built by Dorman Long."})
+    put(qa, second, keepers(0, 6))
+    worker = unstarted(qa, tmp_path / "store")
+    worker._look()
+
+    def asked() -> tuple[str | None, tuple[str, ...]]:
+        worker._step()
+        qa.membership.renew(worker.member)
+        answer = qa.ask("Who built the harbour bridge?", refresh=True)
+        return answer.text, answer.damaged
+
+    assert asked() == ("Dorman Long", ("no worker serves 2 tags of the cluster yet",))
+    assert set(qa.verify().unserved) == {first, second}
+    assert 1 < worker._holding.counts.contexts < 7
+    assert asked() == ("Dorman Long", ())
+    assert qa.verify().unserved == ()
     worker._holding.close()
