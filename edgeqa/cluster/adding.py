@@ -8,10 +8,12 @@ is known by the name that was given: paths of other machines mean nothing here.
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
 from edgeqa import forking
+from edgeqa.cluster import keys
 from edgeqa.cluster.errors import AllGoneFromCluster
 from edgeqa.cluster.folders import Folders
 from edgeqa.collection.adding import Added
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 
 
 BEGUN = b"begun"
-"""Stands for the digest of a file until all its documents are there."""
+"""Stands for the digest of a file until all its documents are there, and while they are removed."""
+PIPED = b" piped"
+"""Ends what is noted of a text that was no file: no sync finds it gone."""
 
 
 class Splitter:
@@ -114,7 +118,7 @@ class AddingToCluster:
             progress("adding", min(self._done_bytes, in_all), in_all)
         self._folders.settle()
         for missing, _ in gone.values():
-            self._drop(missing)
+            self._report.files_removed += self._drop(missing)
         self._report.timings_ms = {"load": 0.0, "total": 1e3 * (time.perf_counter() - began)}
         if self._report.failed and not self._report.files_done:
             raise self._report.failed[0][1]
@@ -130,29 +134,34 @@ class AddingToCluster:
             if not (is_gone and isinstance(error, ContextNotFound)):
                 self._report.failed.append((path, error))
 
-    def _drop(self, missing: Iterable[tuple[str, StoredDocument]]) -> None:
-        """Removes the documents of files that are gone."""
-        sources = set()
-        for tag, one in missing:
+    def _drop(self, gone: Iterable[tuple[str, StoredDocument]]) -> int:
+        """Removes documents; returns how many files they are of. If it is interrupted, adding brings them back."""
+        documents = list(gone)
+        sources = {one.source for _, one in documents}
+        for source in sources:
+            self._folders.note(source, BEGUN)
+        self._folders.settle()
+        for tag, one in documents:
             self._documents.drop(tag, one.name)
-            sources.add(one.source)
         for source in sources:
             self._folders.forget(source)
-        self._report.files_removed += len(sources)
+        return len(sources)
 
     def _source(self, source: Source, given: str | None) -> None:
         try:
             name = printed(identify(source, given).name)
-            made = f"{source.digest().hex()} {source.reader} {SPLITTER_VERSION}"
+            end = PIPED if source.is_piped else b""
+            made = f"{source.digest().hex()} {source.reader} {SPLITTER_VERSION}".encode() + end
             known = self._folders.noted(name)
-            if known is not None and known.decode() == made:
+            if known == made:
                 self._report.files_unchanged += 1
             else:
-                self._folders.note(name, BEGUN)
+                self._folders.note(name, BEGUN + end)
                 self._records(source, name, is_new=known is None)
-                self._folders.note(name, made.encode())
-                self._report.files_changed += known not in {None, BEGUN}
-                self._report.files_added += known in {None, BEGUN}
+                self._folders.note(name, made)
+                is_added = known is None or known.startswith(BEGUN)
+                self._report.files_changed += not is_added
+                self._report.files_added += is_added
             if source.is_piped:
                 self._report.piped.append(name)
         except ContextError as error:
@@ -164,22 +173,27 @@ class AddingToCluster:
         """Puts the documents of a file into Valkey, and removes those that the file no longer has."""
         from edgeqa.contexts.windows import all_windows
 
-        former = {} if is_new else {one.name: tag for tag, one in self._of_source(name)}
+        former = {} if is_new else self._of_source(name, self._folders.tags(name))
+        now = set()
         for record in source.records():
             windows = list(all_windows(record.blocks, self._splitter.tokenizer.tokenize, self._splitter.limits))
             called = name + record.name.removeprefix(source.name)
+            now.add(called)
             tag = former.pop(called, None) or self._folders.tag_for(called, len(windows))
             self._folders.settle()
             self._documents.put(tag, called, title=record.title, source=name, windows=windows)
             self._report.documents += 1
             self._report.contexts += len(windows)
+        folder = keys.folder_of(name)
+        if not (is_new or (now and all(keys.folder_of(called) == folder for called in now))):
+            every = self._of_source(name, self._documents.tags())  # an article of a file has a folder of its own
+            former |= {called: tag for called, tag in every.items() if called not in now}
         for called, tag in former.items():
             self._documents.drop(tag, called)
 
-    def _of_source(self, name: str) -> Iterable[tuple[str, StoredDocument]]:
-        """Returns the documents of a file, each with its tag; they are in the tags of its folder."""
-        tags = self._folders.tags(name)
-        return [(tag, one) for tag, some in self._documents.of_tags(tags) for one in some if one.source == name]
+    def _of_source(self, name: str, tags: Sequence[str]) -> dict[str, str]:
+        """Returns the tag of each document of a file that is in one of some tags."""
+        return {one.name: tag for tag, some in self._documents.of_tags(tags) for one in some if one.source == name}
 
     def _gone(self, paths: Sequence[str]) -> dict[str, tuple[list[tuple[str, StoredDocument]], int]]:
         """Returns, by path, the documents whose files are gone, and the number of those that are still there."""
@@ -188,9 +202,13 @@ class AddingToCluster:
         for path in paths:
             if path == STANDARD_INPUT:
                 continue
-            below = [(tag, one) for tag, one in every if is_within(one.source, path)]
-            missing = [(tag, one) for tag, one in below if not os.path.lexists(one.source)]
-            found[path] = missing, len(below) - len(missing)
+            below = [(tag, one) for tag, one in every if is_within(one.source, printed(path))]
+            gone = {one.source for _, one in below if not _is_there(one.source)}
+            known = self._folders.known(sorted(gone))
+            # What came through a pipe, or raw, never was a file.
+            gone = {source for source, made in known.items() if made is not None and not made.endswith(PIPED)}
+            there = sum(one.source not in known for _, one in below)
+            found[path] = [(tag, one) for tag, one in below if one.source in gone], there
         return found
 
     def remove(self, names: Sequence[str]) -> list[StoredDocument]:
@@ -201,15 +219,19 @@ class AddingToCluster:
         """
         every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
         gone: dict[tuple[str, str], StoredDocument] = {}
-        for name in names:
+        for name in map(printed, names):
             found = {(tag, one.name): one for tag, one in every if one.name == name or is_within(one.source, name)}
             if not found:
                 raise ContextGone(name)
             gone |= found
-        for (tag, name), one in gone.items():
-            self._documents.drop(tag, name)
-            self._folders.forget(one.source)  # so that adding it again brings back what was removed
+        self._drop((tag, one) for (tag, _), one in gone.items())
         return list(gone.values())
+
+
+def _is_there(source: str) -> bool:
+    """Tells whether there is a file of a name that is kept as `printed` returns it."""
+    undecoded = re.sub(r"\\x([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), source)
+    return os.path.lexists(source) or os.path.lexists(undecoded)
 
 
 def is_within(source: str, path: str) -> bool:

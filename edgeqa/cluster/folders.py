@@ -13,6 +13,8 @@ from edgeqa.cluster import keys
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgeqa.cluster.valkey import Valkey
 
 
@@ -35,6 +37,11 @@ class Folders:
         known, *placed = self._asked((sources, ("HGET", sources, file)), *_place(file))
         self._placed = {file: _numbers(placed)}
         return None if known is None else bytes(known)
+
+    def known(self, files: Sequence[str]) -> dict[str, bytes | None]:
+        """Returns what was last noted of each of some files."""
+        at = [(keys.of_folder(file, "sources"), file) for file in files]
+        return dict(zip(files, self._asked(*((key, ("HGET", key, file)) for key, file in at)), strict=True))
 
     def note(self, file: str, what: bytes) -> None:
         """Notes something of a file; it waits for what is asked next, or `settle`."""

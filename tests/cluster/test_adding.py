@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -144,6 +145,48 @@ def test_a_file_is_done_only_when_its_documents_are_there(qa: ClusterQA, monkeyp
     qa.add("few")
     assert noted == [BEGUN, BEGUN]
     assert BEGUN not in [Folders(qa.valkey).noted(f"few/{number}.txt") for number in range(2)]
+
+
+def test_sync_leaves_what_never_was_a_file_and_what_has_no_readable_name(qa: ClusterQA, bundle: Bundle) -> None:
+    written("few", 2)
+    Path(os.fsdecode(b"few/\xff.txt")).write_text("The pump is blue.", encoding="utf-8")
+    Path("note.txt").write_text("The pump is green.", encoding="utf-8")
+    qa.add("few")
+    (note,) = qa.add("note.txt", copied=True).piped
+    splitter = Splitter(bundle)
+    (blocks,) = from_text("The pump is black.").records()
+    windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
+    raw = keys.tag_of("few", 0)
+    qa.documents.put(raw, "few/raw.txt", title="", source="few/raw.txt", windows=windows)
+    Path("note.txt").unlink()
+    Path("few/0.txt").unlink()
+    assert qa.sync(".").files_removed == 1
+    assert {one.document for one in qa.list()} == {"few/1.txt", "few/raw.txt", "few/\\xff.txt", note}
+
+
+def test_what_an_interrupted_removal_has_taken_is_added_again(qa: ClusterQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    written("few", 2)
+    qa.add("few")
+    with monkeypatch.context() as patch:
+        patch.setattr(Folders, "forget", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            qa.remove("few/0.txt")
+    qa.add("few")
+    assert [one.document for one in qa.list()] == ["few/0.txt", "few/1.txt"]
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_article_that_a_file_no_longer_has_is_gone(qa: ClusterQA) -> None:
+    def article(title: str) -> dict[str, object]:
+        return {"title": title, "paragraphs": [{"context": f"The {title} is red.", "qas": []}]}
+
+    for titles in (("pump", "hose"), ("hose",)):
+        Path("squad.json").write_text(json.dumps({"data": [article(one) for one in titles]}), encoding="utf-8")
+        qa.add("squad.json")
+    assert [one.document for one in qa.list()] == ["squad.json#hose/1"]
 
 
 def test_a_forked_child_writes_over_a_connection_of_its_own(one_master: LocalCluster) -> None:
