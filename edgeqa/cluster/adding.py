@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgeqa import forking
 from edgeqa.cluster import keys
-from edgeqa.cluster.errors import AllGoneFromCluster
+from edgeqa.cluster.errors import AllGoneFromCluster, NameOfSeveral
 from edgeqa.cluster.folders import Folders
 from edgeqa.collection.adding import Added
 from edgeqa.collection.adding_sources import total_bytes
@@ -93,7 +93,7 @@ class AddingToCluster:
         Args:
             paths: files, folders, or "-".
             options: how to read them.
-            name: the name of a text that comes through a pipe.
+            name: the name of a text that comes through a pipe, or of the one file that is added.
             copied: whether a file is treated as if it had come through a pipe.
             drop_gone: whether to remove documents whose files are gone from the paths.
             drop_all: whether to do so even if all files of a path are gone.
@@ -102,11 +102,15 @@ class AddingToCluster:
         Raises:
             ClusterError: if the cluster cannot be written to; documents that were added before stay.
             ContextError: if no file could be read.
+            OptionError: if there is a name for several files.
             AllGoneFromCluster: if `drop_gone` would remove all documents of a path.
         """
         began = time.perf_counter()
         if not paths:
             raise NothingToAdd
+        if name is not None:
+            _check_name(paths, name)
+            copied = True  # a path means nothing here, so that a file may be called otherwise
         self._documents.bind(self._encoder)
         in_all = total_bytes(paths, options)
         gone = self._gone(paths) if drop_gone else {}
@@ -232,6 +236,14 @@ def _is_there(source: str) -> bool:
     """Tells whether there is a file of a name that is kept as `printed` returns it."""
     undecoded = re.sub(r"\\x([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), source)
     return os.path.lexists(source) or os.path.lexists(undecoded)
+
+
+def _check_name(paths: Sequence[str], name: str) -> None:
+    """Raises an error for a name that is none, or that would be that of several files."""
+    if not name.strip():
+        raise OptionError(name="name", value=name, expected="what a text is called")
+    if len(paths) != 1 or os.path.isdir(paths[0]):  # noqa: PTH112 - a str
+        raise NameOfSeveral(name)
 
 
 def is_within(source: str, path: str) -> bool:

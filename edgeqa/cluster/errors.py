@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeqa.errors import EXIT_USAGE, ClusterError
+from edgeqa.errors import EXIT_USAGE, ClusterError, EdgeQAError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,6 +143,17 @@ class ClusterEmpty(ClusterError, LookupError):
     def __init__(self, servers: str) -> None:
         super().__init__(
             f"nothing was added to the cluster at {servers} yet", "add to it: edgeqa add --cluster URL PATH"
+        )
+
+
+class NameOfSeveral(OptionError):
+    """A name was given for a folder, or for several files."""
+
+    def __init__(self, name: str) -> None:
+        EdgeQAError.__init__(
+            self,
+            f"not all of this can be called {name!r}: in a cluster, a name is for one file, or one text from a pipe",
+            "name one file, or -, beside --name; what is in a folder is called by its path",
         )
 
 

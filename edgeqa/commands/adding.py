@@ -57,8 +57,8 @@ def _adding(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--name",
             metavar="NAME",
-            help="Call what comes through a pipe NAME. Another text of that name takes its place; without, each is "
-            "called after its content, and takes no other's place.",
+            help="Call what comes through a pipe NAME; with --cluster, one file, too. Another text of that name takes "
+            "its place; without, each is called after its content, and takes no other's place.",
         ),
         click.option(
             "--exclude",
