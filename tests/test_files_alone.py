@@ -54,7 +54,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, int], str]] = {
     "cache.ledger": ({"mmap": 1}, OPENED),
     "cache.premises": ({"read_text": 1}, SYSTEM),
     "cache.store": ({"Environment": 1}, LIBRARY),
-    "capabilities.computing": ({"open": 1, "read_text": 1}, SYSTEM),
+    "capabilities.computing": ({"open": 1, "read_text": 2}, SYSTEM),
     "capabilities.device": ({"read_text": 2}, SYSTEM),
     "cluster.holding": (
         {"TemporaryFile": 1},

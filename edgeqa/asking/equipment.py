@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import files, forking, state
 from edgeqa.cache import FORMAT_DIRECTORY, Cache
-from edgeqa.capabilities.computing import computing, onnxruntime_version, remembered_test
+from edgeqa.capabilities.computing import computing, onnxruntime_build, remembered_test
 from edgeqa.capabilities.precision import AT
 from edgeqa.digests import blake2b
 from edgeqa.errors import BundleError, CarefulReaderMissing, Closed, NotEnoughMemory
@@ -566,9 +566,9 @@ class CarefulReader:
     def _timed_as(self, device: Capabilities) -> str:
         threads = self._overrides.threads or "all"
         on = f"|{self._tested_on}" if AT in self._tested_on else ""
-        return f"{self.bundle.digest}|{device.kernels}|{threads} threads|onnxruntime {onnxruntime_version()}{on}"
+        return f"{self.bundle.digest}|{device.kernels}|{threads} threads|{onnxruntime_build()}{on}"
 
 
 def _code() -> str:
     """Returns the versions of the code that computes answers, without importing it: numbers differ between versions."""
-    return f"reading {READING_VERSION}, onnxruntime {onnxruntime_version()}"
+    return f"reading {READING_VERSION}, {onnxruntime_build()}"

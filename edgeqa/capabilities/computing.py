@@ -77,7 +77,7 @@ def remembered_test(bundle_digest: str, how: Computing) -> Tested | None:
 
 def self_test_key(bundle_digest: str, kernels: str, path: str) -> str:
     """Returns the conditions that the verdict of a self-test holds for."""
-    return f"{bundle_digest}|{kernels}|{path}|onnxruntime {onnxruntime_version()}"
+    return f"{bundle_digest}|{kernels}|{path}|{onnxruntime_build()}"
 
 
 class Platform(NamedTuple):
@@ -125,6 +125,27 @@ def unsupported(on: Platform) -> str:
 
 def _numbers(libc: str) -> tuple[int, ...]:
     return tuple(int(part) for part in libc[6:].split(".") if part.isdigit())
+
+
+def onnxruntime_build() -> str:
+    """Returns the distribution of onnxruntime with its version: "onnxruntime-openvino 1.24.1".
+
+    Those of one version offer other providers, and were built in other ways, so that nothing seen with one holds for
+    another. Without importing it.
+    """
+    return f"{_distribution()} {onnxruntime_version()}"
+
+
+@cache
+def _distribution() -> str:
+    for entry in sys.path:
+        if (module := Path(entry, "onnxruntime")).is_dir():
+            try:
+                text = (module / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                break
+            return text.partition("package_name = '")[2].partition("'")[0] or "onnxruntime"
+    return "onnxruntime"
 
 
 @cache

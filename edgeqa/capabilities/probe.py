@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from edgeqa import state
-from edgeqa.capabilities.computing import onnxruntime_version, this_platform, unsupported
+from edgeqa.capabilities.computing import onnxruntime_build, onnxruntime_version, this_platform, unsupported
 from edgeqa.capabilities.device import Capabilities, Device, Reading
 from edgeqa.capabilities.hardware import (
     address_space,
@@ -200,9 +200,9 @@ def remembered_providers(device: Device, processor: str) -> Reading[tuple[str, .
 
     Only for the live device: a recorded one must leave nothing behind.
     """
-    if (version := onnxruntime_version()) is None:
+    if onnxruntime_version() is None:
         return Reading(None, ": ".join(filter(None, ("onnxruntime is not installed", unsupported(this_platform())))))
-    key = f"onnxruntime {version} on {processor}"
+    key = f"{onnxruntime_build()} on {processor}"
     known = state.recall(_REMEMBERED, key)
     if isinstance(known, dict) and isinstance(known.get("names"), list):
         return Reading(tuple(known["names"]), str(known.get("reason", "")))

@@ -27,7 +27,7 @@ import numpy as np
 
 from edgeqa import state
 from edgeqa.capabilities import MIB
-from edgeqa.capabilities.computing import onnxruntime_version
+from edgeqa.capabilities.computing import onnxruntime_build
 from edgeqa.capabilities.device import Device
 from edgeqa.capabilities.footprint import TIMED_TOKENS, Tried
 from edgeqa.capabilities.plan import Provider, make_plan, precision_on
@@ -261,7 +261,7 @@ def _why_cpu(usual: Tried, others: Sequence[Tried]) -> str:
 
 
 def _tried_as(bundle: Bundle, device: Capabilities) -> str:
-    return f"{bundle.digest}|{device.kernels}|onnxruntime {onnxruntime_version()}"
+    return f"{bundle.digest}|{device.kernels}|{onnxruntime_build()}"
 
 
 def _tried_apart(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tried:

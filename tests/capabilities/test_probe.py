@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -109,6 +110,23 @@ def test_providers_are_asked_once_and_remembered(monkeypatch: pytest.MonkeyPatch
     assert probe().providers == probe().providers
     assert probe().providers.value == ("CPUExecutionProvider", "OtherExecutionProvider")
     assert len(asked) == 1
+
+
+def test_another_distribution_of_the_same_version_is_asked_anew(tmp_path: Path) -> None:
+    """As where onnxruntime gives way to onnxruntime-openvino, which may be of the same version."""
+    for distribution in ("onnxruntime", "onnxruntime-board"):
+        folder = tmp_path / distribution
+        module = folder / "onnxruntime"
+        (module / "capi").mkdir(parents=True)
+        offered = f'def get_available_providers(): return ["{distribution}"]'
+        (module / "__init__.py").write_text(f'"""A module."""\n__version__ = "1.2.3"\n{offered}\n')
+        (module / "capi" / "build_and_package_info.py").write_text(f"package_name = '{distribution}'\n")
+        code = "import edgeqa; print(*edgeqa.probe().providers.value)"
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        said = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+        )
+        assert said.stdout.split() == [distribution]
 
 
 def test_a_failure_to_ask_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -323,13 +323,14 @@ def test_a_score_at_the_edge_of_a_clear_one_is_no_other_answer(score: float, sam
     assert selftest._same_answer([Span(0, 0, score)], [Span(1, 1, 1.0)], expected, words) == same
 
 
+@pytest.mark.parametrize("of_it", ["onnxruntime_version", "_distribution"])
 def test_another_onnxruntime_is_tested_anew(
-    bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+    of_it: str, bundle: Bundle, tokenizer: Tokenizer, reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = selftest.run(bundle, tokenizer, reader, "int8")
     selftest.remember(bundle, "avx2", "int8", verdict)
     assert selftest.recall(bundle, "avx2", "int8") == verdict
-    monkeypatch.setattr(computing, "onnxruntime_version", lambda: "another")
+    monkeypatch.setattr(computing, of_it, lambda: "another")
     assert selftest.recall(bundle, "avx2", "int8") is None
 
 
