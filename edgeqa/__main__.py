@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # the same as in `errors`, which is not imported yet
-# With these, the command line does something else: it asks a cluster, completes a word, or shows where an error arose.
-_OTHERWISE = ("EDGEQA_CLUSTER", "_EDGEQA_COMPLETE", "EDGEQA_DEBUG")
+# With these, the command line does something else: it completes a word, or shows where an error arose.
+_OTHERWISE = ("_EDGEQA_COMPLETE", "EDGEQA_DEBUG")
 _MOST_BYTES = 1 << 22  # of a file: the digest of a longer one takes longer than click
 
 

@@ -329,15 +329,12 @@ class CollectionError(EdgeQAError):
 
 
 class CollectionAndTexts(CollectionError):
-    """Both a collection and texts were named to answer from."""
+    """Both a collection, or a cluster, and texts were named to answer from."""
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"both the collection {name} and texts are named",
-            "leave out --collection, or the files and --text",
-        )
+    def __init__(self, named: str, option: str) -> None:
+        super().__init__(f"both {named} and texts are named", f"leave out {option}, or the files and --text")
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

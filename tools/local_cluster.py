@@ -302,6 +302,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     A "machine" is a master and the worker beside it. With --stay, what is left goes on until Ctrl-C.
     """
     stays = "--stay" in arguments
+    for number in (signal.SIGTERM, signal.SIGHUP):  # all that was started ends with it
+        signal.signal(number, lambda *_: sys.exit(1))
     print(f"the server is {server_program()}")
     with tempfile.TemporaryDirectory(prefix="edgeqa-cluster-") as name, LocalCluster(Path(name)) as cluster:
         print(f"three masters and a replica of each: EDGEQA_CLUSTER={cluster.url}")
@@ -353,7 +355,9 @@ class _Run:
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "edgeqa", *arguments]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)  # noqa: S603
+        return subprocess.run(  # noqa: S603
+            command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
 
 
 def _holder(cluster: LocalCluster, tag: str) -> int:

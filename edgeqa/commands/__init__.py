@@ -70,13 +70,23 @@ def cluster_of(ctx: click.Context, cluster: str | None, collection: str | None) 
     """
     if cluster is None or collection is None:
         return cluster
-    from click.core import ParameterSource
-
-    if ctx.get_parameter_source("cluster") is ParameterSource.ENVIRONMENT:
+    if not is_told(ctx):
         return None
     from edgeqa.errors import OptionError
 
     raise OptionError(name="--collection", value=collection, expected="nothing where --cluster is given")
+
+
+def is_told(ctx: click.Context) -> bool:
+    """Tells whether a cluster is named on the command line: the environment names but what is asked by default."""
+    from click.core import ParameterSource
+
+    return ctx.get_parameter_source("cluster") is ParameterSource.COMMANDLINE
+
+
+def collection_named(collection: str | None) -> tuple[str, str] | None:
+    """Returns what a named collection is called in errors, and its option; None if none is named."""
+    return None if collection is None else (f"the collection {collection}", "--collection")
 
 
 within_option = click.option(

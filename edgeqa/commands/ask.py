@@ -19,6 +19,8 @@ from edgeqa.commands import (
     budget_option,
     cluster_of,
     cluster_option,
+    collection_named,
+    is_told,
     json_option,
     named,
     threads_option,
@@ -130,12 +132,15 @@ def command(  # noqa: C901 - what was meant is told apart once, here
             given = named_texts(
                 files,
                 texts,
-                cluster or (named(collection) if within else collection),
+                collection_named(collection)
+                or (("a cluster", "--cluster") if cluster and is_told(ctx) else None)
+                or (("a part of the collection", "--in") if within else None),
                 opened,
                 may_pipe=questions_file != STANDARD_INPUT,
             )
         except ContextError as error:
             raise _explained(error, question, files) from None
+        cluster = None if given else cluster
         persist: Persist | None = "off" if no_cache else None
         qa = opened.enter_context(
             runtime.open(

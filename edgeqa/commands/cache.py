@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import state, streams
-from edgeqa.commands import asked, json_option, named
+from edgeqa.commands import asked, collection_named, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheUnchanged
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _key(
     from edgeqa.commands.texts import named_texts
 
     with ExitStack() as opened:
-        given = named_texts(files, texts, collection, opened)
+        given = named_texts(files, texts, collection_named(collection), opened)
         qa = opened.enter_context(
             runtime.open(bundle=bundle, persist="off", collection=named(collection), reader=reader, provider=provider)
         )

@@ -29,23 +29,24 @@ _URLS = ("http://", "https://", "ftp://", "file://", "www.")
 def named_texts(
     files: Sequence[str | Path],
     texts: Sequence[str],
-    collection: str | None,
+    named: tuple[str, str] | None,
     opened: ExitStack,
     *,
     may_pipe: bool = True,
 ) -> list[Document] | None:
     """Returns the documents, which may be read as long as `opened` is open; None if the collection is asked.
 
-    The collection is asked if it is named. It is also asked if nothing is: no file and no text, and standard input is
-    empty, has no text, or may not be read (without `may_pipe`).
+    The collection is asked if it, or a cluster, or a part, is `named`: what it is, and by which option. It is also
+    asked if nothing is: no file and no text, and standard input is empty, has no text, or may not be read (without
+    `may_pipe`).
 
     Raises:
         ContextError: for a file that cannot be read, or if there is no text at all.
         CollectionAndTexts: if both are named.
     """
-    if collection is not None and (files or texts):
-        raise CollectionAndTexts(collection)
-    if collection is not None or not (files or texts or (may_pipe and _has_something())):
+    if named is not None and (files or texts):
+        raise CollectionAndTexts(*named)
+    if named is not None or not (files or texts or (may_pipe and _has_something())):
         return None
     if not (files or texts):
         # In `while read question; do edgeqa ask "$question"; done < questions`, it holds the other questions.

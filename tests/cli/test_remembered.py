@@ -66,12 +66,19 @@ def test_what_asks_for_anything_else_is_for_the_command_line(arguments: list[str
     assert not home.exists()
 
 
-def test_another_meaning_by_the_environment_is_for_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ("ask", "-q", QUESTION, str(PUMP))
-    edgeqa(*asked)
+def test_a_cluster_of_the_environment_is_not_asked_where_a_text_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEQA_CLUSTER", "valkey://127.0.0.1:1")
-    done = edgeqa(*asked)
-    assert (done.returncode, done.stdout) != (0, "12 metres\n")
+    for refresh in ((), ("--refresh",), ()):  # it is read, and then it is remembered
+        done = edgeqa("ask", "-q", QUESTION, str(PUMP), *refresh)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
+    assert edgeqa("ask", "-q", QUESTION, stdin=PUMP.read_bytes()).stdout == "12 metres\n"
+
+
+def test_a_cluster_and_texts_are_not_asked_together_and_no_password_is_shown() -> None:
+    done = edgeqa("ask", QUESTION, str(PUMP), "--cluster", "valkey://who:secret@127.0.0.1:1")
+    assert done.returncode == 2
+    assert "both a cluster and texts are named\n  hint: leave out --cluster" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_what_is_remembered_and_cannot_be_printed_is_said() -> None:
