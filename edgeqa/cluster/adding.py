@@ -76,6 +76,8 @@ class AddingToCluster:
         self._encoder = EncoderIdentity.of(bundle)
         self._report = Added(str(valkey.address))
         self._done_bytes = 0
+        self._is_again = False
+        """Whether files were known already, of which documents may have been removed, by an interrupted run, too."""
 
     def run(
         self,
@@ -123,6 +125,8 @@ class AddingToCluster:
         self._folders.settle()
         for missing, _ in gone.values():
             self._report.files_removed += self._drop(missing)
+        if drop_gone or self._is_again:
+            self._documents.settle(paths[0])
         self._report.timings_ms = {"load": 0.0, "total": 1e3 * (time.perf_counter() - began)}
         if self._report.failed and not self._report.files_done:
             raise self._report.failed[0][1]
@@ -160,6 +164,7 @@ class AddingToCluster:
             if known == made:
                 self._report.files_unchanged += 1
             else:
+                self._is_again |= known is not None
                 self._folders.note(name, BEGUN + end)
                 self._records(source, name, is_new=known is None)
                 self._folders.note(name, made)
@@ -226,9 +231,11 @@ class AddingToCluster:
         for name in map(printed, names):
             found = {(tag, one.name): one for tag, one in every if one.name == name or is_within(one.source, name)}
             if not found:
+                self._documents.settle(name)
                 raise ContextGone(name)
             gone |= found
         self._drop((tag, one) for (tag, _), one in gone.items())
+        self._documents.settle(names[0])
         return list(gone.values())
 
 

@@ -335,8 +335,8 @@ class Documents:
 
         def decide(replies: list[Any]) -> tuple[bool, list[Command]]:
             raw, answered = replies
-            if raw is None:
-                return False, []
+            if raw is None:  # if it was removed and no reply came, it may be gone from the master alone
+                return False, [_nothing(tag)]
             return True, [
                 ("DEL", passages, names, version, *answered),
                 ("HDEL", listed, name),
@@ -348,6 +348,25 @@ class Documents:
         places = keys.of_folder(name, "places")
         self._valkey.do(places, "HDEL", places, name)
         return was_there
+
+    def settle(self, name: str) -> None:
+        """Waits until a replica of each master, if it has one, has all that was written before.
+
+        What was removed, and waited for in vain, is not there to be removed again: it is waited for here.
+
+        Args:
+            name: what this is done for, for messages.
+
+        Raises:
+            ClusterError: if a replica does not have it within the time.
+        """
+        tags = {self._valkey.master_of(keys.slot_of_tag(tag)): tag for tag in self.tags()}
+        for tag in tags.values():
+            self._settle(name, tag)
+
+    def _settle(self, name: str, tag: str) -> None:
+        written: list[Command] = [_nothing(tag)]
+        self._valkey.transact(name, (keys.of_tag(tag, "version"),), [], lambda _: (None, written))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -456,6 +475,11 @@ class Documents:
                     held = HeldPassage(raw, address)
             passages.append(held)
         return passages
+
+
+def _nothing(tag: str) -> Command:
+    """Returns a command that changes nothing, and is sent to replicas: once one has it, it has all before it."""
+    return "INCRBY", keys.of_tag(tag, "number"), 0
 
 
 def _changed(tag: str, contexts: int, what: str, names: Iterable[str]) -> list[Command]:

@@ -109,12 +109,12 @@ class ClusterSaid(ClusterError):
 
 
 class NotReplicated(ClusterError):
-    """A document is on its master, and on no replica within the time."""
+    """What was written of a document, or that it was removed, has reached no replica within the time."""
 
     def __init__(self, name: str, seconds: float) -> None:
         super().__init__(
-            f"{name} is on no replica after {seconds:g} s, and would be lost with its master",
-            "look at the replica (INFO replication); adding the same again goes on from here",
+            f"what was changed of {name} is on no replica after {seconds:g} s, and would be lost with its master",
+            "look at the replica (INFO replication); the same command again goes on from here",
         )
 
 

@@ -25,6 +25,7 @@ from edgeqa.cluster.errors import ClusterSaid, NotReplicated
 from edgeqa.cluster.folders import Folders
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.cluster.worker import _no_longer
+from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.windows import all_windows
 
 if TYPE_CHECKING:
@@ -248,6 +249,33 @@ def test_what_is_on_no_replica_yet_is_waited_for_again(
                 documents.put("WAIT", "one.txt", title="", source="one.txt", windows=[])
     assert not documents.put("WAIT", "one.txt", title="", source="one.txt", windows=[])
     valkey.close()
+
+
+def test_a_removal_that_is_on_no_replica_yet_is_waited_for_again(
+    qa: ClusterQA, one_master: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be taken for done, and what was removed would come back with the replica."""
+    monkeypatch.setattr("edgeqa.cluster.valkey.REPLICA_WITHIN_S", 0.1)
+    written("some", 4)
+    qa.add("some")
+    until(one_master.is_settled, "the replica is in step")
+    (tag,) = {one.tag for one in qa.list()}
+    with stopped(one_master.nodes[1]):
+        for _ in range(2):
+            with pytest.raises(NotReplicated):
+                qa.documents.drop(tag, "some/0.txt")
+        Path("some/2.txt").unlink()
+        for _ in range(2):
+            with pytest.raises(NotReplicated):
+                qa.sync("some")
+        for _ in range(2):
+            with pytest.raises(NotReplicated):
+                qa.remove("some/1.txt")
+        assert [one.document for one in qa.list()] == ["some/3.txt"]
+    assert not qa.documents.drop(tag, "some/2.txt")
+    with pytest.raises(ContextGone):
+        qa.remove("some/2.txt")
+    assert qa.sync("some").files_removed == 0
 
 
 def test_a_writer_tries_again_where_a_master_sends_those_away_who_wait(one_master: LocalCluster) -> None:
