@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgeqa.asking.equipment import READING_VERSION
 from edgeqa.cache import records, values
 from edgeqa.cluster import keys
+from edgeqa.cluster.errors import ClusterDown, ClusterUnreachable
 from edgeqa.cluster.valkey import Valkey
 from edgeqa.errors import ClusterError
 
@@ -31,6 +32,8 @@ COMPUTED = f"cluster, reading {READING_VERSION}"
 """This takes the place of a device's fingerprint in keys, because a whole cluster shares its answers."""
 REPLY_S, CONNECT_S = 0.02, 0.2
 LEFT_ALONE_S = 5.0
+MAX_BYTES = 1 << 20
+"""No more of a record is read: an answer takes some hundred bytes, and strangers may have put gigabytes there."""
 LIVES_MS = 7 * 86400 * 1000
 LEASE_MS = 10_000
 _LOOKED_S = 0.02
@@ -89,8 +92,8 @@ class Shelf:
 
     def _get(self, key: Key) -> tuple[Any] | None:
         """Returns the value of a key, in a tuple; None if there is no valid record."""
-        stored = self._asked(keys.of_answer(key.digest.hex()), "GET")
-        if not isinstance(stored, bytes):
+        stored = self._asked(keys.of_answer(key.digest.hex()), "GETRANGE", 0, MAX_BYTES - 1)
+        if not isinstance(stored, bytes) or not stored:
             return None
         record = records.decode(stored, key)
         if not isinstance(record, records.Record) or record.remaining_ms(time.time_ns() // 10**6) == 0:
@@ -111,7 +114,8 @@ class Shelf:
         provenance = records.clip_provenance(made_by)
         now_ms = time.time_ns() // 10**6
         stored = records.encode(key, values.encode(value), now_ms=now_ms, ttl_ms=LIVES_MS, provenance=provenance)
-        self._asked(keys.of_answer(key.digest.hex()), "SET", stored, "PX", LIVES_MS)
+        if len(stored) <= MAX_BYTES:
+            self._asked(keys.of_answer(key.digest.hex()), "SET", stored, "PX", LIVES_MS)
 
     def _is_accepted(self, made_by: str) -> bool:
         if time.monotonic() - self._accepted_as_of > _ACCEPTED_S:
@@ -155,7 +159,9 @@ class Shelf:
                 self._is_stale = False
             found = self._quick.do(key, name, key, *rest)
         except ClusterError as error:
-            self._left_until, self._is_stale = now + LEFT_ALONE_S, True
+            # One that refuses answers: for want of rights or memory, or because of what lies there.
+            if isinstance(error, (ClusterUnreachable, ClusterDown)):
+                self._left_until, self._is_stale = now + LEFT_ALONE_S, True
             self.faults += 1
             return error
         return found

@@ -101,6 +101,10 @@ class Valkey:
         self._as_of = 0.0
         self._said: tuple[Place, Any] | None = None
         """What the known map was made from: who said it, and what."""
+        self._is_doubted = False
+        """Whether a command had to be given up because of the known map: then this is read before the next one."""
+        self._silent: set[Place] = set()
+        """The servers that did not answer last time; others are asked for the map before them."""
         self._pool: ThreadPoolExecutor | None = None
         forking.tell(self)
 
@@ -122,11 +126,13 @@ class Valkey:
             ClusterError: if a server refuses.
         """
         with self._lock:
-            if self._as_of and time.monotonic() - self._as_of <= not_older_s:
+            if self._as_of and not self._is_doubted and time.monotonic() - self._as_of <= not_older_s:
                 return
             wrong: list[ClusterError] = []
-            for place in dict.fromkeys([*self._known, *self.address.servers]):
+            places = dict.fromkeys([*self._known, *self.address.servers])
+            for place in sorted(places, key=self._silent.__contains__):
                 if (error := self._tried(place)) is None:
+                    self._is_doubted = False
                     return
                 wrong.append(error)
             # A server's refusal tells more than another one's silence.
@@ -137,7 +143,9 @@ class Valkey:
         try:
             self._read_map(place)
         except (redis.exceptions.RedisError, ClusterError) as error:
+            self._silent.add(place)
             return self.wrong(error, place)
+        self._silent.discard(place)
         return None
 
     def _read_map(self, place: Place) -> None:
@@ -247,7 +255,10 @@ class Valkey:
             else:
                 self._round(left, commands, results)
             left = [n for n in left if isinstance(results[n], (*_CHANGED, ClusterUnreachable))]
-            if not left or time.monotonic() >= until:
+            if not left:
+                break
+            if time.monotonic() >= until:
+                self._is_doubted = True
                 break
             if not all(isinstance(results[number], redis.exceptions.MovedError) for number in left):
                 time.sleep(PAUSE_S)
@@ -296,6 +307,9 @@ class Valkey:
             for command in commands:
                 pipe.execute_command(*command)
             found: list[Any] = pipe.execute(raise_on_error=False)
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            self._silent.add(place)
+            return [error] * len(commands)
         except redis.exceptions.RedisError as error:
             return [error] * len(commands)
         return found

@@ -14,7 +14,7 @@ from edgeqa.cache import records, values
 from edgeqa.cache.records import Key
 from edgeqa.cluster import keys
 from edgeqa.cluster.address import ClusterAddress
-from edgeqa.cluster.answers import LIVES_MS, Shelf
+from edgeqa.cluster.answers import LIVES_MS, MAX_BYTES, Shelf
 from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.valkey import Valkey
 
@@ -37,12 +37,12 @@ class Readings:
     """Counts how often an answer is read that is asked for again and again."""
 
     def __init__(self, qa: ClusterQA) -> None:
-        self._made_by = [next(one.fingerprint for one in qa.membership.members())]
+        self.made_by = [next(one.fingerprint for one in qa.membership.members())]
         self.read = 0
         self.asked: list[str] = []
 
     def ask(self, shelf: Shelf) -> None:
-        self.asked.append(shelf.compute(KEY, self._read, lambda: self._made_by, refresh=False))
+        self.asked.append(shelf.compute(KEY, self._read, lambda: self.made_by, refresh=False))
 
     def _read(self) -> str:
         self.read += 1
@@ -112,6 +112,23 @@ def test_only_what_a_tested_device_has_read_is_believed(qa: ClusterQA) -> None:
     other = Key.of("answers", b"another question")
     qa.valkey.do(place, "SET", place, records.encode(other, payload, now_ms=now_ms, provenance=fingerprint.encode()))
     assert shelf.compute(KEY, lambda: "here", lambda: [fingerprint], refresh=False) == "here"
+    qa.valkey.do(place, "DEL", place)
+
+
+def test_what_is_no_record_is_replaced_and_no_more_than_a_record_is_read(qa: ClusterQA) -> None:
+    shelf, readings = patient(qa), Readings(qa)
+    place = keys.of_answer(KEY.digest.hex())
+    qa.valkey.do(place, "HSET", place, "a", "b")
+    readings.ask(shelf)
+    readings.ask(shelf)
+    assert (readings.asked, readings.read) == (["there", "there"], 1)
+    made_by = readings.made_by[0].encode()
+    long = values.encode("x" * MAX_BYTES)
+    qa.valkey.do(place, "SET", place, records.encode(KEY, long, now_ms=time.time_ns() // 10**6, provenance=made_by))
+    readings.ask(shelf)
+    assert (readings.asked[-1], readings.read) == ("there", 2)
+    assert shelf.compute(KEY, lambda: "y" * MAX_BYTES, lambda: readings.made_by, refresh=True) == "y" * MAX_BYTES
+    assert qa.valkey.do(place, "STRLEN", place) < MAX_BYTES
     qa.valkey.do(place, "DEL", place)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import socketserver
 import ssl
 import subprocess
@@ -321,6 +322,31 @@ def test_a_master_that_becomes_a_read_only_replica(tmp_path: Path, windows: list
 def role(node: Node) -> str:
     with node.client() as client:
         return str(client.info("replication")["role"])
+
+
+def test_the_successor_of_a_master_that_hangs_is_asked(tmp_path: Path) -> None:
+    with LocalCluster(tmp_path / "servers", masters=1) as cluster:
+        master, replica = cluster.nodes
+        valkey = Valkey(ClusterAddress.parse(f"valkey://127.0.0.1:{master.port}"), timeout_s=1.0, patience_s=0.0)
+        valkey.do("k", "SET", "k", "v")
+        assert master.process is not None
+        master.process.send_signal(signal.SIGSTOP)
+        try:
+            admin(replica, "CLUSTER", "FAILOVER", "TAKEOVER")
+            until(lambda: role(replica) == "master", "the replica has taken over")
+            with pytest.raises(ClusterUnreachable):
+                valkey.do("k", "PING")
+            until(lambda: answers(valkey), "its successor is asked, by a command that is not tried again")
+        finally:
+            master.process.send_signal(signal.SIGCONT)
+        valkey.close()
+
+
+def answers(valkey: Valkey) -> bool:
+    try:
+        return bool(valkey.do("k", "PING", patience_s=0.0))
+    except ClusterError:
+        return False
 
 
 def test_a_server_that_is_too_old() -> None:
