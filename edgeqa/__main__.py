@@ -1,6 +1,6 @@
 """The entry point of the program, also for `python -m edgeqa`: it makes the settings that must come before all imports.
 
-A remembered answer that a script asks for is printed here; all else is done by `cli`.
+A plain line of `edgeqa ask` is read here, and answered by `asked`; all else is read by click, in `cli`.
 An interrupt ends the program with exit code 130 and one line, whatever it is doing, even during an import.
 """
 
@@ -11,17 +11,36 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 EXIT_DEVICE, EXIT_INTERRUPTED = 3, 130  # the same as in `errors`, which is not imported yet
-# With these, the command line does something else: it completes a word, or shows where an error arose.
-_OTHERWISE = ("_EDGEQA_COMPLETE", "EDGEQA_DEBUG")
-_MOST_BYTES = 1 << 22  # of a file: the digest of a longer one takes longer than click
+_FLAGS = {
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "--json": "as_json",
+    "--force": "force",
+    "--no-cache": "no_cache",
+    "--refresh": "refresh",
+}
+_NUMBER = {str(number): number for number in range(1, 101)}.get
+_READER = {name: name for name in ("fast", "careful", "auto")}.get
+# By option: the argument of `ask`, and what reads a value: None for one that click reads otherwise, or refuses.
+_VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "--text": ("texts", str),
+    "--in": ("within", str),
+    "--bundle": ("bundle", str),
+    "--provider": ("provider", str),
+    "--collection": ("collection", lambda name: name if name.isascii() else None),
+    "--reader": ("reader", _READER),
+    "--top": ("top", _NUMBER),
+    "--contexts": ("most_contexts", _NUMBER),
+    "--threads": ("threads", _NUMBER),
+}
+_REPEATED = ("texts", "within")
 
 
 def main() -> None:
@@ -45,12 +64,12 @@ def main() -> None:
         import warnings
 
         warnings.formatwarning = lambda message, *_, **__: f"edgeqa: {message}\n"
-        ended = answered(sys.argv[1:])
-        if ended is None and not interrupted:
+        if (asked := understood(sys.argv[1:])) is not None:
+            code = _answered(asked, lambda: interrupted)
+        else:
             from edgeqa.cli import run
 
-            ended = run()
-        code = EXIT_INTERRUPTED if ended is None else ended
+            code = run()
     except ModuleNotFoundError as missing:  # a module that the command line itself needs
         if interrupted or not missing.name or missing.name.startswith("edgeqa"):
             raise
@@ -67,59 +86,55 @@ def main() -> None:
     _exit(code)
 
 
-def answered(arguments: Sequence[str]) -> int | None:
-    """Prints the answer to `ask -q QUESTION FILE...` if it is remembered; returns the exit code.
+def understood(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Returns what a line asks, as the arguments of `edgeqa.asked.ask`, if click would read the same in it.
 
-    Scripts ask so, again and again, and click alone takes longer to load than all else that a remembered answer needs.
-    None means that the command line has to do it: other arguments, nothing that is remembered, and all that fails,
-    which it meets again and says. Nothing is said, read or remembered here.
+    click takes longer to load than all else that a remembered answer needs. What is not written plainly is for click:
+    None stands for another command, for all that it says itself (help, mistakes, completions), for other options, and
+    for other spellings. Only words and the environment are looked at: no file, and no standard input.
     """
-    match arguments:
-        case ["ask", "-q" | "--quiet", str(question), *files] if files:
-            pass
-        case _:
+    if arguments[:1] != ["ask"] or os.environ.get("_EDGEQA_COMPLETE"):
+        return None
+    asked: dict[str, Any] = {"cluster": os.environ.get("EDGEQA_CLUSTER") or None}
+    plain: list[str] = []
+    words = iter(arguments[1:])
+    for word in words:
+        if not word.startswith("-") or word == "-":
+            plain.append(word)
+        elif word in _FLAGS:
+            asked[_FLAGS[word]] = True
+        elif word in _VALUES:
+            name, read = _VALUES[word]
+            value = next(words, None)
+            if value is None or (known := read(value)) is None:
+                return None
+            asked[name] = (*asked.get(name, ()), known) if name in _REPEATED else known
+        else:
             return None
-    if any(word.startswith("-") for word in (question, *files)) or any(os.environ.get(name) for name in _OTHERWISE):
-        return None
-    # Other commands need none of these.
-    from pathlib import Path
+    return {**asked, "question": plain[0], "files": tuple(plain[1:])} if plain else None
 
-    paths = [*map(Path, files)]
-    # What is opened must not take the place of a closed stream.
-    if sys.stdout is None or sys.stderr is None or not all(map(_is_read_in_no_time, paths)):
-        return None
+
+def _answered(asked: dict[str, Any], is_interrupted: Callable[[], bool]) -> int:
+    """Answers what was asked; returns the exit code. A failure is reported as the command line does it."""
+    from edgeqa import streams
+
+    streams.settle()
     try:
-        from edgeqa import runtime
-        from edgeqa.asking.documents import from_path
-        from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER
-        from edgeqa.screen import plain
+        from edgeqa.asked import ask
 
-        with runtime.open(encoding_store_bytes=0) as qa:
-            answer = qa.remembered(question, [*map(from_path, paths)])
-        if answer is None:
-            return None
-        if answer.text is not None:
-            line = plain(" ".join(answer.text.split())) + "\n"
-            line.encode(sys.stdout.encoding)  # what a narrow one lacks is escaped, whatever the stream would do
-            sys.stdout.write(line)
-            sys.stdout.flush()
-    except Exception:  # the command line meets it again, and prints on streams that fit
-        return None
-    return EXIT_NO_ANSWER if answer.text is None else EXIT_ANSWERED
+        code = ask(**asked)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        streams.say("")  # what is said next stands below the terminal's ^C
+        raise
+    except Exception as error:
+        if is_interrupted():  # in the middle of an import, it may turn into another error
+            raise
+        from edgeqa.cli import failed
 
-
-def _is_read_in_no_time(path: Path) -> bool:
-    """Tells whether a file can be read twice, for a miss, and sooner than click is loaded.
-
-    A pipe (`/dev/stdin`, `<(...)`) holds its text once, and waits for it.
-    """
-    from stat import S_ISREG
-
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return False
-    return S_ISREG(found.st_mode) and found.st_size <= _MOST_BYTES
+        return failed(error)
+    streams.leave(output_failed=False)
+    return code
 
 
 def _exit(code: int) -> None:

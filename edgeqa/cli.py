@@ -64,9 +64,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            from edgeqa.commands.texts import command_meant
-
-            meant = command_meant(name, COMMANDS)
+            meant = _command_meant(name)
             message = f"No such command {name!r}.{f' {meant}' if meant else ''}"
             raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
@@ -78,6 +76,20 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"edgeqa.commands.{module}"), name)
         command.context_settings.setdefault("max_content_width", 100)
         return command
+
+
+def _command_meant(name: str) -> str | None:
+    """Returns a line that names the command a word may stand for; None if no command is near."""
+    from difflib import get_close_matches  # imported here, because only a wrong line needs them
+
+    from edgeqa.screen import in_quotes
+
+    if " " in name or name.endswith("?"):
+        return f"To ask a question: edgeqa ask {in_quotes(name)}"
+    if name in ("help", "version"):
+        return f"Did you mean edgeqa --{name}?"
+    near = get_close_matches(name.lower(), [*COMMANDS], 2, 0.6)
+    return f"Did you mean {' or '.join(f'edgeqa {command}' for command in near)}?" if near else None
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
@@ -114,19 +126,22 @@ def commands(ctx: click.Context) -> None:
 def run() -> int:
     """Runs the command line; returns the exit code."""
     streams.settle()
-    failure: Exception | None = None
-    code: object = EXIT_ANSWERED
     try:
         code = commands.main(prog_name="edgeqa", standalone_mode=False, color=False if streams.is_plain() else None)
         sys.stdout.flush()
     except SystemExit:  # how click leaves a broken pipe: with 1, which is "no answer" here
-        failure = BrokenPipeError()
+        return failed(BrokenPipeError())
     except Exception as error:
-        failure = error
-    if failure is not None:
-        code = _report(failure)
-    streams.leave(output_failed=isinstance(failure, (OutputFailed, BrokenPipeError)))
+        return failed(error)
+    streams.leave(output_failed=False)
     return code if isinstance(code, int) else EXIT_ANSWERED
+
+
+def failed(error: Exception) -> int:
+    """Reports an error; returns the exit code."""
+    code = _report(error)
+    streams.leave(output_failed=isinstance(error, (OutputFailed, BrokenPipeError)))
+    return code
 
 
 def _as_ours(error: Exception) -> Exception:

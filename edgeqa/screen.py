@@ -39,6 +39,13 @@ def plain(text: str) -> str:
     return re.sub(_UNSHOWN, "\ufffd", "".join(" " if character.isspace() else character for character in shown))
 
 
+def in_quotes(text: str) -> str:
+    """Returns a question in quotes, as a person would write it for a shell."""
+    import shlex  # only a hint needs it
+
+    return f'"{text}"' if not any(mark in text for mark in '"$`\\!') else shlex.quote(text)
+
+
 def counted(count: int, noun: str) -> str:
     """Returns "1 document", "2 documents"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
@@ -49,7 +56,7 @@ def describe(answer: Answer, *, top: int) -> str:
     if answer.text is None:
         lines = [*_closest(answer)]
     else:
-        lines = [_styled(_one_line(answer.text), bold=True)]
+        lines = [_bold(_one_line(answer.text))]
         for number, candidate in enumerate(answer.candidates[:top], 1):
             marked = candidate.start, candidate.end
             around = folded(*below_headings(candidate.heading, candidate.context, marked))
@@ -77,7 +84,7 @@ def passages_shown(passages: Sequence[ClosePassage], question: str = "", *, firs
         lines.append(f"{INDENT}{number}. {begins}")
         lines += [f"{INDENT}   {line}" for line in others]
         start, end = passage.source_start - passage.document_start, passage.source_end - passage.document_start
-        lines.append(f"{INDENT}   {_styled(f'{plain(passage.document)}, characters {start}-{end}', dim=True)}")
+        lines.append(f"{INDENT}   {_dim(f'{plain(passage.document)}, characters {start}-{end}')}")
     return lines
 
 
@@ -117,7 +124,7 @@ def _lines(before: str, inner: str, after: str, *, is_marked: bool) -> Iterator[
         low_mark, high_mark = min(max(begin, low), high), min(max(stop, low), high)
         mark = whole[low_mark:high_mark]
         if mark and is_marked:
-            mark = _styled(mark, bold=True)
+            mark = _bold(mark)
         yield whole[low:low_mark] + mark + whole[high_mark:high]
 
 
@@ -169,7 +176,7 @@ def _close_too(answer: Answer) -> Iterator[str]:
 
 
 def _headed(heading: tuple[str, ...]) -> list[str]:
-    return [INDENT + _styled(_one_line(" > ".join(heading)), dim=True)] if heading else []
+    return [INDENT + _dim(_one_line(" > ".join(heading)))] if heading else []
 
 
 def _end_of(text: str, characters: int) -> str:
@@ -211,13 +218,15 @@ def _work(answer: Answer) -> str:
     remembered = "remembered, " if answer.cached else ""
     total_ms = answer.timings_ms.get("total", 0)
     work = f"{remembered}{counted(answer.contexts, 'passage')} read, {total_ms:.0f} ms, {plain(answer.model)}"
-    return _styled(work, dim=True)
+    return _dim(work)
 
 
-def _styled(text: str, *, bold: bool = False, dim: bool = False) -> str:
-    from click import style  # what is printed plainly is printed without it
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m"
 
-    return style(text, bold=bold or None, dim=dim or None)
+
+def _dim(text: str) -> str:
+    return f"\x1b[2m{text}\x1b[0m"
 
 
 def _percent(probability: float) -> str:

@@ -7,6 +7,7 @@ standard error.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -32,6 +33,7 @@ _ESCAPED = rf"[{STEERING}\u061c\u200e\u200f\u2028\u2029]"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _UNDECODED = "[\udc80-\udcff]+"
 _NOT_ASCII = "[^\0-\x7f]+"
+_STYLE = r"\x1b\[[0-?]*[ -/]*[@-~]"
 SHOWN_AFTER_S = 1.0
 """Work that takes at most so long shows no progress."""
 
@@ -87,7 +89,7 @@ def print_json(value: object) -> None:
         text = re.sub(_LONE_SURROGATE, "\ufffd", re.sub(_UNDECODED, _escaped, text))
         if not takes_all_characters():
             text = re.sub(_NOT_ASCII, lambda found: json.dumps(found.group())[1:-1], text)
-    _echo(text)
+    echo(text)
 
 
 def print_either(facts: object, text: str, *, as_json: bool) -> None:
@@ -95,7 +97,7 @@ def print_either(facts: object, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        _echo(text)
+        echo(text)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -104,13 +106,24 @@ def _escaped(found: re.Match[str]) -> str:
 
 def say(line: str) -> None:
     """Prints a line on standard error, if it can be written."""
-    unfailing(lambda: _echo(line, err=True))
+    unfailing(lambda: echo(line, err=True))
 
 
-def _echo(text: str, *, err: bool = False) -> None:
-    from click import echo  # a remembered answer may be printed without it
+def echo(text: str, *, err: bool = False) -> None:
+    """Prints a line at once; its styles are for terminals.
 
-    echo(text, err=err)
+    It prints what click would print, since a remembered answer is there sooner than click is loaded.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if not text.isascii() and stream.encoding and codecs.lookup(stream.encoding).name == "ascii":
+        import click
+
+        click.echo(text, err=err)  # it takes such a stream for one of UTF-8 that nobody has set up
+        return
+    if "\x1b" in text and (is_plain() or not stream.isatty()):
+        text = re.sub(_STYLE, "", text)
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def unfailing(show: Callable[[], None]) -> None:
@@ -177,6 +190,7 @@ class ProgressBar:
                 file=sys.stderr,
                 show_eta=True,
                 item_show_func=lambda rate: rate,
+                color=False if is_plain() else None,
             )
             # The bar counts the time before it was shown, too; else the estimate of the rest would be far too short.
             self._bar.start = self._bar.last_eta = time.time() - (now - self._doing_began)

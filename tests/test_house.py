@@ -49,6 +49,7 @@ BESIDE = {
     "edgeqa": "public",
     "__main__": "commands",
     "answer": "asking",
+    "asked": "commands",
     "asynchronous": "runtime",
     "cli": "commands",
     "counting": "runtime",
@@ -91,6 +92,7 @@ CHOSEN = "one of several is imported, by what is read"
 DOORS: dict[str, str] = {
     "__main__": HELP,
     "answer": RARE,
+    "asked": RARE,
     "asking.collection_scope": HIT,
     "asking.documents": HIT,
     "asking.equipment": HIT,
@@ -125,7 +127,6 @@ DOORS: dict[str, str] = {
     "commands.models": HELP,
     "commands.passages": HELP,
     "commands.serve": HELP,
-    "commands.texts": RARE,
     "compat": LARGE,
     "edgeqa": HELP,
     "files": BEFORE,
@@ -142,7 +143,7 @@ DOORS: dict[str, str] = {
     "models.shelf": HIT,
     "models.tokenizer": LARGE,
     "runtime": HIT,
-    "screen": HIT,
+    "screen": RARE,
     "state": HIT,
     "streams": HELP,
 }

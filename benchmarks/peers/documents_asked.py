@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgeqa
-from edgeqa.commands.ask import show
+from edgeqa.asked import show
 
 if TYPE_CHECKING:
     from edgeqa import Answer

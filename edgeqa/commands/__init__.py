@@ -84,11 +84,6 @@ def is_told(ctx: click.Context) -> bool:
     return ctx.get_parameter_source("cluster") is ParameterSource.COMMANDLINE
 
 
-def collection_named(collection: str | None) -> tuple[str, str] | None:
-    """Returns what a named collection is called in errors, and its option; None if none is named."""
-    return None if collection is None else (f"the collection {collection}", "--collection")
-
-
 within_option = click.option(
     "--in",
     "within",

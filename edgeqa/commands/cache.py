@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import state, streams
-from edgeqa.commands import asked, collection_named, json_option, named
+from edgeqa.commands import asked, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheUnchanged
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _key(
 ) -> Key:
     """Returns the key of an answer; only the texts are read, because their digest is a part of it."""
     from edgeqa import runtime
-    from edgeqa.commands.texts import named_texts
+    from edgeqa.asked import collection_named, named_texts
 
     with ExitStack() as opened:
         given = named_texts(files, texts, collection_named(collection), opened)

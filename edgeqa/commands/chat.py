@@ -114,7 +114,7 @@ class _Session:
             streams.say(f"edgeqa: {plain(str(error))}\n  hint: {plain(error.hint)}")
 
     def _ask(self, question: str) -> None:
-        from edgeqa.commands.ask import show
+        from edgeqa.asked import show
 
         first = None if self._as_json else self._first(question)
         if first is not None:

@@ -248,7 +248,7 @@ def _screen(answer: Answer) -> str:
     import io
     from dataclasses import replace
 
-    from edgeqa.commands.ask import show
+    from edgeqa.asked import show
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         show(replace(answer, timings_ms={}), top=1, quiet=False, as_json=False)

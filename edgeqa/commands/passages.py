@@ -9,7 +9,6 @@ import click
 
 from edgeqa import streams
 from edgeqa.commands import (
-    ask,
     bundle_option,
     cluster_of,
     cluster_option,
@@ -105,7 +104,7 @@ def get(
 
     Exit codes: 0 answered, 1 no answer in the passage, 2 wrong name or no such passage, 3 model or device.
     """
-    from edgeqa import runtime
+    from edgeqa import asked, runtime
 
     opened = runtime.open(
         bundle=bundle,
@@ -117,7 +116,7 @@ def get(
     )
     with opened as qa:
         answer = qa.get(name, force=force)
-    ctx.exit(ask.show(answer, top=1, quiet=quiet, as_json=as_json))
+    ctx.exit(asked.show(answer, top=1, quiet=quiet, as_json=as_json))
 
 
 @click.command("show", short_help="Show a passage where it stands.")

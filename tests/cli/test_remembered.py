@@ -1,17 +1,29 @@
-"""Tests that a remembered answer is printed without the command line's library, and the same as with it."""
+"""Tests that a plain line is answered without the command line's library, and as with it."""
 
 from __future__ import annotations
 
+import inspect
+import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
-from program import DEADLINE_S, edgeqa
+from hypothesis import example, given
+from hypothesis import strategies as st
+from program import DEADLINE_S, EDGEQA, edgeqa
 
-from edgeqa.__main__ import EXIT_INTERRUPTED, answered
+from edgeqa.__main__ import EXIT_INTERRUPTED, understood
+from edgeqa.asked import ask
+from edgeqa.commands.ask import command
+from edgeqa.errors import EdgeQAError
 
 PUMP = Path(__file__).parent.parent.parent / "examples" / "pump-manual.txt"
+BEAGLE = PUMP.with_name("voyage-of-the-beagle.txt")
 QUESTION = "To what depth may the pump be submerged?"
 
 
@@ -23,29 +35,153 @@ def imported(*arguments: str) -> tuple[str, set[str]]:
     return done.stdout, {name.strip() for _, _, name in lines}
 
 
-def test_a_remembered_answer_is_printed_without_click_and_anything_else_with_it() -> None:
-    asked = ("ask", "-q", QUESTION, str(PUMP))
-    first, with_click = imported(*asked)
+@pytest.mark.parametrize("options", [("-q",), ("--json",), (), ("--top", "3", "--reader", "fast")])
+def test_a_remembered_answer_is_printed_without_click(options: tuple[str, ...]) -> None:
+    asked = ("ask", QUESTION, str(PUMP), *options)
+    _, with_model = imported(*asked)
     again, without = imported(*asked)
-    assert first == again == "12 metres\n"
-    assert "click" in with_click
+    assert "12 metres" in again
+    assert "onnxruntime" in with_model
     assert "edgeqa.runtime" in without
-    assert not without & {"click", "edgeqa.cli", "onnxruntime"}
+    assert not without & {"click", "edgeqa.cli", "onnxruntime", "numpy"}
 
 
-def test_it_prints_what_the_command_line_does(tmp_path: Path) -> None:
-    steered = tmp_path / "steered.txt"
-    steered.write_text("The password of the\nbridge \N{RIGHT-TO-LEFT OVERRIDE}is 1932, said Dorman Long.\n", "utf-8")
-    for question, files in (
-        (QUESTION, [steered, PUMP]),
-        ("What is the password of the bridge?", [steered]),
-        ("Who painted the ceiling of the chapel?", [PUMP]),
-        (QUESTION, [tmp_path / "missing.txt"]),
-        ("", [PUMP]),
-    ):
-        long = edgeqa("ask", question, *files, "-q")  # with the flag behind
-        short = edgeqa("ask", "-q", question, *files)
-        assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr), question
+# What is told apart by more than words, or asks for something else, is read by click alone.
+LEFT = {"--questions", "--cluster", "--view", "--budget"}
+OPTIONS = {name: option for option in command.params for name in option.opts if name.startswith("-")}
+
+
+def by_click(words: list[str]) -> dict[str, Any] | None:
+    """Returns what click reads in a line; None if it shows help, or refuses the line."""
+    try:
+        with command.make_context("ask", [*words]) as context:
+            return context.params
+    except (click.ClickException, click.exceptions.Exit, EdgeQAError):
+        return None
+
+
+SPELT = ["-h", "--help", "--", "-", "", "-qh", "-q=1", "--json=1", "--top=3", "--tex", "--no-json", "---text"]
+VALUES = ["1", "100", "101", "0", "-1", "+3", " 3", "1_0", "03", "\u0663", "fast", "careful", "Fast", "256M", "much"]
+NAMES = [QUESTION, "notes.txt", "./-", "caf\xe9", "caf\udce9", "-x.txt", "valkey://127.0.0.1:1"]
+ANY = st.text().filter(lambda word: "\0" not in word)
+
+
+PAIR = st.tuples(st.sampled_from([*OPTIONS]), st.sampled_from([*VALUES, *NAMES]))
+WORD = st.tuples(st.sampled_from([*OPTIONS, *SPELT, *NAMES]) | ANY)
+
+
+@given(st.lists(PAIR | WORD, max_size=4).map(lambda parts: [word for part in parts for word in part]))
+@example(["--text", "--json", "--in", "-", "--in", "", "Who?", "--top", "3", "--top", "4"])
+@example(["Who?", "--text"])
+@example(["Who?", "--", "--json"])
+@example(["Who?", "--top", "0"])
+@example(["Who?", "--top", "101"])
+@example(["Who?", "--threads", "0"])
+@example(["Who?", "--reader", "Fast"])
+@example(["Who?", "--collection", "caf\xe9"])
+def test_a_line_that_is_understood_is_what_click_reads_in_it(words: list[str]) -> None:
+    if (asked := understood(["ask", *words])) is not None:
+        assert {**(by_click(["?"]) or {}), **asked} == by_click(words)
+
+
+def test_what_a_line_does_not_say_is_the_same_by_click() -> None:
+    read = by_click(["?"])
+    assert read is not None
+    for name, parameter in inspect.signature(ask).parameters.items():
+        assert name in ("question", "view", "is_cluster_told") or read.pop(name) == parameter.default, name
+    assert read == {"question": "?", "viewed": False}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_option_is_understood_or_left_to_click(name: str) -> None:
+    lines = ["Who?", name], ["Who?", name, "3"], ["Who?", name, "fast"]
+    assert any(understood(["ask", *line]) for line in lines) == (name not in LEFT)
+
+
+BRIDGE = ("Who built the bridge?", "--text", "The bridge was built by Zo\xeb Nov\xe1k.")
+LINES: list[tuple[tuple[str | Path, ...], bytes]] = [
+    ((QUESTION, PUMP), b""),
+    (("-q", QUESTION, PUMP), b""),
+    ((QUESTION, PUMP, "--json"), b""),
+    ((QUESTION, PUMP, "--top", "3"), b""),
+    ((QUESTION, PUMP, "--top", "2", "-q"), b""),
+    ((QUESTION, PUMP, "--json", "--top", "3", "--contexts", "2", "--threads", "1", "--reader", "fast"), b""),
+    ((QUESTION, PUMP, BEAGLE, "--quiet"), b""),
+    (("--quiet", "Who built the bridge?", "--text", "The bridge was built in 1932 by Dorman Long."), b""),
+    (("Who built the bridge?", "--text", "Nobody.", "--text", "The bridge was built by Zo\xeb.", "--force"), b""),
+    (("Who painted the ceiling of the chapel?", PUMP), b""),
+    (("Who painted the ceiling of the chapel?", PUMP, "-q"), b""),
+    ((QUESTION,), PUMP.read_bytes()),
+    ((QUESTION, "-", "--json"), PUMP.read_bytes()),
+    (("-q", QUESTION, "/dev/stdin"), PUMP.read_bytes()),
+    ((QUESTION,), b""),
+    ((QUESTION,), b"caf\xe9"),
+    ((QUESTION, "missing.txt"), b""),
+    ((str(PUMP),), b""),
+    (("", PUMP), b""),
+    ((QUESTION, PUMP, "--collection", "c", "--json"), b""),
+    ((QUESTION, PUMP, "--in", "a"), b""),
+    ((QUESTION, PUMP, "--bundle", "nowhere"), b""),
+    (("Who?", "--collection", "c"), b""),
+]
+
+
+def outcome(arguments: tuple[str | Path, ...], stdin: bytes, *, is_terminal: bool = False) -> tuple[int, bytes, bytes]:
+    """Returns the exit code and what is printed, without times; in a terminal if that is wanted."""
+    command = [*EDGEQA, "ask", *map(str, arguments)]
+    if not is_terminal:
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=DEADLINE_S, check=False)
+        return done.returncode, untimed(done.stdout), done.stderr
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=terminal, stderr=subprocess.PIPE) as process:
+        os.close(terminal)
+        _, errors = process.communicate(stdin, DEADLINE_S)
+    printed = b""
+    try:
+        while block := os.read(ours, 1 << 16):
+            printed += block
+    except OSError:  # how Linux says that nobody writes to it any more
+        pass
+    os.close(ours)
+    return process.returncode, untimed(printed), errors
+
+
+def untimed(printed: bytes) -> bytes:
+    return re.sub(rb'\d+ ms|"timings_ms": {.*?}', b"", printed)
+
+
+@pytest.mark.parametrize(("arguments", "stdin"), LINES)
+def test_it_prints_byte_for_byte_what_the_command_line_does(arguments: tuple[str | Path, ...], stdin: bytes) -> None:
+    assert understood(["ask", *map(str, arguments)]) is not None
+    assert understood(["ask", *map(str, arguments), "--"]) is None  # which says nothing more, and is for click
+    outcome((*arguments, "--"), stdin)
+    assert outcome(arguments, stdin) == outcome((*arguments, "--"), stdin)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TERM", "xterm"), ("TERM", "dumb"), ("NO_COLOR", "1"), ("PYTHONIOENCODING", "ascii"), ("LC_ALL", "C")],
+)
+def test_a_terminal_and_the_environment_change_both_alike(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    outcome(BRIDGE, b"", is_terminal=True)
+    for options in ((), ("-q",), ("--json",)):
+        by_click = outcome((*BRIDGE, *options, "--"), b"", is_terminal=True)
+        assert outcome((*BRIDGE, *options), b"", is_terminal=True) == by_click
+        assert (b"\x1b[" in by_click[1]) == (not options and value not in ("dumb", "1"))
+
+
+def test_a_reader_that_has_gone_changes_both_alike() -> None:
+    outcome(BRIDGE, b"")
+    for arguments in (BRIDGE, (*BRIDGE, "--")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [*EDGEQA, "ask", *arguments]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(
@@ -53,17 +189,15 @@ def test_it_prints_what_the_command_line_does(tmp_path: Path) -> None:
     [
         [],
         ["--help"],
-        ["ask", "-q", QUESTION],
-        ["ask", QUESTION, str(PUMP)],
-        ["ask", "-q", QUESTION, str(PUMP), "--refresh"],
-        ["ask", "-q", QUESTION, "-"],
-        ["ask", "-q", "--help", str(PUMP)],
+        ["ask"],
+        ["ask", "-q"],
+        ["ask", "-q", QUESTION, str(PUMP), "--help"],
+        ["ask", QUESTION, "--", str(PUMP)],
         ["closest", "-q", QUESTION, str(PUMP)],
     ],
 )
-def test_what_asks_for_anything_else_is_for_the_command_line(arguments: list[str], home: Path) -> None:
-    assert answered(arguments) is None
-    assert not home.exists()
+def test_what_asks_for_anything_else_is_for_the_command_line(arguments: list[str]) -> None:
+    assert understood(arguments) is None
 
 
 def test_a_cluster_of_the_environment_is_not_asked_where_a_text_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +206,17 @@ def test_a_cluster_of_the_environment_is_not_asked_where_a_text_is_given(monkeyp
         done = edgeqa("ask", "-q", QUESTION, str(PUMP), *refresh)
         assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
     assert edgeqa("ask", "-q", QUESTION, stdin=PUMP.read_bytes()).stdout == "12 metres\n"
+
+
+def test_a_cluster_of_the_environment_means_the_same_by_click(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "valkey://127.0.0.1:1"):
+        monkeypatch.setenv("EDGEQA_CLUSTER", value)
+        asked, read = understood(["ask", "?"]), by_click(["?"])
+        assert asked is not None
+        assert read is not None
+        assert asked["cluster"] == read["cluster"] == (value or None)
+    for line in (("Who?", "--collection", "c"), ("Who?", PUMP, "--collection", "c"), ("Who?",), ("Who?", "--in", "a")):
+        assert outcome(line, b"") == outcome((*line, "--"), b"")
 
 
 def test_a_cluster_and_texts_are_not_asked_together_and_no_password_is_shown() -> None:
@@ -100,28 +245,6 @@ def test_a_pipe_is_read_once() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "12 metres\n", "")
 
 
-def test_what_a_long_text_holds_is_left_to_the_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = ("ask", "-q", QUESTION, str(PUMP))
-    edgeqa(*asked)
-    size_bytes = PUMP.stat().st_size
-    monkeypatch.setattr("edgeqa.__main__._MOST_BYTES", size_bytes - 1)
-    assert answered(asked) is None
-    monkeypatch.setattr("edgeqa.__main__._MOST_BYTES", size_bytes)
-    assert answered(asked) == 0
-    assert capsys.readouterr().out == "12 metres\n"
-
-
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_nothing_is_opened_in_the_place_of_a_closed_stream(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ("ask", "-q", QUESTION, str(PUMP))
-    edgeqa(*asked)
-    monkeypatch.setattr(sys, stream, None)
-    monkeypatch.setattr("edgeqa.runtime.open", lambda **_: pytest.fail("it was opened"))
-    assert answered(asked) is None
-
-
 def test_what_a_narrow_stream_lacks_is_escaped_whatever_it_would_do_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +264,7 @@ def test_a_library_that_cannot_be_imported_is_said(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = edgeqa("ask", "-q", QUESTION, PUMP)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == edgeqa("ask", QUESTION, PUMP, "-q").stderr
+    assert done.stderr == edgeqa("ask", "-q", QUESTION, PUMP, "--").stderr
 
 
 INTERRUPTED = """
