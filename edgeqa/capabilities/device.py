@@ -70,7 +70,7 @@ class Capabilities:
     providers: Reading[tuple[str, ...]]
     """Execution providers that onnxruntime offers."""
     accelerators: Reading[tuple[str, ...]]
-    """Device nodes; edgeqa runs on the CPU and uses none of them."""
+    """Device nodes; on a Mac, names. One is used where a provider for it was tried and is quicker."""
     home: Reading[str]
     """Directory of edgeqa's state."""
     home_free_bytes: Reading[int]

@@ -77,6 +77,15 @@ def cluster_of(ctx: click.Context, cluster: str | None, collection: str | None) 
     raise OptionError(name="--collection", value=collection, expected="nothing where --cluster is given")
 
 
+def check_provider(name: str | None) -> None:
+    """Raises ProviderUnknown for a provider that is not there: now, and not when something is first read with it."""
+    if name is not None:
+        from edgeqa.capabilities.probe import probe
+        from edgeqa.models import providers
+
+        providers.offered(probe(providers=False), name)
+
+
 def is_told(ctx: click.Context) -> bool:
     """Tells whether a cluster is named on the command line: the environment names but what is asked by default."""
     from click.core import ParameterSource

@@ -10,6 +10,7 @@ from edgeqa import streams
 from edgeqa.commands import (
     budget_option,
     bundle_option,
+    check_provider,
     cluster_of,
     cluster_option,
     collection_option,
@@ -161,6 +162,7 @@ def _run(
     from edgeqa import runtime
     from edgeqa.capabilities import show_bytes
 
+    check_provider(provider)
     opened = runtime.open(
         bundle=bundle,
         threads=threads,

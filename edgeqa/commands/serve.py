@@ -15,6 +15,7 @@ from edgeqa import streams
 from edgeqa.commands import (
     budget_option,
     bundle_option,
+    check_provider,
     cluster_option,
     collection_option,
     named,
@@ -130,6 +131,7 @@ def command(ctx: click.Context, /, *, no_http: bool, browse: bool, target: str |
             raise
         raise ExtraMissing(str(error.name)) from error
     _check_key(options)
+    check_provider(options["provider"])
     if no_http and not any(options[name] for name in ("uds", "redis", "wyoming")):
         raise OptionError(name="--no-http", value="alone", expected="given with --uds, --redis or --wyoming")
     options["collections"] = options["collections"] or ("default",)

@@ -97,10 +97,15 @@ def prepare_model(
     device = probe(providers=False)
     overrides = Overrides(threads=threads, budget_bytes=budget_bytes, provider=provider)
     providers.offered(device, provider)  # this refuses before anything is made
-    made: dict[str, Bundle] = {
-        one: _made(bundle, one, device, overrides, progress) for one in _wanted(bundle, precision)
-    }
-    tried = providers.try_providers(bundle, device, overrides, anew=(bundle, *made.values()), progress=progress)
+    made: dict[str, Bundle] = {}
+    try:
+        for wanted in _wanted(bundle, precision):
+            made[wanted] = _made(bundle, wanted, device, overrides, progress)
+        tried = providers.try_providers(bundle, device, overrides, anew=(bundle, *made.values()), progress=progress)
+    except BaseException:  # an interrupt, too: nothing is kept that was not tried
+        for untried in made.values():
+            shelf.remove_model(untried.path.name)
+        raise
     found = [one for one in tried if one.precision in made and providers.is_called(one.name, provider)]
     best = providers.best_of([one for one in found if one.ok])
     for one in made.values():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,7 @@ CLEARLY_PERCENT = 90  # trials of the same differ by less than the rest
 NO_OPERATORS = {"Constant"}
 _REMEMBERED = "providers-tried"
 _START = "import sys; sys.path[:] = sys.argv[2:]; from edgeqa.models.providers import serve; serve(sys.argv[1])"
+_LIBRARY_FAULT = re.compile(r"Failed to load library .* with error: (.+)")  # onnxruntime's words for a provider's own
 _ASKED = "you asked for it"
 
 
@@ -287,11 +289,15 @@ def _tried_apart(bundle: Bundle, graphs: Bundle, options: SessionOptions) -> Tri
         return failed(f"no process can be started ({error.strerror})")
     if done.returncode < 0:
         return failed(f"the process that tried it was ended by signal {-done.returncode}")
+    said = done.stderr.decode("utf-8", "replace")
     try:
-        return Tried(**json.loads(done.stdout))
+        found = Tried(**json.loads(done.stdout))
     except (ValueError, TypeError):
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing was said"]
-        return failed(f"the process that tried it ended with {done.returncode} ({said[-1][:200]})")
+        last = (said.strip().splitlines() or ["nothing was said"])[-1]
+        return failed(f"the process that tried it ended with {done.returncode} ({last[:200]})")
+    if not found.ok and (lacks := _LIBRARY_FAULT.search(said)) is not None:
+        return replace(found, reason=f"{found.reason} ({lacks[1].strip()[:200]})")
+    return found
 
 
 # --- in the process that tries ----------------------------------------------------------------------------------------
@@ -307,7 +313,8 @@ def serve(request: str) -> None:
     try:
         found = _tried(bundle, graphs, options)
     except EdgeQAError as error:
-        found = Tried(options.provider, graphs.manifest.precision, ok=False, reason=str(error))
+        reason = str(error).replace(f"{graphs.path}{os.sep}", "")  # the model is known
+        found = Tried(options.provider, graphs.manifest.precision, ok=False, reason=reason)
     os.write(answers, json.dumps(asdict(found)).encode())
     os._exit(0)  # a provider's own work at the end is skipped
 

@@ -20,6 +20,7 @@ import contextlib
 import errno
 import importlib
 import os
+import re
 import threading
 import time
 import weakref
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa import files, forking
 from edgeqa.capabilities.device import NO_TELEMETRY
-from edgeqa.capabilities.precision import AT, CPU, EXACT_X86, WITHOUT_KLEIDIAI
+from edgeqa.capabilities.precision import AT, CPU, EXACT_X86, WITHOUT_KLEIDIAI, short
 from edgeqa.errors import BundleFileDamaged, BundleGraphInvalid, FilesLimited, Subinterpreter, ThreadsLimited
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ SPINNING_US = 20  # about the time between two operators of a graph
 _SLOWER_WHEN_FUSED = ["SkipLayerNormFusion"]
 
 
+# "/onnxruntime_src/a.cc:729 void b::c(d&, e) " before what is wrong.
+_SOURCE = re.compile(r"/\S+\.(?:cc|cpp|h):\d+ [^()]*\([^()]*\)(?: const)? ")
 _NO_THREAD = "PosixThread"  # onnxruntime's error has this word if it cannot start a thread
 
 _left_to_parents: list[Any] = []  # in a forked child, the parent's sessions
@@ -314,6 +317,9 @@ def _load(file: Path, options: SessionOptions, weights: Sequence[Path]) -> Any: 
                 return _load(file, replace(options, threads=1, spinning=False), weights)
             raise ThreadsLimited from error
         raise BundleGraphInvalid(file, f"onnxruntime cannot load it ({_one_line(error, file)})") from error
+    if options.provider not in session.get_providers():  # it has left it out, with a line on stderr at most
+        what = f"cannot start {short(options.provider)}: its libraries, its driver or the device are missing"
+        raise BundleGraphInvalid(file, f"onnxruntime {what}")
     session.edgeqa_weights = held  # the library copies nothing of them
     return session
 
@@ -376,5 +382,8 @@ def _share_arena() -> None:
 
 
 def _one_line(error: Exception, file: Path) -> str:
-    """Returns the beginning of what onnxruntime says, without the file's path, which may be longer than that."""
-    return " ".join(str(error).replace(str(file), "it").split())[:200]
+    """Returns the beginning of what onnxruntime says.
+
+    Without the file's path, and without the place in onnxruntime's own source, either of which may be longer than that.
+    """
+    return " ".join(_SOURCE.sub("", str(error).replace(str(file), "it")).split())[:200]

@@ -20,6 +20,7 @@ from edgeqa.capabilities import MIB, Overrides
 from edgeqa.capabilities.computing import SELF_TESTS
 from edgeqa.capabilities.precision import CPU, short
 from edgeqa.errors import (
+    BundleGraphInvalid,
     ModelExists,
     ModelMade,
     NotEnoughMemory,
@@ -31,7 +32,8 @@ from edgeqa.errors import (
 from edgeqa.models import providers, shelf
 from edgeqa.models.bundle import DEFAULT_BUNDLE, Bundle
 from edgeqa.models.preparing import prepare_model
-from edgeqa.models.session import SessionOptions
+from edgeqa.models.readers import open_reader
+from edgeqa.models.session import SessionOptions, _one_line
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -195,10 +197,48 @@ def test_a_provider_that_is_not_there_is_refused_with_those_that_are(home: Path)
     assert caught.value.exit_code == 3
     with pytest.raises(OptionError):
         edgeqa.open(provider="no such name")
-    for arguments in (["ask", QUESTION, "--text", TEXT], ["capabilities"], ["models", "prepare"]):
+    empty = home / "empty"
+    empty.mkdir()
+    for arguments in (
+        ["ask", QUESTION, "--text", TEXT],
+        ["capabilities"],
+        ["models", "prepare"],
+        ["bench", "--quick"],
+        ["add", str(empty)],
+        ["serve", "--port", "0"],
+    ):
         done = program(*arguments, "--provider", "nonesuch", home=home)
         assert (done.returncode, "Traceback" in done.stderr) == (3, False)
         assert "edgeqa: this onnxruntime has no provider 'nonesuch'" in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")  # onnxruntime's own, of the same
+def test_one_that_onnxruntime_leaves_out_without_its_libraries_is_not_taken_for_the_cpu(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CUDA's is left out where onnxruntime-gpu is installed, and CUDA is not."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
+    with pytest.raises(BundleGraphInvalid, match="onnxruntime cannot start CUDA: its libraries"):
+        open_reader(bundle, SessionOptions(provider="CUDAExecutionProvider"))
+
+
+def test_the_library_that_a_provider_lacks_is_named(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = "libcublasLt.so.13: cannot open shared object file"
+    said = f"[E:onnxruntime:Default] : 1 : FAIL : Failed to load library /a/b.so with error: {lacks}\nmore\n"
+    tried = {"name": "CUDAExecutionProvider", "precision": "int8", "ok": False, "reason": "it cannot be started"}
+    code = f"import sys; sys.stderr.write({said!r}); print({json.dumps(tried)!r})"
+    monkeypatch.setattr(providers, "_START", code)
+    found = providers._tried_apart(bundle, bundle, SessionOptions())
+    assert found.reason == f"it cannot be started ({lacks})"
+
+
+def test_of_what_onnxruntime_says_the_reason_is_shown_and_not_its_source() -> None:
+    said = (
+        "/onnxruntime_src/onnxruntime/python/onnxruntime_pybind_state.cc:729 void onnxruntime::python::"
+        "RegisterTensorRTPluginsAsCustomOps(PySessionOptions&, const onnxruntime::ProviderOptions&) Please install "
+        "TensorRT libraries as mentioned in the GPU requirements page, and make sure that they are in the PATH."
+    )
+    assert _one_line(RuntimeError(said), Path("a.onnx")).startswith("Please install TensorRT libraries")
 
 
 def test_an_onnxruntime_that_does_not_say_what_it_offers_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +292,17 @@ def test_both_precisions_are_tried_and_the_better_one_is_kept() -> None:
     assert set(tried) == {"int8", found.tried.precision}
     assert [name for name in shelf.model_names() if name.startswith("edgeqa-mini.")] == [found.bundle.path.name]
     assert found.bundle.manifest.made_of == Bundle.load(DEFAULT_BUNDLE).digest
+
+
+@pytest.mark.parametrize("at", ["making float16", "trying CPU in float16"])
+def test_interrupted_it_keeps_nothing_that_was_not_tried(at: str) -> None:
+    def interrupt(what: str, _done: int, _total: int) -> None:
+        if what == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_model(provider="cpu", progress=interrupt)
+    assert [name for name in shelf.model_names() if name.startswith("edgeqa-mini.")] == []
 
 
 def test_what_cannot_be_made_is_refused(made: Path) -> None:
