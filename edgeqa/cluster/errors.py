@@ -96,8 +96,8 @@ class ClusterDown(ClusterError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the cluster does not serve this now: {reason}",
-            "wait until a replica has taken the place of the master that is gone, or start that master again; with "
-            "cluster-require-full-coverage no, all other slots go on meanwhile",
+            "wait until the slot has moved, or a replica has taken the place of its master, or start that master again; "
+            "with cluster-require-full-coverage no, all other slots go on meanwhile",
         )
 
 

@@ -320,9 +320,10 @@ class Valkey:
         pipe.execute_command("ASKING")
         pipe.execute_command(*command)
         try:
-            return pipe.execute(raise_on_error=False)[1]
+            allowed, reply = pipe.execute(raise_on_error=False)
         except redis.exceptions.RedisError as error:
             return error
+        return allowed if isinstance(allowed, redis.exceptions.RedisError) else reply
 
     # --- transactions ------------------------------------------------------------------------------------------------
 

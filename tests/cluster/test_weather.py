@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import socketserver
 import ssl
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -46,7 +48,6 @@ from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edgeqa.contexts.windows import Window
     from edgeqa.models.bundle import Bundle
@@ -256,6 +257,49 @@ def test_a_slot_on_its_way_to_another_server(masters: LocalCluster, windows: lis
     assert documents.put("ABCD", "moved.txt", title="", source="moved.txt", windows=windows)  # by MOVED
     assert documents.passages("ABCD", stored)
     valkey.close()
+
+
+RIGHTS = re.search(r"ACL SETUSER edgeqa (.*?)```", Path("SECURITY.md").read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("less", [None, "asking", "info", "@transaction", "@write"])
+def test_the_rights_that_are_written_down_are_enough_and_none_is_too_many(
+    masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path, less: str | None
+) -> None:
+    assert RIGHTS is not None
+    words = [word for word in RIGHTS[1].replace(">PASSWORD", ">secret").split() if word != f"+{less}"]
+    for node in masters.nodes:
+        admin(node, "FLUSHALL")
+        admin(node, "ACL", "SETUSER", "edgeqa", "reset", *words)
+    url = masters.url.replace("//", "//edgeqa:secret@")
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(url))) as qa:
+        error = None if less is None else ClusterForbidden
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            _all_that_is_written_down(qa, masters, windows, tmp_path)
+
+
+def _all_that_is_written_down(qa: ClusterQA, masters: LocalCluster, windows: list[Window], folder: Path) -> None:
+    assert qa.documents.put("ABCD", "a.txt", title="", source="a.txt", windows=windows)
+    worker = unstarted(qa, folder / "store")
+    with contextlib.closing(worker._holding):
+        worker._mine = frozenset(range(keys.SLOTS))
+        qa.valkey.do("{ABCD}", "XADD", keys.of_tag("ABCD", "arrivals"), "*", "name", "b.txt", "text", "A raw text.")
+        while worker._step():
+            pass
+        qa.membership.renew(worker.member)
+        assert {one.document for one in qa.list()} == {"a.txt", "b.txt"}
+        assert qa.verify().sound
+        assert qa.remove(["a.txt", "b.txt"]) == ["a.txt", "b.txt"]
+    slot = keys.slot_of_tag("ABCD")
+    here, there, _ = sorted(masters.nodes, key=lambda node: node.port != qa.valkey.master_of(slot)[1])  # type: ignore[index]
+    ids = [admin(node, "CLUSTER", "MYID").decode() for node in (here, there)]  # type: ignore[attr-defined]
+    admin(there, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+    admin(here, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+    try:
+        assert qa.valkey.do("{ABCD}", "GET", keys.of_tag("ABCD", "missing")) is None
+    finally:
+        for node in (here, there):
+            admin(node, "CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 def test_one_master_gone_without_a_replica_leaves_the_others(masters: LocalCluster, windows: list[Window]) -> None:
