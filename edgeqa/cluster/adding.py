@@ -209,7 +209,7 @@ class AddingToCluster:
         every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
         found = {}
         for path in paths:
-            if path == STANDARD_INPUT:
+            if path in {STANDARD_INPUT, ""}:
                 continue
             below = [(tag, one) for tag, one in every if is_within(one.source, printed(path))]
             gone = {one.source for _, one in below if not _is_there(one.source)}
@@ -224,8 +224,11 @@ class AddingToCluster:
         """Removes files, folders and documents; returns the documents that are gone.
 
         Raises:
+            OptionError: if a name is empty.
             ContextGone: if there is nothing of a name; then nothing is removed.
         """
+        if not all(names):  # it would be all that there is
+            raise OptionError(name="names", value="", expected="names as edgeqa list shows them, or paths")
         every = [(tag, one) for tag, some in self._documents.of_tags(self._documents.tags()) for one in some]
         gone: dict[tuple[str, str], StoredDocument] = {}
         for name in map(printed, names):

@@ -265,6 +265,12 @@ class Documents:
             self._tags_as_of = now
         return self._tags
 
+    def contexts(self, tags: Sequence[str]) -> int:
+        """Returns how many passages there are in some tags, as far as this can be had now."""
+        at = [keys.of_tag(tag, "contexts") for tag in tags]
+        found = self._valkey.many([(key, ("GET", key)) for key in at], patience_s=0.0)
+        return sum(int(one) for one in found if isinstance(one, bytes))
+
     def note_tag(self, tag: str) -> None:
         """Tells workers of a tag."""
         if tag not in self._noted:

@@ -96,7 +96,7 @@ class ClusterDown(ClusterError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the cluster does not serve this now: {reason}",
-            "wait until the slot has moved, or a replica has taken the place of its master, or start that master again; "
+            "wait until the slot has moved, or a replica has taken the place of its master, or start that again; "
             "with cluster-require-full-coverage no, all other slots go on meanwhile",
         )
 
@@ -154,6 +154,16 @@ class NameOfSeveral(OptionError):
             self,
             f"not all of this can be called {name!r}: in a cluster, a name is for one file, or one text from a pipe",
             "name one file, or -, beside --name; what is in a folder is called by its path",
+        )
+
+
+class NotIndexedYet(ClusterError):
+    """Something was added to a cluster, and no worker has indexed it so far."""
+
+    def __init__(self, servers: str) -> None:
+        super().__init__(
+            f"what was added to the cluster at {servers} is not indexed yet",
+            "ask again in some seconds: its workers are indexing it",
         )
 
 

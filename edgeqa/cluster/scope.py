@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeqa.asking import SourcePassage
 from edgeqa.cluster import keys, statistics
-from edgeqa.cluster.errors import ClusterEmpty, NoWorker, PassageChanged
+from edgeqa.cluster.errors import ClusterEmpty, NotIndexedYet, NoWorker, PassageChanged
 from edgeqa.cluster.membership import unserved
 from edgeqa.cluster.nodes import NodeSilent, Read, Search
 from edgeqa.collection.errors import ContextGone
@@ -152,7 +152,7 @@ class ClusterScope:
         self._within = tuple(within)
         self._asked, self._documents, self._published = asked, documents, published
         self._language, self._servers, self._most_nodes = language, servers, most_nodes
-        self._unserved = unserved(tags, asked.members)
+        self._tags, self._unserved = tags, unserved(tags, asked.members)
         self.digest = scope_digest(asked.members, tags) + (f" within {sorted(self._within)}" if within else "")
         self._found: list[tuple[Address, str]] = []
         self._held: dict[int, HeldPassage | None] = {}
@@ -168,6 +168,7 @@ class ClusterScope:
         Raises:
             NoWorker: if no worker answers.
             ClusterEmpty: if there is no passage.
+            NotIndexedYet: if there is one, which no worker has indexed so far.
             ContextGone: if there is nothing of a name that alone is to be asked.
         """
         members = self._asked.members
@@ -182,7 +183,7 @@ class ClusterScope:
         if not chosen:
             if self._unserved:
                 raise NoWorker(self._servers)
-            raise ClusterEmpty(self._servers)
+            raise (NotIndexedYet if self._documents.contexts(self._tags) else ClusterEmpty)(self._servers)
         message = Search(asked.question, asked.terms, min(most, HITS_A_NODE), self._within)
         replies = self._asked.search(chosen, message)
         if not replies:

@@ -432,6 +432,9 @@ class Worker:
         for fields in entries:
             if b"text" not in fields or b"name" not in fields:
                 continue
+            if not fields[b"name"]:
+                self._say(f"left out what arrived in {tag}: it has no name")
+                continue
             if len(fields[b"text"]) > MAX_RAW_BYTES:
                 self._say(f"left out what arrived in {tag}: it is longer than {MAX_RAW_BYTES >> 20} MiB")
                 continue

@@ -27,6 +27,7 @@ from edgeqa.cluster.valkey import Valkey
 from edgeqa.cluster.worker import _no_longer
 from edgeqa.collection.errors import ContextGone
 from edgeqa.contexts.windows import all_windows
+from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +179,16 @@ def test_what_an_interrupted_removal_has_taken_is_added_again(qa: ClusterQA, mon
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_an_empty_name_removes_nothing(qa: ClusterQA) -> None:
+    written("few", 1)
+    qa.add("few")
+    with pytest.raises(OptionError, match="names cannot be ''"):
+        qa.remove("")
+    Path("few/0.txt").unlink()
+    assert not qa.sync("").files_removed
+    assert [one.document for one in qa.list()] == ["few/0.txt"]
 
 
 def test_an_article_that_a_file_no_longer_has_is_gone(qa: ClusterQA) -> None:

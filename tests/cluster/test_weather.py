@@ -31,6 +31,7 @@ from edgeqa.cluster.documents import Documents
 from edgeqa.cluster.errors import (
     ClusterAddressInvalid,
     ClusterDown,
+    ClusterEmpty,
     ClusterForbidden,
     ClusterFull,
     ClusterOtherModel,
@@ -38,6 +39,7 @@ from edgeqa.cluster.errors import (
     ClusterTooOld,
     ClusterUnreachable,
     NotACluster,
+    NotIndexedYet,
     NoWorker,
 )
 from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search
@@ -231,6 +233,27 @@ def test_without_a_worker_nothing_is_answered_and_all_is_listed(masters: LocalCl
             qa.sync("b.txt")
         assert qa.sync("b.txt", drop_all=True).files_removed == 1
         assert "b.txt" not in [one.document for one in qa.list()]
+
+
+def test_what_no_worker_has_indexed_yet_is_not_said_to_be_nothing(
+    masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path
+) -> None:
+    for node in masters.nodes:
+        admin(node, "FLUSHALL")
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+        worker = unstarted(qa, tmp_path / "store")
+        with contextlib.closing(worker._holding):
+            worker._mine = frozenset(range(keys.SLOTS))
+            worker._step()
+            qa.membership.renew(worker.member)
+            with pytest.raises(ClusterEmpty):
+                qa.ask("How deep may the pump be submerged?")
+            qa.documents.put("ABCD", "a.txt", title="", source="a.txt", windows=windows)
+            with pytest.raises(NotIndexedYet):
+                qa.ask("How deep may the pump be submerged?")
+            for name in (b"", b"b.txt"):
+                worker._put_raw("ABCD", [{b"name": name, b"text": b"A raw text."}])
+            assert [one.document for one in qa.list()] == ["a.txt", "b.txt"]
 
 
 def test_a_slot_on_its_way_to_another_server(masters: LocalCluster, windows: list[Window]) -> None:
