@@ -99,14 +99,22 @@ class Worker:
             ClusterError: if the cluster cannot be used.
             CollectionBusy: if another worker has the folder.
             BundleError: if the model cannot be used on this device.
+            NotEnoughMemory: if there is no room for it: others are to serve what this worker could not read.
         """
         self._qa, self._say = qa, say
         self._valkey, self._documents, self._membership = qa.valkey, qa.documents, qa.membership
         qa.check()
-        self._documents.bind(EncoderIdentity.of(qa.bundle))
         self._equipment = qa.equipment
-        self._fingerprint = self._equipment.fingerprint
+        _ = self._equipment.plan  # it refuses where there is no room, also where a former test of the model is known
+        self._documents.bind(EncoderIdentity.of(qa.bundle))
         self._holding = Holding(directory, qa.bundle, lambda: self._equipment.reading, encodings_bytes)
+        try:
+            if self._equipment.device.address_space_bytes.value is not None:
+                _ = self._equipment.reading  # what is mapped by now is there when it is needed
+            self._fingerprint = self._equipment.fingerprint
+        except BaseException:
+            self._holding.close()
+            raise
         self._node = node or self._freest()
         slots = frozenset(slot for slot, master in enumerate(self._valkey.slots()) if self._is_mine(master))
         self.id = new_id(slots or frozenset(range(keys.SLOTS)))

@@ -136,6 +136,32 @@ def test_a_worker_with_too_little_memory_says_so_and_leaves_its_slots_to_others(
     assert cramped.name not in [one.shown for one in qa.membership.members()]
 
 
+def test_a_worker_whose_model_was_tested_before_is_refused_too_where_it_does_not_fit(
+    tmp_path: Path,
+) -> None:
+    """Its fingerprint is known without the model: it would serve slots, and read nothing."""
+    with LocalCluster(tmp_path / "servers", masters=1, replicas=0) as cluster:
+        qa: ClusterQA
+        with runtime.open(cluster=cluster.url, persist="off") as qa:  # type: ignore[assignment]
+            worker = LocalWorker(tmp_path / "worker", cluster.url, cluster.nodes[0])
+            try:
+                worker.start()
+                until(qa.membership.members, "it has tested the model", 240)
+                worker.stop()
+                limited = ["bash", "-c", 'ulimit -v 250000; exec "$@"', "limited", *worker._command]
+                done = subprocess.run(
+                    limited, env=worker._environment, capture_output=True, text=True, timeout=240, check=False
+                )
+            finally:
+                worker.kill()
+            assert done.returncode == 3
+            said, hint = done.stderr.strip().splitlines()
+            assert "not enough address space" in said
+            assert "bytes missing" in said
+            assert "hint: raise the limit on address space (ulimit -v)" in hint
+            assert not qa.membership.members()
+
+
 def test_questions_are_answered_while_a_slot_moves_and_afterwards(wrong: Wrong, qa: ClusterQA) -> None:
     question, expected = next(iter(QUESTIONS.items()))
     address = str(qa.ask(question).address)
