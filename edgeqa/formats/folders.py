@@ -28,7 +28,6 @@ from edgeqa.errors import (
     OptionError,
 )
 from edgeqa.formats import PIPED_NAME, STANDARD_INPUT, arriving, blocks_of, checked, kinds, reason
-from edgeqa.formats.archive import unpacked
 from edgeqa.formats.blocks import FormatOld, FormatUnknown
 from edgeqa.formats.source import HELD_BYTES, Source, Spool
 
@@ -254,7 +253,11 @@ def _own_folders() -> Iterator[tuple[int, int]]:
 
 def _opened(path: str) -> IO[bytes]:
     stream = open(path, "rb", opener=_regular)  # noqa: SIM115 - the caller closes it
-    return unpacked(stream, path) if kinds.is_packed(path) else stream
+    if not kinds.is_packed(path):
+        return stream
+    from edgeqa.formats.archive import unpacked  # here, with all kinds of archives, for those few files
+
+    return unpacked(stream, path)
 
 
 def _head(path: str) -> bytes:

@@ -46,6 +46,17 @@ def test_a_remembered_answer_is_printed_without_click(options: tuple[str, ...]) 
     assert not without & {"click", "edgeqa.cli", "onnxruntime", "numpy"}
 
 
+def test_a_file_in_a_format_is_read_again_without_what_reads_archives(tmp_path: Path) -> None:
+    text = tmp_path / "pump.md"
+    text.write_text("# Pump\n\nIt may be submerged to 12 metres.\n", "utf-8")
+    asked = ("ask", "-q", "To what depth may it be submerged?", str(text))
+    imported(*asked)
+    again, modules = imported(*asked)
+    assert again == "12 metres\n"
+    assert "edgeqa.formats.markdown" in modules
+    assert not modules & {"click", "zipfile", "onnxruntime"}
+
+
 # What is told apart by more than words, or asks for something else, is read by click alone.
 LEFT = {"--questions", "--cluster", "--view", "--budget"}
 OPTIONS = {name: option for option in command.params for name in option.opts if name.startswith("-")}
