@@ -167,6 +167,8 @@ class Holding:
         self._encoder = EncoderIdentity.of(bundle)
         self.documents: dict[str, dict[str, Held]] = defaultdict(dict)
         """The documents here, by tag, then by name."""
+        self._bare: dict[tuple[str, str], None] = {}
+        """Those of them whose encodings were never made, by tag and name."""
         self.counts = TermCounts()
         try:
             self._open(encodings_bytes)
@@ -175,6 +177,7 @@ class Holding:
         except CollectionError:
             files.delete_folder(directory)
             self.documents.clear()
+            self._bare.clear()
             self.counts = TermCounts()
             self._open(encodings_bytes)
         self._spool = _Spool(directory)
@@ -226,6 +229,9 @@ class Holding:
     def _hold(self, tag: str, name: str, held: Held) -> None:
         """Notes what the collection has of a document."""
         self.documents[tag][name] = held
+        self._bare.pop((tag, name), None)
+        if not held.is_encoded:
+            self._bare[tag, name] = None
 
     def _count(self, passages: Iterable[StoredContext], sign: int) -> None:
         for one in passages:
@@ -283,6 +289,7 @@ class Holding:
         for text, above in terms.values():
             self.counts.count(Indexed(Counter(text), Counter(above)), 1)
         for tag, name in drops:
+            self._bare.pop((tag, name), None)
             self.documents[tag].pop(name, None)
             if not self.documents[tag]:
                 del self.documents[tag]
@@ -294,7 +301,7 @@ class Holding:
         They are written with their documents, once a document, or many small ones, have all of theirs: however large
         one is, no more than `most_contexts` are made at once, and what is changed meanwhile need not wait.
         """
-        room_bytes = self.room_bytes if self._encoder.width else 0
+        room_bytes = self.room_bytes if self._bare and self._encoder.width else 0
         chosen = self._to_encode() if room_bytes else []
         if not chosen:
             self._spool.clear()
@@ -327,13 +334,12 @@ class Holding:
         """Returns the documents that are encoded next: one, or as many as are written at once."""
         chosen: list[tuple[str, str, Held]] = []
         left = WRITTEN_AT_ONCE
-        for tag, some in self.documents.items():
-            for name, one in some.items():
-                if not one.is_encoded and (one.contexts <= left or not chosen):
-                    chosen.append((tag, name, one))
-                    left -= one.contexts
-                if left <= 0:
-                    return chosen
+        for tag, name in self._bare:
+            one = self.documents[tag][name]
+            if chosen and one.contexts > left:
+                break
+            chosen.append((tag, name, one))
+            left -= one.contexts
         return chosen
 
     def _encoded(self, ids: Ids) -> bytes:

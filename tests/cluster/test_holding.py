@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edgeqa.asking.documents import from_text
 from edgeqa.cluster.adding import Splitter
 from edgeqa.cluster.documents import HeldPassage, StoredDocument, _packed
-from edgeqa.cluster.holding import Holding
+from edgeqa.cluster.holding import Held, Holding
 from edgeqa.collection.naming import Address
 from edgeqa.contexts.windows import all_windows
 
@@ -121,6 +121,41 @@ def test_a_long_document_is_encoded_in_steps_whatever_comes_meanwhile(holding: H
     assert holding.encode_some(0)
     holding.apply([], [("ABCD", "other.txt")], encode=False)
     assert not holding.encode_some(2)
+
+
+class Walked(dict[str, Held]):
+    """Documents that note how often all of them are gone through."""
+
+    times = 0
+
+    def items(self) -> Any:  # noqa: ANN401 - as of a dict
+        self.times += 1
+        return super().items()
+
+    def __iter__(self) -> Iterator[str]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_documents_that_have_encodings_are_not_gone_through_again(
+    holding: Holding, make: Make, again: Callable[[], Holding]
+) -> None:
+    holding.apply([make("old.txt", OWLS, 1), make("gone.txt", "A cat.", 50)], [], encode=True)
+    holding.apply([make("changed.txt", "A dog barks.", 60)], [], encode=False)
+    holding.apply([make("bare.txt", "The blue whale feeds on krill.", 70)], [("ABCD", "gone.txt")], encode=False)
+    holding.apply([make("changed.txt", "A dog sleeps.", 80)], [], encode=True)
+    holding.close()
+    other = again()
+    walked = other.documents["ABCD"] = Walked(other.documents["ABCD"])
+    assert [name for _, name, _ in other._to_encode()] == ["bare.txt"]
+    assert walked.times == 0
+    while other.encode_some(1):
+        pass
+    walked.times = 0
+    assert not other.encode_some(1)
+    assert walked.times == 0
+    assert all(one.is_encoded for one in walked.values())
+    other.close()
 
 
 def test_it_is_there_when_the_worker_comes_back(holding: Holding, make: Make, again: Callable[[], Holding]) -> None:
