@@ -57,8 +57,12 @@ def _below(kind: type[EdgeQAError]) -> Iterator[type[EdgeQAError]]:
     # Another test may have loaded a module anew: then there are classes that no name leads to any more.
     if getattr(sys.modules[kind.__module__], kind.__qualname__, None) is kind:
         yield kind
-        for one in kind.__subclasses__():
+        for one in sorted(kind.__subclasses__(), key=_place):  # else in the order in which a process met them
             yield from _below(one)
+
+
+def _place(kind: type[EdgeQAError]) -> tuple[str, int, str]:
+    return kind.__module__, kind.__init__.__code__.co_firstlineno, kind.__qualname__
 
 
 def example(kind: type[EdgeQAError]) -> EdgeQAError | None:
