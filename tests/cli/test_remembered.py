@@ -53,7 +53,7 @@ def test_a_file_in_a_format_is_read_again_without_what_reads_archives(tmp_path: 
     imported(*asked)
     again, modules = imported(*asked)
     assert again == "12 metres\n"
-    assert "edgeqa.formats.markdown" in modules
+    assert "pyromark" in modules
     assert not modules & {"click", "zipfile", "onnxruntime"}
 
 
