@@ -9,6 +9,7 @@ from filling import ENCODER, WINDOW, fill, groups, passages_of
 
 from edgeqa.collection.catalogue import Catalogue
 from edgeqa.collection.collection import Collection, load_snapshot
+from edgeqa.collection.errors import CatalogueDamaged
 from edgeqa.collection.index import Index
 from edgeqa.collection.shard_format import pack_record
 from edgeqa.collection.snapshot import ROUTE, SHARDS
@@ -84,3 +85,24 @@ def test_after_an_error_all_since_the_last_commit_is_taken_back(place: Path) -> 
     assert held(place) == {"a.txt": "The cat is called Felix.", "b.txt": "The dog is called Rex."}
     assert {path.name for path in (place / SHARDS).iterdir()} == {one.tag for one in load_snapshot(place).shards}
     assert not verify(place)
+
+
+def test_an_error_before_anything_is_written_leaves_all_as_it_was(place: Path) -> None:
+    fill(place, {"a.txt": "The cat is called Tom."})
+    with Writer(place, ENCODER) as writer:
+        with pytest.raises(RuntimeError, match="no more"):
+            writer.add_whole([whole("b.txt", "", fails=True)], reader="r")
+        assert writer.add_whole([], reader="r") == []
+        writer.commit()
+    assert held(place) == {"a.txt": "The cat is called Tom."}
+
+
+def test_rows_that_cannot_be_are_said_to_be_damage(place: Path) -> None:
+    fill(place, {"a.txt": "The cat is called Tom."})
+    with Catalogue.write(place) as catalogue:
+        (row,) = catalogue.sources()
+        with pytest.raises(CatalogueDamaged, match="no source 77"):
+            list(catalogue.sources_with([row.id, 77]))
+        with pytest.raises(CatalogueDamaged, match="UNIQUE"), catalogue.transaction():
+            catalogue.add_whole([row], [])
+        assert list(catalogue.sources()) == [row]
