@@ -107,7 +107,8 @@ class Worker:
         self._equipment = qa.equipment
         _ = self._equipment.plan  # it refuses where there is no room, also where a former test of the model is known
         self._documents.bind(EncoderIdentity.of(qa.bundle))
-        self._holding = Holding(directory, qa.bundle, lambda: self._equipment.reading, encodings_bytes)
+        self._directory, self._encodings_bytes = directory, encodings_bytes
+        self._holding = self._opened()
         try:
             if self._equipment.device.address_space_bytes.value is not None:
                 _ = self._equipment.reading  # what is mapped by now is there when it is needed
@@ -148,6 +149,9 @@ class Worker:
             threading.Thread(target=self._follow, name="edgeqa-follows", daemon=True),
         ]
         qa.own = self.id, self
+
+    def _opened(self) -> Holding:
+        return Holding(self._directory, self._qa.bundle, lambda: self._equipment.reading, self._encodings_bytes)
 
     def start(self) -> None:
         """Begins to follow the cluster, and to renew its entry."""
@@ -236,6 +240,8 @@ class Worker:
         if not self._is_time("look", LOOKED_S):
             return
         self._valkey.refresh()
+        if not self._directory.is_dir():
+            self._begin_anew()
         self._room_bytes = self._holding.room_bytes
         member = self.member
         others = [one for one in self._membership.members() if one.id != self.id]
@@ -251,6 +257,17 @@ class Worker:
                 self._mine = mine
         if self._is_time("repair", REPAIRED_S) and (tags := self._documents.tags()):
             self._documents.everywhere(("tags", "SADD", *tags))  # in case they could not be noted at first
+
+    def _begin_anew(self) -> None:
+        """Makes its collection again, whose folder somebody has deleted, and indexes all again."""
+        self._say(f"{self._directory} is gone, and is made again")
+        with contextlib.suppress(EdgeQAError, OSError):
+            self._holding.close()
+        self._holding = self._opened()
+        for tag in [*self._changes]:
+            self._note(tag, None)
+        terms = keys.of_terms(self.id)
+        self._valkey.do(terms, "DEL", terms, patience_s=PATIENCE_S)
 
     def _step(self) -> bool:
         """Does the next piece of work; tells whether there may be more."""

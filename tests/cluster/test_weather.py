@@ -235,6 +235,26 @@ def test_without_a_worker_nothing_is_answered_and_all_is_listed(masters: LocalCl
         assert "b.txt" not in [one.document for one in qa.list()]
 
 
+def test_a_folder_that_is_deleted_beneath_a_worker_is_made_again(
+    masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path
+) -> None:
+    for node in masters.nodes:
+        admin(node, "FLUSHALL")
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+        worker = unstarted(qa, tmp_path / "store")
+        for name in ("a.txt", "b.txt"):
+            qa.documents.put("ABCD", name, title="", source=name, windows=windows)
+            shutil.rmtree(tmp_path / "store")
+            worker._next["look"] = 0.0
+            worker._look()
+            while worker._step():
+                pass
+        assert set(worker._holding.documents["ABCD"]) == {"a.txt", "b.txt"}
+        assert worker.member.contexts == 2 * len(windows)
+        assert (tmp_path / "store").is_dir()
+        worker._holding.close()
+
+
 def test_what_no_worker_has_indexed_yet_is_not_said_to_be_nothing(
     masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path
 ) -> None:
