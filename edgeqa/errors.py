@@ -115,8 +115,11 @@ class EdgeQAError(Exception):
 
 
 def without_home(path: AnyPath) -> str:
-    """Returns a remedy if a path lies in the home of a user without one (`state.NOWHERE`; Debian's nobody); else ""."""
-    if not str(path).startswith(("/dev/null/", "/nonexistent/")):
+    """Returns a remedy if a path lies in the home of a user without one; else "".
+
+    That is `state.NOWHERE`, that of Debian's nobody, or, in a container with a user of no name, the root folder.
+    """
+    if not str(path).startswith(("/dev/null/", "/nonexistent/", "/.local/", "/.cache/")):
         return ""
     return "this user has no home directory: set EDGEQA_HOME to a directory that edgeqa may write to"
 

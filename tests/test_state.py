@@ -82,6 +82,16 @@ def test_a_user_without_a_home_is_told_so_and_answered(bundle: Bundle) -> None:
         assert qa.ask("Who built the bridge?", "The bridge was built by Dorman Long.").text == "Dorman Long"
 
 
+def test_a_home_that_cannot_be_looked_at_is_none_and_a_question_is_answered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As root's is for another user, whose $HOME may still say that it is his; here by a name that no disk can have."""
+    monkeypatch.setenv(state.HOME_VARIABLE, str(tmp_path / ("x" * 256)))
+    with open_runtime() as qa:
+        answer = qa.ask("Who built the bridge?", "The bridge was built by Dorman Long.")
+    assert (answer.text, answer.cached) == ("Dorman Long", False)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to nowhere"])
 def test_what_is_no_file_is_neither_waited_for_nor_read(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -358,7 +359,7 @@ class Equipment:
         if (
             wanted != "memory"
             and self.overrides.mmap is not False
-            and (state.home() / "cache" / FORMAT_DIRECTORY).exists()
+            and os.path.exists(state.home() / "cache" / FORMAT_DIRECTORY)  # noqa: PTH110 - pathlib's raises for most errors
         ):
             return "disk", None
         plan = self.plan

@@ -133,6 +133,7 @@ def test_without_proc_the_reason_is_said_before_onnxruntime_is_imported(monkeypa
     [
         (NOWHERE / "models" / "mine", True),
         (Path("/nonexistent/.local/share/edgeqa"), True),  # of Debian's nobody
+        (Path("/.local/share/edgeqa"), True),  # of a container's user without a name
         (Path("/somewhere/else"), False),
     ],
 )
