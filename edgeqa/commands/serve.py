@@ -361,11 +361,11 @@ def worker(
         from edgeqa.serving.part import Joined
         from edgeqa.serving.server import Server, Settings
     except ModuleNotFoundError as error:
-        from edgeqa.serving.errors import ExtraMissing
+        from edgeqa.cluster.errors import ClusterExtraMissing
 
         if error.name is not None and error.name.startswith("edgeqa"):
             raise
-        raise ExtraMissing(str(error.name)) from error
+        raise ClusterExtraMissing(str(error.name)) from error
     from edgeqa import state
     from edgeqa.capabilities import Overrides
     from edgeqa.cluster.address import ClusterAddress, host_and_port, is_host

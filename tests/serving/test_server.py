@@ -831,16 +831,21 @@ def test_a_port_that_is_taken_is_said(home: Path) -> None:
     assert "--port 0 takes any" in done.stderr
 
 
-def test_the_command_can_be_looked_at_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "extra"), [(["serve"], "serve"), (["worker", "--cluster", "valkey://127.0.0.1:1"], "cluster")]
+)
+def test_the_command_can_be_looked_at_without_what_it_needs(
+    arguments: list[str], extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     for name in [name for name in sys.modules if name.startswith("edgeqa.serving.")]:
         monkeypatch.delitem(sys.modules, name)
     from edgeqa.errors import EdgeQAError
 
     with pytest.raises(EdgeQAError) as caught:
-        commands.main(["serve", "--port", "0"], prog_name="edgeqa", standalone_mode=False)
-    assert type(caught.value).__name__ == "ExtraMissing"
-    assert caught.value.hint == "pip install 'edgeqa[serve]'"
+        commands.main([*arguments, "--port", "0"], prog_name="edgeqa", standalone_mode=False)
+    assert type(caught.value).__name__.endswith("ExtraMissing")
+    assert caught.value.hint == f"pip install 'edgeqa[{extra}]'"
 
 
 def test_the_two_commands_of_the_documentation_lead_to_an_answer_in_a_browser(home: Path) -> None:
