@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeqa import streams
-from edgeqa.commands import bundle_option, collection_option, json_option, named, reader_option, threads_option
+from edgeqa.commands import (
+    bundle_option,
+    cluster_of,
+    cluster_option,
+    collection_option,
+    is_told,
+    json_option,
+    named,
+    reader_option,
+    threads_option,
+)
 from edgeqa.errors import CollectionError, EdgeQAError
 
 if TYPE_CHECKING:
@@ -45,14 +55,18 @@ _ENDS = (":quit", ":q", ":exit", "quit", "exit")
 @click.command("chat", short_help="Ask one question after the other.")
 @click.argument("files", nargs=-1, type=click.Path(readable=False), metavar="[FILE]...")
 @collection_option
+@cluster_option
 @bundle_option
 @json_option
 @reader_option
 @threads_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     *,
     files: tuple[str, ...],
     collection: str | None,
+    cluster: str | None,
     bundle: str | None,
     as_json: bool,
     reader: Reader | None,
@@ -74,10 +88,16 @@ def command(
     """
     from edgeqa import runtime
 
+    cluster = cluster_of(ctx, cluster, collection)
+    if files and not is_told(ctx):
+        cluster = None
     with ExitStack() as opened:
-        opener = runtime.open(bundle=bundle, threads=threads, collection=named(collection), reader=reader)
+        opener = runtime.open(
+            bundle=bundle, threads=threads, collection=named(collection), cluster=cluster, reader=reader
+        )
         qa = opened.enter_context(opener)
-        session = _Session(qa, files, as_json=as_json)
+        is_fast = cluster is not None and reader != "careful"  # workers read with the fast reader
+        session = _Session(qa, files, as_json=as_json, is_fast=is_fast)
         for line in _lines(opened):
             session.take(line)
 
@@ -85,8 +105,8 @@ def command(
 class _Session:
     """The texts that are asked, and the last answer."""
 
-    def __init__(self, qa: EdgeQA, files: Sequence[str], *, as_json: bool) -> None:
-        self._qa, self._files, self._as_json = qa, tuple(files), as_json
+    def __init__(self, qa: EdgeQA, files: Sequence[str], *, as_json: bool, is_fast: bool) -> None:
+        self._qa, self._files, self._as_json, self._is_fast = qa, tuple(files), as_json, is_fast
         self._within: tuple[str, ...] | None = None
         self._last: Answer | None = None
         self._shown: tuple[ClosePassage, ...] = ()
@@ -131,6 +151,8 @@ class _Session:
     def _first(self, question: str) -> Answer | None:
         """Returns the fast reader's answer, if the careful reader decides and must read before it can."""
         given, qa = self._given(), self._qa
+        if self._is_fast:
+            return None
         if qa.plan.reader.value != "careful" or qa.remembered(question, given, within=self._within) is not None:
             return None
         fast = qa.with_reader("fast")

@@ -14,6 +14,7 @@ from edgeqa.commands import (
     cluster_option,
     collection_option,
     decoded,
+    is_told,
     json_option,
     named,
     reader_option,
@@ -124,10 +125,18 @@ def get(
 @click.argument("place", required=False, metavar="[START-END]")
 @click.option("--text", "whole", is_flag=True, help="Print the whole text of SOURCE, as edgeqa reads it.")
 @collection_option
+@cluster_option
 @json_option
 @click.pass_context
 def show(
-    ctx: click.Context, *, source: str, place: str | None, whole: bool, collection: str | None, as_json: bool
+    ctx: click.Context,
+    *,
+    source: str,
+    place: str | None,
+    whole: bool,
+    collection: str | None,
+    cluster: str | None,
+    as_json: bool,
 ) -> None:
     """Show characters START to END of SOURCE where they stand, or the passage of the collection at an address.
 
@@ -148,7 +157,17 @@ def show(
     from edgeqa.collection.naming import Address
 
     home = directory(named(collection))
+    cluster = cluster_of(ctx, cluster, collection)
     try:
+        if cluster is not None and (is_told(ctx) or not whole):
+            try:
+                found = _in_cluster(cluster, source, place, whole=whole)
+            except ContextGone:
+                if is_told(ctx) or (place is None and Address.parse(source) is not None):
+                    raise
+            else:
+                streams.print_either(found.to_json(), _described(found), as_json=as_json)
+                return
         if whole:
             for piece in surroundings.text_pieces(home, source):
                 click.echo(piece, nl=False)
@@ -162,6 +181,19 @@ def show(
         streams.say(f"edgeqa: {error}\n  hint: {error.hint}")
         ctx.exit(EXIT_NO_ANSWER)
     streams.print_either(found.to_json(), _described(found), as_json=as_json)
+
+
+def _in_cluster(cluster: str, source: str, place: str | None, *, whole: bool) -> Shown:
+    from edgeqa import runtime
+    from edgeqa.collection.naming import Address
+
+    if whole:
+        from edgeqa.cluster.errors import NotInCluster
+
+        raise NotInCluster("whole texts: name a place, or the address of a passage")  # noqa: EM101
+    is_address = place is None and Address.parse(source) is not None
+    with runtime.open(cluster=cluster, persist="off") as qa:
+        return qa.show(source, None if is_address else _place(source, place))
 
 
 def _place(source: str, place: str | None) -> tuple[int, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,8 +29,6 @@ from edgeqa.cluster.worker import GROUP, LEFT_MS
 from edgeqa.models.shelf import base_bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local_cluster import LocalCluster, LocalWorker
 
 
@@ -103,6 +103,27 @@ def test_the_command_line_asks_the_cluster(servers: LocalCluster, qa: ClusterQA)
     assert "animals/owls.txt" in said("closest", "nest of the barn owl")
     assert json.loads(said("verify", "--json"))["sound"] is True
     assert qa.list()
+
+
+def test_a_passage_of_the_cluster_is_shown_and_chat_asks_it(
+    servers: LocalCluster, qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments: str, stdin: str = "") -> str:
+        command = [sys.executable, "-m", "edgeqa", *arguments]
+        environment = {**os.environ, "EDGEQA_CLUSTER": servers.url}
+        done = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (closest,) = qa.closest("nest of the barn owl", 1)
+    assert "church towers" in said("show", str(closest.address))
+    assert "[barn owl]" in said("show", "animals/owls.txt", "4-12")
+    Path("mine.txt").write_text("My owl is small.", encoding="utf-8")
+    assert "[owl]" in said("show", "mine.txt", "3-6")
+    assert "Dorman Long" in said("chat", stdin="Who built the harbour bridge?\n")
+    assert "small" in said("show", "mine.txt", "--text")
 
 
 def test_any_worker_answers_over_http(workers: list[LocalWorker]) -> None:
