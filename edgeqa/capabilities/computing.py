@@ -139,7 +139,8 @@ def onnxruntime_build() -> str:
 @cache
 def _distribution() -> str:
     for entry in sys.path:
-        if (module := Path(entry, "onnxruntime")).is_dir():
+        module = Path(entry, "onnxruntime")
+        if os.path.isdir(module):  # noqa: PTH112 - pathlib's raises for a folder that may not be looked into
             try:
                 text = (module / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError):

@@ -122,7 +122,8 @@ def test_another_distribution_of_the_same_version_is_asked_anew(tmp_path: Path) 
         (module / "__init__.py").write_text(f'"""A module."""\n__version__ = "1.2.3"\n{offered}\n')
         (module / "capi" / "build_and_package_info.py").write_text(f"package_name = '{distribution}'\n")
         code = "import edgeqa; print(*edgeqa.probe().providers.value)"
-        path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        unusable = "n" * 300  # as the home of another user is, where a service was started in it
+        path = os.pathsep.join([unusable, str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, "PYTHONPATH": path}
         said = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
