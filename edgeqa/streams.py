@@ -115,13 +115,13 @@ def echo(text: str, *, err: bool = False) -> None:
     It prints what click would print, since a remembered answer is there sooner than click is loaded.
     """
     stream = sys.stderr if err else sys.stdout
+    if "\x1b" in text and (is_plain() or not stream.isatty()):
+        text = re.sub(_STYLE, "", text)
     if not text.isascii() and stream.encoding and codecs.lookup(stream.encoding).name == "ascii":
         import click
 
         click.echo(text, err=err)  # it takes such a stream for one of UTF-8 that nobody has set up
         return
-    if "\x1b" in text and (is_plain() or not stream.isatty()):
-        text = re.sub(_STYLE, "", text)
     stream.write(text + "\n")
     stream.flush()
 
