@@ -116,7 +116,7 @@ budget_option = click.option(
 )
 
 
-def asked(function: Callable[..., Any], *, question_required: bool = True) -> Callable[..., Any]:
+def asking_options(function: Callable[..., Any], *, question_required: bool = True) -> Callable[..., Any]:
     """Adds the arguments that an answer depends on: question, texts, choice of the answer, model."""
     options = (
         click.argument("question", required=question_required, metavar="QUESTION"),

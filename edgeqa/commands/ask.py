@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from edgeqa.commands import (
-    asked,
+    asking_options,
     budget_option,
     cluster_of,
     cluster_option,
@@ -25,7 +25,7 @@ from edgeqa.errors import OptionError
 
 
 @click.command("ask", short_help="Answer a question from your texts.")
-@partial(asked, question_required=False)
+@partial(asking_options, question_required=False)
 @click.option(
     "--questions",
     "questions_file",

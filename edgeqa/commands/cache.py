@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeqa import state, streams
-from edgeqa.commands import asked, json_option, named
+from edgeqa.commands import asking_options, json_option, named
 from edgeqa.errors import EXIT_ANSWERED, EXIT_DEVICE, EXIT_NO_ANSWER, CacheUnchanged
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _mib(size_bytes: int) -> str:
 
 
 @command.command("explain", short_help="Show the key of QUESTION, and whether it hits.")
-@asked
+@asking_options
 @json_option
 @click.pass_context
 def explain(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
@@ -158,7 +158,7 @@ def _describe_explanation(found: Explanation, fields: list[str]) -> list[str]:
 
 
 @command.command("forget")
-@asked
+@asking_options
 @json_option
 @click.pass_context
 def forget(ctx: click.Context, /, *, question: str, files: tuple[str, ...], as_json: bool, **others: Any) -> None:  # noqa: ANN401 - passed on to _key, which names them
