@@ -140,7 +140,8 @@ def onnxruntime_build() -> str:
 def _distribution() -> str:
     for entry in sys.path:
         module = Path(entry, "onnxruntime")
-        if os.path.isdir(module):  # noqa: PTH112 - pathlib's raises for a folder that may not be looked into
+        # A folder of that name alone is no module. pathlib's raises where it may not look.
+        if os.path.isfile(module / "__init__.py"):  # noqa: PTH113
             try:
                 text = (module / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError):

@@ -123,7 +123,10 @@ def test_another_distribution_of_the_same_version_is_asked_anew(tmp_path: Path) 
         (module / "capi" / "build_and_package_info.py").write_text(f"package_name = '{distribution}'\n")
         code = "import edgeqa; print(*edgeqa.probe().providers.value)"
         unusable = "n" * 300  # as the home of another user is, where a service was started in it
-        path = os.pathsep.join([unusable, str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        (tmp_path / "sources" / "onnxruntime").mkdir(parents=True, exist_ok=True)  # no module
+        path = os.pathsep.join(
+            [unusable, str(tmp_path / "sources"), str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         environment = {**os.environ, "PYTHONPATH": path}
         said = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
