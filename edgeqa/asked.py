@@ -26,6 +26,7 @@ from edgeqa.errors import (
     ContextError,
     ContextMissing,
     EdgeQAError,
+    OptionError,
     QuestionIsFile,
     QuestionsMissing,
     StandardInputTwice,
@@ -210,6 +211,7 @@ def named_texts(
     Raises:
         ContextError: for a file that cannot be read, or if there is no text at all.
         CollectionAndTexts: if both are named.
+        OptionError: for a file without a name.
     """
     if named is not None and (files or texts):
         raise CollectionAndTexts(*named)
@@ -221,6 +223,8 @@ def named_texts(
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(in_utf8(text), name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):
+        if not os.fspath(file):  # an unset variable in quotes; a Path would make it the current folder
+            raise OptionError(name="FILE", value="", expected="the name of a file, or - for standard input")
         if os.fspath(file) != STANDARD_INPUT:
             given.append(from_path(Path(file)))
         else:

@@ -27,6 +27,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
         ),
         (("https://example.org/a",), "edgeqa reads nothing from a network: save the page"),
         (("How deep?", "nope.txt"), "check the path, or give the text itself with --text"),
+        (("How deep?", PUMP, ""), "FILE is the name of a file, or - for standard input"),
         (("What is $HOME?", "."), "edgeqa ask 'What is $HOME?'"),
     ],
 )
