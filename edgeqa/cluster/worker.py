@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -32,7 +32,7 @@ from edgeqa.errors import ClusterError, EdgeQAError
 from edgeqa.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from edgeqa.cluster.documents import HeldPassage, StoredDocument
@@ -141,6 +141,10 @@ class Worker:
         self._grouped: set[str] = set()
         self._doubted: dict[str, float] = {}
         """Tags that seem to have had fewer changes than before, with the time since then."""
+        self._damaged: dict[str, set[StoredDocument]] = defaultdict(set)
+        """Documents, by tag, whose passages were not there."""
+        self._lacking: dict[str, tuple[Version, float]] = {}
+        """Tags that lack these alone, with the time at which they are looked for again."""
         self._next = dict.fromkeys(("look", "claim", "publish", "renew", "repair"), 0.0)
         self._stopping = threading.Event()
         self._renewal = threading.Event()
@@ -278,13 +282,12 @@ class Worker:
         changed = self._changed(turn)
         for tag, _ in changed:
             self._turns.note(tag)
-        if changed:
-            self._reconcile(changed)
+        is_moved = bool(changed) and self._reconcile(changed)
         self._let_go(tags)
         self._publish()  # before the entry says that these terms are here
         self._serve(every)
         raw = self._raw(tags, set(turn))
-        if changed or raw:
+        if is_moved or raw:
             return True
         return self._holding.encode_some(ENCODED_AT_ONCE)
 
@@ -296,7 +299,10 @@ class Worker:
         for tag, raw in zip(tags, found, strict=True):
             if not isinstance(raw, ClusterError):
                 version = Version(int(raw[0] or 0), (raw[1] or b"").decode("utf-8", "replace"))
-                if self._changes.get(tag) != version and self._is_believed(tag, version):
+                if self._changes.get(tag) == version or not self._is_believed(tag, version):
+                    continue
+                looked_at, again = self._lacking.get(tag, (None, 0.0))
+                if looked_at != version or time.monotonic() > again:
                     changed.append((tag, version))
         return changed
 
@@ -310,10 +316,14 @@ class Worker:
             return True
         return time.monotonic() - self._doubted.setdefault(tag, time.monotonic()) > DOUBTED_S
 
-    def _reconcile(self, changed: Sequence[tuple[str, Version]]) -> None:
+    def _reconcile(self, changed: Sequence[tuple[str, Version]]) -> bool:
         """Brings the collection up to date for changed tags, in one commit; tags that are new here come first.
 
-        One call does at most one commit's worth of work; the tags that are left stay marked as changed.
+        One call does at most one commit's worth of work; the tags that are left stay marked as changed. A damaged
+        document keeps its tag from being wholly indexed, and nothing else: it is looked for again at times.
+
+        Returns:
+            Whether the next call may find more to do.
         """
         first = sorted(changed, key=lambda one: one[0] in self._changes)
         new_tags = any(tag not in self._changes for tag, _ in first)
@@ -321,12 +331,16 @@ class Worker:
         drops: list[tuple[str, str]] = []
         done: dict[str, Version] = {}
         count = 0
+        for tag, _ in first:
+            if self._lacking.pop(tag, None) is not None:
+                del self._damaged[tag]
         there = self._documents.of_tags([tag for tag, _ in first], patience_s=PATIENCE_S)
         for (tag, version), (_, listed) in zip(first, there, strict=False):  # it may end before
             held = self._holding.documents.get(tag, {})
             names = {one.name for one in listed}
             drops += [(tag, name) for name in held if name not in names]
-            new = [one for one in listed if not _is_same(one, held.get(one.name))]
+            damaged = self._damaged[tag] = self._damaged[tag].intersection(listed)
+            new = [one for one in listed if not (_is_same(one, held.get(one.name)) or one in damaged)]
             some = list(_no_more(new, self._at_once - count if wanted else self._at_once))
             wanted += [(tag, one) for one in some]
             count += sum(one.contexts for one in some)
@@ -334,25 +348,42 @@ class Worker:
                 done[tag] = version
             if count >= self._at_once or len(some) < len(new):
                 break
+        puts, wrong = self._fetched(wanted, done)
+        if puts or drops:
+            # Passages that are taken over are answered from tokens first.
+            self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
+        is_full = len(puts) == len(wanted) and 2 * count > self._at_once
+        self._at_once = min(2 * self._at_once, MOST_PASSAGES_AT_ONCE) if is_full else PASSAGES_AT_ONCE
+        self._note_all(done)
+        if wrong is not None:
+            raise wrong
+        return bool(wanted or drops or done)
+
+    def _fetched(
+        self, wanted: Sequence[tuple[str, StoredDocument]], done: dict[str, Version]
+    ) -> tuple[list[tuple[str, StoredDocument, list[HeldPassage]]], ClusterError | None]:
+        """Returns documents with their passages, and why others cannot be had, whose tags it takes out of `done`."""
         puts: list[tuple[str, StoredDocument, list[HeldPassage]]] = []
         wrong: ClusterError | None = None
         found = self._documents.passages_of(wanted, patience_s=PATIENCE_S)
         for (tag, document), passages in zip(wanted, found, strict=True):
             if isinstance(passages, ClusterError):
                 wrong = passages
-            if isinstance(passages, ClusterError) or len(passages) < document.contexts:  # changed meanwhile, or damaged
                 done.pop(tag, None)
+            elif len(passages) < document.contexts:  # changed meanwhile, or damaged
+                self._damaged[tag].add(document)
             else:
                 puts.append((tag, document, passages))
-        if puts or drops:
-            # Passages that are taken over are answered from tokens first.
-            self._holding.apply(puts, drops, encode=count <= ENCODED_AT_ONCE and not new_tags)
-        is_full = len(puts) == len(wanted) and 2 * count > self._at_once
-        self._at_once = min(2 * self._at_once, MOST_PASSAGES_AT_ONCE) if is_full else PASSAGES_AT_ONCE
+        return puts, wrong
+
+    def _note_all(self, done: Mapping[str, Version]) -> None:
+        """Notes the versions of tags of which all is indexed that can be."""
         for tag, version in done.items():
-            self._note(tag, version)
-        if wrong is not None:
-            raise wrong
+            if not self._damaged[tag]:
+                self._note(tag, version)
+            elif (tag, version) in self._changed([tag]):  # it is not that they have changed meanwhile
+                self._note(tag, None)  # else what is remembered of its former version would pass for whole
+                self._lacking[tag] = version, time.monotonic() + REPAIRED_S
 
     def _note(self, tag: str, version: Version | None) -> None:
         """Notes which version of a tag is indexed; None means that it is no longer served here."""

