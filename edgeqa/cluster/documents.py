@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _TOKENS = struct.Struct("<I")
 _TAG = re.compile(TAG)
 DIGEST_BYTES = 16
+MOST_CONTEXTS = 1 << 20
+"""An entry that says that its document has more passages is damaged: to ask for them would take all memory."""
 LAST_HOME_S = 0.1
 """How long a copy is tried for that cannot be had, where others can: while a master is gone, questions wait for it."""
 
@@ -138,6 +140,8 @@ class HeldPassage:
             self.kind: str = self._record.kind
             self.heading: tuple[str, ...] = self._record.heading
             self.pieces: tuple[Piece, ...] = self._record.pieces
+            self.title = title or self._record.title
+            _ = self._record.tag, self._record.title  # of which an index would find out too late that they are no text
         except (struct.error, IndexError, UnicodeDecodeError) as error:
             message = f"not a passage: {error}"
             raise ValueError(message) from error
@@ -145,7 +149,7 @@ class HeldPassage:
             message = "not a passage: it is of another length than it says"
             raise ValueError(message)
         self._raw = raw
-        self.address, self.document, self.title = address, address.document, title or self._record.title
+        self.address, self.document = address, address.document
 
     @property
     def start(self) -> int:
@@ -512,6 +516,8 @@ def _passages(tag: str, document: StoredDocument, raw: Any) -> list[HeldPassage]
     if not document.contexts:
         return []
     try:
+        if _digest(document.title, document.source, raw) != document.digest:
+            return []
         return [
             HeldPassage(one, Address(document.name, tag, document.first + place), document.title)
             for place, one in enumerate(raw)
@@ -540,7 +546,7 @@ def _stored(name: str, raw: bytes) -> StoredDocument:
     """
     try:
         found = msgspec.json.decode(raw, type=StoredDocument)
-        is_sound = found.name == name and bool(bytes.fromhex(found.digest))
+        is_sound = found.name == name and bool(bytes.fromhex(found.digest)) and 0 <= found.contexts <= MOST_CONTEXTS
     except (msgspec.DecodeError, ValueError):
         is_sound = False
     return found if is_sound else StoredDocument(name, "", name, 0, 0, "")

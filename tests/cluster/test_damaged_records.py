@@ -14,6 +14,7 @@ from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
 from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.runtime import ClusterQA
+from edgeqa.collection.shard_format import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,15 @@ def lose_passages(qa: ClusterQA, name: str) -> None:
     qa.valkey.do(passages, "DEL", passages)
 
 
+def spoil(qa: ClusterQA, name: str, what: str) -> None:
+    """Puts bytes that are no UTF-8, or that no model knows, into the only passage of a document with a title."""
+    passages = keys.of_tag("ABCD", "passages", name)
+    ((number, raw),) = qa.valkey.do(passages, "HGETALL", passages).items()
+    head = Record(raw[4:], int.from_bytes(raw[:4], "little"))
+    place = {"title": len(raw) - 1, "tag": raw.index(b"ABCD"), "ids": 4 + head._ids_begin}[what]
+    qa.valkey.do(passages, "HSET", passages, number, raw[:place] + b"\xff\xff"[: len(raw) - place] + raw[place + 2 :])
+
+
 def rest(worker: Worker) -> None:
     """Takes steps until there is no more to do."""
     for _ in range(20):
@@ -64,11 +74,14 @@ def rest(worker: Worker) -> None:
     pytest.fail("there is always more to do")
 
 
-@pytest.mark.parametrize("contexts", [1, 50])
-def test_a_document_without_its_passages_holds_up_no_other_one(qa: ClusterQA, tmp_path: Path, contexts: int) -> None:
-    put(qa, "ABCD", {"lost.txt": "The miller is called Rex."})
-    lose_passages(qa, "lost.txt")
-    change(qa, "lost.txt", contexts=contexts)
+@pytest.mark.parametrize("damage", ["missing", "many", "title", "tag", "ids"])
+def test_a_damaged_document_holds_up_no_other_one(qa: ClusterQA, tmp_path: Path, damage: str) -> None:
+    put(qa, "ABCD", {"lost.txt": "The miller is called Rex."}, title="A title")
+    if damage in {"missing", "many"}:
+        lose_passages(qa, "lost.txt")
+        change(qa, "lost.txt", contexts=50 if damage == "many" else 1)
+    else:
+        spoil(qa, "lost.txt", damage)
     put(qa, "ABCD", keepers(0, 8))
     put(qa, "EFGH", {"inn.txt": "The owner of the inn is called Max."})
     worker = unstarted(qa, tmp_path / "store")
@@ -83,6 +96,17 @@ def test_a_document_without_its_passages_holds_up_no_other_one(qa: ClusterQA, tm
     qa.membership.renew(worker.member)
     answer = qa.ask("What is the miller called?")
     assert (answer.text, answer.damaged) == ("Felix", ())
+    worker._holding.close()
+
+
+def test_an_entry_with_more_passages_than_there_can_be_is_damaged(qa: ClusterQA, tmp_path: Path) -> None:
+    put(qa, "ABCD", {"lost.txt": "The miller is called Rex."} | keepers(0, 8))
+    change(qa, "lost.txt", contexts=1 << 40)
+    worker = unstarted(qa, tmp_path / "store")
+    worker._look()
+    rest(worker)
+    assert worker._holding.counts.contexts == 8
+    assert qa.verify().damaged == ("lost.txt (ABCD): its passages are not those that were written",)
     worker._holding.close()
 
 

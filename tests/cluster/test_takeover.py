@@ -47,7 +47,7 @@ def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest
     opened.close()
 
 
-def put(qa: ClusterQA, tag: str, texts: dict[str, str]) -> None:
+def put(qa: ClusterQA, tag: str, texts: dict[str, str], *, title: str = "") -> None:
     """Puts documents of a passage each into Valkey, in one transaction."""
     splitter = qa.splitter
     new = []
@@ -55,7 +55,7 @@ def put(qa: ClusterQA, tag: str, texts: dict[str, str]) -> None:
         (blocks,) = from_text(text, name).records()
         windows = list(all_windows(blocks, splitter.tokenizer.tokenize, splitter.limits))
         assert len(windows) == 1
-        new.append(NewDocument(name, "", name, windows))
+        new.append(NewDocument(name, title, name, windows))
     qa.documents.put_all(tag, new)
 
 
