@@ -20,6 +20,7 @@ import msgspec
 
 from edgeqa.cluster import keys
 from edgeqa.cluster.address import is_host
+from edgeqa.cluster.errors import ClusterFull
 from edgeqa.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -118,18 +119,24 @@ class Membership:
         """Returns the workers that were last seen; None if that is longer ago. Valkey is not asked."""
         return self._seen if time.monotonic() - self._as_of <= not_older_s else None
 
-    def renew(self, member: Member) -> None:
-        """Writes the entry of a living worker.
+    def renew(self, member: Member) -> bool:
+        """Writes the entry of a living worker; tells whether all of it: a full server lets the former one live on.
 
         Raises:
             ClusterError: if Valkey does not take it.
         """
         key = keys.of_worker(member.id)
-        self._valkey.do(key, "SET", key, msgspec.json.encode(member), "PX", LIVES_MS, patience_s=LIVES_MS / 5000)
+        try:
+            self._valkey.do(key, "SET", key, msgspec.json.encode(member), "PX", LIVES_MS, patience_s=LIVES_MS / 5000)
+        except ClusterFull:
+            if not self._valkey.do(key, "PEXPIRE", key, LIVES_MS, patience_s=0.0):
+                raise
+            return False
         if time.monotonic() - self._noted > FORGOTTEN_S / 100 or not self._noted:
             self._documents.everywhere(("workers", "HSET", member.id, str(int(time.time()))))
             self._prune()
             self._noted = time.monotonic()
+        return True
 
     def leave(self, member: Member) -> None:
         """Deletes the entry of a worker that leaves."""

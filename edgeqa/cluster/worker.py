@@ -207,7 +207,9 @@ class Worker:
     def _live(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._membership.renew(self.member)
+                member = self.member
+                if self._membership.renew(member):
+                    self._qa.secrets.said_s = member.now_s
                 self._membership.bury(self.id)
             except ClusterError as error:
                 self._say(f"cannot say that this worker lives: {error}")

@@ -11,6 +11,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -42,6 +43,7 @@ from edgeqa.cluster.errors import (
     NotIndexedYet,
     NoWorker,
 )
+from edgeqa.cluster.membership import LIVES_MS
 from edgeqa.cluster.nodes import NodeNotTrusted, NodeSilent, RemoteNode, Search
 from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.valkey import Valkey
@@ -253,6 +255,27 @@ def test_a_folder_that_is_deleted_beneath_a_worker_is_made_again(
         assert worker.member.contexts == 2 * len(windows)
         assert (tmp_path / "store").is_dir()
         worker._holding.close()
+
+
+def test_a_worker_lives_on_where_a_server_is_full(masters: LocalCluster, bundle: Bundle, tmp_path: Path) -> None:
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+        worker = unstarted(qa, tmp_path / "store")
+        member, key = worker.member, keys.of_worker(worker.id)
+        try:
+            assert qa.membership.renew(member)
+            qa.valkey.do(key, "PEXPIRE", key, 60_000)
+            for node in masters.nodes:
+                admin(node, "CONFIG", "SET", "maxmemory", 1, "maxmemory-policy", "noeviction")
+            assert not qa.membership.renew(member)
+            assert 0 < qa.valkey.do(key, "PTTL", key) <= LIVES_MS
+        finally:
+            for node in masters.nodes:
+                admin(node, "CONFIG", "SET", "maxmemory", 0)
+            worker._holding.close()
+        signature = qa.secrets.sign("/", b"", int(time.time()) - 1000)
+        assert not qa.secrets.is_good(signature, "/", b"")
+        qa.secrets.said_s = int(time.time()) - 1000  # the time in the entry, by which clients sign
+        assert qa.secrets.is_good(signature, "/", b"")
 
 
 def test_what_no_worker_has_indexed_yet_is_not_said_to_be_nothing(
