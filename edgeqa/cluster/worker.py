@@ -122,6 +122,7 @@ class Worker:
         self._http, self._redis, self._tls = http, redis, tls
         self._published = Published(self._valkey)
         self._documents.everywhere(("fingerprints", "SADD", self._fingerprint))
+        qa.secrets.known()  # made now, if there is none: later a server may be full
         self._lock = threading.Lock()
         self._mine: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
