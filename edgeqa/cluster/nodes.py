@@ -70,6 +70,8 @@ class SearchReply(msgspec.Struct, frozen=True):
     """The number of passages that were looked at, if not all were."""
     known: tuple[str, ...] = ()
     """The names of `Search.within` under which something is here."""
+    slots: tuple[tuple[int, int], ...] | None = None
+    """Ranges of the slots that it served all the while; None from a worker that does not say."""
 
 
 class Read(msgspec.Struct, frozen=True):

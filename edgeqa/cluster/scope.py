@@ -11,6 +11,8 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgeqa.asking import SourcePassage
 from edgeqa.cluster import keys, statistics
 from edgeqa.cluster.errors import ClusterEmpty, NotIndexedYet, NoWorker, PassageChanged
@@ -188,6 +190,7 @@ class ClusterScope:
         replies = self._asked.search(chosen, message)
         if not replies:
             raise NoWorker(self._servers, self._asked.silent.values())
+        self._unserved = unserved(self._tags, _as_searched(members, replies))
         self._check_part([reply for _, reply in replies])
         self._is_changed = any(reply.content != member.content for member, reply in replies)
         ranked = self._ranked(asked, [reply for _, reply in replies], most)
@@ -288,6 +291,17 @@ class ClusterScope:
     def is_whole(self) -> bool:
         """Tells whether all asked workers answered, and nothing was missing or has changed since the question."""
         return not (self.damaged() or self._is_changed)
+
+
+def _as_searched(members: Sequence[Member], replies: Iterable[tuple[Member, SearchReply]]) -> list[Member]:
+    """Returns workers with the slots that they served while they searched.
+
+    Their entries are a moment older: one that has let go of a slot since, or taken it, has not searched it.
+    """
+    said = {member.id: reply.slots for member, reply in replies}
+    return [
+        one if (slots := said.get(one.id)) is None else msgspec.structs.replace(one, slots=slots) for one in members
+    ]
 
 
 def scope_digest(members: Sequence[Member], tags: Sequence[str]) -> str:

@@ -127,6 +127,8 @@ class Worker:
         self._mine: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._served_ranges: tuple[tuple[int, int], ...] = ()
+        self._served_counts = (0, 0, 0)
+        """How many passages, and terms in texts and in headings, there were when the served slots were computed."""
         self._served_for: Any = None
         """What the served slots were computed for."""
         self._assigned_for: Any = None
@@ -178,7 +180,6 @@ class Worker:
     @property
     def member(self) -> Member:
         """Its own entry."""
-        counts = self._holding.counts
         with self._lock:
             return Member(
                 self.id,
@@ -187,9 +188,7 @@ class Worker:
                 self._node,
                 self._served_ranges,
                 f"{self._content:032x}",
-                counts.contexts,
-                counts.text_terms,
-                counts.heading_terms,
+                *self._served_counts,
                 self._fingerprint,
                 self._number,
                 self._room_bytes,
@@ -268,11 +267,12 @@ class Worker:
     def _begin_anew(self) -> None:
         """Makes its collection again, whose folder somebody has deleted, and indexes all again."""
         self._say(f"{self._directory} is gone, and is made again")
+        for tag in [*self._changes]:
+            self._note(tag, None)
+        self._serve(self._documents.tags(not_older_s=1.0))
         with contextlib.suppress(EdgeQAError, OSError):
             self._holding.close()
         self._holding = self._opened()
-        for tag in [*self._changes]:
-            self._note(tag, None)
         terms = keys.of_terms(self.id)
         self._valkey.do(terms, "DEL", terms, patience_s=PATIENCE_S)
 
@@ -286,7 +286,7 @@ class Worker:
         for tag, _ in changed:
             self._turns.note(tag)
         is_moved = bool(changed) and self._reconcile(changed)
-        self._let_go(tags)
+        self._let_go(every)
         self._publish()  # before the entry says that these terms are here
         self._serve(every)
         raw = self._raw(tags, set(turn))
@@ -399,14 +399,20 @@ class Worker:
             self._content %= 1 << 128
 
     def _let_go(self, tags: Sequence[str]) -> None:
-        """Drops documents that another worker serves by now."""
+        """Drops documents that another worker serves by now; before, it says that it serves them no more.
+
+        Args:
+            tags: all tags.
+        """
         others = [one for one in self._members if one.id != self.id]
         drops: list[tuple[str, str]] = []
-        for tag in {*self._holding.documents, *self._changes}.difference(tags):
+        own = {tag for tag in tags if keys.slot_of_tag(tag) in self._mine}
+        for tag in {*self._holding.documents, *self._changes} - own:
             if any(one.serves(keys.slot_of_tag(tag)) for one in others):
                 self._note(tag, None)
                 drops += [(tag, name) for name in self._holding.documents.get(tag, {})]
         if drops:
+            self._serve(tags)
             self._holding.apply([], drops, encode=False)
 
     def _serve(self, tags: Sequence[str]) -> None:
@@ -420,12 +426,13 @@ class Worker:
         served = self._served
         if (self._mine, waiting, kept) != self._served_for:
             served, self._served_for = (self._mine | kept) - waiting, (self._mine, waiting, kept)
-        content = self._content
+        content, counts = self._content, self._holding.counts
         said = content, self._number
         if served is not self._served or said != self._said:
             ranges = tuple(keys.ranges_of(served))
             with self._lock:
                 self._served, self._served_ranges = served, ranges
+                self._served_counts = counts.contexts, counts.text_terms, counts.heading_terms
             self._said = said
             self._renewal.set()
 
@@ -533,6 +540,11 @@ class Worker:
         """Returns the slot of a key."""
         return keys.slot_of(key)
 
+    def _serving(self) -> tuple[frozenset[int], tuple[tuple[int, int], ...]]:
+        """Returns the slots that it serves now, and their ranges."""
+        with self._lock:
+            return self._served, self._served_ranges
+
     def members(self) -> tuple[Member, ...]:
         """Returns all living workers, as they were last seen."""
         return self._members
@@ -540,6 +552,7 @@ class Worker:
     def search(self, message: Search) -> SearchReply:
         """Searches the index of this worker."""
         content = f"{self._content:032x}"
+        served, ranges = self._serving()
         most = max(1, min(message.most, 100))
         part = self._holding.part(message.within) if message.within else None
         found = self._holding.search(message.question, most, part) if message.terms else self._holding.first(most, part)
@@ -551,7 +564,10 @@ class Worker:
             lengths = sum(indexed.text.values()), sum(indexed.heading.values())
             where = address.document, address.tag, address.number, context.digest
             replies.append(Found(*where, in_text, in_heading, *lengths))
-        return SearchReply(content, tuple(replies), *((part.contexts, part.names) if part is not None else ()))
+        after, _ = self._serving()
+        all_the_while = ranges if after is served else tuple(keys.ranges_of(served & after))
+        looked_at = (part.contexts, part.names) if part is not None else (0, ())
+        return SearchReply(content, tuple(replies), *looked_at, all_the_while)
 
     def read(self, message: Read) -> ReadReply:
         """Reads a passage: its own copy, or if it has none, the one in Valkey."""

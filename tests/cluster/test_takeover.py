@@ -111,3 +111,44 @@ def test_a_worker_that_still_reads_answers_from_what_it_has_and_says_so(qa: Clus
     assert asked() == ("Dorman Long", ())
     assert qa.verify().unserved == ()
     worker._holding.close()
+
+
+def test_who_lets_go_of_documents_while_it_is_asked_did_not_search_them(
+    qa: ClusterQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker comes back, whose entry cannot be read yet because its server was just lost."""
+    tags: dict[bool, str] = {}
+    for number in count():  # a folder in each half of the slots, one for each worker
+        tag = keys.tag_of(f"folder{number}", 0)
+        tags.setdefault(keys.slot_of_tag(tag) < keys.SLOTS // 2, tag)
+        if len(tags) == 2:
+            break
+    for tag in tags.values():
+        put(qa, tag, {"bridge.txt": "The harbour bridge was built by Dorman Long."})
+    first = unstarted(qa, tmp_path / "first")
+    first._look()
+    while first._step():
+        pass
+    qa.membership.renew(first.member)
+    before = qa.membership.members()
+    monkeypatch.setattr(qa.membership, "members", lambda **_: before)
+    assert not qa.ask("Who built the harbour bridge?", refresh=True).damaged
+    monkeypatch.undo()
+
+    second = unstarted(qa, tmp_path / "second")
+    second._look()
+    while second._step():
+        pass
+    qa.membership._noted = 0.0  # a process of its own would have noted it
+    qa.membership.renew(second.member)
+    first._next["look"] = 0.0
+    first._look()
+    while first._step():
+        pass
+    assert len(first._holding.documents) == len(second._holding.documents) == 1
+    monkeypatch.setattr(qa.membership, "members", lambda **_: before)
+    qa.own = first.id, first
+    answer = qa.ask("Who built the harbour bridge?", refresh=True)
+    assert answer.damaged == ("no worker serves 1 tag of the cluster yet",)
+    first._holding.close()
+    second._holding.close()
