@@ -88,7 +88,7 @@ def ask(  # noqa: C901 - what was meant is told apart once, here
                 files,
                 texts,
                 collection_named(collection)
-                or (("a cluster", "--cluster") if cluster and is_cluster_told else None)
+                or (("a cluster", "--cluster") if is_cluster_told else None)
                 or (("a part of the collection", "--in") if within else None),
                 opened,
                 may_pipe=questions_file != STANDARD_INPUT,
@@ -223,10 +223,8 @@ def named_texts(
     names = ["text"] if len(texts) == 1 else [f"text {number}" for number in range(1, len(texts) + 1)]
     given = [from_text(in_utf8(text), name) for text, name in zip(texts, names, strict=True)]
     for file in files or (() if texts else (STANDARD_INPUT,)):
-        if not os.fspath(file):  # an unset variable in quotes; a Path would make it the current folder
-            raise OptionError(name="FILE", value="", expected="the name of a file, or - for standard input")
         if os.fspath(file) != STANDARD_INPUT:
-            given.append(from_path(Path(file)))
+            given.append(from_path(_path(file)))
         else:
             given.append(_from_standard_input(opened))
     return given
@@ -237,13 +235,25 @@ def questions_in(file: str, opened: ExitStack) -> list[str]:
 
     Raises:
         ContextError: for a file that cannot be read, or is not UTF-8 text.
+        OptionError: for a file without a name.
         QuestionsMissing: if there is none.
     """
-    document = _from_standard_input(opened) if file == STANDARD_INPUT else from_file(Path(file))
+    document = _from_standard_input(opened) if file == STANDARD_INPUT else from_file(_path(file))
     found = [line.strip() for line in "".join(document.blocks()).split("\n")]
     if not any(found):
         raise QuestionsMissing(document.name)
     return [line for line in found if line]
+
+
+def _path(file: str | Path) -> Path:
+    """Returns the path of a file; of no name, as of a variable that is not set, it would be the current folder's.
+
+    Raises:
+        OptionError: for a file without a name.
+    """
+    if not os.fspath(file):
+        raise OptionError(name="FILE", value="", expected="the name of a file, or - for standard input")
+    return Path(file)
 
 
 def _from_standard_input(opened: ExitStack) -> Document:

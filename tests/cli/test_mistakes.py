@@ -28,6 +28,8 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
         (("https://example.org/a",), "edgeqa reads nothing from a network: save the page"),
         (("How deep?", "nope.txt"), "check the path, or give the text itself with --text"),
         (("How deep?", PUMP, ""), "FILE is the name of a file, or - for standard input"),
+        (("--questions", "", PUMP), "FILE is the name of a file, or - for standard input"),
+        (("How deep?", PUMP, "--cluster", ""), "leave out --cluster, or the files and --text"),
         (("What is $HOME?", "."), "edgeqa ask 'What is $HOME?'"),
     ],
 )
