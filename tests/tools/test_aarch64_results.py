@@ -11,6 +11,8 @@ from aarch64 import CORE, CPUINFO, README, RESULTS, ROOT, WHOLE, copied, counted
 from edgeqa.models.selftest import MAX_ERROR
 
 F1_WITHIN = 2.0
+QUESTIONS_ASKED = 200
+AT_LEAST = {"core": 1500, "by processor": 150}
 checked_out = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: git lists what is copied")
 
 
@@ -24,6 +26,10 @@ def test_what_is_kept_of_other_processors_is_of_this_version_and_model_and_right
         assert found["slices"]
         assert abs(found["f1"] - found["f1_here"]) <= F1_WITHIN
         assert found["imported"] == "12 metres"
+        assert found["questions"] == QUESTIONS_ASKED
+        assert found["tests"]["passed"] >= AT_LEAST[found["tests"]["of"]], cpu
+        assert (found["tests"]["failed"], found["tests"]["cut_short"]) == ([], [])
+        assert all(found["tests"]["skipped"].values()), "each with its reason"
 
 
 def test_the_page_on_devices_says_what_was_seen() -> None:
