@@ -21,7 +21,7 @@ from edgeqa.commands import (
     threads_option,
     within_option,
 )
-from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, OptionError
+from edgeqa.errors import EXIT_ANSWERED, EXIT_NO_ANSWER, ClusterError, OptionError
 
 if TYPE_CHECKING:
     from edgeqa.asking.surroundings import Shown
@@ -162,9 +162,11 @@ def show(
         if cluster is not None and (is_told(ctx) or not whole):
             try:
                 found = _in_cluster(cluster, source, place, whole=whole)
-            except ContextGone:
+            except (ContextGone, ClusterError) as error:
                 if is_told(ctx) or (place is None and Address.parse(source) is not None):
                     raise
+                if isinstance(error, ClusterError):  # a file is shown all the same, as it is asked
+                    streams.say(f"edgeqa: {error}\n  hint: {error.hint}")
             else:
                 streams.print_either(found.to_json(), _described(found), as_json=as_json)
                 return

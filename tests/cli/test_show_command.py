@@ -36,6 +36,21 @@ def test_a_place_that_an_answer_names_is_shown(tmp_path: Path) -> None:
     assert text[answer["source_start"] : answer["source_end"]] == answer["answer"]
 
 
+def test_a_file_is_shown_also_where_the_cluster_of_the_environment_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As such a file is asked; that the cluster was not is said."""
+    text = tmp_path / "pump.txt"
+    text.write_text("It may be 12 metres deep.", "utf-8")
+    monkeypatch.setenv("EDGEQA_CLUSTER", "valkey://127.0.0.1:1")
+    done = edgeqa("show", text, "10-19")
+    assert (done.returncode, "[12 metres]" in done.stdout) == (0, True)
+    assert done.stderr.startswith("edgeqa: ")
+    assert done.stderr.count("\n") == 2
+    for told in (("pump.txt:{8YG}:2",), (text, "10-19", "--cluster", "valkey://127.0.0.1:1")):
+        assert edgeqa("show", *told).returncode == 3
+
+
 @pytest.mark.usefixtures("added")
 def test_a_passage_is_shown_by_its_address() -> None:
     found = json.loads(edgeqa("closest", DEPTH, "--json").stdout)["closest"]
