@@ -18,7 +18,7 @@ from edgeqa.cluster.adding import is_part
 from edgeqa.cluster.statistics import Indexed, TermCounts
 from edgeqa.collection.catalogue_rows import WHOLE
 from edgeqa.collection.collection import Collection, StoredContext
-from edgeqa.collection.errors import CollectionBusy, CollectionUnwritable, ContextGone, ShardDamaged
+from edgeqa.collection.errors import CollectionBusy, CollectionUnwritable, ContextGone, RouteUnwritable, ShardDamaged
 from edgeqa.collection.index import Index
 from edgeqa.collection.managing import encodings_budget
 from edgeqa.collection.naming import Address
@@ -170,9 +170,11 @@ class Holding:
         self._bare: dict[tuple[str, str], None] = {}
         """Those of them whose encodings were never made, by tag and name."""
         self.counts = TermCounts()
+        self.is_doubtful = False
+        """Whether a change has failed: how much of it was written, only who opens the collection again finds out."""
         try:
             self._open(encodings_bytes)
-        except CollectionBusy:
+        except (CollectionBusy, CollectionUnwritable, RouteUnwritable):  # a full disk is no damage
             raise
         except CollectionError:
             files.delete_folder(directory)
@@ -188,6 +190,11 @@ class Holding:
         route = Index(self._directory / ROUTE, self._language) if self.documents else None
         documents = {tag: dict(some) for tag, some in self.documents.items()}
         return Moment(Collection(self._directory, self._encoder), route, documents)
+
+    def _show(self) -> None:
+        """Lets all be asked that is written."""
+        self._moment = self._now()
+        self.is_doubtful = False
 
     def _open(self, encodings_bytes: int | None) -> None:
         self._writer = Writer(self._directory, self._encoder)
@@ -293,7 +300,7 @@ class Holding:
             self.documents[tag].pop(name, None)
             if not self.documents[tag]:
                 del self.documents[tag]
-        self._moment = self._now()
+        self._show()
 
     def encode_some(self, most_contexts: int) -> bool:
         """Makes encodings of some passages that have none, as far as there is room; tells whether there were any.
@@ -327,7 +334,7 @@ class Holding:
             made.append(_Made(tag, name, title, called, one._replace(is_encoded=True), contexts(one)))
         self._write(made)
         self._spool.clear()
-        self._moment = self._now()
+        self._show()
         return True
 
     def _to_encode(self) -> list[tuple[str, str, Held]]:
@@ -352,6 +359,7 @@ class Holding:
         self._writer.index_terms = found
         try:
             rows = self._writer.add_whole(map(_whole, made), reader=_READER) if made else []
+            self.is_doubtful = True
             self._writer.commit()
         finally:
             self._writer.index_terms = None

@@ -243,11 +243,14 @@ class Worker:
 
     def _look(self) -> None:
         """Finds the slots to serve here."""
+        if self._holding.is_doubtful:
+            self._open_again()
         if not self._is_time("look", LOOKED_S):
             return
         self._valkey.refresh()
         if not self._directory.is_dir():
-            self._begin_anew()
+            self._say(f"{self._directory} is gone, and is made again")
+            self._open_again()
         self._room_bytes = self._holding.room_bytes
         member = self.member
         others = [one for one in self._membership.members() if one.id != self.id]
@@ -264,17 +267,16 @@ class Worker:
         if self._is_time("repair", REPAIRED_S) and (tags := self._documents.tags()):
             self._documents.everywhere(("tags", "SADD", *tags))  # in case they could not be noted at first
 
-    def _begin_anew(self) -> None:
-        """Makes its collection again, whose folder somebody has deleted, and indexes all again."""
-        self._say(f"{self._directory} is gone, and is made again")
+    def _open_again(self) -> None:
+        """Opens its collection again, and compares all that is there with Valkey; makes it again if it is gone."""
         for tag in [*self._changes]:
             self._note(tag, None)
         self._serve(self._documents.tags(not_older_s=1.0))
+        terms = keys.of_terms(self.id)
+        self._valkey.do(terms, "DEL", terms, patience_s=PATIENCE_S)
         with contextlib.suppress(EdgeQAError, OSError):
             self._holding.close()
         self._holding = self._opened()
-        terms = keys.of_terms(self.id)
-        self._valkey.do(terms, "DEL", terms, patience_s=PATIENCE_S)
 
     def _step(self) -> bool:
         """Does the next piece of work; tells whether there may be more."""
