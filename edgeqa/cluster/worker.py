@@ -219,6 +219,7 @@ class Worker:
     # --- following ---------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
+        said = ""
         while not self._stopping.is_set():
             pause_s = FOLLOWED_S
             try:
@@ -226,13 +227,15 @@ class Worker:
                 is_busy = self._step()
                 if is_busy:
                     pause_s = 0.0
+                wrong = ""
             except EdgeQAError as error:
-                self._say(f"{error}\n  hint: {error.hint}")
-                pause_s = _AGAIN_S
+                wrong = f"{error}\n  hint: {error.hint}"
             except Exception as error:
-                self._say(f"internal error: {type(error).__name__}: {error}\n  hint: this is a bug, please report it")
-                pause_s = _AGAIN_S
-            self._stopping.wait(pause_s)
+                wrong = f"internal error: {type(error).__name__}: {error}\n  hint: this is a bug, please report it"
+            if wrong and wrong != said and not self._stopping.is_set():  # once while it lasts
+                self._say(wrong)
+            said = wrong
+            self._stopping.wait(_AGAIN_S if wrong else pause_s)
 
     def _is_time(self, what: str, every_s: float) -> bool:
         now = time.monotonic()

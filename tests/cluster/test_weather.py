@@ -257,6 +257,31 @@ def test_a_folder_that_is_deleted_beneath_a_worker_is_made_again(
         worker._holding.close()
 
 
+def test_a_worker_says_once_what_lasts_and_nothing_of_its_end(
+    masters: LocalCluster,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+        worker = unstarted(qa, tmp_path / "store")
+        happens = iter(["down", "down", "", "down", "full", "full", "the end"])
+
+        def look() -> None:
+            if (what := next(happens)) == "the end":
+                worker._stopping.set()
+            if what:
+                raise ClusterError(what, "wait")
+
+        monkeypatch.setattr("edgeqa.cluster.worker._AGAIN_S", 0.0)
+        monkeypatch.setattr(worker, "_look", look)
+        worker._follow()
+        worker._holding.close()
+    said = [line for line in capsys.readouterr().out.splitlines() if "hint" not in line]
+    assert said == ["down", "down", "full"]
+
+
 def test_a_worker_lives_on_where_a_server_is_full(masters: LocalCluster, bundle: Bundle, tmp_path: Path) -> None:
     with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
         worker = unstarted(qa, tmp_path / "store")
