@@ -94,8 +94,11 @@ def test_workers_and_clients_need_not_agree_on_the_time(
     wrong: Wrong, qa: ClusterQA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = time.time()
-    clocks = sorted(round((one.now_s - now_s) / HOUR_S) for one in qa.membership.members())
-    assert clocks == [-1, 1]
+
+    def clocks() -> list[int]:
+        return sorted(round((one.now_s - now_s) / HOUR_S) for one in qa.membership.members())
+
+    until(lambda: clocks() == [-1, 1], "both are seen")  # on a busy machine one may be late
     until(lambda: all_whole(qa), "all is answered", 120)
     monkeypatch.setattr(time, "time", lambda: now_s + 24 * HOUR_S)  # as of a client a day ahead
     with runtime.open(cluster=wrong.cluster.url, persist="off") as other:
