@@ -360,7 +360,7 @@ class Leases:
 
     def is_stopped(self, key: Key) -> bool:
         """Tells whether the process that computes the value has been stopped, as far as the system says."""
-        if sys.platform not in {"linux", "darwin"}:
+        if sys.platform not in {"linux", "android", "darwin"}:
             return False
         import psutil  # here: hardly anybody waits so long
 

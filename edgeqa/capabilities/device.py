@@ -140,8 +140,8 @@ class Device:
         return str(home.resolve())
 
     def affinity(self) -> list[int]:
-        """Returns the numbers of the processors that this process may run on; outside of Linux, of all."""
-        if sys.platform == "linux":
+        """Returns the numbers of the processors that this process may run on; of all where the system does not say."""
+        if hasattr(os, "sched_getaffinity"):  # Android's Linux has another name in Python
             return sorted(os.sched_getaffinity(0))
         return list(range(os.cpu_count() or 1))
 

@@ -99,6 +99,18 @@ def test_probing_imports_neither_onnxruntime_nor_other_slow_things() -> None:
         assert slow == []
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux's alone")
+def test_the_processors_that_may_be_used_are_known_on_android_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = os.sched_getaffinity(0)
+    one = max(own)
+    try:
+        os.sched_setaffinity(0, {one})
+        monkeypatch.setattr(sys, "platform", "android")
+        assert Device().affinity() == [one]
+    finally:
+        os.sched_setaffinity(0, own)
+
+
 def test_providers_are_asked_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
