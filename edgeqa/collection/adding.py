@@ -78,7 +78,7 @@ class ContextMade:
     passage: Window
     groups: TokenGroups
     encoding: Encoding | None = field(default=None)
-    """The encoding, if it was made before; None to make it now."""
+    """Its encoding; None until it is made, and where there is no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,10 +371,8 @@ class AddingRun:
         size_bytes = encoding_bytes(tokens, self._encoder.width) + ALIGNMENT
         if self._left_bytes < size_bytes:
             self._left_bytes = 0  # later contexts get none either, however short they are
-            made.encoding = None
             return
-        if made.encoding is None:
-            made.encoding = self._model.encode(made.passage.tokens.ids)
+        made.encoding = self._model.encode(made.passage.tokens.ids)
         self._left_bytes -= size_bytes
 
     def _write(self) -> None:
