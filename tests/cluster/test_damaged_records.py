@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from local_cluster import LocalCluster, server_program
+from local_cluster import server_program
 
-from cluster.conftest import unstarted
+from cluster.conftest import emptied, unstarted
 from cluster.test_takeover import keepers, put
-from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
-from edgeqa.cluster.address import ClusterAddress
-from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.collection.shard_format import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local_cluster import LocalCluster
+
+    from edgeqa.cluster.runtime import ClusterQA
     from edgeqa.cluster.worker import Worker
     from edgeqa.models.bundle import Bundle
 
@@ -27,22 +27,13 @@ pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-serv
 LACKS = ("no worker serves 1 tag of the cluster yet",)
 
 
-@pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
-        yield made
-
-
 @pytest.fixture
 def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterQA]:
     """A client for which the cluster is empty; workers take four passages at once."""
     monkeypatch.setattr("edgeqa.cluster.worker.PASSAGES_AT_ONCE", 4)
     monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
-    with master.nodes[0].client() as client:
-        client.flushall()
-    opened = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(master.url))
-    yield opened
-    opened.close()
+    with emptied(master, bundle) as opened:
+        yield opened
 
 
 def change(qa: ClusterQA, name: str, **changed: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from local_cluster import server_program
 
 from cluster.conftest import unstarted
-from cluster.test_damaged_records import master, qa, rest  # noqa: F401 - fixtures
+from cluster.test_damaged_records import qa, rest  # noqa: F401 - fixtures
 from cluster.test_takeover import put
 from edgeqa.collection.errors import CollectionUnwritable
 

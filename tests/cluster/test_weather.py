@@ -21,7 +21,7 @@ import pytest
 from local_cluster import LocalCluster, LocalWorker, Node, free_ports, server_program, server_programs, until
 from msgspec import structs
 
-from cluster.conftest import unstarted
+from cluster.conftest import emptied, unstarted
 from edgeqa import runtime
 from edgeqa.asking.documents import from_text
 from edgeqa.capabilities import Overrides
@@ -185,9 +185,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_damaged_entry_keeps_a_worker_from_nothing_else(
     masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path, entry: str | None
 ) -> None:
-    for node in masters.nodes:
-        admin(node, "FLUSHALL")
-    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+    with emptied(masters, bundle) as qa:
         for name in ("bad.txt", "good.txt"):
             qa.documents.put("ABCD", name, title="", source=name, windows=windows)
         listed = keys.of_tag("ABCD", "documents")
@@ -240,9 +238,7 @@ def test_without_a_worker_nothing_is_answered_and_all_is_listed(masters: LocalCl
 def test_a_folder_that_is_deleted_beneath_a_worker_is_made_again(
     masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path
 ) -> None:
-    for node in masters.nodes:
-        admin(node, "FLUSHALL")
-    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+    with emptied(masters, bundle) as qa:
         worker = unstarted(qa, tmp_path / "store")
         for name in ("a.txt", "b.txt"):
             qa.documents.put("ABCD", name, title="", source=name, windows=windows)
@@ -306,9 +302,7 @@ def test_a_worker_lives_on_where_a_server_is_full(masters: LocalCluster, bundle:
 def test_what_no_worker_has_indexed_yet_is_not_said_to_be_nothing(
     masters: LocalCluster, windows: list[Window], bundle: Bundle, tmp_path: Path
 ) -> None:
-    for node in masters.nodes:
-        admin(node, "FLUSHALL")
-    with contextlib.closing(ClusterQA(bundle, Overrides(persist="off"), ClusterAddress.parse(masters.url))) as qa:
+    with emptied(masters, bundle) as qa:
         worker = unstarted(qa, tmp_path / "store")
         with contextlib.closing(worker._holding):
             worker._mine = frozenset(range(keys.SLOTS))
